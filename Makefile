@@ -1,0 +1,90 @@
+# Everything here needs Go and a module proxy, nothing else. The tools come with
+# `go tool` from modules of their own under tools/, so that nobody who imports
+# Deskmint gets their requirements.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+
+buf  := go tool -modfile=tools/buf/go.mod buf
+lint := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+
+FUZZTIME ?= 30s
+# Added to every `go test`, as in: make test TESTFLAGS='-run Page -v'
+TESTFLAGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: build ## Run the service with a sandbox and demo data (ARGS='--http-listen …' for more)
+	@exec bin/deskmint dev $(ARGS)
+
+.PHONY: build
+build: ## Build bin/deskmint
+	CGO_ENABLED=0 go build -trimpath -o bin/deskmint ./cmd/deskmint
+
+# DESKMINT_REQUIRE makes a test that lacks its server or browser fail, which
+# under a plain `go test ./...` is skipped.
+.PHONY: test
+test: ## Run every test, race detector on, with a real Vault and a real browser
+	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium DESKMINT_REQUIRE=vault,chromium \
+	go test -race $(TESTFLAGS) ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target, each for FUZZTIME (30s)
+	@tools/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the last release
+	$(buf) lint
+	$(buf) format --diff --exit-code proto
+	tools/breaking
+	go vet ./...
+	$(lint) run ./...
+	go -C tools vet ./...
+	cd tools && $(lint) run ./...
+
+.PHONY: fmt
+fmt: ## Format Go and the contract
+	$(lint) fmt
+	cd tools && $(lint) fmt
+	$(buf) format --write proto
+
+.PHONY: generate
+generate: .cache/generated ## Make the Go code and the OpenAPI document from the contract
+	find proto -name '*.pb.go' -delete -o -name '*.pb.gw.go' -delete -o -name '*.swagger.json' -delete
+	cp -R .cache/generated/proto .
+
+.PHONY: generated
+generated: .cache/generated ## Fail if `make generate` would change something
+	@diff -r -x '*.proto' -x openapi.yaml proto .cache/generated/proto \
+	|| { echo 'The generated code is not what the contract says: run make generate.' >&2; exit 1; }
+
+# Generated beside the tree and copied only when all of it worked: a fault in a
+# .proto file leaves the old code, and a removed one leaves nothing behind.
+.PHONY: .cache/generated
+.cache/generated: .cache/proto
+	rm -rf $@
+	$(buf) generate --output $@
+
+.PHONY: .cache/proto
+.cache/proto:
+	go run -C tools ./protos ../.cache/proto
+
+.PHONY: tidy
+tidy: ## Fail if `go mod tidy` would change something
+	for dir in . tools tools/buf tools/lint; do go -C $$dir mod tidy -diff || exit 1; done
+
+.PHONY: check
+check: ## Do everything that CI does
+	@.ci/run
+
+.PHONY: clean
+clean: ## Remove what was built, the Vault server too
+	rm -rf bin .cache
