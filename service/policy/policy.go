@@ -1,0 +1,204 @@
+// Package policy decides what a caller may do. Whoever may mint freely may become
+// any Zendesk admin, so everything is denied that a grant doesn't name, and one
+// single grant must cover the whole of a request: two grants never add up to a
+// third.
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// Action is a kind of request.
+type Action string
+
+// The actions that a grant can name.
+const (
+	SignIn  Action = "sign_in" // mint a token, render a page
+	Read    Action = "read"    // list, get, resolve configurations
+	Inspect Action = "inspect" // inspect a token
+	Report  Action = "report"  // report a sign-in failure
+	Refresh Action = "refresh" // have the secret store looked at now
+	Stage   Action = "stage"   // sign with a version that isn't active
+)
+
+// RoleUnset is the role of requests that leave the role out.
+const RoleUnset = "unset"
+
+// Claim is one optional claim that a request asks for, with the values that a
+// grant may limit. Values are what the grant's list or prefix is held against:
+// the keys of user_fields, otherwise the claim's own.
+type Claim struct {
+	Name   string
+	Field  string // where in the request it stands
+	Values []string
+}
+
+// Ask is all of a request that grants have a say in.
+type Ask struct {
+	Configuration string
+	Actions       []Action
+	// The rest is for sign-ins only; it is looked at where SignIn is asked for.
+	Brand        string
+	Role         string
+	Claims       []Claim
+	Email        string // parsed; empty where it can't be, for the validation to refuse
+	Protected    bool
+	ReturnToHost string // empty: none, or a path, which stays at the brand
+}
+
+// Reason is why a request is denied, as the API's error reasons spell it.
+type Reason string
+
+// The reasons, in the order in which a grant's parts are looked at.
+const (
+	CallerNotAllowed   Reason = "CALLER_NOT_ALLOWED"
+	BrandNotAllowed    Reason = "BRAND_NOT_ALLOWED"
+	RoleNotAllowed     Reason = "ROLE_NOT_ALLOWED"
+	ClaimNotAllowed    Reason = "CLAIM_NOT_ALLOWED"
+	EmailNotAllowed    Reason = "EMAIL_NOT_ALLOWED"
+	ReturnToNotAllowed Reason = "RETURN_TO_NOT_ALLOWED"
+)
+
+var reasons = []Reason{CallerNotAllowed, BrandNotAllowed, RoleNotAllowed, ClaimNotAllowed, EmailNotAllowed, ReturnToNotAllowed}
+
+// DeniedError says why no grant covers a request: the reason of the grant that
+// came furthest.
+type DeniedError struct {
+	Reason Reason
+	// Field is the request's field at fault; empty with CallerNotAllowed.
+	Field string
+	// Rule says which part of which grant refused, for operators.
+	Rule string
+}
+
+func (e *DeniedError) Error() string { return string(e.Reason) + " " + e.Field + ": " + e.Rule }
+
+// Policy holds every caller's grants. It is safe for concurrent use; its rate
+// limits are this process's own.
+type Policy struct {
+	grants map[string][]*Grant
+}
+
+// Grant is one checked grant. It is immutable but for its rate.
+type Grant struct {
+	// Place is where it stands, for operators: `callers[0].grants[1]`.
+	Place string
+
+	settings Settings
+	claims   map[string]claimRule
+	limiter  *rate.Limiter
+}
+
+// Take counts one sign-in against the grant's rate. Where there is none left, it
+// says how long to wait.
+func (g *Grant) Take(now time.Time) (wait time.Duration, ok bool) {
+	if g.limiter == nil {
+		return 0, true
+	}
+	r := g.limiter.ReserveN(now, 1)
+	if wait = r.DelayFrom(now); wait > 0 {
+		r.CancelAt(now)
+		return wait, false
+	}
+	return 0, true
+}
+
+// Allow returns the first of the caller's grants that covers the whole request, or
+// a [*DeniedError].
+func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
+	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant of caller " + caller + " names the configuration and the action"}
+	for _, g := range p.grants[caller] {
+		denied := g.denies(ask)
+		if denied == nil {
+			return g, nil
+		}
+		if slices.Index(reasons, denied.Reason) > slices.Index(reasons, furthest.Reason) {
+			furthest = denied
+		}
+	}
+	return nil, furthest
+}
+
+// Brands tells which of a configuration's brands a caller may do something at.
+func (p *Policy) Brands(caller, configuration string, action Action) func(brand string) bool {
+	var names []string
+	for _, g := range p.grants[caller] {
+		if g.covers(configuration, action) {
+			names = append(names, g.settings.Brands...)
+		}
+	}
+	return func(brand string) bool { return matches(names, brand) }
+}
+
+func (g *Grant) covers(configuration string, actions ...Action) bool {
+	return matches(g.settings.Configurations, configuration) &&
+		!slices.ContainsFunc(actions, func(a Action) bool { return !slices.Contains(g.settings.Actions, a) })
+}
+
+func (g *Grant) denies(ask Ask) *DeniedError {
+	deny := func(r Reason, field, rule string) *DeniedError {
+		return &DeniedError{Reason: r, Field: field, Rule: g.Place + "." + rule}
+	}
+	if !g.covers(ask.Configuration, ask.Actions...) {
+		return deny(CallerNotAllowed, "", "configurations or actions")
+	}
+	if !slices.Contains(ask.Actions, SignIn) {
+		return nil
+	}
+	if !matches(g.settings.Brands, ask.Brand) {
+		return deny(BrandNotAllowed, "brand_id", "brands")
+	}
+	if !slices.Contains(g.settings.Roles, ask.Role) {
+		return deny(RoleNotAllowed, "user.role", "roles")
+	}
+	for _, c := range ask.Claims {
+		if rule, ok := g.claims[c.Name]; !ok || slices.ContainsFunc(c.Values, func(v string) bool { return !rule.allows(v) }) {
+			return deny(ClaimNotAllowed, c.Field, "claims."+c.Name)
+		}
+	}
+	if ask.Email != "" && !g.settings.EmailDomains.allows(ask.Email) {
+		return deny(EmailNotAllowed, "user.email", "email_domains")
+	}
+	if ask.Protected && !g.settings.Protected {
+		return deny(EmailNotAllowed, "user.email", "protected")
+	}
+	if ask.ReturnToHost != "" && !matches(g.settings.ReturnToHosts, ask.ReturnToHost) {
+		return deny(ReturnToNotAllowed, "return_to", "return_to_hosts")
+	}
+	return nil
+}
+
+// matches is true where the list names the value, or all values with "*".
+func matches(list []string, value string) bool {
+	return slices.Contains(list, value) || slices.Contains(list, "*")
+}
+
+// claimRule limits the values of one claim.
+type claimRule struct {
+	any    bool
+	values []string
+	prefix string
+}
+
+func (r claimRule) allows(value string) bool {
+	return r.any || slices.Contains(r.values, value) || r.prefix != "" && strings.HasPrefix(value, r.prefix)
+}
+
+func (d EmailDomains) allows(email string) bool {
+	_, domain, _ := strings.Cut(email, "@")
+	in := func(list []string) bool {
+		return slices.ContainsFunc(list, func(pattern string) bool { return domainMatches(pattern, domain) })
+	}
+	return in(d.Allow) && !in(d.Deny)
+}
+
+func domainMatches(pattern, domain string) bool {
+	if parent, ok := strings.CutPrefix(pattern, "*."); ok {
+		return strings.HasSuffix(domain, "."+parent)
+	}
+	return pattern == "*" || pattern == domain
+}

@@ -1,0 +1,184 @@
+package policy
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"golang.org/x/time/rate"
+)
+
+// Settings is one grant of the configuration file. What is absent is denied.
+type Settings struct {
+	// Configurations are names, or "*" for all.
+	Configurations []string `yaml:"configurations"`
+	// Brands are brand ids, or "*" for all of the configurations'.
+	Brands []string `yaml:"brands"`
+	// Actions are those that may be asked for.
+	Actions []Action `yaml:"actions"`
+	// Roles are the roles that may be given; "unset" may leave the role out.
+	Roles []string `yaml:"roles"`
+	// Claims names the optional claims that may be asked for. Each is `any`, a list
+	// of values, or {prefix: …}.
+	Claims map[string]any `yaml:"claims"`
+	// EmailDomains are those of the people who may be signed in.
+	EmailDomains EmailDomains `yaml:"email_domains"`
+	// ReturnToHosts are hosts that return_to may name, or "*" for all of the brand's.
+	// A path needs none.
+	ReturnToHosts []string `yaml:"return_to_hosts"`
+	// Protected lets the configuration's protected people be signed in.
+	Protected bool `yaml:"protected"`
+	// Rate limits sign-ins, in each replica by itself. Absent: no limit.
+	Rate *Rate `yaml:"rate"`
+}
+
+// EmailDomains chooses email domains: exact names, "*.acme.com" for the subdomains
+// of acme.com, "*" for all. Deny wins.
+type EmailDomains struct {
+	Allow []string `yaml:"allow"`
+	Deny  []string `yaml:"deny"`
+}
+
+// Rate is a token bucket.
+type Rate struct {
+	PerSecond float64 `yaml:"per_second"`
+	Burst     int     `yaml:"burst"` // 0: one second's worth
+}
+
+// Every claim that a grant can name. The two that clear are apart from those that
+// set, since they destroy data at Zendesk.
+const (
+	ClaimExternalID      = "external_id"
+	ClaimCustomRoleID    = "custom_role_id"
+	ClaimLocaleID        = "locale_id"
+	ClaimOrganizations   = "organizations"
+	ClaimOrganizationIDs = "organization_ids"
+	ClaimPhone           = "phone"
+	ClaimTags            = "tags"
+	ClaimRemotePhotoURL  = "remote_photo_url"
+	ClaimUserFields      = "user_fields"
+	ClaimClearTags       = "clear_tags"
+	ClaimClearUserFields = "clear_user_fields"
+)
+
+var (
+	claimNames = []string{
+		ClaimClearTags, ClaimClearUserFields, ClaimCustomRoleID, ClaimExternalID, ClaimLocaleID, ClaimOrganizationIDs,
+		ClaimOrganizations, ClaimPhone, ClaimRemotePhotoURL, ClaimTags, ClaimUserFields,
+	}
+	actions = []string{string(SignIn), string(Read), string(Inspect), string(Report), string(Refresh), string(Stage)}
+	roles   = []string{RoleUnset, "end_user", "agent", "admin"}
+	domain  = regexp.MustCompile(`^(\*|(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)$`)
+)
+
+// Check reports every fault of a grant by its key.
+func (s Settings) Check(report func(key, fault string)) {
+	if len(s.Configurations) == 0 {
+		report("configurations", `is required: names of configurations, or "*"`)
+	}
+	if len(s.Actions) == 0 {
+		report("actions", "is required: what the caller may do")
+	}
+	for i, a := range s.Actions {
+		checkOneOf(report, fmt.Sprintf("actions[%d]", i), string(a), actions)
+	}
+	for i, r := range s.Roles {
+		checkOneOf(report, fmt.Sprintf("roles[%d]", i), r, roles)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Claims)) {
+		if !slices.Contains(claimNames, name) {
+			report("claims."+name, "is no claim that can be granted: "+strings.Join(claimNames, ", "))
+		} else if _, fault := parseClaimRule(s.Claims[name]); fault != "" {
+			report("claims."+name, fault)
+		}
+	}
+	for list, domains := range map[string][]string{"allow": s.EmailDomains.Allow, "deny": s.EmailDomains.Deny} {
+		for i, d := range domains {
+			if !domain.MatchString(d) {
+				report(fmt.Sprintf("email_domains.%s[%d]", list, i), fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
+			}
+		}
+	}
+	if slices.Contains(s.Actions, SignIn) {
+		s.checkSignIn(report)
+	}
+	if r := s.Rate; r != nil && (r.PerSecond <= 0 || r.Burst < 0) {
+		report("rate", "must have a per_second above 0, and a burst of 0 or more")
+	}
+}
+
+// checkSignIn reports what would deny every sign-in, though sign_in is granted:
+// that is a slip, not a policy.
+func (s Settings) checkSignIn(report func(key, fault string)) {
+	if len(s.Brands) == 0 {
+		report("brands", `is required with sign_in: brand ids, or "*"`)
+	}
+	if len(s.Roles) == 0 {
+		report("roles", "is required with sign_in: roles that may be given, or unset")
+	}
+	if len(s.EmailDomains.Allow) == 0 {
+		report("email_domains.allow", `is required with sign_in: domains, or "*"`)
+	}
+}
+
+func checkOneOf(report func(key, fault string), key, value string, values []string) {
+	if !slices.Contains(values, value) {
+		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(values, ", ")))
+	}
+}
+
+// parseClaimRule reads `any`, a list of scalars, or {prefix: …}.
+func parseClaimRule(v any) (rule claimRule, fault string) {
+	const want = "must be any, a list of values, or {prefix: …}"
+	switch v := v.(type) {
+	case string:
+		if v == "any" {
+			return claimRule{any: true}, ""
+		}
+	case []any:
+		for _, item := range v {
+			switch item.(type) {
+			case string, int, bool:
+				rule.values = append(rule.values, fmt.Sprint(item))
+			default:
+				return rule, want
+			}
+		}
+		return rule, ""
+	case map[string]any:
+		prefix, ok := v["prefix"].(string)
+		if ok && len(v) == 1 && prefix != "" {
+			return claimRule{prefix: prefix}, ""
+		}
+	}
+	return rule, want
+}
+
+// New makes a policy of every caller's grants, in their order. place says where a
+// caller's grant stands in the file. The settings must have passed Check.
+func New(grants map[string][]Settings, place func(caller string, grant int) string) (*Policy, error) {
+	p := &Policy{grants: make(map[string][]*Grant, len(grants))}
+	for caller, list := range grants {
+		for i, s := range list {
+			g := &Grant{Place: place(caller, i), settings: s, claims: make(map[string]claimRule, len(s.Claims))}
+			for name, v := range s.Claims {
+				rule, fault := parseClaimRule(v)
+				if fault != "" {
+					return nil, fmt.Errorf("%s.claims.%s %s", g.Place, name, fault)
+				}
+				g.claims[name] = rule
+			}
+			if s.Rate != nil {
+				burst := s.Rate.Burst
+				if burst == 0 {
+					burst = max(1, int(s.Rate.PerSecond))
+				}
+				g.limiter = rate.NewLimiter(rate.Limit(s.Rate.PerSecond), burst)
+			}
+			p.grants[caller] = append(p.grants[caller], g)
+		}
+	}
+	return p, nil
+}

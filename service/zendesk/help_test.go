@@ -1,0 +1,120 @@
+package zendesk_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// testSecret has the form of those that Zendesk makes: 48 alphanumerics.
+const testSecret = "uR3mN8vQ1xZ6kT0pYcW5sB9dHfJ2gL7aEoXiVqMnCbKrDtSy"
+
+// testTime is 2026-01-02 03:04:05.678 UTC, of which a token keeps the seconds.
+var testTime = time.Unix(1767323045, 678_000_000)
+
+func testKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
+	t.Helper()
+	k, err := secrets.NewKey(v, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// testProfile is a profile for end users with two brands, then changed.
+func testProfile(t testing.TB, change ...func(*zendesk.Settings)) *zendesk.Profile {
+	t.Helper()
+	s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}}
+	for _, c := range change {
+		c(&s)
+	}
+	p, err := zendesk.New(s, testBrands())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func testBrands() []zendesk.BrandSettings {
+	return []zendesk.BrandSettings{
+		{ID: "360001", Name: "Acme", Subdomain: "acme", Hosts: []string{"help.acme.com", "hilfe.acme.de"}, Default: true},
+		{ID: "360002", Subdomain: "acme-labs"},
+	}
+}
+
+func forStaff(s *zendesk.Settings) { s.Audiences = []zendesk.Audience{zendesk.TeamMember} }
+func forBoth(s *zendesk.Settings) {
+	s.Audiences = []zendesk.Audience{zendesk.EndUser, zendesk.TeamMember}
+}
+func omitRole(s *zendesk.Settings)       { s.OmitRole = true }
+func omitInvalid(s *zendesk.Settings)    { s.OnInvalidOptional = "omit" }
+func integerOrgIDs(s *zendesk.Settings)  { s.OrganizationIDType = "integer" }
+func homeOnBadReturn(s *zendesk.Settings) { s.OnBadReturnTo = "home" }
+
+// testSignIn is one that needs nothing else, then changed.
+func testSignIn(change ...func(*zendesk.SignIn)) zendesk.SignIn {
+	r := zendesk.SignIn{User: zendesk.User{Email: "jo@example.com", EmailVerified: true, Name: "Jo Doe"}}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+// mint checks and signs, and returns the token with its payload.
+func mint(t testing.TB, p *zendesk.Profile, r zendesk.SignIn) (zendesk.Token, string) {
+	t.Helper()
+	checked, err := p.Check(p.Brand(""), r)
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	token, err := checked.Sign(testKey(t, 7, testSecret), testTime)
+	if err != nil {
+		t.Fatalf("Sign: %v", err)
+	}
+	return token, segment(t, token.Value, 1)
+}
+
+// segment decodes the n-th part of a token: header, payload, signature.
+func segment(t testing.TB, token string, n int) string {
+	t.Helper()
+	b, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wantFaults holds that exactly these faults were found, in any order: the field
+// exactly, and the description by a piece of it.
+func wantFaults(t testing.TB, got []zendesk.Fault, want ...zendesk.Fault) {
+	t.Helper()
+	rest := slices.Clone(got)
+	for _, w := range want {
+		i := slices.IndexFunc(rest, func(g zendesk.Fault) bool {
+			return g.Field == w.Field && strings.Contains(g.Description, w.Description)
+		})
+		if i < 0 {
+			t.Errorf("no fault %q … %q among %q", w.Field, w.Description, got)
+			continue
+		}
+		rest = slices.Delete(rest, i, i+1)
+	}
+	for _, g := range rest {
+		t.Errorf("unwanted fault %q: %s", g.Field, g.Description)
+	}
+}
+
+func faultsOf(t testing.TB, err error) []zendesk.Fault {
+	t.Helper()
+	var invalid *zendesk.InvalidError
+	if !errors.As(err, &invalid) {
+		t.Fatalf("got %v, not an InvalidError", err)
+	}
+	return invalid.Faults
+}

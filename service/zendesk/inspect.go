@@ -1,0 +1,323 @@
+package zendesk
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// Part is the part of a token that a [Problem] is about.
+type Part int
+
+// The parts, in the order in which they are looked at.
+const (
+	PartForm Part = iota + 1
+	PartHeader
+	PartSignature
+	PartIssuedAt
+	PartClaims
+)
+
+// Problem is one reason for which Zendesk would refuse a token.
+type Problem struct {
+	Part        Part
+	Name        string // the claim or header parameter; empty where it isn't one
+	Description string
+}
+
+// Inspection is the verdict on a token.
+type Inspection struct {
+	Problems []Problem
+	// Version is that of the secret which the signature verifies under; 0: none.
+	Version secrets.Version
+	// Claims are the payload's members where it is a JSON object, else nil. They are
+	// the token's word, whether or not it verifies.
+	Claims map[string]json.RawMessage
+	// IssueTime is the token's iat; zero where it has none.
+	IssueTime time.Time
+}
+
+func (i *Inspection) problem(part Part, name, format string, args ...any) {
+	i.Problems = append(i.Problems, Problem{part, name, fmt.Sprintf(format, args...)})
+}
+
+// Inspect judges a token as Zendesk would, as far as that is known, against the
+// held versions of the secret (active first) and our own clock. It goes on after a
+// fault, so that all of them are named. A jti that Zendesk has already seen can't
+// be told from the token.
+func (p *Profile) Inspect(token string, held []secrets.Key, now time.Time) Inspection {
+	var i Inspection
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		i.problem(PartForm, "", "has %d parts between its dots; a signed token has 3", len(parts))
+		return i
+	}
+	var decoded [3][]byte
+	for n, name := range []string{"header", "payload", "signature"} {
+		b, err := base64.RawURLEncoding.Strict().DecodeString(parts[n])
+		if err != nil {
+			i.problem(PartForm, "", "the %s is not base64url without padding (RFC 7515 section 2)", name)
+		}
+		decoded[n] = b
+	}
+	i.header(decoded[0])
+	i.signature(parts[0]+"."+parts[1], decoded[2], held)
+	claims, err := object(decoded[1])
+	if err != nil {
+		i.problem(PartForm, "", "the payload is not a JSON object: %v", err)
+		return i
+	}
+	i.Claims = claims
+	i.issuedAt(now)
+	i.checkClaims(p)
+	return i
+}
+
+func (i *Inspection) header(b []byte) {
+	members, err := object(b)
+	if err != nil {
+		i.problem(PartForm, "", "the header is not a JSON object: %v", err)
+		return
+	}
+	for name, want := range map[string]string{"typ": "JWT", "alg": "HS256"} {
+		var got string
+		switch raw, ok := members[name]; {
+		case !ok:
+			i.problem(PartHeader, name, "is missing: Zendesk answers as if the signature were wrong")
+		case json.Unmarshal(raw, &got) != nil || got != want:
+			i.problem(PartHeader, name, "must be %q", want)
+		}
+		delete(members, name)
+	}
+	for name := range members {
+		i.problem(PartHeader, name, "is not part of the header that Zendesk documents")
+	}
+	slices.SortFunc(i.Problems, func(a, b Problem) int {
+		return (int(a.Part)-int(b.Part))*2 + strings.Compare(a.Name, b.Name)
+	})
+}
+
+func (i *Inspection) signature(input string, signature []byte, held []secrets.Key) {
+	for _, k := range held {
+		if k.Verify(input, signature) == nil {
+			i.Version = k.Version()
+			break
+		}
+	}
+	switch {
+	case len(held) == 0:
+		i.problem(PartSignature, "", "can't be checked: no version of the secret is held")
+	case i.Version == 0:
+		i.problem(PartSignature, "", "verifies under none of the %d held versions of the secret", len(held))
+	case i.Version < held[0].Version():
+		i.problem(PartSignature, "", "verifies under version %d, which version %d has replaced: Zendesk takes only its newest secret", i.Version, held[0].Version())
+	}
+}
+
+func (i *Inspection) issuedAt(now time.Time) {
+	raw, ok := i.Claims["iat"]
+	if !ok {
+		i.problem(PartIssuedAt, "iat", "is missing")
+		return
+	}
+	seconds, err := integer(raw)
+	if err != nil {
+		i.problem(PartIssuedAt, "iat", "must be a whole number of seconds, without quotes, fraction or exponent")
+		return
+	}
+	if seconds > 1e11 || seconds < 0 {
+		i.problem(PartIssuedAt, "iat", "is no time in seconds since 1970; are these milliseconds?")
+		return
+	}
+	i.IssueTime = time.Unix(seconds, 0).UTC()
+	if off := now.Sub(i.IssueTime); off > Lifetime {
+		i.problem(PartIssuedAt, "iat", "was %s ago by our clock; Zendesk takes a token for 3 minutes", off.Truncate(time.Second))
+	} else if off < -Lifetime {
+		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes", (-off).Truncate(time.Second))
+	}
+}
+
+// claimRules are the claims' types at Zendesk, each with what makes a value of it
+// unusable. What Zendesk ignores in silence is no problem here.
+var claimRules = []struct {
+	name     string
+	required bool
+	rule     func(json.RawMessage) string
+}{
+	{"jti", true, text},
+	{"email", true, emailRule},
+	{"name", true, text},
+	{"external_id", false, text},
+	{"role", false, oneOf("end_user", "agent", "admin")},
+	{"custom_role_id", false, wholeRule},
+	{"locale", false, wholeRule},
+	{"locale_id", false, wholeRule},
+	{"organization", false, text},
+	{"organizations", false, text},
+	{"organization_id", false, textOrWhole},
+	{"organization_ids", false, text},
+	{"phone", false, text},
+	{"tags", false, texts},
+	{"remote_photo_url", false, text},
+	{"user_fields", false, objectRule},
+	{"exp", false, wholeRule},
+}
+
+func (i *Inspection) checkClaims(p *Profile) {
+	for _, c := range claimRules {
+		raw, ok := i.Claims[c.name]
+		if !ok {
+			if c.required {
+				i.problem(PartClaims, c.name, "is missing")
+			}
+			continue
+		}
+		if why := c.rule(raw); why != "" {
+			i.problem(PartClaims, c.name, "%s", why)
+		}
+	}
+	var role Role
+	if json.Unmarshal(i.Claims["role"], &role) == nil && role.audience() != "" && !p.Serves(role.audience()) {
+		i.problem(PartClaims, "role", "is %s, which this configuration isn't assigned to", role)
+	}
+	if _, ok := i.Claims["custom_role_id"]; ok && role != RoleAgent {
+		i.problem(PartClaims, "custom_role_id", "goes only with the role agent")
+	}
+}
+
+func text(raw json.RawMessage) string {
+	var s string
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		return "must be a string"
+	}
+	if strings.TrimSpace(s) == "" {
+		return "is empty"
+	}
+	return ""
+}
+
+func emailRule(raw json.RawMessage) string {
+	if why := text(raw); why != "" {
+		return why
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "must be a string"
+	}
+	if _, err := ParseEmail(s); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func oneOf(values ...string) func(json.RawMessage) string {
+	return func(raw json.RawMessage) string {
+		var s string
+		if json.Unmarshal(raw, &s) != nil || !slices.Contains(values, s) {
+			return "must be one of " + strings.Join(values, ", ")
+		}
+		return ""
+	}
+}
+
+func wholeRule(raw json.RawMessage) string {
+	if _, err := integer(raw); err != nil {
+		return "must be a whole number, without quotes"
+	}
+	return ""
+}
+
+func textOrWhole(raw json.RawMessage) string {
+	if _, err := integer(raw); err == nil || text(raw) == "" {
+		return ""
+	}
+	return "must be a string or a whole number"
+}
+
+func texts(raw json.RawMessage) string {
+	var s []string
+	if raw[0] != '[' || json.Unmarshal(raw, &s) != nil || bytes.Contains(raw, []byte("null")) && slices.Contains(s, "") {
+		return "must be an array of strings, not one string"
+	}
+	return ""
+}
+
+func objectRule(raw json.RawMessage) string {
+	if _, err := object(raw); err != nil {
+		return "must be a JSON object: " + err.Error()
+	}
+	return ""
+}
+
+// integer reads a JSON number that is written as an integer and exact everywhere.
+func integer(raw json.RawMessage) (int64, error) {
+	var n int64
+	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+		return 0, errors.New("not a number")
+	}
+	if err := json.Unmarshal(raw, &n); err != nil {
+		return 0, err
+	}
+	if n > maxExactInt || n < -maxExactInt || n == math.MinInt64 {
+		return 0, errors.New("beyond 2^53 - 1")
+	}
+	return n, nil
+}
+
+// object reads one JSON object's members as they stand. A name that stands twice
+// is an error: readers differ in which of the two they believe.
+func object(b []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("it is not valid UTF-8")
+	}
+	names, err := memberNames(b)
+	if err != nil {
+		return nil, err
+	}
+	for n, name := range names {
+		if slices.Contains(names[:n], name) {
+			return nil, fmt.Errorf("%q stands in it twice", name)
+		}
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(b, &members); err != nil {
+		return nil, errors.New("it can't be parsed")
+	}
+	return members, nil
+}
+
+// memberNames lists an object's names in their order, duplicates too.
+func memberNames(b []byte) ([]string, error) {
+	notObject := errors.New("it is no JSON object")
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return nil, notObject
+	}
+	var names []string
+	for d.More() {
+		t, err := d.Token()
+		name, ok := t.(string)
+		var value json.RawMessage
+		if err != nil || !ok || d.Decode(&value) != nil {
+			return nil, notObject
+		}
+		names = append(names, name)
+	}
+	if _, err := d.Token(); err != nil {
+		return nil, notObject
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows it")
+	}
+	return names, nil
+}

@@ -1,0 +1,111 @@
+package zendesk
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+const maxReturnTo = 2048
+
+// Destination is a return_to that may be posted.
+type Destination struct {
+	// URL is what to post: ASCII, percent-encoded, a path or an absolute URL.
+	URL string
+	// Host is the host of an absolute URL, with its port if any; empty for a path,
+	// which stays at the brand's subdomain.
+	Host string
+}
+
+// ForeignError says that a return_to is well formed and leads to where the brand
+// doesn't let people be sent.
+type ForeignError struct{ Fault string }
+
+func (e *ForeignError) Error() string { return "return_to " + e.Fault }
+
+// ReturnTo checks where a person is to be sent after signing in. What Zendesk does
+// with foreign places nobody says, so only these pass: a path, or an https URL
+// whose host is byte for byte the brand's subdomain or one of its mapped hosts;
+// and nothing below /access/ or /auth/, where a visit has effects of its own.
+// Spaces and characters outside ASCII, which web frameworks hand over decoded,
+// are percent-encoded.
+//
+// The error is a [*ForeignError] for a place that isn't the brand's, and names the
+// broken rule otherwise.
+func (b *Brand) ReturnTo(s string) (Destination, error) {
+	encoded, err := encodeReturnTo(s)
+	if err != nil {
+		return Destination{}, err
+	}
+	u, err := url.Parse(encoded)
+	if err != nil {
+		return Destination{}, errFault("can't be read as a URL")
+	}
+	var host string
+	switch {
+	case strings.HasPrefix(encoded, "/"):
+		if strings.HasPrefix(encoded, "//") || u.Host != "" || u.Scheme != "" {
+			return Destination{}, &ForeignError{"starts with two slashes, which leads to another host: give a path with one, or a whole https URL"}
+		}
+	case u.Scheme == "":
+		return Destination{}, errFault("is neither a path that starts with a slash nor an https URL")
+	default:
+		origin, ok := b.ownOrigin(encoded, u)
+		if !ok {
+			return Destination{}, &ForeignError{fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, "))}
+		}
+		_, host, _ = strings.Cut(origin, "://")
+	}
+	if private(u.Path) {
+		return Destination{}, &ForeignError{"leads below /access/ or /auth/, where Zendesk signs people in and out"}
+	}
+	return Destination{URL: encoded, Host: host}, nil
+}
+
+// ownOrigin compares bytes rather than parsed parts: a user name, a port, another
+// case or a host that merely begins like the brand's then needs no rule of its own.
+func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
+	for _, o := range b.origins {
+		if strings.HasPrefix(s, o+"/") && u.User == nil && u.Opaque == "" && u.Scheme+"://"+u.Host == o {
+			return o, true
+		}
+	}
+	return "", false
+}
+
+func encodeReturnTo(s string) (string, error) {
+	if !utf8.ValidString(s) {
+		return "", errFault("is not valid UTF-8")
+	}
+	var e strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < 0x20 || c == 0x7F:
+			return "", errFault(fmt.Sprintf("holds a control character (0x%02X) at byte %d", c, i))
+		case c == '\\':
+			return "", errFault("holds a backslash, which browsers read as a slash")
+		case c == ' ' || c > 0x7F:
+			fmt.Fprintf(&e, "%%%02X", c)
+		default:
+			e.WriteByte(c)
+		}
+		if e.Len() > maxReturnTo {
+			return "", errFault(fmt.Sprintf("is longer than %d bytes once percent-encoded", maxReturnTo))
+		}
+	}
+	return e.String(), nil
+}
+
+// private is true of paths that browsers or servers may take for one below
+// /access/ or /auth/, after they have decoded and shortened it.
+func private(p string) bool {
+	for range 2 { // %2561 is an "a" to a server that decodes twice
+		if d, err := url.PathUnescape(p); err == nil {
+			p = d
+		}
+	}
+	p = strings.ToLower(path.Clean("/" + strings.ReplaceAll(p, `\`, "/")))
+	return p == "/access" || p == "/auth" || strings.HasPrefix(p, "/access/") || strings.HasPrefix(p, "/auth/")
+}

@@ -1,0 +1,189 @@
+package zendesk
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Audience is a kind of person that Zendesk assigns a configuration to.
+type Audience string
+
+// The audiences that Zendesk knows.
+const (
+	EndUser    Audience = "end_user"    // customers
+	TeamMember Audience = "team_member" // agents, light agents and administrators
+)
+
+// Settings is the zendesk_sso block of a configuration, without its brands.
+type Settings struct {
+	// Audiences says whom Zendesk has assigned the configuration to. Required.
+	Audiences []Audience `yaml:"audiences"`
+	// Endpoint is the origin that forms are posted to, with {subdomain} where the
+	// brand's goes. Empty: https://{subdomain}.zendesk.com. Plain http is for
+	// loopback hosts only.
+	Endpoint string `yaml:"endpoint"`
+	// IPRanges, when set, must hold the client_ip of every request (CIDR).
+	IPRanges []string `yaml:"ip_ranges"`
+	// Origins are those that the browser passes on its way after the POST, beside
+	// the brand's own: the remote login and logout pages.
+	Origins []string `yaml:"origins"`
+	// AllowUnverifiedEmail takes addresses that the caller has no proof of.
+	AllowUnverifiedEmail bool `yaml:"allow_unverified_email"`
+	// OmitRole lets a team-member configuration sign people in without a role.
+	OmitRole bool `yaml:"omit_role"`
+	// EmitExp adds the claim exp, which Zendesk doesn't document.
+	EmitExp bool `yaml:"emit_exp"`
+	// OrganizationIDType is the JSON type of a single organization_id: "string"
+	// (the default) or "integer", for ids that are whole numbers.
+	OrganizationIDType string `yaml:"organization_id_type"`
+	// OnInvalidOptional says what becomes of a bad optional claim: "refuse" (the
+	// default) or "omit".
+	OnInvalidOptional string `yaml:"on_invalid_optional"`
+	// OnBadReturnTo says what becomes of a return_to that can't be followed:
+	// "refuse" (the default) or "home".
+	OnBadReturnTo string `yaml:"on_bad_return_to"`
+}
+
+// BrandSettings is what a brand of a configuration says of Zendesk.
+type BrandSettings struct {
+	// ID is Zendesk's brand_id, decimal digits. Required.
+	ID string `yaml:"id"`
+	// Name is shown on the page. Empty: the subdomain.
+	Name string `yaml:"name"`
+	// Subdomain is the Zendesk subdomain. Required.
+	Subdomain string `yaml:"subdomain"`
+	// Hosts are the mapped hosts that return_to may name.
+	Hosts []string `yaml:"hosts"`
+	// Default marks the brand of requests that name none.
+	Default bool `yaml:"default"`
+}
+
+const (
+	defaultEndpoint = "https://{subdomain}.zendesk.com"
+	// Path is where Zendesk takes sign-in tokens, below a brand's origin.
+	Path = "/access/jwt"
+)
+
+var (
+	brandID   = regexp.MustCompile(`^[0-9]{1,20}$`)
+	subdomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+)
+
+// Check reports every fault of the settings and brands, by the key at fault
+// relative to the zendesk_sso block.
+func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
+	if len(s.Audiences) == 0 {
+		report("audiences", "is required: end_user, team_member, or both")
+	}
+	for i, a := range s.Audiences {
+		key := fmt.Sprintf("audiences[%d]", i)
+		if a != EndUser && a != TeamMember {
+			report(key, fmt.Sprintf("%q is no audience: use end_user or team_member", a))
+		} else if slices.Index(s.Audiences, a) < i {
+			report(key, fmt.Sprintf("%s stands twice", a))
+		}
+	}
+	if s.Endpoint != "" {
+		if fault := checkOrigin(strings.ReplaceAll(s.Endpoint, "{subdomain}", "x")); fault != "" {
+			report("endpoint", fault)
+		}
+	}
+	for i, r := range s.IPRanges {
+		if p, err := netip.ParsePrefix(r); err != nil {
+			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%q is no range: write it as 192.0.2.0/24 or 2001:db8::/32", r))
+		} else if p != p.Masked() {
+			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%s has bits beyond its length: did you mean %s?", r, p.Masked()))
+		}
+	}
+	for i, o := range s.Origins {
+		if fault := checkOrigin(o); fault != "" {
+			report(fmt.Sprintf("origins[%d]", i), fault)
+		}
+	}
+	checkChoice(report, "organization_id_type", s.OrganizationIDType, "string", "integer")
+	checkChoice(report, "on_invalid_optional", s.OnInvalidOptional, "refuse", "omit")
+	checkChoice(report, "on_bad_return_to", s.OnBadReturnTo, "refuse", "home")
+	checkBrands(s, brands, report)
+}
+
+func checkBrands(s Settings, brands []BrandSettings, report func(key, fault string)) {
+	if len(brands) == 0 {
+		report("brands", "is required: at least one brand with its id and subdomain")
+		return
+	}
+	ids, subdomains, defaults := map[string]bool{}, map[string]bool{}, 0
+	for i, b := range brands {
+		at := func(key string) string { return fmt.Sprintf("brands[%d].%s", i, key) }
+		switch {
+		case !brandID.MatchString(b.ID):
+			report(at("id"), fmt.Sprintf("%q is no brand id: it is the whole number that Zendesk sends as brand_id", b.ID))
+		case ids[b.ID]:
+			report(at("id"), "another brand of this configuration has the same id")
+		}
+		switch {
+		case !subdomain.MatchString(b.Subdomain):
+			report(at("subdomain"), fmt.Sprintf("%q is no Zendesk subdomain: give the part before .zendesk.com, in lower case", b.Subdomain))
+		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), "{subdomain}"):
+			report(at("subdomain"), "another brand of this configuration has the same subdomain")
+		}
+		if fault := textFault(b.Name, joiners); fault != "" {
+			report(at("name"), fault)
+		}
+		for j, h := range b.Hosts {
+			if !isDomain(h) || h != strings.ToLower(h) {
+				report(at(fmt.Sprintf("hosts[%d]", j)), fmt.Sprintf("%q is no host name: give it in lower case, without scheme, port or path", h))
+			}
+		}
+		ids[b.ID], subdomains[b.Subdomain] = true, true
+		if b.Default {
+			defaults++
+		}
+	}
+	if defaults != 1 && (defaults > 1 || len(brands) > 1) {
+		report("brands", fmt.Sprintf("%d brands are the default: mark exactly one", defaults))
+	}
+}
+
+func checkChoice(report func(key, fault string), key, value string, choices ...string) {
+	if value != "" && !slices.Contains(choices, value) {
+		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(choices, ", ")))
+	}
+}
+
+func (s Settings) endpoint() string {
+	if s.Endpoint == "" {
+		return defaultEndpoint
+	}
+	return s.Endpoint
+}
+
+// checkOrigin says what keeps s from being the origin of a page that tokens or
+// people may be sent to; empty when nothing does.
+func checkOrigin(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme+"://"+u.Host != s:
+		return "is no origin: write scheme and host only, as https://login.example.com"
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "must be https: plain http is for loopback hosts only"
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "must be https"
+	case strings.ToLower(s) != s || strings.ContainsAny(s, " ;,'\"*"):
+		return "must be lower case, and without characters that mean something in a Content-Security-Policy"
+	}
+	return ""
+}
+
+// isLoopback is true of hosts that never leave this machine: loopback addresses,
+// and localhost with its subdomains (RFC 6761 section 6.3).
+func isLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}

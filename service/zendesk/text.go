@@ -1,0 +1,124 @@
+package zendesk
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// joiner says whether a text may hold U+200C and U+200D, which Persian, Indic
+// scripts and emoji are written with.
+type joiner bool
+
+const (
+	joiners   joiner = true
+	noJoiners joiner = false
+)
+
+// textFault says what makes s unfit to be a claim; empty when nothing does. What
+// is refused would be shown to agents as something it isn't (bidirectional
+// controls), as nothing (invisible characters), or would break the line it stands
+// in (controls and separators).
+func textFault(s string, j joiner) string {
+	if !utf8.ValidString(s) {
+		return "is not valid UTF-8"
+	}
+	for i, r := range s {
+		if kind := badRune(r, j); kind != "" {
+			return fmt.Sprintf("holds %s (U+%04X) at byte %d: remove it", kind, r, i)
+		}
+	}
+	return ""
+}
+
+func badRune(r rune, j joiner) string {
+	switch {
+	case r < 0x7F && r >= 0x20:
+		return ""
+	case unicode.Is(unicode.Cc, r):
+		return "a control character"
+	case r == 0x2028 || r == 0x2029:
+		return "a line or paragraph separator"
+	case unicode.Is(unicode.Bidi_Control, r):
+		return "a bidirectional control character"
+	case r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF):
+		return "a noncharacter"
+	case r == 0x200C || r == 0x200D:
+		if j {
+			return ""
+		}
+		return "an invisible character"
+	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), unicode.Is(unicode.Variation_Selector, r) && r >= 0xFE00:
+		// Format characters that are seen, and those that choose how an emoji or
+		// an ideograph looks.
+		return ""
+	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
+		return "an invisible character"
+	}
+	return ""
+}
+
+// ParseEmail returns the address in the one form that policy and token use:
+// lower-cased ASCII. It takes less than RFC 5322 allows, on purpose: comments,
+// quoted local parts, display names and look-alike characters are how one address
+// is made to read as another. The error says which rule was broken.
+func ParseEmail(s string) (string, error) {
+	local, domain, found := strings.Cut(s, "@")
+	switch {
+	case s == "":
+		return "", errFault("is required")
+	case len(s) > 254:
+		return "", errFault("is longer than 254 bytes")
+	case strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || r == utf8.RuneError }):
+		return "", errFault("holds a character outside ASCII: give international domains in their xn-- form")
+	case !found || strings.Contains(domain, "@"):
+		return "", errFault("must have exactly one @")
+	case len(local) == 0 || len(local) > 64:
+		return "", errFault("must have 1 to 64 bytes before the @")
+	case strings.ContainsFunc(local, func(r rune) bool { return r != '.' && !isAtom(r) }):
+		return "", errFault("has a character before the @ that can't stand there unquoted: give the bare address, without a display name, quotes or comments")
+	case strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, ".."):
+		return "", errFault("has a dot at the start or end of the part before the @, or two in a row")
+	case !isDomain(domain):
+		return "", errFault("has no domain name of two labels or more after the @")
+	}
+	return strings.ToLower(s), nil
+}
+
+// EmailDomain is the part of a parsed address after the @.
+func EmailDomain(email string) string {
+	_, domain, _ := strings.Cut(email, "@")
+	return domain
+}
+
+// errFault is one broken rule, in words that follow a field's name.
+type errFault string
+
+func (e errFault) Error() string { return string(e) }
+
+// isAtom is RFC 5322's atext.
+func isAtom(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+}
+
+// isDomain is true of a host name in letters, digits and hyphens with two labels
+// or more (RFC 1123 section 2.1) that can't be read as an IPv4 address.
+func isDomain(s string) bool {
+	if len(s) > 253 {
+		return false
+	}
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+			return false
+		}
+		for _, r := range l {
+			if r != '-' && (r > unicode.MaxASCII || !isAtom(r) || strings.ContainsRune("!#$%&'*+/=?^_`{|}~", r)) {
+				return false
+			}
+		}
+	}
+	last := labels[len(labels)-1]
+	return len(labels) >= 2 && strings.Trim(last, "0123456789") != ""
+}
