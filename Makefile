@@ -1,12 +1,13 @@
-# Everything here needs Go and a module proxy, nothing else. The tools come with
-# `go tool` from modules of their own under tools/, so that nobody who imports
-# Deskmint gets their requirements.
+# `make dev`, `build` and `generate` need Go and a module proxy, nothing else;
+# `test` also a C compiler, for the race detector, and gets a Vault and a browser
+# by itself. The tools come with `go tool` from modules of their own under tools/,
+# so that nobody who imports Deskmint gets their requirements.
 
 SHELL := bash
 .DEFAULT_GOAL := help
 
 buf  := go tool -modfile=tools/buf/go.mod buf
-lint := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+lint := go tool -modfile="$(CURDIR)/tools/lint/go.mod" golangci-lint
 
 FUZZTIME ?= 30s
 # Added to every `go test`, as in: make test TESTFLAGS='-run Page -v'
@@ -45,6 +46,7 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	$(buf) lint
 	$(buf) format --diff --exit-code proto
 	tools/breaking
+	tools/sleeps
 	go vet ./...
 	$(lint) run ./...
 	go -C tools vet ./...

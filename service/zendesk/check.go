@@ -3,27 +3,11 @@ package zendesk
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"net/netip"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
-
-const (
-	maxText     = 255       // characters of a name, an id, a tag
-	maxItems    = 100       // organisations, ids, tags, user fields
-	maxField    = 4096      // bytes of one user field's value
-	maxURL      = 2048      // bytes
-	maxClaims   = 16384     // bytes of all claims together, so that a token stays below 22 KiB
-	maxExactInt = 1<<53 - 1 // beyond it JSON numbers of most readers lose digits (RFC 8259 section 6)
-)
-
-var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
 
 // Checked is a sign-in that may be signed: validated, normalised, without iat and jti.
 type Checked struct {
@@ -132,7 +116,7 @@ func (c *checker) identity(u User) {
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
 		c.fault("user.email_verified", "must be true: sign in only addresses that you have proof of, or have allow_unverified_email set")
 	}
-	if strings.TrimSpace(u.Name) == "" {
+	if blank(u.Name) {
 		c.fault("user.name", "is required")
 	} else if why := shortTextFault(u.Name, joiners); why != "" {
 		c.fault("user.name", why)
@@ -160,8 +144,8 @@ func (c *checker) role(u User) {
 // bad: each set is one claim, left out whole.
 func (c *checker) optional(u User) {
 	claims := &c.out.claims
-	c.claim(shortText("user.external_id", u.ExternalID, noJoiners), func() { claims.ExternalID = u.ExternalID })
-	c.claim(customRole(u), func() { claims.CustomRoleID = u.CustomRoleID })
+	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
+	c.customRole(u)
 	c.claim(c.locale(u))
 	c.claim(list("user.organizations", u.Organizations, joiners), func() {
 		if len(u.Organizations) == 1 {
@@ -196,6 +180,20 @@ func (c *checker) claim(faults []Fault, set func()) {
 		}
 	default:
 		c.faults = append(c.faults, faults...)
+	}
+}
+
+// customRole is never left out of an agent's token: a light agent is an agent with
+// a custom role, and without it a full one.
+func (c *checker) customRole(u User) {
+	const field = "user.custom_role_id"
+	faults := wholeNumber(field, u.CustomRoleID)
+	switch {
+	case u.Role == RoleAgent:
+		c.faults = append(c.faults, faults...)
+		c.out.claims.CustomRoleID = u.CustomRoleID
+	case u.CustomRoleID != 0:
+		c.claim(append(faults, Fault{field, "goes only with the role agent"}), nil)
 	}
 }
 
@@ -236,139 +234,4 @@ func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 		return nil, []Fault{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, and this configuration sends it as an integer"}}
 	}
 	return n, nil
-}
-
-func customRole(u User) []Fault {
-	const field = "user.custom_role_id"
-	faults := wholeNumber(field, u.CustomRoleID)
-	if u.CustomRoleID != 0 && u.Role != RoleAgent {
-		faults = append(faults, Fault{field, "goes only with the role agent"})
-	}
-	return faults
-}
-
-func wholeNumber(field string, n int64) []Fault {
-	if n < 0 || n > maxExactInt {
-		return []Fault{{field, "must be between 1 and 2^53 - 1"}}
-	}
-	return nil
-}
-
-func shortTextFault(s string, j joiner) string {
-	if why := textFault(s, j); why != "" {
-		return why
-	}
-	if n := utf8.RuneCountInString(s); n > maxText {
-		return fmt.Sprintf("has %d characters, more than %d", n, maxText)
-	}
-	return ""
-}
-
-func shortText(field, s string, j joiner) []Fault {
-	if why := shortTextFault(s, j); why != "" {
-		return []Fault{{field, why}}
-	}
-	return nil
-}
-
-// list checks names or ids that Zendesk reads from one comma-separated string.
-func list(field string, items []string, j joiner) (faults []Fault) {
-	if len(items) > maxItems {
-		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
-	}
-	for i, s := range items {
-		at := fmt.Sprintf("%s[%d]", field, i)
-		switch {
-		case strings.TrimSpace(s) == "":
-			faults = append(faults, Fault{at, "is empty"})
-		case strings.Contains(s, ","):
-			faults = append(faults, Fault{at, "holds a comma, at which Zendesk would split it in two"})
-		default:
-			faults = append(faults, shortText(at, s, j)...)
-		}
-	}
-	return faults
-}
-
-func phoneFaults(s string) []Fault {
-	if s != "" && !phone.MatchString(s) {
-		return []Fault{{"user.phone", "is not in E.164: write + and 8 to 15 digits, country code first"}}
-	}
-	return nil
-}
-
-func tagFaults(tags []string) (faults []Fault) {
-	if len(tags) > maxItems {
-		return []Fault{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
-	}
-	for i, t := range tags {
-		at := fmt.Sprintf("user.tags.values[%d]", i)
-		if t == "" || strings.ContainsAny(t, " ,") {
-			faults = append(faults, Fault{at, "is empty, or holds a space or comma, at which Zendesk would split it"})
-		} else {
-			faults = append(faults, shortText(at, t, noJoiners)...)
-		}
-	}
-	return faults
-}
-
-func photoFaults(s string) []Fault {
-	if s == "" {
-		return nil
-	}
-	const field = "user.remote_photo_url"
-	if why := textFault(s, noJoiners); why != "" {
-		return []Fault{{field, why}}
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > maxURL || strings.ContainsAny(s, ` \`) {
-		return []Fault{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
-	}
-	return nil
-}
-
-// userFields makes JSON's one number type into what Zendesk's fields are: whole
-// numbers leave as integers.
-func userFields(in map[string]any) (out map[string]any, faults []Fault) {
-	if len(in) > maxItems {
-		return nil, []Fault{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
-	}
-	out = make(map[string]any, len(in))
-	for _, key := range slices.Sorted(maps.Keys(in)) {
-		at := fmt.Sprintf("user.user_fields[%q]", key)
-		if key == "" {
-			faults = append(faults, Fault{at, "has an empty key"})
-		} else {
-			faults = append(faults, shortText(at, key, noJoiners)...)
-		}
-		value, why := fieldValue(in[key])
-		if why != "" {
-			faults = append(faults, Fault{at, why})
-		}
-		out[key] = value
-	}
-	return out, faults
-}
-
-func fieldValue(v any) (value any, fault string) {
-	switch v := v.(type) {
-	case nil, bool:
-		return v, ""
-	case string:
-		if len(v) > maxField {
-			return nil, fmt.Sprintf("has %d bytes, more than %d", len(v), maxField)
-		}
-		return v, textFault(v, joiners)
-	case float64:
-		switch {
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			return nil, "is not a number that JSON can hold"
-		case math.Abs(v) > maxExactInt:
-			return nil, "is beyond 2^53 - 1, where whole numbers lose digits: send it as a string"
-		case v == math.Trunc(v):
-			return int64(v), ""
-		}
-		return v, ""
-	}
-	return nil, "must be a string, a number, a bool or null"
 }

@@ -52,9 +52,9 @@ func forStaff(s *zendesk.Settings) { s.Audiences = []zendesk.Audience{zendesk.Te
 func forBoth(s *zendesk.Settings) {
 	s.Audiences = []zendesk.Audience{zendesk.EndUser, zendesk.TeamMember}
 }
-func omitRole(s *zendesk.Settings)       { s.OmitRole = true }
-func omitInvalid(s *zendesk.Settings)    { s.OnInvalidOptional = "omit" }
-func integerOrgIDs(s *zendesk.Settings)  { s.OrganizationIDType = "integer" }
+func omitRole(s *zendesk.Settings)        { s.OmitRole = true }
+func omitInvalid(s *zendesk.Settings)     { s.OnInvalidOptional = "omit" }
+func integerOrgIDs(s *zendesk.Settings)   { s.OrganizationIDType = "integer" }
 func homeOnBadReturn(s *zendesk.Settings) { s.OnBadReturnTo = "home" }
 
 // testSignIn is one that needs nothing else, then changed.

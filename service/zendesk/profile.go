@@ -80,7 +80,8 @@ func New(s Settings, brands []BrandSettings) (*Profile, error) {
 }
 
 func newBrand(s Settings, b BrandSettings) *Brand {
-	origin := strings.ReplaceAll(s.endpoint(), "{subdomain}", b.Subdomain)
+	at := func(endpoint string) string { return strings.ReplaceAll(endpoint, "{subdomain}", b.Subdomain) }
+	origin := at(s.endpoint())
 	brand := &Brand{
 		ID:        b.ID,
 		Name:      b.Name,
@@ -88,6 +89,9 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 		Hosts:     slices.Clone(b.Hosts),
 		Action:    origin + Path,
 		origins:   []string{origin},
+	}
+	if own := at(defaultEndpoint); own != origin {
+		brand.origins = append(brand.origins, own) // the brand's also where forms go to the sandbox
 	}
 	if brand.Name == "" {
 		brand.Name = b.Subdomain

@@ -1,14 +1,21 @@
 package zendesk
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
 const maxReturnTo = 2048
+
+// escape is one percent-encoded byte. What isn't one stands for itself, as lenient
+// servers have it; a decoder that gives up there would miss those around it.
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // Destination is a return_to that may be posted.
 type Destination struct {
@@ -80,16 +87,18 @@ func encodeReturnTo(s string) (string, error) {
 		return "", errFault("is not valid UTF-8")
 	}
 	var e strings.Builder
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c < 0x20 || c == 0x7F:
-			return "", errFault(fmt.Sprintf("holds a control character (0x%02X) at byte %d", c, i))
-		case c == '\\':
+	for i, r := range s {
+		switch {
+		case unicode.IsControl(r):
+			return "", errFault(fmt.Sprintf("holds a control character (0x%02X) at byte %d", r, i))
+		case r == '\\':
 			return "", errFault("holds a backslash, which browsers read as a slash")
-		case c == ' ' || c > 0x7F:
-			fmt.Fprintf(&e, "%%%02X", c)
+		case r == ' ' || r > unicode.MaxASCII:
+			for _, c := range []byte(string(r)) {
+				fmt.Fprintf(&e, "%%%02X", c)
+			}
 		default:
-			e.WriteByte(c)
+			e.WriteRune(r)
 		}
 		if e.Len() > maxReturnTo {
 			return "", errFault(fmt.Sprintf("is longer than %d bytes once percent-encoded", maxReturnTo))
@@ -102,9 +111,10 @@ func encodeReturnTo(s string) (string, error) {
 // /access/ or /auth/, after they have decoded and shortened it.
 func private(p string) bool {
 	for range 2 { // %2561 is an "a" to a server that decodes twice
-		if d, err := url.PathUnescape(p); err == nil {
-			p = d
-		}
+		p = escape.ReplaceAllStringFunc(p, func(e string) string {
+			b, _ := hex.DecodeString(e[1:]) // what matched is hexadecimal
+			return string(b)
+		})
 	}
 	p = strings.ToLower(path.Clean("/" + strings.ReplaceAll(p, `\`, "/")))
 	return p == "/access" || p == "/auth" || strings.HasPrefix(p, "/access/") || strings.HasPrefix(p, "/auth/")

@@ -8,7 +8,9 @@ import (
 )
 
 // joiner says whether a text may hold U+200C and U+200D, which Persian, Indic
-// scripts and emoji are written with.
+// scripts and emoji are written with, and variation selectors, which choose how an
+// emoji or an ideograph looks. Where they would only make two equal texts differ,
+// as in ids and keys, it may not.
 type joiner bool
 
 const (
@@ -44,19 +46,25 @@ func badRune(r rune, j joiner) string {
 		return "a bidirectional control character"
 	case r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF):
 		return "a noncharacter"
-	case r == 0x200C || r == 0x200D:
-		if j {
-			return ""
-		}
-		return "an invisible character"
-	case unicode.Is(unicode.Prepended_Concatenation_Mark, r), unicode.Is(unicode.Variation_Selector, r) && r >= 0xFE00:
-		// Format characters that are seen, and those that choose how an emoji or
-		// an ideograph looks.
+	case bool(j) && joins(r):
 		return ""
+	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
+		return "" // format characters that are seen
 	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
 		return "an invisible character"
 	}
 	return ""
+}
+
+// joins is true of the characters that are nothing by themselves and change how
+// their neighbours look.
+func joins(r rune) bool {
+	return r == 0x200C || r == 0x200D || unicode.Is(unicode.Variation_Selector, r)
+}
+
+// blank is true where nothing would be seen of s.
+func blank(s string) bool {
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || joins(r) }) == ""
 }
 
 // ParseEmail returns the address in the one form that policy and token use:
@@ -99,7 +107,11 @@ func (e errFault) Error() string { return string(e) }
 
 // isAtom is RFC 5322's atext.
 func isAtom(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+	return isAlphanumeric(r) || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
+}
+
+func isAlphanumeric(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
 // isDomain is true of a host name in letters, digits and hyphens with two labels
@@ -110,15 +122,10 @@ func isDomain(s string) bool {
 	}
 	labels := strings.Split(s, ".")
 	for _, l := range labels {
-		if len(l) == 0 || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' ||
+			strings.ContainsFunc(l, func(r rune) bool { return r != '-' && !isAlphanumeric(r) }) {
 			return false
 		}
-		for _, r := range l {
-			if r != '-' && (r > unicode.MaxASCII || !isAtom(r) || strings.ContainsRune("!#$%&'*+/=?^_`{|}~", r)) {
-				return false
-			}
-		}
 	}
-	last := labels[len(labels)-1]
-	return len(labels) >= 2 && strings.Trim(last, "0123456789") != ""
+	return len(labels) >= 2 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// clientFlags are how a command reaches a running service.
+type clientFlags struct {
+	Address    string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The service's gRPC address."`
+	CA         string        `placeholder:"FILE" help:"Certificates that the service's is trusted by (PEM). Default: the system's; plaintext on loopback."`
+	APIKeyFile string        `placeholder:"FILE" help:"File with the caller's API key. Default: DESKMINT_API_KEY."`
+	Timeout    time.Duration `default:"10s" help:"How long to wait for the answer."`
+}
+
+// call connects, and calls with the caller's key and a deadline.
+func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.TokenServiceClient) error) error {
+	key, err := f.apiKey()
+	if err != nil {
+		return err
+	}
+	transport, err := f.transport()
+	if err != nil {
+		return err
+	}
+	conn, err := grpc.NewClient(f.Address, grpc.WithTransportCredentials(transport))
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Address, err)
+	}
+	defer conn.Close() //nolint:errcheck // nothing is left to be sent
+	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
+	defer cancel()
+	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+	return explained(rpc(ctx, pb.NewTokenServiceClient(conn)))
+}
+
+func (f clientFlags) apiKey() (string, error) {
+	key := os.Getenv("DESKMINT_API_KEY")
+	if f.APIKeyFile != "" {
+		b, err := os.ReadFile(f.APIKeyFile)
+		if err != nil {
+			return "", fmt.Errorf("--api-key-file: %w", err)
+		}
+		key = strings.TrimSpace(string(b))
+	}
+	if key == "" {
+		return "", errors.New("no API key: set DESKMINT_API_KEY, or give --api-key-file")
+	}
+	return key, nil
+}
+
+// transport never sends a key in plaintext off this machine.
+func (f clientFlags) transport() (credentials.TransportCredentials, error) {
+	host, _, err := net.SplitHostPort(f.Address)
+	if err != nil {
+		return nil, fmt.Errorf("--address: %w", err)
+	}
+	ip, err := netip.ParseAddr(host)
+	if f.CA == "" && (host == "localhost" || err == nil && ip.IsLoopback()) {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if f.CA != "" {
+		pem, err := os.ReadFile(f.CA)
+		if err != nil {
+			return nil, fmt.Errorf("--ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("--ca: %s holds no certificate", f.CA)
+		}
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// explained puts an answer's details into words.
+func explained(err error) error {
+	st, ok := status.FromError(err)
+	if err == nil || !ok {
+		return err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", st.Code(), st.Message())
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			fmt.Fprintf(&b, " (%s)", d.GetReason())
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				fmt.Fprintf(&b, "\n  %s %s", v.GetField(), v.GetDescription())
+			}
+		}
+	}
+	return errors.New(b.String())
+}
+
+// userFlags describe a sign-in.
+type userFlags struct {
+	Configuration string `required:"" placeholder:"NAME" help:"The configuration to sign for."`
+	Brand         string `placeholder:"ID" help:"Zendesk's brand_id. Default: the configuration's default brand."`
+	Email         string `placeholder:"ADDRESS" help:"The person's address, taken as verified."`
+	Name          string `help:"The person's name."`
+	Role          string `placeholder:"ROLE" enum:",end_user,agent,admin" default:"" help:"end_user, agent or admin. Default: left out."`
+	ReturnTo      string `placeholder:"URL" help:"Where Zendesk sends the person afterwards."`
+	Request       string `placeholder:"FILE" help:"The whole request as JSON, - for standard input; the flags win over it."`
+	ValidateOnly  bool   `help:"Run every check and sign nothing."`
+}
+
+// request builds a request of any of the kinds that sign somebody in.
+func (f userFlags) request(std streams) (*pb.MintTokenRequest, error) {
+	r := &pb.MintTokenRequest{}
+	if f.Request != "" {
+		b, err := read(f.Request, std)
+		if err != nil {
+			return nil, err
+		}
+		if err := protojson.Unmarshal(b, r); err != nil {
+			return nil, fmt.Errorf("--request %s: %w", f.Request, err)
+		}
+	}
+	r.Configuration = "configurations/" + strings.TrimPrefix(f.Configuration, "configurations/")
+	if r.User == nil {
+		r.User = &pb.User{}
+	}
+	set(&r.BrandId, f.Brand)
+	set(&r.ReturnTo, f.ReturnTo)
+	set(&r.User.Name, f.Name)
+	if f.Email != "" {
+		r.User.Email, r.User.EmailVerified = f.Email, true
+	}
+	if f.Role != "" {
+		r.User.Role = pb.Role(pb.Role_value["ROLE_"+strings.ToUpper(f.Role)])
+	}
+	r.ValidateOnly = r.ValidateOnly || f.ValidateOnly
+	return r, nil
+}
+
+func set(field *string, flag string) {
+	if flag != "" {
+		*field = flag
+	}
+}
+
+// read reads a file, or standard input where it is named "-".
+func read(name string, std streams) ([]byte, error) {
+	const limit = 1 << 20
+	if name == "-" {
+		return io.ReadAll(io.LimitReader(std.in, limit))
+	}
+	return os.ReadFile(name)
+}
+
+func printJSON(std streams, m proto.Message) error {
+	b, err := protojson.MarshalOptions{Multiline: true}.Marshal(m)
+	if err == nil {
+		_, err = fmt.Fprintf(std.out, "%s\n", bytes.TrimSpace(b))
+	}
+	return err
+}

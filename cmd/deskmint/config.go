@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/deskmint/deskmint/service/config"
+)
+
+type configCommand struct {
+	Check  configCheckCommand  `cmd:"" help:"Validate a file and all that it includes, without starting anything."`
+	Schema configSchemaCommand `cmd:"" help:"Print the JSON Schema of configuration files, for editors."`
+}
+
+type configCheckCommand struct {
+	File string `arg:"" help:"The configuration file."`
+}
+
+// Run prints every fault with its place, or that there is none.
+func (c configCheckCommand) Run(std streams) error {
+	snapshot, err := config.Load(c.File, config.Options{})
+	var faults *config.FaultsError
+	switch {
+	case errors.As(err, &faults):
+		for _, f := range faults.Faults {
+			fmt.Fprintln(std.err, f)
+		}
+		return fmt.Errorf("%s: %d faults", c.File, len(faults.Faults))
+	case err != nil:
+		return err
+	}
+	for _, w := range snapshot.Warnings {
+		fmt.Fprintln(std.err, "warning:", w)
+	}
+	_, err = fmt.Fprintf(std.out, "%s: ok, %d configurations\n", c.File, len(snapshot.Names()))
+	return err
+}
+
+type configSchemaCommand struct {
+	// Taken, as `config check FILE` takes it, and not needed: the schema is one.
+	File string `arg:"" optional:"" hidden:""`
+}
+
+// Run prints the schema.
+func (configSchemaCommand) Run(std streams) error {
+	_, err := std.out.Write(config.Schema())
+	return err
+}

@@ -1,0 +1,92 @@
+// Command deskmint signs people in to Zendesk on behalf of a company's services.
+// `deskmint --help` lists its commands; `deskmint dev` is where to begin.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	if err != nil {
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, "deskmint:", text)
+		}
+		os.Exit(1)
+	}
+}
+
+// streams are a command's standard input and output, so that tests need no process.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// commands is the command line; each command is a file of its own.
+type commands struct {
+	Dev     devCommand     `cmd:"" help:"Everything in one process on loopback, to try things out: demo configurations, a stand-in for Zendesk, a page to click through."`
+	Serve   serveCommand   `cmd:"" help:"The service."`
+	Config  configCommand  `cmd:"" help:"Validate a configuration file, or print its JSON Schema."`
+	Mint    mintCommand    `cmd:"" help:"Ask a running service for a token; prints the answer as JSON."`
+	Render  renderCommand  `cmd:"" help:"Ask a running service for the page that signs a person in; prints the HTML."`
+	Inspect inspectCommand `cmd:"" help:"Ask a running service whether Zendesk would take a token; reads it from standard input."`
+	Key     keyCommand     `cmd:"" help:"Make API keys for callers."`
+	Explain explainCommand `cmd:"" help:"Offline: would this caller be allowed this request, and which rule says so?"`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+// errRefused ends a command whose output has already said why with a failure.
+var errRefused = errors.New("")
+
+// run is the program without the process around it. It returns when the command
+// has ended, which for a server is when ctx ends.
+func run(ctx context.Context, args []string, std streams) error {
+	var cli commands
+	exited := false
+	parser, err := kong.New(&cli,
+		kong.Name("deskmint"),
+		kong.Description("Signs people in to Zendesk on behalf of a company's own services."),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(int) { exited = true }), // --help; the process ends in main
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%w (see deskmint --help)", err)
+	}
+	command.BindTo(ctx, (*context.Context)(nil))
+	return command.Run(std)
+}
+
+type versionCommand struct{}
+
+// Run prints what the build recorded of itself.
+func (versionCommand) Run(std streams) error {
+	version := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+	}
+	_, err := fmt.Fprintln(std.out, version)
+	return err
+}

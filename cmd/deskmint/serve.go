@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// listenFlags are the addresses that a command line may give instead of the file's.
+type listenFlags struct {
+	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC door. Port 0: any free one."`
+	HTTPListen string `name:"http-listen" placeholder:"HOST:PORT" help:"Address of the REST door."`
+	OpsListen  string `name:"ops-listen" placeholder:"HOST:PORT" help:"Address of health, readiness and metrics."`
+}
+
+func (f listenFlags) over(l config.Listen) config.Listen {
+	for flag, address := range map[*string]*string{&f.GRPCListen: &l.GRPC, &f.HTTPListen: &l.HTTP, &f.OpsListen: &l.Ops} {
+		if *flag != "" {
+			*address = *flag
+		}
+	}
+	return l
+}
+
+type serveCommand struct {
+	Config string        `required:"" placeholder:"FILE" help:"The configuration file. SIGHUP reads it again."`
+	Drain  time.Duration `default:"2s" help:"How long to go on serving after a signal, so that balancers notice."`
+	listenFlags
+}
+
+// warmTime is how long a start waits for the store. What isn't held by then is
+// loaded in the background; its configurations answer SECRET_UNAVAILABLE until then.
+const warmTime = 20 * time.Second
+
+// Run serves until ctx ends.
+func (c serveCommand) Run(ctx context.Context, std streams) error {
+	snapshot, err := config.Load(c.Config, config.Options{})
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(std.err, nil))
+	for _, w := range snapshot.Warnings {
+		log.Warn("configuration", slog.String("warning", w.String()))
+	}
+	source, err := sourceOf(snapshot, log)
+	if err != nil {
+		return err
+	}
+	records, closer, err := audit.Open(snapshot.Audit, std.out, std.err)
+	if err != nil {
+		return err
+	}
+	defer closer.Close() //nolint:errcheck // every record was written before its answer left
+	listen := c.over(snapshot.Listen)
+	if err := checkListen(listen, snapshot.TLS); err != nil {
+		return err
+	}
+	listeners, err := open(ctx, listen)
+	if err != nil {
+		return err
+	}
+	if listeners.TLS, err = tlsOf(snapshot); err != nil {
+		return err
+	}
+	host := host{
+		snapshot: snapshot, source: source, records: records, log: log, std: std,
+		listeners: listeners, drain: c.Drain,
+		reload: func() (*config.Snapshot, error) { return config.Load(c.Config, config.Options{}) },
+	}
+	return host.run(ctx)
+}
+
+func sourceOf(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
+	switch s.Secrets.Source {
+	case "file":
+		return file.New(s.Secrets.File), nil
+	case "vault":
+		return vault.New(s.Secrets.Vault, vault.Options{Log: log})
+	}
+	return nil, fmt.Errorf("secrets.source %s is for `deskmint dev`: use vault or file", s.Secrets.Source)
+}
+
+// tlsOf is nil where the listeners are plaintext.
+func tlsOf(s *config.Snapshot) (*tls.Config, error) {
+	if !s.TLS.Enabled() {
+		return nil, nil //nolint:nilnil // no TLS is a setting, not a fault
+	}
+	pair, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
+}
+
+func checkListen(l config.Listen, t *config.TLS) error {
+	var faults []error
+	l.Check(t, func(key, message string) { faults = append(faults, fmt.Errorf("listen.%s %s", key, message)) })
+	return errors.Join(faults...)
+}
+
+// open takes every address, or none.
+func open(ctx context.Context, l config.Listen) (service.Listeners, error) {
+	var out service.Listeners
+	var opened []io.Closer
+	for _, at := range []struct {
+		name, address string
+		listener      *net.Listener
+	}{{"grpc", l.GRPC, &out.GRPC}, {"http", l.HTTP, &out.HTTP}, {"ops", l.Ops, &out.Ops}} {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", at.address)
+		if err != nil {
+			for _, c := range opened {
+				_ = c.Close()
+			}
+			return out, fmt.Errorf("listening for %s: %w: choose another address with listen.%s or --%s-listen", at.name, err, at.name, at.name)
+		}
+		*at.listener = listener
+		opened = append(opened, listener)
+	}
+	return out, nil
+}
+
+// host runs a service with all that it needs around it. Everything it is given is
+// open already; run ends it.
+type host struct {
+	snapshot  *config.Snapshot
+	source    secrets.Source
+	records   *audit.Log
+	log       *slog.Logger
+	std       streams
+	listeners service.Listeners
+	drain     time.Duration
+	// reload reads the configuration again, on SIGHUP; nil: never.
+	reload     func() (*config.Snapshot, error)
+	reflection bool
+	// ready is called when requests are taken, after the addresses are printed.
+	ready func()
+	// extra addresses to print, as NAME=HOST:PORT.
+	extra []string
+}
+
+func (h host) run(ctx context.Context) error {
+	keyring := secrets.NewKeyring(secrets.Options{
+		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
+	})
+	s, err := service.New(service.Options{
+		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+	})
+	if err != nil {
+		return err
+	}
+	if err := warm(ctx, keyring, h.snapshot.Refs()); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return ended(ctx, keyring.Run(ctx)) })
+	group.Go(func() error { return s.Serve(ctx, h.listeners) })
+	if h.reload != nil {
+		group.Go(func() error { h.reloads(ctx, s); return nil })
+	}
+	for _, at := range []struct {
+		name     string
+		listener net.Listener
+	}{{"grpc", h.listeners.GRPC}, {"http", h.listeners.HTTP}, {"ops", h.listeners.Ops}} {
+		fmt.Fprintf(h.std.out, "%s=%s\n", at.name, at.listener.Addr())
+	}
+	for _, line := range h.extra {
+		fmt.Fprintln(h.std.out, line)
+	}
+	fmt.Fprintln(h.std.out, "ready")
+	if h.ready != nil {
+		h.ready()
+	}
+	return group.Wait()
+}
+
+// warm looks at every secret before the first request. A store that is away must
+// not keep a replica from starting: its configurations come alive with the store.
+func warm(ctx context.Context, keyring *secrets.Keyring, refs []secrets.Ref) error {
+	warming, cancel := context.WithTimeout(ctx, warmTime)
+	defer cancel()
+	if err := keyring.Warm(warming, refs...); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// ended drops the error that only says that ctx has ended.
+func ended(ctx context.Context, err error) error {
+	if errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
+}
+
+// reloads swaps the configuration on SIGHUP. One that has a fault changes nothing.
+// Addresses, TLS, the audit log and the store are those of the start.
+func (h host) reloads(ctx context.Context, s *service.Service) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		next, err := h.reload()
+		if err == nil {
+			err = s.Swap(ctx, next)
+		}
+		if err != nil {
+			h.log.Error("the configuration was not reloaded; the one before goes on", slog.String("cause", err.Error()))
+			continue
+		}
+		h.log.Info("the configuration was reloaded", slog.String("digest", next.Digest))
+	}
+}

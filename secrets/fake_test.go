@@ -1,0 +1,154 @@
+package secrets_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+var (
+	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	errAway = errors.New("the store is sealed")
+	epoch   = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a synctest bubble begins
+)
+
+// fake is a Source whose every answer the test writes. It counts reads.
+type fake struct {
+	mu       sync.Mutex
+	status   map[string]secrets.Status
+	secret   map[secrets.Version]string // "": canary
+	keyErr   map[secrets.Version]error
+	err      error
+	delay    time.Duration // each read takes so long
+	statuses []time.Time   // when Status was asked for
+	keys     []secrets.Version
+	reads    []time.Time // when either was asked for
+}
+
+func (f *fake) Status(ctx context.Context, path string) (secrets.Status, error) {
+	f.mu.Lock()
+	f.statuses = append(f.statuses, time.Now())
+	f.reads = append(f.reads, time.Now())
+	status, ok := f.status[path]
+	err, delay := f.err, f.delay
+	f.mu.Unlock()
+	if e := pause(ctx, delay); e != nil {
+		return secrets.Status{}, e
+	}
+	if err != nil {
+		return secrets.Status{}, err
+	}
+	if !ok {
+		return secrets.Status{}, fmt.Errorf("fake: %s: %w", path, secrets.ErrNotFound)
+	}
+	return status, nil
+}
+
+func (f *fake) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	f.mu.Lock()
+	f.keys = append(f.keys, v)
+	f.reads = append(f.reads, time.Now())
+	secret, err, delay := f.secret[v], f.keyErr[v], f.delay
+	f.mu.Unlock()
+	if e := pause(ctx, delay); e != nil {
+		return secrets.Key{}, e
+	}
+	if err != nil {
+		return secrets.Key{}, err
+	}
+	if secret == "" {
+		secret = canary
+	}
+	return secrets.NewKey(v, []byte(secret))
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return ctx.Err()
+	}
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// set changes the fake under its lock.
+func (f *fake) set(change func(*fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+// counts says how often each method was called.
+func (f *fake) counts() (statuses, keys int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.statuses), len(f.keys)
+}
+
+// versions lists n versions, created an hour apart and long ago; those in gone are gone.
+func versions(n int, gone ...secrets.Version) []secrets.VersionStatus {
+	var list []secrets.VersionStatus
+	for v := secrets.Version(1); int(v) <= n; v++ {
+		vs := secrets.VersionStatus{Version: v, Created: epoch.Add(time.Duration(v)*time.Hour - 100*time.Hour)}
+		for _, g := range gone {
+			vs.Gone = vs.Gone || g == v
+		}
+		list = append(list, vs)
+	}
+	return list
+}
+
+// latest is the status of a secret without a pointer.
+func latest(n int, gone ...secrets.Version) secrets.Status {
+	return secrets.Status{Active: secrets.Version(n), Latest: secrets.Version(n), Versions: versions(n, gone...)}
+}
+
+// pinned is the status of a secret whose pointer was moved serial times.
+func pinned(active secrets.Version, n int, serial uint64, gone ...secrets.Version) secrets.Status {
+	s := latest(n, gone...)
+	s.Active, s.Serial, s.Pinned = active, serial, true
+	return s
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// newKeyring makes a keyring of f that logs to the returned buffer; the log is
+// searched for the canary when the test ends.
+func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *logBuffer) {
+	t.Helper()
+	log := &logBuffer{}
+	o.Source = f
+	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	t.Cleanup(func() {
+		if found := leaks(log.String(), canary); found != nil {
+			t.Errorf("the log shows the secret: %v", found)
+		}
+	})
+	return secrets.NewKeyring(o), log
+}

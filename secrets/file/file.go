@@ -1,0 +1,182 @@
+// Package file is a store of secrets in one YAML file: for one machine, where
+// a Vault would be too much.
+//
+//	secrets:
+//	  sso/acme-customers:
+//	    active: 2         # absent: the highest number
+//	    previous: 1       # absent: the highest number under the active one
+//	    disabled: false   # true: nothing is signed with it
+//	    versions:
+//	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
+//	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
+//
+// The file must be neither readable by everybody nor writable by its group. It
+// is read again when it has changed, and taken as a whole or not at all: after
+// a faulty change the last good content goes on, and every look says what is
+// wrong with the new one.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// maxBytes bounds the file: a hundred thousand versions fit.
+const maxBytes = 16 << 20
+
+// forbidden are the permissions that the file must not have: writing for the
+// group, reading and writing for everybody else.
+const forbidden fs.FileMode = 0o026
+
+// Settings is the block `secrets.file` of the configuration file.
+type Settings struct {
+	// Path of the file. Required.
+	Path string `yaml:"path"`
+}
+
+// Check reports every fault of the settings, by key relative to the block. It
+// doesn't open the file.
+func (s Settings) Check(report func(key, message string)) {
+	if s.Path == "" {
+		report("path", "is required: the YAML file that holds the secrets")
+	}
+}
+
+// Rebase makes a relative path one under dir, the configuration file's folder.
+func (s *Settings) Rebase(dir string) {
+	if s.Path != "" && !filepath.IsAbs(s.Path) {
+		s.Path = filepath.Join(dir, s.Path)
+	}
+}
+
+// Store is a secrets.Source that reads a file.
+type Store struct {
+	path string
+
+	mu       sync.Mutex
+	seen     fs.FileInfo // of the last reading, good or bad
+	settled  bool        // seen is old enough to tell every later change
+	fault    error       // of the last reading
+	content  content     // of the last good one
+	revision uint64      // grows with each good one
+}
+
+// New makes a Store. It reads nothing yet: a file that is missing or faulty is
+// a fault of the secrets in it, told at each look, and mended without a restart.
+func New(s Settings) *Store { return &Store{path: s.Path} }
+
+// Status implements secrets.Source.
+func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error) {
+	if err := ctx.Err(); err != nil {
+		return secrets.Status{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.refresh(); err != nil {
+		return secrets.Status{}, err
+	}
+	e, ok := s.content[path]
+	if !ok {
+		return secrets.Status{}, fmt.Errorf("%s: %s: %w", s.path, path, secrets.ErrNotFound)
+	}
+	status := e.status
+	status.Revision = s.revision
+	return status, nil
+}
+
+// Key implements secrets.Source. It reads from the content that Status has
+// told about, so that the two belong together.
+func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	if err := ctx.Err(); err != nil {
+		return secrets.Key{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fields, ok := s.content[ref.Path].fields[v]
+	if !ok {
+		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w", s.path, ref.Path, v, secrets.ErrNotFound)
+	}
+	value, ok := fields[ref.Field]
+	if !ok {
+		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w: it has no field %s", s.path, ref.Path, v, secrets.ErrUnusable, ref.Field)
+	}
+	if value.err != nil {
+		return secrets.Key{}, fmt.Errorf("%s:%d: %s: %w", s.path, value.line, ref, value.err)
+	}
+	return value.key, nil
+}
+
+// refresh reads the file if it has changed since. A fault of the file is
+// ErrUnusable: an operator must mend it, and waiting won't.
+func (s *Store) refresh() error {
+	info, err := os.Stat(s.path)
+	if err != nil {
+		return s.unreadable(err)
+	}
+	if s.settled && unchanged(s.seen, info) {
+		return s.fault
+	}
+	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+		return fmt.Errorf("%s: %w: it is not a regular file", s.path, secrets.ErrUnusable)
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return s.unreadable(err)
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil { // of what is read, should it have been replaced
+		return s.unreadable(err)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return s.unreadable(err)
+	}
+	// Two writes within one tick of the file system's clock can leave the same
+	// modification time: only an older one tells all later changes.
+	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
+
+	parsed, err := s.check(info.Mode().Perm(), data)
+	if s.fault = err; err != nil {
+		return err
+	}
+	s.content = parsed
+	s.revision++
+	return nil
+}
+
+func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
+	if mode&forbidden != 0 {
+		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path, secrets.ErrUnusable, mode, mode&^0o027, s.path)
+	}
+	if len(data) > maxBytes {
+		return nil, fmt.Errorf("%s: %w: it is larger than %d MiB", s.path, secrets.ErrUnusable, maxBytes>>20)
+	}
+	parsed, faults := parse(data)
+	if faults != nil {
+		return nil, fmt.Errorf("%w: %w", secrets.ErrUnusable, faults.in(s.path))
+	}
+	return parsed, nil
+}
+
+// unreadable tells apart what an operator must mend from an I/O error, which
+// may pass (a network file system that is away).
+func (s *Store) unreadable(err error) error {
+	s.settled = false
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", secrets.ErrUnusable, err)
+	}
+	return err
+}
+
+func unchanged(a, b fs.FileInfo) bool {
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
+}

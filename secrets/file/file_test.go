@@ -1,0 +1,304 @@
+package file_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/file"
+)
+
+const (
+	one = "OneOneOneOneOneOneOneOneOneOneOneOneOneOneOneOne"
+	two = "TwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwo"
+)
+
+var acme = secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
+
+const good = `
+secrets:
+  sso/acme-customers:
+    active: 1
+    versions:
+      1: {shared_secret: "` + one + `", created: 2026-01-10T09:00:00Z}
+      2: {shared_secret: "` + two + `", created: 2026-06-01T09:00:00Z}
+  sso/acme-staff:
+    versions:
+      3: {shared_secret: ` + one + `, other: "short"}
+      7: {shared_secret: ` + two + `}
+`
+
+func write(t testing.TB, text string, mode fs.FileMode) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secrets.yaml")
+	rewrite(t, path, text, mode)
+	return path
+}
+
+func rewrite(t testing.TB, path, text string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(path string) *file.Store { return file.New(file.Settings{Path: path}) }
+
+// signedWith fails unless key is the one that secret makes.
+func signedWith(t *testing.T, key secrets.Key, secret string) {
+	t.Helper()
+	want, err := secrets.NewKey(key.Version(), []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := want.Sign("input")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := key.Verify("input", signature); err != nil {
+		t.Errorf("%v is not the key of the expected secret: %v", key, err)
+	}
+}
+
+func TestReads(t *testing.T) {
+	store := open(write(t, good, 0o640))
+	status, err := store.Status(t.Context(), acme.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status.Active != 1 || !status.Pinned || status.Latest != 2 || status.Staged() != 2 || status.Previous != 0 || status.Disabled || status.Revision == 0 {
+		t.Errorf("status %+v", status)
+	}
+	if want := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC); len(status.Versions) != 2 || !status.Versions[1].Created.Equal(want) {
+		t.Errorf("versions %+v", status.Versions)
+	}
+	for v, secret := range map[secrets.Version]string{1: one, 2: two} {
+		key, err := store.Key(t.Context(), acme, v)
+		if err != nil || key.Version() != v {
+			t.Fatalf("version %d: %v, %v", v, key, err)
+		}
+		signedWith(t, key, secret)
+	}
+
+	status, err = store.Status(t.Context(), "sso/acme-staff")
+	if err != nil || status.Active != 7 || status.Pinned || status.Previous != 3 || status.Staged() != 0 {
+		t.Errorf("without a pointer: %+v, %v", status, err)
+	}
+}
+
+func TestReadingFails(t *testing.T) {
+	store := open(write(t, good, 0o600))
+	if _, err := store.Status(t.Context(), "sso/other"); !errors.Is(err, secrets.ErrNotFound) || !strings.Contains(err.Error(), "sso/other") {
+		t.Errorf("unknown path: %v", err)
+	}
+	if _, err := store.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		ref  secrets.Ref
+		v    secrets.Version
+		want error
+		says string
+	}{
+		{secrets.Ref{Path: "sso/other", Field: "shared_secret"}, 1, secrets.ErrNotFound, "sso/other version 1"},
+		{acme, 9, secrets.ErrNotFound, "version 9"},
+		{acme, 0, secrets.ErrNotFound, "version 0"},
+		{secrets.Ref{Path: acme.Path, Field: "absent"}, 1, secrets.ErrUnusable, "no field absent"},
+		{secrets.Ref{Path: "sso/acme-staff", Field: "other"}, 3, secrets.ErrUnusable, ":10: sso/acme-staff:other: unusable: version 3 is far too short"},
+	} {
+		_, err := store.Key(t.Context(), tc.ref, tc.v)
+		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%v version %d: %v, want %v saying %q", tc.ref, tc.v, err, tc.want, tc.says)
+		}
+	}
+}
+
+func TestChangesAreSeen(t *testing.T) {
+	path := write(t, good, 0o600)
+	store := open(path)
+	long := time.Now().Add(-time.Hour)
+	active := func() (secrets.Version, uint64) {
+		t.Helper()
+		status, err := store.Status(t.Context(), acme.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Active, status.Revision
+	}
+	if err := os.Chtimes(path, long, long); err != nil {
+		t.Fatal(err)
+	}
+	_, before := active()
+	if _, again := active(); again != before {
+		t.Error("an unchanged file was taken for a new one")
+	}
+
+	// In place, of the same size, and within one tick of the clock.
+	rewrite(t, path, strings.Replace(good, "active: 1", "active: 2", 1), 0o600)
+	if v, _ := active(); v != 2 {
+		t.Errorf("active %d after the first edit, want 2", v)
+	}
+	rewrite(t, path, strings.NewReplacer("active: 1", "active: 2", two, strings.ToUpper(two)).Replace(good), 0o600)
+	if _, after := active(); after <= before {
+		t.Error("the edited value didn't raise the revision")
+	}
+	key, err := store.Key(t.Context(), acme, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signedWith(t, key, strings.ToUpper(two))
+
+	// Replaced, as editors and configuration tools do, by a file as old.
+	other := filepath.Join(filepath.Dir(path), "new")
+	rewrite(t, other, good, 0o600)
+	if err := os.Chtimes(other, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := active(); v != 1 {
+		t.Errorf("active %d after the replacement, want 1", v)
+	}
+}
+
+func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
+	path := write(t, good, 0o600)
+	store := open(path)
+	before, err := store.Status(t.Context(), acme.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(){
+		"faulty": func() {
+			rewrite(t, path, strings.Replace(good, "active: 1", "active: 9\n    extra: 1", 1), 0o600)
+		},
+		"readable by all":       func() { rewrite(t, path, good, 0o644) },
+		"writable by the group": func() { rewrite(t, path, good, 0o660) },
+		"writable by all":       func() { rewrite(t, path, good, 0o602) },
+		"gone": func() {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a folder": func() {
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"a pipe": func() {
+			if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoil()
+			for range 2 {
+				_, err := store.Status(t.Context(), acme.Path)
+				if !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(err.Error(), path) {
+					t.Errorf("%v, want ErrUnusable naming the file", err)
+				}
+			}
+			key, err := store.Key(t.Context(), acme, 1)
+			if err != nil {
+				t.Fatalf("the last good content is gone: %v", err)
+			}
+			signedWith(t, key, one)
+
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, path, good, 0o600)
+			if after, err := store.Status(t.Context(), acme.Path); err != nil || after.Active != before.Active {
+				t.Errorf("mended: %+v, %v", after, err)
+			}
+		})
+	}
+}
+
+func TestPermissionsSayWhatToDo(t *testing.T) {
+	for mode, chmod := range map[fs.FileMode]string{0o644: "chmod 640", 0o666: "chmod 640", 0o660: "chmod 640", 0o604: "chmod 600", 0o620: "chmod 600"} {
+		path := write(t, good, mode)
+		_, err := open(path).Status(t.Context(), acme.Path)
+		if err == nil || !strings.Contains(err.Error(), chmod+" "+path) || !strings.Contains(err.Error(), fmt.Sprintf("%#o", mode)) {
+			t.Errorf("%#o: %v, want %q", mode, err, chmod)
+		}
+	}
+	for _, mode := range []fs.FileMode{0o600, 0o400, 0o640, 0o440} {
+		if _, err := open(write(t, good, mode)).Status(t.Context(), acme.Path); err != nil {
+			t.Errorf("%#o: %v", mode, err)
+		}
+	}
+}
+
+// Through a Keyring, so that file and rules are seen to fit.
+func TestThroughAKeyring(t *testing.T) {
+	path := write(t, good, 0o600)
+	k := secrets.NewKeyring(secrets.Options{Source: open(path), MaxRate: 1e6})
+	if err := k.Warm(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name, text string
+		active     secrets.Version
+		signs      string
+		err        error // from Refresh
+	}{
+		{"activate", strings.Replace(good, "active: 1", "active: 2", 1), 2, two, nil},
+		{"roll back", good, 1, one, nil},
+		{"a value mended in place", strings.Replace(good, one, strings.ToLower(one), 1), 1, strings.ToLower(one), nil},
+		{"faulty", "secrets: [", 1, strings.ToLower(one), secrets.ErrUnusable},
+		{"the newest version removed", good[:strings.Index(good, "      2:")], 1, one, nil},
+		{"pointer removed", strings.Replace(good, "    active: 1\n", "", 1), 2, two, nil},
+	} {
+		rewrite(t, path, step.text, 0o600)
+		_, _, err := k.Refresh(t.Context(), acme)
+		if !errors.Is(err, step.err) {
+			t.Fatalf("%s: %v, want %v", step.name, err, step.err)
+		}
+		held, err := k.Get(acme, 0)
+		if err != nil || held.Status.Active != step.active {
+			t.Fatalf("%s: %+v, %v, want version %d", step.name, held, err, step.active)
+		}
+		key, _ := held.Key(0)
+		signedWith(t, key, step.signs)
+	}
+	rewrite(t, path, strings.Replace(good, "active: 1", "disabled: true", 1), 0o600)
+	if _, _, err := k.Refresh(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("disabled: %v", err)
+	}
+	rewrite(t, path, "secrets: {}\n", 0o600)
+	if _, _, err := k.Refresh(t.Context(), acme); !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("removed: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	var got []string
+	file.Settings{}.Check(func(key, _ string) { got = append(got, key) })
+	if len(got) != 1 || got[0] != "path" {
+		t.Errorf("faults %v", got)
+	}
+	s := file.Settings{Path: "secrets.yaml"}
+	s.Check(func(key, message string) { t.Errorf("%s %s", key, message) })
+	if s.Rebase("/etc/deskmint"); s.Path != "/etc/deskmint/secrets.yaml" {
+		t.Errorf("path %s", s.Path)
+	}
+	if s.Rebase("/elsewhere"); s.Path != "/etc/deskmint/secrets.yaml" {
+		t.Errorf("an absolute path was moved to %s", s.Path)
+	}
+}

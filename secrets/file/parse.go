@@ -1,0 +1,234 @@
+package file
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// content is a file that has been read and found good, by path.
+type content map[string]entry
+
+type entry struct {
+	status secrets.Status
+	fields map[secrets.Version]map[string]value
+}
+
+// value is one field of one version: a key, or why it is none. A bad value is
+// a fault of its secret alone, not of the file. No bytes are kept but in the key.
+type value struct {
+	line int
+	key  secrets.Key
+	err  error
+}
+
+// faults are what is wrong with a file, by line. None quotes a value, or a key
+// that might be a value in the wrong place; what the YAML library says is never passed on,
+// since it quotes both.
+type faults []fault
+
+type fault struct {
+	line    int
+	message string
+}
+
+func (f *faults) add(n *yaml.Node, format string, args ...any) {
+	*f = append(*f, fault{n.Line, fmt.Sprintf(format, args...)})
+}
+
+// in returns the faults as one error, each with file and line.
+func (f faults) in(path string) error {
+	slices.SortStableFunc(f, func(a, b fault) int { return a.line - b.line })
+	lines := make([]string, len(f))
+	for i, fault := range f {
+		lines[i] = fmt.Sprintf("%s:%d: %s", path, fault.line, fault.message)
+	}
+	return errors.New(strings.Join(lines, "; "))
+}
+
+// parse reads the whole of a file. It returns content or faults, never both.
+func parse(data []byte) (content, faults) {
+	root, f := document(data)
+	if f != nil {
+		return nil, f
+	}
+	parsed := content{}
+	for key, n := range f.mapping(root, "the file") {
+		if key.Value != "secrets" {
+			f.add(key, "unknown key%s: the file has one key, secrets", shown(key))
+			continue
+		}
+		for path, n := range f.mapping(n, "secrets") {
+			if err := (secrets.Ref{Path: path.Value, Field: "-"}).Check(); err != nil {
+				f.add(path, "this is not the path of a secret: no empty, \".\" or \"..\" segment, no control character")
+				continue
+			}
+			parsed[path.Value] = f.secret(n, "secret"+shown(path))
+		}
+	}
+	if f != nil {
+		return nil, f
+	}
+	return parsed, nil
+}
+
+// yamlLine finds the one thing that is taken from the YAML library's errors.
+var yamlLine = regexp.MustCompile(`\bline ([0-9]+)`)
+
+func document(data []byte) (*yaml.Node, faults) {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, more yaml.Node
+	err := decoder.Decode(&doc)
+	switch {
+	case errors.Is(err, io.EOF), err == nil && len(doc.Content) == 0:
+		return nil, faults{{1, "the file is empty"}}
+	case err == nil:
+		if err = decoder.Decode(&more); errors.Is(err, io.EOF) {
+			return doc.Content[0], nil
+		}
+		if err == nil {
+			return nil, faults{{more.Line, "a second document: the file must have one"}}
+		}
+	}
+	line := 1
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		line, _ = strconv.Atoi(m[1])
+	}
+	return nil, faults{{line, "not valid YAML here or just before (indentation, quotes, a missing colon, a tab?)"}}
+}
+
+// mapping yields the keys and values of n, and reports what isn't a plain
+// mapping with each key once.
+func (f *faults) mapping(n *yaml.Node, what string) func(yield func(key, value *yaml.Node) bool) {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if n.Kind != yaml.MappingNode {
+			f.add(n, "%s must be a mapping (key: value)", what)
+			return
+		}
+		first := map[string]int{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key, value := n.Content[i], n.Content[i+1]
+			switch line, seen := first[key.Value], first[key.Value] != 0; {
+			case key.Kind != yaml.ScalarNode, key.ShortTag() == "!!merge", value.Kind == yaml.AliasNode:
+				f.add(key, "%s: aliases, merges and complex keys are not allowed", what)
+				continue
+			case seen:
+				f.add(key, "%s: key%s stands here a second time (first in line %d)", what, shown(key), line)
+				continue
+			}
+			first[key.Value] = key.Line
+			if !yield(key, value) {
+				return
+			}
+		}
+	}
+}
+
+func (f *faults) secret(n *yaml.Node, what string) entry {
+	e := entry{fields: map[secrets.Version]map[string]value{}}
+	var active, previous *yaml.Node
+	for key, n := range f.mapping(n, what) {
+		switch key.Value {
+		case "active":
+			active = n
+			e.status.Active, e.status.Pinned = f.version(n, what+": active"), true
+		case "previous":
+			previous = n
+			e.status.Previous = f.version(n, what+": previous")
+		case "disabled":
+			if n.ShortTag() != "!!bool" || n.Decode(&e.status.Disabled) != nil {
+				f.add(n, "%s: disabled must be true or false", what)
+			}
+		case "versions":
+			for key, n := range f.mapping(n, what+": versions") {
+				if v := f.version(key, what+": versions: each key"); v != 0 {
+					vs := secrets.VersionStatus{Version: v}
+					vs.Created, e.fields[v] = f.fields(n, v, fmt.Sprintf("%s version %d", what, v))
+					e.status.Versions = append(e.status.Versions, vs)
+				}
+			}
+		default:
+			f.add(key, "%s: unknown key%s: active, previous, disabled and versions are known", what, shown(key))
+		}
+	}
+	f.complete(&e.status, what, n, active, previous)
+	return e
+}
+
+// complete fills in what the file may leave out, and checks what it says.
+func (f *faults) complete(s *secrets.Status, what string, n, active, previous *yaml.Node) {
+	if len(s.Versions) == 0 {
+		f.add(n, "%s: versions is missing or empty", what)
+		return
+	}
+	slices.SortFunc(s.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
+	s.Latest = s.Versions[len(s.Versions)-1].Version
+	if !s.Pinned {
+		s.Active = s.Latest
+	}
+	if _, ok := s.Version(s.Active); !ok && s.Active != 0 {
+		f.add(active, "%s: active is %d, but there is no such version", what, s.Active)
+	}
+	if s.Previous == 0 {
+		s.Previous = s.Before(s.Active)
+	} else if _, ok := s.Version(s.Previous); !ok {
+		f.add(previous, "%s: previous is %d, but there is no such version", what, s.Previous)
+	}
+}
+
+// canonical is how a version is written: 2, not 02, 0x2 or 2.0.
+var canonical = regexp.MustCompile(`^[1-9][0-9]*$`)
+
+// version reads a version number; zero: it is none, and that is reported.
+func (f *faults) version(n *yaml.Node, what string) secrets.Version {
+	v, err := strconv.ParseUint(n.Value, 10, 32)
+	if err != nil || n.Kind != yaml.ScalarNode || !canonical.MatchString(n.Value) {
+		f.add(n, "%s must be a version number, from 1", what)
+		return 0
+	}
+	return secrets.Version(v)
+}
+
+// fields reads one version: when it was created, and its values.
+func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created time.Time, fields map[string]value) {
+	fields = map[string]value{}
+	for key, n := range f.mapping(n, what) {
+		switch {
+		case key.Value == "created":
+			if n.Decode(&created) != nil {
+				f.add(n, "%s: created must be a time such as 2026-06-01T09:00:00Z", what)
+			}
+		case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str":
+			f.add(n, "%s: the value of field%s must be a string: put it in quotes", what, shown(key))
+		default:
+			secretKey, err := secrets.NewKey(v, []byte(n.Value))
+			fields[key.Value] = value{line: n.Line, key: secretKey, err: err}
+		}
+	}
+	return created, fields
+}
+
+// plain is a key that can be shown: it has no stretch long enough for a secret.
+var (
+	plain   = regexp.MustCompile(`^[A-Za-z0-9_./ -]{1,200}$`)
+	stretch = regexp.MustCompile(`[A-Za-z0-9_+=]{24}`)
+)
+
+// shown is a key for an error text, or nothing where it might be a value that
+// got into the wrong place.
+func shown(key *yaml.Node) string {
+	if !plain.MatchString(key.Value) || stretch.MatchString(key.Value) {
+		return ""
+	}
+	return " " + key.Value
+}

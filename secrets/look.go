@@ -1,0 +1,237 @@
+package secrets
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// look is what one look at the store came to.
+type look struct {
+	began time.Time
+	fault error // why it failed; what is merely alarming isn't told here
+}
+
+// identity is what makes a version's value worth reading again: nothing else
+// can change it.
+type identity struct {
+	version  Version
+	created  int64
+	revision uint64
+}
+
+// value is what reading a version gave: a key, or that it is unusable.
+type value struct {
+	key Key
+	err error
+}
+
+// lookAt joins the look in flight at e, or starts one. The error is ctx's end
+// alone.
+func (k *Keyring) lookAt(ctx context.Context, e *entry) (look, error) {
+	select {
+	case r := <-k.flight(e):
+		return r.Val.(look), nil
+	case <-ctx.Done():
+		return look{}, ctx.Err()
+	}
+}
+
+// flight's look has the keyring's context: whoever came first and goes away
+// must not take the look from the others.
+func (k *Keyring) flight(e *entry) <-chan singleflight.Result {
+	return e.flight.DoChan("", func() (any, error) { return k.look(k.running, e), nil })
+}
+
+// look asks the store about e and swaps its state. Only one runs for an entry
+// at a time.
+func (k *Keyring) look(ctx context.Context, e *entry) look {
+	result := look{began: time.Now()}
+	last := e.state.Load()
+	if last == nil {
+		last = &State{}
+	}
+	next, alarm := k.observe(ctx, e, *last)
+	result.fault = next.Fault
+	if ctx.Err() != nil {
+		return result // a look that was called off teaches nothing
+	}
+	if next.Fault == nil {
+		next.Fault = alarm
+	}
+	if next.Held == nil {
+		e.values = nil // a value that was dropped is not kept elsewhere
+	}
+	e.state.Store(&next)
+	k.report(ctx, e, last, &next)
+	k.reschedule(e, &next)
+	return result
+}
+
+// observe returns the state that follows last, with Fault set if the look
+// failed; alarm is something that an operator should know although it didn't.
+func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State, alarm error) {
+	began := k.now()
+	next = last
+	next.Looked, next.Fault = began, nil
+
+	var seen Status
+	err := k.ask(ctx, func(ctx context.Context) (err error) {
+		seen, err = k.source.Status(ctx, e.ref.Path)
+		return err
+	})
+	if err != nil {
+		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+	}
+	v := judge(last.Status, seen)
+	if v.alarm != nil {
+		alarm = fmt.Errorf("secret %s: %w", e.ref, v.alarm)
+	}
+	if v.ignore {
+		return next, alarm
+	}
+	next.Status = v.status
+	if v.fault != nil {
+		return failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), nil
+	}
+	held, doubt, err := k.assemble(ctx, e, v.status)
+	if err != nil {
+		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+	}
+	held.Refreshed, next.Succeeded, next.Held = began, began, held
+	if alarm == nil && doubt != nil {
+		alarm = fmt.Errorf("secret %s: %w", e.ref, doubt)
+	}
+	return next, alarm
+}
+
+// failed keeps or drops what is held, by the kind of fault: losing permission
+// and deletion are kill switches, everything else leaves the last good key.
+func failed(s State, fault error) State {
+	s.Fault = fault
+	if isAny(fault, ErrDenied, ErrNotFound, ErrDeleted) {
+		s.Held = nil
+	}
+	return s
+}
+
+// away reports whether a fault says nothing about the secret: the store could
+// not be asked, or its answer didn't count.
+func away(fault error) bool {
+	return fault != nil && !isAny(fault, ErrDenied, ErrNotFound, ErrDeleted, ErrUnusable)
+}
+
+func isAny(err error, sentinels ...error) bool {
+	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
+}
+
+// assemble reads the values that status asks for and that aren't known yet.
+// Without the active one there is nothing to hold; the staged and the previous
+// one are left out when they can't be read, and doubt says why.
+func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *Held, doubt, err error) {
+	values := make(map[identity]value, 3)
+	read := func(v Version) (Key, error) {
+		vs, ok := status.Version(v)
+		if !ok || vs.Gone {
+			return Key{}, nil // no such version to hold
+		}
+		id := identity{v, vs.Created.UnixNano(), status.Revision}
+		known, ok := e.values[id]
+		if !ok {
+			known.key, known.err = k.key(ctx, e.ref, v)
+		}
+		// What is unusable stays so; what couldn't be read is asked for again.
+		if known.err == nil || errors.Is(known.err, ErrUnusable) {
+			values[id] = known
+		}
+		return known.key, known.err
+	}
+
+	held = &Held{Status: status}
+	if held.active, err = read(status.Active); err != nil {
+		return nil, nil, err
+	}
+	var stagedErr, previousErr error
+	held.staged, stagedErr = read(status.Staged())
+	if status.Previous != status.Active {
+		held.previous, previousErr = read(status.Previous)
+	}
+	e.values = values
+	return held, errors.Join(stagedErr, previousErr), nil
+}
+
+func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err error) {
+	err = k.ask(ctx, func(ctx context.Context) (err error) {
+		key, err = k.source.Key(ctx, ref, v)
+		return err
+	})
+	if err == nil && key.Version() != v {
+		return Key{}, fmt.Errorf("the store answered with version %d when asked for %d", key.Version(), v)
+	}
+	return key, err
+}
+
+// ask does one read when max_rate allows it. The deadline begins with the
+// read: time spent in the queue is no sign that the store is away.
+func (k *Keyring) ask(ctx context.Context, read func(context.Context) error) error {
+	if err := k.limit.Wait(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.timeout)
+	defer cancel()
+	return read(ctx)
+}
+
+// report is what was last logged of an entry, so that a fault that stays is
+// said once, and once more when it becomes an alarm.
+type report struct {
+	fault string
+	level slog.Level
+}
+
+// report logs what has changed between two states.
+func (k *Keyring) report(ctx context.Context, e *entry, last, next *State) {
+	log := k.log.With("path", e.ref.Path, "field", e.ref.Field)
+	if h := next.Held; h != nil && (last.Held == nil || last.Held.Status.Active != h.Status.Active) {
+		attrs := []any{"active", h.Status.Active, "staged", h.Status.Staged(), "previous", h.Status.Previous, "serial", h.Status.Serial}
+		if last.Held == nil {
+			log.Info("secret loaded", attrs...)
+		} else {
+			log.Info("another secret version signs from now on", append(attrs, "before", last.Held.Status.Active)...)
+		}
+	} else if h != nil && last.Held.Status.Staged() != h.Status.Staged() {
+		log.Info("the staged secret version has changed", "active", h.Status.Active, "staged", h.Status.Staged())
+	}
+	if last.Status.Disabled != next.Status.Disabled {
+		log.Warn("the secret was switched on or off by an operator", "disabled", next.Status.Disabled)
+	}
+	r := report{}
+	if next.Fault != nil {
+		r = report{fault: next.Fault.Error(), level: k.severity(next)}
+	}
+	switch {
+	case r == e.logged:
+		return
+	case r.fault == "":
+		log.Info("the secret is in order again")
+	case next.Held == nil:
+		log.Log(ctx, r.level, "secret fault: there is nothing to sign with", "error", r.fault)
+	default:
+		log.Log(ctx, r.level, "secret fault: what is held goes on", "error", r.fault, "confirmed", next.Held.Refreshed)
+	}
+	e.logged = r
+}
+
+// severity: a store that is away is a warning until what is held gets old;
+// what needs an operator is an error at once.
+func (k *Keyring) severity(s *State) slog.Level {
+	if away(s.Fault) && s.Succeeded != s.Looked && s.Held != nil && k.now().Sub(s.Held.Refreshed) < AlarmAfter {
+		return slog.LevelWarn
+	}
+	return slog.LevelError
+}

@@ -1,0 +1,194 @@
+// Package memory is a store of secrets that lives in the process: for
+// `deskmint dev`, and for the tests of everything that needs a
+// [secrets.Source]. What it holds is lost with the process.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// Store is a secrets.Source that is written to by its methods. The zero Store
+// is empty and ready for use; all methods may be called at the same time.
+type Store struct {
+	// Now gives versions their created time; nil: time.Now. Set it before use.
+	Now func() time.Time
+
+	mu       sync.Mutex
+	paths    map[string]*secret
+	revision uint64
+	err      error
+}
+
+// secret is one path. Keys are made when a value is put, so that the store
+// keeps no bytes that a printer could find.
+type secret struct {
+	pointer, previous secrets.Version
+	serial            uint64
+	disabled          bool
+	versions          []version // the value of version n is at n-1
+}
+
+type version struct {
+	created time.Time
+	gone    bool
+	fields  map[string]func() (secrets.Key, error)
+}
+
+// Put writes secret as the next version of path, with field alone in it, and
+// returns its number. It becomes active at once unless a pointer stands. A
+// value that can't be used is stored all the same; reading it says what is wrong.
+func (s *Store) Put(path, field string, value []byte) secrets.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	if s.paths == nil {
+		s.paths = map[string]*secret{}
+	}
+	sec := s.paths[path]
+	if sec == nil {
+		sec = &secret{}
+		s.paths[path] = sec
+	}
+	n := secrets.Version(len(sec.versions) + 1)
+	key, err := secrets.NewKey(n, value)
+	sec.versions = append(sec.versions, version{
+		created: s.now(),
+		fields:  map[string]func() (secrets.Key, error){field: func() (secrets.Key, error) { return key, err }},
+	})
+	return n
+}
+
+// Activate moves path's pointer to version v, which needn't exist.
+func (s *Store) Activate(path string, v secrets.Version) error {
+	return s.edit(path, func(sec *secret) {
+		sec.previous = sec.status(0).Active
+		sec.pointer = v
+		sec.serial++
+	})
+}
+
+// Delete takes the value of version v away.
+func (s *Store) Delete(path string, v secrets.Version) error {
+	return s.edit(path, func(sec *secret) {
+		if v > 0 && int(v) <= len(sec.versions) {
+			sec.versions[v-1].gone = true
+		}
+	})
+}
+
+// Disable switches path off, or on again.
+func (s *Store) Disable(path string, off bool) error {
+	return s.edit(path, func(sec *secret) { sec.disabled = off })
+}
+
+// Remove forgets path with all its versions.
+func (s *Store) Remove(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revision++
+	delete(s.paths, path)
+}
+
+// SetError makes every read fail with err, as if the store were away (or
+// whatever err says); nil: no longer.
+func (s *Store) SetError(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *Store) edit(path string, change func(*secret)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sec, ok := s.paths[path]
+	if !ok {
+		return fmt.Errorf("memory: %s: %w", path, secrets.ErrNotFound)
+	}
+	s.revision++
+	change(sec)
+	return nil
+}
+
+// Status implements secrets.Source.
+func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sec, err := s.find(ctx, path)
+	if err != nil {
+		return secrets.Status{}, err
+	}
+	return sec.status(s.revision), nil
+}
+
+// Key implements secrets.Source.
+func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sec, err := s.find(ctx, ref.Path)
+	if err != nil {
+		return secrets.Key{}, err
+	}
+	if v == 0 || int(v) > len(sec.versions) {
+		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w", ref.Path, v, secrets.ErrNotFound)
+	}
+	if sec.versions[v-1].gone {
+		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w", ref.Path, v, secrets.ErrDeleted)
+	}
+	read, ok := sec.versions[v-1].fields[ref.Field]
+	if !ok {
+		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w: it has no field %s", ref.Path, v, secrets.ErrUnusable, ref.Field)
+	}
+	key, err := read()
+	if err != nil {
+		return secrets.Key{}, fmt.Errorf("memory: %s: %w", ref, err)
+	}
+	return key, nil
+}
+
+func (s *Store) find(ctx context.Context, path string) (*secret, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.err != nil {
+		return nil, s.err
+	}
+	sec, ok := s.paths[path]
+	if !ok {
+		return nil, fmt.Errorf("memory: %s: %w", path, secrets.ErrNotFound)
+	}
+	return sec, nil
+}
+
+func (s *Store) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (sec *secret) status(revision uint64) secrets.Status {
+	st := secrets.Status{
+		Active:   sec.pointer,
+		Pinned:   sec.pointer != 0,
+		Latest:   secrets.Version(len(sec.versions)),
+		Previous: sec.previous,
+		Serial:   sec.serial,
+		Disabled: sec.disabled,
+		Revision: revision,
+	}
+	for i, v := range sec.versions {
+		st.Versions = append(st.Versions, secrets.VersionStatus{Version: secrets.Version(i + 1), Created: v.created, Gone: v.gone})
+	}
+	if !st.Pinned {
+		st.Active = st.Latest
+	}
+	if st.Previous == 0 {
+		st.Previous = st.Before(st.Active)
+	}
+	return st
+}

@@ -1,0 +1,121 @@
+package secrets
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+const (
+	// stagedInterval: somebody is about to activate a version that is staged.
+	stagedInterval = time.Second
+	// firstRetry is the pause after a first look that found the store away; it
+	// doubles up to the interval, so that an outage ends here at most one interval after it ends there.
+	firstRetry = time.Second
+	// maxLooks is how many looks go on at once: enough that a few that hang
+	// don't hold up the rest, few enough that one asked for by Refresh has its turn soon.
+	maxLooks = 16
+	// headroom leaves a tenth of max_rate to values and to looks that are asked for.
+	headroom = 0.9
+)
+
+// Interval is the effective interval between two looks at a secret: Refresh, or
+// more where so many secrets are held that MaxRate demands it.
+func (k *Keyring) Interval() time.Duration {
+	load := float64(len(*k.entries.Load())) / (headroom * float64(k.maxRate))
+	return max(k.refresh, time.Duration(load*float64(time.Second)))
+}
+
+// Run keeps what is held fresh until ctx ends, and returns ctx's error. Looks
+// that are under way end with it, whoever asked for them, and none begins
+// after: a Keyring runs once. What is held stays readable.
+func (k *Keyring) Run(ctx context.Context) error {
+	var looks sync.WaitGroup
+	defer looks.Wait()
+	defer k.stop()
+	slots := make(chan struct{}, maxLooks)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		due, wait := k.schedule(time.Now())
+		for _, e := range due {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			looks.Go(func() {
+				defer func() { <-slots }()
+				<-k.flight(e) // its fault is in the entry's state, and in the log
+				k.looked(e)
+			})
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-k.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// schedule takes the entries that are due, and says how long until the next.
+// It walks over all of them: cheaper to read than a heap, and at ten thousand
+// secrets still well under a millisecond.
+func (k *Keyring) schedule(now time.Time) (due []*entry, wait time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	wait = time.Hour
+	for _, e := range *k.entries.Load() {
+		switch until := e.due.Sub(now); {
+		case e.looking:
+		case until <= 0:
+			e.looking = true
+			due = append(due, e)
+		default:
+			wait = min(wait, until)
+		}
+	}
+	return due, wait
+}
+
+// looked makes e one that can be due again.
+func (k *Keyring) looked(e *entry) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e.looking = false
+	k.signal()
+}
+
+// reschedule sets when e is due again, after a look has led to s.
+func (k *Keyring) reschedule(e *entry, s *State) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pause := k.Interval()
+	if staged := s.Status.Staged(); staged != 0 && staged != s.Status.Previous {
+		pause = min(pause, stagedInterval)
+	}
+	if away(s.Fault) && s.Succeeded != s.Looked {
+		pause = min(k.Interval(), firstRetry<<min(e.aways, 10))
+		e.aways++
+	} else {
+		e.aways = 0
+	}
+	e.due = time.Now().Add(jitter(pause))
+	k.signal()
+}
+
+// jitter spreads d by ± 20 %, so that neither secrets nor replicas stay in step.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
+
+// signal wakes Run without waiting for it.
+func (k *Keyring) signal() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,105 @@
+package vault
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// Vault's own words never go into an error: its answers can hold the secret,
+// and so can what net/http and encoding/json quote of an answer that they don't
+// understand. What is said instead is the Vault path and a fixed sentence.
+
+// A sentence is what a status code means for an operator. Without a sentinel
+// the store is away.
+type sentence struct {
+	sentinel error
+	text     string
+}
+
+// sentences are for reads, where Vault knows who asks.
+var sentences = map[int]sentence{
+	http.StatusTemporaryRedirect:  {nil, "a standby that redirects, which is not followed: list every server in addresses"},
+	http.StatusBadRequest:         {nil, "refused as malformed: check the mount and the path"},
+	http.StatusForbidden:          {secrets.ErrDenied, "check the policy of the service's token"},
+	http.StatusNotFound:           {secrets.ErrNotFound, "check path, mount (a KV engine of version 2) and namespace"},
+	http.StatusMethodNotAllowed:   {nil, "not offered there: the mount must be a KV engine of version 2"},
+	http.StatusPreconditionFailed: {nil, "the replica lags behind"},
+	http.StatusTooManyRequests:    {nil, "too many requests: a quota of Vault's"},
+	472:                           {nil, "a standby for disaster recovery, which serves nothing"},
+	473:                           {nil, "a performance standby that can't serve this"},
+	http.StatusServiceUnavailable: {nil, "sealed, starting, or without a leader"},
+}
+
+// logins are for logging in and renewing, where a refusal says nothing about
+// the secret: Kubernetes logins answer 403 when the API server is away.
+var logins = map[int]sentence{
+	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
+	http.StatusForbidden:  {nil, "refused: check the credential, and the policy default for a token"},
+	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
+}
+
+// statusError tells of an answer with a status other than success.
+func statusError(act string, status int, table map[int]sentence) error {
+	s, ok := table[status]
+	if !ok {
+		s, ok = sentences[status]
+	}
+	switch {
+	case ok && s.sentinel != nil:
+		return fmt.Errorf("vault: %s: %w (%d): %s", act, s.sentinel, status, s.text)
+	case ok:
+		return fmt.Errorf("vault: %s: %s (%d)", act, s.text, status)
+	case status >= 500:
+		return fmt.Errorf("vault: %s: a fault of Vault's or of a proxy's (%d)", act, status)
+	}
+	return fmt.Errorf("vault: %s: an answer that Vault shouldn't give (%d)", act, status)
+}
+
+// malformed tells of a success whose body isn't what Vault sends.
+func malformed(act string) error {
+	return fmt.Errorf("vault: %s: the answer is not one of a KV engine of version 2, or too large", act)
+}
+
+// transportError tells of a request that got no answer, by the kind of err
+// alone where err might quote one. Ports of our own are left out too: the same
+// outage should have the same text.
+func transportError(act, host string, err error) error {
+	var (
+		dns       *net.DNSError
+		op        *net.OpError
+		record    tls.RecordHeaderError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		timeout   net.Error
+	)
+	text := "no proper answer"
+	switch {
+	case errors.Is(err, context.Canceled):
+		text = "called off"
+	case errors.As(err, &dns):
+		text = "the name can't be resolved"
+	case errors.As(err, &record):
+		text = "the server doesn't speak TLS: check the address"
+	case errors.As(err, &authority):
+		text = "the certificate is signed by an unknown authority: check ca"
+	case errors.As(err, &name):
+		text = "the certificate is for another name"
+	case errors.As(err, &invalid):
+		text = "the certificate is not valid: expired, or not for servers"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		text = "no answer in time"
+	case errors.As(err, &op) && op.Op == "dial":
+		text = fmt.Sprintf("no connection (%v)", op.Err)
+	case errors.As(err, &op):
+		text = "the connection broke"
+	}
+	return fmt.Errorf("vault: %s: %s: %s", act, host, text)
+}

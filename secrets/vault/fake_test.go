@@ -1,0 +1,218 @@
+package vault_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// canary is the secret, and stands in every answer that might get quoted.
+const canary = "CanaryCanaryCanaryCanaryCanaryCanaryCanaryCanary"
+
+var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+
+// fake is a Vault at the wire whose answers the test writes.
+type fake struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	answers  map[string]reply // by path without /v1/; absent: 404 as Vault says it
+	requests []request
+	refused  map[string]bool // tokens that get 403 from everything
+	logins   int             // tokens given out: t1, t2, …
+	lease    int             // seconds, of the next token
+	fixed    bool            // tokens are not renewable
+	hold     chan struct{}   // logins wait for it
+}
+
+type reply struct {
+	status int
+	body   string
+}
+
+type request struct {
+	method, path, query, token string
+	header                     http.Header
+	body                       map[string]string
+}
+
+func newFake(t testing.TB) *fake {
+	f := &fake{answers: map[string]reply{}, refused: map[string]bool{}, lease: 3600}
+	f.Server = httptest.NewServer(f)
+	t.Cleanup(f.Close)
+	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(2, "", `{}`)}
+	f.answers["secret/data/sso/acme"] = reply{200, data(2, fmt.Sprintf(`{"shared_secret": %q}`, canary))}
+	return f
+}
+
+// metadata is an answer with n versions, the last one with more after its created time.
+func metadata(n int, more, custom string) string {
+	var versions []string
+	for v := 1; v <= n; v++ {
+		deletion := `"deletion_time": "", "destroyed": false`
+		if v == n && more != "" {
+			deletion = more
+		}
+		versions = append(versions, fmt.Sprintf(`"%d": {"created_time": "2026-01-0%dT09:00:00.123456789Z", %s}`, v, v, deletion))
+	}
+	return fmt.Sprintf(`{"data": {"current_version": %d, "custom_metadata": %s, "versions": {%s}, "max_versions": 0}, "note": %q}`, n, custom, strings.Join(versions, ","), canary)
+}
+
+func data(version int, fields string) string {
+	return fmt.Sprintf(`{"data": {"data": %s, "metadata": {"version": %d, "created_time": "2026-01-01T09:00:00Z", "deletion_time": "", "destroyed": false}}}`, fields, version)
+}
+
+func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1/")
+	got := request{method: r.Method, path: path, query: r.URL.RawQuery, token: r.Header.Get("X-Vault-Token"), header: r.Header}
+	body, _ := io.ReadAll(r.Body)
+	_ = json.Unmarshal(body, &got.body)
+
+	f.mu.Lock()
+	f.requests = append(f.requests, got)
+	answer, known := f.answers[path]
+	hold := f.hold
+	switch {
+	case f.refused[got.token]:
+		answer = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
+	case known:
+	case strings.HasSuffix(path, "/login") || path == "auth/token/renew-self":
+		if strings.HasSuffix(path, "/login") {
+			f.logins++
+		}
+		answer = reply{200, fmt.Sprintf(`{"auth": {"client_token": "t%d", "lease_duration": %d, "renewable": %v}}`, f.logins, f.lease, !f.fixed)}
+	case path == "auth/token/lookup-self":
+		answer = reply{200, fmt.Sprintf(`{"data": {"ttl": %d, "renewable": %v, "id": %q}}`, f.lease, !f.fixed, canary)}
+	default:
+		answer = reply{404, `{"errors": []}`}
+	}
+	f.mu.Unlock()
+	if hold != nil && strings.HasSuffix(path, "/login") {
+		<-hold
+	}
+	w.WriteHeader(answer.status)
+	_, _ = io.WriteString(w, answer.body)
+}
+
+func (f *fake) set(change func(*fake)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(f)
+}
+
+// count says how many requests had this path.
+func (f *fake) count(path string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.requests {
+		if r.path == path {
+			n++
+		}
+	}
+	return n
+}
+
+func (f *fake) last() request {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests[len(f.requests)-1]
+}
+
+// file writes a credential and returns where.
+func file(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "credential")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func appRole(t testing.TB, addresses ...string) vault.Settings {
+	t.Helper()
+	return vault.Settings{
+		Addresses: addresses,
+		Auth:      vault.Auth{Method: "approle", RoleID: "role", SecretIDFile: file(t, "secret-id\n")},
+	}
+}
+
+func newSource(t testing.TB, s vault.Settings, o vault.Options) *vault.Source {
+	t.Helper()
+	source, err := vault.New(s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source
+}
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func newClock() *clock { return &clock{now: time.Date(2026, 7, 1, 0, 0, 0, 0, time.UTC)} }
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// signedWith fails unless key is the one that secret makes.
+func signedWith(t testing.TB, key secrets.Key, secret string) {
+	t.Helper()
+	want, err := secrets.NewKey(key.Version(), []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := want.Sign("input")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := key.Verify("input", signature); err != nil {
+		t.Errorf("%v is not the key of the expected secret: %v", key, err)
+	}
+}
+
+// says fails unless err has every part in its text, and nothing of the canary.
+func says(t testing.TB, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("no error, want one saying %q", parts)
+		return
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q doesn't say %q", err, part)
+		}
+	}
+	if strings.Contains(strings.ToLower(err.Error()), strings.ToLower(canary[:6])) {
+		t.Errorf("%q quotes Vault", err)
+	}
+}
+
+// away fails if err is one of the kinds that tell something of the secret.
+func away(t testing.TB, err error) {
+	t.Helper()
+	if err == nil || is(err, secrets.ErrNotFound, secrets.ErrDeleted, secrets.ErrDenied, secrets.ErrUnusable) {
+		t.Errorf("%v doesn't mean that the store is away", err)
+	}
+}

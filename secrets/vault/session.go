@@ -1,0 +1,263 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// loginPause follows a login that failed, so that a thousand secrets that
+	// want to be looked at don't become a thousand logins.
+	loginPause = time.Second
+	// freshFor is how long a token counts as fresh: a read refused to it is refused
+	// for good, and another login would only fill Vault's audit log.
+	freshFor = 10 * time.Second
+)
+
+// session holds the one token that all reads share. It is renewed, or replaced
+// by another login, when a read finds it old or refused: reads come every few seconds, so no
+// goroutine has to watch its lifetime, and none can end unnoticed.
+type session struct {
+	auth Auth
+	wire *wire
+	now  func() time.Time
+	log  *slog.Logger
+
+	current atomic.Pointer[grant] // nil before the first login
+	flight  singleflight.Group    // one login at a time
+
+	// Of the login in flight alone.
+	failed  error
+	retryAt time.Time
+}
+
+// grant is a token and what Vault said about it. It is immutable.
+type grant struct {
+	token     func() string // a closure, so that no printer can show it
+	born      time.Time
+	lease     time.Duration // zero: it doesn't end
+	full      time.Duration // the lease it had at login
+	renewable bool
+	renewAt   time.Time
+}
+
+func newGrant(token string, now time.Time, lease, full time.Duration, renewable bool) *grant {
+	return &grant{
+		token: func() string { return token },
+		born:  now, lease: lease, full: full, renewable: renewable,
+		// A third of the lease is left for retries; the spread keeps replicas out of step.
+		renewAt: now.Add(time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64()))),
+	}
+}
+
+func (g *grant) old(now time.Time) bool   { return g.lease > 0 && !now.Before(g.renewAt) }
+func (g *grant) ended(now time.Time) bool { return g.lease > 0 && !now.Before(g.born.Add(g.lease)) }
+func (g *grant) fresh(now time.Time) bool { return now.Sub(g.born) < freshFor }
+
+// grant returns the token to read with. One that gets old is replaced, but
+// goes on while it lasts if that fails.
+func (s *session) grant(ctx context.Context) (*grant, error) {
+	g := s.current.Load()
+	if g != nil && !g.old(s.now()) {
+		return g, nil
+	}
+	next, err := s.replace(ctx, g, false)
+	if err != nil && g != nil && !g.ended(s.now()) {
+		return g, nil
+	}
+	return next, err
+}
+
+// replace returns another token in place of old, which was refused or gets
+// old. Callers name the one they had, so that many of them cause one login. An
+// error means that the store is away, whatever the login's answer was.
+func (s *session) replace(ctx context.Context, old *grant, refused bool) (*grant, error) {
+	ch := s.flight.DoChan("", func() (any, error) {
+		if g := s.current.Load(); g != old {
+			return g, nil // somebody did it before
+		}
+		if s.failed != nil && s.now().Before(s.retryAt) {
+			return (*grant)(nil), s.failed
+		}
+		// Not the first caller's deadline: others wait for this login too.
+		g, err := s.obtain(context.WithoutCancel(ctx), old, refused)
+		if s.failed = err; err != nil {
+			s.retryAt = s.now().Add(loginPause)
+			return (*grant)(nil), err
+		}
+		s.current.Store(g)
+		return g, nil
+	})
+	select {
+	case r := <-ch:
+		return r.Val.(*grant), r.Err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// obtain renews old where that helps, and logs in otherwise. A lease that
+// shrinks has met its maximum: another login before the end, not more renewals.
+func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant, error) {
+	if old != nil && !refused && old.renewable && !old.ended(s.now()) {
+		g, err := s.renew(ctx, old)
+		if err == nil && g.lease >= old.full/2 {
+			s.log.Debug("Vault token renewed", "lease", g.lease)
+			return g, nil
+		}
+		if err != nil {
+			s.log.Info("the Vault token can't be renewed: logging in again", "error", err)
+		}
+	}
+	g, err := s.login(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.log.Info("logged in to Vault", "method", s.auth.Method, "lease", g.lease, "renewable", g.renewable)
+	return g, nil
+}
+
+// authAnswer is what Vault says at a login or a renewal.
+type authAnswer struct {
+	Auth struct {
+		ClientToken   string `json:"client_token"`
+		LeaseDuration int64  `json:"lease_duration"` // seconds
+		Renewable     bool   `json:"renewable"`
+	} `json:"auth"`
+}
+
+func (s *session) renew(ctx context.Context, old *grant) (*grant, error) {
+	const act = "renewing the token at auth/token/renew-self"
+	a, err := s.wire.write(ctx, act, old.token(), "auth/token/renew-self", nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.status != 200 {
+		return nil, statusError(act, a.status, logins)
+	}
+	var said authAnswer
+	if !a.decode(&said) {
+		return nil, malformed(act)
+	}
+	lease := time.Duration(said.Auth.LeaseDuration) * time.Second
+	return newGrant(old.token(), s.now(), lease, old.full, said.Auth.Renewable), nil
+}
+
+// login logs in by the configured method. Each of them is one request with a
+// few fields, except a ready-made token, which is only looked at.
+func (s *session) login(ctx context.Context) (*grant, error) {
+	a := s.auth
+	if a.Method == "token" {
+		return s.lookUp(ctx)
+	}
+	mount := a.Mount
+	if mount == "" {
+		mount = a.Method
+	}
+	path := "auth/" + mount + "/login"
+	act := "logging in at " + path
+	fields, err := a.fields()
+	if err != nil {
+		return nil, fmt.Errorf("vault: %s: %w", act, err)
+	}
+	answer, err := s.wire.write(ctx, act, "", path, fields)
+	if err != nil {
+		return nil, err
+	}
+	if answer.status != 200 {
+		return nil, statusError(act, answer.status, logins)
+	}
+	var said authAnswer
+	if !answer.decode(&said) || said.Auth.ClientToken == "" {
+		return nil, fmt.Errorf("vault: %s: the answer has no token in it", act)
+	}
+	lease := time.Duration(said.Auth.LeaseDuration) * time.Second
+	return newGrant(said.Auth.ClientToken, s.now(), lease, lease, said.Auth.Renewable), nil
+}
+
+// fields are what the method's login asks for.
+func (a Auth) fields() (map[string]string, error) {
+	switch a.Method {
+	case "approle":
+		roleID, err := a.RoleID, error(nil)
+		if a.RoleIDFile != "" {
+			roleID, err = credential("role_id_file", a.RoleIDFile)
+		}
+		secretID, secretErr := credential("secret_id_file", a.SecretIDFile)
+		return map[string]string{"role_id": roleID, "secret_id": secretID}, errors.Join(err, secretErr)
+	case "kubernetes", "jwt":
+		file := a.JWTFile
+		if file == "" {
+			file = ServiceAccountToken
+		}
+		jwt, err := credential("jwt_file", file)
+		return map[string]string{"role": a.Role, "jwt": jwt}, err
+	}
+	return nil, fmt.Errorf("unknown method %q", a.Method)
+}
+
+// lookUp is the login of a ready-made token: it says whether the token is good,
+// and for how long. A wrong token thus is a login that fails, while
+// a read refused to a good one is a policy's word.
+func (s *session) lookUp(ctx context.Context) (*grant, error) {
+	const act = "looking at the token at auth/token/lookup-self"
+	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
+	var err error
+	if s.auth.TokenFile != "" {
+		token, err = credential("token_file", s.auth.TokenFile)
+	} else {
+		token, err = printable(source, token)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vault: %s: %w", act, err)
+	}
+	a, err := s.wire.read(ctx, act, token, "auth/token/lookup-self", nil)
+	if err != nil {
+		return nil, err
+	}
+	if a.status != 200 {
+		return nil, statusError(act, a.status, logins)
+	}
+	var said struct {
+		Data *struct {
+			TTL       int64 `json:"ttl"` // seconds; zero: none
+			Renewable bool  `json:"renewable"`
+		} `json:"data"`
+	}
+	if !a.decode(&said) || said.Data == nil {
+		return nil, fmt.Errorf("vault: %s: the answer tells nothing about the token", act)
+	}
+	lease := time.Duration(said.Data.TTL) * time.Second
+	return newGrant(token, s.now(), lease, lease, said.Data.Renewable), nil
+}
+
+// credential reads a file anew: projected service-account tokens, for one, are
+// replaced every hour or so.
+func credential(key, file string) (string, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", key, err)
+	}
+	return printable(fmt.Sprintf("%s: %s", key, file), string(content))
+}
+
+// printable trims a credential, and refuses one that can't travel in a header.
+func printable(source, credential string) (string, error) {
+	credential = strings.TrimSpace(credential)
+	if credential == "" {
+		return "", fmt.Errorf("%s is empty", source)
+	}
+	if strings.ContainsFunc(credential, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s has white space or other characters in it that no credential has", source)
+	}
+	return credential, nil
+}

@@ -1,0 +1,144 @@
+package vault
+
+import (
+	"net"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"unicode"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// DefaultMount is the KV v2 engine that is read when Settings name none.
+const DefaultMount = "secret"
+
+// ServiceAccountToken is where Kubernetes puts the token that a pod logs in
+// with, unless it is told otherwise.
+const ServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+// Settings is the block `secrets.vault` of the configuration file.
+type Settings struct {
+	// Addresses of the servers of one cluster, tried in this order, the last one
+	// that answered first. Required. https, or http on loopback (an agent, a
+	// sidecar, a test). Redirects are not followed.
+	Addresses []string `yaml:"addresses"`
+	// CA is a PEM file of the authorities to trust; empty: the system's.
+	CA string `yaml:"ca"`
+	// Namespace of Vault Enterprise and HCP; empty: none.
+	Namespace string `yaml:"namespace"`
+	// Mount is the path of the KV v2 engine; empty: DefaultMount.
+	Mount string `yaml:"mount"`
+	// Auth is how the service logs in. Required.
+	Auth Auth `yaml:"auth"`
+}
+
+// Auth is how to log in. Files are read anew at each login, since what they
+// hold is short-lived; white space around their content doesn't count.
+type Auth struct {
+	// Method: token, approle, kubernetes or jwt. Required.
+	Method string `yaml:"method"`
+	// Mount is the path of the auth method; empty: the method's name.
+	Mount string `yaml:"mount"`
+	// Role to log in as. Required for kubernetes and jwt.
+	Role string `yaml:"role"`
+	// TokenFile holds the token of method token; empty: the environment's VAULT_TOKEN.
+	// The token needs Vault's default policy, to look at and to renew itself.
+	TokenFile string `yaml:"token_file"`
+	// RoleID of method approle, which is no secret, or the file that holds it.
+	RoleID     string `yaml:"role_id"`
+	RoleIDFile string `yaml:"role_id_file"`
+	// SecretIDFile holds the secret id of method approle. Required there.
+	SecretIDFile string `yaml:"secret_id_file"`
+	// JWTFile holds the token that methods kubernetes and jwt present. Required for
+	// jwt; empty for kubernetes: ServiceAccountToken.
+	JWTFile string `yaml:"jwt_file"`
+}
+
+// Check reports every fault of the settings, by key relative to the block. It
+// opens no file and asks no server.
+func (s Settings) Check(report func(key, message string)) {
+	if len(s.Addresses) == 0 {
+		report("addresses", "is required: the URL of each server, such as https://vault.internal:8200")
+	}
+	for _, address := range s.Addresses {
+		if fault := addressFault(address); fault != "" {
+			report("addresses", fault)
+		}
+	}
+	if s.Mount != "" && !isPath(s.Mount) {
+		report("mount", "must be a path without outer slashes, empty or dot segments")
+	}
+	if strings.ContainsFunc(s.Namespace, unicode.IsControl) {
+		report("namespace", "must not contain control characters")
+	}
+	s.Auth.check(report)
+}
+
+// addressFault doesn't quote the address: it may have a password in it.
+func addressFault(address string) string {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return "must be URLs such as https://vault.internal:8200"
+	case u.User != nil:
+		return "must not contain a user or password: see auth"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "must not contain a query or fragment"
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return "must begin with https: plain http is for loopback only, or the token travels in the clear"
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "must begin with https"
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func isPath(path string) bool { return secrets.Ref{Path: path, Field: "-"}.Check() == nil }
+
+// uses lists the keys of each method, with true for those that are required.
+var uses = map[string]map[string]bool{
+	"token":      {"token_file": false},
+	"approle":    {"mount": false, "role_id": false, "role_id_file": false, "secret_id_file": true},
+	"kubernetes": {"mount": false, "role": true, "jwt_file": false},
+	"jwt":        {"mount": false, "role": true, "jwt_file": true},
+}
+
+func (a Auth) check(report func(key, message string)) {
+	keys, ok := uses[a.Method]
+	if !ok {
+		report("auth.method", "must be token, approle, kubernetes or jwt")
+		return
+	}
+	for _, field := range []struct{ key, value string }{
+		{"mount", a.Mount}, {"role", a.Role}, {"token_file", a.TokenFile},
+		{"role_id", a.RoleID}, {"role_id_file", a.RoleIDFile}, {"secret_id_file", a.SecretIDFile}, {"jwt_file", a.JWTFile},
+	} {
+		required, used := keys[field.key]
+		if !used && field.value != "" {
+			report("auth."+field.key, "is not used by method "+a.Method)
+		}
+		if required && field.value == "" {
+			report("auth."+field.key, "is required by method "+a.Method)
+		}
+	}
+	if a.Method == "approle" && (a.RoleID == "") == (a.RoleIDFile == "") {
+		report("auth.role_id", "method approle needs either role_id or role_id_file")
+	}
+	if a.Mount != "" && !isPath(a.Mount) {
+		report("auth.mount", "must be a path without outer slashes, empty or dot segments")
+	}
+}
+
+// Rebase makes relative file names ones under dir, the configuration file's folder.
+func (s *Settings) Rebase(dir string) {
+	for _, name := range []*string{&s.CA, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile, &s.Auth.JWTFile} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(dir, *name)
+		}
+	}
+}

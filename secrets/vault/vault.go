@@ -1,0 +1,236 @@
+// Package vault is a store of secrets in HashiCorp Vault: KV v2, read with a
+// token of the service's own that needs nothing but `read` on the secrets'
+// data and metadata.
+//
+// KV v2 keeps versions but has no active one. Here the secret's custom metadata
+// say which: active_version, and beside it previous_version, serial (grows by one
+// with every move) and disabled. Without active_version the latest is active. Values are
+// always read by explicit version.
+//
+// An error of a Source names the Vault path and says what to do; it never holds
+// anything that Vault has answered.
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// The keys of custom metadata, each with a decimal number but for keyDisabled.
+const (
+	keyActive   = "active_version"
+	keyPrevious = "previous_version"
+	keySerial   = "serial"
+	keyDisabled = "disabled"
+)
+
+// Options of a Source, each of which may be left zero.
+type Options struct {
+	// Transport carries the requests; nil: one that trusts Settings.CA.
+	Transport http.RoundTripper
+	// Timeout is for one request to one server; zero: DefaultTimeout.
+	Timeout time.Duration
+	// Now is the clock that tokens' lifetimes are measured by; nil: time.Now.
+	Now func() time.Time
+	// Log gets logins; nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Source reads secrets from Vault. It is a secrets.Source; all its reads share
+// one token.
+type Source struct {
+	mount   string
+	wire    *wire
+	session *session
+	now     func() time.Time
+}
+
+// New makes a Source. It asks Vault nothing yet: a Vault that is away at start
+// is a fault like one that goes away later. The error tells of settings that
+// can't work, and of VAULT_SKIP_VERIFY in the environment.
+func New(s Settings, o Options) (*Source, error) {
+	var faults []error
+	s.Check(func(key, message string) { faults = append(faults, fmt.Errorf("vault: %s %s", key, message)) })
+	if faults != nil {
+		return nil, errors.Join(faults...)
+	}
+	if s.Mount == "" {
+		s.Mount = DefaultMount
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	w, err := newWire(s, o.Transport, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	return &Source{
+		mount:   s.Mount,
+		wire:    w,
+		session: &session{auth: s.Auth, wire: w, now: o.Now, log: o.Log},
+		now:     o.Now,
+	}, nil
+}
+
+// metadataAnswer is what MOUNT/metadata/PATH says.
+type metadataAnswer struct {
+	Data *struct {
+		CurrentVersion secrets.Version                     `json:"current_version"`
+		Custom         map[string]string                   `json:"custom_metadata"`
+		Versions       map[secrets.Version]versionMetadata `json:"versions"`
+	} `json:"data"`
+}
+
+type versionMetadata struct {
+	Version   secrets.Version `json:"version"` // in dataAnswer only
+	Created   time.Time       `json:"created_time"`
+	Deletion  string          `json:"deletion_time"` // empty: none; may be set in advance
+	Destroyed bool            `json:"destroyed"`
+}
+
+// dataAnswer is what MOUNT/data/PATH says. A deleted version is a 404 with
+// metadata and no data.
+type dataAnswer struct {
+	Data struct {
+		Data     map[string]any   `json:"data"`
+		Metadata *versionMetadata `json:"metadata"`
+	} `json:"data"`
+}
+
+// Status implements secrets.Source.
+func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error) {
+	where := s.mount + "/metadata/" + path
+	act := "reading " + where
+	a, err := s.read(ctx, act, path, where, nil)
+	if err != nil {
+		return secrets.Status{}, err
+	}
+	if a.status != http.StatusOK {
+		return secrets.Status{}, statusError(act, a.status, sentences)
+	}
+	var said metadataAnswer
+	if !a.decode(&said) || said.Data == nil {
+		return secrets.Status{}, malformed(act)
+	}
+	status := secrets.Status{Latest: said.Data.CurrentVersion}
+	for v, m := range said.Data.Versions {
+		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: m.Created, Gone: m.gone(s.now())})
+	}
+	slices.SortFunc(status.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
+	if err := point(&status, said.Data.Custom); err != nil {
+		return secrets.Status{}, fmt.Errorf("vault: %s: %w", act, err)
+	}
+	return status, nil
+}
+
+// point fills in what custom metadata say.
+func point(status *secrets.Status, custom map[string]string) error {
+	var active, previous, serial uint64
+	for _, number := range []struct {
+		key  string
+		bits int
+		into *uint64
+	}{{keyActive, 32, &active}, {keyPrevious, 32, &previous}, {keySerial, 64, &serial}} {
+		text, ok := custom[number.key]
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseUint(text, 10, number.bits)
+		if err != nil || n == 0 && number.key == keyActive {
+			return fmt.Errorf("%w: custom_metadata.%s is not a number of the kind it must be", secrets.ErrUnusable, number.key)
+		}
+		*number.into = n
+	}
+	status.Active, status.Pinned = secrets.Version(active), active != 0
+	status.Previous, status.Serial = secrets.Version(previous), serial
+	if !status.Pinned {
+		status.Active = status.Latest
+	}
+	if status.Previous == 0 {
+		status.Previous = status.Before(status.Active)
+	}
+	// A kill switch errs on the side of off: whatever doesn't say no, says yes.
+	switch strings.ToLower(custom[keyDisabled]) {
+	case "", "false", "0", "no":
+	default:
+		status.Disabled = true
+	}
+	return nil
+}
+
+func (m versionMetadata) gone(now time.Time) bool {
+	if m.Destroyed {
+		return true
+	}
+	deletion, err := time.Parse(time.RFC3339Nano, m.Deletion)
+	return m.Deletion != "" && (err != nil || !deletion.After(now))
+}
+
+// Key implements secrets.Source.
+func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	where := s.mount + "/data/" + ref.Path
+	act := fmt.Sprintf("reading %s version %d", where, v)
+	a, err := s.read(ctx, act, ref.Path, where, url.Values{"version": {strconv.FormatUint(uint64(v), 10)}})
+	if err != nil {
+		return secrets.Key{}, err
+	}
+	if a.status != http.StatusOK && a.status != http.StatusNotFound {
+		return secrets.Key{}, statusError(act, a.status, sentences)
+	}
+	var said dataAnswer
+	decoded := a.decode(&said)
+	meta, data := said.Data.Metadata, said.Data.Data
+	switch {
+	case a.status == http.StatusNotFound && (!decoded || meta == nil):
+		return secrets.Key{}, statusError(act, a.status, sentences)
+	case !decoded, meta == nil, meta.Version != v:
+		return secrets.Key{}, malformed(act)
+	case data == nil:
+		return secrets.Key{}, fmt.Errorf("vault: %s: %w or destroyed", act, secrets.ErrDeleted)
+	}
+	value, ok := data[ref.Field].(string)
+	if !ok {
+		return secrets.Key{}, fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable, ref.Field)
+	}
+	key, err := secrets.NewKey(v, []byte(value))
+	if err != nil {
+		return secrets.Key{}, fmt.Errorf("vault: %s, field %s: %w", act, ref.Field, err)
+	}
+	return key, nil
+}
+
+// read asks for where, which path is part of. A refusal may only mean that the
+// token has ended, so one that isn't fresh is replaced first, once.
+func (s *Source) read(ctx context.Context, act, path, where string, query url.Values) (answer, error) {
+	if !isPath(path) { // an HTTP client would resolve dot segments
+		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
+	}
+	g, err := s.session.grant(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	a, err := s.wire.read(ctx, act, g.token(), where, query)
+	if err != nil || a.status != http.StatusForbidden || g.fresh(s.now()) {
+		return a, err
+	}
+	if g, err = s.session.replace(ctx, g, true); err != nil {
+		return answer{}, err
+	}
+	return s.wire.read(ctx, act, g.token(), where, query)
+}

@@ -1,0 +1,271 @@
+// Package vaulttest starts a real Vault server for a test, in dev mode and on
+// loopback, and writes to it through Vault's own HTTP API: not through the code
+// that is tested with it.
+package vaulttest
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startWithin is generous: test machines are slow, and only failures wait for it.
+const startWithin = 60 * time.Second
+
+// Server is a running Vault with a KV v2 engine at the mount `secret`. Its methods
+// end the test when Vault refuses.
+type Server struct {
+	Addr      string // http://127.0.0.1:PORT
+	RootToken string
+}
+
+// Start starts a Vault that lives until the test ends. It takes the binary of
+// VAULT_BIN, or a `vault` on the PATH. Without either the test is skipped; it
+// fails if the list DESKMINT_REQUIRE has the word vault in it.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	binary := find(t)
+	// Between choosing a port and Vault's taking it, somebody else may.
+	for attempt := 1; ; attempt++ {
+		server, err := start(t, binary)
+		if err == nil {
+			return server
+		}
+		if attempt == 3 {
+			t.Fatalf("vaulttest: %v", err)
+		}
+		t.Logf("vaulttest: attempt %d: %v", attempt, err)
+	}
+}
+
+func find(t testing.TB) string {
+	t.Helper()
+	if binary := os.Getenv("VAULT_BIN"); binary != "" {
+		return binary
+	}
+	if binary, err := exec.LookPath("vault"); err == nil {
+		return binary
+	}
+	const message = "real Vault tests need VAULT_BIN or a vault on the PATH; `make test` builds one"
+	if slices.Contains(strings.Split(os.Getenv("DESKMINT_REQUIRE"), ","), "vault") {
+		t.Fatal(message)
+	}
+	t.Skip(message)
+	return ""
+}
+
+func start(t testing.TB, binary string) (*Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	// A token of its own, so that no other test's Vault is taken for this one.
+	s := &Server{Addr: "http://" + address, RootToken: rand.Text()}
+	output := &lastBytes{}
+	cmd := exec.Command(binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken, "-dev-listen-address="+address)
+	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")} // no VAULT_* of the machine's
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", binary, err)
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // killed, or told by its output
+		close(exited)
+	}()
+	stop := sync.OnceFunc(func() {
+		_ = cmd.Process.Kill() // it may have exited by itself
+		<-exited
+	})
+	t.Cleanup(stop)
+
+	deadline := time.Now().Add(startWithin)
+	for !s.ready() {
+		select {
+		case <-exited:
+			return nil, fmt.Errorf("%s ended: %s", binary, output)
+		case <-time.After(50 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			stop()
+			return nil, fmt.Errorf("%s is not ready after %v: %s", binary, startWithin, output)
+		}
+	}
+	return s, nil
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// ready reports whether Vault is unsealed and has mounted its KV engine, which
+// in dev mode comes a moment later.
+func (s *Server) ready() bool {
+	status, _, err := s.send(http.MethodGet, "sys/mounts/secret", nil)
+	return err == nil && status == http.StatusOK
+}
+
+// Do sends one request to PATH under /v1/ with the root token, and returns the
+// answer. It ends the test unless Vault answers with success.
+func (s *Server) Do(t testing.TB, method, path string, body any) map[string]any {
+	t.Helper()
+	status, answer, err := s.send(method, path, body)
+	if err != nil || status >= 300 {
+		t.Fatalf("vaulttest: %s %s: %d, %v, %v", method, path, status, err, answer["errors"])
+	}
+	return answer
+}
+
+func (s *Server) send(method, path string, body any) (status int, answer map[string]any, err error) {
+	var reader io.Reader
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		reader = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequest(method, s.Addr+"/v1/"+path, reader)
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("X-Vault-Token", s.RootToken)
+	if method == http.MethodPatch {
+		req.Header.Set("Content-Type", "application/merge-patch+json")
+	}
+	client := http.Client{Timeout: 10 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil && err != io.EOF {
+		return resp.StatusCode, nil, err
+	}
+	return resp.StatusCode, answer, nil
+}
+
+// Put writes the next version of the secret at path, and returns its number.
+func (s *Server) Put(t testing.TB, path string, fields map[string]string) int {
+	t.Helper()
+	answer := s.Do(t, http.MethodPost, "secret/data/"+path, map[string]any{"data": fields})
+	return int(answer["data"].(map[string]any)["version"].(float64))
+}
+
+// SetMetadata replaces the whole custom metadata of the secret at path, as
+// `vault kv metadata put` does.
+func (s *Server) SetMetadata(t testing.TB, path string, custom map[string]string) {
+	t.Helper()
+	s.Do(t, http.MethodPost, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
+}
+
+// PatchMetadata changes only the given keys of it; an empty value is one too.
+func (s *Server) PatchMetadata(t testing.TB, path string, custom map[string]string) {
+	t.Helper()
+	s.Do(t, http.MethodPatch, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
+}
+
+// Delete deletes versions softly; Undelete brings them back.
+func (s *Server) Delete(t testing.TB, path string, versions ...int) {
+	t.Helper()
+	s.Do(t, http.MethodPost, "secret/delete/"+path, map[string]any{"versions": versions})
+}
+
+// Undelete brings back versions that were deleted softly.
+func (s *Server) Undelete(t testing.TB, path string, versions ...int) {
+	t.Helper()
+	s.Do(t, http.MethodPost, "secret/undelete/"+path, map[string]any{"versions": versions})
+}
+
+// Destroy removes the values of versions for good.
+func (s *Server) Destroy(t testing.TB, path string, versions ...int) {
+	t.Helper()
+	s.Do(t, http.MethodPut, "secret/destroy/"+path, map[string]any{"versions": versions})
+}
+
+// Remove removes the secret with all versions and its metadata.
+func (s *Server) Remove(t testing.TB, path string) {
+	t.Helper()
+	s.Do(t, http.MethodDelete, "secret/metadata/"+path, nil)
+}
+
+// Policy writes a policy in Vault's language.
+func (s *Server) Policy(t testing.TB, name, rules string) {
+	t.Helper()
+	s.Do(t, http.MethodPut, "sys/policies/acl/"+name, map[string]any{"policy": rules})
+}
+
+// Reader writes a policy that lets read everything a Deskmint service reads
+// under prefix, and nothing else.
+func (s *Server) Reader(t testing.TB, name, prefix string) {
+	t.Helper()
+	s.Policy(t, name, fmt.Sprintf(`
+		path "secret/metadata/%[1]s*" { capabilities = ["read"] }
+		path "secret/data/%[1]s*"     { capabilities = ["read"] }`, prefix))
+}
+
+// AppRole makes a role for AppRole logins, with its policies and with a token that lasts ttl
+// (Vault's notation; empty: an hour), and returns what it logs in with.
+func (s *Server) AppRole(t testing.TB, name, ttl string, policies ...string) (roleID, secretID string) {
+	t.Helper()
+	if ttl == "" {
+		ttl = "1h"
+	}
+	if _, mounted := s.Do(t, http.MethodGet, "sys/auth", nil)["approle/"]; !mounted {
+		s.Do(t, http.MethodPost, "sys/auth/approle", map[string]any{"type": "approle"})
+	}
+	s.Do(t, http.MethodPost, "auth/approle/role/"+name, map[string]any{"token_policies": policies, "token_ttl": ttl})
+	role := s.Do(t, http.MethodGet, "auth/approle/role/"+name+"/role-id", nil)
+	secret := s.Do(t, http.MethodPost, "auth/approle/role/"+name+"/secret-id", map[string]any{})
+	return role["data"].(map[string]any)["role_id"].(string), secret["data"].(map[string]any)["secret_id"].(string)
+}
+
+// Token makes a token with the given policies, and Vault's default one.
+func (s *Server) Token(t testing.TB, ttl string, policies ...string) string {
+	t.Helper()
+	answer := s.Do(t, http.MethodPost, "auth/token/create", map[string]any{"policies": policies, "ttl": ttl})
+	return answer["auth"].(map[string]any)["client_token"].(string)
+}
+
+// RevokeToken ends a token at once.
+func (s *Server) RevokeToken(t testing.TB, token string) {
+	t.Helper()
+	s.Do(t, http.MethodPost, "auth/token/revoke", map[string]any{"token": token})
+}
+
+// lastBytes keeps the end of what a process prints.
+type lastBytes struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (l *lastBytes) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, p...)
+	l.buf = l.buf[max(0, len(l.buf)-4096):]
+	return len(p), nil
+}
+
+func (l *lastBytes) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.buf)
+}

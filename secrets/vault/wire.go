@@ -1,0 +1,224 @@
+package vault
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// DefaultTimeout is how long one request to one server may take. The client's
+// own defaults (a minute, and two retries) would make an outage look like a
+// hang; retrying is the keyring's business, which knows whether it matters.
+const DefaultTimeout = 2 * time.Second
+
+// maxBody bounds an answer. A secret's metadata with all its versions stays
+// far below; whatever is larger isn't ours.
+const maxBody = 1 << 20
+
+// wire sends requests to the servers of one cluster.
+type wire struct {
+	servers   []server
+	preferred atomic.Int32 // index of the server that answered last
+	timeout   time.Duration
+}
+
+type server struct {
+	host   string
+	client *api.Client // has no token: each request brings one
+}
+
+// answer is what a server said. Its body is never shown to anybody.
+type answer struct {
+	status int
+	body   []byte
+}
+
+// decode reports whether the body is what the caller expects.
+func (a answer) decode(into any) bool { return json.Unmarshal(a.body, into) == nil }
+
+func newWire(s Settings, transport http.RoundTripper, timeout time.Duration) (*wire, error) {
+	if skip := os.Getenv(api.EnvVaultSkipVerify); skip != "" {
+		if on, err := strconv.ParseBool(skip); err != nil || on {
+			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are always verified: unset it, and name the authority in ca")
+		}
+	}
+	if transport == nil {
+		t, err := newTransport(s.CA, timeout)
+		if err != nil {
+			return nil, err
+		}
+		transport = t
+	}
+	w := &wire{timeout: timeout}
+	for _, address := range s.Addresses {
+		client, err := newClient(address, s.Namespace, bounded{transport})
+		if err != nil {
+			return nil, err
+		}
+		u, err := url.Parse(address)
+		if err != nil {
+			return nil, errors.New("vault: an address is no URL")
+		}
+		w.servers = append(w.servers, server{host: u.Host, client: client})
+	}
+	return w, nil
+}
+
+// newClient makes a client that takes nothing from the environment: no target,
+// no credential, no header, no response wrapping.
+func newClient(address, namespace string, transport http.RoundTripper) (*api.Client, error) {
+	client, err := api.NewClient(&api.Config{
+		Address: address,
+		HttpClient: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		// The token goes to the configured servers and to no other.
+		DisableRedirects: true,
+		// No Timeout: the client would end it before the body is read. Each request has a deadline.
+		CheckRetry: func(_ context.Context, _ *http.Response, err error) (bool, error) { return false, err },
+	})
+	if err != nil {
+		// NewClient reads the environment first, and its error may quote it.
+		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s", strings.Join(vaultVariables(), ", "))
+	}
+	client.ClearToken()
+	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
+	if namespace != "" {
+		client.SetNamespace(namespace)
+	}
+	client.SetWrappingLookupFunc(func(string, string) string { return "" })
+	return client, nil
+}
+
+// vaultVariables lists the names of Vault's variables that are set, but the
+// token's, which is ours to use.
+func vaultVariables() []string {
+	var names []string
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "VAULT_") && name != api.EnvVaultToken {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// newTransport speaks HTTP/1.1 only. There a request that got no answer in time
+// takes its connection with it, so that a half-open one does no harm twice; one
+// shared HTTP/2 connection would fail every request until TCP gives up.
+func newTransport(ca string, timeout time.Duration) (*http.Transport, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, fmt.Errorf("vault: ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("vault: ca: %s has no certificate in PEM form", ca)
+		}
+	}
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: timeout,
+		MaxIdleConnsPerHost: 16,
+		IdleConnTimeout:     90 * time.Second,
+	}, nil
+}
+
+// read asks for path (without /v1/) as the bearer of token.
+func (w *wire) read(ctx context.Context, act, token, path string, query url.Values) (answer, error) {
+	return w.send(ctx, act, token, func(ctx context.Context, l *api.Logical) (*api.Response, error) {
+		return l.ReadRawWithDataWithContext(ctx, path, query)
+	})
+}
+
+// write sends fields to path; an empty token is for logging in.
+func (w *wire) write(ctx context.Context, act, token, path string, fields map[string]string) (answer, error) {
+	body, err := json.Marshal(fields)
+	if err != nil {
+		return answer{}, err
+	}
+	return w.send(ctx, act, token, func(ctx context.Context, l *api.Logical) (*api.Response, error) {
+		return l.WriteRawWithContext(ctx, path, body)
+	})
+}
+
+// send tries the servers in turn, beginning with the one that answered last,
+// until one neither fails nor says that it can't serve. What the last one says is
+// returned; the error is that of a cluster that is away.
+func (w *wire) send(ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (a answer, err error) {
+	first := int(w.preferred.Load())
+	for i := range w.servers {
+		n := (first + i) % len(w.servers)
+		a, err = w.servers[n].send(ctx, w.timeout, act, token, do)
+		if err == nil && !elsewhere(a.status) {
+			w.preferred.Store(int32(n))
+			return a, nil
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return a, err
+}
+
+// elsewhere reports whether another server of the cluster may do better.
+func elsewhere(status int) bool {
+	switch status {
+	case http.StatusTemporaryRedirect, http.StatusPreconditionFailed, http.StatusTooManyRequests, 472, 473:
+		return true
+	}
+	return status >= 500
+}
+
+func (s server) send(ctx context.Context, timeout time.Duration, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client := s.client.WithRequestCallbacks(func(r *api.Request) { r.ClientToken = token })
+	resp, err := do(ctx, client.Logical())
+	if resp == nil {
+		return answer{}, transportError(act, s.host, err)
+	}
+	defer resp.Body.Close()
+	// Any error that comes with a response is the client's wording of its status and body.
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return answer{}, transportError(act, s.host, err)
+	}
+	return answer{status: resp.StatusCode, body: body}, nil
+}
+
+// bounded is a transport that cuts off answers beyond maxBody; half an answer
+// can't be decoded.
+type bounded struct{ next http.RoundTripper }
+
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.LimitReader(resp.Body, maxBody), resp.Body}
+	return resp, nil
+}

@@ -1,0 +1,60 @@
+package service
+
+import (
+	"context"
+	"net/http"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// The doors that a request can come in by.
+const (
+	doorGRPC = "grpc"
+	doorHTTP = "http"
+)
+
+// call is what is known of one request besides its message. The interceptors fill
+// it in on the way to the handler, and read on the way back what the handler noted.
+type call struct {
+	snapshot *config.Snapshot // one for the whole request
+	caller   caller.Caller
+	record   audit.Record
+	email    string // of the person, for the record
+	// refused is the error of an answer that is a page all the same.
+	refused error
+}
+
+type callKey struct{}
+
+func withCall(ctx context.Context, c *call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// callOf is never nil behind the interceptors.
+func callOf(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+type httpRequestKey struct{}
+
+// withHTTPRequest marks a call as one of the HTTP door. The value is of a type that
+// only this package can make: no header and no metadata can stand in for it.
+func withHTTPRequest(ctx context.Context, r *http.Request) context.Context {
+	return context.WithValue(ctx, httpRequestKey{}, r)
+}
+
+// presented takes what says who is calling from the door that the call came in
+// by, and tells which door that was. A call of the HTTP door brings the request's
+// own header; its metadata has no say.
+func presented(ctx context.Context) (door string, c caller.Credentials) {
+	if r, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
+		return doorHTTP, caller.Credentials{Authorization: r.Header.Values("Authorization")}
+	}
+	md, _ := metadata.FromIncomingContext(ctx)
+	return doorGRPC, caller.Credentials{Authorization: md.Get("authorization")}
+}

@@ -1,0 +1,226 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// Configuration is one configuration, ready to sign people in with. It is immutable
+// and safe for concurrent use.
+type Configuration struct {
+	// Name is the NAME of configurations/NAME.
+	Name string
+	// DisplayName is for people; the name where the file gives none.
+	DisplayName string
+	// Secret is what to sign with.
+	Secret secrets.Ref
+	// MaxStale is how long that may serve while the store is away.
+	MaxStale time.Duration
+	// LoopLimit is the number of the sign-in, within LoopWindow, that is stopped.
+	LoopLimit  int
+	LoopWindow time.Duration
+	// Profile is the zendesk_sso block.
+	Profile *zendesk.Profile
+
+	protectedEmails  []string
+	protectedDomains []string
+	pages            map[string]pages // by brand id
+}
+
+// What a configuration leaves out.
+const (
+	defaultField      = "shared_secret"
+	defaultLoopLimit  = 4
+	defaultLoopWindow = time.Minute
+)
+
+// Protects is true of people whom only a grant with `protected: true` may sign in.
+// The address is one that [zendesk.ParseEmail] has returned.
+func (c *Configuration) Protects(email string) bool {
+	domain := zendesk.EmailDomain(email)
+	return slices.Contains(c.protectedEmails, email) ||
+		slices.ContainsFunc(c.protectedDomains, func(pattern string) bool { return domainMatches(pattern, domain) })
+}
+
+// Page is the page of a brand, the default one where brandID is empty, in the
+// language nearest to the one asked for: a BCP 47 tag, where empty or malformed ones
+// stand for the brand's own. It is nil where the configuration has no such brand.
+func (c *Configuration) Page(brandID, language string) *page.Page {
+	b := c.Profile.Brand(brandID)
+	if b == nil {
+		return nil
+	}
+	return c.pages[b.ID].in(language)
+}
+
+// slot is a configuration as the file has it. It is kept for the checks of what
+// refers to it, even where it is at fault.
+type slot struct {
+	settings configuration
+	profile  *zendesk.Profile // with the file's own endpoint; nil where that is at fault
+	unread   bool             // its brands, or a part of them
+}
+
+// slots are all configurations of all files.
+type slots struct {
+	byName map[string]slot
+	built  map[string]*Configuration
+	// moved maps the hosts of endpoints that [Options.Endpoint] replaces to the new ones.
+	moved map[string]string
+}
+
+func (l *loader) readConfigurations() *slots {
+	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}, moved: map[string]string{}}
+	names, refs := unique{}, map[secrets.Ref]place{}
+	for _, source := range l.sources {
+		list := source.place("configurations")
+		l.unknown = l.unknown || list.lost()
+		for i, c := range source.Configurations {
+			at := list.index(i)
+			l.unknown = l.unknown || at.at("name").lost()
+			checkName(at.at("name"), c.Name, names)
+			s, built := l.configuration(at, c, all.moved)
+			all.byName[c.Name], all.built[c.Name] = s, built
+			if first, shared := refs[built.Secret]; shared {
+				// Two rule sets for one Zendesk configuration are a reason to share; a slip shows
+				// only in Zendesk's refusals. Nobody should be surprised by what else it means.
+				at.at("secret").warn("is the secret of %s:%d too: to rotate, stage or disable one is to do it to both", first.doc.name, first.line())
+			} else if built.Secret.Path != "" {
+				refs[built.Secret] = at.at("secret")
+			}
+		}
+	}
+	if len(all.byName) == 0 && !l.unknown {
+		l.sources[0].place("configurations").fault("is required, here or in an included file: at least one")
+	}
+	return all
+}
+
+func (l *loader) configuration(at place, c configuration, moved map[string]string) (slot, *Configuration) {
+	built := &Configuration{
+		Name:             c.Name,
+		DisplayName:      cmp.Or(c.DisplayName, c.Name),
+		Secret:           checkSecret(at.at("secret"), c.Secret),
+		MaxStale:         c.MaxStale,
+		LoopLimit:        c.Loop.Limit,
+		LoopWindow:       c.Loop.Window,
+		protectedEmails:  c.Protected.Emails,
+		protectedDomains: c.Protected.Domains,
+	}
+	checkDisplayName(at.at("display_name"), c.DisplayName)
+	secretsOfMain := l.sources[0].Secrets
+	duration(at.at("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
+	checkLoop(at.at("loop"), built)
+	checkProtected(at.at("protected"), c.Protected)
+	block := at.at("zendesk_sso")
+	s := slot{settings: c, unread: block.unread()}
+	if c.ZendeskSSO == nil {
+		block.fault("is required: a configuration has exactly one profile block, and this is the only kind")
+	} else {
+		s.profile, built.Profile = l.profile(block, c.ZendeskSSO)
+		noteMoved(moved, s.profile, built.Profile)
+		checkLooks(block, c.ZendeskSSO)
+		if !at.faulty() {
+			built.pages = renderBrands(block, c.ZendeskSSO, built)
+		}
+	}
+	return s, built
+}
+
+// profile makes the profile as the file has it, and the one that serves. They differ
+// where [Options.Endpoint] takes the endpoint's place. Both are nil where faults were
+// reported.
+func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Profile) {
+	zendesk.Check(z.Settings, z.brands(), at.report)
+	written, err := zendesk.New(z.Settings, z.brands())
+	if err != nil {
+		return nil, nil // what Check has reported
+	}
+	if l.options.Endpoint == "" {
+		return written, written
+	}
+	settings := z.Settings
+	settings.Endpoint = l.options.Endpoint
+	if serving, err = zendesk.New(settings, z.brands()); err != nil {
+		at.at("endpoint").fault("can't be replaced: %v", err)
+	}
+	return written, serving
+}
+
+func noteMoved(moved map[string]string, written, serving *zendesk.Profile) {
+	if written == nil || serving == nil {
+		return
+	}
+	for _, b := range written.Brands() {
+		moved[host(b)] = host(serving.Brand(b.ID))
+	}
+}
+
+// host is that of the brand's endpoint, with its port if any.
+func host(b *zendesk.Brand) string {
+	_, rest, _ := strings.Cut(b.Action, "://")
+	return strings.TrimSuffix(rest, zendesk.Path)
+}
+
+func checkSecret(at place, r secretRef) secrets.Ref {
+	field := at.at("field")
+	switch {
+	case !field.given():
+		r.Field = defaultField
+	case r.Field == "":
+		field.fault("must be a field's name, or be left out for %s", defaultField)
+	}
+	ref := secrets.Ref{Path: r.Path, Field: r.Field}
+	if r.Path == "" {
+		at.at("path").fault("is required: where the store keeps the secret, such as sso/acme-customers")
+	} else if err := ref.Check(); err != nil && r.Field != "" {
+		at.fault("%v", err)
+	}
+	return ref
+}
+
+func checkDisplayName(at place, name string) {
+	unseen := func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200C' && r != '\u200D' }
+	switch {
+	case utf8.RuneCountInString(name) > 100:
+		at.fault("is longer than 100 characters")
+	case strings.ContainsFunc(name, unseen):
+		at.fault("holds a character that can't be seen")
+	}
+}
+
+func checkLoop(at place, c *Configuration) {
+	if limit := at.at("limit"); !limit.given() {
+		c.LoopLimit = defaultLoopLimit
+	} else if c.LoopLimit < 2 {
+		limit.fault("must be 2 or more: the number of the sign-in that is stopped")
+	}
+	window := at.at("window")
+	duration(window, &c.LoopWindow, defaultLoopWindow, time.Second)
+	if c.LoopWindow > 24*time.Hour {
+		window.fault("must be 24h or less")
+	}
+}
+
+func checkProtected(at place, p protected) {
+	for i, e := range p.Emails {
+		if parsed, err := zendesk.ParseEmail(e); err != nil {
+			at.at("emails").index(i).fault("%v", err)
+		} else if parsed != e {
+			at.at("emails").index(i).fault("must be in lower case, as addresses are compared")
+		}
+	}
+	for i, d := range p.Domains {
+		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
+			at.at("domains").index(i).fault("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
+		}
+	}
+}

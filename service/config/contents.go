@@ -1,0 +1,121 @@
+package config
+
+import (
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// contents is a file as it is written. Its tags are the keys; schema.json has the
+// same ones, and says what each of them means.
+type contents struct {
+	Listen         Listen          `yaml:"listen"`
+	TLS            *TLS            `yaml:"tls"`
+	Include        []string        `yaml:"include"`
+	Secrets        Secrets         `yaml:"secrets"`
+	Issuers        []Issuer        `yaml:"issuers"`
+	Audit          audit.Settings  `yaml:"audit"`
+	Configurations []configuration `yaml:"configurations"`
+	Callers        []callerEntry   `yaml:"callers"`
+}
+
+// Secrets says where secrets come from and how they are kept fresh.
+type Secrets struct {
+	// Source is "vault", "file" or "memory".
+	Source string `yaml:"source"`
+	// Refresh is how often each secret's versions are looked at.
+	Refresh time.Duration `yaml:"refresh"`
+	// MaxRate is how many reads a second the store is asked for, at most.
+	MaxRate int `yaml:"max_rate"`
+	// MaxStale is how long a value may serve while the store is away. Each
+	// [Configuration] has its own, which is this one unless it says otherwise.
+	MaxStale time.Duration `yaml:"max_stale"`
+	// Vault and File are the settings of those sources; that of another source is
+	// the zero value or without effect.
+	Vault vault.Settings `yaml:"vault"`
+	File  file.Settings  `yaml:"file"`
+}
+
+// Issuer is one whose tokens callers may bring along.
+type Issuer struct {
+	// Name is what identities refer to it by.
+	Name string `yaml:"name"`
+	// Issuer and Audience are the values that the claims iss and aud must have.
+	Issuer   string `yaml:"issuer"`
+	Audience string `yaml:"audience"`
+	// JWKS is the URL of the issuer's keys.
+	JWKS string `yaml:"jwks"`
+}
+
+type configuration struct {
+	Name        string        `yaml:"name"`
+	DisplayName string        `yaml:"display_name"`
+	Secret      secretRef     `yaml:"secret"`
+	MaxStale    time.Duration `yaml:"max_stale"`
+	Loop        loop          `yaml:"loop"`
+	Protected   protected     `yaml:"protected"`
+	ZendeskSSO  *zendeskSSO   `yaml:"zendesk_sso"`
+}
+
+type secretRef struct {
+	Path  string `yaml:"path"`
+	Field string `yaml:"field"`
+}
+
+type loop struct {
+	Limit  int           `yaml:"limit"`
+	Window time.Duration `yaml:"window"`
+}
+
+type protected struct {
+	Emails  []string `yaml:"emails"`
+	Domains []string `yaml:"domains"`
+}
+
+// zendeskSSO is the domain's settings, and beside them those of the page, which the
+// domain knows nothing of.
+type zendeskSSO struct {
+	zendesk.Settings `yaml:",inline"`
+
+	ReferrerPolicy string  `yaml:"referrer_policy"`
+	Brands         []brand `yaml:"brands"`
+}
+
+type brand struct {
+	zendesk.BrandSettings `yaml:",inline"`
+
+	Page page.Settings `yaml:"page"`
+}
+
+func (z *zendeskSSO) brands() []zendesk.BrandSettings {
+	settings := make([]zendesk.BrandSettings, len(z.Brands))
+	for i, b := range z.Brands {
+		settings[i] = b.BrandSettings
+	}
+	return settings
+}
+
+type callerEntry struct {
+	Name       string            `yaml:"name"`
+	Identities []identity        `yaml:"identities"`
+	Grants     []policy.Settings `yaml:"grants"`
+}
+
+// identity has one of its keys.
+type identity struct {
+	MTLSURI      string       `yaml:"mtls_uri"`
+	MTLSDNS      string       `yaml:"mtls_dns"`
+	JWT          *jwtIdentity `yaml:"jwt"`
+	APIKeySHA256 string       `yaml:"api_key_sha256"`
+}
+
+type jwtIdentity struct {
+	Issuer  string         `yaml:"issuer"`
+	Subject string         `yaml:"subject"`
+	Claims  map[string]any `yaml:"claims"`
+}

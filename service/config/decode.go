@@ -1,0 +1,318 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder reads a YAML tree into Go values. The YAML library has a strict decoder
+// too, but that one names Go types, quotes values, gives up on a block at its first
+// fault, and takes `yes` for true, 0x10 for 16 and an empty value for none.
+type decoder struct {
+	doc *document
+	// left is how many more values may be read: aliases of aliases make a short
+	// text stand for any number of them.
+	left int
+	// depth is that of the free-form value being read.
+	depth int
+}
+
+const (
+	maxValues = 200_000
+	// maxDepth is how far free-form values may nest: a claim's rule is a list or {prefix: …}.
+	maxDepth = 3
+)
+
+var durationType = reflect.TypeFor[time.Duration]()
+
+// decode reads one document into out, a pointer to a struct. It is false where the
+// text isn't YAML, so that nothing is known of what it holds.
+func decode(doc *document, text []byte, out any) bool {
+	root, ok := parse(doc, text)
+	if ok && root != nil {
+		d := decoder{doc: doc, left: maxValues}
+		d.value(root, doc.place(""), reflect.ValueOf(out).Elem())
+	}
+	return ok
+}
+
+// parse returns the one document of a text, nil where it is empty.
+func parse(doc *document, text []byte) (root *yaml.Node, ok bool) {
+	var first, second yaml.Node
+	texts := yaml.NewDecoder(bytes.NewReader(text))
+	err := texts.Decode(&first)
+	if errors.Is(err, io.EOF) {
+		return nil, true
+	}
+	if err == nil {
+		err = texts.Decode(&second)
+	}
+	switch {
+	case err == nil:
+		doc.place("").misread(second.Line, "holds several documents: a file is one, and `---` stands at its start only")
+		return nil, false
+	case !errors.Is(err, io.EOF):
+		line, message := syntaxFault(err)
+		doc.place("").misread(line, "%s", message)
+		return nil, false
+	}
+	if root = first.Content[0]; root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
+		return nil, true
+	}
+	return root, true
+}
+
+var syntaxError = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(.*)$`)
+
+func syntaxFault(err error) (line int, message string) {
+	parts := syntaxError.FindStringSubmatch(err.Error())
+	switch {
+	case parts == nil:
+		return 1, "is not valid YAML"
+	case strings.HasPrefix(parts[2], "unknown anchor"): // quotes the text after the asterisk
+		return 1, "is not valid YAML: an alias (*…) stands for an anchor (&…) that isn't before it"
+	}
+	line, _ = strconv.Atoi(parts[1])
+	return max(1, line), "is not valid YAML: " + parts[2]
+}
+
+// value reads n into out, which is zero.
+func (d *decoder) value(n *yaml.Node, at place, out reflect.Value) {
+	if d.left--; d.left < 0 {
+		if d.left == -1 {
+			at.misread(n.Line, "is where the file has become too large, with its aliases written out")
+		}
+		return
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	switch {
+	case n.Style&yaml.TaggedStyle != 0:
+		at.misread(n.Line, "has a YAML tag (!…): leave it out")
+	case n.ShortTag() == "!!null":
+		at.misread(n.Line, "has no value: give one, or remove the key")
+	default:
+		d.plain(n, at, out)
+	}
+}
+
+func (d *decoder) plain(n *yaml.Node, at place, out reflect.Value) {
+	switch out.Kind() {
+	case reflect.Pointer:
+		out.Set(reflect.New(out.Type().Elem()))
+		d.plain(n, at, out.Elem())
+	case reflect.Struct:
+		d.block(n, at, out)
+	case reflect.Slice:
+		d.list(n, at, out)
+	case reflect.Map:
+		d.namedValues(n, at, out)
+	case reflect.Interface:
+		d.free(n, at, out)
+	default:
+		d.scalar(n, at, out)
+	}
+}
+
+func (d *decoder) block(n *yaml.Node, at place, out reflect.Value) {
+	fields := fieldsOf(out.Type())
+	d.keys(n, at, func(name string, at place, value *yaml.Node) {
+		index, ok := fields[name]
+		if ok {
+			d.value(value, at, out.FieldByIndex(index))
+			return
+		}
+		near := nearest(name, sortedKeys(fields))
+		if near == "" {
+			at.misread(at.line(), "is no key here: there are %s", strings.Join(sortedKeys(fields), ", "))
+			return
+		}
+		at.misread(at.line(), "is no key here: did you mean %s?", near)
+		// That one is misspelt, not missing.
+		at.doc.misread = append(at.doc.misread, strings.TrimSuffix(at.key, name)+near)
+	})
+}
+
+func (d *decoder) list(n *yaml.Node, at place, out reflect.Value) {
+	if n.Kind != yaml.SequenceNode {
+		at.misread(n.Line, "must be a list")
+		return
+	}
+	out.Set(reflect.MakeSlice(out.Type(), len(n.Content), len(n.Content)))
+	for i, item := range n.Content {
+		at := at.index(i)
+		at.doc.lines[at.key] = item.Line
+		d.value(item, at, out.Index(i))
+	}
+}
+
+func (d *decoder) namedValues(n *yaml.Node, at place, out reflect.Value) {
+	out.Set(reflect.MakeMap(out.Type()))
+	d.keys(n, at, func(name string, at place, value *yaml.Node) {
+		v := reflect.New(out.Type().Elem()).Elem()
+		d.value(value, at, v)
+		out.SetMapIndex(reflect.ValueOf(name), v)
+	})
+}
+
+// keys calls each for every key of a mapping, once.
+func (d *decoder) keys(n *yaml.Node, at place, each func(name string, at place, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		at.misread(n.Line, "must be a block of keys")
+		return
+	}
+	for pair := range slices.Chunk(n.Content, 2) {
+		key := pair[0]
+		switch {
+		case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
+			at.misread(key.Line, "has a merge key (<<): write the keys out, so that what a block holds can be seen in it")
+			continue
+		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || key.Style&yaml.TaggedStyle != 0:
+			at.misread(key.Line, "has a key that isn't plain text")
+			continue
+		}
+		below := at.at(segment(key.Value))
+		if below.given() {
+			below.misread(key.Line, "stands twice, first in line %d", below.line())
+			continue
+		}
+		below.doc.lines[below.key] = key.Line
+		each(key.Value, below, pair[1])
+	}
+}
+
+// segment is a key as a part of a path: quoted where it would read as several, or none.
+func segment(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return strings.ContainsRune(`."[]: `, r) || !strconv.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
+}
+
+// free reads a value that may be a scalar, a list or named values.
+func (d *decoder) free(n *yaml.Node, at place, out reflect.Value) {
+	d.depth++
+	defer func() { d.depth-- }()
+	switch {
+	case d.depth > maxDepth:
+		at.misread(n.Line, "is nested too deeply")
+	case n.Kind == yaml.SequenceNode:
+		var list []any
+		d.list(n, at, reflect.ValueOf(&list).Elem())
+		out.Set(reflect.ValueOf(list))
+	case n.Kind == yaml.MappingNode:
+		var named map[string]any
+		d.namedValues(n, at, reflect.ValueOf(&named).Elem())
+		out.Set(reflect.ValueOf(named))
+	default:
+		var scalar any
+		if err := n.Decode(&scalar); err != nil || scalar == nil {
+			at.misread(n.Line, "can't be read")
+			return
+		}
+		out.Set(reflect.ValueOf(scalar))
+	}
+}
+
+// scalar reads a single value. Its type is what the YAML says, so that a key or an
+// id of digits alone isn't taken for a number here and for text there.
+func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
+	tag := n.ShortTag()
+	var err error
+	switch kind := out.Kind(); {
+	case n.Kind != yaml.ScalarNode:
+		at.misread(n.Line, "must be a single value")
+	case out.Type() == durationType:
+		var t time.Duration
+		if t, err = time.ParseDuration(n.Value); err != nil || tag != "!!str" {
+			at.misread(n.Line, "must be a duration with its unit, such as 10s, 5m or 12h")
+			return
+		}
+		out.SetInt(int64(t))
+	case kind == reflect.String:
+		if tag != "!!str" {
+			at.misread(n.Line, "must be text: put it in quotes")
+			return
+		}
+		out.SetString(n.Value)
+	case kind == reflect.Bool:
+		if tag != "!!bool" {
+			at.misread(n.Line, "must be true or false")
+			return
+		}
+		out.SetBool(strings.EqualFold(n.Value, "true"))
+	case kind == reflect.Int:
+		var i int
+		if i, err = strconv.Atoi(n.Value); err != nil || tag != "!!int" {
+			at.misread(n.Line, "must be a whole number")
+			return
+		}
+		out.SetInt(int64(i))
+	case kind == reflect.Float64:
+		var f float64
+		if f, err = strconv.ParseFloat(n.Value, 64); err != nil || tag != "!!int" && tag != "!!float" {
+			at.misread(n.Line, "must be a number")
+			return
+		}
+		out.SetFloat(f)
+	default:
+		at.misread(n.Line, "can't be set in a file") // a test holds that no field is of such a type
+	}
+}
+
+// fieldsOf maps the keys of a block to the fields of its struct.
+func fieldsOf(t reflect.Type) map[string][]int {
+	fields := map[string][]int{}
+	for _, f := range reflect.VisibleFields(t) {
+		name, inline, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		if inline != "inline" && name != "" && name != "-" {
+			fields[name] = f.Index
+		}
+	}
+	return fields
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// nearest finds the name that was meant by a misspelt one; empty where none is near.
+func nearest(name string, names []string) string {
+	best, least := "", max(1, len(name)/3)
+	for _, n := range names {
+		if d := distance(name, n); d < least || d == least && best == "" {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to be inserted, removed or replaced (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,55 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// name is what configurations, callers and issuers may be called. The API's messages
+// hold configurations to the same pattern.
+var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// unique remembers where a value stood first.
+type unique map[string]place
+
+// add reports a value that has been before. what names it in the message, since the
+// value itself may be as good as a secret.
+func (u unique) add(at place, value, what string) {
+	first, used := u[value]
+	if !used {
+		u[value] = at
+		return
+	}
+	at.fault("is the %s of %s:%d too: each needs its own", what, first.doc.name, first.line())
+}
+
+func checkName(at place, value string, names unique) {
+	switch {
+	case value == "":
+		at.fault("is required")
+	case !name.MatchString(value):
+		at.fault("must be lower-case letters, digits and hyphens, at most 63, with no hyphen at either end")
+	default:
+		names.add(at, value, "name")
+	}
+}
+
+// isDomain is true of an email domain, in the form in which addresses are compared.
+func isDomain(s string) bool {
+	email, err := zendesk.ParseEmail("x@" + s)
+	return err == nil && email == "x@"+s
+}
+
+// hostName is a host as certificates name it: a DNS name in lower case, without wildcards.
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+// domainMatches is true where a pattern covers a domain: the domain itself, "*.acme.com"
+// for the subdomains of acme.com, "*" for all. Grants read their patterns the same way.
+func domainMatches(pattern, domain string) bool {
+	if parent, ok := strings.CutPrefix(pattern, "*"); ok {
+		return parent == "" || strings.HasSuffix(domain, parent)
+	}
+	return pattern == domain
+}

@@ -1,0 +1,238 @@
+package service
+
+import (
+	"context"
+	"encoding/base64"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+const defaultPageSize = 100
+
+// configurationServer is the gRPC face of what the desk knows of configurations.
+type configurationServer struct {
+	pb.UnimplementedConfigurationServiceServer
+	service *Service
+}
+
+func (c *configurationServer) ListConfigurations(ctx context.Context, r *pb.ListConfigurationsRequest) (*pb.ListConfigurationsResponse, error) {
+	if err := c.service.valid(r); err != nil {
+		return nil, err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
+	if err != nil {
+		return nil, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is none that an answer has given"}}}
+	}
+	size := int(r.GetPageSize())
+	if size == 0 {
+		size = defaultPageSize
+	}
+	call := callOf(ctx)
+	response := &pb.ListConfigurationsResponse{}
+	for _, conf := range c.readable(call) {
+		if conf.Name <= string(after) {
+			continue
+		}
+		if len(response.Configurations) == size {
+			last := nameOf(response.Configurations[size-1].GetName())
+			response.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
+			break
+		}
+		response.Configurations = append(response.Configurations, c.describe(call, conf))
+	}
+	return response, nil
+}
+
+func (c *configurationServer) GetConfiguration(ctx context.Context, r *pb.GetConfigurationRequest) (*pb.Configuration, error) {
+	if err := c.service.valid(r); err != nil {
+		return nil, err
+	}
+	call := callOf(ctx)
+	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Read, &call.record)
+	if err != nil {
+		return nil, err
+	}
+	return c.describe(call, conf), nil
+}
+
+func (c *configurationServer) ResolveConfiguration(ctx context.Context, r *pb.ResolveConfigurationRequest) (*pb.ResolveConfigurationResponse, error) {
+	if err := c.service.valid(r); err != nil {
+		return nil, err
+	}
+	wanted, err := searchOf(r)
+	if err != nil {
+		return nil, err
+	}
+	call := callOf(ctx)
+	var found []*pb.ResolveConfigurationResponse
+	for _, conf := range c.readable(call) {
+		for _, b := range wanted.in(conf, c.brands(call, conf)) {
+			found = append(found, &pb.ResolveConfigurationResponse{Configuration: collection + conf.Name, BrandId: b.ID})
+		}
+	}
+	if len(found) != 1 {
+		return nil, &resolveError{len(found)}
+	}
+	call.record.Configuration, call.record.Brand = nameOf(found[0].GetConfiguration()), found[0].GetBrandId()
+	return found[0], nil
+}
+
+func (c *configurationServer) RefreshSecret(ctx context.Context, r *pb.RefreshSecretRequest) (*pb.RefreshSecretResponse, error) {
+	if err := c.service.valid(r); err != nil {
+		return nil, err
+	}
+	call := callOf(ctx)
+	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Refresh, &call.record)
+	if err != nil {
+		return nil, err
+	}
+	before := c.secret(conf)
+	if _, _, err := c.service.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
+		return nil, err // otherwise the state below says what was found
+	}
+	return &pb.RefreshSecretResponse{Before: before, After: c.secret(conf)}, nil
+}
+
+// readable lists the configurations that a caller may read, by name.
+func (c *configurationServer) readable(call *call) (confs []*config.Configuration) {
+	for _, name := range call.snapshot.Names() {
+		conf, ok := call.snapshot.Configuration(name)
+		_, err := call.snapshot.Policy.Allow(call.caller.Name, policy.Ask{Configuration: name, Actions: []policy.Action{policy.Read}})
+		if ok && err == nil {
+			confs = append(confs, conf)
+		}
+	}
+	return confs
+}
+
+// brands are those of a configuration that a caller may read.
+func (c *configurationServer) brands(call *call, conf *config.Configuration) []*zendesk.Brand {
+	allowed := call.snapshot.Policy.Brands(call.caller.Name, conf.Name, policy.Read)
+	return slices.DeleteFunc(conf.Profile.Brands(), func(b *zendesk.Brand) bool { return !allowed(b.ID) })
+}
+
+func (c *configurationServer) describe(call *call, conf *config.Configuration) *pb.Configuration {
+	out := &pb.Configuration{
+		Name:        collection + conf.Name,
+		DisplayName: conf.DisplayName,
+		Profile:     "zendesk_sso",
+		Secret:      c.secret(conf),
+	}
+	for _, a := range conf.Profile.Audiences() {
+		out.Audiences = append(out.Audiences, audienceOf(a))
+	}
+	for _, b := range c.brands(call, conf) {
+		out.Brands = append(out.Brands, &pb.Brand{
+			Id: b.ID, Name: b.Name, Subdomain: b.Subdomain, Hosts: b.Hosts, Default: b.Default, Action: b.Action,
+		})
+	}
+	return out
+}
+
+func audienceOf(a zendesk.Audience) pb.Audience {
+	switch a {
+	case zendesk.EndUser:
+		return pb.Audience_AUDIENCE_END_USER
+	case zendesk.TeamMember:
+		return pb.Audience_AUDIENCE_TEAM_MEMBER
+	}
+	return pb.Audience_AUDIENCE_UNSPECIFIED
+}
+
+func (c *configurationServer) secret(conf *config.Configuration) *pb.SecretStatus {
+	state, ok := c.service.secrets.State(conf.Secret)
+	if !ok {
+		return &pb.SecretStatus{}
+	}
+	out := &pb.SecretStatus{
+		ActiveVersion: uint32(state.Status.Active),
+		LatestVersion: uint32(state.Status.Latest),
+		StagedVersion: uint32(state.Status.Staged()),
+		State:         c.service.secretState(conf),
+	}
+	if active, ok := state.Status.Version(state.Status.Active); ok && !active.Created.IsZero() {
+		out.ActiveCreateTime = timestamppb.New(active.Created)
+	}
+	if !state.Succeeded.IsZero() {
+		out.RefreshTime = timestamppb.New(state.Succeeded)
+	}
+	return out
+}
+
+// secretState says what a sign-in at the configuration would meet.
+func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
+	_, err := s.secrets.Get(conf.Secret, conf.MaxStale)
+	state, known := s.secrets.State(conf.Secret)
+	switch {
+	case err == nil && known && state.Fault != nil:
+		return pb.SecretState_SECRET_STATE_STALE
+	case err == nil:
+		return pb.SecretState_SECRET_STATE_USABLE
+	case refuse(err).reason == reasonDisabled:
+		return pb.SecretState_SECRET_STATE_DISABLED
+	case isUnusable(err):
+		return pb.SecretState_SECRET_STATE_UNUSABLE
+	case refuse(err).reason == reasonUnavailable:
+		return pb.SecretState_SECRET_STATE_UNAVAILABLE
+	}
+	return pb.SecretState_SECRET_STATE_UNSPECIFIED
+}
+
+// search is what a remote login page knows; what is unset doesn't narrow it.
+type search struct {
+	brand    string
+	audience zendesk.Audience
+	ip       netip.Addr
+	host     string
+}
+
+func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
+	w := search{brand: r.GetBrandId()}
+	var faults []zendesk.Fault
+	switch r.GetAudience() {
+	case pb.Audience_AUDIENCE_END_USER:
+		w.audience = zendesk.EndUser
+	case pb.Audience_AUDIENCE_TEAM_MEMBER:
+		w.audience = zendesk.TeamMember
+	case pb.Audience_AUDIENCE_UNSPECIFIED:
+	}
+	if r.GetClientIp() != "" {
+		var err error
+		if w.ip, err = netip.ParseAddr(r.GetClientIp()); err != nil || w.ip.Zone() != "" {
+			faults = append(faults, zendesk.Fault{Field: "client_ip", Description: "is no IP address"})
+		}
+	}
+	if to := r.GetReturnTo(); to != "" && !strings.HasPrefix(to, "/") {
+		u, err := url.Parse(to)
+		if err != nil || u.Host == "" {
+			faults = append(faults, zendesk.Fault{Field: "return_to", Description: "is neither a path nor a URL"})
+		} else {
+			w.host = u.Host
+		}
+	}
+	if len(faults) > 0 {
+		return search{}, &zendesk.InvalidError{Faults: faults}
+	}
+	return w, nil
+}
+
+// in lists the brands that serve what is searched for. A search that says nothing
+// of brands means the default one.
+func (w search) in(conf *config.Configuration, brands []*zendesk.Brand) []*zendesk.Brand {
+	if !conf.Profile.Serves(w.audience) || w.ip.IsValid() && !conf.Profile.InRange(w.ip) {
+		return nil
+	}
+	return slices.DeleteFunc(brands, func(b *zendesk.Brand) bool {
+		return w.brand != "" && b.ID != w.brand || w.host != "" && !b.HasHost(w.host) ||
+			w.brand == "" && w.host == "" && !b.Default
+	})
+}

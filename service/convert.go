@@ -1,0 +1,195 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// signInRequest is what the three sign-in requests share.
+type signInRequest interface {
+	proto.Message
+	GetConfiguration() string
+	GetBrandId() string
+	GetUser() *pb.User
+	GetReturnTo() string
+	GetClientIp() string
+	GetSecretVersion() uint32
+	GetAttempt() string
+	GetValidateOnly() bool
+}
+
+func (s *Service) askOf(r signInRequest) (signInAsk, error) {
+	faults, err := s.faults(r)
+	if err != nil {
+		return signInAsk{}, err
+	}
+	user := userOf(r.GetUser())
+	return signInAsk{
+		configuration: nameOf(r.GetConfiguration()),
+		brand:         r.GetBrandId(),
+		signIn:        zendesk.SignIn{User: user, ReturnTo: r.GetReturnTo(), ClientIP: r.GetClientIp()},
+		version:       secrets.Version(r.GetSecretVersion()),
+		attempt:       r.GetAttempt(),
+		validateOnly:  r.GetValidateOnly(),
+		faults:        faults,
+	}, nil
+}
+
+// faults holds a message against the rules written in its .proto file.
+func (s *Service) faults(m proto.Message) ([]zendesk.Fault, error) {
+	err := s.validator.Validate(m)
+	var invalid *protovalidate.ValidationError
+	switch {
+	case err == nil:
+		return nil, nil
+	case !errors.As(err, &invalid):
+		return nil, fmt.Errorf("validating: %w", err)
+	}
+	var faults []zendesk.Fault
+	for _, v := range invalid.Violations {
+		faults = append(faults, zendesk.Fault{
+			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
+			Description: v.Proto.GetMessage(),
+		})
+	}
+	return faults, nil
+}
+
+// valid is faults as an error, for requests whose form is all there is to check.
+func (s *Service) valid(m proto.Message) error {
+	faults, err := s.faults(m)
+	if err == nil && len(faults) > 0 {
+		err = &zendesk.InvalidError{Faults: faults}
+	}
+	return err
+}
+
+func userOf(u *pb.User) zendesk.User {
+	user := zendesk.User{
+		Email:           u.GetEmail(),
+		EmailVerified:   u.GetEmailVerified(),
+		Name:            u.GetName(),
+		ExternalID:      u.GetExternalId(),
+		Role:            roleOf(u.GetRole()),
+		CustomRoleID:    u.GetCustomRoleId(),
+		LocaleID:        u.GetLocaleId(),
+		Organizations:   u.GetOrganizations(),
+		OrganizationIDs: u.GetOrganizationIds(),
+		Phone:           u.GetPhone(),
+		RemotePhotoURL:  u.GetRemotePhotoUrl(),
+	}
+	if u.GetTags() != nil {
+		user.Tags = append([]string{}, u.GetTags().GetValues()...)
+	}
+	if len(u.GetUserFields()) > 0 {
+		user.UserFields = make(map[string]any, len(u.GetUserFields()))
+		for key, value := range u.GetUserFields() {
+			user.UserFields[key] = fieldOf(value)
+		}
+	}
+	return user
+}
+
+// fieldOf keeps the value's kind. A value without one, which JSON can't express but
+// the wire can, is not a null: a null destroys data, and has to be meant.
+func fieldOf(v *structpb.Value) any {
+	switch kind := v.GetKind().(type) {
+	case *structpb.Value_NullValue:
+		return nil
+	case *structpb.Value_BoolValue:
+		return kind.BoolValue
+	case *structpb.Value_NumberValue:
+		return kind.NumberValue
+	case *structpb.Value_StringValue:
+		return kind.StringValue
+	}
+	return v // no type that a user field can have, which Check says
+}
+
+func roleOf(r pb.Role) zendesk.Role {
+	switch r {
+	case pb.Role_ROLE_UNSPECIFIED:
+		return zendesk.RoleUnset
+	case pb.Role_ROLE_END_USER:
+		return zendesk.RoleEndUser
+	case pb.Role_ROLE_AGENT:
+		return zendesk.RoleAgent
+	case pb.Role_ROLE_ADMIN:
+		return zendesk.RoleAdmin
+	}
+	return "unknown" // not a role of ours: no grant has it, and Check refuses it
+}
+
+// form is what a browser has to post; nil where nothing was signed.
+func (o *signedIn) form() *pb.SignInForm {
+	if o.token.Value == "" {
+		return nil
+	}
+	fields := map[string]string{"jwt": o.token.Value}
+	if to := o.checked.ReturnTo.URL; to != "" {
+		fields["return_to"] = to
+	}
+	return &pb.SignInForm{Action: o.brand.Action, Fields: fields, FormActionSources: o.brand.FormActionSources}
+}
+
+func (o *signedIn) warnings() (warnings []*pb.Warning) {
+	for _, w := range o.checked.Warnings {
+		warnings = append(warnings, &pb.Warning{Field: w.Field, Description: w.Description})
+	}
+	return warnings
+}
+
+// times are the token's, absent where nothing was signed.
+func (o *signedIn) times() (issued, expires *timestamppb.Timestamp) {
+	if o.token.Value == "" {
+		return nil, nil
+	}
+	return timestamppb.New(o.token.IssueTime), timestamppb.New(o.token.ExpireTime)
+}
+
+func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
+	r := &pb.InspectTokenResponse{Acceptable: len(i.Problems) == 0, SecretVersion: uint32(i.Version)}
+	for _, p := range i.Problems {
+		r.Problems = append(r.Problems, &pb.TokenProblem{Part: partOf(p.Part), Name: p.Name, Description: p.Description})
+	}
+	if i.Claims != nil {
+		r.Claims = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(i.Claims))}
+		for name, raw := range i.Claims {
+			v := &structpb.Value{}
+			if err := v.UnmarshalJSON(raw); err != nil {
+				v = structpb.NewStringValue(string(raw)) // JSON that protobuf can't hold: as it stands
+			}
+			r.Claims.Fields[name] = v
+		}
+	}
+	if !i.IssueTime.IsZero() {
+		r.IssueTime = timestamppb.New(i.IssueTime)
+		r.ExpireTime = timestamppb.New(i.IssueTime.Add(zendesk.Lifetime))
+	}
+	return r
+}
+
+func partOf(p zendesk.Part) pb.TokenPart {
+	switch p {
+	case zendesk.PartForm:
+		return pb.TokenPart_TOKEN_PART_FORM
+	case zendesk.PartHeader:
+		return pb.TokenPart_TOKEN_PART_HEADER
+	case zendesk.PartSignature:
+		return pb.TokenPart_TOKEN_PART_SIGNATURE
+	case zendesk.PartIssuedAt:
+		return pb.TokenPart_TOKEN_PART_ISSUED_AT
+	case zendesk.PartClaims:
+		return pb.TokenPart_TOKEN_PART_CLAIMS
+	}
+	return pb.TokenPart_TOKEN_PART_UNSPECIFIED
+}

@@ -1,0 +1,230 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// desk is one request's view of the service: one snapshot and one moment from
+// start to end. Its methods take the caller, so that none can be reached without
+// having asked who it is.
+type desk struct {
+	snapshot *config.Snapshot
+	secrets  Secrets
+	now      time.Time
+}
+
+func (s *Service) desk(c *call) desk {
+	return desk{snapshot: c.snapshot, secrets: s.secrets, now: s.now()}
+}
+
+// signInAsk is a request to sign somebody in, out of its wire form.
+type signInAsk struct {
+	configuration string // the name without its collection
+	brand         string
+	signIn        zendesk.SignIn
+	version       secrets.Version
+	attempt       string
+	validateOnly  bool
+	// faults are those that the rules of the wire form found. They are reported
+	// together with what the profile finds, so that nobody has to fix one to be
+	// told of the next.
+	faults []zendesk.Fault
+}
+
+// signedIn is a sign-in that was allowed, and signed unless that wasn't asked for.
+type signedIn struct {
+	configuration *config.Configuration
+	brand         *zendesk.Brand
+	checked       *zendesk.Checked
+	token         zendesk.Token
+	version       secrets.Version
+	attempt       string
+}
+
+// signIn authorises, validates and signs, in this order, and notes in rec what was
+// decided on. Beside an error it returns what of the sign-in is known, nil where
+// the caller may not know it.
+func (d desk) signIn(ctx context.Context, who caller.Caller, ask signInAsk, rec *audit.Record) (*signedIn, error) {
+	out, err := d.allow(who, ask, rec)
+	if err != nil {
+		return out, err
+	}
+	if err := d.sign(ctx, ask, out); err != nil {
+		return out, err
+	}
+	rec.SecretVersion, rec.ID, rec.Claims = uint32(out.version), out.token.ID, out.token.Claims
+	if out.token.Value != "" {
+		rec.TokenHash = audit.Hash(out.token.Value)
+	}
+	return out, nil
+}
+
+// allow is signIn up to where the secret is needed.
+func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signedIn, error) {
+	if slices.ContainsFunc(ask.faults, func(f zendesk.Fault) bool { return f.Field == "configuration" }) {
+		return nil, &zendesk.InvalidError{Faults: ask.faults} // there is nothing to authorise
+	}
+	rec.Configuration, rec.Role, rec.ValidateOnly = ask.configuration, string(ask.signIn.User.Role), ask.validateOnly
+	conf, brand := d.find(ask)
+	grant, err := d.snapshot.Policy.Allow(who.Name, ask.policy(conf, brand))
+	switch {
+	case conf == nil:
+		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
+	case brand == nil && err == nil:
+		return nil, &policy.DeniedError{Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand"}
+	case err != nil && !d.seesBrand(who, conf, brand):
+		return nil, err
+	}
+	out := &signedIn{configuration: conf, brand: brand}
+	if err != nil {
+		return out, err
+	}
+	rec.Rule, rec.Brand = grant.Place, brand.ID
+	out.checked, err = conf.Profile.Check(brand, ask.signIn)
+	if err = withFaults(err, ask.faults); err != nil {
+		return out, err
+	}
+	rec.Warnings = fieldsOf(out.checked.Warnings)
+	if ask.validateOnly {
+		return out, nil
+	}
+	if wait, ok := grant.Take(d.now); !ok {
+		return out, &rateLimitedError{wait}
+	}
+	return out, nil
+}
+
+// seesBrand is true where a caller that is refused may still be given the brand's
+// error page: it could sign somebody else in there.
+func (d desk) seesBrand(who caller.Caller, conf *config.Configuration, brand *zendesk.Brand) bool {
+	return brand != nil && d.snapshot.Policy.Brands(who.Name, conf.Name, policy.SignIn)(brand.ID)
+}
+
+// find looks up what the ask names; either may be nil. A caller without a grant
+// isn't told which.
+func (d desk) find(ask signInAsk) (*config.Configuration, *zendesk.Brand) {
+	conf, ok := d.snapshot.Configuration(ask.configuration)
+	if !ok {
+		return nil, nil
+	}
+	return conf, conf.Profile.Brand(ask.brand)
+}
+
+func (d desk) sign(ctx context.Context, ask signInAsk, out *signedIn) error {
+	held, err := d.secrets.Get(out.configuration.Secret, out.configuration.MaxStale)
+	if err != nil {
+		return err
+	}
+	key, ok := held.Key(ask.version)
+	if !ok {
+		return &versionUnknownError{ask.version}
+	}
+	out.version = key.Version()
+	if ask.validateOnly {
+		return nil
+	}
+	c := out.configuration
+	loop := newAttempt(c.Name, out.brand.ID, out.checked.Email(), c.LoopLimit, c.LoopWindow)
+	if out.attempt, err = loop.next(ask.attempt, held.Keys(), key, d.now); err != nil {
+		return err
+	}
+	// A caller that has gone away wouldn't get the token: better that there is none.
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	out.token, err = out.checked.Sign(key, d.now)
+	return err
+}
+
+// inspect judges a token against a configuration.
+func (d desk) inspect(who caller.Caller, configuration, token string, rec *audit.Record) (zendesk.Inspection, error) {
+	conf, err := d.configuration(who, configuration, policy.Inspect, rec)
+	if err != nil {
+		return zendesk.Inspection{}, err
+	}
+	rec.TokenHash = audit.Hash(token)
+	held, err := d.secrets.Get(conf.Secret, conf.MaxStale)
+	if err != nil {
+		return zendesk.Inspection{}, err
+	}
+	return conf.Profile.Inspect(token, held.Keys(), d.now), nil
+}
+
+// configuration returns a configuration at which the caller may do something.
+func (d desk) configuration(who caller.Caller, name string, action policy.Action, rec *audit.Record) (*config.Configuration, error) {
+	rec.Configuration = name
+	grant, err := d.snapshot.Policy.Allow(who.Name, policy.Ask{Configuration: name, Actions: []policy.Action{action}})
+	if err != nil {
+		return nil, err
+	}
+	rec.Rule = grant.Place
+	conf, ok := d.snapshot.Configuration(name)
+	if !ok {
+		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
+	}
+	return conf, nil
+}
+
+// policy is the part of an ask that grants have a say in. What can't be parsed is
+// left for the validation to refuse: no grant could cover it anyway.
+func (a signInAsk) policy(conf *config.Configuration, brand *zendesk.Brand) policy.Ask {
+	ask := policy.Ask{
+		Configuration: a.configuration,
+		Actions:       []policy.Action{policy.SignIn},
+		Brand:         a.brand,
+		Role:          string(a.signIn.User.Role),
+		Claims:        claimsOf(a.signIn.User),
+	}
+	if a.version != 0 {
+		ask.Actions = append(ask.Actions, policy.Stage)
+	}
+	if ask.Role == "" {
+		ask.Role = policy.RoleUnset
+	}
+	if email, err := zendesk.ParseEmail(a.signIn.User.Email); err == nil {
+		ask.Email = email
+		ask.Protected = conf != nil && conf.Protects(email)
+	}
+	if brand != nil {
+		ask.Brand = brand.ID
+		if to, err := brand.ReturnTo(a.signIn.ReturnTo); a.signIn.ReturnTo != "" && err == nil {
+			ask.ReturnToHost = to.Host
+		}
+	}
+	return ask
+}
+
+// withFaults adds the wire form's faults to the profile's.
+func withFaults(err error, faults []zendesk.Fault) error {
+	if len(faults) == 0 {
+		return err
+	}
+	var invalid *zendesk.InvalidError
+	if errors.As(err, &invalid) {
+		faults = slices.Concat(faults, invalid.Faults)
+	}
+	return &zendesk.InvalidError{Faults: faults}
+}
+
+func fieldsOf(faults []zendesk.Fault) (fields []string) {
+	for _, f := range faults {
+		fields = append(fields, f.Field)
+	}
+	return fields
+}
+
+const collection = "configurations/"
+
+// nameOf takes the name out of a resource name that has passed its rule.
+func nameOf(resource string) string { return strings.TrimPrefix(resource, collection) }

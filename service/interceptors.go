@@ -1,0 +1,128 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+// maxDuration is the longest that a request may take, whatever deadline it came
+// with. Nothing here waits for the network but RefreshSecret.
+const maxDuration = 15 * time.Second
+
+// intercept is what every request passes, at both doors: recovery outermost, so
+// that a panic further in is one request's error; then the record, which is written
+// before the answer leaves; then the deadline; then who is calling.
+func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	if !ours(info.FullMethod) {
+		return handle(ctx, request) // health, which anybody may ask
+	}
+	started := time.Now()
+	door, _ := presented(ctx)
+	c := &call{snapshot: s.snapshot.Load(), record: audit.Record{Door: door, Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]}}
+	response, err := s.recovered(withCall(ctx, c), request, handle)
+	if auditErr := s.writeRecord(c, err); auditErr != nil {
+		response, err = nil, auditErr
+	}
+	s.logCause(ctx, c, err)
+	s.metrics.observe(c, err, time.Since(started))
+	if err != nil {
+		return nil, statusOf(err).Err()
+	}
+	return response, nil
+}
+
+// ours are the methods that need a caller.
+func ours(method string) bool {
+	return strings.HasPrefix(method, "/"+pb.TokenService_ServiceDesc.ServiceName+"/") ||
+		strings.HasPrefix(method, "/"+pb.ConfigurationService_ServiceDesc.ServiceName+"/")
+}
+
+func (s *Service) recovered(ctx context.Context, request any, handle grpc.UnaryHandler) (response any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			response, err = nil, newPanicError(p)
+		}
+	}()
+	return s.bounded(ctx, request, handle)
+}
+
+func (s *Service) bounded(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxDuration)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return s.authenticated(ctx, request, handle)
+}
+
+func (s *Service) authenticated(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
+	_, shown := presented(ctx)
+	c := callOf(ctx)
+	who, err := c.snapshot.Callers.Authenticate(ctx, shown)
+	if err != nil {
+		return nil, err
+	}
+	c.caller, c.record.Caller, c.record.Authenticated = who, who.Name, who.Method
+	return handle(ctx, request)
+}
+
+// writeRecord puts the decision on record. A call that its caller gave up is no
+// decision, unless something was signed.
+func (s *Service) writeRecord(c *call, err error) error {
+	if err == nil {
+		err = c.refused
+	}
+	gone := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	if gone && c.record.TokenHash == "" {
+		return nil
+	}
+	c.record.Time, c.record.Decision, c.record.Digest = s.now().UTC(), "allow", c.snapshot.Digest
+	if err != nil {
+		c.record.Decision, c.record.Reason = "deny", reasonOf(statusOf(err))
+	}
+	return s.audit.Write(c.record, c.email)
+}
+
+// logCause tells operators what the caller isn't told. Refusals are on record
+// already; what is logged is what somebody has to act on.
+func (s *Service) logCause(ctx context.Context, c *call, err error) {
+	if err == nil {
+		err = c.refused
+	}
+	if err == nil || !refuse(err).fault || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "request failed",
+		slog.String("door", c.record.Door), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
+		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()))
+}
+
+// panicError is a panic with its place, but without its value: that can be made of
+// anything the handler held.
+type panicError struct{ what string }
+
+func (e *panicError) Error() string { return e.what }
+
+func newPanicError(value any) error {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs[:])])
+	var where []string
+	for {
+		f, more := frames.Next()
+		where = append(where, fmt.Sprintf("%s:%d", f.Function, f.Line))
+		if !more {
+			break
+		}
+	}
+	return &panicError{fmt.Sprintf("panic with a %T at %s", value, strings.Join(where, " < "))}
+}

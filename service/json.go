@@ -1,0 +1,136 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// strictJSON is the gateway's JSON with nothing overlooked: a field that we don't
+// know, one that stands twice, and anything after the object are errors. A
+// misspelt `rolle` must not sign somebody in without a role.
+type strictJSON struct{ runtime.JSONPb }
+
+func newStrictJSON() *strictJSON {
+	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
+}
+
+// NewDecoder implements [runtime.Marshaler].
+func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(v any) error {
+		m, ok := v.(proto.Message)
+		if !ok {
+			return fmt.Errorf("can't decode into a %T", v)
+		}
+		err := decodeStrict(r, m)
+		// The generated code makes a status of the text alone; the error handler
+		// finds the error itself here.
+		if body, ok := r.(*pathBody); ok {
+			body.fault = err
+		}
+		return err
+	})
+}
+
+func decodeStrict(r io.Reader, m proto.Message) error {
+	b, err := io.ReadAll(r)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &requestError{
+			code: codes.ResourceExhausted, http: http.StatusRequestEntityTooLarge,
+			message: fmt.Sprintf("The request's body is larger than %d bytes.", tooLarge.Limit),
+		}
+	case err != nil:
+		return badRequest("The request's body can't be read to its end.")
+	case len(b) == 0:
+		return nil // an empty message, whose faults are found by its rules
+	}
+	if err := protojson.Unmarshal(b, m); err != nil {
+		return jsonFault(err)
+	}
+	if body, ok := r.(*pathBody); ok {
+		return body.compare(m)
+	}
+	return nil
+}
+
+var (
+	unknownField = regexp.MustCompile(`(?:unknown|duplicate) field "([^"]{1,64})"`)
+	wrongValue   = regexp.MustCompile(`invalid value for (\w+) (?:type|field) ([\w.]{1,64})`)
+	position     = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
+)
+
+// jsonFault says what protojson found, in words that never repeat a value.
+func jsonFault(err error) error {
+	text := err.Error()
+	at := ""
+	if m := position.FindStringSubmatch(text); m != nil {
+		at = fmt.Sprintf(" at line %s, column %s", m[1], m[2])
+	}
+	if m := unknownField.FindStringSubmatch(text); m != nil {
+		what := "is not a field of this request"
+		if strings.Contains(text, "duplicate field") {
+			what = "stands there twice"
+		}
+		return badRequest("The request's JSON has a field that can't be there"+at+".", zendesk.Fault{Field: m[1], Description: what + at})
+	}
+	if m := wrongValue.FindStringSubmatch(text); m != nil {
+		return badRequest("The request's JSON has a value of the wrong type"+at+".", zendesk.Fault{Field: m[2], Description: "must be a " + m[1] + at})
+	}
+	return badRequest("The request's body is not the JSON of this request" + at + ".")
+}
+
+func badRequest(message string, fields ...zendesk.Fault) *requestError {
+	return &requestError{code: codes.InvalidArgument, http: http.StatusBadRequest, message: message, fields: fields}
+}
+
+// pathBody is a request's body that knows what the path says, since the generated
+// code lets the path win in silence.
+type pathBody struct {
+	io.ReadCloser
+	params map[string]string
+	fault  error
+}
+
+// compare refuses a body that says something else than the path.
+func (b *pathBody) compare(m proto.Message) error {
+	for name, want := range b.params {
+		f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+		if f == nil || f.Kind() != protoreflect.StringKind {
+			continue
+		}
+		if got := m.ProtoReflect().Get(f).String(); got != "" && got != want {
+			return &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: name, Description: "differs from the path's: leave it out of the body"}}}
+		}
+	}
+	return nil
+}
+
+// strictQuery is the gateway's query parser, but a parameter that we don't know is
+// an error.
+type strictQuery struct{ runtime.DefaultQueryParser }
+
+// Parse implements [runtime.QueryParameterParser].
+func (q *strictQuery) Parse(target proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	fields := target.ProtoReflect().Descriptor().Fields()
+	for name := range values {
+		if fields.ByName(protoreflect.Name(name)) == nil && fields.ByJSONName(name) == nil {
+			return errors.New("unknown query parameter")
+		}
+	}
+	return q.DefaultQueryParser.Parse(target, values, filter)
+}

@@ -1,0 +1,154 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// localConn is a grpc.ClientConnInterface whose server is in the same process: a
+// call runs the registered handler through the interceptor, on the caller's own
+// goroutine and with its context. There is no socket and no serialisation, and so
+// no second identity: who called the HTTP door is who calls the handler.
+//
+// Register everything before the first call; after that it is safe for concurrent
+// use.
+type localConn struct {
+	methods   map[string]localMethod
+	intercept grpc.UnaryServerInterceptor
+}
+
+type localMethod struct {
+	desc grpc.MethodDesc
+	impl any
+}
+
+func newLocalConn(intercept grpc.UnaryServerInterceptor) *localConn {
+	return &localConn{methods: make(map[string]localMethod), intercept: intercept}
+}
+
+// RegisterService implements [grpc.ServiceRegistrar].
+func (c *localConn) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	for _, m := range desc.Methods {
+		c.methods["/"+desc.ServiceName+"/"+m.MethodName] = localMethod{m, impl}
+	}
+}
+
+// Invoke implements [grpc.ClientConnInterface]. Messages are copied at the border,
+// as a wire would, so that neither side sees the other change its own.
+func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	m, ok := c.methods[method]
+	if !ok {
+		return status.Error(codes.Unimplemented, "unknown method")
+	}
+	stream := &localStream{method: method}
+	response, err := m.desc.Handler(m.impl, serverContext(ctx, stream), copyInto(args), c.intercept)
+	if ended := ctx.Err(); ended != nil && err == nil {
+		err = ended // as over the wire: an answer after the deadline is no answer
+	}
+	if err == nil {
+		err = copyInto(response)(reply)
+	}
+	stream.answer(ctx, opts)
+	if _, ok := status.FromError(err); !ok {
+		err = status.FromContextError(contextCauseOr(err)).Err()
+	}
+	return err
+}
+
+// NewStream implements [grpc.ClientConnInterface]. The API has no streams.
+func (*localConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "no streams here")
+}
+
+// serverContext is what a handler would see behind a socket: what was outgoing is
+// incoming, and a copy.
+func serverContext(ctx context.Context, stream *localStream) context.Context {
+	sent, _ := metadata.FromOutgoingContext(ctx)
+	ctx = metadata.NewIncomingContext(ctx, sent.Copy())
+	ctx = metadata.NewOutgoingContext(ctx, metadata.MD{})
+	return grpc.NewContextWithServerTransportStream(ctx, stream)
+}
+
+// copyInto has the form of a decoder: it fills a message of the same type.
+func copyInto(from any) func(any) error {
+	return func(to any) error {
+		src, ok := from.(proto.Message)
+		dst, ok2 := to.(proto.Message)
+		if !ok || !ok2 || src.ProtoReflect().Descriptor() != dst.ProtoReflect().Descriptor() {
+			return status.Errorf(codes.Internal, "can't put a %T into a %T", from, to)
+		}
+		proto.Reset(dst)
+		proto.Merge(dst, src)
+		return nil
+	}
+}
+
+// contextCauseOr keeps errors that have nothing to do with a context as they are.
+func contextCauseOr(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return contextCause(err)
+	}
+	return err
+}
+
+// localStream gathers the header and trailer that a handler sets.
+type localStream struct {
+	method string
+
+	mu              sync.Mutex
+	header, trailer metadata.MD
+	sent            bool
+}
+
+// Method implements [grpc.ServerTransportStream].
+func (s *localStream) Method() string { return s.method }
+
+// SetHeader implements [grpc.ServerTransportStream].
+func (s *localStream) SetHeader(md metadata.MD) error { return s.add(&s.header, md, false) }
+
+// SendHeader implements [grpc.ServerTransportStream].
+func (s *localStream) SendHeader(md metadata.MD) error { return s.add(&s.header, md, true) }
+
+// SetTrailer implements [grpc.ServerTransportStream].
+func (s *localStream) SetTrailer(md metadata.MD) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trailer = metadata.Join(s.trailer, md)
+	return nil
+}
+
+func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.sent {
+		return status.Error(codes.Internal, "the header has been sent")
+	}
+	*to, s.sent = metadata.Join(*to, md), send
+	return nil
+}
+
+// answer gives a caller what it asked for by options.
+func (s *localStream) answer(ctx context.Context, opts []grpc.CallOption) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range opts {
+		switch o := o.(type) {
+		case grpc.HeaderCallOption:
+			*o.HeaderAddr = s.header.Copy()
+		case grpc.TrailerCallOption:
+			*o.TrailerAddr = s.trailer.Copy()
+		case grpc.PeerCallOption:
+			if p, ok := peer.FromContext(ctx); ok {
+				*o.PeerAddr = *p
+			}
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package service
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// metrics are one service's own: two services in one process don't share a count.
+// No label takes a value that a request could make up.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+func newMetrics(s *Service) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "deskmint_requests_total",
+			Help: "Requests answered, by door, method, gRPC code and reason.",
+		}, []string{"door", "method", "code", "reason"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "deskmint_request_seconds",
+			Help:    "Time from a request's arrival at the interceptors to its answer.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
+		}, []string{"door", "method"}),
+	}
+	m.registry.MustRegister(m.requests, m.seconds, &secretCollector{service: s},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) observe(c *call, err error, took time.Duration) {
+	if err == nil {
+		err = c.refused
+	}
+	code, reason := codes.OK, ""
+	if err != nil {
+		st := statusOf(err)
+		code, reason = st.Code(), reasonOf(st)
+	}
+	m.requests.WithLabelValues(c.record.Door, c.record.Method, code.String(), reason).Inc()
+	m.seconds.WithLabelValues(c.record.Door, c.record.Method).Observe(took.Seconds())
+}
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+// secretCollector tells how each configuration's secret stands at the moment of
+// the scrape.
+type secretCollector struct{ service *Service }
+
+var (
+	secretUsable = prometheus.NewDesc("deskmint_secret_usable",
+		"1 where the configuration's secret can sign, else 0.", []string{"configuration"}, nil)
+	secretVersion = prometheus.NewDesc("deskmint_secret_active_version",
+		"The active version of the configuration's secret; 0: none is held.", []string{"configuration"}, nil)
+	secretAge = prometheus.NewDesc("deskmint_secret_seconds_since_success",
+		"Time since the store last answered with something to sign with.", []string{"configuration"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- secretUsable
+	ch <- secretVersion
+	ch <- secretAge
+}
+
+// Collect implements [prometheus.Collector].
+func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
+	snapshot := c.service.snapshot.Load()
+	for _, name := range snapshot.Names() {
+		conf, ok := snapshot.Configuration(name)
+		if !ok {
+			continue
+		}
+		usable := 0.0
+		switch c.service.secretState(conf) {
+		case pb.SecretState_SECRET_STATE_USABLE, pb.SecretState_SECRET_STATE_STALE:
+			usable = 1
+		default:
+		}
+		ch <- prometheus.MustNewConstMetric(secretUsable, prometheus.GaugeValue, usable, name)
+		state, _ := c.service.secrets.State(conf.Secret)
+		ch <- prometheus.MustNewConstMetric(secretVersion, prometheus.GaugeValue, float64(state.Status.Active), name)
+		if !state.Succeeded.IsZero() {
+			ch <- prometheus.MustNewConstMetric(secretAge, prometheus.GaugeValue, c.service.now().Sub(state.Succeeded).Seconds(), name)
+		}
+	}
+}

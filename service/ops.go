@@ -1,0 +1,108 @@
+package service
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// opsHandler is what the ops listener serves: never the public API. gRPC shares
+// its port, since some probes speak nothing else.
+func (s *Service) opsHandler() http.Handler {
+	probes := grpc.NewServer()
+	healthpb.RegisterHealthServer(probes, &configurationHealth{service: s})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("GET /metrics", s.metrics.handler())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			probes.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// readyz says whether requests should be sent here, and how each configuration
+// stands. A store that is away doesn't make us unready: that would take every
+// replica out of the pool at once.
+func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
+	type secret struct {
+		State   string `json:"state"`
+		Active  uint32 `json:"active_version,omitempty"`
+		Staged  uint32 `json:"staged_version,omitempty"`
+		Fault   string `json:"fault,omitempty"`
+		Success string `json:"last_success,omitempty"`
+	}
+	snapshot := s.snapshot.Load()
+	out := struct {
+		Ready          bool              `json:"ready"`
+		Digest         string            `json:"configuration_digest"`
+		Configurations map[string]secret `json:"configurations"`
+	}{s.ready.Load(), snapshot.Digest, make(map[string]secret)}
+	for _, name := range snapshot.Names() {
+		conf, _ := snapshot.Configuration(name)
+		held, _ := s.secrets.State(conf.Secret)
+		state := secret{
+			State:  stateName(s.secretState(conf)),
+			Active: uint32(held.Status.Active),
+			Staged: uint32(held.Status.Staged()),
+		}
+		if held.Fault != nil {
+			state.Fault = held.Fault.Error()
+		}
+		if !held.Succeeded.IsZero() {
+			state.Success = held.Succeeded.UTC().Format("2006-01-02T15:04:05Z")
+		}
+		out.Configurations[name] = state
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !out.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+// stateName is usable, stale, unavailable, unusable, disabled or unspecified.
+func stateName(s pb.SecretState) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "SECRET_STATE_"))
+}
+
+// configurationHealth answers gRPC health checks by configuration name; the empty
+// name stands for the process. Unlike the public one it may know names, since only
+// operators reach it.
+type configurationHealth struct {
+	healthpb.UnimplementedHealthServer
+	service *Service
+}
+
+// Check implements the gRPC health protocol.
+func (h *configurationHealth) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	serving := h.service.ready.Load()
+	if name := nameOf(r.GetService()); name != "" {
+		conf, ok := h.service.snapshot.Load().Configuration(name)
+		if !ok {
+			return nil, status.Error(codes.NotFound, "no such configuration")
+		}
+		serving = serving && h.signs(conf)
+	}
+	if serving {
+		return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
+	}
+	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
+}
+
+func (h *configurationHealth) signs(conf *config.Configuration) bool {
+	_, err := h.service.secrets.Get(conf.Secret, conf.MaxStale)
+	return err == nil
+}

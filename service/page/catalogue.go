@@ -1,0 +1,66 @@
+package page
+
+import (
+	"strings"
+
+	"golang.org/x/text/language"
+)
+
+// texts are the page's words in one language. Every field is required; "{brand}" in one of them stands for the
+// brand's name. Another language is one file with a value of this type, and one line in catalogue.
+type texts struct {
+	Language language.Tag
+
+	Title    string // heading while the form is on its way
+	Message  string // what is happening
+	Button   string // label of the button
+	NoScript string // for browsers that don't run scripts: press the button
+
+	LoopHeading string // the same tab has come back too often
+	LoopText    string // what may be wrong, and what to do
+	LoopButton  string // goes on all the same
+	UsedHeading string // the page came back from the browser's cache
+	UsedText    string // how to start again
+
+	Problems [problems]words // by Problem
+}
+
+// words are a heading and what is said under it.
+type words struct{ Heading, Text string }
+
+// catalogue holds every language the page speaks. The first one stands in for languages that aren't here.
+var catalogue = []texts{english}
+
+// Languages returns, as BCP 47 tags, the languages that the page's own texts exist in, the default first.
+func Languages() []string {
+	tags := make([]string, 0, len(catalogue))
+	for _, t := range catalogue {
+		tags = append(tags, t.Language.String())
+	}
+	return tags
+}
+
+// textsFor returns the texts of the catalogue that are nearest to the language asked for.
+func textsFor(want language.Tag) texts {
+	have := make([]language.Tag, 0, len(catalogue))
+	for _, t := range catalogue {
+		have = append(have, t.Language)
+	}
+	_, index, _ := language.NewMatcher(have).Match(want)
+	return catalogue[index]
+}
+
+// naming returns the texts with the brand's name in its places.
+func (t texts) naming(brand string) texts {
+	for _, text := range []*string{
+		&t.Title, &t.Message, &t.Button, &t.NoScript,
+		&t.LoopHeading, &t.LoopText, &t.LoopButton, &t.UsedHeading, &t.UsedText,
+	} {
+		*text = strings.ReplaceAll(*text, "{brand}", brand)
+	}
+	for i, said := range t.Problems {
+		t.Problems[i].Heading = strings.ReplaceAll(said.Heading, "{brand}", brand)
+		t.Problems[i].Text = strings.ReplaceAll(said.Text, "{brand}", brand)
+	}
+	return t
+}

@@ -1,0 +1,15 @@
+package page
+
+// The hashes are constants and not computed, so that a change to page.js or page.css can't reach production unnoticed:
+// callers that merge the page's policy with their own may have written them down. A test compares them with the
+// rendered bytes, and prints the new ones.
+const (
+	scriptHash = "sha256-bMllzP6vFWLk5U8BeEaoH511S3WXNRHv6Tssmk5KIb4="
+	styleHash  = "sha256-CB+UomvP5RpJGFeQCjnzp/T5P11HeNiiljJBP0rcwrU="
+)
+
+// ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.
+func ScriptHash() string { return scriptHash }
+
+// StyleHash returns the CSP source, without quotes, of the page's one style.
+func StyleHash() string { return styleHash }

@@ -1,0 +1,152 @@
+// Package page makes the HTML page that signs a browser in: a form with the token, which posts itself to Zendesk.
+//
+// Zendesk takes a token only from a form in the user's own browser, so every sign-in needs such a page, and it is
+// often relayed by other people's backends. That decides its shape. Script and style are the same bytes for every
+// brand, named in the policy by their SHA-256, because a nonce doesn't survive being relayed or cached. A brand's
+// colour is therefore an attribute: the fill of an <svg> behind the button. Content Security Policy governs styles and
+// not presentation attributes, and every browser draws them, whereas attr() in a fixed style sheet is Chromium's alone
+// and a style attribute would need 'unsafe-inline'.
+//
+// What the page promises: one POST for one token, whether the script or the button sends it; sent before the load
+// event, so that Back doesn't come here again; none from the back/forward cache; a button that works without
+// scripts; and a tab that comes back too often is told so instead of being sent round again. That count is kept per
+// tab by the script. It ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
+//
+// A [Page] is rendered once, when the configuration is loaded; a request only fills in what differs.
+package page
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+)
+
+var (
+	//go:embed page.html
+	markup string
+	//go:embed page.css
+	style string
+	//go:embed page.js
+	script string
+)
+
+// Page is the prepared page of one brand in one language. It doesn't change, and may be used by any number of
+// goroutines.
+type Page struct {
+	plain    cut // token
+	returnTo cut // token, return_to
+	problems [problems][]byte
+	headers  []Header
+	policy   string
+}
+
+// Header is one header field of the response that carries the page.
+type Header struct{ Name, Value string }
+
+// New prepares the page of a brand. The error names every fault of settings and frame, and holds none of their texts
+// beyond what is needed to find them.
+func New(settings Settings, frame Frame) (*Page, error) {
+	frame = frame.withDefaults()
+	var faults []error
+	settings.Check(func(path, message string) {
+		faults = append(faults, fmt.Errorf("%s %s", path, message))
+	})
+	if err := errors.Join(append(faults, frame.check())...); err != nil {
+		return nil, fmt.Errorf("preparing the page: %w", err)
+	}
+	templates, err := template.New("page").Parse(markup)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the page: %w", err)
+	}
+	v := newView(settings.withDefaults(), frame)
+	p := &Page{policy: contentSecurityPolicy(frame.FormActionSources)}
+	p.headers = headers(p.policy, frame.ReferrerPolicy)
+	if err := p.render(templates, v); err != nil {
+		return nil, fmt.Errorf("preparing the page: %w", err)
+	}
+	return p, nil
+}
+
+func (p *Page) render(templates *template.Template, v view) (err error) {
+	p.plain, err = cutAt(1, func(marks []string) ([]byte, error) {
+		v.Token, v.ReturnTo = marks[0], ""
+		return execute(templates, "sign-in", v)
+	})
+	if err != nil {
+		return err
+	}
+	p.returnTo, err = cutAt(2, func(marks []string) ([]byte, error) {
+		v.Token, v.ReturnTo = marks[0], marks[1]
+		return execute(templates, "sign-in", v)
+	})
+	if err != nil {
+		return err
+	}
+	for i, said := range v.Texts.Problems {
+		v.Title, v.Message = said.Heading, said.Text
+		if p.problems[i], err = execute(templates, "problem", v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func execute(templates *template.Template, name string, v view) ([]byte, error) {
+	var out bytes.Buffer
+	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// Render returns the page that posts this token, and return_to with it unless that is empty: the field is then left
+// out, because an empty one would be a place to return to. Both should have been validated; whatever they hold, it
+// stays inside its attribute. The bytes are the caller's to keep, and hold the token: they belong in no log.
+func (p *Page) Render(token, returnTo string) []byte {
+	if returnTo == "" {
+		return p.plain.fill(token)
+	}
+	return p.returnTo.fill(token, returnTo)
+}
+
+// Headers returns every header field that the page should be served with, always in the same order. The slice is the
+// caller's to keep.
+func (p *Page) Headers() []Header { return slices.Clone(p.headers) }
+
+// ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
+func (p *Page) ContentSecurityPolicy() string { return p.policy }
+
+func contentSecurityPolicy(formActions []string) string {
+	return strings.Join([]string{
+		"default-src 'none'",
+		"script-src '" + scriptHash + "'",
+		"style-src '" + styleHash + "'",
+		"img-src data:",
+		"form-action " + strings.Join(formActions, " "),
+		"frame-ancestors 'none'",
+		"base-uri 'none'",
+	}, "; ")
+}
+
+// headers are the page's own; Strict-Transport-Security isn't among them, because whoever relays the page speaks for
+// a host that isn't ours to commit.
+func headers(policy, referrerPolicy string) []Header {
+	return []Header{
+		{"Content-Type", "text/html; charset=utf-8"},
+		{"Cache-Control", "no-store"},
+		{"Content-Security-Policy", policy},
+		// Nobody who opened the page in a window of theirs keeps a handle on it. The tab stays the same one, so neither
+		// the POST nor sessionStorage suffers; an application that watches the sign-in in a popup sees it as closed.
+		{"Cross-Origin-Opener-Policy", "same-origin"},
+		{"Cross-Origin-Resource-Policy", "same-origin"},
+		{"Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"},
+		{"Referrer-Policy", referrerPolicy},
+		{"X-Content-Type-Options", "nosniff"},
+		{"X-Frame-Options", "DENY"}, // for browsers that don't know frame-ancestors
+		{"X-Robots-Tag", "noindex"},
+	}
+}

@@ -1,0 +1,271 @@
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// acme is a frame that every test may start from.
+func acme() Frame {
+	return Frame{
+		Brand:             "Acme",
+		Action:            "https://acme.zendesk.com/access/jwt",
+		FormActionSources: []string{"https://acme.zendesk.com", "https://help.acme.com"},
+		Scope:             "configurations/acme-customers/360001",
+	}
+}
+
+func mustNew(t testing.TB, settings Settings, frame Frame) *Page {
+	t.Helper()
+	p, err := New(settings, frame)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestHashes compares the constants with the bytes between the tags, as a browser hashes them.
+func TestHashes(t *testing.T) {
+	html := mustNew(t, Settings{}, acme()).Render("token", "/")
+	for _, test := range []struct{ name, open, closing, want string }{
+		{"scriptHash", "<script>", "</script>", ScriptHash()},
+		{"styleHash", "<style>", "</style>", StyleHash()},
+	} {
+		if n := bytes.Count(html, []byte(test.open)); n != 1 {
+			t.Errorf("%s occurs %d times, want once", test.open, n)
+			continue
+		}
+		_, rest, _ := bytes.Cut(html, []byte(test.open))
+		content, _, _ := bytes.Cut(rest, []byte(test.closing))
+		sum := sha256.Sum256(content)
+		got := "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+		if got != test.want {
+			t.Errorf("the rendered bytes don't have the hash of the policy. If the change is meant, set in hash.go:\n\t%s = %q", test.name, got)
+		}
+	}
+}
+
+func TestContentSecurityPolicy(t *testing.T) {
+	p := mustNew(t, Settings{}, acme())
+	want := "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
+		"form-action https://acme.zendesk.com https://help.acme.com; frame-ancestors 'none'; base-uri 'none'"
+	if got := p.ContentSecurityPolicy(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestHeaders(t *testing.T) {
+	frame := acme()
+	for _, test := range []struct{ policy, want string }{
+		{"", "no-referrer"},
+		{"no-referrer", "no-referrer"},
+		{"strict-origin", "strict-origin"},
+	} {
+		frame.ReferrerPolicy = test.policy
+		p := mustNew(t, Settings{}, frame)
+		want := []Header{
+			{"Content-Type", "text/html; charset=utf-8"},
+			{"Cache-Control", "no-store"},
+			{"Content-Security-Policy", p.ContentSecurityPolicy()},
+			{"Cross-Origin-Opener-Policy", "same-origin"},
+			{"Cross-Origin-Resource-Policy", "same-origin"},
+			{"Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"},
+			{"Referrer-Policy", test.want},
+			{"X-Content-Type-Options", "nosniff"},
+			{"X-Frame-Options", "DENY"},
+			{"X-Robots-Tag", "noindex"},
+		}
+		if got := p.Headers(); !slices.Equal(got, want) {
+			t.Errorf("with referrer policy %q\ngot  %v\nwant %v", test.policy, got, want)
+		}
+		p.Headers()[0].Value = "text/plain"
+		if got := p.Headers()[0]; got != want[0] {
+			t.Errorf("a caller's change reached the page: %v", got)
+		}
+	}
+}
+
+func TestGolden(t *testing.T) {
+	look := Settings{
+		Language: "de-AT",
+		Title:    "Sie werden angemeldet",
+		Message:  "Einen Moment bitte …",
+		Button:   `Weiter zu "Acme" & Co`,
+		Color:    "#FFD400",
+		Logo:     "data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=",
+	}
+	frame := acme()
+	frame.LoopLimit, frame.LoopWindow = 6, 90*time.Second
+	for _, test := range []struct {
+		file string
+		page []byte
+	}{
+		{"plain.html", mustNew(t, Settings{}, acme()).Render("a.b.c", "")},
+		{"branded.html", mustNew(t, look, frame).Render("a.b.c", "https://help.acme.com/hc/de?a=1&b=2#x")},
+		{"refused.html", mustNew(t, look, frame).RenderProblem(ProblemRefused)},
+	} {
+		path := filepath.Join("testdata", test.file)
+		if *update {
+			if err := os.WriteFile(path, test.page, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(test.page, want) {
+			t.Errorf("%s differs; look at it and run the test with -update\n%s", path, test.page)
+		}
+	}
+}
+
+func TestRenderProblem(t *testing.T) {
+	p := mustNew(t, Settings{}, acme())
+	seen := map[string]Problem{}
+	for problem := range problems {
+		html := string(p.RenderProblem(problem))
+		if strings.Contains(html, "<form") || strings.Contains(html, "<script") {
+			t.Errorf("problem %d has a form or a script", problem)
+		}
+		if !strings.Contains(html, "Acme") {
+			t.Errorf("problem %d doesn't name the brand", problem)
+		}
+		if other, ok := seen[html]; ok && !(problem == ProblemLoop || other == ProblemLoop) {
+			t.Errorf("problems %d and %d say the same", problem, other)
+		}
+		seen[html] = problem
+	}
+	for _, unknown := range []Problem{-1, problems, 1000} {
+		if !bytes.Equal(p.RenderProblem(unknown), p.RenderProblem(ProblemFailed)) {
+			t.Errorf("unknown problem %d isn't taken for ProblemFailed", unknown)
+		}
+	}
+	clear(p.RenderProblem(ProblemFailed))
+	if !bytes.Contains(p.RenderProblem(ProblemFailed), []byte("Acme")) {
+		t.Error("a caller's change reached the page")
+	}
+}
+
+// TestNoPlaceholder looks for what must not be left over: marks, template actions, the catalogue's own placeholder,
+// html/template's sign that it refused a value.
+func TestNoPlaceholder(t *testing.T) {
+	p := mustNew(t, Settings{Logo: "data:image/png;base64,AAAA"}, acme())
+	pages := [][]byte{p.Render("", ""), p.Render("", "/"), p.Render("{{.Token}}", "{brand}")}
+	for problem := range problems {
+		pages = append(pages, p.RenderProblem(problem))
+	}
+	for i, html := range pages {
+		for _, left := range []string{"{{", "}}", "{brand}", "ZgotmplZ", "<no value>"} {
+			want := 0
+			if i == 2 && left != "ZgotmplZ" && left != "<no value>" {
+				want = 1 // the values themselves
+			}
+			if n := bytes.Count(html, []byte(left)); n != want {
+				t.Errorf("page %d has %q %d times, want %d", i, left, n, want)
+			}
+		}
+	}
+	// Two pages cut with other marks are the same bytes when they are filled with the same values.
+	again := mustNew(t, Settings{Logo: "data:image/png;base64,AAAA"}, acme())
+	if !bytes.Equal(p.Render("a", "b"), again.Render("a", "b")) {
+		t.Error("a mark is left in the page")
+	}
+}
+
+func TestCutAtRefuses(t *testing.T) {
+	for name, template := range map[string]func(m []string) string{
+		"missing":      func(m []string) string { return m[0] },
+		"out of order": func(m []string) string { return m[1] + m[0] },
+		"twice":        func(m []string) string { return m[0] + m[1] + m[0] },
+		"twice, early": func(m []string) string { return m[0] + m[0] + m[1] },
+	} {
+		if _, err := cutAt(2, func(m []string) ([]byte, error) { return []byte(template(m)), nil }); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestRenderFromManyGoroutines(t *testing.T) {
+	p := mustNew(t, Settings{}, acme())
+	var wait sync.WaitGroup
+	for i := range 16 {
+		wait.Go(func() {
+			token, returnTo := strings.Repeat("t", i), strings.Repeat("<", i)
+			want := p.Render(token, returnTo)
+			for range 200 {
+				if got := p.Render(token, returnTo); !bytes.Equal(got, want) {
+					t.Errorf("page of goroutine %d changed", i)
+					return
+				}
+				clear(p.Render("other", "")) // the caller may do what it likes with its page
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// TestCatalogue holds that no language leaves a text out.
+func TestCatalogue(t *testing.T) {
+	var empty func(t *testing.T, path string, v reflect.Value)
+	empty = func(t *testing.T, path string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.String:
+			if err := checkText(v.String(), 1000); err != nil || v.Len() == 0 {
+				t.Errorf("%s is empty or unfit: %v", path, err)
+			}
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if name := v.Type().Field(i).Name; name != "Language" {
+					empty(t, path+"."+name, v.Field(i))
+				}
+			}
+		case reflect.Array:
+			for i := range v.Len() {
+				empty(t, path, v.Index(i))
+			}
+		default:
+			t.Fatalf("%s: a kind this test doesn't know: %s", path, v.Kind())
+		}
+	}
+	languages := Languages()
+	if languages[0] != "en" {
+		t.Errorf("the default language is %s", languages[0])
+	}
+	for i, said := range catalogue {
+		empty(t, languages[i], reflect.ValueOf(said))
+		if named := fmt.Sprintf("%v", said.naming("Acme")); strings.Contains(named, "{brand}") {
+			t.Errorf("%s: a text doesn't get the brand's name: %s", languages[i], named)
+		}
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	p := mustNew(b, Settings{}, acme())
+	token := strings.Repeat("eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9", 16)
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Render(token, "https://acme.zendesk.com/hc/en-us?a=1&b=2")
+	}
+}
+
+// TestRenderAllocatesOnce holds what "prerendered" is for.
+func TestRenderAllocatesOnce(t *testing.T) {
+	p := mustNew(t, Settings{}, acme())
+	if n := testing.AllocsPerRun(100, func() { p.Render("a.b.c", "/hc?a&b\r\x00\xff") }); n > 1 {
+		t.Errorf("%v allocations a page, want 1", n)
+	}
+}

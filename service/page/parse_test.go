@@ -1,0 +1,222 @@
+package page
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// form is what a parser found in a page.
+type form struct {
+	attributes map[string]string
+	fields     map[string]string
+	scripts    int
+	elements   []string
+}
+
+// parse reads a page as a browser would and returns its one form.
+func parse(t testing.TB, page []byte) form {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := form{fields: map[string]string{}}
+	for node := range root.Descendants() {
+		if node.Type != html.ElementNode {
+			continue
+		}
+		f.elements = append(f.elements, node.Data)
+		attributes := map[string]string{}
+		for _, a := range node.Attr {
+			attributes[a.Key] = a.Val
+			if strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+				t.Errorf("<%s> has the attribute %s, which the policy forbids", node.Data, a.Key)
+			}
+		}
+		switch node.Data {
+		case "form":
+			if f.attributes != nil {
+				t.Error("a second form")
+			}
+			f.attributes = attributes
+		case "input":
+			if _, twice := f.fields[attributes["name"]]; twice || attributes["type"] != "hidden" {
+				t.Errorf("unexpected field %v", attributes)
+			}
+			f.fields[attributes["name"]] = attributes["value"]
+		case "script":
+			f.scripts++
+		}
+	}
+	return f
+}
+
+// asRead is what a browser makes of a value: HTML has no NUL, and UTF-8 no other bytes.
+func asRead(value string) string {
+	var read strings.Builder
+	for _, r := range value { // a bad byte ranges as U+FFFD
+		if r == 0 {
+			r = '\uFFFD'
+		}
+		read.WriteRune(r)
+	}
+	return read.String()
+}
+
+func checkParsed(t *testing.T, p *Page, token, returnTo string) {
+	t.Helper()
+	got := parse(t, p.Render(token, returnTo))
+	want := map[string]string{"jwt": asRead(token)}
+	if returnTo != "" {
+		want["return_to"] = asRead(returnTo)
+	}
+	if !maps.Equal(got.fields, want) {
+		t.Errorf("fields\ngot  %q\nwant %q", got.fields, want)
+	}
+	harmless := parse(t, p.Render("token", strings.Repeat("/", min(1, len(returnTo)))))
+	if !slices.Equal(got.elements, harmless.elements) {
+		t.Errorf("the values changed the page's structure: %v", got.elements)
+	}
+}
+
+// nasty are values that have broken pages elsewhere.
+var nasty = []string{
+	"",
+	"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2ln",
+	"/hc/en-us?query=a&b=%20#section",
+	"https://acme.zendesk.com/agent/tickets/123?return_to=https://x.test/?a=1&amp;b=2",
+	`"><script>alert(1)</script>`,
+	`'><img src=x onerror=alert(1)>`,
+	`" autofocus onfocus="alert(1)`,
+	"`><svg/onload=alert(1)>",
+	"</form><form action=//evil.test>",
+	"</script><script>alert(1)</script>",
+	"<!--", "-->", "<![CDATA[", "]]>", "<noscript>", "</noscript><script>", "<plaintext>",
+	"&quot;", "&amp;quot;", "&#34;", "&#x22", "&notit;", "&", "&&", "&#0;", "&#13;",
+	"javascript:alert(1)",
+	"{{.Token}}", "{brand}", "${x}", "{{", "}}", "<%= x %>",
+	"a\rb", "a\r\nb", "a\nb", "\n", "\r", "\t", "\v", "\f", "\x00", "a\x00b", "\x7f", "\x1b[31m",
+	"\xff", "\xc0\xaf", "a\xe2\x82", "\xed\xa0\x80", "\uFFFD",
+	"\u0085", "\u00A0", "\u2028", "\u2029", "\u202E", "\uFEFF", "\uFDD0", "\U0010FFFF", "Zoë 🏴‍☠️ 你好",
+	" leading and trailing ",
+	strings.Repeat("<\"&'>", 1000),
+}
+
+func TestRenderParsesBack(t *testing.T) {
+	p := mustNew(t, Settings{}, acme())
+	for _, token := range nasty {
+		for _, returnTo := range nasty {
+			checkParsed(t, p, token, returnTo)
+		}
+	}
+}
+
+func FuzzRender(f *testing.F) {
+	for i, value := range nasty {
+		f.Add(value, nasty[len(nasty)-1-i])
+	}
+	p := mustNew(f, Settings{}, acme())
+	f.Fuzz(func(t *testing.T, token, returnTo string) { checkParsed(t, p, token, returnTo) })
+}
+
+// TestFixedPartsParseBack does the same for what comes from the configuration and goes through html/template.
+func TestFixedPartsParseBack(t *testing.T) {
+	frame := acme()
+	frame.Action = "https://acme.zendesk.com/access/jwt?brand_id=1&x=%22%3Ca%3E"
+	frame.Scope = `configurations/a"b'<c>&amp;`
+	frame.Brand = `Acme <&> "Söhne"`
+	texts := Settings{
+		Title:   `</title><script>alert(1)</script>`,
+		Message: `<img src=x onerror=alert(1)> & {{.Token}}`,
+		Button:  `"><b>`,
+		Logo:    "data:image/png;base64,iVBORw0KGgo+/w==",
+	}
+	page := mustNew(t, texts, frame).Render("a.b.c", "/")
+	got := parse(t, page)
+	for name, want := range map[string]string{
+		"action": frame.Action, "method": "post", "data-scope": frame.Scope,
+		"data-loop-limit": "4", "data-loop-window": "60000",
+	} {
+		if got.attributes[name] != want {
+			t.Errorf("%s is %q, want %q", name, got.attributes[name], want)
+		}
+	}
+	if got.scripts != 1 {
+		t.Errorf("%d scripts, want the page's own", got.scripts)
+	}
+	root, _ := html.Parse(bytes.NewReader(page))
+	read := map[string]string{}
+	for node := range root.Descendants() {
+		switch {
+		case node.Data == "title" || node.Data == "h1" || node.Data == "button" || node.Data == "img":
+			if _, ok := read[node.Data]; !ok {
+				read[node.Data] = content(node)
+			}
+		}
+	}
+	for element, want := range map[string]string{
+		"title": texts.Title, "h1": texts.Title, "button": texts.Button, "img": frame.Brand + " " + texts.Logo,
+	} {
+		if read[element] != want {
+			t.Errorf("<%s> reads %q, want %q", element, read[element], want)
+		}
+	}
+}
+
+// content is what a user sees of an element at first: its text, less what is hidden, or the image.
+func content(node *html.Node) string {
+	if node.Type == html.TextNode {
+		return node.Data
+	}
+	attributes := map[string]string{}
+	for _, a := range node.Attr {
+		attributes[a.Key] = a.Val
+	}
+	if _, hidden := attributes["hidden"]; hidden {
+		return ""
+	}
+	if node.Data == "img" {
+		return attributes["alt"] + " " + attributes["src"]
+	}
+	var text strings.Builder
+	for child := range node.ChildNodes() {
+		text.WriteString(content(child))
+	}
+	return text.String()
+}
+
+// TestButton holds what the page can do without scripts: the form's own controls are enough, and none of them hides
+// the form's submit method.
+func TestButton(t *testing.T) {
+	root, err := html.Parse(bytes.NewReader(mustNew(t, Settings{}, acme()).Render("a.b.c", "/")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	buttons := 0
+	for node := range root.Descendants() {
+		for _, a := range node.Attr {
+			if (a.Key == "name" || a.Key == "id") && a.Val == "submit" {
+				t.Errorf("<%s> is called submit", node.Data)
+			}
+		}
+		if node.Data != "button" {
+			continue
+		}
+		buttons++
+		inside := false
+		for parent := range node.Ancestors() {
+			inside = inside || parent.Data == "form"
+		}
+		if !inside || !slices.Contains(node.Attr, html.Attribute{Key: "type", Val: "submit"}) {
+			t.Error("the button doesn't submit the form")
+		}
+	}
+	if buttons != 1 {
+		t.Errorf("%d buttons, want 1", buttons)
+	}
+}

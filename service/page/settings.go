@@ -1,0 +1,154 @@
+package page
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/language"
+)
+
+// Settings is the look of one brand's page: the "page" block of a brand in the configuration file. The zero value is
+// valid: each field that is empty has a default.
+type Settings struct {
+	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the page's own
+	// catalogue, in the language nearest to this one.
+	Language string `yaml:"language"`
+	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the brand's name.
+	Title string `yaml:"title"`
+	// Message stands under the heading, at most 500 characters. Empty: from the catalogue.
+	Message string `yaml:"message"`
+	// Button is the label of the button, at most 60 characters. Empty: from the catalogue.
+	Button string `yaml:"button"`
+	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. The button's text is white or black, whichever
+	// can be read on it, so every colour will do.
+	Color string `yaml:"color"`
+	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written. It is part of
+	// every page that is sent, and the page's policy lets no image be fetched. Empty: the brand's name in its place.
+	Logo string `yaml:"logo"`
+}
+
+const (
+	defaultLanguage = "en"
+	defaultColor    = "#1f73b7"
+
+	maxTitle    = 100 // characters
+	maxMessage  = 500
+	maxButton   = 60
+	maxLanguage = 35       // bytes; RFC 5646 section 4.4.1
+	maxLogo     = 64 << 10 // bytes of the data URI
+)
+
+var (
+	colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
+	logoForm  = regexp.MustCompile(`^data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,`)
+)
+
+// Check reports every fault, each with the name of its key. It may be called from several goroutines.
+func (s Settings) Check(report func(path, message string)) {
+	if _, err := parseLanguage(s.withDefaults().Language); err != nil {
+		report("language", err.Error())
+	}
+	for _, text := range []struct {
+		path, value string
+		limit       int
+	}{
+		{"title", s.Title, maxTitle},
+		{"message", s.Message, maxMessage},
+		{"button", s.Button, maxButton},
+	} {
+		if err := checkText(text.value, text.limit); err != nil {
+			report(text.path, err.Error())
+		}
+	}
+	if s.Color != "" && !colorForm.MatchString(s.Color) {
+		report("color", "must be a colour in the form #rrggbb, such as "+defaultColor)
+	}
+	if err := checkLogo(s.Logo); err != nil {
+		report("logo", err.Error())
+	}
+}
+
+// withDefaults fills what doesn't depend on the brand; the texts' defaults need its name.
+func (s Settings) withDefaults() Settings {
+	if s.Language == "" {
+		s.Language = defaultLanguage
+	}
+	if s.Color == "" {
+		s.Color = defaultColor
+	}
+	return s
+}
+
+// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX locales: a tag written
+// that way means that somebody took the key for something else.
+func parseLanguage(tag string) (language.Tag, error) {
+	if len(tag) > maxLanguage || strings.Contains(tag, "_") {
+		return language.Und, errors.New("must be a BCP 47 language tag, such as en or pt-BR")
+	}
+	parsed, err := language.Parse(tag)
+	if err != nil {
+		return language.Und, fmt.Errorf("must be a BCP 47 language tag, such as en or pt-BR: %w", err)
+	}
+	return parsed, nil
+}
+
+func checkText(text string, limit int) error {
+	if !utf8.ValidString(text) {
+		return errors.New("is not valid UTF-8")
+	}
+	if n := utf8.RuneCountInString(text); n > limit {
+		return fmt.Errorf("has %d characters, at most %d are allowed", n, limit)
+	}
+	if text != "" && strings.TrimSpace(text) == "" {
+		return errors.New("is only white space")
+	}
+	for _, r := range text {
+		if deceptive(r) {
+			return fmt.Errorf("contains %U, which can't be seen or reorders the text around it", r)
+		}
+	}
+	return nil
+}
+
+// deceptive says whether r can make a text look like another one: control characters, line separators, bidirectional
+// controls, noncharacters, and what has no width. The joiners U+200C and U+200D are needed to write Persian, Indic
+// scripts and emoji.
+func deceptive(r rune) bool {
+	switch {
+	case unicode.IsControl(r),
+		r == '\u061C', r == '\u200B', r == '\u200E', r == '\u200F',
+		r >= '\u2028' && r <= '\u202E',
+		r == '\u2060', r >= '\u2066' && r <= '\u2069',
+		r == '\uFEFF',
+		r >= '\uFDD0' && r <= '\uFDEF', r&0xFFFE == 0xFFFE:
+		return true
+	}
+	return false
+}
+
+func checkLogo(logo string) error {
+	if logo == "" {
+		return nil
+	}
+	if len(logo) > maxLogo {
+		return fmt.Errorf("has %d bytes, at most %d are allowed", len(logo), maxLogo)
+	}
+	prefix := logoForm.FindString(logo)
+	if prefix == "" {
+		return errors.New("must begin data:image/png;base64, or the same with jpeg, gif, webp or svg+xml")
+	}
+	image := logo[len(prefix):]
+	// The decoder skips line ends; a URI has none.
+	if image == "" || strings.ContainsAny(image, "\r\n") {
+		return errors.New("must hold the image in base64 on one line")
+	}
+	if _, err := base64.StdEncoding.Strict().DecodeString(image); err != nil {
+		return fmt.Errorf("must hold the image in base64: %w", err)
+	}
+	return nil
+}

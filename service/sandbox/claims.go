@@ -1,0 +1,200 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxSkew is how far iat may be from Zendesk's clock, either way.
+const maxSkew = 3 * time.Minute
+
+// claims are a token's, once its signature is verified.
+type claims map[string]any
+
+// required are the claims without which nobody is signed in. iat is judged before them.
+var required = []string{"jti", "email", "name"}
+
+// rules say what each claim that Zendesk documents may hold: "" for fit, else how it should be. They judge form
+// and not meaning: an unknown custom field, say, is ignored at Zendesk and does no harm.
+var rules = map[string]func(any) string{
+	"iat":              integer, // its window is checked elsewhere
+	"jti":              text,
+	"email":            email,
+	"name":             text,
+	"external_id":      text,
+	"locale":           positive,
+	"locale_id":        positive,
+	"organization":     text,
+	"organizations":    text,
+	"organization_id":  textOrInteger, // the article says integer, the API's external ids are strings
+	"organization_ids": text,
+	"phone":            phone,
+	"tags":             listOfText,
+	"remote_photo_url": photo,
+	"role":             role,
+	"custom_role_id":   positive,
+	"user_fields":      object,
+}
+
+// checkIssueTime judges iat, which must be whole seconds within [maxSkew] of now.
+func (c claims) checkIssueTime(now time.Time) *refusal {
+	value, ok := c["iat"]
+	if !ok {
+		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat is missing")
+	}
+	if fault := integer(value); fault != "" {
+		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat "+fault)
+	}
+	seconds, _ := strconv.ParseInt(string(value.(json.Number)), 10, 64)
+	if off := now.Sub(time.Unix(seconds, 0)); off > maxSkew || off < -maxSkew {
+		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat is more than 3 minutes from this clock")
+	}
+	return nil
+}
+
+// check judges all other claims and names every fault.
+func (c claims) check() *refusal {
+	var faults []string
+	for _, name := range required {
+		if _, ok := c[name]; !ok {
+			faults = append(faults, "the claim "+name+" is missing")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		value, ok := c[name]
+		if !ok {
+			continue
+		}
+		if fault := rules[name](value); fault != "" {
+			faults = append(faults, "the claim "+name+" "+fault)
+		}
+	}
+	if _, custom := c["custom_role_id"]; custom && c["role"] != "agent" {
+		faults = append(faults, "the claim custom_role_id needs the role agent")
+	}
+	if faults != nil {
+		return refuse(ReasonClaims, messageInvalid, strings.Join(faults, "; "))
+	}
+	return nil
+}
+
+// undocumented returns the names of the claims that Zendesk says nothing of, sorted.
+func (c claims) undocumented() []string {
+	var names []string
+	for name := range c {
+		if rules[name] == nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// audience is whom the role belongs to; "" without a role, because whether Zendesk then takes an agent for an end user
+// isn't known.
+func (c claims) audience() string {
+	switch c["role"] {
+	case "end_user":
+		return audienceEndUser
+	case "agent", "admin":
+		return audienceTeamMember
+	}
+	return ""
+}
+
+// text returns a claim's string, "" if it is none.
+func (c claims) text(name string) string {
+	value, _ := c[name].(string)
+	return value
+}
+
+func text(value any) string {
+	if s, ok := value.(string); !ok || strings.TrimSpace(s) == "" {
+		return "must be a string that isn't blank"
+	}
+	return ""
+}
+
+func integer(value any) string {
+	if number, ok := value.(json.Number); ok {
+		if _, err := strconv.ParseInt(string(number), 10, 64); err == nil {
+			return ""
+		}
+	}
+	return "must be a whole number"
+}
+
+func positive(value any) string {
+	if number, ok := value.(json.Number); ok {
+		if n, err := strconv.ParseInt(string(number), 10, 64); err == nil && n > 0 {
+			return ""
+		}
+	}
+	return "must be a whole number above zero"
+}
+
+func textOrInteger(value any) string {
+	if text(value) != "" && integer(value) != "" {
+		return "must be a string or a whole number"
+	}
+	return ""
+}
+
+func listOfText(value any) string {
+	list, ok := value.([]any)
+	for _, item := range list {
+		ok = ok && text(item) == ""
+	}
+	if !ok {
+		return "must be an array of strings, not one string"
+	}
+	return ""
+}
+
+func object(value any) string {
+	if _, ok := value.(map[string]any); !ok {
+		return "must be an object"
+	}
+	return ""
+}
+
+func email(value any) string {
+	s, _ := value.(string)
+	local, domain, found := strings.Cut(s, "@")
+	if !found || local == "" || domain == "" || strings.ContainsAny(domain, "@ ") || strings.ContainsAny(local, " ") {
+		return "must be an email address"
+	}
+	return ""
+}
+
+var phoneForm = regexp.MustCompile(`^\+[0-9]{8,15}$`)
+
+func phone(value any) string {
+	if s, _ := value.(string); !phoneForm.MatchString(s) {
+		return "must be a phone number as E.164 has it: + and 8 to 15 digits"
+	}
+	return ""
+}
+
+func photo(value any) string {
+	s, _ := value.(string)
+	if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" {
+		return "must be an https URL"
+	}
+	return ""
+}
+
+func role(value any) string {
+	switch value {
+	case "end_user", "agent", "admin":
+		return ""
+	}
+	return fmt.Sprintf("must be %q, %q or %q", "end_user", "agent", "admin")
+}

@@ -1,0 +1,167 @@
+package service
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+)
+
+// Limits of both doors. The libraries' own are made for any service: 4 MiB
+// messages, 2^32 streams, no end to a connection. A sign-in is a few kilobytes.
+const (
+	maxHeaders    = 16 << 10 // bytes
+	maxAnswer     = 1 << 20  // bytes
+	maxStreams    = 250      // at once on one connection
+	handshakeTime = 10 * time.Second
+	readTime      = 10 * time.Second
+	idleTime      = 2 * time.Minute
+)
+
+// Listeners are where a service takes requests. They are closed when it stops.
+type Listeners struct {
+	GRPC net.Listener
+	HTTP net.Listener
+	// Ops serves health, readiness and metrics; nil: nowhere.
+	Ops net.Listener
+	// TLS protects GRPC and HTTP; nil: plaintext. It is cloned.
+	TLS *tls.Config
+}
+
+// Serve answers requests until ctx ends, and then stops in order: it says that it
+// isn't serving, goes on for Options.Drain, lets requests in flight finish for
+// Options.Grace, and cuts what is left. It returns when all has stopped; nil when
+// ctx was the reason.
+func (s *Service) Serve(ctx context.Context, l Listeners) error {
+	// The doors outlive ctx by the time that an orderly end takes.
+	handler, err := s.httpDoor(context.WithoutCancel(ctx))
+	if err != nil {
+		return err
+	}
+	grpcServer := s.grpcServer(l.TLS)
+	httpServer := s.httpServer(handler)
+	if l.TLS != nil {
+		config := l.TLS.Clone()
+		config.NextProtos = []string{"h2", "http/1.1"}
+		l.HTTP = tls.NewListener(l.HTTP, config)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return named("grpc", grpcServer.Serve(l.GRPC)) })
+	group.Go(func() error { return named("http", httpServer.Serve(l.HTTP)) })
+	var ops *http.Server
+	if l.Ops != nil {
+		ops = s.httpServer(s.opsHandler())
+		ops.Protocols = new(http.Protocols)
+		ops.Protocols.SetHTTP1(true)
+		ops.Protocols.SetUnencryptedHTTP2(true)
+		group.Go(func() error { return named("ops", ops.Serve(l.Ops)) })
+	}
+	s.setServing(true)
+	group.Go(func() error {
+		<-ctx.Done()
+		s.stop(grpcServer, httpServer, ops)
+		return nil
+	})
+	return group.Wait()
+}
+
+func (s *Service) setServing(serving bool) {
+	s.ready.Store(serving)
+	state := healthpb.HealthCheckResponse_NOT_SERVING
+	if serving {
+		state = healthpb.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", state)
+}
+
+// stop ends the doors in order; ops is last, so that probes see the end coming.
+func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server) {
+	s.setServing(false)
+	time.Sleep(s.options.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
+	defer cancel()
+	var doors errgroup.Group
+	doors.Go(func() error {
+		finished := make(chan struct{})
+		go func() { grpcServer.GracefulStop(); close(finished) }()
+		select {
+		case <-finished:
+		case <-ctx.Done():
+			grpcServer.Stop()
+		}
+		return nil
+	})
+	doors.Go(func() error { return shutdown(ctx, httpServer) })
+	if err := doors.Wait(); err != nil {
+		s.log.Warn("requests were cut off", slog.Duration("grace", s.options.Grace))
+	}
+	if ops != nil {
+		_ = ops.Close()
+	}
+}
+
+func shutdown(ctx context.Context, server *http.Server) error {
+	err := server.Shutdown(ctx)
+	if err != nil {
+		_ = server.Close()
+	}
+	return err
+}
+
+// named says which listener failed. A server that was told to stop hasn't.
+func named(door string, err error) error {
+	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return fmt.Errorf("%s listener: %w", door, err)
+}
+
+func (s *Service) grpcServer(config *tls.Config) *grpc.Server {
+	options := []grpc.ServerOption{
+		grpc.UnaryInterceptor(s.intercept),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return statusOf(&requestError{code: codes.Unimplemented, message: "There is no such method."}).Err()
+		}),
+		grpc.MaxRecvMsgSize(maxBody),
+		grpc.MaxSendMsgSize(maxAnswer),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(handshakeTime),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: 2 * time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if config != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(config.Clone())))
+	}
+	server := grpc.NewServer(options...)
+	s.register(server)
+	healthpb.RegisterHealthServer(server, s.health)
+	if s.options.Reflection {
+		reflection.Register(server)
+	}
+	return server
+}
+
+func (s *Service) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readTime,
+		ReadTimeout:       readTime,
+		WriteTimeout:      maxDuration + readTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeaders,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+}

@@ -1,0 +1,142 @@
+// Package service is Deskmint as a server: the gRPC services, what every request
+// passes on its way to them, and the two doors it comes in by.
+//
+// There is one path. A request is authenticated, authorised, validated, signed and
+// recorded by the same code whether it arrives as gRPC or as REST: the REST door
+// turns HTTP into calls of the same handlers through the same interceptors, inside
+// the process and without a socket. See [Service.Serve] for what listens where.
+//
+// What a person who asks is told and what an operator is told are two things: the
+// cause of an error goes to the log, and the answer holds a reason and a fixed
+// sentence (see errors.go, the one place that maps the one to the other).
+package service
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// Secrets is what the service needs of a keyring. Get must not wait for a store.
+type Secrets interface {
+	Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error)
+	State(ref secrets.Ref) (secrets.State, bool)
+	Warm(ctx context.Context, refs ...secrets.Ref) error
+	Retain(refs ...secrets.Ref)
+	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
+}
+
+// Options of a Service. Snapshot, Secrets and Audit are required.
+type Options struct {
+	// Snapshot is the configuration to begin with. Its secrets should be warm.
+	Snapshot *config.Snapshot
+	// Secrets hands out the keys.
+	Secrets Secrets
+	// Audit takes the record of each decision.
+	Audit *audit.Log
+	// Log takes causes and events; nil: nothing is logged.
+	Log *slog.Logger
+	// Now is the clock that tokens are dated by; nil: time.Now.
+	Now func() time.Time
+	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
+	// is for development.
+	Reflection bool
+	// Drain is how long the service goes on taking requests after it has said that
+	// it is going away, so that balancers notice; 0: not at all.
+	Drain time.Duration
+	// Grace is how long requests in flight may take after that; 0: 10 s.
+	Grace time.Duration
+}
+
+// Service answers requests. Several can live in one process. It is safe for
+// concurrent use.
+type Service struct {
+	snapshot  atomic.Pointer[config.Snapshot]
+	secrets   Secrets
+	audit     *audit.Log
+	log       *slog.Logger
+	now       func() time.Time
+	validator protovalidate.Validator
+	metrics   *metrics
+	health    *health.Server // of the public gRPC door
+	ready     atomic.Bool
+	options   Options
+}
+
+// New makes a service. It compiles every validation rule, so that no request has
+// to wait for that.
+func New(o Options) (*Service, error) {
+	if o.Snapshot == nil || o.Secrets == nil || o.Audit == nil {
+		return nil, errors.New("service: snapshot, secrets and audit are required")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Grace == 0 {
+		o.Grace = 10 * time.Second
+	}
+	validator, err := newValidator()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		secrets:   o.Secrets,
+		audit:     o.Audit,
+		log:       o.Log,
+		now:       o.Now,
+		validator: validator,
+		health:    health.NewServer(),
+		options:   o,
+	}
+	s.metrics = newMetrics(s)
+	s.snapshot.Store(o.Snapshot)
+	return s, nil
+}
+
+// Swap replaces the configuration, whole: requests that are under way end with the
+// one they began with. The new one's secrets are looked at first, so that none of
+// its requests finds the keyring empty; those that it no longer names are forgotten.
+func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
+	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
+		return err
+	}
+	s.snapshot.Store(next)
+	s.secrets.Retain(next.Refs()...)
+	return nil
+}
+
+// register puts the services' handlers wherever calls come from.
+func (s *Service) register(r grpc.ServiceRegistrar) {
+	pb.RegisterTokenServiceServer(r, &tokenServer{service: s})
+	pb.RegisterConfigurationServiceServer(r, &configurationServer{service: s})
+}
+
+// newValidator compiles the rules of every request at once; compiled at the first
+// message, they would cost it tens of milliseconds.
+func newValidator() (protovalidate.Validator, error) {
+	return protovalidate.New(protovalidate.WithMessages(requests()...), protovalidate.WithDisableLazy())
+}
+
+// requests are all messages that have rules of their own.
+func requests() []proto.Message {
+	return []proto.Message{
+		&pb.MintTokenRequest{}, &pb.RenderFormRequest{}, &pb.RenderPageRequest{}, &pb.InspectTokenRequest{},
+		&pb.ListConfigurationsRequest{}, &pb.GetConfigurationRequest{}, &pb.ResolveConfigurationRequest{},
+		&pb.RefreshSecretRequest{}, &pb.ReportSignInFailureRequest{},
+	}
+}

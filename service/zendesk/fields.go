@@ -1,0 +1,158 @@
+package zendesk
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxText     = 255       // characters of a name, an id, a tag
+	maxItems    = 100       // organisations, ids, tags, user fields
+	maxField    = 4096      // bytes of one user field's value
+	maxURL      = 2048      // bytes
+	maxClaims   = 16384     // bytes of all claims together, so that a token stays below 22 KiB
+	maxExactInt = 1<<53 - 1 // beyond it JSON numbers of most readers lose digits (RFC 8259 section 6)
+)
+
+var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
+
+func wholeNumber(field string, n int64) []Fault {
+	if n < 0 || n > maxExactInt {
+		return []Fault{{field, "must be between 1 and 2^53 - 1"}}
+	}
+	return nil
+}
+
+func externalIDFaults(s string) []Fault {
+	const field = "user.external_id"
+	if s != "" && blank(s) {
+		return []Fault{{field, "is blank"}}
+	}
+	return shortText(field, s, noJoiners)
+}
+
+func shortTextFault(s string, j joiner) string {
+	if why := textFault(s, j); why != "" {
+		return why
+	}
+	if n := utf8.RuneCountInString(s); n > maxText {
+		return fmt.Sprintf("has %d characters, more than %d", n, maxText)
+	}
+	return ""
+}
+
+func shortText(field, s string, j joiner) []Fault {
+	if why := shortTextFault(s, j); why != "" {
+		return []Fault{{field, why}}
+	}
+	return nil
+}
+
+// list checks names or ids that Zendesk reads from one comma-separated string.
+func list(field string, items []string, j joiner) (faults []Fault) {
+	if len(items) > maxItems {
+		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
+	}
+	for i, s := range items {
+		at := fmt.Sprintf("%s[%d]", field, i)
+		switch {
+		case blank(s):
+			faults = append(faults, Fault{at, "is empty"})
+		case strings.Contains(s, ","):
+			faults = append(faults, Fault{at, "holds a comma, at which Zendesk would split it in two"})
+		default:
+			faults = append(faults, shortText(at, s, j)...)
+		}
+	}
+	return faults
+}
+
+func phoneFaults(s string) []Fault {
+	if s != "" && !phone.MatchString(s) {
+		return []Fault{{"user.phone", "is not in E.164: write + and 8 to 15 digits, country code first"}}
+	}
+	return nil
+}
+
+func tagFaults(tags []string) (faults []Fault) {
+	if len(tags) > maxItems {
+		return []Fault{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
+	}
+	for i, t := range tags {
+		at := fmt.Sprintf("user.tags.values[%d]", i)
+		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
+			faults = append(faults, Fault{at, "is empty, or holds a space or comma, at which Zendesk would split it"})
+		} else {
+			faults = append(faults, shortText(at, t, noJoiners)...)
+		}
+	}
+	return faults
+}
+
+func photoFaults(s string) []Fault {
+	if s == "" {
+		return nil
+	}
+	const field = "user.remote_photo_url"
+	if why := textFault(s, noJoiners); why != "" {
+		return []Fault{{field, why}}
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxURL || strings.ContainsAny(s, ` \`) {
+		return []Fault{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
+	}
+	return nil
+}
+
+// userFields makes JSON's one number type into what Zendesk's fields are: whole
+// numbers leave as integers.
+func userFields(in map[string]any) (out map[string]any, faults []Fault) {
+	if len(in) > maxItems {
+		return nil, []Fault{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
+	}
+	out = make(map[string]any, len(in))
+	for _, key := range slices.Sorted(maps.Keys(in)) {
+		at := fmt.Sprintf("user.user_fields[%q]", key)
+		if blank(key) {
+			faults = append(faults, Fault{at, "has an empty key"})
+		} else {
+			faults = append(faults, shortText(at, key, noJoiners)...)
+		}
+		value, why := fieldValue(in[key])
+		if why != "" {
+			faults = append(faults, Fault{at, why})
+		}
+		out[key] = value
+	}
+	return out, faults
+}
+
+func fieldValue(v any) (value any, fault string) {
+	switch v := v.(type) {
+	case nil, bool:
+		return v, ""
+	case string:
+		if len(v) > maxField {
+			return nil, fmt.Sprintf("has %d bytes, more than %d", len(v), maxField)
+		}
+		return v, textFault(v, noJoiners)
+	case float64:
+		switch {
+		case math.IsNaN(v) || math.IsInf(v, 0):
+			return nil, "is not a number that JSON can hold"
+		case math.Abs(v) > maxExactInt:
+			return nil, "is beyond 2^53 - 1, where whole numbers lose digits: send it as a string"
+		case v == math.Trunc(v):
+			return int64(v), ""
+		}
+		return v, ""
+	}
+	return nil, "must be a string, a number, a bool or null"
+}
