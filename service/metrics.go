@@ -18,6 +18,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	reports  *prometheus.CounterVec
 }
 
 func newMetrics(s *Service) *metrics {
@@ -33,7 +34,11 @@ func newMetrics(s *Service) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}, []string{"door", "method"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, &secretCollector{service: s},
+	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "deskmint_reported_sign_in_failures_total",
+		Help: "Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.",
+	}, []string{"configuration", "class"})
+	m.registry.MustRegister(m.requests, m.seconds, m.reports, &secretCollector{service: s},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -72,6 +72,7 @@ type Service struct {
 	metrics   *metrics
 	health    *health.Server // of the public gRPC door
 	ready     atomic.Bool
+	reported  reportedRefreshes
 	options   Options
 }
 

@@ -45,7 +45,7 @@ func (t *tokenServer) RenderForm(ctx context.Context, r *pb.RenderFormRequest) (
 	}
 	response := &pb.RenderFormResponse{
 		Html:                  string(shown.html),
-		Headers:               make(map[string]string),
+		Headers:               headersOf(shown.page),
 		ContentSecurityPolicy: shown.page.ContentSecurityPolicy(),
 		ScriptHash:            page.ScriptHash(),
 		StyleHash:             page.StyleHash(),
@@ -54,9 +54,6 @@ func (t *tokenServer) RenderForm(ctx context.Context, r *pb.RenderFormRequest) (
 		SecretVersion:         uint32(out.version),
 		Attempt:               out.attempt,
 		Jti:                   out.token.ID,
-	}
-	for _, h := range shown.page.Headers() {
-		response.Headers[h.Name] = h.Value
 	}
 	response.IssueTime, response.ExpireTime = out.times()
 	if out.checked != nil {
@@ -152,6 +149,15 @@ func (t *tokenServer) show(ctx context.Context, r pageRequest, out *signedIn, er
 		p.outcome, p.html = pb.Outcome_OUTCOME_SIGN_IN, p.page.Render(out.token.Value, out.checked.ReturnTo.URL)
 	}
 	return p, nil
+}
+
+// headersOf are every header that a page should be served with.
+func headersOf(p *page.Page) map[string]string {
+	headers := make(map[string]string)
+	for _, h := range p.Headers() {
+		headers[h.Name] = h.Value
+	}
+	return headers
 }
 
 // problemOf is what a refusal is to the person in front of the browser.

@@ -62,16 +62,24 @@ func (p *Profile) Inspect(token string, held []secrets.Key, now time.Time) Inspe
 		i.problem(PartForm, "", "has %d parts between its dots; a signed token has 3", len(parts))
 		return i
 	}
-	var decoded [3][]byte
+	var decoded [3][]byte // nil: can't be
 	for n, name := range []string{"header", "payload", "signature"} {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(parts[n])
-		if err != nil {
+		if err != nil || strings.ContainsAny(parts[n], "\r\n") { // which the decoder skips, even a strict one
 			i.problem(PartForm, "", "the %s is not base64url without padding (RFC 7515 section 2)", name)
+			continue
 		}
 		decoded[n] = b
 	}
-	i.header(decoded[0])
-	i.signature(parts[0]+"."+parts[1], decoded[2], held)
+	if decoded[0] != nil {
+		i.header(decoded[0])
+	}
+	if decoded[2] != nil {
+		i.signature(parts[0]+"."+parts[1], decoded[2], held)
+	}
+	if decoded[1] == nil {
+		return i
+	}
 	claims, err := object(decoded[1])
 	if err != nil {
 		i.problem(PartForm, "", "the payload is not a JSON object: %v", err)
@@ -89,6 +97,7 @@ func (i *Inspection) header(b []byte) {
 		i.problem(PartForm, "", "the header is not a JSON object: %v", err)
 		return
 	}
+	start := len(i.Problems)
 	for name, want := range map[string]string{"typ": "JWT", "alg": "HS256"} {
 		var got string
 		switch raw, ok := members[name]; {
@@ -102,9 +111,7 @@ func (i *Inspection) header(b []byte) {
 	for name := range members {
 		i.problem(PartHeader, name, "is not part of the header that Zendesk documents")
 	}
-	slices.SortFunc(i.Problems, func(a, b Problem) int {
-		return (int(a.Part)-int(b.Part))*2 + strings.Compare(a.Name, b.Name)
-	})
+	slices.SortFunc(i.Problems[start:], func(a, b Problem) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func (i *Inspection) signature(input string, signature []byte, held []secrets.Key) {
@@ -143,7 +150,7 @@ func (i *Inspection) issuedAt(now time.Time) {
 	if off := now.Sub(i.IssueTime); off > Lifetime {
 		i.problem(PartIssuedAt, "iat", "was %s ago by our clock; Zendesk takes a token for 3 minutes", off.Truncate(time.Second))
 	} else if off < -Lifetime {
-		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes", (-off).Truncate(time.Second))
+		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes", off.Abs().Truncate(time.Second))
 	}
 }
 
@@ -245,8 +252,8 @@ func textOrWhole(raw json.RawMessage) string {
 }
 
 func texts(raw json.RawMessage) string {
-	var s []string
-	if raw[0] != '[' || json.Unmarshal(raw, &s) != nil || bytes.Contains(raw, []byte("null")) && slices.Contains(s, "") {
+	var s []*string // nil for null, which would be an empty string otherwise
+	if raw[0] != '[' || json.Unmarshal(raw, &s) != nil || slices.Contains(s, nil) {
 		return "must be an array of strings, not one string"
 	}
 	return ""
@@ -284,10 +291,12 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	for n, name := range names {
-		if slices.Contains(names[:n], name) {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
 			return nil, fmt.Errorf("%q stands in it twice", name)
 		}
+		seen[name] = true
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(b, &members); err != nil {

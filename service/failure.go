@@ -1,0 +1,141 @@
+package service
+
+import (
+	"context"
+	"regexp"
+	"sync"
+	"time"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/policy"
+)
+
+// failure is a kind of refusal by Zendesk. There is no official list of its
+// messages: the patterns are of those that have been seen.
+type failure struct {
+	class    pb.SignInFailureClass
+	message  string // a pattern, without regard to case
+	cause    string
+	operator string
+	user     string
+	problem  page.Problem
+}
+
+const tryLater = "Wait a minute, then start again from where you came from."
+
+// failures are tried in this order: a reused jti is also an invalid token.
+func failures() []failure {
+	return []failure{
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: `\biat\b|clock`, problem: page.ProblemUnavailable,
+			cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
+			operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
+			user:     "Start again from where you came from.",
+		},
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE, message: `signature`, problem: page.ProblemFailed,
+			cause:    "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
+			operator: "Compare the active version with the secret at Zendesk; after a reset there, stage and activate the new one.",
+			user:     tryLater,
+		},
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: `identifier has been reused|\bjti\b|invalid_token`, problem: page.ProblemUnavailable,
+			cause:    "The same token was posted twice.",
+			operator: "Look for something that posts the form again: a web view that loads twice, a proxy that retries, a second script.",
+			user:     "Start again from where you came from.",
+		},
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: `not allowed to sign up`, problem: page.ProblemRefused,
+			cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
+			operator: "Look at the block list and the allow list in Zendesk's end user settings.",
+			user:     "Ask the help desk to admit your address.",
+		},
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: `couldn.?t authenticate you`, problem: page.ProblemRefused,
+			cause:    "Single sign-on isn't switched on at Zendesk for this kind of person.",
+			operator: "Assign the configuration to end users or team members in Zendesk's security settings, and compare with its audiences here.",
+			user:     "Ask the help desk whether your account may sign in this way.",
+		},
+		{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: `rate limit|too many`, problem: page.ProblemUnavailable,
+			cause:    "Zendesk has had too many sign-ins.",
+			operator: "Look for a browser in a loop, or a test that signs in for real.",
+			user:     tryLater,
+		},
+	}
+}
+
+// classify finds what a report means. No kind is an ordinary logout.
+func classify(kind, message string) failure {
+	if kind == "" {
+		return failure{class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT, cause: "The person has signed out of Zendesk."}
+	}
+	for _, f := range failures() {
+		if regexp.MustCompile(`(?i)` + f.message).MatchString(message) {
+			return f
+		}
+	}
+	return failure{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN, problem: page.ProblemFailed,
+		cause:    "Zendesk refused the sign-in with words that have not been met before.",
+		operator: "Read the message where the report was received; Zendesk's log of the person's sign-ins may say more.",
+		user:     tryLater,
+	}
+}
+
+// ReportSignInFailure classes what Zendesk sent to the remote logout URL. Anybody
+// can forge that query: its words go nowhere, and the most it can bring about is
+// one look at the secret store in a while.
+func (c *configurationServer) ReportSignInFailure(ctx context.Context, r *pb.ReportSignInFailureRequest) (*pb.ReportSignInFailureResponse, error) {
+	if err := c.service.valid(r); err != nil {
+		return nil, err
+	}
+	call := callOf(ctx)
+	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Report, &call.record)
+	if err != nil {
+		return nil, err
+	}
+	f := classify(r.GetKind(), r.GetMessage())
+	c.service.metrics.reports.WithLabelValues(conf.Name, f.class.String()).Inc()
+	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && c.service.reported.may(conf.Secret, c.service.now()) {
+		// What it finds shows in the secret's state; the report is answered either way.
+		_, _, _ = c.service.secrets.Refresh(ctx, conf.Secret)
+	}
+	response := &pb.ReportSignInFailureResponse{Class: f.class, Cause: f.cause, OperatorAdvice: f.operator, UserAdvice: f.user}
+	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {
+		response.Html, response.Headers = problemPage(conf, r, f.problem)
+	}
+	return response, nil
+}
+
+// problemPage takes the default brand's look where the query names an unknown one.
+func problemPage(conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
+	brand := conf.Profile.Brand(r.GetBrandId())
+	if brand == nil {
+		brand = conf.Profile.Brand("")
+	}
+	p := conf.Page(brand.ID, r.GetLanguage())
+	return string(p.RenderProblem(problem)), headersOf(p)
+}
+
+// reportedRefreshes lets reports ask for a refresh at most once per secret in 5 s.
+type reportedRefreshes struct {
+	mu   sync.Mutex
+	last map[secrets.Ref]time.Time
+}
+
+func (r *reportedRefreshes) may(ref secrets.Ref, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now.Sub(r.last[ref]) < 5*time.Second {
+		return false
+	}
+	if r.last == nil {
+		r.last = make(map[secrets.Ref]time.Time)
+	}
+	r.last[ref] = now
+	return true
+}
