@@ -99,7 +99,7 @@ type State struct {
 // old, or that nothing is held yet. errors.Is(err, ErrUnavailable) holds.
 type UnavailableError struct {
 	Ref        Ref
-	RetryAfter time.Duration // by then the store will have been asked again
+	RetryAfter time.Duration // when trying again may help
 	Fault      error         // why, for the log; deliberately not unwrapped
 }
 

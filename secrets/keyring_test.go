@@ -132,7 +132,7 @@ func TestKeyringRules(t *testing.T) {
 					t.Errorf("Get with a short max_stale: %v, want %v", err, tc.stale)
 				}
 				var unavailable *secrets.UnavailableError
-				if tc.stale == secrets.ErrUnavailable && (!errors.As(err, &unavailable) || unavailable.RetryAfter <= 0) {
+				if errors.Is(tc.stale, secrets.ErrUnavailable) && (!errors.As(err, &unavailable) || unavailable.RetryAfter <= 0) {
 					t.Errorf("%v doesn't say when to try again", err)
 				}
 				state, _ := k.State(acme)

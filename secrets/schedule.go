@@ -109,7 +109,7 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 
 // jitter spreads d by ± 20 %, so that neither secrets nor replicas stay in step.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // a spread needs no secrecy
 }
 
 // signal wakes Run without waiting for it.

@@ -120,7 +120,7 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 func (s *Store) refresh() error {
 	info, err := os.Stat(s.path)
 	if err != nil {
-		return s.unreadable(err)
+		return unreadable(err)
 	}
 	if s.settled && unchanged(s.seen, info) {
 		return s.fault
@@ -130,15 +130,15 @@ func (s *Store) refresh() error {
 	}
 	f, err := os.Open(s.path)
 	if err != nil {
-		return s.unreadable(err)
+		return unreadable(err)
 	}
 	defer f.Close()
 	if info, err = f.Stat(); err != nil { // of what is read, should it have been replaced
-		return s.unreadable(err)
+		return unreadable(err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
-		return s.unreadable(err)
+		return unreadable(err)
 	}
 	// Two writes within one tick of the file system's clock can leave the same
 	// modification time: only an older one tells all later changes.
@@ -169,8 +169,7 @@ func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 
 // unreadable tells apart what an operator must mend from an I/O error, which
 // may pass (a network file system that is away).
-func (s *Store) unreadable(err error) error {
-	s.settled = false
+func unreadable(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", secrets.ErrUnusable, err)
 	}

@@ -124,51 +124,71 @@ func TestReadingFails(t *testing.T) {
 }
 
 func TestChangesAreSeen(t *testing.T) {
+	var (
+		longAgo  = time.Now().Add(-time.Hour)
+		justNow  = time.Now()
+		swapped  = strings.Replace(good, "active: 1", "active: 2", 1) // of the same size
+		inPlace  = func(t *testing.T, path string) { rewrite(t, path, swapped, 0o600) }
+		replaced = func(t *testing.T, path string) { // as editors and configuration tools do
+			rewrite(t, path+".new", swapped, 0o600)
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	)
+	for _, tc := range []struct {
+		name          string
+		before, after time.Time // the modification times
+		change        func(t *testing.T, path string)
+	}{
+		{"in place", longAgo, justNow, inPlace},
+		{"in place, within one tick of the clock", justNow, justNow, inPlace},
+		{"replaced by a file of the same age", longAgo, longAgo, replaced},
+		{"replaced by an older one", justNow, longAgo, replaced},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := write(t, good, 0o600)
+			store := open(path)
+			look := func(modified time.Time) secrets.Status {
+				t.Helper()
+				if err := os.Chtimes(path, modified, modified); err != nil {
+					t.Fatal(err)
+				}
+				status, err := store.Status(t.Context(), acme.Path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return status
+			}
+			before := look(tc.before)
+			tc.change(t, path)
+			if after := look(tc.after); before.Active != 1 || after.Active != 2 || after.Revision <= before.Revision {
+				t.Errorf("from %+v to %+v", before, after)
+			}
+		})
+	}
+
 	path := write(t, good, 0o600)
 	store := open(path)
-	long := time.Now().Add(-time.Hour)
-	active := func() (secrets.Version, uint64) {
-		t.Helper()
+	if err := os.Chtimes(path, longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
+	var revisions []uint64
+	for range 3 {
 		status, err := store.Status(t.Context(), acme.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return status.Active, status.Revision
+		revisions = append(revisions, status.Revision)
 	}
-	if err := os.Chtimes(path, long, long); err != nil {
+	if revisions[0] != revisions[2] {
+		t.Errorf("an unchanged file has the revisions %v", revisions)
+	}
+	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	_, before := active()
-	if _, again := active(); again != before {
-		t.Error("an unchanged file was taken for a new one")
-	}
-
-	// In place, of the same size, and within one tick of the clock.
-	rewrite(t, path, strings.Replace(good, "active: 1", "active: 2", 1), 0o600)
-	if v, _ := active(); v != 2 {
-		t.Errorf("active %d after the first edit, want 2", v)
-	}
-	rewrite(t, path, strings.NewReplacer("active: 1", "active: 2", two, strings.ToUpper(two)).Replace(good), 0o600)
-	if _, after := active(); after <= before {
-		t.Error("the edited value didn't raise the revision")
-	}
-	key, err := store.Key(t.Context(), acme, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signedWith(t, key, strings.ToUpper(two))
-
-	// Replaced, as editors and configuration tools do, by a file as old.
-	other := filepath.Join(filepath.Dir(path), "new")
-	rewrite(t, other, good, 0o600)
-	if err := os.Chtimes(other, long, long); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(other, path); err != nil {
-		t.Fatal(err)
-	}
-	if v, _ := active(); v != 1 {
-		t.Errorf("active %d after the replacement, want 1", v)
+	if _, err := store.Status(t.Context(), acme.Path); !errors.Is(err, secrets.ErrUnusable) {
+		t.Errorf("after chmod alone: %v", err)
 	}
 }
 

@@ -27,13 +27,15 @@ type Store struct {
 // secret is one path. Keys are made when a value is put, so that the store
 // keeps no bytes that a printer could find.
 type secret struct {
-	pointer, previous secrets.Version
-	serial            uint64
-	disabled          bool
-	versions          []version // the value of version n is at n-1
+	latest, pointer, previous secrets.Version
+
+	serial   uint64
+	disabled bool
+	versions []version // version n is at n-1
 }
 
 type version struct {
+	number  secrets.Version
 	created time.Time
 	gone    bool
 	fields  map[string]func() (secrets.Key, error)
@@ -54,9 +56,11 @@ func (s *Store) Put(path, field string, value []byte) secrets.Version {
 		sec = &secret{}
 		s.paths[path] = sec
 	}
-	n := secrets.Version(len(sec.versions) + 1)
+	sec.latest++
+	n := sec.latest
 	key, err := secrets.NewKey(n, value)
 	sec.versions = append(sec.versions, version{
+		number:  n,
 		created: s.now(),
 		fields:  map[string]func() (secrets.Key, error){field: func() (secrets.Key, error) { return key, err }},
 	})
@@ -75,7 +79,7 @@ func (s *Store) Activate(path string, v secrets.Version) error {
 // Delete takes the value of version v away.
 func (s *Store) Delete(path string, v secrets.Version) error {
 	return s.edit(path, func(sec *secret) {
-		if v > 0 && int(v) <= len(sec.versions) {
+		if v > 0 && v <= sec.latest {
 			sec.versions[v-1].gone = true
 		}
 	})
@@ -133,7 +137,7 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	if err != nil {
 		return secrets.Key{}, err
 	}
-	if v == 0 || int(v) > len(sec.versions) {
+	if v == 0 || v > sec.latest {
 		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w", ref.Path, v, secrets.ErrNotFound)
 	}
 	if sec.versions[v-1].gone {
@@ -175,14 +179,14 @@ func (sec *secret) status(revision uint64) secrets.Status {
 	st := secrets.Status{
 		Active:   sec.pointer,
 		Pinned:   sec.pointer != 0,
-		Latest:   secrets.Version(len(sec.versions)),
+		Latest:   sec.latest,
 		Previous: sec.previous,
 		Serial:   sec.serial,
 		Disabled: sec.disabled,
 		Revision: revision,
 	}
-	for i, v := range sec.versions {
-		st.Versions = append(st.Versions, secrets.VersionStatus{Version: secrets.Version(i + 1), Created: v.created, Gone: v.gone})
+	for _, v := range sec.versions {
+		st.Versions = append(st.Versions, secrets.VersionStatus{Version: v.number, Created: v.created, Gone: v.gone})
 	}
 	if !st.Pinned {
 		st.Active = st.Latest

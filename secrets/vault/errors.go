@@ -86,7 +86,7 @@ func transportError(act, host string, err error) error {
 		text = "called off"
 	case errors.As(err, &dns):
 		text = "the name can't be resolved"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		text = "the server doesn't speak TLS: check the address"
 	case errors.As(err, &authority):
 		text = "the certificate is signed by an unknown authority: check ca"

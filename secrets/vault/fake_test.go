@@ -33,7 +33,8 @@ type fake struct {
 	logins   int             // tokens given out: t1, t2, …
 	lease    int             // seconds, of the next token
 	fixed    bool            // tokens are not renewable
-	hold     chan struct{}   // logins wait for it
+	hold     chan struct{}   // logins wait for it, having told arrived
+	arrived  chan struct{}
 }
 
 type reply struct {
@@ -99,6 +100,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.mu.Unlock()
 	if hold != nil && strings.HasSuffix(path, "/login") {
+		f.arrived <- struct{}{}
 		<-hold
 	}
 	w.WriteHeader(answer.status)

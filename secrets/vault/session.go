@@ -55,7 +55,7 @@ func newGrant(token string, now time.Time, lease, full time.Duration, renewable 
 		token: func() string { return token },
 		born:  now, lease: lease, full: full, renewable: renewable,
 		// A third of the lease is left for retries; the spread keeps replicas out of step.
-		renewAt: now.Add(time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64()))),
+		renewAt: now.Add(time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64()))), //nolint:gosec // a spread needs no secrecy
 	}
 }
 

@@ -179,7 +179,7 @@ func TestValues(t *testing.T) {
 		{"too short", reply{200, data(2, `{"shared_secret": "`+canary[:31]+`"}`)}, secrets.ErrUnusable, "too short"},
 		{"with a newline", reply{200, data(2, `{"shared_secret": "`+canary+`\n"}`)}, secrets.ErrUnusable, "white space"},
 		{"not JSON", reply{200, canary}, nil, "not one of a KV engine"},
-		{"half an answer", reply{200, data(2, `{"shared_secret": "` + canary)[:60]}, nil, "not one of a KV engine"},
+		{"half an answer", reply{200, data(2, `{"shared_secret": "`+canary)[:60]}, nil, "not one of a KV engine"},
 		{"wrong types", reply{200, `{"data": {"data": "` + canary + `", "metadata": "` + canary + `"}}`}, nil, "not one of a KV engine"},
 		{"nothing", reply{200, ""}, nil, "not one of a KV engine"},
 		{"huge", reply{200, data(2, `{"filler": "`+strings.Repeat("x", 2<<20)+`", "shared_secret": "`+canary+`"}`)}, nil, "too large"},
@@ -207,12 +207,13 @@ func TestMetadataThatIsNone(t *testing.T) {
 		"KV version 1":  `{"data": {"shared_secret": "` + canary + `", "versions": "` + canary + `"}}`,
 		"wrong numbers": `{"data": {"current_version": "` + canary + `"}}`,
 	} {
-		f := newFake(t)
-		f.answers["secret/metadata/sso/acme"] = reply{200, body}
-		_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
-		away(t, err)
-		says(t, err, "secret/metadata/sso/acme", "KV engine")
-		_ = name
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.answers["secret/metadata/sso/acme"] = reply{200, body}
+			_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
+			away(t, err)
+			says(t, err, "secret/metadata/sso/acme", "KV engine")
+		})
 	}
 }
 

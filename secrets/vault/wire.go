@@ -33,7 +33,7 @@ const maxBody = 1 << 20
 // wire sends requests to the servers of one cluster.
 type wire struct {
 	servers   []server
-	preferred atomic.Int32 // index of the server that answered last
+	preferred atomic.Int64 // index of the server that answered last
 	timeout   time.Duration
 }
 
@@ -171,7 +171,7 @@ func (w *wire) send(ctx context.Context, act, token string, do func(context.Cont
 		n := (first + i) % len(w.servers)
 		a, err = w.servers[n].send(ctx, w.timeout, act, token, do)
 		if err == nil && !elsewhere(a.status) {
-			w.preferred.Store(int32(n))
+			w.preferred.Store(int64(n))
 			return a, nil
 		}
 		if ctx.Err() != nil {

@@ -1,0 +1,273 @@
+package vault_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+const (
+	first  = "FirstFirstFirstFirstFirstFirstFirstFirstFirst123"
+	second = "SecondSecondSecondSecondSecondSecondSecondSecond"
+	third  = "ThirdThirdThirdThirdThirdThirdThirdThirdThird123"
+)
+
+// TestRealVault runs against a server that Vault's own API writes to. Each
+// subtest has a path of its own.
+func TestRealVault(t *testing.T) {
+	server := vaulttest.Start(t)
+	server.Reader(t, "reader", "sso/")
+	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
+	settings := vault.Settings{
+		Addresses: []string{server.Addr},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID+"\n")},
+	}
+	source := newSource(t, settings, vault.Options{})
+
+	t.Run("versions and pointer", func(t *testing.T) { realPointer(t, server, source) })
+	t.Run("gone", func(t *testing.T) { realGone(t, server, source) })
+	t.Run("unusable", func(t *testing.T) { realUnusable(t, server, source) })
+	t.Run("refused", func(t *testing.T) { realRefused(t, server, settings) })
+	t.Run("tokens", func(t *testing.T) { realTokens(t, server, settings) })
+	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
+}
+
+// step refreshes and says what is held, or which kind of fault Get tells.
+func step(t *testing.T, k *secrets.Keyring, ref secrets.Ref) (*secrets.Held, error) {
+	t.Helper()
+	_, _, refreshErr := k.Refresh(t.Context(), ref)
+	held, err := k.Get(ref, 0)
+	if err == nil && errors.Is(refreshErr, secrets.ErrUnavailable) {
+		t.Errorf("the store is away: %v", refreshErr)
+	}
+	return held, err
+}
+
+func warm(t *testing.T, source secrets.Source, ref secrets.Ref) *secrets.Keyring {
+	t.Helper()
+	k := secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1000})
+	if err := k.Warm(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
+	ref := secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	put := func(secret string) { server.Put(t, ref.Path, map[string]string{ref.Field: secret, "note": "n"}) }
+	put(first)
+	k := warm(t, source, ref)
+	holds := func(name string, active secrets.Version, secret string, all ...secrets.Version) {
+		t.Helper()
+		held, err := step(t, k, ref)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		key, _ := held.Key(0)
+		if signedWith(t, key, secret); key.Version() != active {
+			t.Errorf("%s: %v signs, want %d", name, key, active)
+		}
+		if got := fmt.Sprint(held.Keys()); got != fmt.Sprint(keyNames(all)) {
+			t.Errorf("%s: held are %v, want %v", name, got, keyNames(all))
+		}
+		if vs, ok := held.Status.Version(active); !ok || time.Since(vs.Created) > time.Hour || vs.Created.IsZero() {
+			t.Errorf("%s: created %v", name, vs.Created)
+		}
+	}
+	holds("the first version is active at once", 1, first, 1)
+	put(second)
+	holds("without a pointer the latest is active", 2, second, 2, 1)
+	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "2", "serial": "1"})
+	put(third)
+	holds("with a pointer a new one is staged", 2, second, 2, 3, 1)
+	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "3", "previous_version": "2", "serial": "2"})
+	holds("activated", 3, third, 3, 2)
+	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "2", "previous_version": "3", "serial": "3"})
+	holds("rolled back", 2, second, 2, 3)
+	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "2"})
+	holds("an older serial is ignored", 2, second, 2, 3)
+	server.SetMetadata(t, ref.Path, map[string]string{"owner": "somebody"})
+	holds("the pointer was wiped", 2, second, 2, 3)
+	if s, _ := k.State(ref); s.Fault == nil || !strings.Contains(s.Fault.Error(), "vanished") {
+		t.Errorf("no alarm: %v", s.Fault)
+	}
+	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "3", "serial": "4", "disabled": "true"})
+	if _, err := step(t, k, ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("disabled: %v", err)
+	}
+	server.PatchMetadata(t, ref.Path, map[string]string{"disabled": "false"})
+	holds("enabled", 3, third, 3, 2)
+}
+
+func keyNames(versions []secrets.Version) (names []string) {
+	for _, v := range versions {
+		names = append(names, "secret version "+strconv.Itoa(int(v)))
+	}
+	return names
+}
+
+func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
+	ref := secrets.Ref{Path: "sso/gone", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+	server.Put(t, ref.Path, map[string]string{ref.Field: second})
+	k := warm(t, source, ref)
+	for _, tc := range []struct {
+		name string
+		act  func()
+		want error
+	}{
+		{"as it was", func() {}, nil},
+		{"soft-deleted", func() { server.Delete(t, ref.Path, 2) }, secrets.ErrDeleted},
+		{"undeleted", func() { server.Undelete(t, ref.Path, 2) }, nil},
+		{"destroyed", func() { server.Destroy(t, ref.Path, 2) }, secrets.ErrDeleted},
+		{"pointed elsewhere", func() { server.SetMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "1"}) }, nil},
+		{"removed", func() { server.Remove(t, ref.Path) }, secrets.ErrNotFound},
+		{"made anew", func() { server.Put(t, ref.Path, map[string]string{ref.Field: third}) }, nil},
+	} {
+		tc.act()
+		_, err := step(t, k, ref)
+		if !errors.Is(err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
+		}
+		if err != nil {
+			says(t, err, ref.Path)
+		}
+	}
+	// Asked for directly, without the status first, it is the same.
+	server.Delete(t, ref.Path, 1)
+	if _, err := source.Key(t.Context(), ref, 1); !errors.Is(err, secrets.ErrDeleted) {
+		t.Errorf("a soft-deleted value: %v", err)
+	}
+	server.Destroy(t, ref.Path, 1)
+	if _, err := source.Key(t.Context(), ref, 1); !errors.Is(err, secrets.ErrDeleted) {
+		t.Errorf("a destroyed value: %v", err)
+	}
+	if _, err := source.Key(t.Context(), ref, 9); !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("a version that never was: %v", err)
+	}
+}
+
+func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) {
+	ref := secrets.Ref{Path: "sso/unusable", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+	k := warm(t, source, ref)
+	for name, fields := range map[string]map[string]string{
+		"short":        {ref.Field: canary[:20]},
+		"newline":      {ref.Field: canary + "\n"},
+		"empty":        {ref.Field: ""},
+		"field absent": {"other": canary},
+	} {
+		v := server.Put(t, ref.Path, fields)
+		held, err := step(t, k, ref)
+		if err != nil || held.Status.Active != 1 {
+			t.Fatalf("%s: %+v, %v, want version 1 to go on", name, held, err)
+		}
+		s, _ := k.State(ref)
+		if !errors.Is(s.Fault, secrets.ErrUnusable) {
+			t.Errorf("%s: fault %v", name, s.Fault)
+		}
+		says(t, s.Fault, "secret/data/sso/unusable version "+strconv.Itoa(v))
+	}
+	// Nothing was held before: there is nothing to go on with.
+	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
+		t.Errorf("from the start: %v", err)
+	}
+	if _, err := warm(t, source, secrets.Ref{Path: "sso/missing", Field: "f"}).Get(secrets.Ref{Path: "sso/missing", Field: "f"}, 0); !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("missing: %v", err)
+	}
+}
+
+func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	ref := secrets.Ref{Path: "sso/refused", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+
+	server.Policy(t, "metadata-only", `path "secret/metadata/sso/*" { capabilities = ["read"] }`)
+	roleID, secretID := server.AppRole(t, "small", "", "metadata-only")
+	small := settings
+	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	_, err := warm(t, newSource(t, small, vault.Options{}), ref).Get(ref, 0)
+	if !errors.Is(err, secrets.ErrDenied) {
+		t.Errorf("a policy that is too small: %v", err)
+	}
+	says(t, err, "secret/data/sso/refused version 1", "permission denied (403)", "policy")
+
+	// Permission lost while running: the token is replaced once, then the value dropped.
+	server.Policy(t, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
+	roleID, secretID = server.AppRole(t, "loser", "", "lost")
+	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	now := &clock{now: time.Now()}
+	k := warm(t, newSource(t, small, vault.Options{Now: now.Now}), ref)
+	if _, err := k.Get(ref, 0); err != nil {
+		t.Fatal(err)
+	}
+	server.Policy(t, "lost", `path "secret/other" { capabilities = ["read"] }`)
+	now.add(time.Minute)
+	if _, err := step(t, k, ref); !errors.Is(err, secrets.ErrDenied) {
+		t.Errorf("permission lost: %v", err)
+	}
+
+	for name, spoil := range map[string]func(*vault.Settings){
+		"wrong secret id": func(s *vault.Settings) { s.Auth.SecretIDFile = file(t, "no-such-id") },
+		"wrong role id":   func(s *vault.Settings) { s.Auth.RoleID = "no-such-role" },
+		"wrong mount":     func(s *vault.Settings) { s.Auth.Mount = "elsewhere" },
+		"wrong token":     func(s *vault.Settings) { s.Auth = vault.Auth{Method: "token", TokenFile: file(t, "hvs.wrong")} },
+		"no Vault there":  func(s *vault.Settings) { s.Addresses = []string{"http://127.0.0.1:1"} },
+	} {
+		s := settings
+		spoil(&s)
+		_, err := warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0)
+		if !errors.Is(err, secrets.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+		says(t, err, "vault: ", ref.Path)
+	}
+	s := settings
+	s.Mount = "elsewhere"
+	if _, err := warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0); !errors.Is(err, secrets.ErrDenied) && !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("wrong KV mount: %v", err)
+	}
+}
+
+func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	ref := secrets.Ref{Path: "sso/tokens", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+
+	token := server.Token(t, "1h", "reader")
+	where := file(t, token)
+	s := settings
+	s.Auth = vault.Auth{Method: "token", TokenFile: where}
+	now := &clock{now: time.Now()}
+	source := newSource(t, s, vault.Options{Now: now.Now})
+	read := func() error { _, err := source.Key(t.Context(), ref, 1); return err }
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	server.RevokeToken(t, token)
+	now.add(time.Minute)
+	away(t, read())
+	rewrite(t, where, server.Token(t, "1h", "reader"))
+	now.add(time.Minute)
+	if err := read(); err != nil {
+		t.Errorf("after another token was put in the file: %v", err)
+	}
+
+	// An AppRole token is renewed by Vault itself, and read with again.
+	log := &strings.Builder{}
+	roleID, secretID := server.AppRole(t, "brief", "600s", "reader")
+	s.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	source = newSource(t, s, vault.Options{Now: now.Now, Log: textLog(log)})
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	now.add(500 * time.Second)
+	if err := read(); err != nil || !strings.Contains(log.String(), "Vault token renewed") {
+		t.Errorf("%v, log %s", err, log)
+	}
+}

@@ -1,0 +1,324 @@
+package vault_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+func TestLoginMethods(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "token-of-the-environment")
+	for _, tc := range []struct {
+		name   string
+		auth   vault.Auth
+		path   string
+		fields map[string]string
+		token  string // of the reads
+	}{
+		{"approle", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, "s\n")}, "auth/approle/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
+		{"approle elsewhere", vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: file(t, " r "), SecretIDFile: file(t, "s")}, "auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
+		{"kubernetes", vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: file(t, "a.b.c")}, "auth/kubernetes/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
+		{"jwt", vault.Auth{Method: "jwt", Mount: "ci", Role: "deskmint", JWTFile: file(t, "a.b.c\r\n")}, "auth/ci/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
+		{"token of a file", vault.Auth{Method: "token", TokenFile: file(t, "hvs.file\n")}, "auth/token/lookup-self", nil, "hvs.file"},
+		{"token of the environment", vault.Auth{Method: "token"}, "auth/token/lookup-self", nil, "token-of-the-environment"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFake(t)
+			source := newSource(t, vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth}, vault.Options{})
+			if _, err := source.Status(t.Context(), acme.Path); err != nil {
+				t.Fatal(err)
+			}
+			if len(f.requests) != 2 {
+				t.Fatalf("requests %+v", f.requests)
+			}
+			login, read := f.requests[0], f.requests[1]
+			if login.path != tc.path || !maps.Equal(login.body, tc.fields) {
+				t.Errorf("logged in at %s with %v", login.path, login.body)
+			}
+			if want := map[bool]string{true: tc.token}[tc.auth.Method == "token"]; login.token != want {
+				t.Errorf("logged in bearing the token %q, want %q", login.token, want)
+			}
+			if read.token != tc.token {
+				t.Errorf("read as %q, want %q", read.token, tc.token)
+			}
+		})
+	}
+}
+
+// A login that fails, for any reason, is a store that is away; it says where
+// and why, and a second login waits a little.
+func TestLoginsThatFail(t *testing.T) {
+	t.Setenv("VAULT_TOKEN", "")
+	missing := file(t, "") + "-missing"
+	for _, tc := range []struct {
+		name string
+		auth vault.Auth
+		code int
+		says []string
+	}{
+		{"refused", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, "s")}, 400, []string{"auth/approle/login", "(400)", "check the role and the credential"}},
+		{"forbidden, as by Kubernetes", vault.Auth{Method: "kubernetes", Role: "r", JWTFile: file(t, "j")}, 403, []string{"auth/kubernetes/login", "(403)"}},
+		{"wrong mount", vault.Auth{Method: "jwt", Mount: "x", Role: "r", JWTFile: file(t, "j")}, 404, []string{"auth/x/login", "(404)", "auth.mount"}},
+		{"sealed", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, "j")}, 503, []string{"sealed"}},
+		{"an answer without a token", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, "j")}, 200, []string{"no token"}},
+		{"wrong token", vault.Auth{Method: "token", TokenFile: file(t, canary)}, 403, []string{"auth/token/lookup-self", "check the credential"}},
+		{"no token at all", vault.Auth{Method: "token"}, 0, []string{"VAULT_TOKEN is empty"}},
+		{"no file", vault.Auth{Method: "approle", RoleIDFile: missing, SecretIDFile: missing}, 0, []string{"role_id_file", "secret_id_file", missing}},
+		{"empty file", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, " \n")}, 0, []string{"jwt_file", "is empty"}},
+		{"two lines in the file", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, canary+"\n"+canary)}, 0, []string{"secret_id_file", "white space"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, now := newFake(t), newClock()
+			for _, path := range []string{"auth/approle/login", "auth/kubernetes/login", "auth/jwt/login", "auth/x/login", "auth/token/lookup-self"} {
+				f.answers[path] = reply{tc.code, `{"errors": ["` + canary + `"]}`}
+			}
+			source := newSource(t, vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth}, vault.Options{Now: now.Now})
+			for range 5 {
+				_, err := source.Status(t.Context(), acme.Path)
+				away(t, err)
+				says(t, err, tc.says...)
+				if errors.Is(err, fs.ErrPermission) {
+					t.Errorf("%v could be taken for a refusal", err)
+				}
+			}
+			asked := len(f.requests)
+			if want := min(tc.code, 1); asked != want {
+				t.Errorf("%d requests, want %d", asked, want)
+			}
+			now.add(2 * time.Second)
+			if _, err := source.Status(t.Context(), acme.Path); err == nil || len(f.requests) != 2*asked {
+				t.Errorf("a while later: %v, %d requests", err, len(f.requests))
+			}
+			if n := f.count("secret/metadata/sso/acme"); n != 0 {
+				t.Errorf("%d reads without a login", n)
+			}
+		})
+	}
+}
+
+func TestFilesAreReadAnewAtEachLogin(t *testing.T) {
+	f, now := newFake(t), newClock()
+	s := appRole(t, f.URL)
+	source := newSource(t, s, vault.Options{Now: now.Now})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Auth.SecretIDFile, []byte("rotated"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now.add(time.Minute)
+	f.set(func(f *fake) { f.refused["t1"] = true })
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	var last request
+	for _, r := range f.requests {
+		if r.path == "auth/approle/login" {
+			last = r
+		}
+	}
+	if last.body["secret_id"] != "rotated" {
+		t.Errorf("logged in with %v", last.body)
+	}
+}
+
+func TestOneLoginForAll(t *testing.T) {
+	f, now := newFake(t), newClock()
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	readAll := func() {
+		t.Helper()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, err := source.Status(t.Context(), acme.Path); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	readAll()
+	if f.logins != 1 {
+		t.Errorf("%d logins for 20 first reads", f.logins)
+	}
+	now.add(time.Minute)
+	f.set(func(f *fake) { f.refused["t1"] = true })
+	readAll()
+	if f.logins != 2 {
+		t.Errorf("%d logins when the token was revoked, want one more", f.logins-1)
+	}
+}
+
+// The first caller goes away; those who wait for the same login get it.
+func TestALoginOutlivesItsCaller(t *testing.T) {
+	f := newFake(t)
+	f.hold, f.arrived = make(chan struct{}), make(chan struct{}, 2)
+	source := newSource(t, appRole(t, f.URL), vault.Options{Timeout: time.Minute})
+	ctx, cancel := newCancel(t)
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := source.Status(ctx, acme.Path); first <- err }()
+	<-f.arrived
+	go func() { _, err := source.Status(t.Context(), acme.Path); second <- err }()
+	cancel()
+	if err := <-first; err == nil {
+		t.Error("the first caller got an answer after going away")
+	}
+	close(f.hold)
+	if err := <-second; err != nil {
+		t.Errorf("the second caller: %v", err)
+	}
+	if f.logins != 1 {
+		t.Errorf("%d logins", f.logins)
+	}
+}
+
+// A 403 means: log in again, once. Only a fresh token's refusal counts.
+func TestRefusals(t *testing.T) {
+	f, now := newFake(t), newClock()
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	forbid := func(yes bool) {
+		f.set(func(f *fake) {
+			if delete(f.answers, "secret/data/sso/acme"); yes {
+				f.answers["secret/data/sso/acme"] = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
+			} else {
+				f.answers["secret/data/sso/acme"] = reply{200, data(2, `{"shared_secret": "`+canary+`"}`)}
+			}
+		})
+	}
+	forbid(true)
+	now.add(time.Minute)
+	for i := range 5 {
+		_, err := source.Key(t.Context(), acme, 2)
+		if !errors.Is(err, secrets.ErrDenied) {
+			t.Errorf("read %d: %v, want ErrDenied", i, err)
+		}
+		says(t, err, "secret/data/sso/acme version 2", "policy")
+	}
+	if f.logins != 2 {
+		t.Errorf("%d further logins for five refusals, want 1", f.logins-1)
+	}
+	forbid(false)
+	if _, err := source.Key(t.Context(), acme, 2); err != nil {
+		t.Errorf("permission came back, but: %v", err)
+	}
+
+	// Refused, and then the login fails too: that is no refusal.
+	f.set(func(f *fake) {
+		f.refused["t2"] = true
+		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
+	})
+	now.add(time.Minute)
+	_, err := source.Key(t.Context(), acme, 2)
+	away(t, err)
+	says(t, err, "auth/approle/login")
+}
+
+func TestTokensAreRenewedAndReplaced(t *testing.T) {
+	const lease = 1000 * time.Second
+	for _, tc := range []struct {
+		name  string
+		fixed bool        // the token can't be renewed
+		set   func(*fake) // after half of the lease
+		token string      // of a read at nine tenths of the lease
+		asked string      // what was asked for then
+		end   error       // of a read after the lease
+	}{
+		{"renewed", false, nil, "t1", "auth/token/renew-self", nil},
+		{"not renewable", true, nil, "t2", "auth/approle/login", nil},
+		{"renewal refused", false, func(f *fake) { f.answers["auth/token/renew-self"] = reply{403, canary} }, "t2", "auth/approle/login", nil},
+		{"renewal gives little", false, func(f *fake) {
+			f.answers["auth/token/renew-self"] = reply{200, `{"auth": {"client_token": "t1", "lease_duration": 100, "renewable": true}}`}
+		}, "t2", "auth/approle/login", nil},
+		{"renewal answers nonsense", false, func(f *fake) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2", "auth/approle/login", nil},
+		{"neither works: it goes on while it lasts", false, func(f *fake) {
+			f.answers["auth/token/renew-self"] = reply{500, canary}
+			f.answers["auth/approle/login"] = reply{503, canary}
+		}, "t1", "auth/approle/login", errors.New("away")},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, now := newFake(t), newClock()
+			f.lease, f.fixed = int(lease.Seconds()), tc.fixed
+			log := &strings.Builder{}
+			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+			read := func(at time.Duration) error {
+				now.add(at)
+				_, err := source.Status(t.Context(), acme.Path)
+				return err
+			}
+			if err := errors.Join(read(0), read(lease/2)); err != nil {
+				t.Fatal(err)
+			}
+			if len(f.requests) != 3 {
+				t.Fatalf("up to half of the lease, requests were %+v", f.requests)
+			}
+			if tc.set != nil {
+				f.set(tc.set)
+			}
+			if err := read(lease * 4 / 10); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.last(); got.token != tc.token {
+				t.Errorf("read as %s, want %s", got.token, tc.token)
+			}
+			if f.count(tc.asked) == 0 {
+				t.Errorf("%s was not asked for", tc.asked)
+			}
+			if err := read(2 * lease / 10); (err == nil) != (tc.end == nil) {
+				t.Errorf("after the first lease: %v, want %v", err, tc.end)
+			} else if err != nil {
+				away(t, err)
+			}
+			if strings.Contains(log.String(), canary) || strings.Contains(log.String(), "t1") || strings.Contains(log.String(), "t2") {
+				t.Errorf("the log shows a token or an answer: %s", log)
+			}
+		})
+	}
+}
+
+func TestATokenThatNeverEnds(t *testing.T) {
+	f, now := newFake(t), newClock()
+	f.lease = 0
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	for range 3 {
+		if _, err := source.Status(t.Context(), acme.Path); err != nil {
+			t.Fatal(err)
+		}
+		now.add(1000 * time.Hour)
+	}
+	if f.logins != 1 || f.count("auth/token/renew-self") != 0 {
+		t.Errorf("%d logins, %d renewals", f.logins, f.count("auth/token/renew-self"))
+	}
+}
+
+func TestTheTokenCantBePrinted(t *testing.T) {
+	f := newFake(t)
+	s := appRole(t, f.URL)
+	s.Auth = vault.Auth{Method: "token", TokenFile: file(t, canary)}
+	source := newSource(t, s, vault.Options{})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.last(); got.token != canary {
+		t.Fatalf("read as %q", got.token)
+	}
+	// Not %s or %x: they walk into the mutexes of logins that may be under way.
+	for _, verb := range []string{"%v", "%+v", "%#v"} {
+		for _, v := range []any{source, *source, struct{ s *vault.Source }{source}} {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) {
+				t.Errorf("%s shows the token", verb)
+			}
+		}
+	}
+}

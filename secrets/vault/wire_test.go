@@ -1,0 +1,222 @@
+package vault_test
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+func textLog(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func newCancel(t testing.TB) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithCancel(t.Context())
+}
+
+func TestTheEnvironmentChangesNothing(t *testing.T) {
+	elsewhere := newFake(t)
+	for name, value := range map[string]string{
+		"VAULT_ADDR": elsewhere.URL, "VAULT_AGENT_ADDR": elsewhere.URL, "VAULT_PROXY_ADDR": elsewhere.URL, "VAULT_HTTP_PROXY": elsewhere.URL,
+		"VAULT_TOKEN": canary + "\x01", "VAULT_NAMESPACE": "theirs", "VAULT_HEADERS": `{"X-Other": "1"}`, "VAULT_WRAP_TTL": "5m",
+		"VAULT_SRV_LOOKUP": "true", "VAULT_RATE_LIMIT": "0.001:1", "VAULT_CLIENT_TIMEOUT": "1ns", "VAULT_MAX_RETRIES": "9", "VAULT_SKIP_VERIFY": "false",
+	} {
+		t.Setenv(name, value)
+	}
+	for namespace, want := range map[string]string{"": "", "ours": "ours"} {
+		f := newFake(t)
+		f.answers["secret/metadata/sso/acme"] = reply{503, ""}
+		s := appRole(t, f.URL)
+		s.Namespace = namespace
+		_, err := newSource(t, s, vault.Options{}).Status(t.Context(), acme.Path)
+		says(t, err, "sealed")
+		if len(f.requests) != 2 {
+			t.Errorf("%d requests, want a login and a read", len(f.requests))
+		}
+		for i, r := range f.requests {
+			if got := r.header.Get("X-Vault-Namespace"); got != want {
+				t.Errorf("request %d is in namespace %q, want %q", i, got, want)
+			}
+			if r.header.Get("X-Other") != "" || r.header.Get("X-Vault-Wrap-TTL") != "" || strings.Contains(r.token, canary) {
+				t.Errorf("request %d has something of the environment in it: %v", i, r.header)
+			}
+		}
+	}
+	if len(elsewhere.requests) != 0 {
+		t.Errorf("the environment's server was asked for %+v", elsewhere.requests)
+	}
+}
+
+func TestSkipVerifyIsRefused(t *testing.T) {
+	s := appRole(t, "https://vault.internal:8200")
+	for value, refused := range map[string]bool{"1": true, "true": true, "T": true, "yes please": true, "0": false, "false": false, "": false} {
+		t.Setenv("VAULT_SKIP_VERIFY", value)
+		_, err := vault.New(s, vault.Options{})
+		if refused {
+			says(t, err, "VAULT_SKIP_VERIFY", "ca")
+		} else if err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
+func TestAMalformedEnvironmentIsNamedNotQuoted(t *testing.T) {
+	t.Setenv("VAULT_HTTP_PROXY", "http://user:"+canary+"@ho st")
+	_, err := vault.New(appRole(t, "https://vault.internal:8200"), vault.Options{})
+	says(t, err, "VAULT_HTTP_PROXY")
+}
+
+func TestSeveralServers(t *testing.T) {
+	sealed, good := newFake(t), newFake(t)
+	for _, path := range []string{"auth/approle/login", "secret/metadata/sso/acme"} {
+		sealed.answers[path] = reply{503, `{"errors": ["Vault is sealed"]}`}
+	}
+	source := newSource(t, appRole(t, sealed.URL, good.URL), vault.Options{})
+	for range 3 {
+		if _, err := source.Status(t.Context(), acme.Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(sealed.requests); n != 1 {
+		t.Errorf("the sealed one was asked %d times, want once: then the other goes first", n)
+	}
+	// The good one falls; the other is unsealed.
+	good.Close()
+	sealed.set(func(f *fake) {
+		delete(f.answers, "auth/approle/login")
+		f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", `null`)}
+	})
+	if status, err := source.Status(t.Context(), acme.Path); err != nil || status.Latest != 1 {
+		t.Errorf("%+v, %v", status, err)
+	}
+	sealed.Close()
+	_, err := source.Status(t.Context(), acme.Path)
+	away(t, err)
+	says(t, err, "no connection", "refused")
+}
+
+// A redirect could send the token to any host.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	other := newFake(t)
+	f := newFake(t)
+	f.Config.Handler = http.RedirectHandler(other.URL+"/v1/secret/metadata/sso/acme", http.StatusTemporaryRedirect)
+	_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
+	away(t, err)
+	says(t, err, "list every server in addresses")
+	if len(other.requests) != 0 {
+		t.Errorf("followed with %+v", other.requests)
+	}
+}
+
+func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
+	hang := make(chan struct{})
+	requests := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests <- struct{}{}; <-hang }))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(hang) })
+	began := time.Now()
+	_, err := newSource(t, appRole(t, server.URL), vault.Options{Timeout: 50 * time.Millisecond}).Status(t.Context(), acme.Path)
+	away(t, err)
+	says(t, err, "no answer in time", strings.TrimPrefix(server.URL, "http://"))
+	if took := time.Since(began); took > 5*time.Second || len(requests) != 1 {
+		t.Errorf("took %v and %d requests", took, len(requests))
+	}
+}
+
+// What isn't HTTP is quoted by net/http, and must not be by us.
+func TestGarbageIsNotQuoted(t *testing.T) {
+	for _, garbage := range []string{
+		canary + "\r\n\r\n",
+		"HTTP/1.1 " + canary + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n" + canary + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: " + canary + "\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + canary,
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + canary + "\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 48\r\n\r\n" + canary,
+		"HTTP/1.1 307 Moved\r\nLocation: http://" + canary + ":" + canary + "/\r\n\r\n",
+		"",
+	} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = conn.Read(make([]byte, 4096))
+				_, _ = io.WriteString(conn, garbage)
+				conn.Close()
+			}
+		}()
+		_, err = newSource(t, appRole(t, "http://"+listener.Addr().String()), vault.Options{}).Status(t.Context(), acme.Path)
+		away(t, err)
+		says(t, err, "vault: logging in at auth/approle/login: ")
+	}
+}
+
+func TestTLS(t *testing.T) {
+	f := newFake(t)
+	server := httptest.NewTLSServer(f)
+	t.Cleanup(server.Close)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	ca := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	status := func(address, ca string) error {
+		t.Helper()
+		s := appRole(t, address)
+		s.CA = ca
+		source, err := vault.New(s, vault.Options{})
+		if err == nil {
+			_, err = source.Status(t.Context(), acme.Path)
+		}
+		return err
+	}
+	if err := status(server.URL, ca); err != nil {
+		t.Errorf("with its CA: %v", err)
+	}
+	// The certificate is for 127.0.0.1 and example.com, not for localhost.
+	byName := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	for _, tc := range []struct{ name, address, ca, says string }{
+		{"unknown authority", server.URL, "", "unknown authority: check ca"},
+		{"another name", byName, ca, "for another name"},
+		{"plain HTTP", strings.Replace(f.URL, "http://", "https://", 1), ca, "doesn't speak TLS"},
+		{"CA file missing", server.URL, ca + "-missing", "ca: open"},
+		{"CA file empty", server.URL, file(t, "no certificate"), "no certificate in PEM form"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := status(tc.address, tc.ca)
+			away(t, err)
+			says(t, err, tc.says)
+		})
+	}
+}
+
+// The caller's own end is not waited for, nor taken for a server's failure.
+func TestACancelledReadEnds(t *testing.T) {
+	f := newFake(t)
+	source := newSource(t, appRole(t, f.URL), vault.Options{})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := newCancel(t)
+	cancel()
+	if _, err := source.Status(ctx, acme.Path); err == nil {
+		t.Error("no error")
+	} else if says(t, err, "called off"); errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+}
