@@ -5,7 +5,7 @@ package page
 // rendered bytes, and prints the new ones.
 const (
 	scriptHash = "sha256-bMllzP6vFWLk5U8BeEaoH511S3WXNRHv6Tssmk5KIb4="
-	styleHash  = "sha256-CB+UomvP5RpJGFeQCjnzp/T5P11HeNiiljJBP0rcwrU="
+	styleHash  = "sha256-jbMnMrRQ+vCow18l2gqx7uFjc3qjexlgbXSg2W90aHM="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

@@ -34,14 +34,14 @@ func newView(s Settings, f Frame) view {
 		Brand:    f.Brand,
 		Color:    s.Color,
 		Ink:      inkOn(s.Color),
-		// The type vouches for the URL, which html/template would otherwise refuse for its scheme; checkLogo has seen it.
-		Logo:       template.URL(s.Logo),
+		// html/template would refuse the scheme.
+		Logo:       template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
 		Texts:      said,
 		Action:     f.Action,
 		Scope:      f.Scope,
 		LoopLimit:  f.LoopLimit,
 		LoopWindow: f.LoopWindow.Milliseconds(),
-		Style:      template.CSS(style),
-		Script:     template.JS(script),
+		Style:      template.CSS(style), //nolint:gosec // from this repository
+		Script:     template.JS(script), //nolint:gosec // from this repository
 	}
 }
