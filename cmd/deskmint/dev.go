@@ -33,6 +33,9 @@ type devCommand struct {
 // Run is the whole of it in one process: nothing is stored, and nothing leaves this
 // machine.
 func (c devCommand) Run(ctx context.Context, std streams) error {
+	if err := onLoopback(c.SandboxListen); err != nil {
+		return err
+	}
 	at, err := new(net.ListenConfig).Listen(ctx, "tcp", c.SandboxListen)
 	if err != nil {
 		return fmt.Errorf("listening for the sandbox: %w: choose another address with --sandbox-listen", err)
@@ -46,17 +49,17 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	listen := c.over(snapshot.Listen)
-	if err := onLoopback(listen.GRPC, listen.HTTP, listen.Ops, c.SandboxListen); err != nil {
-		return err
-	}
-	listeners, err := open(ctx, listen)
-	if err != nil {
+	listen := c.over(config.DefaultListen())
+	if err := onLoopback(listen.GRPC, listen.HTTP, listen.Ops); err != nil {
 		return err
 	}
 	store, values := inventedSecrets(snapshot)
 	log := slog.New(slog.NewTextHandler(std.err, nil))
 	zendesk, err := sandboxOf(snapshot, values)
+	if err != nil {
+		return err
+	}
+	listeners, err := open(ctx, listen)
 	if err != nil {
 		return err
 	}

@@ -58,6 +58,7 @@ type Record struct {
 type Log struct {
 	mu         sync.Mutex
 	w          io.Writer
+	torn       bool // a failed write has left half a line behind
 	plainEmail bool
 	emailKey   []byte
 }
@@ -97,10 +98,11 @@ func Open(s Settings, stdout, stderr io.Writer) (log *Log, closer io.Closer, err
 // Write records a decision; email is the person's address, kept only as the
 // settings say. The record is with the operating system when it returns.
 func (l *Log) Write(r Record, email string) error {
-	if email != "" && l.plainEmail {
+	r.Email, r.EmailHash = "", ""
+	if l.plainEmail {
 		r.Email = email
 	}
-	if email != "" && l.emailKey != nil {
+	if email != "" && len(l.emailKey) > 0 {
 		mac := hmac.New(sha256.New, l.emailKey)
 		mac.Write([]byte(strings.ToLower(email)))
 		r.EmailHash = hex.EncodeToString(mac.Sum(nil))
@@ -109,9 +111,17 @@ func (l *Log) Write(r Record, email string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	line = append(line, '\n')
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, err := l.w.Write(append(line, '\n')); err != nil {
+	if l.torn {
+		line = append([]byte{'\n'}, line...)
+	}
+	n, err := l.w.Write(line)
+	if n > 0 {
+		l.torn = line[n-1] != '\n'
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil

@@ -79,6 +79,10 @@ func NewAPIKeys(names map[string]string) (*APIKeys, error) {
 		if err != nil {
 			return nil, fmt.Errorf("caller %s: %w", name, err)
 		}
+		// The same digits in another case are another key of the map, but no other credential.
+		if before, ok := k.names[sum]; ok && before != name {
+			return nil, fmt.Errorf("callers %s and %s have the same API key", min(before, name), max(before, name))
+		}
 		k.names[sum] = name
 	}
 	return k, nil

@@ -29,7 +29,9 @@ type Options struct {
 	// Endpoint, when set, replaces every configuration's endpoint once that has been
 	// checked: `deskmint dev` posts to its sandbox.
 	Endpoint string
-	// Dev takes the hash of [DevKey], which is refused otherwise.
+	// Dev lets [DevKey] in, which is refused otherwise: as a caller of the file's, or
+	// else as one that may do everything. The files that the configuration names
+	// aren't looked at: `deskmint dev` uses neither certificates nor a store.
 	Dev bool
 }
 
@@ -88,7 +90,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 	if main, ok := l.read(path); ok {
 		l.include(main)
 	}
-	return l.snapshot(true)
+	return l.snapshot(!o.Dev)
 }
 
 // Parse reads a configuration of one document, for what has no file: `deskmint dev`
@@ -109,7 +111,7 @@ type loader struct {
 	options Options
 	dir     string
 	sources []*source // the first one is the main file
-	unknown bool      // some file's contents aren't known
+	unknown bool      // there are configurations whose names couldn't be read
 	digest  []byte
 }
 
@@ -126,7 +128,6 @@ func (l *loader) read(path string) (*source, bool) {
 		s := &source{document: newDocument(path)}
 		s.place("").misread(0, "can't be read: %s", cause(err))
 		l.sources = append(l.sources, s)
-		l.unknown = true
 		return s, false
 	}
 	return l.add(path, text), true
@@ -136,9 +137,7 @@ func (l *loader) add(name string, text []byte) *source {
 	sum := sha256.Sum256(text)
 	l.digest = append(l.digest, sum[:]...)
 	s := &source{document: newDocument(name)}
-	if !decode(s.document, text, &s.contents) {
-		l.unknown = true
-	}
+	decode(s.document, text, &s.contents)
 	l.sources = append(l.sources, s)
 	return s
 }

@@ -88,11 +88,13 @@ func (l *loader) readConfigurations() *slots {
 			l.unknown = l.unknown || at.at("name").lost()
 			checkName(at.at("name"), c.Name, names)
 			s, built := l.configuration(at, c, all.moved)
-			all.byName[c.Name], all.built[c.Name] = s, built
+			if _, twice := all.byName[c.Name]; !twice {
+				all.byName[c.Name], all.built[c.Name] = s, built
+			}
 			if first, shared := refs[built.Secret]; shared {
 				// Two rule sets for one Zendesk configuration are a reason to share; a slip shows
 				// only in Zendesk's refusals. Nobody should be surprised by what else it means.
-				at.at("secret").warn("is the secret of %s:%d too: to rotate, stage or disable one is to do it to both", first.doc.name, first.line())
+				at.at("secret").warn("is the same as in %s: to rotate, stage or disable one is to do it to both", at.seeing(first))
 			} else if built.Secret.Path != "" {
 				refs[built.Secret] = at.at("secret")
 			}
@@ -128,7 +130,7 @@ func (l *loader) configuration(at place, c configuration, moved map[string]strin
 		s.profile, built.Profile = l.profile(block, c.ZendeskSSO)
 		noteMoved(moved, s.profile, built.Profile)
 		checkLooks(block, c.ZendeskSSO)
-		if !at.faulty() {
+		if built.Profile != nil && !at.faulty() {
 			built.pages = renderBrands(block, c.ZendeskSSO, built)
 		}
 	}

@@ -35,24 +35,21 @@ const (
 
 var durationType = reflect.TypeFor[time.Duration]()
 
-// decode reads one document into out, a pointer to a struct. It is false where the
-// text isn't YAML, so that nothing is known of what it holds.
-func decode(doc *document, text []byte, out any) bool {
-	root, ok := parse(doc, text)
-	if ok && root != nil {
+// decode reads one document into out, a pointer to a struct.
+func decode(doc *document, text []byte, out any) {
+	if root := parse(doc, text); root != nil {
 		d := decoder{doc: doc, left: maxValues}
 		d.value(root, doc.place(""), reflect.ValueOf(out).Elem())
 	}
-	return ok
 }
 
-// parse returns the one document of a text, nil where it is empty.
-func parse(doc *document, text []byte) (root *yaml.Node, ok bool) {
+// parse returns the one document of a text, nil where it is empty or isn't YAML.
+func parse(doc *document, text []byte) *yaml.Node {
 	var first, second yaml.Node
 	texts := yaml.NewDecoder(bytes.NewReader(text))
 	err := texts.Decode(&first)
 	if errors.Is(err, io.EOF) {
-		return nil, true
+		return nil
 	}
 	if err == nil {
 		err = texts.Decode(&second)
@@ -60,16 +57,16 @@ func parse(doc *document, text []byte) (root *yaml.Node, ok bool) {
 	switch {
 	case err == nil:
 		doc.place("").misread(second.Line, "holds several documents: a file is one, and `---` stands at its start only")
-		return nil, false
+		return nil
 	case !errors.Is(err, io.EOF):
 		line, message := syntaxFault(err)
 		doc.place("").misread(line, "%s", message)
-		return nil, false
+		return nil
 	}
-	if root = first.Content[0]; root.Kind == yaml.ScalarNode && root.ShortTag() == "!!null" {
-		return nil, true
+	if root := first.Content[0]; root.Kind != yaml.ScalarNode || root.ShortTag() != "!!null" {
+		return root
 	}
-	return root, true
+	return nil
 }
 
 var syntaxError = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(.*)$`)
@@ -179,7 +176,7 @@ func (d *decoder) keys(n *yaml.Node, at place, each func(name string, at place, 
 			at.misread(key.Line, "has a merge key (<<): write the keys out, so that what a block holds can be seen in it")
 			continue
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || key.Style&yaml.TaggedStyle != 0:
-			at.misread(key.Line, "has a key that isn't plain text")
+			at.faultIn(key.Line, "has a key that isn't plain text")
 			continue
 		}
 		below := at.at(segment(key.Value))
@@ -235,7 +232,7 @@ func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
 		at.misread(n.Line, "must be a single value")
 	case out.Type() == durationType:
 		var t time.Duration
-		if t, err = time.ParseDuration(n.Value); err != nil || tag != "!!str" {
+		if t, err = time.ParseDuration(n.Value); err != nil {
 			at.misread(n.Line, "must be a duration with its unit, such as 10s, 5m or 12h")
 			return
 		}

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,12 +109,25 @@ func (p place) line() int {
 	return p.doc.lines[""]
 }
 
+// seeing is how a message at p refers to another place.
+func (p place) seeing(other place) string {
+	if p.doc == other.doc {
+		return fmt.Sprintf("line %d", other.line())
+	}
+	return fmt.Sprintf("%s:%d", filepath.Base(other.doc.name), other.line())
+}
+
 // fault reports what is wrong with the meaning of a value. Where the value couldn't
 // be read in the first place that has been reported, and what follows from it is noise.
 func (p place) fault(format string, args ...any) {
 	if !p.unread() {
-		p.doc.faults = append(p.doc.faults, p.say(p.line(), fmt.Sprintf(format, args...)))
+		p.faultIn(p.line(), format, args...)
 	}
+}
+
+// faultIn reports what is wrong in a line, whatever has been reported before.
+func (p place) faultIn(line int, format string, args ...any) {
+	p.doc.faults = append(p.doc.faults, p.say(line, fmt.Sprintf(format, args...)))
 }
 
 // report is fault for the Check methods of other packages, whose keys are relative.
@@ -121,7 +135,7 @@ func (p place) report(key, message string) { p.at(key).fault("%s", message) }
 
 // misread reports that the value can't be read as what it should be.
 func (p place) misread(line int, format string, args ...any) {
-	p.doc.faults = append(p.doc.faults, p.say(line, fmt.Sprintf(format, args...)))
+	p.faultIn(line, format, args...)
 	p.doc.misread = append(p.doc.misread, p.key)
 }
 

@@ -22,6 +22,9 @@ const (
 	defaultOps  = "127.0.0.1:9091"
 )
 
+// DefaultListen is where a service listens that isn't told where.
+func DefaultListen() Listen { return Listen{GRPC: defaultGRPC, HTTP: defaultHTTP, Ops: defaultOps} }
+
 // TLS is how the public listeners speak TLS, or why they needn't.
 type TLS struct {
 	// Certificate and Key are PEM files; both empty where AllowPlaintext is set.

@@ -22,7 +22,7 @@ func (u unique) add(at place, value, what string) {
 		u[value] = at
 		return
 	}
-	at.fault("is the %s of %s:%d too: each needs its own", what, first.doc.name, first.line())
+	at.fault("is the same %s as in %s: each needs its own", what, at.seeing(first))
 }
 
 func checkName(at place, value string, names unique) {

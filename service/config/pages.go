@@ -14,7 +14,7 @@ type pages struct {
 
 func (p pages) in(tag string) *page.Page {
 	want, err := language.Parse(tag)
-	if tag == "" || err != nil {
+	if err != nil { // as of no tag at all
 		return p.pages[0]
 	}
 	_, i, _ := p.matcher.Match(want) // the first, where none is near

@@ -96,15 +96,13 @@ type Grant struct {
 // Take counts one sign-in against the grant's rate. Where there is none left, it
 // says how long to wait.
 func (g *Grant) Take(now time.Time) (wait time.Duration, ok bool) {
-	if g.limiter == nil {
+	if g.limiter == nil || g.limiter.AllowN(now, 1) {
 		return 0, true
 	}
-	r := g.limiter.ReserveN(now, 1)
-	if wait = r.DelayFrom(now); wait > 0 {
-		r.CancelAt(now)
-		return wait, false
-	}
-	return 0, true
+	// Asked, not reserved and given back: of two who do that at once the first gets
+	// nothing back, and a crowd that is refused would put off everybody's next turn.
+	missing := 1 - g.limiter.TokensAt(now)
+	return max(1, time.Duration(missing/float64(g.limiter.Limit())*float64(time.Second))), false
 }
 
 // Allow returns the first of the caller's grants that covers the whole request, or
@@ -135,7 +133,7 @@ func (p *Policy) Brands(caller, configuration string, action Action) func(brand 
 }
 
 func (g *Grant) covers(configuration string, actions ...Action) bool {
-	return matches(g.settings.Configurations, configuration) &&
+	return matches(g.settings.Configurations, configuration) && len(actions) > 0 &&
 		!slices.ContainsFunc(actions, func(a Action) bool { return !slices.Contains(g.settings.Actions, a) })
 }
 
@@ -156,7 +154,7 @@ func (g *Grant) denies(ask Ask) *DeniedError {
 		return deny(RoleNotAllowed, "user.role", "roles")
 	}
 	for _, c := range ask.Claims {
-		if rule, ok := g.claims[c.Name]; !ok || slices.ContainsFunc(c.Values, func(v string) bool { return !rule.allows(v) }) {
+		if rule, ok := g.claims[c.Name]; !ok || !rule.covers(c.Values) {
 			return deny(ClaimNotAllowed, c.Field, "claims."+c.Name)
 		}
 	}
@@ -184,8 +182,14 @@ type claimRule struct {
 	prefix string
 }
 
+// covers is false of no values at all, unless the rule is any: a limit that nothing
+// was held against has not been kept.
+func (r claimRule) covers(values []string) bool {
+	return r.any || len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return !r.allows(v) })
+}
+
 func (r claimRule) allows(value string) bool {
-	return r.any || slices.Contains(r.values, value) || r.prefix != "" && strings.HasPrefix(value, r.prefix)
+	return slices.Contains(r.values, value) || r.prefix != "" && strings.HasPrefix(value, r.prefix)
 }
 
 func (d EmailDomains) allows(email string) bool {

@@ -47,6 +47,9 @@ type Rate struct {
 	Burst     int     `yaml:"burst"` // 0: one second's worth
 }
 
+// maxRate is more than one process can sign, and keeps a burst within an int.
+const maxRate = 1e6
+
 // Every claim that a grant can name. The two that clear are apart from those that
 // set, since they destroy data at Zendesk.
 const (
@@ -90,22 +93,19 @@ func (s Settings) Check(report func(key, fault string)) {
 	for _, name := range slices.Sorted(maps.Keys(s.Claims)) {
 		if !slices.Contains(claimNames, name) {
 			report("claims."+name, "is no claim that can be granted: "+strings.Join(claimNames, ", "))
-		} else if _, fault := parseClaimRule(s.Claims[name]); fault != "" {
+		} else if rule, fault := parseClaimRule(s.Claims[name]); fault != "" {
 			report("claims."+name, fault)
+		} else if name == ClaimClearTags && !rule.any {
+			report("claims."+name, "must be any: to clear has no values that could be limited")
 		}
 	}
-	for list, domains := range map[string][]string{"allow": s.EmailDomains.Allow, "deny": s.EmailDomains.Deny} {
-		for i, d := range domains {
-			if !domain.MatchString(d) {
-				report(fmt.Sprintf("email_domains.%s[%d]", list, i), fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
-			}
-		}
-	}
+	checkDomains(report, "email_domains.allow", s.EmailDomains.Allow)
+	checkDomains(report, "email_domains.deny", s.EmailDomains.Deny)
 	if slices.Contains(s.Actions, SignIn) {
 		s.checkSignIn(report)
 	}
-	if r := s.Rate; r != nil && (r.PerSecond <= 0 || r.Burst < 0) {
-		report("rate", "must have a per_second above 0, and a burst of 0 or more")
+	if r := s.Rate; r != nil && (!(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0) { // NaN is neither
+		report("rate", "must have a per_second above 0, up to a million, and a burst of 0 or more")
 	}
 }
 
@@ -120,6 +120,14 @@ func (s Settings) checkSignIn(report func(key, fault string)) {
 	}
 	if len(s.EmailDomains.Allow) == 0 {
 		report("email_domains.allow", `is required with sign_in: domains, or "*"`)
+	}
+}
+
+func checkDomains(report func(key, fault string), key string, domains []string) {
+	for i, d := range domains {
+		if !domain.MatchString(d) {
+			report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
+		}
 	}
 }
 
@@ -181,4 +189,20 @@ func New(grants map[string][]Settings, place func(caller string, grant int) stri
 		}
 	}
 	return p, nil
+}
+
+// Everything is the grant that denies nothing. It is for development.
+func Everything() Settings {
+	all := []string{"*"}
+	s := Settings{
+		Configurations: all, Brands: all, Roles: roles, ReturnToHosts: all, Protected: true,
+		Claims: make(map[string]any), EmailDomains: EmailDomains{Allow: all},
+	}
+	for _, a := range actions {
+		s.Actions = append(s.Actions, Action(a))
+	}
+	for _, name := range claimNames {
+		s.Claims[name] = "any"
+	}
+	return s
 }

@@ -1,0 +1,318 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/policy"
+)
+
+// minimal is the configuration that most tests change a line of.
+const minimal = `listen: {grpc: "127.0.0.1:9090"}
+secrets:
+  source: file
+  file: {path: secrets.yaml}
+configurations:
+  - name: acme-customers
+    secret: {path: sso/acme-customers}
+    zendesk_sso:
+      audiences: [end_user]
+      brands:
+        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}
+callers:
+  - name: storefront
+    identities:
+      - api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
+    grants:
+      - configurations: [acme-customers]
+        brands: ["*"]
+        actions: [sign_in, read]
+        roles: [end_user]
+        email_domains: {allow: ["*"]}
+        return_to_hosts: [help.acme.com]
+`
+
+// change replaces the one occurrence of a part of minimal.
+func change(t *testing.T, old, with string) string {
+	t.Helper()
+	if strings.Count(minimal, old) != 1 {
+		t.Fatalf("%q stands %d times in the minimal configuration", old, strings.Count(minimal, old))
+	}
+	return strings.Replace(minimal, old, with, 1)
+}
+
+func parsed(t *testing.T, text string, o Options) *Snapshot {
+	t.Helper()
+	s, err := Parse("deskmint.yaml", []byte(text), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// faults are those of an error, each as "file:line key".
+func faults(t *testing.T, err error) (places []string, text string) {
+	t.Helper()
+	var e *FaultsError
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v is no *FaultsError", err)
+	}
+	for _, f := range e.Faults {
+		places = append(places, fmt.Sprintf("%s:%d %s", f.File, f.Line, f.Key))
+	}
+	return places, e.Error()
+}
+
+func TestDefaults(t *testing.T) {
+	s := parsed(t, strings.TrimPrefix(minimal, `listen: {grpc: "127.0.0.1:9090"}`), Options{})
+	if want := (Listen{GRPC: "127.0.0.1:9090", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9091"}); s.Listen != want {
+		t.Errorf("listen %+v", s.Listen)
+	}
+	if s.TLS != nil || s.Secrets.Refresh != 10*time.Second || s.Secrets.MaxRate != 50 || s.Secrets.MaxStale != 12*time.Hour {
+		t.Errorf("tls %v, secrets %+v", s.TLS, s.Secrets)
+	}
+	c, ok := s.Configuration("acme-customers")
+	if !ok {
+		t.Fatal("no configuration")
+	}
+	if c.DisplayName != "acme-customers" || c.MaxStale != 12*time.Hour || c.LoopLimit != 4 || c.LoopWindow != time.Minute {
+		t.Errorf("configuration %+v", c)
+	}
+	if want := (secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); c.Secret != want {
+		t.Errorf("secret %v", c.Secret)
+	}
+	if _, ok := s.Configuration("other"); ok {
+		t.Error("a configuration that isn't there was found")
+	}
+	if len(s.Warnings) != 0 {
+		t.Errorf("warnings %v", s.Warnings)
+	}
+}
+
+func TestGivenValues(t *testing.T) {
+	text := strings.NewReplacer(
+		"source: file", "source: file\n  refresh: 1s\n  max_rate: 7\n  max_stale: 2h30m",
+		"secret: {path: sso/acme-customers}", "secret: {path: sso/acme-customers, field: key}\n    loop: {limit: 2, window: 5m}\n    display_name: Acme customers",
+	).Replace(minimal)
+	s := parsed(t, text, Options{})
+	c, _ := s.Configuration("acme-customers")
+	if s.Secrets.Refresh != time.Second || s.Secrets.MaxRate != 7 || s.Secrets.MaxStale != 150*time.Minute {
+		t.Errorf("secrets %+v", s.Secrets)
+	}
+	if c.MaxStale != 150*time.Minute {
+		t.Errorf("max_stale is %s, not that of secrets", c.MaxStale)
+	}
+	if c.Secret.Field != "key" || c.LoopLimit != 2 || c.LoopWindow != 5*time.Minute || c.DisplayName != "Acme customers" {
+		t.Errorf("configuration %+v", c)
+	}
+}
+
+func TestCallersAndPolicy(t *testing.T) {
+	key := "dmk_made-up-for-this-test"
+	s := parsed(t, change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", caller.HashKey(key)), Options{})
+	who, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer " + key}})
+	if err != nil || who.Name != "storefront" {
+		t.Fatalf("caller %v, %v", who, err)
+	}
+	ask := policy.Ask{
+		Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
+		Role: "end_user", Email: "a@example.com", ReturnToHost: "help.acme.com",
+	}
+	grant, err := s.Policy.Allow(who.Name, ask)
+	if err != nil || grant.Place != "callers[0].grants[0]" {
+		t.Errorf("grant %v, %v", grant, err)
+	}
+	ask.Role = "admin"
+	if _, err := s.Policy.Allow(who.Name, ask); err == nil {
+		t.Error("a role that isn't granted was allowed")
+	}
+}
+
+func TestRefs(t *testing.T) {
+	second := `
+  - name: acme-aaa
+    secret: {path: sso/acme-customers}
+    zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}
+  - name: acme-bbb
+    secret: {path: sso/another}
+    zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}
+callers:`
+	s := parsed(t, change(t, "\ncallers:", second), Options{})
+	if got := fmt.Sprint(s.Names()); got != "[acme-aaa acme-bbb acme-customers]" {
+		t.Errorf("names %s", got)
+	}
+	if got := fmt.Sprint(s.Refs()); got != "[sso/acme-customers:shared_secret sso/another:shared_secret]" {
+		t.Errorf("refs %s", got)
+	}
+	want := "deskmint.yaml:13: configurations[1].secret: is the same as in line 7: to rotate, stage or disable one is to do it to both"
+	if len(s.Warnings) != 1 || s.Warnings[0].String() != want {
+		t.Errorf("warnings %v", s.Warnings)
+	}
+}
+
+func TestProtects(t *testing.T) {
+	s := parsed(t, change(t, "    zendesk_sso:", `    protected: {emails: [ceo@acme.com], domains: [board.acme.com, "*.vip.example"]}
+    zendesk_sso:`), Options{})
+	c, _ := s.Configuration("acme-customers")
+	for email, want := range map[string]bool{
+		"ceo@acme.com":         true,
+		"xceo@acme.com":        false,
+		"a@acme.com":           false,
+		"a@board.acme.com":     true,
+		"a@x.board.acme.com":   false,
+		"a@xboard.acme.com":    false,
+		"a@vip.example":        false,
+		"a@b.vip.example":      true,
+		"a@xvip.example":       false,
+		"a@b.vip.example.com":  false,
+		"ceo@acme.com.example": false,
+	} {
+		if got := c.Protects(email); got != want {
+			t.Errorf("Protects(%q) is %v", email, got)
+		}
+	}
+	everybody := parsed(t, change(t, "    zendesk_sso:", "    protected: {domains: ['*']}\n    zendesk_sso:"), Options{})
+	if c, _ := everybody.Configuration("acme-customers"); !c.Protects("a@example.com") {
+		t.Error("* doesn't protect everybody")
+	}
+}
+
+func TestPages(t *testing.T) {
+	text := change(t, `        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}`, `
+        - {id: "360001", subdomain: acme, hosts: [help.acme.com], default: true}
+        - {id: "360002", subdomain: acme-labs, page: {language: de-AT, title: Anmeldung}}
+        - {id: "360003", subdomain: acme-uk, page: {language: en-GB, title: Signing you in}}`)
+	s := parsed(t, text, Options{})
+	c, _ := s.Configuration("acme-customers")
+	html := func(brand, language string) string { return string(c.Page(brand, language).Render("TOKEN", "")) }
+	for _, test := range []struct{ brand, language, holds, lacks string }{
+		{"", "", "https://acme.zendesk.com/access/jwt", "Anmeldung"},
+		{"360001", "de", `lang="en"`, "Anmeldung"},
+		{"360002", "", `lang="de-AT"`, `lang="en"`},
+		{"360002", "", "Anmeldung", ""},
+		{"360002", "de", "Anmeldung", ""},
+		{"360002", "ja", "Anmeldung", ""},
+		{"360002", "not_a*tag", "Anmeldung", ""},
+		{"360002", "en-GB", `lang="en"`, "Anmeldung"},
+		{"360002", "", "https://acme-labs.zendesk.com/access/jwt", ""},
+		{"360002", "", "acme-customers/360002", ""},
+		{"360003", "en", "Signing you in", ""},
+		{"360003", "en-US", `lang="en-GB"`, ""},
+	} {
+		got := html(test.brand, test.language)
+		if !strings.Contains(got, test.holds) {
+			t.Errorf("the page of brand %q in %q has no %s", test.brand, test.language, test.holds)
+		}
+		if test.lacks != "" && strings.Contains(got, test.lacks) {
+			t.Errorf("the page of brand %q in %q has %s", test.brand, test.language, test.lacks)
+		}
+	}
+	if c.Page("360009", "") != nil {
+		t.Error("an unknown brand has a page")
+	}
+}
+
+func TestEndpointIsReplaced(t *testing.T) {
+	o := Options{Endpoint: "http://{subdomain}.localhost:7000"}
+	s := parsed(t, change(t, "return_to_hosts: [help.acme.com]", "return_to_hosts: [acme.zendesk.com]"), o)
+	c, _ := s.Configuration("acme-customers")
+	if got := c.Profile.Brand("").Action; got != "http://acme.localhost:7000/access/jwt" {
+		t.Errorf("the form posts to %s", got)
+	}
+	if page := string(c.Page("", "").Render("TOKEN", "")); !strings.Contains(page, "http://acme.localhost:7000/access/jwt") {
+		t.Error("the page posts elsewhere")
+	}
+	ask := policy.Ask{
+		Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
+		Role: "end_user", Email: "a@example.com", ReturnToHost: "acme.localhost:7000",
+	}
+	if _, err := s.Policy.Allow("storefront", ask); err != nil {
+		t.Errorf("the grant doesn't follow the endpoint: %v", err)
+	}
+
+	// The file's own endpoint is checked all the same.
+	_, err := Parse("deskmint.yaml", []byte(change(t, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://acme.com")), o)
+	if places, _ := faults(t, err); fmt.Sprint(places) != "[deskmint.yaml:10 configurations[0].zendesk_sso.endpoint]" {
+		t.Errorf("faults %v", places)
+	}
+	_, err = Parse("deskmint.yaml", []byte(minimal), Options{Endpoint: "http://example.com"})
+	if _, text := faults(t, err); !strings.Contains(text, "configurations[0].zendesk_sso.endpoint: can't be replaced") {
+		t.Errorf("faults %s", text)
+	}
+}
+
+func TestDevKey(t *testing.T) {
+	text := change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", strings.ToUpper(caller.HashKey(DevKey)))
+	s := parsed(t, text, Options{Dev: true})
+	if _, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer dmk_dev"}}); err != nil {
+		t.Errorf("dev's own key: %v", err)
+	}
+	_, err := Parse("deskmint.yaml", []byte(text), Options{})
+	if places, _ := faults(t, err); fmt.Sprint(places) != "[deskmint.yaml:15 callers[0].identities[0].api_key_sha256]" {
+		t.Errorf("faults %v", places)
+	}
+}
+
+// TestSnapshotsAreIndependent changes all that can be reached of one snapshot by its
+// exported fields, and expects the same text to give the same again.
+func TestSnapshotsAreIndependent(t *testing.T) {
+	text := strings.Replace(minimal, "callers:", "tls: {allow_plaintext: true}\nissuers: [{name: a, issuer: 'https://a.example', audience: a, jwks: 'https://a.example/k'}]\ncallers:", 1)
+	first, second := parsed(t, text, Options{}), parsed(t, text, Options{})
+	if first.Digest != second.Digest || len(first.Digest) != 64 {
+		t.Errorf("digests %q and %q", first.Digest, second.Digest)
+	}
+	a, _ := first.Configuration("acme-customers")
+	b, _ := second.Configuration("acme-customers")
+	if a == b || a.Profile == b.Profile || a.Page("", "") == b.Page("", "") || first.Policy == second.Policy || first.TLS == second.TLS {
+		t.Error("two snapshots share what they hold")
+	}
+	first.TLS.AllowPlaintext, first.Issuers[0].Name, first.Warnings[0].Key = false, "b", "x"
+	a.Name, a.protectedEmails = "other", []string{"a@b.example"}
+	third := parsed(t, text, Options{})
+	if c, _ := third.Configuration("acme-customers"); c.Name != b.Name || c.Protects("a@b.example") {
+		t.Error("a change of one snapshot shows in the next")
+	}
+	if !second.TLS.AllowPlaintext || second.Issuers[0].Name != "a" || second.Warnings[0].Key == "x" {
+		t.Error("a change of one snapshot shows in another")
+	}
+	if other := parsed(t, minimal, Options{}); other.Digest == first.Digest {
+		t.Error("two texts have one digest")
+	}
+}
+
+// Where the file doesn't name dev's key, it may do everything; where it does, only
+// what the file grants.
+func TestDevCaller(t *testing.T) {
+	text := `
+secrets: {source: memory}
+configurations:
+  - {name: acme, secret: {path: a}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
+`
+	ask := policy.Ask{Configuration: "acme", Actions: []policy.Action{policy.SignIn, policy.Stage}, Brand: "1", Role: "admin", Email: "a@b.example", Protected: true}
+	for _, c := range []struct {
+		name, more string
+		allowed    bool
+	}{
+		{"not named", "", true},
+		{"named without grants", "callers: [{name: me, identities: [{api_key_sha256: " + caller.HashKey(DevKey) + "}]}]", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			snapshot, err := Parse("t.yaml", []byte(text+c.more), Options{Dev: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			who, err := snapshot.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer " + DevKey}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := snapshot.Policy.Allow(who.Name, ask); (err == nil) != c.allowed {
+				t.Errorf("allowed: %v, want %v", err, c.allowed)
+			}
+		})
+	}
+}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// write fills a folder with files, by their names in it.
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// pair makes a certificate and its key, as PEM.
+func pair(t *testing.T) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deskmint"},
+		NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encode := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	return encode("CERTIFICATE", der), encode("PRIVATE KEY", keyDER)
+}
+
+const (
+	mainFile = "include: [team.yaml, 'conf.d/*.yaml']\nsecrets: {source: file, file: {path: secrets.yaml}}\n"
+	teamFile = `configurations:
+  - {name: team, secret: {path: sso/team}, zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}}
+`
+	shopFile = `configurations:
+  - {name: shop, secret: {path: sso/shop}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
+`
+	callerFile = `callers:
+  - name: storefront
+    identities: [{api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945}]
+    grants: [{configurations: [team, shop], actions: [read]}]
+`
+)
+
+func TestInclude(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"deskmint.yaml":         mainFile,
+		"team.yaml":             teamFile,
+		"conf.d/20-caller.yaml": callerFile,
+		"conf.d/10-shop.yaml":   shopFile,
+		"conf.d/.#shop.yaml":    "an editor's",
+		"conf.d/notes.txt":      "not asked for",
+	})
+	path := filepath.Join(dir, "deskmint.yaml")
+	s, err := Load(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(s.Names()); got != "[shop team]" {
+		t.Errorf("names %s", got)
+	}
+	if s.Secrets.File.Path != filepath.Join(dir, "secrets.yaml") {
+		t.Errorf("the file of secrets is %s", s.Secrets.File.Path)
+	}
+	grants, err := s.Policy.Allow("storefront", readOf("shop"))
+	if want := filepath.Join(dir, "conf.d/20-caller.yaml") + ": callers[0].grants[0]"; err != nil || grants.Place != want {
+		t.Errorf("grant %v, %v", grants, err)
+	}
+
+	write(t, dir, map[string]string{"conf.d/10-shop.yaml": shopFile + "# changed\n"})
+	changed, err := Load(path, Options{})
+	if err != nil || changed.Digest == s.Digest {
+		t.Errorf("an included file has changed, but not the digest: %v", err)
+	}
+}
+
+func TestIncludeOfItself(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Replace(mainFile, "'conf.d/*.yaml'", "'*.yaml', team.yaml", 1) + callerFile
+	write(t, dir, map[string]string{"deskmint.yaml": text, "team.yaml": teamFile, "x-shop.yaml": shopFile})
+	s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(s.Names()); got != "[shop team]" {
+		t.Errorf("names %s", got)
+	}
+}
+
+func TestIncludeInAFolderWithWildcardsInItsName(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[1]*")
+	write(t, dir, map[string]string{"deskmint.yaml": mainFile, "team.yaml": teamFile, "conf.d/shop.yaml": shopFile})
+	s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
+	if err != nil || len(s.Names()) != 2 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestIncludeFaults(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		files  map[string]string
+		faults []string // "FILE:LINE KEY"
+		says   string
+	}{
+		{"no main file", map[string]string{}, []string{"deskmint.yaml:0 "}, "can't be read: no such file"},
+		{
+			"a folder for a file", map[string]string{"deskmint.yaml/x": ""},
+			[]string{"deskmint.yaml:0 "}, "can't be read: is a directory",
+		},
+		{
+			"no such file", map[string]string{"deskmint.yaml": mainFile + callerFile},
+			[]string{"deskmint.yaml:1 include[0]"}, "can't be found",
+		},
+		{
+			"a folder that is included", map[string]string{"deskmint.yaml": mainFile + callerFile, "team.yaml": teamFile, "conf.d/x.yaml/y": ""},
+			[]string{"conf.d/x.yaml:0 "}, "is a directory",
+		},
+		{
+			"syntax, and what can still be said", map[string]string{"deskmint.yaml": mainFile + "listen: {grpc: 1}\n" + callerFile, "team.yaml": "\n  a: b\n c: d\n"},
+			[]string{"deskmint.yaml:3 listen.grpc", "team.yaml:2 "}, "must be text",
+		},
+		{
+			"main keys in an included file", map[string]string{"deskmint.yaml": mainFile, "team.yaml": teamFile + "audit: {output: stderr}\ninclude: [x]\n"},
+			[]string{"team.yaml:3 audit", "team.yaml:4 include"}, "belongs in the main file",
+		},
+		{
+			"faults of several files", map[string]string{
+				"deskmint.yaml": mainFile, "team.yaml": teamFile,
+				"conf.d/a.yaml": strings.Replace(shopFile, "shop,", "team,", 1), "conf.d/b.yaml": "callers:\n  - {nam: x}\n",
+			},
+			[]string{"conf.d/a.yaml:2 configurations[0].name", "conf.d/b.yaml:2 callers[0].identities", "conf.d/b.yaml:2 callers[0].nam"},
+			"is the same name as in team.yaml:2",
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, test.files)
+			_, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
+			places, text := faults(t, err)
+			for i := range places {
+				places[i] = strings.TrimPrefix(places[i], dir+"/")
+			}
+			if !slices.Equal(places, test.faults) {
+				t.Errorf("faults at %q\nwant      %q\n%s", places, test.faults, text)
+			}
+			if text = strings.ReplaceAll(text, dir, "DIR"); !strings.Contains(text, test.says) {
+				t.Errorf("faults\n%s\ndon't say %q", text, test.says)
+			}
+		})
+	}
+}
+
+func TestFiles(t *testing.T) {
+	certificate, key := pair(t)
+	_, otherKey := pair(t)
+	good := map[string]string{
+		"tls.crt": certificate, "tls.key": key, "ca.pem": certificate, "audit.key": strings.Repeat("k", 32) + "\n",
+		"deskmint.yaml": `secrets:
+  source: vault
+  vault: {addresses: ["https://vault.internal"], ca: ca.pem, auth: {method: token, token_file: token}}
+tls:
+  certificate: tls.crt
+  key: tls.key
+  client_ca: ca.pem
+audit:
+  output: audit.log
+  email_key_file: audit.key
+` + teamFile,
+	}
+	for _, test := range []struct {
+		name, file, text string // text "-": the file is missing
+		fault, says      string
+	}{
+		{name: "all is well"},
+		{"no certificate", "tls.crt", "-", "deskmint.yaml:5 tls.certificate", "no such file"},
+		{"no key", "tls.key", "-", "deskmint.yaml:6 tls.key", "no such file"},
+		{"key for a certificate", "tls.crt", key, "deskmint.yaml:5 tls.certificate", "holds no certificate"},
+		{"certificate for a key", "tls.key", certificate, "deskmint.yaml:6 tls.key", "isn't the private key"},
+		{"another's key", "tls.key", otherKey, "deskmint.yaml:6 tls.key", "isn't the private key"},
+		{"client authorities", "ca.pem", "nothing", "deskmint.yaml:3 secrets.vault.ca deskmint.yaml:7 tls.client_ca", "holds no certificate"},
+		{"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file", "fewer than 32 bytes"},
+		{"no audit key", "audit.key", "-", "deskmint.yaml:10 audit.email_key_file", "no such file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, good)
+			if test.text == "-" {
+				os.Remove(filepath.Join(dir, test.file))
+			} else if test.file != "" {
+				write(t, dir, map[string]string{test.file: test.text})
+			}
+			s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
+			if test.fault == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, path := range []string{s.TLS.Certificate, s.TLS.Key, s.TLS.ClientCA, s.Audit.Output, s.Audit.EmailKeyFile, s.Secrets.Vault.CA, s.Secrets.Vault.Auth.TokenFile} {
+					if filepath.Dir(path) != dir {
+						t.Errorf("%s isn't in the configuration's folder", path)
+					}
+				}
+				return
+			}
+			places, text := faults(t, err)
+			if got := strings.ReplaceAll(strings.Join(places, " "), dir+"/", ""); got != test.fault || !strings.Contains(text, test.says) {
+				t.Errorf("faults at %q, want %q that says %q\n%s", got, test.fault, test.says, text)
+			}
+		})
+	}
+}
+
+func TestAuditFolder(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"file": "", "deskmint.yaml": minimal + "audit: {output: absent/audit.log}\n"})
+	path := filepath.Join(dir, "deskmint.yaml")
+	for output, says := range map[string]string{"absent/audit.log": "no such file", "file/audit.log": "no folder"} {
+		write(t, dir, map[string]string{"deskmint.yaml": minimal + "audit: {output: " + output + "}\n"})
+		_, err := Load(path, Options{})
+		if places, text := faults(t, err); fmt.Sprint(places) != "["+path+":23 audit.output]" || !strings.Contains(text, says) {
+			t.Errorf("%s: %s", output, text)
+		}
+	}
+}
