@@ -148,7 +148,7 @@ func (d dice) ask() policy.Ask {
 func TestAllowIsAnyGrant(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(5, 6))}
 	count := map[bool]int{}
-	for range 50_000 {
+	for range 20_000 {
 		var grants []policy.Settings
 		for range d.IntN(4) {
 			grants = append(grants, d.grant())
@@ -161,7 +161,7 @@ func TestAllowIsAnyGrant(t *testing.T) {
 		}
 		count[err == nil]++
 	}
-	if count[true] < 2000 || count[false] < 2000 {
+	if count[true] < 800 || count[false] < 800 {
 		t.Errorf("%d allowed, %d denied: too few of one kind to tell anything", count[true], count[false])
 	}
 }
@@ -171,7 +171,7 @@ func TestAllowIsAnyGrant(t *testing.T) {
 func TestGrantsNeverAddUpAtRandom(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(7, 8))}
 	tempting := 0
-	for range 50_000 {
+	for range 20_000 {
 		a, b, ask := d.grant(), d.grant(), d.ask()
 		if model(a, ask) || model(b, ask) || !model(union(a, b), ask) {
 			continue
@@ -181,7 +181,7 @@ func TestGrantsNeverAddUpAtRandom(t *testing.T) {
 			t.Fatalf("these two added up\n%+v\n%+v\nask %+v", a, b, ask)
 		}
 	}
-	if tempting < 500 {
+	if tempting < 200 {
 		t.Errorf("%d pairs were near enough to tell anything", tempting)
 	}
 }
@@ -210,7 +210,7 @@ func union(a, b policy.Settings) policy.Settings {
 func TestLessNeverAllowsMore(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(9, 10))}
 	lost := 0
-	for range 8000 {
+	for range 3000 {
 		s, ask := d.grant(), d.ask()
 		before := allows(t, policyOf(t, s), ask)
 		for name, less := range lesser(s) {
@@ -223,7 +223,7 @@ func TestLessNeverAllowsMore(t *testing.T) {
 			}
 		}
 	}
-	if lost < 1000 {
+	if lost < 400 {
 		t.Errorf("taking away mattered %d times: too few to tell anything", lost)
 	}
 }
@@ -273,7 +273,7 @@ func lesser(s policy.Settings) map[string]policy.Settings {
 func TestAskingMoreNeverAllows(t *testing.T) {
 	d := dice{rand.New(rand.NewPCG(11, 12))}
 	refused := 0
-	for range 30_000 {
+	for range 12_000 {
 		p, ask := policyOf(t, d.grant(), d.grant()), d.ask()
 		before := allows(t, p, ask)
 		more := ask
@@ -301,7 +301,7 @@ func TestAskingMoreNeverAllows(t *testing.T) {
 			refused++
 		}
 	}
-	if refused < 500 {
+	if refused < 200 {
 		t.Errorf("asking for more mattered %d times: too few to tell anything", refused)
 	}
 }

@@ -219,8 +219,8 @@ func TestInspectTellsWhatItRead(t *testing.T) {
 	}
 }
 
-// TestInspectIsLinear: a token of the size that the doors let in, made of nothing but
-// members, must not cost more than reading it.
+// TestInspectIsLinear: a token made of nothing but members must not cost much more
+// than reading it. Comparing each name with all before it took half a minute here.
 func TestInspectIsLinear(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(goodPayload[:len(goodPayload)-1])
@@ -233,7 +233,7 @@ func TestInspectIsLinear(t *testing.T) {
 	start := time.Now()
 	got := testProfile(t).Inspect(token, []secrets.Key{key}, inspectTime)
 	wantProblems(t, got)
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("%d bytes took %v", len(token), took)
 	}
 }

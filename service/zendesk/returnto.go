@@ -35,7 +35,8 @@ func (e *ForeignError) Error() string { return "return_to " + e.Fault }
 // ReturnTo checks where a person is to be sent after signing in. What Zendesk does
 // with foreign places nobody says, so only these pass: a path, or an https URL
 // whose host is byte for byte the brand's subdomain or one of its mapped hosts;
-// and nothing below /access/ or /auth/, where a visit has effects of its own.
+// nothing below /access/ or /auth/, where a visit has effects of its own; and no
+// path that some reader would take for either.
 // Spaces and characters outside ASCII, which web frameworks hand over decoded,
 // are percent-encoded.
 //
@@ -65,14 +66,15 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 		}
 		_, host, _ = strings.Cut(origin, "://")
 	}
-	if private(u.Path) {
-		return Destination{}, &ForeignError{"leads below /access/ or /auth/, where Zendesk signs people in and out"}
+	if fault := pathFault(u.EscapedPath()); fault != "" {
+		return Destination{}, &ForeignError{fault}
 	}
 	return Destination{URL: encoded, Host: host}, nil
 }
 
 // ownOrigin compares bytes rather than parsed parts: a user name, a port, another
 // case or a host that merely begins like the brand's then needs no rule of its own.
+// The parts must agree all the same, so that two readings have to be wrong at once.
 func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
 	for _, o := range b.origins {
 		if strings.HasPrefix(s, o+"/") && u.User == nil && u.Opaque == "" && u.Scheme+"://"+u.Host == o {
@@ -107,15 +109,46 @@ func encodeReturnTo(s string) (string, error) {
 	return e.String(), nil
 }
 
-// private is true of paths that browsers or servers may take for one below
-// /access/ or /auth/, after they have decoded and shortened it.
-func private(p string) bool {
-	for range 2 { // %2561 is an "a" to a server that decodes twice
+// pathFault holds a path against every reading that a browser or a server may have
+// of it: with dot segments resolved or not, slashes merged or not, and decoded up to
+// three times. The browser's own is one of them, but a server that redirects to
+// what it has read hands another to it.
+func pathFault(p string) string {
+	for range 4 {
+		p = strings.ReplaceAll(p, `\`, "/")
+		for _, reading := range []string{p, withoutDots(p), path.Clean(p)} {
+			switch {
+			case strings.HasPrefix(reading, "//"):
+				return "has a path that starts with two slashes once it is decoded and shortened, which leads to another host"
+			case private(reading):
+				return "leads below /access/ or /auth/, where Zendesk signs people in and out"
+			}
+		}
 		p = escape.ReplaceAllStringFunc(p, func(e string) string {
 			b, _ := hex.DecodeString(e[1:]) // what matched is hexadecimal
 			return string(b)
 		})
 	}
-	p = strings.ToLower(path.Clean("/" + strings.ReplaceAll(p, `\`, "/")))
-	return p == "/access" || p == "/auth" || strings.HasPrefix(p, "/access/") || strings.HasPrefix(p, "/auth/")
+	return ""
+}
+
+// withoutDots resolves dot segments (RFC 3986 section 5.2.4) and, other than
+// path.Clean, leaves empty segments.
+func withoutDots(p string) string {
+	var kept []string
+	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
+		switch segment {
+		case ".":
+		case "..":
+			kept = kept[:max(0, len(kept)-1)]
+		default:
+			kept = append(kept, segment)
+		}
+	}
+	return "/" + strings.Join(kept, "/")
+}
+
+func private(p string) bool {
+	p = strings.ToLower(p) + "/"
+	return strings.HasPrefix(p, "/access/") || strings.HasPrefix(p, "/auth/")
 }

@@ -95,7 +95,18 @@ var returnToBypasses = []struct {
 		"https://169.254.169.254/latest/meta-data/", "https://localhost/", "https://acme.localhost/", "http://acme.localhost/", "http://localhost:8081/", "http://127.0.0.1:8081/",
 		"https://0/", "https://[::]/",
 	}},
+	// A browser stays at the brand. A server that shortens or decodes the path before it
+	// redirects makes two slashes of these.
+	{"two slashes in the end", true, []string{
+		"/.//evil.example", "/..//evil.example", "/././/evil.example", "/hc/..//evil.example", "/hc/../..//evil.example", "/hc/.././/evil.example",
+		"/%2fevil.example", "/%2Fevil.example", "/%2f%2fevil.example", "/%252fevil.example", "/%25252fevil.example", "/%5cevil.example", "/%5Cevil.example", "/%255cevil.example",
+		"/%5c%5cevil.example", "/%2e//evil.example", "/%2e%2e//evil.example", "/%2e%2f/evil.example", "/.%2f/evil.example", "/hc%2f..%2f/evil.example",
+		"/%2f", "/.//", "/hc/../%5cevil.example", "/%2f%25zz/evil.example",
+		"https://acme.zendesk.com//evil.example", "https://acme.zendesk.com//..", "/%2f..", "https://acme.zendesk.com/.//evil.example", "https://acme.zendesk.com/%2fevil.example", "https://acme.zendesk.com/%5cevil.example",
+		"https://help.acme.com///evil.example",
+	}},
 	{"where Zendesk signs people in and out", true, []string{
+		"/access/../hc", "/x/../access/%2e%2e/hc", "/access/%2e%2e/hc", "/access/..%2fhc", "/access/.%2e/hc", "/access/%252e%252e/hc", "/auth/%2e%2e/hc", "/access//../hc", "/x//../access/jwt", "/access%2f..%2fhc",
 		"/access", "/access/", "/access/jwt", "/access/logout", "/access/unauthenticated", "/access?x", "/access#x", "/access/?return_to=/hc", "/auth", "/auth/", "/auth/v2/login/sso",
 		"/ACCESS/jwt", "/Access/", "/aUtH/x", "/%61ccess/jwt", "/acces%73/jwt", "/%41CCESS/jwt", "/%61%63%63%65%73%73/jwt", "/access%2fjwt", "/access%2Fjwt", "/access%5cjwt",
 		"/auth%2f", "/%61uth/", "/%2561ccess/jwt", "/%252561ccess/jwt", "/access%252fjwt", "/%2561ccess/%25zz", "/%2561ccess/jwt%25", "/access%252fjwt/%25",

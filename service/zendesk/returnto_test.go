@@ -36,6 +36,11 @@ func TestReturnToTakes(t *testing.T) {
 		{"/access-log", "/access-log", ""},
 		{"/hc//x", "/hc//x", ""},
 		{"/hc/../hc/", "/hc/../hc/", ""},
+		{"/./", "/./", ""},
+		{"/..", "/..", ""},
+		{"/hc/..", "/hc/..", ""},
+		{"/hc/%2F/x", "/hc/%2F/x", ""},
+		{"/%20/x", "/%20/x", ""},
 		{"/?return_to=/access/jwt", "/?return_to=/access/jwt", ""},
 		{"/@evil.example", "/@evil.example", ""},
 		{"/:80", "/:80", ""},
@@ -50,7 +55,8 @@ func TestReturnToTakes(t *testing.T) {
 		{"https://acme.zendesk.com/hc?a=b#c", "https://acme.zendesk.com/hc?a=b#c", "acme.zendesk.com"},
 		{"https://help.acme.com/hc/fr/Été", "https://help.acme.com/hc/fr/%C3%89t%C3%A9", "help.acme.com"},
 		{"https://hilfe.acme.de/", "https://hilfe.acme.de/", "hilfe.acme.de"},
-		{"https://acme.zendesk.com//evil.example", "https://acme.zendesk.com//evil.example", "acme.zendesk.com"},
+		{"https://acme.zendesk.com/hc//x", "https://acme.zendesk.com/hc//x", "acme.zendesk.com"},
+		{"https://acme.zendesk.com/hc/a%2Fb%5Cc", "https://acme.zendesk.com/hc/a%2Fb%5Cc", "acme.zendesk.com"},
 		{"https://acme.zendesk.com/@evil.example", "https://acme.zendesk.com/@evil.example", "acme.zendesk.com"},
 		{"https://acme.zendesk.com/hc/../../x", "https://acme.zendesk.com/hc/../../x", "acme.zendesk.com"},
 	} {
@@ -218,7 +224,7 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 		home = d.Host
 	}
 	if got := browserOrigin(hosts[0], d.URL); got != "https://"+home {
-		t.Errorf("%q leads to %s by %q", s, got, d.URL)
+		t.Fatalf("%q leads to %s by %q", s, got, d.URL)
 	}
 	known := false
 	for _, h := range hosts {
@@ -226,31 +232,36 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 	}
 	u, err := url.Parse(d.URL)
 	if !known || err != nil || u.Host != d.Host || u.User != nil || u.Opaque != "" {
-		t.Errorf("%q at %q reads as %+v, %v", s, d.Host, u, err)
+		t.Fatalf("%q at %q reads as %+v, %v", s, d.Host, u, err)
 	}
 	if len(d.URL) > 2048 || strings.ContainsFunc(d.URL, func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }) {
-		t.Errorf("%q leaves as %q", s, d.URL)
+		t.Fatalf("%q leaves as %q", s, d.URL)
 	}
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.URL, "https://"+d.Host), "#")
 	path, _, _ = strings.Cut(path, "?")
-	for range 3 { // as it stands, decoded once, decoded twice
-		for _, p := range []string{"/access", "/auth"} {
-			if shortened := shorten(path); shortened == p || strings.HasPrefix(shortened, p+"/") {
-				t.Errorf("%q leads below %s/ by %q", s, p, d.URL)
+	for range 4 { // as it stands, decoded once, twice, three times
+		for _, shortened := range []string{path, shorten(path, false), shorten(path, true)} {
+			if strings.HasPrefix(shortened, "//") {
+				t.Fatalf("%q leads to another host by %q", s, shortened)
+			}
+			for _, p := range []string{"/access", "/auth"} {
+				if shortened == p || strings.HasPrefix(shortened, p+"/") {
+					t.Fatalf("%q leads below %s/ by %q", s, p, d.URL)
+				}
 			}
 		}
 		path = unescapeWhatOneCan(path)
 	}
 }
 
-// shorten is what a server makes of a path: lower case, dot segments resolved,
-// empty ones dropped.
-func shorten(path string) string {
+// shorten is what a server makes of a path: lower case, dot segments resolved, and
+// empty ones dropped by some.
+func shorten(path string, dropEmpty bool) string {
 	var kept []string
-	for _, segment := range strings.Split(strings.ReplaceAll(strings.ToLower(path), `\`, "/"), "/") {
-		switch segment {
-		case "", ".":
-		case "..":
+	for segment := range strings.SplitSeq(strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(path), `\`, "/"), "/"), "/") {
+		switch {
+		case segment == ".", segment == "" && dropEmpty:
+		case segment == "..":
 			kept = kept[:max(0, len(kept)-1)]
 		default:
 			kept = append(kept, segment)
@@ -286,7 +297,7 @@ func TestReturnToProperty(t *testing.T) {
 	b := testProfile(t).Brand("")
 	random := rand.New(rand.NewPCG(1, 2))
 	passed, absolute := 0, 0
-	for range 200_000 {
+	for range 100_000 {
 		var s strings.Builder
 		for range 1 + random.IntN(7) {
 			s.WriteString(pieces[random.IntN(len(pieces))])
@@ -301,7 +312,7 @@ func TestReturnToProperty(t *testing.T) {
 		}
 		keepsToBrand(t, s.String(), d)
 	}
-	if passed < 10_000 || absolute < 1000 {
+	if passed < 5000 || absolute < 500 {
 		t.Errorf("%d of the random ones passed, %d of them absolute: too few to tell anything", passed, absolute)
 	}
 }

@@ -93,7 +93,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 		}
 	}
 	for i, r := range s.IPRanges {
-		if p, err := netip.ParsePrefix(r); err != nil {
+		if p, err := netip.ParsePrefix(r); err != nil || p.Addr().Is4In6() {
 			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%q is no range: write it as 192.0.2.0/24 or 2001:db8::/32", r))
 		} else if p != p.Masked() {
 			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%s has bits beyond its length: did you mean %s?", r, p.Masked()))
@@ -166,13 +166,13 @@ func (s Settings) endpoint() string {
 func checkOrigin(s string) string {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.Scheme+"://"+u.Host != s:
+	case err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != s || strings.HasSuffix(s, ":"):
 		return "is no origin: write scheme and host only, as https://login.example.com"
 	case u.Scheme == "http" && !isLoopback(u.Hostname()):
 		return "must be https: plain http is for loopback hosts only"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "must be https"
-	case strings.ToLower(s) != s || strings.ContainsAny(s, " ;,'\"*"):
+	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyz0123456789-.:[]") != "":
 		return "must be lower case, and without characters that mean something in a Content-Security-Policy"
 	}
 	return ""

@@ -1,0 +1,167 @@
+package zendesk_test
+
+import (
+	"encoding/json"
+	"math"
+	"net/mail"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// plainEmail is the rule of an address, but for lengths and dots, said once more.
+var plainEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+
+func FuzzParseEmail(f *testing.F) {
+	for _, s := range []string{
+		"jo@example.com", "Jo.Doe+x@EXAMPLE.co.uk", "\u212A@corp.com", `"admin@corp.com"@evil.example`, "Jo <jo@example.com>", "jo(c)@example.com",
+		"jo@192.0.2.1", "jo@[192.0.2.1]", "jo@example.com.", "a..b@c.de", "ａ@b.cd", "a@b.c\x00", "", "@", "a@b.c, d@e.f",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got, err := zendesk.ParseEmail(s)
+		if err != nil {
+			if got != "" || err.Error() == "" {
+				t.Fatalf("ParseEmail(%q) = %q, %v", s, got, err)
+			}
+			return
+		}
+		if !plainEmail.MatchString(got) || len(got) > 254 || strings.Contains(got, "..") || !asciiFold(got, s) {
+			t.Fatalf("ParseEmail(%q) = %q", s, got)
+		}
+		if again, err := zendesk.ParseEmail(got); err != nil || again != got {
+			t.Fatalf("ParseEmail(%q) = %q, %v: not itself", got, again, err)
+		}
+		// Whatever passes means the same to a lenient reader.
+		if a, err := mail.ParseAddress(got); err != nil || a.Address != got || a.Name != "" {
+			t.Fatalf("net/mail reads %q as %v, %v", got, a, err)
+		}
+	})
+}
+
+// asciiFold is true where the two differ in the case of ASCII letters at most.
+func asciiFold(lower, s string) bool {
+	if len(lower) != len(s) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c != lower[i] && (c < 'A' || c > 'Z' || c+'a'-'A' != lower[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func FuzzReturnTo(f *testing.F) {
+	for _, group := range returnToBypasses {
+		for _, s := range group.shapes {
+			f.Add(s)
+		}
+	}
+	for _, s := range []string{"/hc/en-us?a=b#c", "https://acme.zendesk.com/agent", "https://help.acme.com/hc/é", "/%2f%2fevil.example", "/hc/%25zz"} {
+		f.Add(s)
+	}
+	b := testProfile(f).Brand("")
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := b.ReturnTo(s)
+		if err != nil {
+			if d != (zendesk.Destination{}) {
+				t.Fatalf("ReturnTo(%q) = %+v beside %v", s, d, err)
+			}
+			return
+		}
+		keepsToBrand(t, s, d)
+		if again, err := b.ReturnTo(d.URL); err != nil || again != d {
+			t.Fatalf("ReturnTo(%q) = %+v, %v: not itself", d.URL, again, err)
+		}
+	})
+}
+
+// FuzzClaims holds what holdsClaims says, of any person.
+func FuzzClaims(f *testing.F) {
+	f.Add("jo@example.com", "Jo", "e1", "agent", int64(5), int64(8), "Acme", "Initech", "42", "+15551234567", "vip", "plan", "pro", 1.5, uint16(0xFFFF))
+	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(1), "", "", "007", "", "", "email", "admin@acme.com", 9007199254740991.0, uint16(0x0F0))
+	f.Add("Jo@Example.com", "علی\u200cرضا", " ", "end_user", int64(-1), int64(1)<<53, "A,B", "\u202e", "9007199254740993", "+1", "a b", "iat", "\x00", 0.0, uint16(0x3A5))
+	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(0), "", "", "", "", "", "plan", "", math.Copysign(0, -1), uint16(0x0800))
+	f.Fuzz(func(t *testing.T, email, name, externalID, role string, customRole, locale int64, org1, org2, orgID, phone, tag, field, value string, number float64, flags uint16) {
+		on := func(bit int) bool { return flags&(1<<bit) != 0 }
+		s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}, EmitExp: on(0), OmitRole: on(1)}
+		if on(2) {
+			s.Audiences = append(s.Audiences, zendesk.TeamMember)
+		}
+		if on(3) {
+			s.Audiences = s.Audiences[len(s.Audiences)-1:]
+		}
+		if on(4) {
+			s.OrganizationIDType = "integer"
+		}
+		u := zendesk.User{Email: email, EmailVerified: true, Name: name, ExternalID: externalID, Role: zendesk.Role(role), CustomRoleID: customRole, LocaleID: locale, Phone: phone}
+		if on(5) {
+			u.Organizations = append(u.Organizations, org1)
+		}
+		if on(6) {
+			u.Organizations = append(u.Organizations, org2)
+		}
+		if on(7) {
+			u.OrganizationIDs = append(u.OrganizationIDs, orgID)
+		}
+		if on(8) {
+			u.OrganizationIDs = append(u.OrganizationIDs, org2)
+		}
+		if on(9) {
+			u.Tags = []string{}
+		}
+		if on(10) {
+			u.Tags = append(u.Tags, tag)
+		}
+		if on(11) {
+			u.UserFields = map[string]any{field: value, "n": number, "x" + field: nil, "b": on(12)}
+		}
+		if on(13) {
+			u.RemotePhotoURL = "https://img.example.com/" + value
+		}
+		holdsClaims(t, s, u)
+	})
+}
+
+// FuzzInspect: it never panics, and what another library refuses isn't acceptable.
+func FuzzInspect(f *testing.F) {
+	key := testKey(f, 1, testSecret)
+	token, _ := mint(f, testProfile(f), testSignIn())
+	f.Add(token.Value, "", "", false)
+	f.Add("", goodHeader, goodPayload, true)
+	f.Add("", goodHeader, goodPayload+"\n", true)
+	f.Add("", `{"typ":"JWT","alg":"none"}`, `{"iat":1767323045000,"jti":null,"tags":[null],"user_fields":{"a":{"b":[]}}}`, true)
+	f.Add("", `{"alg":"HS256","alg":"none"}`, `{"iat":-1,"organization_id":1e400,"email":"\ud800"}`, true)
+	f.Add("a.b.c", "null", "[]", true)
+	f.Add("..", "{", "}", true)
+	p := testProfile(f, forBoth)
+	f.Fuzz(func(t *testing.T, token, header, payload string, signed bool) {
+		if signed {
+			token = seal(t, key, encode(header), encode(payload))
+		}
+		got := p.Inspect(token, []secrets.Key{key}, inspectTime)
+		for _, problem := range got.Problems {
+			if problem.Description == "" || problem.Part < zendesk.PartForm || problem.Part > zendesk.PartClaims {
+				t.Fatalf("%q: problem %+v", token, problem)
+			}
+		}
+		if len(got.Problems) > 0 {
+			return
+		}
+		other, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
+		if err != nil {
+			t.Fatalf("%q is acceptable, but not to go-jose: %v", token, err)
+		}
+		b, err := other.Verify([]byte(testSecret))
+		if err != nil || !json.Valid(b) || got.Version != 1 || got.IssueTime.IsZero() {
+			t.Fatalf("%q is acceptable, but go-jose says %v of %s, and we read %+v", token, err, b, got)
+		}
+	})
+}
