@@ -5,12 +5,12 @@ import (
 	"strconv"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
 )
 
 // tokenServer is the gRPC face of the desk's sign-ins.
@@ -86,9 +86,7 @@ func (t *tokenServer) RenderPage(ctx context.Context, r *pb.RenderPageRequest) (
 	if out.version != 0 {
 		header.Set(headerSecretVersion, strconv.FormatUint(uint64(out.version), 10))
 	}
-	if err := grpc.SetHeader(ctx, header); err != nil {
-		return nil, err
-	}
+	callOf(ctx).header = header
 	return &httpbody.HttpBody{ContentType: contentType, Data: shown.html}, nil
 }
 
@@ -110,7 +108,9 @@ func (t *tokenServer) signIn(ctx context.Context, r signInRequest) (*signedIn, e
 		return nil, err
 	}
 	c := callOf(ctx)
-	c.email = ask.signIn.User.Email
+	if email, err := zendesk.ParseEmail(ask.signIn.User.Email); err == nil {
+		c.email = email // what isn't an address isn't put on record as one
+	}
 	return t.service.desk(c).signIn(ctx, c.caller, ask, &c.record)
 }
 

@@ -316,3 +316,34 @@ configurations:
 		})
 	}
 }
+
+// A value in a grant's list is the text that stands there.
+func TestClaimValuesAreText(t *testing.T) {
+	text := `
+secrets: {source: memory}
+configurations:
+  - {name: acme, secret: {path: a}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
+callers:
+  - name: shop
+    identities: [{api_key_sha256: ` + caller.HashKey("dmk_x") + `}]
+    grants:
+      - {configurations: [acme], brands: ["*"], actions: [sign_in], roles: [unset], email_domains: {allow: ["*"]},
+         claims: {external_id: [0123, 1_000, 0x1F, 7, true, 1.50]}}
+`
+	snapshot, err := Parse("t.yaml", []byte(text), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for value, allowed := range map[string]bool{
+		"0123": true, "1_000": true, "0x1F": true, "7": true, "true": true, "1.50": true,
+		"83": false, "123": false, "1000": false, "31": false, "1.5": false,
+	} {
+		ask := policy.Ask{
+			Configuration: "acme", Actions: []policy.Action{policy.SignIn}, Brand: "1", Role: policy.RoleUnset,
+			Claims: []policy.Claim{{Name: policy.ClaimExternalID, Field: "user.external_id", Values: []string{value}}},
+		}
+		if _, err := snapshot.Policy.Allow("shop", ask); (err == nil) != allowed {
+			t.Errorf("%s: %v, want allowed %v", value, err, allowed)
+		}
+	}
+}

@@ -23,15 +23,11 @@ type decoder struct {
 	// left is how many more values may be read: aliases of aliases make a short
 	// text stand for any number of them.
 	left int
-	// depth is that of the free-form value being read.
-	depth int
+	// nested is true inside of a free-form value.
+	nested bool
 }
 
-const (
-	maxValues = 200_000
-	// maxDepth is how far free-form values may nest: a claim's rule is a list or {prefix: …}.
-	maxDepth = 3
-)
+const maxValues = 200_000
 
 var durationType = reflect.TypeFor[time.Duration]()
 
@@ -87,7 +83,7 @@ func syntaxFault(err error) (line int, message string) {
 func (d *decoder) value(n *yaml.Node, at place, out reflect.Value) {
 	if d.left--; d.left < 0 {
 		if d.left == -1 {
-			at.misread(n.Line, "is where the file has become too large, with its aliases written out")
+			at.doc.place("").misread(n.Line, "is too large here, with its aliases written out")
 		}
 		return
 	}
@@ -197,29 +193,34 @@ func segment(name string) string {
 	return name
 }
 
-// free reads a value that may be a scalar, a list or named values.
+// free reads a value that may be a scalar, or a list or block of scalars: a claim's
+// rule is all that there is of the kind.
 func (d *decoder) free(n *yaml.Node, at place, out reflect.Value) {
-	d.depth++
-	defer func() { d.depth-- }()
-	switch {
-	case d.depth > maxDepth:
-		at.misread(n.Line, "is nested too deeply")
-	case n.Kind == yaml.SequenceNode:
-		var list []any
-		d.list(n, at, reflect.ValueOf(&list).Elem())
-		out.Set(reflect.ValueOf(list))
-	case n.Kind == yaml.MappingNode:
-		var named map[string]any
-		d.namedValues(n, at, reflect.ValueOf(&named).Elem())
-		out.Set(reflect.ValueOf(named))
-	default:
-		var scalar any
-		if err := n.Decode(&scalar); err != nil || scalar == nil {
+	if n.Kind == yaml.ScalarNode {
+		if n.ShortTag() == "!!null" {
 			at.misread(n.Line, "can't be read")
 			return
 		}
-		out.Set(reflect.ValueOf(scalar))
+		// The text as it stands: an id of 0123 must not become 83 because YAML has
+		// octal numbers.
+		out.Set(reflect.ValueOf(n.Value))
+		return
 	}
+	if d.nested {
+		at.misread(n.Line, "must be a single value")
+		return
+	}
+	d.nested = true
+	defer func() { d.nested = false }()
+	if n.Kind == yaml.SequenceNode {
+		var list []any
+		d.list(n, at, reflect.ValueOf(&list).Elem())
+		out.Set(reflect.ValueOf(list))
+		return
+	}
+	var named map[string]any
+	d.namedValues(n, at, reflect.ValueOf(&named).Elem())
+	out.Set(reflect.ValueOf(named))
 }
 
 // scalar reads a single value. Its type is what the YAML says, so that a key or an

@@ -54,8 +54,9 @@ var structureFaults = []faultCase{
 	{"text for a fraction", "[help.acme.com]\n", "[help.acme.com]\n        rate: {per_second: fast}\n", []string{"23 callers[0].grants[0].rate.per_second"}, "must be a number"},
 	{"duration without unit", "source: file", "source: file\n  refresh: 10", []string{"4 secrets.refresh"}, "with its unit"},
 	{"duration in days", "source: file", "source: file\n  max_stale: 1d", []string{"4 secrets.max_stale"}, "with its unit"},
-	{"nested too deeply", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: [[[[x]]]]}", []string{"21 callers[0].grants[0].claims.phone[0][0][0]"}, "nested too deeply"},
-	{"alias of itself", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: &a [*a]}", []string{"21 callers[0].grants[0].claims.phone[0][0][0]"}, "nested too deeply"},
+	{"nested too deeply", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: [x, [y]]}", []string{"21 callers[0].grants[0].claims.phone[1]"}, "must be a single value"},
+	{"prefix of nothing", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: {prefix: }}", []string{"21 callers[0].grants[0].claims.phone.prefix"}, "has no value"},
+	{"alias of itself", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: &a [*a]}", []string{"21 callers[0].grants[0].claims.phone[0]"}, "must be a single value"},
 }
 
 var settingsFaults = []faultCase{
@@ -194,12 +195,12 @@ func TestAliases(t *testing.T) {
 		t.Errorf("faults %s", text)
 	}
 
-	many := func(item string) string { return "[" + strings.Repeat(item+",", 400) + item + "]" }
-	bomb := "secrets: {source: memory}\nissuers:\n  - &a " + many("x") + "\n  - &b " + many("*a") + "\naudit: {output: " + many("*b") + "}\n" +
-		"callers:\n  - name: x\n    grants:\n      - claims: {tags: " + many("*b") + "}\n"
+	many := func(item string) string { return "[" + strings.Repeat(item+",", 70) + item + "]" }
+	bomb := minimal + "  - name: x\n    grants: " + many("{roles: "+many("agent")+"}")
+	bomb = strings.Replace(bomb, "grants: [{roles: [", "grants: &grants [{roles: &roles [", 1) + strings.Repeat("\n  - {name: x, grants: *grants}", 70)
 	_, err = Parse("deskmint.yaml", []byte(bomb), Options{})
-	if _, text := faults(t, err); strings.Count(text, "too large") != 1 {
-		t.Errorf("faults %s", text)
+	if places, text := faults(t, err); len(places) != 1 || !strings.Contains(text, "too large") {
+		t.Errorf("%d faults, the first %s", len(places), text[:100])
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -16,14 +17,15 @@ type Listen struct {
 	Ops string `yaml:"ops"`
 }
 
-const (
-	defaultGRPC = "127.0.0.1:9090"
-	defaultHTTP = "127.0.0.1:8080"
-	defaultOps  = "127.0.0.1:9091"
-)
-
 // DefaultListen is where a service listens that isn't told where.
-func DefaultListen() Listen { return Listen{GRPC: defaultGRPC, HTTP: defaultHTTP, Ops: defaultOps} }
+func DefaultListen() Listen {
+	return Listen{GRPC: "127.0.0.1:9090", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9091"}
+}
+
+func (l *Listen) fill() {
+	d := DefaultListen()
+	l.GRPC, l.HTTP, l.Ops = cmp.Or(l.GRPC, d.GRPC), cmp.Or(l.HTTP, d.HTTP), cmp.Or(l.Ops, d.Ops)
+}
 
 // TLS is how the public listeners speak TLS, or why they needn't.
 type TLS struct {

@@ -26,17 +26,6 @@ func (l *loader) checkSettings(main *source) {
 	}
 }
 
-func (l *Listen) fill() {
-	for _, listener := range []struct {
-		address  *string
-		fallback string
-	}{{&l.GRPC, defaultGRPC}, {&l.HTTP, defaultHTTP}, {&l.Ops, defaultOps}} {
-		if *listener.address == "" {
-			*listener.address = listener.fallback
-		}
-	}
-}
-
 func (s *Secrets) check(at place) {
 	switch source := at.at("source"); s.Source {
 	case "vault":
