@@ -48,7 +48,7 @@ func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.Toke
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.Address, err)
 	}
-	defer conn.Close() //nolint:errcheck // nothing is left to be sent
+	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
 	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
@@ -56,16 +56,20 @@ func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.Toke
 }
 
 func (f clientFlags) apiKey() (string, error) {
-	key := os.Getenv("DESKMINT_API_KEY")
+	key, source := os.Getenv("DESKMINT_API_KEY"), "DESKMINT_API_KEY"
 	if f.APIKeyFile != "" {
 		b, err := os.ReadFile(f.APIKeyFile)
 		if err != nil {
 			return "", fmt.Errorf("--api-key-file: %w", err)
 		}
-		key = strings.TrimSpace(string(b))
+		key, source = string(b), f.APIKeyFile
 	}
+	key = strings.TrimSpace(key)
 	if key == "" {
 		return "", errors.New("no API key: set DESKMINT_API_KEY, or give --api-key-file")
+	}
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", fmt.Errorf("%s holds more than an API key: it has white space or other characters in it that no key has", source)
 	}
 	return key, nil
 }
@@ -133,7 +137,7 @@ func (f userFlags) request(std streams) (*pb.MintTokenRequest, error) {
 	if f.Request != "" {
 		b, err := read(f.Request, std)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--request: %w", err)
 		}
 		if err := protojson.Unmarshal(b, r); err != nil {
 			return nil, fmt.Errorf("--request %s: %w", f.Request, err)

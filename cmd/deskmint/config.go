@@ -25,7 +25,7 @@ func (c configCheckCommand) Run(std streams) error {
 		for _, f := range faults.Faults {
 			fmt.Fprintln(std.err, f)
 		}
-		return fmt.Errorf("%s: %d faults", c.File, len(faults.Faults))
+		return errRefused
 	case err != nil:
 		return err
 	}

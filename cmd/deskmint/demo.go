@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/deskmint/deskmint/service"
@@ -36,7 +37,20 @@ type demo struct {
 	zendesk        *sandbox.Sandbox
 	page           *template.Template
 	style          template.CSS
+
+	mu      sync.Mutex
+	answers []demoAnswer // of Deskmint, the latest first
 }
+
+// demoAnswer is what the person's browser got, in words for the developer.
+type demoAnswer struct {
+	Person, Configuration string
+	Status                int
+	Outcome, Reason       string
+}
+
+// shown is how many rows each of the page's tables has at most.
+const shown = 10
 
 // person is somebody whom the demo's app has signed in.
 type person struct {
@@ -101,9 +115,13 @@ func (d *demo) beside(z http.Handler, port string) http.Handler {
 func (d *demo) home(w http.ResponseWriter, _ *http.Request) {
 	signIns := d.zendesk.SignIns()
 	slices.Reverse(signIns)
+	d.mu.Lock()
+	answers := d.answers
+	d.mu.Unlock()
 	var page bytes.Buffer
 	err := d.page.Execute(&page, map[string]any{
-		"Style": d.style, "Configurations": d.configurations, "People": d.people, "SignIns": signIns[:min(len(signIns), 10)],
+		"Style": d.style, "Configurations": d.configurations, "People": d.people,
+		"Answers": answers, "SignIns": signIns[:min(len(signIns), shown)],
 	})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -124,12 +142,22 @@ func (d *demo) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such person", http.StatusBadRequest)
 		return
 	}
-	answer, err := d.renderPage(r.Context(), d.people[n], r.FormValue("configuration"), r.FormValue("brand"), r.FormValue("return_to"))
+	i := slices.IndexFunc(d.configurations, func(c demoConfigurationView) bool { return c.Name == r.FormValue("configuration") })
+	if i < 0 {
+		http.Error(w, "no such configuration", http.StatusBadRequest)
+		return
+	}
+	configuration := d.configurations[i].Name
+	answer, err := d.renderPage(r.Context(), d.people[n], configuration, r.FormValue("brand"), r.FormValue("return_to"))
 	if err != nil {
 		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
 		return
 	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end
+	defer answer.Body.Close()
+	d.note(demoAnswer{
+		Person: d.people[n].Name, Configuration: configuration, Status: answer.StatusCode,
+		Outcome: answer.Header.Get("Deskmint-Outcome"), Reason: answer.Header.Get("Deskmint-Reason"),
+	})
 	for name, values := range answer.Header {
 		if name != "Content-Length" && name != "Date" {
 			w.Header()[name] = values
@@ -139,12 +167,19 @@ func (d *demo) signIn(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(w, answer.Body)
 }
 
+func (d *demo) note(a demoAnswer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.answers = slices.Insert(slices.Clone(d.answers[:min(len(d.answers), shown-1)]), 0, a)
+}
+
+// renderPage asks for refusals as pages too: who reads the answer is a person.
 func (d *demo) renderPage(ctx context.Context, p person, configuration, brand, returnTo string) (*http.Response, error) {
 	user := map[string]any{"email": p.Email, "emailVerified": true, "name": p.Name}
 	if p.Role != "" {
 		user["role"] = p.Role
 	}
-	body, err := json.Marshal(map[string]any{"brandId": brand, "user": user, "returnTo": returnTo})
+	body, err := json.Marshal(map[string]any{"brandId": brand, "user": user, "returnTo": returnTo, "onError": "ON_ERROR_PAGE"})
 	if err != nil {
 		return nil, err
 	}

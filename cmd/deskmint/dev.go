@@ -40,7 +40,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return fmt.Errorf("listening for the sandbox: %w: choose another address with --sandbox-listen", err)
 	}
-	defer at.Close() //nolint:errcheck // closed already where its server has ended
+	defer at.Close()
 	_, port, err := net.SplitHostPort(at.Addr().String())
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ func (c explainCommand) Run(std streams) error {
 	}
 	fmt.Fprintf(std.out, "refused: %s\n", explained.Reason)
 	if explained.Rule != "" {
-		fmt.Fprintf(std.out, "  by %s\n", explained.Rule)
+		fmt.Fprintf(std.out, "  rule: %s\n", explained.Rule)
 	}
 	for _, f := range explained.Fields {
 		fmt.Fprintf(std.out, "  %s %s\n", f.Field, f.Description)

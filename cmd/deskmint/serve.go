@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -51,14 +50,16 @@ const warmTime = 20 * time.Second
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
+	// A SIGHUP that comes while the store is still being waited for must not end us.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	snapshot, err := config.Load(c.Config, config.Options{})
 	if err != nil {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(std.err, nil))
-	for _, w := range snapshot.Warnings {
-		log.Warn("configuration", slog.String("warning", w.String()))
-	}
+	warn(log, snapshot)
 	source, err := sourceOf(snapshot, log)
 	if err != nil {
 		return err
@@ -67,24 +68,33 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	defer closer.Close() //nolint:errcheck // every record was written before its answer left
+	defer closer.Close() // every record was written before its answer left
 	listen := c.over(snapshot.Listen)
 	if err := checkListen(listen, snapshot.TLS); err != nil {
+		return err
+	}
+	encrypted, err := tlsOf(snapshot)
+	if err != nil {
 		return err
 	}
 	listeners, err := open(ctx, listen)
 	if err != nil {
 		return err
 	}
-	if listeners.TLS, err = tlsOf(snapshot); err != nil {
-		return err
-	}
+	listeners.TLS = encrypted
 	host := host{
 		snapshot: snapshot, source: source, records: records, log: log, std: std,
 		listeners: listeners, drain: c.Drain,
-		reload: func() (*config.Snapshot, error) { return config.Load(c.Config, config.Options{}) },
+		hangups: hangups,
+		reload:  func() (*config.Snapshot, error) { return config.Load(c.Config, config.Options{}) },
 	}
 	return host.run(ctx)
+}
+
+func warn(log *slog.Logger, s *config.Snapshot) {
+	for _, w := range s.Warnings {
+		log.Warn("configuration", slog.String("warning", w.String()))
+	}
 }
 
 func sourceOf(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
@@ -118,22 +128,27 @@ func checkListen(l config.Listen, t *config.TLS) error {
 // open takes every address, or none.
 func open(ctx context.Context, l config.Listen) (service.Listeners, error) {
 	var out service.Listeners
-	var opened []io.Closer
 	for _, at := range []struct {
 		name, address string
 		listener      *net.Listener
 	}{{"grpc", l.GRPC, &out.GRPC}, {"http", l.HTTP, &out.HTTP}, {"ops", l.Ops, &out.Ops}} {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", at.address)
 		if err != nil {
-			for _, c := range opened {
-				_ = c.Close()
-			}
+			closeAll(out)
 			return out, fmt.Errorf("listening for %s: %w: choose another address with listen.%s or --%s-listen", at.name, err, at.name, at.name)
 		}
 		*at.listener = listener
-		opened = append(opened, listener)
 	}
 	return out, nil
+}
+
+// closeAll closes what is open; a second time does no harm.
+func closeAll(l service.Listeners) {
+	for _, listener := range []net.Listener{l.GRPC, l.HTTP, l.Ops} {
+		if listener != nil {
+			_ = listener.Close()
+		}
+	}
 }
 
 // host runs a service with all that it needs around it. Everything it is given is
@@ -146,8 +161,9 @@ type host struct {
 	std       streams
 	listeners service.Listeners
 	drain     time.Duration
-	// reload reads the configuration again, on SIGHUP; nil: never.
+	// reload reads the configuration again, at each of hangups; nil: never.
 	reload     func() (*config.Snapshot, error)
+	hangups    <-chan os.Signal
 	reflection bool
 	// ready is called when requests are taken, after the addresses are printed.
 	ready func()
@@ -156,6 +172,7 @@ type host struct {
 }
 
 func (h host) run(ctx context.Context) error {
+	defer closeAll(h.listeners)
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
 	})
@@ -165,12 +182,18 @@ func (h host) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := warm(ctx, keyring, h.snapshot.Refs()); err != nil {
-		return err
+	if warm(ctx, keyring, h.snapshot.Refs()); ctx.Err() != nil {
+		return nil // told to end before it has begun
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return ended(ctx, keyring.Run(ctx)) })
-	group.Go(func() error { return s.Serve(ctx, h.listeners) })
+	// The keyring outlives ctx by the time that an orderly end takes: a request in
+	// flight may be a RefreshSecret.
+	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return ended(looking, keyring.Run(looking)) })
+	group.Go(func() error {
+		defer stopLooking()
+		return s.Serve(ctx, h.listeners)
+	})
 	if h.reload != nil {
 		group.Go(func() error { h.reloads(ctx, s); return nil })
 	}
@@ -192,13 +215,10 @@ func (h host) run(ctx context.Context) error {
 
 // warm looks at every secret before the first request. A store that is away must
 // not keep a replica from starting: its configurations come alive with the store.
-func warm(ctx context.Context, keyring *secrets.Keyring, refs []secrets.Ref) error {
-	warming, cancel := context.WithTimeout(ctx, warmTime)
+func warm(ctx context.Context, keyring *secrets.Keyring, refs []secrets.Ref) {
+	ctx, cancel := context.WithTimeout(ctx, warmTime)
 	defer cancel()
-	if err := keyring.Warm(warming, refs...); err != nil && ctx.Err() != nil {
-		return err
-	}
-	return nil
+	_ = keyring.Warm(ctx, refs...) // that the time was up; what isn't held is in the log
 }
 
 // ended drops the error that only says that ctx has ended.
@@ -212,14 +232,11 @@ func ended(ctx context.Context, err error) error {
 // reloads swaps the configuration on SIGHUP. One that has a fault changes nothing.
 // Addresses, TLS, the audit log and the store are those of the start.
 func (h host) reloads(ctx context.Context, s *service.Service) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-h.hangups:
 		}
 		next, err := h.reload()
 		if err == nil {
@@ -229,6 +246,7 @@ func (h host) reloads(ctx context.Context, s *service.Service) {
 			h.log.Error("the configuration was not reloaded; the one before goes on", slog.String("cause", err.Error()))
 			continue
 		}
+		warn(h.log, next)
 		h.log.Info("the configuration was reloaded", slog.String("digest", next.Digest))
 	}
 }

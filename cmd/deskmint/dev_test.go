@@ -1,0 +1,305 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+func TestDev(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	greeting := d.out.String()
+	address := `127\.0\.0\.1:[1-9][0-9]*\n`
+	order := regexp.MustCompile(`^grpc=` + address + `http=` + address + `ops=` + address + `sandbox=` + address + `ready\n`)
+	if !order.MatchString(greeting) {
+		t.Errorf("standard output begins:\n%s", greeting)
+	}
+	greeting, ok := d.out.await("Ctrl-C", d.ended)
+	if !ok || !strings.Contains(greeting, "http://localhost:"+portOf(t, d.sandbox)+"/\n") || !strings.Contains(greeting, config.DevKey) {
+		t.Errorf("the greeting lacks the demo's address or the key:\n%s", greeting)
+	}
+	curls, grpcurls := linesWith(greeting, "curl "), linesWith(greeting, "grpcurl ")
+	if len(curls) != 2 || len(grpcurls) != 1 {
+		t.Fatalf("lines to paste: %q %q", curls, grpcurls)
+	}
+
+	t.Run("curl", func(t *testing.T) {
+		if _, err := exec.LookPath("curl"); err != nil {
+			t.Skipf("pastes curl's lines into a shell: %v", err)
+		}
+		d.postTokenOf(t, paste(t, curls[0], ""), "Ana Customer")
+		page := paste(t, curls[1], "")
+		if !strings.HasPrefix(page, "HTTP/1.1 200 OK\r\n") || !strings.Contains(page, "form-action http://acme.localhost:"+portOf(t, d.sandbox)) ||
+			!strings.Contains(page, `name="jwt" value="`+tokenStart) {
+			t.Errorf("the page's line gave:\n%s", page)
+		}
+	})
+	t.Run("grpcurl", func(t *testing.T) {
+		d.postTokenOf(t, paste(t, grpcurls[0], grpcurl(t)), "Ana Customer")
+	})
+	if posts := strings.Count(d.home(t), "signed_in"); posts == 0 {
+		t.Errorf("the demo's page doesn't tell of the sign-ins:\n%s", d.home(t))
+	}
+	d.silentOnErr(t)
+
+	if err := d.end(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	for _, at := range []string{d.grpc, d.http, d.ops, d.sandbox} {
+		if conn, err := net.Dial("tcp", at); err == nil {
+			_ = conn.Close()
+			t.Errorf("%s is still taken", at)
+		}
+	}
+}
+
+// silentOnErr: no stream has a token, and only the greeting has the key.
+func (d *deskmint) silentOnErr(t *testing.T) {
+	t.Helper()
+	shows(t, false, d.out.String()+d.err.String(), tokenStart)
+	shows(t, false, d.err.String(), config.DevKey)
+}
+
+// home is the demo's page.
+func (d *deskmint) home(t *testing.T) string {
+	t.Helper()
+	response, err := http.Get("http://" + d.sandbox + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, response).body
+}
+
+func portOf(t *testing.T, address string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+func linesWith(text, start string) (lines []string) {
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, start) {
+			lines = append(lines, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return lines
+}
+
+// paste runs a printed line as it stands, with a folder of commands in front of the PATH.
+func paste(t *testing.T, line, folder string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	bash := exec.CommandContext(ctx, "bash", "-c", line)
+	bash.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "no_proxy=*")
+	out, err := bash.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, out)
+	}
+	return string(out)
+}
+
+// grpcurl makes a folder with a command of that name: the tool of this repository, built with the
+// Go that runs the test.
+func grpcurl(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := "#!/bin/sh\ncd '" + root + "' && exec go tool -modfile=tools/go.mod grpcurl \"$@\"\n"
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "grpcurl"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// The first call builds it, which on a fresh machine takes as long as it takes.
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, filepath.Join(dir, "grpcurl"), "-version").CombinedOutput(); err != nil {
+		t.Fatalf("building grpcurl: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// postTokenOf posts the form of a minted token as a browser would, and must end signed in.
+func (d *deskmint) postTokenOf(t *testing.T, mintResponse, name string) {
+	t.Helper()
+	var minted struct{ Form form }
+	if err := json.Unmarshal([]byte(mintResponse), &minted); err != nil || minted.Form.Fields["jwt"] == "" {
+		t.Fatalf("no token in %s: %v", mintResponse, err)
+	}
+	signedInAt(t, d.sandbox, minted.Form, name)
+}
+
+// signedInAt posts a form to a sandbox, follows the answer, and returns the page it ends at.
+func signedInAt(t *testing.T, sandbox string, f form, name string) string {
+	t.Helper()
+	fields := url.Values{}
+	for key, value := range f.Fields {
+		fields.Set(key, value)
+	}
+	client := toSandbox(sandbox)
+	response, err := client.PostForm(f.Action, fields)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := readAnswer(t, response)
+	_, next, _ := strings.Cut(moved.header.Get("Refresh"), "url=")
+	at, err := response.Request.URL.Parse(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cookie := range response.Cookies() {
+		follow.AddCookie(cookie)
+	}
+	response, err = client.Do(follow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := readAnswer(t, response).body
+	if !strings.Contains(page, "Signed in as "+name) {
+		t.Errorf("posted to %s, went to %s, which says:\n%s", f.Action, at, page)
+	}
+	return page
+}
+
+// TestTwoDevs: two in one process know nothing of each other.
+func TestTwoDevs(t *testing.T) {
+	t.Parallel()
+	one, other := dev(t), dev(t)
+	minted := one.post(t, config.DevKey, "/v1/configurations/acme-customers:mintToken", anaJSON)
+	if minted.status != http.StatusOK {
+		t.Fatalf("%d %s", minted.status, minted.body)
+	}
+	// Each has made up its own secrets.
+	inspected := other.post(t, config.DevKey, "/v1/configurations/acme-customers:inspectToken", fmt.Sprintf(`{"token":%q}`, minted.token))
+	if inspected.status != http.StatusOK || !strings.Contains(inspected.body, `"acceptable":false`) || !strings.Contains(inspected.body, "SIGNATURE") {
+		t.Errorf("the other one says of the token: %d %s", inspected.status, inspected.body)
+	}
+	if err := one.end(); err != nil {
+		t.Error(err)
+	}
+	if again := other.post(t, config.DevKey, "/v1/configurations/acme-staff:mintToken", `{"user":{"email":"a@b.example","emailVerified":true,"name":"A","role":"ROLE_AGENT"}}`); again.status != http.StatusOK {
+		t.Errorf("the other one, when one has ended: %d %s", again.status, again.body)
+	}
+}
+
+// ownConfiguration is a file as for `serve`, with a Vault that isn't there.
+func ownConfiguration(hash string) string {
+	return `
+secrets: {source: vault, vault: {addresses: ["https://vault.invalid"], auth: {method: approle, role_id: r, secret_id_file: nowhere}}}
+configurations:
+  - name: shop
+    secret: {path: sso/shop}
+    zendesk_sso:
+      audiences: [end_user]
+      brands:
+        - {id: "77", name: Shop, subdomain: shop, hosts: [help.shop.example]}
+        - {id: "78", name: Outlet, subdomain: outlet, default: true}
+callers:
+  - name: storefront
+    identities: [{api_key_sha256: ` + hash + `}]
+    grants:
+      - {configurations: [shop], brands: ["*"], actions: [sign_in, read], roles: [unset], email_domains: {allow: ["*"]}, return_to_hosts: [shop.zendesk.com]}
+`
+}
+
+// TestDevConfig: an own configuration posts to the sandbox, and its grants hold.
+func TestDevConfig(t *testing.T) {
+	t.Parallel()
+	key, hash := caller.NewKey()
+	dir := folder(t, map[string]string{"deskmint.yaml": ownConfiguration(hash)})
+	d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
+	for brand, body := range map[string]string{
+		"Outlet": anaJSON,
+		"Shop":   strings.Replace(anaJSON, "{", `{"brandId":"77","returnTo":"http://shop.localhost:`+portOf(t, d.sandbox)+`/hc/en-us/orders",`, 1),
+	} {
+		minted := d.post(t, key, "/v1/configurations/shop:mintToken", body)
+		if minted.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", brand, minted.status, minted.body)
+		}
+		page := signedInAt(t, d.sandbox, minted.form, "Ana")
+		if !strings.Contains(page, "is signed in to "+brand) || brand == "Shop" && !strings.Contains(page, "/hc/en-us/orders") {
+			t.Errorf("%s: ended at\n%s", brand, page)
+		}
+	}
+	// What is printed to paste, and the demo's page, are for this configuration too.
+	greeting, _ := d.out.await("Ctrl-C", d.ended)
+	if _, err := exec.LookPath("curl"); err == nil {
+		d.postTokenOf(t, paste(t, linesWith(greeting, "curl ")[0], ""), "Ana Customer")
+	}
+	response, err := http.PostForm("http://"+d.sandbox+"/sign-in", url.Values{"person": {"0"}, "configuration": {"shop"}, "brand": {"77"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := readAnswer(t, response); got.status != http.StatusOK || !strings.Contains(got.body, "http://shop.localhost:"+portOf(t, d.sandbox)+"/access/jwt") {
+		t.Errorf("the demo: %d %s", got.status, got.body)
+	}
+	if got := d.post(t, key, "/v1/configurations/shop:mintToken", strings.Replace(anaJSON, `"name"`, `"role":"ROLE_ADMIN","name"`, 1)); got.reason != "ROLE_NOT_ALLOWED" {
+		t.Errorf("an admin: %d %s", got.status, got.body)
+	}
+}
+
+// TestDevStaysAtHome: everybody knows its key.
+func TestDevStaysAtHome(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--grpc-listen", "--http-listen", "--ops-listen", "--sandbox-listen"} {
+		for _, address := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "deskmint.example:0", "nonsense"} {
+			out, _, err := invoke(t, "", append(append([]string{"dev", "--sandbox-listen", "127.0.0.1:0"}, anyPort...), flag, address)...)
+			if err == nil || !strings.Contains(err.Error(), address) || strings.Contains(out, "ready") {
+				t.Errorf("%s %s: %v\n%s", flag, address, err, out)
+			}
+			if address == "nonsense" {
+				continue
+			}
+			if err != nil && !strings.Contains(err.Error(), "loopback") {
+				t.Errorf("%s %s: %v", flag, address, err)
+			}
+		}
+	}
+}
+
+// TestPortInUse: the message says what to do about it.
+func TestPortInUse(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	key, hash := caller.NewKey()
+	dir := folder(t, map[string]string{"deskmint.yaml": onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
+	for _, flag := range []string{"--grpc-listen", "--http-listen", "--ops-listen", "--sandbox-listen"} {
+		for _, command := range [][]string{{"dev", "--sandbox-listen", "127.0.0.1:0"}, {"serve", "--config", filepath.Join(dir, "deskmint.yaml")}} {
+			if command[0] == "serve" && flag == "--sandbox-listen" {
+				continue
+			}
+			out, logged, err := invoke(t, "", append(append(command, anyPort...), flag, taken.Addr().String())...)
+			if err == nil || !strings.Contains(err.Error(), flag) || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
+				t.Errorf("%s %s: %v", command[0], flag, err)
+			}
+			shows(t, false, out+logged+fmt.Sprint(err), key, customersSecret, "ready\n")
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// soon is how long anything that must happen may take on a busy machine.
+const soon = 30 * time.Second
+
+// eventually asks again until there is no complaint left.
+func eventually(t *testing.T, ask func() error) {
+	t.Helper()
+	deadline := time.After(soon)
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("still after %v: %v", soon, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// transcript is a stream for several writers that can be waited for.
+type transcript struct {
+	mu      sync.Mutex
+	text    []byte
+	changed chan struct{} // closed at the next write; nil: nobody waits
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = append(s.text, p...)
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+	return len(p), nil
+}
+
+func (s *transcript) String() string {
+	text, _ := s.now()
+	return text
+}
+
+func (s *transcript) now() (text string, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	return string(s.text), s.changed
+}
+
+// await returns the text once it contains what is waited for, false if ended comes first.
+func (s *transcript) await(what string, ended <-chan struct{}) (string, bool) {
+	deadline := time.After(soon)
+	for {
+		text, changed := s.now()
+		if strings.Contains(text, what) {
+			return text, true
+		}
+		select {
+		case <-changed:
+		case <-ended:
+			text = s.String()
+			return text, strings.Contains(text, what)
+		case <-deadline:
+			return text, false
+		}
+	}
+}
+
+// deskmint is a running server: in this process, or in one of its own.
+type deskmint struct {
+	out, err transcript
+	// Addresses as HOST:PORT.
+	grpc, http, ops, sandbox string
+
+	stop    func()        // asks it to end
+	kill    func()        // for one that doesn't
+	process *os.Process   // nil in this process
+	ended   chan struct{} // closed when it has
+	failure error         // then
+}
+
+// anyPort are the flags that let tests run beside each other.
+var anyPort = []string{"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}
+
+// dev and serve run a command in this process until the test ends.
+func dev(t *testing.T, args ...string) *deskmint {
+	t.Helper()
+	return launch(t, append(append([]string{"dev", "--sandbox-listen", "127.0.0.1:0"}, anyPort...), args...)...)
+}
+
+func serve(t *testing.T, config string, args ...string) *deskmint {
+	t.Helper()
+	return launch(t, append(append([]string{"serve", "--drain", "0s", "--config", config}, anyPort...), args...)...)
+}
+
+func launch(t *testing.T, args ...string) *deskmint {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	d := &deskmint{stop: cancel, kill: func() {}, ended: make(chan struct{})}
+	go func() {
+		defer close(d.ended)
+		d.failure = run(ctx, args, streams{strings.NewReader(""), &d.out, &d.err})
+	}()
+	d.begin(t)
+	return d
+}
+
+// spawn runs a command in a process of its own, and doesn't wait for it to be ready.
+func spawn(t *testing.T, binary string, args ...string) *deskmint {
+	t.Helper()
+	d := &deskmint{ended: make(chan struct{})}
+	cmd := exec.Command(binary, args...)
+	cmd.Stdout, cmd.Stderr = &d.out, &d.err
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	d.process = cmd.Process
+	d.stop = func() { _ = cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
+	d.kill = func() { _ = cmd.Process.Kill() }
+	go func() {
+		defer close(d.ended)
+		d.failure = cmd.Wait()
+	}()
+	t.Cleanup(func() { _ = d.end() }) // begin's, where it was called, comes first and complains
+	return d
+}
+
+// begin waits for the line `ready` and reads the addresses before it.
+func (d *deskmint) begin(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() {
+		if err := d.end(); err != nil {
+			t.Errorf("it ended with %v; standard error:\n%s", err, &d.err)
+		}
+	})
+	text, ok := d.out.await("\nready\n", d.ended)
+	if !ok {
+		t.Fatalf("not ready; standard output:\n%s\nstandard error:\n%s", text, &d.err)
+	}
+	for line := range strings.Lines(text) {
+		name, address, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch name {
+		case "grpc":
+			d.grpc = address
+		case "http":
+			d.http = address
+		case "ops":
+			d.ops = address
+		case "sandbox":
+			d.sandbox = address
+		}
+	}
+}
+
+// end asks it to end, and says how it did.
+func (d *deskmint) end() error {
+	d.stop()
+	select {
+	case <-d.ended:
+		return d.failure
+	case <-time.After(soon):
+		d.kill()
+		return fmt.Errorf("it hangs: nothing after %v", soon)
+	}
+}
+
+// tokenStart is how every token begins: its header is a constant.
+var tokenStart = base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`))
+
+// silent holds the streams to showing no token and none of the secrets, however written.
+func (d *deskmint) silent(t *testing.T, secrets ...string) {
+	t.Helper()
+	shows(t, false, d.out.String()+d.err.String(), append(secrets, tokenStart)...)
+}
+
+func shows(t *testing.T, want bool, text string, secrets ...string) {
+	t.Helper()
+	for _, s := range secrets {
+		found := false
+		for _, written := range []string{
+			s, hex.EncodeToString([]byte(s)), fmt.Sprint([]byte(s)),
+			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="), base64.RawURLEncoding.EncodeToString([]byte(s)),
+		} {
+			found = found || strings.Contains(text, written)
+		}
+		if found != want {
+			t.Errorf("shows %q: %v, want %v:\n%s", s, found, want, text)
+		}
+	}
+}
+
+// invoke runs a command to its end.
+func invoke(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	var out, errs bytes.Buffer
+	err = run(ctx, args, streams{strings.NewReader(stdin), &out, &errs})
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Fatalf("deskmint %q doesn't end", args)
+	}
+	return out.String(), errs.String(), err
+}
+
+// folder makes files that only their owner reads, and returns where.
+func folder(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text)
+	}
+	return dir
+}
+
+// write replaces a file in one step, as editors and mounts do.
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+}
