@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -23,7 +24,8 @@ type call struct {
 	snapshot *config.Snapshot // one for the whole request
 	caller   caller.Caller
 	record   audit.Record
-	email    string // of the person, for the record
+	email    string      // of the person, for the record
+	header   metadata.MD // of the answer, if there is one
 	// refused is the error of an answer that is a page all the same.
 	refused error
 }
@@ -57,4 +59,16 @@ func presented(ctx context.Context) (door string, c caller.Credentials) {
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
 	return doorGRPC, caller.Credentials{Authorization: md.Get("authorization")}
+}
+
+// over is ctx's end, also in the moment between a deadline and the timer that tells
+// of it.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

@@ -173,7 +173,7 @@ func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
 	_, err := s.secrets.Get(conf.Secret, conf.MaxStale)
 	state, known := s.secrets.State(conf.Secret)
 	switch {
-	case err == nil && known && state.Fault != nil:
+	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Looked): // the fault isn't that of a version held beside it
 		return pb.SecretState_SECRET_STATE_STALE
 	case err == nil:
 		return pb.SecretState_SECRET_STATE_USABLE

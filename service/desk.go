@@ -140,7 +140,7 @@ func (d desk) sign(ctx context.Context, ask signInAsk, out *signedIn) error {
 		return err
 	}
 	// A caller that has gone away wouldn't get the token: better that there is none.
-	if err := ctx.Err(); err != nil {
+	if err := over(ctx); err != nil {
 		return err
 	}
 	out.token, err = out.checked.Sign(key, d.now)

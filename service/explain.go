@@ -16,7 +16,7 @@ import (
 type Explanation struct {
 	Allowed bool
 	Reason  string          // the API's reason; empty where allowed
-	Rule    string          // where in the configuration file: callers[0].grants[1].roles
+	Rule    string          // what decided, as callers[0].grants[1].roles
 	Fields  []zendesk.Fault // what is wrong with the request itself
 }
 
@@ -38,10 +38,24 @@ func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenReques
 		return Explanation{Allowed: true, Rule: rec.Rule}, nil
 	}
 	refused := refuse(err)
-	out := Explanation{Reason: refused.reason, Rule: rec.Rule, Fields: refused.fields}
-	var denied *policy.DeniedError
-	if errors.As(err, &denied) {
-		out.Rule = denied.Rule
+	return Explanation{Reason: refused.reason, Rule: ruleOf(err, ask), Fields: refused.fields}, nil
+}
+
+// ruleOf names what refused: a part of a grant or, once a grant has allowed, the
+// configuration.
+func ruleOf(err error, ask signInAsk) string {
+	var (
+		denied  *policy.DeniedError
+		foreign *zendesk.ForeignError
+		outside *zendesk.OutOfRangeError
+	)
+	switch {
+	case errors.As(err, &denied):
+		return denied.Rule
+	case errors.As(err, &foreign):
+		return "configuration " + ask.configuration + ", the hosts of its brand"
+	case errors.As(err, &outside):
+		return "configuration " + ask.configuration + ", zendesk_sso.ip_ranges"
 	}
-	return out, nil
+	return "configuration " + ask.configuration + ", what its profile asks of a request"
 }

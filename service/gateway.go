@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -35,11 +34,10 @@ const maxBody = 256 << 10 // bytes of a request at either door
 // httpDoor is the REST API: a gateway in front of a connection that ends in the
 // same handlers and interceptors as the gRPC door's.
 func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
-	conn := newLocalConn(s.intercept)
+	conn := newLocalConn(s.intercept, s.options.Stats)
 	s.register(conn)
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.HTTPBodyMarshaler{Marshaler: newStrictJSON()}),
-		runtime.SetQueryParameterParser(&strictQuery{}),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
@@ -64,13 +62,18 @@ func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
 // facts to the interceptors as Go values.
 func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		if err := admissible(r); err != nil {
+		if s.routes.allowed(r.URL.Path) != r.Method {
+			s.routingError(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
+			return
+		}
+		if err := admissible(r, params); err != nil {
 			s.writeStatus(w, statusOf(err), err.http)
 			return
 		}
 		ctx := withHTTPRequest(r.Context(), r)
 		if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil {
-			ctx = peer.NewContext(ctx, &peer.Peer{Addr: a})
+			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
+			ctx = peer.NewContext(ctx, &peer.Peer{Addr: a, LocalAddr: local})
 		}
 		r = r.WithContext(ctx)
 		r.Body = &pathBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), params: params}
@@ -78,12 +81,14 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-func admissible(r *http.Request) *requestError {
-	if r.Method != http.MethodPost {
-		return nil
-	}
-	if r.URL.RawQuery != "" {
+func admissible(r *http.Request, params map[string]string) *requestError {
+	switch {
+	case r.Method == http.MethodPost && r.URL.RawQuery != "":
 		return badRequest("This request takes no query parameters: put everything into the JSON body.")
+	case len(params) > 0 && r.URL.RawQuery != "":
+		return badRequest("This request takes no query parameters: the path says it all.") // the gateway wouldn't look
+	case r.Method != http.MethodPost:
+		return strictQuery(r.URL.Query(), &pb.ListConfigurationsRequest{}) // the one route with parameters
 	}
 	contentType := r.Header.Get("Content-Type")
 	if contentType == "" && r.ContentLength == 0 {
@@ -149,18 +154,16 @@ func (s *Service) writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.M
 // routingError answers requests that no route fits.
 func (s *Service) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
 	e := &requestError{code: codes.InvalidArgument, http: code, message: "The request's path can't be read."}
-	switch code {
-	case http.StatusNotFound:
-		e.code, e.message = codes.NotFound, "There is nothing at this path."
-	case http.StatusMethodNotAllowed:
-		e.code, e.message = codes.Unimplemented, "There is something at this path, but not for this HTTP method."
-		allow := http.MethodGet
-		if strings.Contains(r.URL.Path, ":") { // a custom method (AIP-136)
-			allow = http.MethodPost
-		}
+	allow := s.routes.allowed(r.URL.Path)
+	switch {
+	case code == http.StatusBadRequest:
+	case allow == "" || allow == r.Method: // the method is right, so the path isn't
+		e.code, e.http, e.message = codes.NotFound, http.StatusNotFound, "There is nothing at this path."
+	default:
+		e.code, e.http, e.message = codes.Unimplemented, http.StatusMethodNotAllowed, "There is something at this path, but not for this HTTP method."
 		w.Header().Set("Allow", allow)
 	}
-	s.writeStatus(w, statusOf(e), code)
+	s.writeStatus(w, statusOf(e), e.http)
 }
 
 // httpStatusOf finds the HTTP status: a request's own where it never became a call,
@@ -192,7 +195,7 @@ func (s *Service) writeStatus(w http.ResponseWriter, st *status.Status, code int
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // whoever has gone away needs no error
+	_, _ = w.Write(body) //nolint:gosec // JSON of fixed sentences; and whoever has gone away needs no error
 }
 
 func retryOf(st *status.Status) time.Duration {

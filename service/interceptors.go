@@ -13,6 +13,7 @@ import (
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/policy"
 )
 
 // maxDuration is the longest that a request may take, whatever deadline it came
@@ -26,19 +27,29 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	if !ours(info.FullMethod) {
 		return handle(ctx, request) // health, which anybody may ask
 	}
-	started := time.Now()
 	door, _ := presented(ctx)
 	c := &call{snapshot: s.snapshot.Load(), record: audit.Record{Door: door, Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]}}
-	response, err := s.recovered(withCall(ctx, c), request, handle)
-	if auditErr := s.writeRecord(c, err); auditErr != nil {
-		response, err = nil, auditErr
-	}
-	s.logCause(ctx, c, err)
-	s.metrics.observe(c, err, time.Since(started))
+	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
 		return nil, statusOf(err).Err()
 	}
 	return response, nil
+}
+
+// concluded is a request with what is done about its outcome. What was noted for
+// the answer's head goes out only with a decision that is on record.
+func (s *Service) concluded(ctx context.Context, c *call, request any, handle grpc.UnaryHandler) (any, error) {
+	started := time.Now()
+	response, err := s.recovered(ctx, c, func() (any, error) { return s.bounded(ctx, request, handle) })
+	if auditErr := s.writeRecord(c, err); auditErr != nil {
+		response, err = nil, auditErr
+	}
+	if err == nil {
+		err = grpc.SetHeader(ctx, c.header)
+	}
+	s.logCause(ctx, c, err)
+	s.metrics.observe(c, err, time.Since(started))
+	return response, err
 }
 
 // ours are the methods that need a caller.
@@ -47,19 +58,21 @@ func ours(method string) bool {
 		strings.HasPrefix(method, "/"+pb.ConfigurationService_ServiceDesc.ServiceName+"/")
 }
 
-func (s *Service) recovered(ctx context.Context, request any, handle grpc.UnaryHandler) (response any, err error) {
+// recovered makes a panic an error, and tells operators where it was.
+func (s *Service) recovered(ctx context.Context, c *call, do func() (any, error)) (response any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			response, err = nil, newPanicError(p)
+			s.logFault(ctx, c, err)
 		}
 	}()
-	return s.bounded(ctx, request, handle)
+	return do()
 }
 
 func (s *Service) bounded(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxDuration)
 	defer cancel()
-	if err := ctx.Err(); err != nil {
+	if err := over(ctx); err != nil {
 		return nil, err
 	}
 	return s.authenticated(ctx, request, handle)
@@ -90,6 +103,10 @@ func (s *Service) writeRecord(c *call, err error) error {
 	if err != nil {
 		c.record.Decision, c.record.Reason = "deny", reasonOf(statusOf(err))
 	}
+	var denied *policy.DeniedError
+	if errors.As(err, &denied) {
+		c.record.Rule = denied.Rule
+	}
 	return s.audit.Write(c.record, c.email)
 }
 
@@ -99,9 +116,14 @@ func (s *Service) logCause(ctx context.Context, c *call, err error) {
 	if err == nil {
 		err = c.refused
 	}
-	if err == nil || !refuse(err).fault || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	var panicked *panicError
+	if err == nil || !refuse(err).fault || errors.As(err, &panicked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
+	s.logFault(ctx, c, err)
+}
+
+func (s *Service) logFault(ctx context.Context, c *call, err error) {
 	s.log.LogAttrs(ctx, slog.LevelError, "request failed",
 		slog.String("door", c.record.Door), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
 		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()))

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -68,8 +67,10 @@ func decodeStrict(r io.Reader, m proto.Message) error {
 	return nil
 }
 
+// A field's name is repeated only where it is a word: a value that has come to
+// stand in a name's place is nobody's business.
 var (
-	unknownField = regexp.MustCompile(`(?:unknown|duplicate) field "([^"]{1,64})"`)
+	unknownField = regexp.MustCompile(`(?:unknown|duplicate) field "(\w{1,64})"`)
 	wrongValue   = regexp.MustCompile(`invalid value for (\w+) (?:type|field) ([\w.]{1,64})`)
 	position     = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
 )
@@ -120,17 +121,22 @@ func (b *pathBody) compare(m proto.Message) error {
 	return nil
 }
 
-// strictQuery is the gateway's query parser, but a parameter that we don't know is
-// an error.
-type strictQuery struct{ runtime.DefaultQueryParser }
-
-// Parse implements [runtime.QueryParameterParser].
-func (q *strictQuery) Parse(target proto.Message, values url.Values, filter *utilities.DoubleArray) error {
-	fields := target.ProtoReflect().Descriptor().Fields()
+// strictQuery refuses what the gateway's query parser would pass over: a parameter
+// that is no field of the message, and one in both of its spellings. It isn't a
+// parser of its own in the gateway's place, because that place is one variable for
+// all services in the process.
+func strictQuery(values url.Values, m proto.Message) *requestError {
+	fields := m.ProtoReflect().Descriptor().Fields()
+	seen := make(map[protoreflect.FieldDescriptor]bool)
 	for name := range values {
-		if fields.ByName(protoreflect.Name(name)) == nil && fields.ByJSONName(name) == nil {
-			return errors.New("unknown query parameter")
+		f := fields.ByName(protoreflect.Name(name))
+		if f == nil {
+			f = fields.ByJSONName(name)
 		}
+		if f == nil || seen[f] || len(values[name]) > 1 {
+			return badRequest("The request's query has a parameter that is unknown, or that stands there twice.")
+		}
+		seen[f] = true
 	}
-	return q.DefaultQueryParser.Parse(target, values, filter)
+	return nil
 }

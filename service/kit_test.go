@@ -20,8 +20,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -53,8 +55,10 @@ type server struct {
 	Ring  *secrets.Keyring
 	Log   *buffer // everything that was logged
 	Audit *buffer // every record
+	seen  int     // of Audit, by records
 
-	stop func() error
+	listeners []*listener // gRPC, HTTP, ops
+	stop      func() error
 }
 
 // settings change what a server is made of.
@@ -62,8 +66,9 @@ type settings struct {
 	configuration string
 	audit         io.Writer
 	now           func() time.Time
-	secrets       service.Secrets // instead of the keyring
-	grace         time.Duration
+	secrets       func(service.Secrets) service.Secrets // what stands between the keyring and the service
+	stats         stats.Handler
+	drain, grace  time.Duration
 }
 
 // start serves until the test ends.
@@ -72,35 +77,38 @@ func start(t *testing.T, s settings) *server {
 	out := &server{Log: &buffer{}, Audit: &buffer{}, Store: store()}
 	log := slog.New(slog.NewJSONHandler(out.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	snapshot := parse(t, s.configuration)
-	out.Ring = secrets.NewKeyring(secrets.Options{Source: out.Store, Log: log})
+	if s.now == nil {
+		s.now = func() time.Time { return now }
+	}
+	out.Ring = secrets.NewKeyring(secrets.Options{Source: out.Store, Log: log, Now: s.now, MaxRate: 1e6})
 	if err := out.Ring.Warm(t.Context(), snapshot.Refs()...); err != nil {
 		t.Fatal(err)
 	}
-	o := service.Options{Snapshot: snapshot, Secrets: out.Ring, Log: log, Now: s.now, Grace: s.grace, Audit: audit.New(out.Audit, snapshot.Audit, nil)}
+	o := service.Options{
+		Snapshot: snapshot, Secrets: out.Ring, Audit: audit.New(out.Audit, snapshot.Audit, nil),
+		Log: log, Now: s.now, Stats: s.stats, Drain: s.drain, Grace: s.grace,
+	}
 	if s.audit != nil {
-		o.Audit = audit.New(s.audit, snapshot.Audit, nil)
+		o.Audit = audit.New(io.MultiWriter(s.audit, out.Audit), snapshot.Audit, nil)
 	}
 	if s.secrets != nil {
-		o.Secrets = s.secrets
-	}
-	if o.Now == nil {
-		o.Now = func() time.Time { return now }
+		o.Secrets = s.secrets(out.Ring)
 	}
 	var err error
 	if out.Service, err = service.New(o); err != nil {
 		t.Fatal(err)
 	}
-	listeners := service.Listeners{GRPC: listen(t), HTTP: listen(t), Ops: listen(t)}
+	out.listeners = []*listener{listen(t), listen(t), listen(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
-	go func() { stopped <- out.Serve(ctx, listeners) }()
+	go func() {
+		stopped <- out.Serve(ctx, service.Listeners{GRPC: out.listeners[0], HTTP: out.listeners[1], Ops: out.listeners[2]})
+	}()
 	out.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
-	out.URL, out.Ops = "http://"+listeners.HTTP.Addr().String(), "http://"+listeners.Ops.Addr().String()
-	out.GRPC, err = grpc.NewClient(listeners.GRPC.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	out.URL, out.Ops = "http://"+out.listeners[1].Addr().String(), "http://"+out.listeners[2].Addr().String()
+	out.GRPC = dial(t, out.listeners[0].Addr().String())
 	t.Cleanup(func() {
+		suite.keep(out)
 		_ = out.GRPC.Close()
 		if err := out.stop(); err != nil {
 			t.Errorf("Serve: %v", err)
@@ -109,13 +117,43 @@ func start(t *testing.T, s settings) *server {
 	return out
 }
 
-func listen(t *testing.T) net.Listener {
+func dial(t *testing.T, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// listener tells when it has been closed.
+type listener struct {
+	net.Listener
+
+	once    sync.Once
+	closed  chan struct{}
+	onClose func() // called before it closes; nil: nothing is
+}
+
+func listen(t *testing.T) *listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return l
+	return &listener{Listener: l, closed: make(chan struct{})}
+}
+
+func (l *listener) Close() error {
+	var err error
+	l.once.Do(func() {
+		if l.onClose != nil {
+			l.onClose()
+		}
+		err = l.Listener.Close()
+		close(l.closed)
+	})
+	return err
 }
 
 // store has a secret for each configuration of testdata/service.yaml; that of
@@ -148,8 +186,8 @@ type answer struct {
 	field   map[string]string // violations
 	info    map[string]string // ErrorInfo metadata
 	retry   time.Duration
-	header  map[string][]string
-	body    []byte // HTTP's
+	header  http.Header // metadata over gRPC
+	body    []byte      // HTTP's
 }
 
 func (a *answer) details(s *status.Status) {
@@ -176,8 +214,11 @@ func (s *server) overGRPC(ctx context.Context, method string, request, response 
 	}
 	var header metadata.MD
 	err := s.GRPC.Invoke(ctx, method, request, response, grpc.Header(&header))
-	a := answer{header: header}
+	a := answer{header: http.Header(header)}
 	a.details(status.Convert(err))
+	if err == nil {
+		suite.answered(prototext.Format(response))
+	}
 	return a
 }
 
@@ -205,6 +246,9 @@ func do(r *http.Request, response proto.Message) answer {
 		return answer{code: codes.Unknown, message: err.Error()}
 	}
 	a := answer{http: res.StatusCode, header: res.Header, body: b}
+	if res.StatusCode == http.StatusOK {
+		suite.answered(string(b))
+	}
 	if res.StatusCode != http.StatusOK {
 		var st rpcstatus.Status
 		if err := protojson.Unmarshal(b, &st); err != nil {

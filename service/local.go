@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
@@ -23,6 +24,7 @@ import (
 type localConn struct {
 	methods   map[string]localMethod
 	intercept grpc.UnaryServerInterceptor
+	stats     stats.Handler // nil: none
 }
 
 type localMethod struct {
@@ -30,8 +32,8 @@ type localMethod struct {
 	impl any
 }
 
-func newLocalConn(intercept grpc.UnaryServerInterceptor) *localConn {
-	return &localConn{methods: make(map[string]localMethod), intercept: intercept}
+func newLocalConn(intercept grpc.UnaryServerInterceptor, handler stats.Handler) *localConn {
+	return &localConn{methods: make(map[string]localMethod), intercept: intercept, stats: handler}
 }
 
 // RegisterService implements [grpc.ServiceRegistrar].
@@ -48,18 +50,20 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	if !ok {
 		return status.Error(codes.Unimplemented, "unknown method")
 	}
-	stream := &localStream{method: method}
-	response, err := m.desc.Handler(m.impl, serverContext(ctx, stream), copyInto(args), c.intercept)
-	if ended := ctx.Err(); ended != nil && err == nil {
+	stream := &localStream{method: method, call: watch(serverContext(ctx), c.stats, method)}
+	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream),
+		stream.call.received(copyInto(args)), c.intercept)
+	if ended := over(ctx); ended != nil && err == nil {
 		err = ended // as over the wire: an answer after the deadline is no answer
 	}
 	if err == nil {
 		err = copyInto(response)(reply)
 	}
-	stream.answer(ctx, opts)
 	if _, ok := status.FromError(err); !ok {
 		err = status.FromContextError(contextCauseOr(err)).Err()
 	}
+	stream.end(response, err)
+	stream.answer(ctx, opts)
 	return err
 }
 
@@ -70,11 +74,10 @@ func (*localConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 
 // serverContext is what a handler would see behind a socket: what was outgoing is
 // incoming, and a copy.
-func serverContext(ctx context.Context, stream *localStream) context.Context {
+func serverContext(ctx context.Context) context.Context {
 	sent, _ := metadata.FromOutgoingContext(ctx)
 	ctx = metadata.NewIncomingContext(ctx, sent.Copy())
-	ctx = metadata.NewOutgoingContext(ctx, metadata.MD{})
-	return grpc.NewContextWithServerTransportStream(ctx, stream)
+	return metadata.NewOutgoingContext(ctx, metadata.MD{})
 }
 
 // copyInto has the form of a decoder: it fills a message of the same type.
@@ -102,6 +105,7 @@ func contextCauseOr(err error) error {
 // localStream gathers the header and trailer that a handler sets.
 type localStream struct {
 	method string
+	call   watched
 
 	mu              sync.Mutex
 	header, trailer metadata.MD
@@ -132,7 +136,28 @@ func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
 		return status.Error(codes.Internal, "the header has been sent")
 	}
 	*to, s.sent = metadata.Join(*to, md), send
+	if send {
+		s.call.sentHeader(*to)
+	}
 	return nil
+}
+
+// end tells of the answer what would go over a wire: nothing, once nobody is there
+// to take it, and no header of its own for an error that brings none.
+func (s *localStream) end(response any, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.call.ctx.Err() == nil {
+		if !s.sent && (err == nil || len(s.header) > 0) {
+			s.call.sentHeader(s.header)
+		}
+		if err == nil {
+			s.call.sentPayload(response)
+		}
+		s.call.sentTrailer(s.trailer)
+	}
+	s.sent = true
+	s.call.ended(err)
 }
 
 // answer gives a caller what it asked for by options.

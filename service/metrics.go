@@ -80,8 +80,14 @@ func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- secretAge
 }
 
-// Collect implements [prometheus.Collector].
+// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
+// too, but shows its value to whoever scrapes.
 func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
+	defer func() {
+		if p := recover(); p != nil {
+			ch <- prometheus.NewInvalidMetric(secretUsable, newPanicError(p))
+		}
+	}()
 	snapshot := c.service.snapshot.Load()
 	for _, name := range snapshot.Names() {
 		conf, ok := snapshot.Configuration(name)

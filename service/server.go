@@ -50,13 +50,16 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	if err != nil {
 		return err
 	}
-	grpcServer := s.grpcServer(l.TLS)
+	streams, endStreams := context.WithCancel(context.WithoutCancel(ctx))
+	defer endStreams()
+	grpcServer := s.grpcServer(streams, l.TLS)
 	httpServer := s.httpServer(handler)
 	if l.TLS != nil {
 		config := l.TLS.Clone()
 		config.NextProtos = []string{"h2", "http/1.1"}
 		l.HTTP = tls.NewListener(l.HTTP, config)
 	}
+	s.setServing(true) // the listeners are open: who connects now is only waiting
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return named("grpc", grpcServer.Serve(l.GRPC)) })
 	group.Go(func() error { return named("http", httpServer.Serve(l.HTTP)) })
@@ -68,10 +71,9 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		ops.Protocols.SetUnencryptedHTTP2(true)
 		group.Go(func() error { return named("ops", ops.Serve(l.Ops)) })
 	}
-	s.setServing(true)
 	group.Go(func() error {
 		<-ctx.Done()
-		s.stop(grpcServer, httpServer, ops)
+		s.stop(grpcServer, httpServer, ops, endStreams)
 		return nil
 	})
 	return group.Wait()
@@ -87,9 +89,10 @@ func (s *Service) setServing(serving bool) {
 }
 
 // stop ends the doors in order; ops is last, so that probes see the end coming.
-func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server) {
+func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server, endStreams func()) {
 	s.setServing(false)
-	time.Sleep(s.options.Drain)
+	<-time.After(s.options.Drain)
+	endStreams()
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
 	defer cancel()
 	var doors errgroup.Group
@@ -98,10 +101,11 @@ func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server) {
 		go func() { grpcServer.GracefulStop(); close(finished) }()
 		select {
 		case <-finished:
+			return nil
 		case <-ctx.Done():
 			grpcServer.Stop()
+			return ctx.Err()
 		}
-		return nil
 	})
 	doors.Go(func() error { return shutdown(ctx, httpServer) })
 	if err := doors.Wait(); err != nil {
@@ -128,9 +132,29 @@ func named(door string, err error) error {
 	return fmt.Errorf("%s listener: %w", door, err)
 }
 
-func (s *Service) grpcServer(config *tls.Config) *grpc.Server {
+// until ends streams with ctx: a health watch goes on for as long as its client
+// likes, and a graceful end would wait for it.
+func until(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		bounded, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handle(srv, &boundedStream{stream, bounded})
+	}
+}
+
+type boundedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements [grpc.ServerStream].
+func (s *boundedStream) Context() context.Context { return s.ctx }
+
+func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(s.intercept),
+		grpc.StreamInterceptor(until(streams)),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return statusOf(&requestError{code: codes.Unimplemented, message: "There is no such method."}).Err()
 		}),
@@ -141,6 +165,9 @@ func (s *Service) grpcServer(config *tls.Config) *grpc.Server {
 		grpc.ConnectionTimeout(handshakeTime),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: 2 * time.Minute, Timeout: 20 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if s.options.Stats != nil {
+		options = append(options, grpc.StatsHandler(s.options.Stats))
 	}
 	if config != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(config.Clone())))
@@ -156,12 +183,27 @@ func (s *Service) grpcServer(config *tls.Config) *grpc.Server {
 
 func (s *Service) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readTime,
-		ReadTimeout:       readTime,
-		WriteTimeout:      maxDuration + readTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeaders,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		Handler:                      s.sheltered(handler),
+		DisableGeneralOptionsHandler: true, // `OPTIONS *` is answered like everything else
+		ReadHeaderTimeout:            readTime,
+		ReadTimeout:                  readTime,
+		WriteTimeout:                 maxDuration + readTime,
+		IdleTimeout:                  idleTime,
+		MaxHeaderBytes:               maxHeaders,
+		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+}
+
+// sheltered is for panics that no interceptor sees: net/http would log their value.
+// The connection ends, since nobody knows how much of an answer has left.
+func (s *Service) sheltered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("cause", newPanicError(p).Error()))
+				panic(http.ErrAbortHandler) // which net/http doesn't log
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
 }

@@ -21,6 +21,7 @@ import (
 	"buf.build/go/protovalidate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -50,6 +51,10 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock that tokens are dated by; nil: time.Now.
 	Now func() time.Time
+	// Stats is told of every call at either door, as grpc.Server tells it; nil:
+	// nobody is. It is handed whole messages, tokens among them: they belong in no
+	// trace and no log.
+	Stats stats.Handler
 	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
 	// is for development.
 	Reflection bool
@@ -70,6 +75,7 @@ type Service struct {
 	now       func() time.Time
 	validator protovalidate.Validator
 	metrics   *metrics
+	routes    routes
 	health    *health.Server // of the public gRPC door
 	ready     atomic.Bool
 	reported  reportedRefreshes
@@ -101,6 +107,7 @@ func New(o Options) (*Service, error) {
 		log:       o.Log,
 		now:       o.Now,
 		validator: validator,
+		routes:    newRoutes(),
 		health:    health.NewServer(),
 		options:   o,
 	}

@@ -169,8 +169,7 @@ func problemOf(reason string) page.Problem {
 		return page.ProblemDisabled
 	case reasonUnavailable, reasonAuditUnavailable, reasonRateLimited:
 		return page.ProblemUnavailable
-	case string(policy.RoleNotAllowed), string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed),
-		string(policy.ReturnToNotAllowed), reasonClientIP:
+	case string(policy.RoleNotAllowed), string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), reasonClientIP:
 		return page.ProblemRefused
 	}
 	return page.ProblemFailed

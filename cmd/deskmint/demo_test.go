@@ -139,7 +139,7 @@ func TestDemoRefusal(t *testing.T) {
 		{choice{"acme-customers", "360001", 3, ""}, "You can't be signed in to Acme this way", "ROLE_NOT_ALLOWED"},
 		{choice{"acme-customers", "360002", 2, ""}, "You can't be signed in to Acme Labs this way", "ROLE_NOT_ALLOWED"},
 		{choice{"acme-staff", "360001", 0, ""}, "You can't be signed in to Acme this way", "ROLE_NOT_ALLOWED"},
-		{choice{"acme-customers", "360001", 0, "https://evil.example/"}, "You can't be signed in to Acme this way", "RETURN_TO_NOT_ALLOWED"},
+		{choice{"acme-customers", "360001", 0, "https://evil.example/"}, "We can't sign you in to Acme", "RETURN_TO_NOT_ALLOWED"},
 	} {
 		tab := tab(t, browser)
 		d.choose(t, tab, c.choice)

@@ -1,0 +1,299 @@
+package service_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+)
+
+func namesOf(confs []*pb.Configuration) (names []string) {
+	for _, c := range confs {
+		names = append(names, strings.TrimPrefix(c.GetName(), "configurations/"))
+	}
+	return names
+}
+
+func brandsOf(c *pb.Configuration) (ids []string) {
+	for _, b := range c.GetBrands() {
+		ids = append(ids, b.GetId())
+	}
+	return ids
+}
+
+// list asks for one page, in the form that the door takes.
+func list(t *testing.T, s *server, d door, key string, size int, token string) reply {
+	t.Helper()
+	return d.send(t.Context(), t, s, call{
+		method: "ListConfigurations", keys: []string{key},
+		body:  fmt.Sprintf(`"pageSize":%d,"pageToken":%s`, size, quote(token)),
+		query: fmt.Sprintf("pageSize=%d&page_token=%s", size, token),
+	})
+}
+
+func TestListConfigurations(t *testing.T) {
+	all := []string{"acme-both", "acme-broken", "acme-customers", "acme-gone", "acme-off", "acme-staff"}
+	s := start(t, settings{configuration: configuration})
+	eachDoor(t, func(t *testing.T, d door) {
+		for size := range len(all) + 2 {
+			var got []string
+			token, pages := "", 0
+			for {
+				m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", size, token))
+				got, pages = append(got, namesOf(m.GetConfigurations())...), pages+1
+				if size > 0 && len(m.GetConfigurations()) > size {
+					t.Errorf("a page of %d has %d", size, len(m.GetConfigurations()))
+				}
+				if token = m.GetNextPageToken(); token == "" || pages > len(all) {
+					break
+				}
+			}
+			if !slices.Equal(got, all) || size > 0 && pages != (len(all)+size-1)/size {
+				t.Errorf("by %d, in %d pages: %v", size, pages, got)
+			}
+		}
+		m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 0, ""))
+		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) || !slices.Equal(brandsOf(m.GetConfigurations()[0]), []string{"360001"}) {
+			t.Errorf("storefront is shown %v", m)
+		}
+		// A place in the list that isn't one's own tells nothing of what is there.
+		first := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 1, ""))
+		m = get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 1, first.GetNextPageToken()))
+		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) || m.GetNextPageToken() != "" {
+			t.Errorf("storefront is shown %v, then %q", got, m.GetNextPageToken())
+		}
+		for _, key := range []string{"dmk_nobody", "dmk_slow"} { // no grant; one without read
+			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, key, 0, "")); len(m.GetConfigurations()) > 0 || m.GetNextPageToken() != "" {
+				t.Errorf("%s is shown %v", key, m)
+			}
+		}
+		for name, r := range map[string]reply{
+			"page_size":  list(t, s, d, "dmk_everything", -1, ""),
+			"page_size ": list(t, s, d, "dmk_everything", 1001, ""),
+			"page_token": list(t, s, d, "dmk_everything", 0, echo+"!"),
+		} {
+			if field := strings.TrimSpace(name); r.code != codes.InvalidArgument || r.reason != "INVALID_FIELD" || r.field[field] == "" {
+				t.Errorf("%s: %v %s %v", field, r.code, r.reason, r.field)
+			}
+		}
+		if r := list(t, s, d, "dmk_other", 0, ""); r.reason != "CALLER_UNAUTHENTICATED" {
+			t.Errorf("a stranger is answered with %v %s", r.code, r.reason)
+		}
+	})
+}
+
+func TestGetConfiguration(t *testing.T) {
+	var c clock
+	s := start(t, settings{configuration: configuration, now: c.now})
+	s.switchOff(t, "sso/acme-off")
+	c.set(time.Second)
+	s.Store.SetError(errors.New("away"))
+	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-staff", Field: "shared_secret"}); err == nil {
+		t.Fatal("the store isn't away")
+	}
+	s.Store.SetError(nil)
+	eachDoor(t, func(t *testing.T, d door) {
+		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
+		if m.GetName() != "configurations/acme-customers" || m.GetDisplayName() != "Acme customers" || m.GetProfile() != "zendesk_sso" ||
+			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) || !slices.Equal(brandsOf(m), []string{"360001", "360002"}) {
+			t.Errorf("told %v", m)
+		}
+		if b := m.GetBrands()[0]; b.GetName() != "Acme" || b.GetSubdomain() != "acme" || !slices.Equal(b.GetHosts(), []string{"help.acme.com"}) ||
+			!b.GetDefault() || b.GetAction() != "https://acme.zendesk.com/access/jwt" {
+			t.Errorf("brand %v", b)
+		}
+		if sec := m.GetSecret(); sec.GetActiveVersion() != 1 || sec.GetLatestVersion() != 1 || sec.GetStagedVersion() != 0 ||
+			!sec.GetRefreshTime().AsTime().Equal(now) || sec.GetActiveCreateTime() == nil {
+			t.Errorf("secret %v", sec)
+		}
+		for name, want := range map[string]pb.SecretState{
+			"acme-customers": pb.SecretState_SECRET_STATE_USABLE,
+			"acme-staff":     pb.SecretState_SECRET_STATE_STALE,
+			"acme-broken":    pb.SecretState_SECRET_STATE_UNUSABLE,
+			"acme-gone":      pb.SecretState_SECRET_STATE_UNUSABLE,
+			"acme-off":       pb.SecretState_SECRET_STATE_DISABLED,
+		} {
+			m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration", name: name}))
+			if got := m.GetSecret().GetState(); got != want {
+				t.Errorf("%s: %v, want %v", name, got, want)
+			}
+		}
+		m = get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
+		if !slices.Equal(brandsOf(m), []string{"360001"}) {
+			t.Errorf("storefront is shown the brands %v", brandsOf(m))
+		}
+		if r := d.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" || r.field["name"] == "" {
+			t.Errorf("%v %s %v", r.code, r.reason, r.field)
+		}
+	})
+}
+
+// What a caller has no grant for, and what isn't there at all, are one answer, to
+// the last byte of it, whatever the state of the secret behind.
+func TestNotGrantedDoesNotExist(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	s.switchOff(t, "sso/acme-off")
+	bodies := map[string]string{
+		"MintToken": user(""), "RenderForm": user("") + `,"onError":"ON_ERROR_PAGE"`, "RenderPage": user("") + `,"onError":"ON_ERROR_PAGE"`,
+		"InspectToken": `"token":"x"`, "GetConfiguration": "", "RefreshSecret": "", "ReportSignInFailure": `"kind":"error","message":"JWT signature invalid"`,
+	}
+	for method, body := range bodies {
+		t.Run(method, func(t *testing.T) {
+			eachDoor(t, func(t *testing.T, d door) {
+				var first string
+				for _, name := range []string{"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both"} {
+					r := d.send(t.Context(), t, s, call{method: method, name: name, keys: []string{"dmk_storefront"}, body: body})
+					r.header.Del("Date")
+					text := fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry, r.header, string(r.body))
+					if first == "" {
+						first = text
+					}
+					if text != first || r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
+						t.Errorf("%s is answered with\n%s, something that isn't there with\n%s", name, text, first)
+					}
+				}
+			})
+		})
+	}
+	if got := s.Log.String(); strings.Contains(got, "request failed") {
+		t.Errorf("logged: %s", got)
+	}
+}
+
+func TestResolveConfiguration(t *testing.T) {
+	const customers, staff, both = "acme-customers", "acme-staff", "acme-both"
+	s := start(t, settings{configuration: configuration})
+	for _, c := range []struct {
+		name, key, body string
+		conf, brand     string // what it resolves to; else the reason
+		reason          string
+		field           string
+	}{
+		{name: "by brand", body: `"brandId":"360002"`, conf: customers, brand: "360002"},
+		{name: "by another brand", body: `"brandId":"360009"`, conf: both, brand: "360009"},
+		{name: "a brand of two", body: `"brandId":"360001"`, reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "by brand and customers", body: `"brandId":"360001","audience":"AUDIENCE_END_USER"`, conf: customers, brand: "360001"},
+		{name: "by brand and team", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER"`, conf: staff, brand: "360001"},
+		{name: "an address in range", body: `"brandId":"360001","clientIp":"192.0.2.9"`, reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "an address out of range", body: `"brandId":"360001","clientIp":"198.51.100.9"`, conf: customers, brand: "360001"},
+		{name: "an IPv6 address in range", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"2001:db8::9"`, conf: staff, brand: "360001"},
+		{name: "an IPv4 address in IPv6", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"::ffff:192.0.2.9"`, conf: staff, brand: "360001"},
+		{name: "no team there", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"198.51.100.9"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "by mapped host", body: `"returnTo":"https://help.acme.com/hc/en-us"`, conf: customers, brand: "360001"},
+		{name: "by subdomain", body: `"returnTo":"https://acme-labs.zendesk.com/"`, conf: customers, brand: "360002"},
+		{name: "by a subdomain of two", body: `"returnTo":"https://acme.zendesk.com/agent"`, reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "by host and brand", body: `"returnTo":"https://acme.zendesk.com/","brandId":"360002"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "by a foreign host", body: `"returnTo":"https://evil.example/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "by a path, which says nothing", body: `"brandId":"360002","returnTo":"/hc"`, conf: customers, brand: "360002"},
+		{name: "by nothing", reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "the team's default brands", body: `"audience":"AUDIENCE_TEAM_MEMBER"`, reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "an unknown brand", body: `"brandId":"1234567"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "one that isn't granted", body: `"brandId":"7"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a caller's only one", key: "dmk_storefront", conf: customers, brand: "360001"},
+		{name: "a brand that isn't granted", key: "dmk_storefront", body: `"brandId":"360002"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a brand of two, one granted", key: "dmk_storefront", body: `"brandId":"360001"`, conf: customers, brand: "360001"},
+		{name: "without grants", key: "dmk_nobody", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "without read", key: "dmk_slow", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a stranger", key: "dmk_other", body: `"brandId":"360001"`, reason: "CALLER_UNAUTHENTICATED"},
+		{name: "no address", body: `"clientIp":"` + echo + `"`, reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "an address with a zone", body: `"clientIp":"fe80::1%eth0"`, reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "no URL", body: `"returnTo":"` + echo + `"`, reason: "INVALID_FIELD", field: "return_to"},
+		{name: "a script", body: `"returnTo":"javascript:alert(1)"`, reason: "INVALID_FIELD", field: "return_to"},
+		{name: "two faults at once", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "two faults at once, the other", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "return_to"},
+		{name: "an audience there isn't", body: `"audience":9`, reason: "INVALID_FIELD", field: "audience"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachDoor(t, func(t *testing.T, d door) {
+				keys := []string{c.key}
+				if c.key == "" {
+					keys = nil
+				}
+				r := d.send(t.Context(), t, s, call{method: "ResolveConfiguration", keys: keys, body: c.body})
+				m := get[*pb.ResolveConfigurationResponse](t, r)
+				want := ""
+				if c.conf != "" {
+					want = "configurations/" + c.conf
+				}
+				if r.reason != c.reason || m.GetConfiguration() != want || m.GetBrandId() != c.brand {
+					t.Errorf("%v %s %s %s", r.code, r.reason, m.GetConfiguration(), m.GetBrandId())
+				}
+				if c.field != "" && r.field[c.field] == "" {
+					t.Errorf("violations %v, want one of %s", r.field, c.field)
+				}
+				code := map[string]int{"": 200, "CONFIGURATION_NOT_RESOLVED": 404, "CONFIGURATION_AMBIGUOUS": 409, "INVALID_FIELD": 400, "CALLER_UNAUTHENTICATED": 401}[c.reason]
+				if d.name == "http" && r.http != code {
+					t.Errorf("HTTP %d, want %d", r.http, code)
+				}
+			})
+		})
+	}
+}
+
+// A refresh shows what it found at once, good or bad, and never the secret.
+func TestRefreshSecret(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		var c clock
+		s := start(t, settings{configuration: configuration, now: c.now})
+		refresh := func(name string) *pb.RefreshSecretResponse {
+			t.Helper()
+			c.advance(time.Second)
+			r := d.send(t.Context(), t, s, call{method: "RefreshSecret", name: name})
+			if r.code != codes.OK {
+				t.Fatalf("%v %s", r.code, r.reason)
+			}
+			return get[*pb.RefreshSecretResponse](t, r)
+		}
+		if r := d.send(t.Context(), t, s, call{method: "RefreshSecret", keys: []string{"dmk_storefront"}}); r.reason != "CALLER_NOT_ALLOWED" {
+			t.Errorf("without the action: %v %s", r.code, r.reason)
+		}
+		if err := s.Store.Activate("sso/acme-customers", 1); err != nil {
+			t.Fatal(err)
+		}
+		s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret))
+		if m := refresh("acme-customers"); m.GetBefore().GetStagedVersion() != 0 || m.GetAfter().GetStagedVersion() != 2 || m.GetAfter().GetActiveVersion() != 1 {
+			t.Errorf("staged: %v", m)
+		}
+		if err := s.Store.Activate("sso/acme-customers", 2); err != nil {
+			t.Fatal(err)
+		}
+		if m := refresh("acme-customers"); m.GetBefore().GetActiveVersion() != 1 || m.GetAfter().GetActiveVersion() != 2 || m.GetAfter().GetLatestVersion() != 2 || m.GetAfter().GetStagedVersion() != 0 {
+			t.Errorf("activated: %v", m)
+		}
+		minted := get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: user("")}))
+		if minted.GetSecretVersion() != 2 {
+			t.Errorf("signed with version %d", minted.GetSecretVersion())
+		}
+		s.Store.Put("sso/acme-broken", "shared_secret", []byte(nextSecret))
+		m := refresh("acme-broken")
+		if m.GetBefore().GetState() != pb.SecretState_SECRET_STATE_UNUSABLE || m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_USABLE {
+			t.Errorf("mended: %v", m)
+		}
+		s.Store.SetError(errors.New("away"))
+		if m := refresh("acme-broken"); m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_STALE {
+			t.Errorf("away: %v", m)
+		}
+		s.Store.SetError(nil)
+		if err := s.Store.Disable("sso/acme-broken", true); err != nil {
+			t.Fatal(err)
+		}
+		if m := refresh("acme-broken"); m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_DISABLED {
+			t.Errorf("off: %v", m)
+		}
+		if text, err := protojson.Marshal(m); err != nil || strings.Contains(string(text), "MARKER") {
+			t.Errorf("%s %v", text, err)
+		}
+		if r := d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" || d.name == "http" && r.http != http.StatusServiceUnavailable {
+			t.Errorf("%v %s", r.code, r.reason)
+		}
+	})
+}

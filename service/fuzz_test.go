@@ -1,0 +1,200 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// marker stands in every body somewhere; no error may repeat it.
+const marker = "zq7-echo"
+
+// verdict is an answer in a form that both doors' can be compared in.
+type verdict struct {
+	code   codes.Code
+	reason string
+	fields string // of the violations, in their order
+	claims string // of the token, without its jti
+}
+
+func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict {
+	tb.Helper()
+	st := status.Convert(err)
+	v := verdict{code: st.Code(), reason: reasonOf(st)}
+	for _, d := range st.Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
+			for _, f := range bad.GetFieldViolations() {
+				v.fields += f.GetField() + " " + f.GetDescription() + "\n"
+			}
+		}
+	}
+	if parts := strings.Split(response.GetToken(), "."); len(parts) == 3 {
+		claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+		if err != nil {
+			tb.Fatal(err)
+		}
+		v.claims = strings.Replace(string(claims), response.GetJti(), "", 1)
+	}
+	return v
+}
+
+// jsonDoor posts bodies to the HTTP door's handler, without a network.
+type jsonDoor struct {
+	handler http.Handler
+	conn    *localConn // to the same handlers, as gRPC comes
+	log     *output
+}
+
+func newJSONDoor(tb testing.TB) jsonDoor {
+	tb.Helper()
+	log := &output{}
+	s := inside(tb, log, nil)
+	handler, err := s.httpDoor(context.Background())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	conn := newLocalConn(s.intercept, nil)
+	s.register(conn)
+	return jsonDoor{handler, conn, log}
+}
+
+func (d jsonDoor) post(body []byte) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer dmk_everything")
+	w := httptest.NewRecorder()
+	d.handler.ServeHTTP(w, r)
+	return w
+}
+
+// overHTTP checks the form of an answer and returns what it says.
+func (d jsonDoor) overHTTP(t *testing.T, body []byte) verdict {
+	t.Helper()
+	w := d.post(body)
+	if got := w.Header().Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	if w.Header().Get("Cache-Control") != "no-store" || w.Header().Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("headers %v", w.Header())
+	}
+	if w.Code == http.StatusOK {
+		m := &pb.MintTokenResponse{}
+		if err := protojson.Unmarshal(w.Body.Bytes(), m); err != nil {
+			t.Fatalf("%v: %s", err, w.Body)
+		}
+		return verdictOf(t, nil, m)
+	}
+	var st rpcstatus.Status
+	if err := protojson.Unmarshal(w.Body.Bytes(), &st); err != nil {
+		t.Fatalf("HTTP %d with a body that is no google.rpc.Status: %v: %s", w.Code, err, w.Body)
+	}
+	for _, detail := range status.FromProto(&st).Details() {
+		if bad, ok := detail.(*errdetails.BadRequest); ok {
+			for _, f := range bad.GetFieldViolations() {
+				// A key is where a fault is, and the place has to be told.
+				if strings.Contains(f.GetDescription(), marker) || strings.Contains(f.GetField(), marker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
+					t.Errorf("a violation repeats a value of the request: %v", f)
+				}
+			}
+		} else if strings.Contains(fmt.Sprint(detail), marker) {
+			t.Errorf("an error repeats a value of the request: %v", detail)
+		}
+	}
+	if strings.Contains(st.GetMessage()+fmt.Sprint(w.Header()), marker) {
+		t.Errorf("an error repeats a value of the request: %s %v", st.GetMessage(), w.Header())
+	}
+	v := verdictOf(t, status.FromProto(&st).Err(), nil)
+	// Nothing that a body can say is a fault of ours, and none makes up a status.
+	if want := answerTo(v.reason).http; v.reason == "" || v.reason == reasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("HTTP %d, reason %s, code %v: %s", w.Code, v.reason, v.code, w.Body)
+	}
+	return v
+}
+
+// overGRPC gives the same request to the other door; false where it isn't one.
+func (d jsonDoor) overGRPC(t *testing.T, body []byte) (verdict, bool) {
+	t.Helper()
+	const name = "configurations/acme-customers"
+	in, out := &pb.MintTokenRequest{}, &pb.MintTokenResponse{}
+	if len(body) > 0 {
+		if err := protojson.Unmarshal(body, in); err != nil || len(body) > maxBody {
+			return verdict{}, false
+		}
+	}
+	if in.GetConfiguration() != "" && in.GetConfiguration() != name {
+		return verdict{}, false // what only the other door has a name for
+	}
+	in.Configuration = name
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
+	err := d.conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, out, grpc.WaitForReady(true))
+	return verdictOf(t, err, out), true
+}
+
+func FuzzJSONRequest(f *testing.F) {
+	const person = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"`
+	for _, seed := range [][2]string{
+		{person, `"}}`},
+		{person + `Ana"},"brandId":"`, `"}`},
+		{person + `Ana"},"returnTo":"/hc?`, `"}`},
+		{person + `Ana"},"returnTo":"https://`, `.example/"}`},
+		{person + `Ana","phone":"`, `"}}`},
+		{person + `Ana","role":"`, `"}}`},
+		{person + `Ana","localeId":"`, `"}}`},
+		{person + `Ana","tags":{"values":["`, `"]}}}`},
+		{person + `Ana","organizations":["a,b","`, `"],"organization_ids":["1"]}}`},
+		{person + `Ana","userFields":{"`, `":{"a":[null,1e400]}}}}`},
+		{person + `Ana","userFields":{"`, `":[]}}}`},
+		{person + `Ana","userFields":{"n":9007199254740993,"s":"`, `"}}}`},
+		{`{"user":{"email":"`, `@customer.example","emailVerified":true,"name":"A\u202eB"}}`},
+		{`{"`, `":1}`},
+		{`{"rolle":"`, `"}`},
+		{`{"brandId":"1","brand_id":"`, `"}`},
+		{`{"configuration":"`, `"}`},
+		{`{"attempt":"`, `","validateOnly":true,"secretVersion":4294967295,"clientIp":"::1"}`},
+		{"", ""},
+		{"{}", ""},
+		{"[", "]"},
+		{"{\"user\":\xff\"", "\"}"},
+		{`{"user":{"name":"\ud800`, `"}}`},
+		{strings.Repeat(`{"user":`, 30), strings.Repeat("}", 30)},
+		{`{"@type":"`, `"}`},
+		{"{/*", "*/}"},
+	} {
+		f.Add([]byte(seed[0]), []byte(seed[1]))
+	}
+	d := newJSONDoor(f)
+	f.Fuzz(func(t *testing.T, before, after []byte) {
+		body := slices.Concat(before, []byte(marker), after)
+		d.log.take()
+		got := d.overHTTP(t, body)
+		if log := d.log.take(); strings.Contains(log, "request failed") {
+			t.Errorf("the log has a fault of ours: %s", log)
+		}
+		want, ok := d.overGRPC(t, body)
+		if !ok {
+			if got.code != codes.InvalidArgument && got.code != codes.ResourceExhausted {
+				t.Errorf("what is no request got %+v", got)
+			}
+			return
+		}
+		if got != want {
+			t.Errorf("the doors disagree:\nHTTP %+v\ngRPC %+v", got, want)
+		}
+	})
+}

@@ -1,0 +1,309 @@
+package service_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	rpcstatus "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// echo stands wherever a request can hold a value: no error may repeat it.
+const echo = "zq7-echo"
+
+const mintPath = "/v1/configurations/acme-customers:mintToken"
+
+// wire sends bytes as they are, which clients wouldn't, and reads one answer.
+func (s *server) wire(t *testing.T, request string) (head, []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(request, " ")
+	h, body, err := readAnswer(bufio.NewReader(conn), method)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, body
+}
+
+func readAnswer(from *bufio.Reader, method string) (head, []byte, error) {
+	res, err := http.ReadResponse(from, &http.Request{Method: method})
+	if err != nil {
+		return head{}, nil, err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return headOf(res), body, err
+}
+
+// post makes the bytes of a request with a body.
+func post(path, head, body string) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s", path, head, len(body), body)
+}
+
+const (
+	asEverything = "Authorization: Bearer dmk_everything\r\n"
+	asJSON       = "Content-Type: application/json\r\n"
+)
+
+// checkHead holds for every answer of the door, whatever it says.
+func checkHead(t *testing.T, h http.Header) {
+	t.Helper()
+	if got := h.Values("Cache-Control"); !slices.Equal(got, []string{"no-store"}) {
+		t.Errorf("Cache-Control %q", got)
+	}
+	if got := h.Values("X-Content-Type-Options"); !slices.Equal(got, []string{"nosniff"}) {
+		t.Errorf("X-Content-Type-Options %q", got)
+	}
+	for name, values := range h {
+		if len(values) != 1 {
+			t.Errorf("%s stands there %d times", name, len(values))
+		}
+	}
+}
+
+// checkErrorHead allows an error the headers of an error and no other.
+func checkErrorHead(t *testing.T, h http.Header, code int) {
+	t.Helper()
+	checkHead(t, h)
+	allowed := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}
+	switch code {
+	case http.StatusUnauthorized:
+		allowed = append(allowed, "Www-Authenticate")
+		if got := h.Get("WWW-Authenticate"); got != "Bearer" {
+			t.Errorf("WWW-Authenticate %q", got)
+		}
+	case http.StatusMethodNotAllowed:
+		allowed = append(allowed, "Allow")
+	case http.StatusTooManyRequests, http.StatusConflict, http.StatusServiceUnavailable:
+		allowed = append(allowed, "Retry-After")
+	}
+	for name := range h {
+		if !slices.Contains(allowed, name) {
+			t.Errorf("an error came with the header %s", name)
+		}
+	}
+}
+
+// readError takes an error's body apart, which must be a google.rpc.Status as the
+// protobuf mapping to JSON has it, and nothing else.
+func readError(t *testing.T, h http.Header, code int, body []byte) answer {
+	t.Helper()
+	checkErrorHead(t, h, code)
+	if got := h.Get("Content-Type"); got != "application/json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(body, &keys); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if got := slices.Sorted(maps.Keys(keys)); !slices.Equal(got, []string{"code", "details", "message"}) {
+		t.Errorf("the error's fields are %v", got)
+	}
+	var details []struct {
+		Type string `json:"@type"`
+	}
+	if err := json.Unmarshal(keys["details"], &details); err != nil || len(details) == 0 {
+		t.Fatalf("details %s: %v", keys["details"], err)
+	}
+	if details[0].Type != "type.googleapis.com/google.rpc.ErrorInfo" {
+		t.Errorf("the first detail is a %q", details[0].Type)
+	}
+	var st rpcstatus.Status
+	if err := protojson.Unmarshal(body, &st); err != nil {
+		t.Fatal(err)
+	}
+	a := answer{http: code, header: h, body: body}
+	a.details(status.FromProto(&st))
+	if strings.Contains(string(body)+fmt.Sprint(h), echo) {
+		t.Errorf("an error repeats a value of the request: %v %s", h, body)
+	}
+	return a
+}
+
+// httpCase is a POST of JSON and the HTTP status and violation that it must get.
+type httpCase struct {
+	name  string
+	body  string
+	code  int    // 0: 400
+	field string // a violation's field; "-": there must be none
+	says  string // in the message or the violation
+}
+
+func TestJSON(t *testing.T) {
+	person := func(more string) string { return `{"user":{` + ana + more + `}}` }
+	invalid := "INVALID_REQUEST"
+	cases := []httpCase{
+		// Not JSON, or not an object.
+		{name: "nothing closed", body: `{"user":{"email":"` + echo, says: "not the JSON", field: "-"},
+		{name: "bare words", body: echo, says: "not the JSON"},
+		{name: "single quotes", body: `{'user':{}}`, says: "line 1, column 2"},
+		{name: "a comma too many", body: "{\"user\":{" + ana + "},\n}", says: "line 2"},
+		{name: "a comment", body: `{/* ` + echo + ` */}`},
+		{name: "null", body: `null`},
+		{name: "an array", body: `[` + person("") + `]`},
+		{name: "a string", body: `"` + echo + `"`},
+		{name: "a number", body: `42`},
+		{name: "white space", body: " \n\t "},
+		{name: "a byte order mark", body: "\ufeff" + person("")},
+		{name: "UTF-16", body: "{\x00}\x00"},
+		{name: "something after it", body: person("") + echo},
+		{name: "a second object", body: person("") + person("")},
+		{name: "a second line", body: person("") + "\n" + person("")},
+		{name: "bad UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xff\xfe" + `"}}`},
+		{name: "overlong UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xc0\xaf" + `"}}`},
+		{name: "half a surrogate pair", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"\ud800"}}`},
+		{name: "a bad escape", body: `{"user":{"name":"\x41"}}`},
+		{name: "a control character", body: "{\"user\":{\"name\":\"a\tb\"}}"},
+		{name: "too deep", body: person(`,"userFields":{"f":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`)},
+		{name: "too deep to begin with", body: strings.Repeat(`{"user":`, 20_000)},
+
+		// Fields that can't be there.
+		{name: "a misspelt field", body: person(`,"rolle":"ROLE_ADMIN"`), field: "rolle", says: "is not a field"},
+		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + echo + `"}`, field: "email"},
+		{name: "a field in another case", body: person(`,"Role":"ROLE_ADMIN"`), field: "Role"},
+		{name: "a field in capitals", body: `{"USER":{}}`, field: "USER"},
+		{name: "half snake, half camel", body: `{"brand_Id":"1"}`, field: "brand_Id"},
+		{name: "a field of RenderForm", body: person("")[:len(person(""))-1] + `,"language":"de"}`, field: "language"},
+		{name: "a field within tags", body: person(`,"tags":{"value":["vip"]}`), field: "value"},
+		{name: "a value for a field's name", body: person(`,"` + echo + `":1`), field: "-"},
+		{name: "a type URL", body: `{"@type":"type.googleapis.com/deskmint.v1.MintTokenRequest"}`, field: "-"},
+		{name: "an empty name", body: person(`,"":1`), field: "-"},
+		{name: "an extension's name", body: person(`,"[google.api.http]":1`), field: "-"},
+
+		// Fields twice.
+		{name: "twice", body: person(`,"name":"Eve"`), field: "name", says: "twice"},
+		{name: "twice the same", body: `{"brandId":"1","brandId":"1"}`, field: "brandId", says: "twice"},
+		{name: "in both spellings", body: `{"brandId":"360001","brand_id":"360002"}`, field: "brand_id", says: "twice"},
+		{name: "in both spellings within", body: person(`,"external_id":"1","externalId":"2"`), field: "externalId", says: "twice"},
+		{name: "the person twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
+		{name: "in an escaped spelling", body: person(`,"n\u0061me":"Eve"`)},
+		{name: "a custom field twice", body: person(`,"userFields":{"` + echo + `":1,"` + echo + `":2}`), field: "-"},
+
+		// Values of the wrong type.
+		{name: "number for a string", body: `{"user":{"email":42}}`, field: "email", says: "string"},
+		{name: "bool for a string", body: `{"attempt":true}`, field: "attempt"},
+		{name: "string for a bool", body: `{"user":{"emailVerified":"` + echo + `"}}`, field: "emailVerified"},
+		{name: "string for true", body: `{"validateOnly":"true"}`, field: "validateOnly"},
+		{name: "string for a message", body: `{"user":"` + echo + `"}`},
+		{name: "array for a message", body: `{"user":[]}`},
+		{name: "array for tags", body: person(`,"tags":["vip"]`)},
+		{name: "string for a list", body: person(`,"organizations":"` + echo + `"`)},
+		{name: "list in a list", body: person(`,"organizations":[["` + echo + `"]]`)},
+		{name: "null in a list", body: person(`,"organizations":[null]`)},
+		{name: "array for a map", body: person(`,"userFields":[]`)},
+		{name: "negative version", body: `{"secretVersion":-1}`, field: "secretVersion"},
+		{name: "fraction of a version", body: `{"secretVersion":1.5}`, field: "secretVersion"},
+		{name: "version beyond 32 bits", body: `{"secretVersion":4294967296}`, field: "secretVersion"},
+		{name: "no number", body: person(`,"localeId":"` + echo + `"`), field: "localeId"},
+		{name: "beyond 64 bits", body: person(`,"localeId":"9223372036854775808"`), field: "localeId"},
+		{name: "fraction of an id", body: person(`,"customRoleId":0.5`), field: "customRoleId"},
+		{name: "unknown role", body: person(`,"role":"` + echo + `"`), field: "role", says: "enum"},
+		{name: "Zendesk's name of a role", body: person(`,"role":"admin"`), field: "role"},
+		{name: "infinite custom field", body: person(`,"userFields":{"f":1e999}`)},
+
+		// How much.
+		{name: "too large", body: strings.Repeat(" ", 256<<10) + "{}", code: http.StatusRequestEntityTooLarge, says: "262144"},
+		{name: "too large by a byte", body: person("") + strings.Repeat(" ", 256<<10-len(person(""))+1), code: http.StatusRequestEntityTooLarge},
+	}
+	s := start(t, settings{configuration: configuration})
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			res, body := s.wire(t, post(mintPath, asEverything+asJSON, c.body))
+			a := readError(t, res.Header, res.StatusCode, body)
+			want, wantGRPC := c.code, codes.ResourceExhausted
+			if c.code == 0 {
+				want, wantGRPC = http.StatusBadRequest, codes.InvalidArgument
+			}
+			if a.http != want || a.code != wantGRPC || a.reason != invalid {
+				t.Fatalf("got HTTP %d, %v %s %q, want HTTP %d %v", a.http, a.code, a.reason, a.message, want, wantGRPC)
+			}
+			said, ok := a.field[c.field]
+			if c.field == "-" && len(a.field) > 0 || c.field != "-" && c.field != "" && !ok {
+				t.Errorf("violations %v, want one of %s", a.field, c.field)
+			}
+			if !strings.Contains(a.message+" "+said, c.says) {
+				t.Errorf("%q %q doesn't say %q", a.message, said, c.says)
+			}
+		})
+	}
+	if s.Audit.String() != "" {
+		t.Errorf("what never was a request is on record as a decision: %s", s.Audit)
+	}
+}
+
+// What strictness must not refuse.
+func TestJSONThatIsFine(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	full := `{"user":{` + ana + `}}`
+	for name, body := range map[string]string{
+		"as large as may be":     full + strings.Repeat(" ", 256<<10-len(full)),
+		"white space around":     "\r\n\t " + full + "\n",
+		"the path's name too":    `{"configuration":"configurations/acme-customers","user":{` + ana + `}}`,
+		"nulls":                  `{"brandId":null,"returnTo":null,"user":{` + ana + `,"tags":null,"role":null}}`,
+		"defaults":               `{"brandId":"","secretVersion":0,"validateOnly":false,"user":{` + ana + `,"organizations":[],"userFields":{}}}`,
+		"an id as a number":      `{"user":{` + ana + `,"role":"ROLE_END_USER","localeId":1}}`,
+		"an id as a string":      `{"user":{` + ana + `,"role":"ROLE_END_USER","localeId":"1"}}`,
+		"a role by its number":   `{"user":{` + ana + `,"role":1}}`,
+		"escaped field names":    `{"\u0075ser":{` + ana + `}}`,
+		"a number as its string": `{"secretVersion":"1","user":{` + ana + `}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, got := s.wire(t, post(mintPath, asEverything+asJSON, body))
+			if res.StatusCode != http.StatusOK {
+				t.Fatalf("HTTP %d %s", res.StatusCode, got)
+			}
+			checkHead(t, res.Header)
+		})
+	}
+}
+
+// A success is lowerCamelCase, with every field there: clients in languages without
+// defaults needn't guess.
+func TestSuccessBody(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	res, body := s.wire(t, post(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
+	suite.answered(string(body))
+	var got map[string]any
+	if err := json.Unmarshal(body, &got); err != nil {
+		t.Fatal(err)
+	}
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []string{"attempt", "expireTime", "form", "issueTime", "jti", "secretVersion", "token", "warnings"}) {
+		t.Errorf("fields %v", keys)
+	}
+	form, _ := got["form"].(map[string]any)
+	if keys := slices.Sorted(maps.Keys(form)); !slices.Equal(keys, []string{"action", "fields", "formActionSources"}) {
+		t.Errorf("form fields %v", keys)
+	}
+	if fields, _ := form["fields"].(map[string]any); fields["return_to"] != "/hc" || fields["jwt"] != got["token"] {
+		t.Errorf("the browser is to post %v", fields)
+	}
+	if got["issueTime"] != "2026-03-14T15:09:26Z" || got["expireTime"] != "2026-03-14T15:12:26Z" {
+		t.Errorf("times %v %v", got["issueTime"], got["expireTime"])
+	}
+	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}; !slices.Equal(slices.Sorted(maps.Keys(res.Header)), want) {
+		t.Errorf("headers %v, want %v", res.Header, want)
+	}
+	var m pb.MintTokenResponse
+	if err := protojson.Unmarshal(body, &m); err != nil || res.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%v, Content-Type %q", err, res.Header.Get("Content-Type"))
+	}
+}

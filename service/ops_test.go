@@ -1,0 +1,227 @@
+package service_test
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// opened serves configurations whose secrets are in every state that there is.
+func opened(t *testing.T) *server {
+	t.Helper()
+	var c clock
+	yaml := strings.Replace(configuration, "  - name: acme-both", "  - name: acme-both\n    max_stale: 10s", 1)
+	s := start(t, settings{configuration: yaml, now: c.now})
+	s.switchOff(t, "sso/acme-off")
+	s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret))
+	if err := s.Store.Activate("sso/acme-customers", 1); err != nil {
+		t.Fatal(err)
+	}
+	c.set(11 * time.Second)
+	for path, fault := range map[string]error{"sso/acme-customers": nil, "sso/acme-staff": errors.New("no route"), "sso/acme-both": errors.New("no route")} {
+		s.Store.SetError(fault)
+		if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"}); (err != nil) != (fault != nil) {
+			t.Fatal(err)
+		}
+	}
+	s.Store.SetError(nil)
+	return s
+}
+
+func TestReadyz(t *testing.T) {
+	s := opened(t)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, body, err := exchange(r)
+	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/json" {
+		t.Fatalf("%v %v", res, err)
+	}
+	type state struct {
+		State   string `json:"state"`
+		Active  int    `json:"active_version"`
+		Staged  int    `json:"staged_version"`
+		Fault   string `json:"fault"`
+		Success string `json:"last_success"`
+	}
+	var got struct {
+		Ready          bool             `json:"ready"`
+		Digest         string           `json:"configuration_digest"`
+		Configurations map[string]state `json:"configurations"`
+	}
+	d := json.NewDecoder(strings.NewReader(string(body)))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if !got.Ready || len(got.Digest) != 64 {
+		t.Errorf("ready %v, digest %q", got.Ready, got.Digest)
+	}
+	const first, later = "2026-03-14T15:09:26Z", "2026-03-14T15:09:37Z"
+	want := map[string]state{
+		"acme-customers": {State: "usable", Active: 1, Staged: 2, Success: later},
+		"acme-secluded":  {State: "usable", Active: 1, Staged: 2, Success: later},
+		"acme-staff":     {State: "stale", Active: 1, Success: first, Fault: "no route"},
+		"acme-both":      {State: "unavailable", Active: 1, Success: first, Fault: "no route"},
+		"acme-broken":    {State: "unusable", Active: 1, Fault: "too short"},
+		"acme-gone":      {State: "unusable", Fault: "no such secret"},
+		"acme-off":       {State: "disabled", Active: 1, Success: first},
+	}
+	for name, w := range want {
+		g := got.Configurations[name]
+		if !strings.Contains(g.Fault, w.Fault) || w.Fault == "" && g.Fault != "" {
+			t.Errorf("%s: fault %q, want %q", name, g.Fault, w.Fault)
+		}
+		if g.Fault = w.Fault; g != w {
+			t.Errorf("%s: %+v, want %+v", name, g, w)
+		}
+	}
+	if len(got.Configurations) != len(want) {
+		t.Errorf("%d configurations, want %d", len(got.Configurations), len(want))
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := opened(t)
+	eachDoor(t, func(t *testing.T, d door) {
+		mint(t, s, d, call{body: user("")})
+		d.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + echo + `"`})
+		d.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
+		d.send(t.Context(), t, s, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`})
+		d.send(t.Context(), t, s, call{method: "MintToken", name: echo})
+	})
+	s.wire(t, request("GET", "/"+echo, "")) // a path that isn't there counts nowhere
+	text := s.ops(t, "/metrics")
+	for _, line := range []string{
+		`deskmint_requests_total{code="OK",door="grpc",method="MintToken",reason=""} 1`,
+		`deskmint_requests_total{code="OK",door="http",method="MintToken",reason=""} 1`,
+		`deskmint_requests_total{code="PermissionDenied",door="http",method="MintToken",reason="BRAND_NOT_ALLOWED"} 1`,
+		`deskmint_requests_total{code="Unauthenticated",door="grpc",method="MintToken",reason="CALLER_UNAUTHENTICATED"} 1`,
+		`deskmint_requests_total{code="InvalidArgument",door="grpc",method="RenderPage",reason="INVALID_FIELD"} 1`, // a page all the same
+		`deskmint_requests_total{code="InvalidArgument",door="http",method="RenderPage",reason="INVALID_FIELD"} 1`,
+		`deskmint_request_seconds_count{door="http",method="MintToken"} 4`,
+		`deskmint_secret_usable{configuration="acme-customers"} 1`,
+		`deskmint_secret_usable{configuration="acme-staff"} 1`,
+		`deskmint_secret_usable{configuration="acme-both"} 0`,
+		`deskmint_secret_usable{configuration="acme-broken"} 0`,
+		`deskmint_secret_usable{configuration="acme-off"} 0`,
+		`deskmint_secret_active_version{configuration="acme-customers"} 1`,
+		`deskmint_secret_active_version{configuration="acme-gone"} 0`,
+		`deskmint_secret_seconds_since_success{configuration="acme-customers"} 0`,
+		`deskmint_secret_seconds_since_success{configuration="acme-staff"} 11`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if strings.Contains(text, echo) {
+		t.Error("a value of a request is in the metrics")
+	}
+	if !strings.Contains(text, "go_goroutines") || strings.Contains(text, `deskmint_secret_seconds_since_success{configuration="acme-gone"}`) {
+		t.Errorf("metrics\n%s", text)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	s := opened(t)
+	if got := s.ops(t, "/healthz"); got != "ok\n" {
+		t.Errorf("/healthz says %q", got)
+	}
+	conn := dial(t, strings.TrimPrefix(s.Ops, "http://")) // h2c on the same port
+	defer conn.Close()
+	health := healthpb.NewHealthClient(conn)
+	const up, down = healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING
+	states := map[string]healthpb.HealthCheckResponse_ServingStatus{
+		"": up, "acme-customers": up, "configurations/acme-customers": up, "acme-staff": up, "acme-secluded": up,
+		"acme-both": down, "acme-broken": down, "acme-gone": down, "acme-off": down,
+	}
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if err != nil || r.GetStatus() != states[name] {
+			t.Errorf("%q: %v %v, want %v", name, r.GetStatus(), err, states[name])
+		}
+	}
+	for _, name := range []string{"acme-nowhere", echo, "deskmint.v1.TokenService"} {
+		if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); status.Code(err) != codes.NotFound || strings.Contains(err.Error(), echo) {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+	watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{})
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("a watch, which would outlive the service: %v", err)
+	}
+	_, err = pb.NewTokenServiceClient(conn).MintToken(t.Context(), &pb.MintTokenRequest{})
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("the API on the ops listener: %v", err)
+	}
+	_, err = pb.NewConfigurationServiceClient(conn).ListConfigurations(t.Context(), &pb.ListConfigurationsRequest{})
+	if status.Code(err) != codes.Unimplemented {
+		t.Errorf("the API on the ops listener: %v", err)
+	}
+}
+
+// The ops listener has three paths, and the API isn't among them.
+func TestOpsPaths(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	for _, c := range []struct {
+		method, path string
+		code         int
+	}{
+		{"GET", "/healthz", 200},
+		{"HEAD", "/healthz", 200},
+		{"GET", "/readyz", 200},
+		{"GET", "/metrics", 200},
+		{"POST", "/readyz", 405},
+		{"DELETE", "/metrics", 405},
+		{"GET", "/", 404},
+		{"GET", "/v1/configurations", 404},
+		{"POST", mintPath, 404},
+		{"GET", "/debug/pprof/", 404},
+		{"GET", "/debug/vars", 404},
+		{"OPTIONS", "*", 404},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), c.method, s.Ops+strings.TrimPrefix(c.path, "*"), strings.NewReader(`{"user":{`+ana+`}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer dmk_everything")
+		r.Header.Set("Content-Type", "application/json")
+		if res, body, err := exchange(r); err != nil || res.StatusCode != c.code {
+			t.Errorf("%s %s: %v %v %s, want %d", c.method, c.path, res, err, body, c.code)
+		}
+	}
+	if got := s.Audit.String(); got != "" {
+		t.Errorf("recorded: %s", got)
+	}
+	// The HTTP door speaks no gRPC, the gRPC door no REST.
+	conn := dial(t, strings.TrimPrefix(s.URL, "http://"))
+	defer conn.Close()
+	_, err := pb.NewTokenServiceClient(conn).MintToken(t.Context(), &pb.MintTokenRequest{}, grpc.WaitForReady(false))
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("gRPC at the HTTP door: %v", err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.listeners[0].Addr().String()+"/v1/configurations", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, _, err := exchange(r); err == nil {
+		t.Errorf("REST at the gRPC door: %v", res)
+	}
+}

@@ -1,0 +1,310 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// counted reads one value of deskmint_requests_total.
+func counted(t *testing.T, s *server, door, method string, code codes.Code, reason string) string {
+	t.Helper()
+	text := s.ops(t, "/metrics")
+	line := fmt.Sprintf(`deskmint_requests_total{code=%q,door=%q,method=%q,reason=%q} `, code, door, method, reason)
+	_, rest, _ := strings.Cut(text, line)
+	value, _, _ := strings.Cut(rest, "\n")
+	return value
+}
+
+// ops gets a page of the ops listener, whatever its status.
+func (s *server) ops(t *testing.T, path string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, err := exchange(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+// A caller that goes away while its request is worked on gets nothing, and nothing
+// is signed for it.
+func TestGoneBeforeTheAnswer(t *testing.T) {
+	for name, c := range map[string]struct {
+		context func(context.Context) (context.Context, context.CancelFunc)
+		cancel  bool
+		code    codes.Code
+		http    int
+	}{
+		"cancelled": {context.WithCancel, true, codes.Canceled, 0},
+		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, 50*time.Millisecond)
+		}, false, codes.DeadlineExceeded, http.StatusGatewayTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDoor(t, func(t *testing.T, d door) {
+				watching, g := newEvents(), &gate{}
+				s := start(t, settings{configuration: configuration, secrets: g.between, stats: watching})
+				entered, release := g.hold(t)
+				ctx, cancel := c.context(t.Context())
+				defer cancel()
+				answered := make(chan reply, 1)
+				go func() { answered <- d.send(ctx, t, s, call{method: "MintToken", body: user("")}) }()
+				<-entered
+				served := <-watching.begun
+				if c.cancel {
+					cancel()
+				}
+				served.gone()
+				release()
+				r := <-answered
+				if r.code != c.code || r.reason != "" || d.name == "http" && r.http != c.http {
+					t.Errorf("the caller sees %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code, c.http)
+				}
+				ended := status.Code((<-watching.ended).Error)
+				// A gRPC client whose deadline has passed also says so, and what it
+				// says is a cancellation: the server may hear that first.
+				if ended != c.code && !(d.name == "grpc" && ended == codes.Canceled) {
+					t.Errorf("the call ended with %v, want %v", ended, c.code)
+				}
+				if got := counted(t, s, d.name, "MintToken", ended, ""); got != "1" {
+					t.Errorf("counted %q times as %v, want 1", got, ended)
+				}
+				if got := s.Audit.String(); got != "" {
+					t.Errorf("recorded: %s", got)
+				}
+				if got := s.Log.String(); strings.Contains(got, "request failed") {
+					t.Errorf("logged as a fault: %s", got)
+				}
+				if mint(t, s, d, call{body: user("")}) == "" {
+					t.Error("nothing after it")
+				}
+			})
+		})
+	}
+}
+
+// One whose deadline has passed before it comes does not get as far as a handler.
+func TestDeadlineBeforeTheHandler(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		var g gate
+		s := start(t, settings{configuration: configuration, secrets: g.between})
+		g.shut(func() { t.Error("a handler was reached") })
+		defer g.shut(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancel()
+		for range 3 {
+			r := d.send(ctx, t, s, call{method: "MintToken", body: user("")})
+			if r.code != codes.DeadlineExceeded || r.reason != "" {
+				t.Errorf("got %v %s", r.code, r.reason)
+			}
+		}
+		g.shut(nil)
+		if got := s.Audit.String(); got != "" {
+			t.Errorf("recorded: %s", got)
+		}
+	})
+}
+
+// The context of a request is the store's too, where a request waits for it.
+func TestRefreshEndsWithItsCaller(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		g := gate{refresh: func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("the store: %w", ctx.Err())
+		}}
+		s := start(t, settings{configuration: configuration, secrets: g.between})
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		if r := d.send(ctx, t, s, call{method: "RefreshSecret"}); r.code != codes.DeadlineExceeded || r.reason != "" {
+			t.Errorf("got %v %s", r.code, r.reason)
+		}
+	})
+}
+
+// marked is what a handler might hold when it panics.
+type marked struct{ secret, key string }
+
+func (m marked) Error() string { return m.secret }
+
+// A panic is one request's error: its value is told to nobody, its place to the
+// operator, and the service goes on.
+func TestPanic(t *testing.T) {
+	values := map[string]any{
+		"text":    customersSecret,
+		"error":   errors.New(customersSecret),
+		"struct":  marked{customersSecret, "dmk_everything"},
+		"pointer": &marked{customersSecret, "dmk_everything"},
+		"bytes":   []byte(customersSecret),
+		"abort":   http.ErrAbortHandler,
+		"status":  status.Error(codes.NotFound, customersSecret),
+		"context": context.Canceled,
+		"runtime": nil, // an index out of range
+	}
+	for name, value := range values {
+		t.Run(name, func(t *testing.T) {
+			eachDoor(t, func(t *testing.T, d door) {
+				var g gate
+				s := start(t, settings{configuration: configuration, secrets: g.between})
+				g.shut(func() {
+					if value == nil {
+						_ = []int{}[len(name)]
+					}
+					panic(value)
+				})
+				for _, method := range []string{"MintToken", "RenderPage"} {
+					r := d.send(t.Context(), t, s, call{method: method, body: user("") + onErrorPage(method)})
+					checkInternal(t, d, r)
+				}
+				g.shut(nil)
+				all := records(t, s)
+				if len(all) != 2 || all[0].Decision != "deny" || all[0].Reason != "INTERNAL" || all[0].Caller != "everything" {
+					t.Errorf("recorded as %+v", all)
+				}
+				if log := s.Log.String(); !strings.Contains(log, "gate_test.go") && !strings.Contains(log, "(*gate).Get:") {
+					t.Errorf("the log doesn't say where: %s", log)
+				}
+				mint(t, s, d, call{body: user("")})
+			})
+		})
+	}
+}
+
+func onErrorPage(method string) string {
+	if method == "RenderPage" {
+		return `,"onError":"ON_ERROR_PAGE"`
+	}
+	return ""
+}
+
+func checkInternal(t *testing.T, d door, r reply) {
+	t.Helper()
+	if r.code != codes.Internal || r.reason != "INTERNAL" || d.name == "http" && r.http != http.StatusInternalServerError {
+		t.Errorf("got %v %s %q, HTTP %d", r.code, r.reason, r.answer.message, r.http)
+	}
+	if d.name == "http" {
+		readError(t, r.header, r.http, r.body)
+	}
+}
+
+// What a panic outside of any handler does: in the clock, which also dates the
+// record, and in what the record is written to.
+func TestPanicAroundTheHandler(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		t.Run("clock", func(t *testing.T) {
+			var broken atomic.Bool
+			s := start(t, settings{configuration: configuration, now: func() time.Time {
+				if broken.Load() {
+					panic(customersSecret)
+				}
+				return now
+			}})
+			for _, method := range []string{"MintToken", "RenderForm", "InspectToken", "ListConfigurations"} {
+				broken.Store(true)
+				c := call{method: method, body: user("")}
+				if method == "InspectToken" {
+					c.body = `"token":"x"`
+				} else if method == "ListConfigurations" {
+					c.body = ""
+				}
+				checkInternal(t, d, d.send(t.Context(), t, s, c))
+				broken.Store(false)
+			}
+			mint(t, s, d, call{body: user("")})
+			if log := s.Log.String(); strings.Count(log, "panic with a string at ") < 4 {
+				t.Errorf("the panics aren't all in the log: %s", log)
+			}
+		})
+		t.Run("record", func(t *testing.T) {
+			w := &panicking{}
+			s := start(t, settings{configuration: configuration, audit: w})
+			w.armed.Store(true)
+			r := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
+			checkInternal(t, d, r)
+			for name := range r.header {
+				if strings.HasPrefix(name, "Deskmint-") {
+					t.Errorf("an error came with %s", name)
+				}
+			}
+			w.armed.Store(false)
+			mint(t, s, d, call{body: user("")})
+		})
+	})
+}
+
+type panicking struct{ armed atomic.Bool }
+
+func (p *panicking) Write(b []byte) (int, error) {
+	if p.armed.Load() {
+		panic("cannot write " + string(b))
+	}
+	return len(b), nil
+}
+
+// Two services in one process share nothing: neither secrets, nor callers, nor
+// counts, nor their ends.
+func TestTwoServers(t *testing.T) {
+	one := start(t, settings{configuration: configuration})
+	renamed := strings.ReplaceAll(configuration, "acme-customers", "other-customers")
+	other := start(t, settings{configuration: strings.ReplaceAll(renamed, "sso/other-customers", "sso/acme-customers")})
+	eachDoor(t, func(t *testing.T, d door) {
+		for range 3 {
+			mint(t, one, d, call{body: user("")})
+		}
+		if r := d.send(t.Context(), t, other, call{method: "MintToken", body: user("")}); r.reason != "CALLER_NOT_ALLOWED" {
+			t.Errorf("the other knows the one's configuration: %v %s", r.code, r.reason)
+		}
+		mint(t, other, d, call{name: "other-customers", body: user("")})
+		if a, b := counted(t, one, d.name, "MintToken", codes.OK, ""), counted(t, other, d.name, "MintToken", codes.OK, ""); a != "3" || b != "1" {
+			t.Errorf("counted %s and %s, want 3 and 1", a, b)
+		}
+	})
+	if err := one.stop(); err != nil {
+		t.Error(err)
+	}
+	eachDoor(t, func(t *testing.T, d door) {
+		r := d.send(t.Context(), t, other, call{method: "GetConfiguration", name: "other-customers"})
+		if get[*pb.Configuration](t, r).GetName() != "configurations/other-customers" {
+			t.Errorf("after the one's end, the other says %v %s", r.code, r.reason)
+		}
+	})
+}
+
+// The same for what no request is behind: a probe, and a scrape.
+func TestPanicForOperators(t *testing.T) {
+	var g gate
+	s := start(t, settings{configuration: configuration, secrets: g.between})
+	g.shut(func() { panic(marked{customersSecret, "dmk_everything"}) })
+	for _, path := range []string{"/readyz", "/metrics"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, body, err := exchange(r); err == nil && res.StatusCode != http.StatusInternalServerError {
+			t.Errorf("%s: HTTP %d %s", path, res.StatusCode, body)
+		} else if strings.Contains(string(body), customersSecret) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	g.shut(nil)
+	if got := s.ops(t, "/readyz"); !strings.Contains(got, `"ready":true`) {
+		t.Errorf("after a panic: %s", got)
+	}
+	if got := s.Log.String(); strings.Contains(got, customersSecret) || !strings.Contains(got, "panic with a service_test.marked at ") {
+		t.Errorf("the log: %s", got)
+	}
+	eachDoor(t, func(t *testing.T, d door) { mint(t, s, d, call{body: user("")}) })
+}

@@ -1,0 +1,265 @@
+package service_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// refused checks an error through either door: code, reason, and what tells the
+// caller when to come again.
+func refused(t *testing.T, d door, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
+	t.Helper()
+	if r.code != code || r.reason != reason || r.retry != retry {
+		t.Errorf("got %v %s, retry after %v; want %v %s %v", r.code, r.reason, r.retry, code, reason, retry)
+	}
+	if d.name != "http" {
+		return
+	}
+	want := ""
+	if retry > 0 {
+		want = strconv.Itoa(int((retry + time.Second - 1) / time.Second))
+	}
+	if r.http != httpCode || r.header.Get("Retry-After") != want {
+		t.Errorf("HTTP %d, Retry-After %q; want %d %q", r.http, r.header.Get("Retry-After"), httpCode, want)
+	}
+	readError(t, r.header, r.http, r.body)
+}
+
+// A store that is away doesn't matter until what is held is too old.
+func TestStoreAway(t *testing.T) {
+	var c clock
+	s := start(t, settings{configuration: strings.Replace(configuration, "    display_name: Acme customers", "    max_stale: 1h", 1), now: c.now})
+	s.Store.SetError(errors.New("dial tcp 10.9.8.7:8200: connection refused"))
+	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); !errors.Is(err, secrets.ErrUnavailable) {
+		t.Fatal(err)
+	}
+	eachDoor(t, func(t *testing.T, d door) {
+		c.set(time.Hour)
+		mint(t, s, d, call{body: user("")})
+		c.set(time.Hour + time.Second)
+		for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
+			r := d.send(t.Context(), t, s, call{method: method, body: user("")})
+			refused(t, d, r, codes.Unavailable, "SECRET_UNAVAILABLE", http.StatusServiceUnavailable, 10*time.Second)
+			if strings.Contains(r.answer.message+string(r.body), "10.9.8.7") {
+				t.Errorf("the caller is told the cause: %s %s", r.answer.message, r.body)
+			}
+		}
+		refused(t, d, d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable, "SECRET_UNAVAILABLE", 503, 10*time.Second)
+		// Another configuration has another patience.
+		mint(t, s, d, call{name: "acme-both", body: user("")})
+		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
+		if m.GetSecret().GetState() != pb.SecretState_SECRET_STATE_UNAVAILABLE {
+			t.Errorf("the secret is %v", m.GetSecret())
+		}
+		page := d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"onError":"ON_ERROR_PAGE"`})
+		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "SECRET_UNAVAILABLE" || m.GetOutcome() != pb.Outcome_OUTCOME_REFUSED {
+			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
+		}
+	})
+	if !strings.Contains(s.Log.String(), "10.9.8.7") {
+		t.Errorf("the log doesn't tell the cause: %s", s.Log)
+	}
+}
+
+// The grant's rate: what is over it is told when to come again. A refusal of another
+// kind and a trial run cost nothing.
+func TestRate(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		var c clock
+		s := start(t, settings{configuration: configuration, now: c.now})
+		slow := []string{"dmk_slow"}
+		for range 5 {
+			for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
+				if r := d.send(t.Context(), t, s, call{method: method, keys: slow, body: user("") + `,"validateOnly":true`}); r.code != codes.OK {
+					t.Fatalf("a trial run: %v %s", r.code, r.reason)
+				}
+				if r := d.send(t.Context(), t, s, call{method: method, keys: slow, body: user(`,"phone":"+4930123456"`)}); r.reason != "CLAIM_NOT_ALLOWED" {
+					t.Fatalf("%v %s", r.code, r.reason)
+				}
+			}
+		}
+		mint(t, s, d, call{keys: slow, body: user("")})
+		for range 3 { // being refused doesn't make it longer
+			refused(t, d, d.send(t.Context(), t, s, call{method: "MintToken", keys: slow, body: user("")}),
+				codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 2*time.Second)
+		}
+		c.set(1500 * time.Millisecond)
+		refused(t, d, d.send(t.Context(), t, s, call{method: "RenderPage", keys: slow, body: user("")}),
+			codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 500*time.Millisecond)
+		if m := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", keys: slow, body: user("") + `,"onError":"ON_ERROR_PAGE"`})); m.GetReason() != "RATE_LIMITED" {
+			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
+		}
+		mint(t, s, d, call{body: user("")}) // another caller's is its own
+		c.set(2 * time.Second)
+		mint(t, s, d, call{keys: slow, body: user("")})
+	})
+}
+
+// failing is an audit log that can't be written, or only in part.
+type failing struct{ armed, short atomic.Bool }
+
+func (f *failing) Write(b []byte) (int, error) {
+	switch {
+	case f.armed.Load() && f.short.Load():
+		return len(b) / 2, errors.New("short write")
+	case f.armed.Load():
+		return 0, errors.New("no space left on device")
+	}
+	return len(b), nil
+}
+
+// What can't be recorded isn't done: there is no token in the answer, nor anything
+// that tells of one. Not even a refusal is told otherwise.
+func TestAuditUnavailable(t *testing.T) {
+	w := &failing{}
+	s := start(t, settings{configuration: configuration, audit: w})
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, c := range []call{
+			{method: "MintToken", body: user("")},
+			{method: "RenderForm", body: user("")},
+			{method: "RenderPage", body: user("")},
+			{method: "RenderPage", body: user("") + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "RenderPage", body: user("") + `,"secretVersion":9,"onError":"ON_ERROR_PAGE"`},
+			{method: "MintToken", body: user("") + `,"validateOnly":true`},
+			{method: "MintToken", body: user("") + `,"secretVersion":9`},
+			{method: "MintToken", keys: []string{}, body: user("")},
+			{method: "InspectToken", body: `"token":"x"`},
+			{method: "ListConfigurations"},
+			{method: "GetConfiguration"},
+			{method: "RefreshSecret"},
+		} {
+			w.armed.Store(true)
+			w.short.Store(c.method == "MintToken")
+			r := d.send(t.Context(), t, s, c)
+			w.armed.Store(false)
+			refused(t, d, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
+			for name := range r.header {
+				if strings.HasPrefix(name, "Deskmint-") || name == "Content-Security-Policy" {
+					t.Errorf("%s: an error came with %s", c.method, name)
+				}
+			}
+			if aToken.Match(r.body) {
+				t.Errorf("%s: an error came with a token: %s", c.method, r.body)
+			}
+		}
+		mint(t, s, d, call{body: user("")})
+	})
+}
+
+// hooked calls back before each record is written.
+type hooked struct {
+	bytes.Buffer
+	before func()
+}
+
+func (h *hooked) Write(b []byte) (int, error) {
+	if h.before != nil {
+		h.before()
+	}
+	return h.Buffer.Write(b)
+}
+
+// The record comes before the answer: while the one is being written, the other
+// hasn't left.
+func TestRecordBeforeAnswer(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
+			writing, release := make(chan struct{}), make(chan struct{})
+			w := &hooked{before: func() { writing <- struct{}{}; <-release }}
+			s := start(t, settings{configuration: configuration, audit: w})
+			answered := make(chan reply, 1)
+			go func() { answered <- d.send(t.Context(), t, s, call{method: method, body: user("")}) }()
+			<-writing
+			select {
+			case r := <-answered:
+				t.Errorf("%s: answered before the record was written: %v", method, r.code)
+			case <-time.After(20 * time.Millisecond): // it has nothing else to wait for
+			}
+			close(release)
+			if r := <-answered; r.code != codes.OK {
+				t.Errorf("%s: %v %s", method, r.code, r.reason)
+			}
+		}
+	})
+}
+
+// What only gRPC's door can be asked.
+func TestGRPCDoor(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	as := func(ctx context.Context, key string) context.Context {
+		return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+	}
+	for name, c := range map[string]struct {
+		method string
+		body   string // of MintTokenRequest.attempt
+		code   codes.Code
+		reason string
+	}{
+		"unknown method":       {"/deskmint.v1.TokenService/ForgeToken", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"unknown service":      {"/deskmint.v1.SecretService/GetSecret", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"another version":      {"/deskmint.v2.TokenService/MintToken", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"no reflection":        {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"no older reflection":  {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"no channelz":          {"/grpc.channelz.v1.Channelz/GetServers", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"the value of a name":  {"/" + echo + "/" + echo, "", codes.Unimplemented, "INVALID_REQUEST"},
+		"too large":            {pb.TokenService_MintToken_FullMethodName, strings.Repeat(echo, 40_000), codes.ResourceExhausted, ""},
+		"as large as may be":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 256<<10-8), codes.InvalidArgument, "INVALID_FIELD"},
+		"too large by a bit":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 256<<10), codes.ResourceExhausted, ""},
+		"nobody, but too much": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 1<<20), codes.ResourceExhausted, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := as(t.Context(), "dmk_everything")
+			a := s.overGRPC(ctx, c.method, &pb.MintTokenRequest{Attempt: c.body}, &emptypb.Empty{})
+			if a.code != c.code || a.reason != c.reason {
+				t.Errorf("got %v %s %q", a.code, a.reason, a.message)
+			}
+			if strings.Contains(a.message, echo) {
+				t.Errorf("an error repeats a value of the request: %q", a.message)
+			}
+		})
+	}
+	for name, md := range map[string]metadata.MD{
+		"missing":   {},
+		"several":   {"authorization": {"Bearer dmk_everything", "Bearer dmk_nobody"}},
+		"malformed": {"authorization": {"dmk_everything"}},
+		"unknown":   {"authorization": {"Bearer " + echo}},
+	} {
+		t.Run("credential "+name, func(t *testing.T) {
+			md = metadata.Join(md, metadata.MD{"grpcgateway-authorization": {"Bearer dmk_everything"}, "x-api-key": {"dmk_everything"}, "authorization-bin": {"Bearer dmk_everything"}})
+			ctx := metadata.NewOutgoingContext(t.Context(), md)
+			a := s.overGRPC(ctx, pb.TokenService_MintToken_FullMethodName, &pb.MintTokenRequest{}, &pb.MintTokenResponse{})
+			if a.code != codes.Unauthenticated || a.info["credential"] != name {
+				t.Errorf("got %v %s %v", a.code, a.reason, a.info)
+			}
+		})
+	}
+	// The public health service knows the process, and no names: whether one exists
+	// is nobody's business there.
+	health := healthpb.NewHealthClient(s.GRPC)
+	for _, name := range []string{"acme-customers", "configurations/acme-customers", "acme-nowhere", "deskmint.v1.TokenService"} {
+		_, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if status.Code(err) != codes.NotFound || status.Convert(err).Message() != "unknown service" {
+			t.Errorf("health of %s: %v", name, err)
+		}
+	}
+	if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		t.Errorf("health: %v %v", r.GetStatus(), err)
+	}
+}

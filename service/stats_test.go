@@ -1,0 +1,126 @@
+package service_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// summary is an event in words that must be the same whichever door it is of: what
+// only a wire has is left out.
+func summary(t *testing.T, s stats.RPCStats) string {
+	t.Helper()
+	// No token is the same as another, so payloads are compared by what they are.
+	payload := func(m any, length, compressed int) string {
+		if length != proto.Size(m.(proto.Message)) || compressed != length {
+			t.Errorf("a %T of %d bytes, compressed %d; want %d", m, length, compressed, proto.Size(m.(proto.Message)))
+		}
+		return fmt.Sprintf("%T", m)
+	}
+	header := func(md metadata.MD) string {
+		names := slices.Sorted(maps.Keys(md))
+		return strings.Join(slices.DeleteFunc(names, func(n string) bool { return n == "content-type" }), " ")
+	}
+	if s.IsClient() {
+		t.Errorf("%T is of a client", s)
+	}
+	switch s := s.(type) {
+	case *stats.InHeader:
+		if s.RemoteAddr == nil || s.LocalAddr == nil || len(s.Header.Get("authorization")) != 1 {
+			t.Errorf("header from %v to %v with %d credentials", s.RemoteAddr, s.LocalAddr, len(s.Header.Get("authorization")))
+		}
+		return "InHeader " + s.FullMethod
+	case *stats.Begin:
+		if s.BeginTime.IsZero() || s.IsClientStream || s.IsServerStream {
+			t.Errorf("%+v", s)
+		}
+		return "Begin"
+	case *stats.InPayload:
+		if s.RecvTime.IsZero() {
+			t.Error("received at no time")
+		}
+		return "InPayload " + payload(s.Payload, s.Length, s.CompressedLength)
+	case *stats.OutHeader:
+		return "OutHeader " + header(s.Header)
+	case *stats.OutPayload:
+		if s.SentTime.IsZero() {
+			t.Error("sent at no time")
+		}
+		return "OutPayload " + payload(s.Payload, s.Length, s.CompressedLength)
+	case *stats.OutTrailer:
+		return "OutTrailer " + header(s.Trailer)
+	case *stats.End:
+		if s.EndTime.Before(s.BeginTime) || s.BeginTime.IsZero() {
+			t.Errorf("from %v to %v", s.BeginTime, s.EndTime)
+		}
+		return "End " + status.Code(s.Error).String()
+	}
+	return fmt.Sprintf("%T", s)
+}
+
+// A stats handler is told the same of a call, in the same order, whichever door it
+// came by.
+func TestStats(t *testing.T) {
+	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy deskmint-attempt deskmint-jti " +
+		"deskmint-outcome deskmint-secret-version permissions-policy referrer-policy x-content-type-options x-frame-options x-robots-tag"
+	const method = "/deskmint.v1.TokenService/"
+	cases := []struct {
+		name string
+		call call
+		want []string
+	}{
+		{"success", call{method: "MintToken", body: user("")}, []string{
+			"InHeader " + method + "MintToken", "Begin", fmt.Sprintf("InPayload %T", &pb.MintTokenRequest{}),
+			"OutHeader ", fmt.Sprintf("OutPayload %T", &pb.MintTokenResponse{}), "OutTrailer ", "End OK",
+		}},
+		{"success with headers", call{method: "RenderPage", body: user("")}, []string{
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}),
+			"OutHeader " + page, fmt.Sprintf("OutPayload %T", &httpbody.HttpBody{}), "OutTrailer ", "End OK",
+		}},
+		{"refusal", call{method: "RenderPage", body: user(`,"phone":"1"`)}, []string{
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutTrailer ", "End InvalidArgument",
+		}},
+		{"stranger", call{method: "RenderPage", keys: []string{"dmk_other"}}, []string{
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutTrailer ", "End Unauthenticated",
+		}},
+		{"empty message", call{method: "ListConfigurations"}, []string{
+			"InHeader /deskmint.v1.ConfigurationService/ListConfigurations", "Begin", fmt.Sprintf("InPayload %T", &pb.ListConfigurationsRequest{}),
+			"OutHeader ", fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
+		}},
+	}
+	watching := newEvents()
+	s := start(t, settings{configuration: configuration, stats: watching})
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			eachDoor(t, func(t *testing.T, d door) {
+				d.send(t.Context(), t, s, c.call)
+				<-watching.begun
+				<-watching.ended
+				var got []string
+				for _, e := range watching.take() {
+					got = append(got, summary(t, e))
+				}
+				if !slices.Equal(got, c.want) {
+					t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+				}
+			})
+		})
+	}
+	t.Run("what is no call", func(t *testing.T) {
+		s.wire(t, post(mintPath, asEverything+asJSON, "{"))
+		s.wire(t, request("GET", "/", ""))
+		if told := watching.take(); len(told) > 0 {
+			t.Errorf("told %v", told)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package service_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// renamed is the tests' configuration with another brand in place of 360002.
+func renamed() string {
+	return strings.NewReplacer(`"360002"`, `"360003"`, "acme-labs", "acme-new").Replace(configuration)
+}
+
+// A request ends with the configuration that it began with; the next one has the new
+// one.
+func TestSwapBetweenRequests(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		var g gate
+		s := start(t, settings{configuration: configuration, secrets: g.between})
+		entered, release := g.hold(t)
+		answered := make(chan reply, 1)
+		old := call{method: "MintToken", body: user("") + `,"brandId":"360002"`}
+		go func() { answered <- d.send(context.WithoutCancel(t.Context()), t, s, old) }()
+		<-entered
+		next := parse(t, renamed())
+		if err := s.Swap(t.Context(), next); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		if m := get[*pb.MintTokenResponse](t, <-answered); m.GetForm().GetAction() != "https://acme-labs.zendesk.com/access/jwt" {
+			t.Errorf("the request in flight was answered with %v", m.GetForm().GetAction())
+		}
+		if r := d.send(t.Context(), t, s, old); r.reason != "BRAND_NOT_ALLOWED" {
+			t.Errorf("the brand that is gone: %v %s", r.code, r.reason)
+		}
+		mint(t, s, d, call{body: user("") + `,"brandId":"360003"`})
+		all := records(t, s)
+		if len(all) != 3 || all[0].Digest != parse(t, configuration).Digest || all[1].Digest != next.Digest || all[2].Digest != next.Digest {
+			t.Errorf("recorded as decided by %+v", all)
+		}
+	})
+}
+
+// A swap that can't be completed changes nothing. A configuration that goes takes its
+// secret along.
+func TestSwapWhole(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	grpcDoor := door{"grpc", sendGRPC}
+	fresh := strings.ReplaceAll(renamed(), "path: sso/acme-both", "path: sso/acme-fresh")
+	s.Store.Put("sso/acme-fresh", "shared_secret", []byte(nextSecret))
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Swap(cancelled, parse(t, fresh)); !errors.Is(err, context.Canceled) {
+		t.Errorf("swapped with %v", err)
+	}
+	mint(t, s, grpcDoor, call{body: user("") + `,"brandId":"360002"`})
+	if err := s.Swap(t.Context(), parse(t, fresh)); err != nil {
+		t.Fatal(err)
+	}
+	mint(t, s, grpcDoor, call{name: "acme-both", body: user("")})
+	if _, known := s.Ring.State(secrets.Ref{Path: "sso/acme-both", Field: "shared_secret"}); known {
+		t.Error("a secret that no configuration names is still held")
+	}
+}
+
+// Requests through both doors, while everything under them moves.
+func TestAllAtOnce(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	snapshots := []string{configuration, renamed()}
+	var all sync.WaitGroup
+	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		for range 2 {
+			all.Go(func() {
+				for i := range 15 {
+					c := []call{{method: "MintToken", body: user("")}, {method: "RenderPage", body: user("")}, {method: "ListConfigurations"}}[i%3]
+					if r := d.send(t.Context(), t, s, c); r.code != codes.OK {
+						t.Errorf("%s %s: %v %s", d.name, c.method, r.code, r.reason)
+					}
+				}
+			})
+		}
+	}
+	all.Go(func() {
+		ref := secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
+		for i := range 4 {
+			if err := s.Swap(t.Context(), parse(t, snapshots[i%2])); err != nil {
+				t.Error(err)
+			}
+			s.Store.Put(ref.Path, ref.Field, []byte(nextSecret))
+			if _, _, err := s.Ring.Refresh(t.Context(), ref); err != nil {
+				t.Error(err)
+			}
+			s.ops(t, "/metrics")
+			s.ops(t, "/readyz")
+		}
+	})
+	all.Wait()
+	if got := len(records(t, s)); got != 60 {
+		t.Errorf("%d records of 60 decisions", got)
+	}
+}
