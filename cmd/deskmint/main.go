@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime/debug"
 	"syscall"
 
@@ -16,9 +17,9 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Never stopped: a second signal on the way out must not make a clean end a death by signal.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
-	stop()
 	if err != nil {
 		if text := err.Error(); text != "" {
 			fmt.Fprintln(os.Stderr, "deskmint:", text)
@@ -53,6 +54,21 @@ var errRefused = errors.New("")
 // run is the program without the process around it. It returns when the command
 // has ended, which for a server is when ctx ends.
 func run(ctx context.Context, args []string, std streams) error {
+	return withheld(execute(ctx, args, std))
+}
+
+// credential finds API keys and tokens. People paste them where a file's name or
+// nothing belongs, and errors quote what they were given.
+var credential = regexp.MustCompile(`dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+
+func withheld(err error) error {
+	if err == nil || !credential.MatchString(err.Error()) {
+		return err
+	}
+	return errors.New(credential.ReplaceAllString(err.Error(), "…"))
+}
+
+func execute(ctx context.Context, args []string, std streams) error {
 	var cli commands
 	exited := false
 	parser, err := kong.New(&cli,
