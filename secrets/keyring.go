@@ -314,5 +314,8 @@ func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, e
 	if away(l.fault) {
 		l.fault = k.unavailable(ref, l.fault)
 	}
-	return before, e.state.Load().Status, l.fault
+	if s := e.state.Load(); s != nil {
+		return before, s.Status, l.fault
+	}
+	return before, before, k.unavailable(ref, errNotHeld) // Run has ended, and nothing was ever seen
 }

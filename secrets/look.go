@@ -86,6 +86,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		return err
 	})
 	if err != nil {
+		next.Status.Disabled = next.Status.Disabled || seen.Disabled
 		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
 	}
 	v := judge(last.Status, seen)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -37,17 +38,19 @@ func (c *configurationServer) ListConfigurations(ctx context.Context, r *pb.List
 		size = defaultPageSize
 	}
 	call := callOf(ctx)
-	response := &pb.ListConfigurationsResponse{}
+	response, bytes := &pb.ListConfigurationsResponse{}, 0
 	for _, conf := range c.readable(call) {
 		if conf.Name <= string(after) {
 			continue
 		}
-		if len(response.Configurations) == size {
-			last := nameOf(response.Configurations[size-1].GetName())
+		if n := len(response.Configurations); n == size || bytes > maxAnswer/2 {
+			last := nameOf(response.Configurations[n-1].GetName())
 			response.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
 		}
-		response.Configurations = append(response.Configurations, c.describe(call, conf))
+		described := c.describe(call, conf)
+		bytes += proto.Size(described)
+		response.Configurations = append(response.Configurations, described)
 	}
 	return response, nil
 }
@@ -106,8 +109,7 @@ func (c *configurationServer) RefreshSecret(ctx context.Context, r *pb.RefreshSe
 func (c *configurationServer) readable(call *call) (confs []*config.Configuration) {
 	for _, name := range call.snapshot.Names() {
 		conf, ok := call.snapshot.Configuration(name)
-		_, err := call.snapshot.Policy.Allow(call.caller.Name, policy.Ask{Configuration: name, Actions: []policy.Action{policy.Read}})
-		if ok && err == nil {
+		if _, may := call.snapshot.Policy.May(call.caller.Name, name, policy.Read); ok && may {
 			confs = append(confs, conf)
 		}
 	}

@@ -169,6 +169,33 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 	}
 }
 
+// To a caller with a grant for all of them, one that isn't there isn't there either.
+func TestEveryConfigurationAndNone(t *testing.T) {
+	yaml := strings.Replace(configuration, "configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]", `configurations: ["*"]`, 1)
+	s := start(t, settings{configuration: yaml})
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, c := range []call{
+			{method: "MintToken", body: user("")},
+			{method: "MintToken", body: user("") + `,"brandId":"99"`},
+			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "MintToken", body: user("") + `,"validateOnly":true`},
+			{method: "InspectToken", body: `"token":"x"`},
+			{method: "GetConfiguration"},
+			{method: "RefreshSecret"},
+			{method: "ReportSignInFailure", body: `"kind":"error"`},
+		} {
+			c.name = "acme-nowhere"
+			if r := d.send(t.Context(), t, s, c); r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
+				t.Errorf("%s: %v %s", c.method, r.code, r.reason)
+			}
+		}
+		mint(t, s, d, call{name: "acme-secluded", body: user("")})
+		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 0, "")); len(got.GetConfigurations()) != 7 {
+			t.Errorf("shown %v", namesOf(got.GetConfigurations()))
+		}
+	})
+}
+
 func TestResolveConfiguration(t *testing.T) {
 	const customers, staff, both = "acme-customers", "acme-staff", "acme-both"
 	s := start(t, settings{configuration: configuration})

@@ -76,11 +76,16 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 		return nil, &zendesk.InvalidError{Faults: ask.faults} // there is nothing to authorise
 	}
 	rec.Configuration, rec.Role, rec.ValidateOnly = ask.configuration, string(ask.signIn.User.Role), ask.validateOnly
-	conf, brand := d.find(ask)
+	conf, err := d.configuration(who, ask.configuration, policy.SignIn, rec)
+	if err != nil {
+		return nil, err
+	}
+	brand := conf.Profile.Brand(ask.brand)
+	if brand != nil {
+		rec.Brand = brand.ID
+	}
 	grant, err := d.snapshot.Policy.Allow(who.Name, ask.policy(conf, brand))
 	switch {
-	case conf == nil:
-		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
 	case brand == nil && err == nil:
 		return nil, &policy.DeniedError{Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand"}
 	case err != nil && !d.seesBrand(who, conf, brand):
@@ -90,7 +95,7 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 	if err != nil {
 		return out, err
 	}
-	rec.Rule, rec.Brand = grant.Place, brand.ID
+	rec.Rule = grant.Place
 	out.checked, err = conf.Profile.Check(brand, ask.signIn)
 	if err = withFaults(err, ask.faults); err != nil {
 		return out, err
@@ -109,16 +114,6 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 // error page: it could sign somebody else in there.
 func (d desk) seesBrand(who caller.Caller, conf *config.Configuration, brand *zendesk.Brand) bool {
 	return brand != nil && d.snapshot.Policy.Brands(who.Name, conf.Name, policy.SignIn)(brand.ID)
-}
-
-// find looks up what the ask names; either may be nil. A caller without a grant
-// isn't told which.
-func (d desk) find(ask signInAsk) (*config.Configuration, *zendesk.Brand) {
-	conf, ok := d.snapshot.Configuration(ask.configuration)
-	if !ok {
-		return nil, nil
-	}
-	return conf, conf.Profile.Brand(ask.brand)
 }
 
 func (d desk) sign(ctx context.Context, ask signInAsk, out *signedIn) error {
@@ -161,18 +156,20 @@ func (d desk) inspect(who caller.Caller, configuration, token string, rec *audit
 	return conf.Profile.Inspect(token, held.Keys(), d.now), nil
 }
 
-// configuration returns a configuration at which the caller may do something.
+// configuration returns a configuration at which the caller may do something. It
+// asks for the grant first, so that a caller learns of one that it has no grant for
+// neither by the answer nor by the time that it takes.
 func (d desk) configuration(who caller.Caller, name string, action policy.Action, rec *audit.Record) (*config.Configuration, error) {
 	rec.Configuration = name
-	grant, err := d.snapshot.Policy.Allow(who.Name, policy.Ask{Configuration: name, Actions: []policy.Action{action}})
-	if err != nil {
-		return nil, err
-	}
-	rec.Rule = grant.Place
-	conf, ok := d.snapshot.Configuration(name)
-	if !ok {
+	place, ok := d.snapshot.Policy.May(who.Name, name, action)
+	conf, exists := d.snapshot.Configuration(name)
+	switch {
+	case !exists:
 		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
+	case !ok:
+		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no grant of caller " + who.Name + " names the configuration and the action"}
 	}
+	rec.Rule = place
 	return conf, nil
 }
 
@@ -194,7 +191,7 @@ func (a signInAsk) policy(conf *config.Configuration, brand *zendesk.Brand) poli
 	}
 	if email, err := zendesk.ParseEmail(a.signIn.User.Email); err == nil {
 		ask.Email = email
-		ask.Protected = conf != nil && conf.Protects(email)
+		ask.Protected = conf.Protects(email)
 	}
 	if brand != nil {
 		ask.Brand = brand.ID

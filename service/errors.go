@@ -152,9 +152,13 @@ func refuse(err error) refusal {
 	case errors.As(err, &denied) && denied.Field == "":
 		return refusal{reason: string(denied.Reason)}
 	case errors.As(err, &denied):
+		why := "is not covered by a grant of the caller"
+		if denied.Reason == policy.RoleNotAllowed {
+			why += "; left out, it needs one with the role unset"
+		}
 		return refusal{
 			reason: string(denied.Reason), metadata: onField(denied.Field),
-			fields: []zendesk.Fault{{Field: denied.Field, Description: "is not covered by a grant of the caller"}},
+			fields: []zendesk.Fault{{Field: denied.Field, Description: why}},
 		}
 	case errors.As(err, &invalid):
 		return refusal{reason: reasonInvalidField, fields: invalid.Faults}
@@ -208,6 +212,10 @@ func credentialFault(err error) string {
 	return ""
 }
 
+// maxViolations keeps an error small enough for gRPC, where it travels in a trailer
+// that many clients cap at 8 KiB.
+const maxViolations = 25
+
 // statusOf turns any error into the status that leaves. Errors that are statuses
 // already stay as they are.
 func statusOf(err error) *status.Status {
@@ -227,7 +235,12 @@ func statusOf(err error) *status.Status {
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.reason, Metadata: r.metadata}}
 	if len(r.fields) > 0 {
 		bad := &errdetails.BadRequest{}
-		for _, f := range r.fields {
+		for i, f := range r.fields {
+			if i == maxViolations {
+				f.Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.fields)-maxViolations)
+			} else if i > maxViolations {
+				break
+			}
 			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Field, Description: f.Description})
 		}
 		details = append(details, bad)

@@ -17,55 +17,57 @@ import (
 // messages: the patterns are of those that have been seen.
 type failure struct {
 	class    pb.SignInFailureClass
-	message  string // a pattern, without regard to case
+	message  *regexp.Regexp
 	cause    string
 	operator string
 	user     string
 	problem  page.Problem
 }
 
+// reportPatience is how long a report waits for the store: somebody waits for the
+// page. The look itself goes on.
+const reportPatience = 500 * time.Millisecond
+
 const tryLater = "Wait a minute, then start again from where you came from."
 
 // failures are tried in this order: a reused jti is also an invalid token.
-func failures() []failure {
-	return []failure{
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: `\biat\b|clock`, problem: page.ProblemUnavailable,
-			cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
-			operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
-			user:     "Start again from where you came from.",
-		},
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE, message: `signature`, problem: page.ProblemFailed,
-			cause:    "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
-			operator: "Compare the active version with the secret at Zendesk; after a reset there, stage and activate the new one.",
-			user:     tryLater,
-		},
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: `identifier has been reused|\bjti\b|invalid_token`, problem: page.ProblemUnavailable,
-			cause:    "The same token was posted twice.",
-			operator: "Look for something that posts the form again: a web view that loads twice, a proxy that retries, a second script.",
-			user:     "Start again from where you came from.",
-		},
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: `not allowed to sign up`, problem: page.ProblemRefused,
-			cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
-			operator: "Look at the block list and the allow list in Zendesk's end user settings.",
-			user:     "Ask the help desk to admit your address.",
-		},
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: `couldn.?t authenticate you`, problem: page.ProblemRefused,
-			cause:    "Single sign-on isn't switched on at Zendesk for this kind of person.",
-			operator: "Assign the configuration to end users or team members in Zendesk's security settings, and compare with its audiences here.",
-			user:     "Ask the help desk whether your account may sign in this way.",
-		},
-		{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: `rate limit|too many`, problem: page.ProblemUnavailable,
-			cause:    "Zendesk has had too many sign-ins.",
-			operator: "Look for a browser in a loop, or a test that signs in for real.",
-			user:     tryLater,
-		},
-	}
+var failures = []failure{
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)\biat\b|clock`), problem: page.ProblemUnavailable,
+		cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
+		operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
+		user:     "Start again from where you came from.",
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE, message: regexp.MustCompile(`(?i)signature`), problem: page.ProblemFailed,
+		cause:    "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
+		operator: "Compare the active version with the secret at Zendesk; after a reset there, stage and activate the new one.",
+		user:     tryLater,
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`), problem: page.ProblemUnavailable,
+		cause:    "The same token was posted twice.",
+		operator: "Look for something that posts the form again: a web view that loads twice, a proxy that retries, a second script.",
+		user:     "Start again from where you came from.",
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: regexp.MustCompile(`(?i)not allowed to sign up`), problem: page.ProblemRefused,
+		cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
+		operator: "Look at the block list and the allow list in Zendesk's end user settings.",
+		user:     "Ask the help desk to admit your address.",
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: regexp.MustCompile(`(?i)couldn.?t authenticate you`), problem: page.ProblemRefused,
+		cause:    "Single sign-on isn't switched on at Zendesk for this kind of person.",
+		operator: "Assign the configuration to end users or team members in Zendesk's security settings, and compare with its audiences here.",
+		user:     "Ask the help desk whether your account may sign in this way.",
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: regexp.MustCompile(`(?i)rate limit|too many`), problem: page.ProblemUnavailable,
+		cause:    "Zendesk has had too many sign-ins.",
+		operator: "Look for a browser in a loop, or a test that signs in for real.",
+		user:     tryLater,
+	},
 }
 
 // classify finds what a report means. No kind is an ordinary logout.
@@ -73,8 +75,8 @@ func classify(kind, message string) failure {
 	if kind == "" {
 		return failure{class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT, cause: "The person has signed out of Zendesk."}
 	}
-	for _, f := range failures() {
-		if regexp.MustCompile(`(?i)` + f.message).MatchString(message) {
+	for _, f := range failures {
+		if f.message.MatchString(message) {
 			return f
 		}
 	}
@@ -102,7 +104,9 @@ func (c *configurationServer) ReportSignInFailure(ctx context.Context, r *pb.Rep
 	c.service.metrics.reports.WithLabelValues(conf.Name, f.class.String()).Inc()
 	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && c.service.reported.may(conf.Secret, c.service.now()) {
 		// What it finds shows in the secret's state; the report is answered either way.
-		_, _, _ = c.service.secrets.Refresh(ctx, conf.Secret)
+		looking, cancel := context.WithTimeout(ctx, reportPatience)
+		_, _, _ = c.service.secrets.Refresh(looking, conf.Secret)
+		cancel()
 	}
 	response := &pb.ReportSignInFailureResponse{Class: f.class, Cause: f.cause, OperatorAdvice: f.operator, UserAdvice: f.user}
 	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {

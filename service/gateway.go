@@ -29,7 +29,9 @@ const (
 	headerReason        = "Deskmint-Reason"
 )
 
-const maxBody = 256 << 10 // bytes of a request at either door
+// maxBody is the most that a request may have at either door, in bytes. Claims are
+// limited to 16 KiB and tokens to 32 KiB.
+const maxBody = 64 << 10
 
 // httpDoor is the REST API: a gateway in front of a connection that ends in the
 // same handlers and interceptors as the gRPC door's.
@@ -69,6 +71,12 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if err := admissible(r, params); err != nil {
 			s.writeStatus(w, statusOf(err), err.http)
 			return
+		}
+		// A stranger's body isn't read: parsing it would cost more than all the rest.
+		// The request goes on without it, to be refused and recorded like any other.
+		_, shown := presented(withHTTPRequest(r.Context(), r))
+		if _, err := s.snapshot.Load().Callers.Authenticate(r.Context(), shown); err != nil {
+			r.Body = http.NoBody
 		}
 		ctx := withHTTPRequest(r.Context(), r)
 		if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil {
@@ -145,8 +153,6 @@ func (s *Service) writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.M
 		st = statusOf(err)
 	case reasonOf(st) == "" && st.Code() == codes.InvalidArgument:
 		st = statusOf(badRequest("The request's path, query or headers can't be read.")) // what generated code found
-	case reasonOf(st) == "" && st.Code() == codes.Unimplemented:
-		st = statusOf(&requestError{code: codes.Unimplemented, message: "This is not offered yet."})
 	}
 	s.writeStatus(w, st, httpStatusOf(err, st))
 }

@@ -177,6 +177,7 @@ func TestQuery(t *testing.T) {
 		{name: "list by a semicolon", method: "GET", target: "/v1/configurations?pageSize=2;pageToken=" + echo},
 		{name: "get", method: "GET", target: "/v1/configurations/acme-customers", ok: true},
 		{name: "get by an unknown one", method: "GET", target: "/v1/configurations/acme-customers?view=" + echo},
+		{name: "get by one of the list's", method: "GET", target: "/v1/configurations/acme-customers?pageSize=2"},
 		{name: "get by the path's own", method: "GET", target: "/v1/configurations/acme-customers?name=configurations/acme-staff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -66,4 +67,19 @@ func (o *output) take() string {
 	defer o.mu.Unlock()
 	defer o.b.Reset()
 	return o.b.String()
+}
+
+// What a handler, or a library beneath one, puts in an answer's metadata reaches no
+// browser unless it is on the list.
+func TestOutgoingHeaders(t *testing.T) {
+	for name, want := range map[string]bool{
+		"deskmint-jti": true, "deskmint-secret-version": true, "deskmint-attempt": true, "deskmint-outcome": true, "deskmint-reason": true,
+		"content-security-policy": true, "cache-control": true, "x-frame-options": true, "referrer-policy": true, "x-robots-tag": true,
+		"deskmint-token": false, "set-cookie": false, "authorization": false, "www-authenticate": false, "content-type": false, "content-length": false,
+		"location": false, "grpc-status": false, "x-internal": false, "access-control-allow-origin": false, "": false,
+	} {
+		if got, ok := outgoingHeader(name); ok != want || ok && got != http.CanonicalHeaderKey(name) {
+			t.Errorf("%s: %q %v, want %v", name, got, ok, want)
+		}
+	}
 }

@@ -46,13 +46,10 @@ func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 
 func decodeStrict(r io.Reader, m proto.Message) error {
 	b, err := io.ReadAll(r)
-	var tooLarge *http.MaxBytesError
+	var over *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		return &requestError{
-			code: codes.ResourceExhausted, http: http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("The request's body is larger than %d bytes.", tooLarge.Limit),
-		}
+	case errors.As(err, &over):
+		return tooLarge(over.Limit)
 	case err != nil:
 		return badRequest("The request's body can't be read to its end.")
 	case len(b) == 0:
@@ -89,7 +86,9 @@ func jsonFault(err error) error {
 		}
 		return badRequest("The request's JSON has a field that can't be there"+at+".", zendesk.Fault{Field: m[1], Description: what + at})
 	}
-	if m := wrongValue.FindStringSubmatch(text); m != nil {
+	if m := wrongValue.FindStringSubmatch(text); m != nil && m[1] == "enum" {
+		return badRequest("The request's JSON has a name that its enumeration hasn't"+at+".", zendesk.Fault{Field: m[2], Description: "is no name of its enumeration; they are spelt like ROLE_END_USER" + at})
+	} else if m != nil {
 		return badRequest("The request's JSON has a value of the wrong type"+at+".", zendesk.Fault{Field: m[2], Description: "must be a " + m[1] + at})
 	}
 	return badRequest("The request's body is not the JSON of this request" + at + ".")

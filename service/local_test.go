@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -278,6 +279,47 @@ func TestLocalContext(t *testing.T) {
 	defer stop()
 	if err := connTo(answerWith("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(err) != codes.DeadlineExceeded {
 		t.Error(err)
+	}
+}
+
+// order is a stats handler that notes the kinds of what it is told.
+type order []string
+
+func (o *order) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (o *order) HandleRPC(_ context.Context, s stats.RPCStats)                     { *o = append(*o, fmt.Sprintf("%T", s)) }
+func (o *order) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (o *order) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// A stats handler is told of what would go over a wire: a header that is sent early
+// at once and not again, and nothing after the caller has gone.
+func TestLocalStats(t *testing.T) {
+	before := "*stats.InHeader *stats.Begin *stats.InPayload "
+	for name, c := range map[string]struct {
+		do   func(context.Context) error
+		want string
+	}{
+		"success":             {func(context.Context) error { return nil }, before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
+		"a header sent early": {func(ctx context.Context) error { return grpc.SendHeader(ctx, metadata.Pairs("a", "1")) }, before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
+		"an error":            {func(context.Context) error { return errors.New("no") }, before + "*stats.OutTrailer *stats.End"},
+		"an error with a header": {func(ctx context.Context) error {
+			return errors.Join(errors.New("no"), grpc.SetHeader(ctx, metadata.Pairs("a", "1")))
+		}, before + "*stats.OutHeader *stats.OutTrailer *stats.End"},
+		"a caller gone": {func(ctx context.Context) error {
+			ctx.Value(inner{}).(context.CancelFunc)()
+			return nil
+		}, before + "*stats.End"},
+	} {
+		var told order
+		conn := newLocalConn(nil, &told)
+		conn.RegisterService(describe("test.A"), handlerFunc(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+			return wrapperspb.String("x"), c.do(ctx)
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		_ = conn.Invoke(context.WithValue(ctx, inner{}, cancel), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
+		cancel()
+		if got := strings.Join(told, " "); got != c.want {
+			t.Errorf("%s: told %s, want %s", name, got, c.want)
+		}
 	}
 }
 

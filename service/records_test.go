@@ -93,9 +93,13 @@ func TestRecords(t *testing.T) {
 		{"nowhere", call{method: "MintToken", name: "acme-nowhere", body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Configuration, r.Rule = "acme-nowhere", "*" })},
 		{"a claim", call{method: "RenderPage", keys: []string{"dmk_storefront"}, body: user(`,"organizations":["A"]`)},
-			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "storefront", grant+".claims.organizations" })},
+			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
+				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"
+			})},
 		{"a claim as a page", call{method: "RenderPage", keys: []string{"dmk_storefront"}, body: user(`,"organizations":["A"]`) + `,"onError":"ON_ERROR_PAGE"`},
-			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "storefront", grant+".claims.organizations" })},
+			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
+				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"
+			})},
 		{"a field", call{method: "MintToken", body: user(`,"phone":"1"`)},
 			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
 		{"a secret", call{method: "MintToken", name: "acme-broken", body: user("")},

@@ -220,8 +220,8 @@ func TestGRPCDoor(t *testing.T) {
 		"no channelz":          {"/grpc.channelz.v1.Channelz/GetServers", "", codes.Unimplemented, "INVALID_REQUEST"},
 		"the value of a name":  {"/" + echo + "/" + echo, "", codes.Unimplemented, "INVALID_REQUEST"},
 		"too large":            {pb.TokenService_MintToken_FullMethodName, strings.Repeat(echo, 40_000), codes.ResourceExhausted, ""},
-		"as large as may be":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 256<<10-8), codes.InvalidArgument, "INVALID_FIELD"},
-		"too large by a bit":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 256<<10), codes.ResourceExhausted, ""},
+		"as large as may be":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10-8), codes.InvalidArgument, "INVALID_FIELD"},
+		"too large by a bit":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10), codes.ResourceExhausted, "INVALID_REQUEST"},
 		"nobody, but too much": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 1<<20), codes.ResourceExhausted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -261,5 +261,27 @@ func TestGRPCDoor(t *testing.T) {
 	}
 	if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		t.Errorf("health: %v %v", r.GetStatus(), err)
+	}
+}
+
+// What is no message of the request's is the caller's fault at the gRPC door too,
+// with a reason, and isn't repeated.
+func TestUndecodable(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
+	for name, raw := range map[string]string{
+		"not UTF-8":     "\x0a\x05acme\xff",
+		"cut off":       "\x0a\x7facme",
+		"no wire type":  "\x0f",
+		"a string role": "\x1a\x04\x2a\x02\x08\x01\xff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			request := &emptypb.Empty{}
+			request.ProtoReflect().SetUnknown([]byte(raw))
+			a := s.overGRPC(ctx, pb.TokenService_MintToken_FullMethodName, request, &emptypb.Empty{})
+			if a.code != codes.InvalidArgument || a.reason != "INVALID_REQUEST" || strings.Contains(a.message, "acme") {
+				t.Errorf("got %v %s %q", a.code, a.reason, a.message)
+			}
+		})
 	}
 }

@@ -158,7 +158,8 @@ func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return statusOf(&requestError{code: codes.Unimplemented, message: "There is no such method."}).Err()
 		}),
-		grpc.MaxRecvMsgSize(maxBody),
+		grpc.ForceServerCodecV2(newPatientCodec()),
+		grpc.MaxRecvMsgSize(4 * maxBody), // beyond it the library answers, in its own words
 		grpc.MaxSendMsgSize(maxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
@@ -167,13 +168,13 @@ func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
 	if s.options.Stats != nil {
-		options = append(options, grpc.StatsHandler(s.options.Stats))
+		options = append(options, grpc.StatsHandler(whole{s.options.Stats}))
 	}
 	if config != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(config.Clone())))
 	}
 	server := grpc.NewServer(options...)
-	s.register(server)
+	s.register(decodable{server})
 	healthpb.RegisterHealthServer(server, s.health)
 	if s.options.Reflection {
 		reflection.Register(server)

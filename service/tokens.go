@@ -132,7 +132,7 @@ type shown struct {
 // show makes the page of a sign-in or, where that is wanted, of its refusal. The
 // refusal goes on record as one all the same.
 func (t *tokenServer) show(ctx context.Context, r pageRequest, out *signedIn, err error) (shown, error) {
-	asPage := r.GetOnError() == pb.OnError_ON_ERROR_PAGE && out != nil && ctx.Err() == nil
+	asPage := r.GetOnError() == pb.OnError_ON_ERROR_PAGE && out != nil && ctx.Err() == nil && refuse(err).reason != string(policy.CallerNotAllowed)
 	if err != nil && !asPage {
 		return shown{}, err
 	}
@@ -167,7 +167,7 @@ func problemOf(reason string) page.Problem {
 		return page.ProblemLoop
 	case reasonDisabled:
 		return page.ProblemDisabled
-	case reasonUnavailable, reasonAuditUnavailable, reasonRateLimited:
+	case reasonUnavailable, reasonRateLimited:
 		return page.ProblemUnavailable
 	case string(policy.RoleNotAllowed), string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), reasonClientIP:
 		return page.ProblemRefused

@@ -16,6 +16,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -110,11 +111,17 @@ func explained(err error) error {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			fmt.Fprintf(&b, " (%s)", d.GetReason())
+			if credential := d.GetMetadata()["credential"]; credential != "" {
+				fmt.Fprintf(&b, "\n  the credential is %s", credential)
+			}
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
 				fmt.Fprintf(&b, "\n  %s %s", v.GetField(), v.GetDescription())
 			}
 		}
+	}
+	if st.Code() == codes.Unavailable && len(st.Details()) == 0 {
+		b.WriteString("\n  is the service running, and is --address its gRPC door, as HOST:PORT?")
 	}
 	return errors.New(b.String())
 }

@@ -44,10 +44,6 @@ type serveCommand struct {
 	listenFlags
 }
 
-// warmTime is how long a start waits for the store. What isn't held by then is
-// loaded in the background; its configurations answer SECRET_UNAVAILABLE until then.
-const warmTime = 20 * time.Second
-
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
 	// A SIGHUP that comes while the store is still being waited for must not end us.
@@ -173,6 +169,9 @@ type host struct {
 
 func (h host) run(ctx context.Context) error {
 	defer closeAll(h.listeners)
+	// A reader of standard output that goes away must not end us: the record then
+	// can't be written, and nothing is signed until it can.
+	signal.Ignore(syscall.SIGPIPE)
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
 	})
@@ -182,7 +181,7 @@ func (h host) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if warm(ctx, keyring, h.snapshot.Refs()); ctx.Err() != nil {
+	if service.Warm(ctx, keyring, h.snapshot.Refs()...) != nil {
 		return nil // told to end before it has begun
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -211,14 +210,6 @@ func (h host) run(ctx context.Context) error {
 		h.ready()
 	}
 	return group.Wait()
-}
-
-// warm looks at every secret before the first request. A store that is away must
-// not keep a replica from starting: its configurations come alive with the store.
-func warm(ctx context.Context, keyring *secrets.Keyring, refs []secrets.Ref) {
-	ctx, cancel := context.WithTimeout(ctx, warmTime)
-	defer cancel()
-	_ = keyring.Warm(ctx, refs...) // that the time was up; what isn't held is in the log
 }
 
 // ended drops the error that only says that ctx has ended.

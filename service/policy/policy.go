@@ -80,7 +80,7 @@ func (e *DeniedError) Error() string { return string(e.Reason) + " " + e.Field +
 // Policy holds every caller's grants. It is safe for concurrent use; its rate
 // limits are this process's own.
 type Policy struct {
-	grants map[string][]*Grant
+	grants map[string][]*Grant // an entry for each caller that there is
 }
 
 // Grant is one checked grant. It is immutable but for its rate.
@@ -88,9 +88,27 @@ type Grant struct {
 	// Place is where it stands, for operators: `callers[0].grants[1]`.
 	Place string
 
-	settings Settings
-	claims   map[string]claimRule
-	limiter  *rate.Limiter
+	configurations set[string]
+	brands         set[string]
+	actions        set[Action]
+	roles          set[string]
+	claims         map[string]claimRule
+	emailDomains   EmailDomains
+	returnToHosts  set[string]
+	protected      bool
+	limiter        *rate.Limiter
+}
+
+// set is a grant's list. A listing asks of every configuration whether the grant names
+// it, and either may be thousands.
+type set[T comparable] map[T]bool
+
+func setOf[T comparable](list []T) set[T] {
+	s := make(set[T], len(list))
+	for _, v := range list {
+		s[v] = true
+	}
+	return s
 }
 
 // Take counts one sign-in against the grant's rate. Where there is none left, it
@@ -108,8 +126,15 @@ func (g *Grant) Take(now time.Time) (wait time.Duration, ok bool) {
 // Allow returns the first of the caller's grants that covers the whole request, or
 // a [*DeniedError].
 func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
+	grants, known := p.grants[caller]
+	if !known {
+		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
+	}
 	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant of caller " + caller + " names the configuration and the action"}
-	for _, g := range p.grants[caller] {
+	for _, g := range grants {
+		if !g.covers(ask.Configuration, ask.Actions...) {
+			continue
+		}
 		denied := g.denies(ask)
 		if denied == nil {
 			return g, nil
@@ -121,36 +146,48 @@ func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
 	return nil, furthest
 }
 
-// Brands tells which of a configuration's brands a caller may do something at.
-func (p *Policy) Brands(caller, configuration string, action Action) func(brand string) bool {
-	var names []string
+// May returns the place of the first of the caller's grants that names the
+// configuration and the action, whatever else it asks for.
+func (p *Policy) May(caller, configuration string, action Action) (place string, ok bool) {
 	for _, g := range p.grants[caller] {
 		if g.covers(configuration, action) {
-			names = append(names, g.settings.Brands...)
+			return g.Place, true
 		}
 	}
-	return func(brand string) bool { return matches(names, brand) }
+	return "", false
+}
+
+// Brands tells which of a configuration's brands a caller may do something at.
+func (p *Policy) Brands(caller, configuration string, action Action) func(brand string) bool {
+	var lists []set[string]
+	for _, g := range p.grants[caller] {
+		if g.covers(configuration, action) {
+			lists = append(lists, g.brands)
+		}
+	}
+	return func(brand string) bool {
+		return slices.ContainsFunc(lists, func(s set[string]) bool { return matches(s, brand) })
+	}
 }
 
 func (g *Grant) covers(configuration string, actions ...Action) bool {
-	return matches(g.settings.Configurations, configuration) && len(actions) > 0 &&
-		!slices.ContainsFunc(actions, func(a Action) bool { return !slices.Contains(g.settings.Actions, a) })
+	return matches(g.configurations, configuration) && len(actions) > 0 &&
+		!slices.ContainsFunc(actions, func(a Action) bool { return !g.actions[a] })
 }
 
+// denies holds the rest of a request against a grant that covers its configuration and
+// actions.
 func (g *Grant) denies(ask Ask) *DeniedError {
 	deny := func(r Reason, field, rule string) *DeniedError {
 		return &DeniedError{Reason: r, Field: field, Rule: g.Place + "." + rule}
 	}
-	if !g.covers(ask.Configuration, ask.Actions...) {
-		return deny(CallerNotAllowed, "", "configurations or actions")
-	}
 	if !slices.Contains(ask.Actions, SignIn) {
 		return nil
 	}
-	if !matches(g.settings.Brands, ask.Brand) {
+	if !matches(g.brands, ask.Brand) {
 		return deny(BrandNotAllowed, "brand_id", "brands")
 	}
-	if !slices.Contains(g.settings.Roles, ask.Role) {
+	if !g.roles[ask.Role] {
 		return deny(RoleNotAllowed, "user.role", "roles")
 	}
 	for _, c := range ask.Claims {
@@ -158,27 +195,25 @@ func (g *Grant) denies(ask Ask) *DeniedError {
 			return deny(ClaimNotAllowed, c.Field, "claims."+c.Name)
 		}
 	}
-	if ask.Email != "" && !g.settings.EmailDomains.allows(ask.Email) {
+	if ask.Email != "" && !g.emailDomains.allows(ask.Email) {
 		return deny(EmailNotAllowed, "user.email", "email_domains")
 	}
-	if ask.Protected && !g.settings.Protected {
+	if ask.Protected && !g.protected {
 		return deny(EmailNotAllowed, "user.email", "protected")
 	}
-	if ask.ReturnToHost != "" && !matches(g.settings.ReturnToHosts, ask.ReturnToHost) {
+	if ask.ReturnToHost != "" && !matches(g.returnToHosts, ask.ReturnToHost) {
 		return deny(ReturnToNotAllowed, "return_to", "return_to_hosts")
 	}
 	return nil
 }
 
 // matches is true where the list names the value, or all values with "*".
-func matches(list []string, value string) bool {
-	return slices.Contains(list, value) || slices.Contains(list, "*")
-}
+func matches(list set[string], value string) bool { return list[value] || list["*"] }
 
 // claimRule limits the values of one claim.
 type claimRule struct {
 	any    bool
-	values []string
+	values set[string]
 	prefix string
 }
 
@@ -189,18 +224,21 @@ func (r claimRule) covers(values []string) bool {
 }
 
 func (r claimRule) allows(value string) bool {
-	return slices.Contains(r.values, value) || r.prefix != "" && strings.HasPrefix(value, r.prefix)
+	return r.values[value] || r.prefix != "" && strings.HasPrefix(value, r.prefix)
 }
 
 func (d EmailDomains) allows(email string) bool {
 	_, domain, _ := strings.Cut(email, "@")
 	in := func(list []string) bool {
-		return slices.ContainsFunc(list, func(pattern string) bool { return domainMatches(pattern, domain) })
+		return slices.ContainsFunc(list, func(pattern string) bool { return DomainMatches(pattern, domain) })
 	}
 	return in(d.Allow) && !in(d.Deny)
 }
 
-func domainMatches(pattern, domain string) bool {
+// DomainMatches is true where a pattern of the configuration file covers an email
+// domain, both in lower case: the domain itself, "*.acme.com" for the subdomains of
+// acme.com, "*" for all.
+func DomainMatches(pattern, domain string) bool {
 	if parent, ok := strings.CutPrefix(pattern, "*."); ok {
 		return strings.HasSuffix(domain, "."+parent)
 	}

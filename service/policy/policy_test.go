@@ -2,7 +2,9 @@ package policy_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,18 +25,21 @@ func TestAllowCoversAll(t *testing.T) {
 }
 
 func TestAllowDeniesByDefault(t *testing.T) {
-	const none = "no grant of caller "
-	for name, p := range map[string]*policy.Policy{
-		"no callers":   policyOfAll(t, nil),
-		"other caller": policyOfAll(t, map[string][]policy.Settings{"cron": {fullGrant()}}),
-		"no grants":    policyOf(t),
-		"empty grant":  policyOf(t, policy.Settings{}),
+	const unknown, none = "no such caller", "no grant of caller shop"
+	for name, test := range map[string]struct {
+		policy *policy.Policy
+		rule   string
+	}{
+		"no callers":   {policyOfAll(t, nil), unknown},
+		"other caller": {policyOfAll(t, map[string][]policy.Settings{"cron": {fullGrant()}}), unknown},
+		"no grants":    {policyOf(t), none},
+		"empty grant":  {policyOf(t, policy.Settings{}), none},
 	} {
 		t.Run(name, func(t *testing.T) {
-			wantDenied(t, p, "shop", fullAsk(), policy.CallerNotAllowed, "", none+"shop")
-			wantDenied(t, p, "", fullAsk(), policy.CallerNotAllowed, "", none)
-			wantDenied(t, p, "*", fullAsk(), policy.CallerNotAllowed, "", none)
-			wantDenied(t, p, "shop", policy.Ask{}, policy.CallerNotAllowed, "", none)
+			wantDenied(t, test.policy, "shop", fullAsk(), policy.CallerNotAllowed, "", test.rule)
+			wantDenied(t, test.policy, "", fullAsk(), policy.CallerNotAllowed, "", unknown)
+			wantDenied(t, test.policy, "*", fullAsk(), policy.CallerNotAllowed, "", unknown)
+			wantDenied(t, test.policy, "shop", policy.Ask{}, policy.CallerNotAllowed, "", test.rule)
 		})
 	}
 }
@@ -143,7 +148,7 @@ func TestAllowTakes(t *testing.T) {
 		}},
 		{"one value of a list", nil, func(a asked) { a.Claims[1].Values = []string{"beta"} }},
 		{"the prefix itself", nil, func(a asked) { a.Claims[2].Values = []string{"shop-"} }},
-		{"numbers in a list", func(g grant) { g.Claims["locale_id"] = []any{1, 8} }, func(a asked) {
+		{"numbers in a list", func(g grant) { g.Claims["locale_id"] = []any{"1", "8"} }, func(a asked) {
 			a.Claims = []policy.Claim{{Name: "locale_id", Values: []string{"8"}}}
 		}},
 		{"no email, for the validation to refuse", nil, func(a asked) { a.Email = "" }},
@@ -341,11 +346,51 @@ func TestBrands(t *testing.T) {
 	}
 }
 
+func TestDomainMatches(t *testing.T) {
+	for _, test := range []struct {
+		pattern, domain string
+		want            bool
+	}{
+		{"acme.com", "acme.com", true},
+		{"acme.com", "x.acme.com", false},
+		{"acme.com", "xacme.com", false},
+		{"*.acme.com", "x.acme.com", true},
+		{"*.acme.com", "y.x.acme.com", true},
+		{"*.acme.com", "acme.com", false},
+		{"*.acme.com", "xacme.com", false},
+		{"*", "acme.com", true},
+		{"*acme.com", "xacme.com", false}, // no pattern
+	} {
+		if got := policy.DomainMatches(test.pattern, test.domain); got != test.want {
+			t.Errorf("DomainMatches(%q, %q) is %t", test.pattern, test.domain, got)
+		}
+	}
+}
+
 func TestDeniedErrorText(t *testing.T) {
 	_, err := policyOf(t, fullGrant(func(g grant) { g.Roles = nil })).Allow("shop", fullAsk())
 	for _, piece := range []string{"ROLE_NOT_ALLOWED", "user.role", "grants[0].roles"} {
 		if !strings.Contains(err.Error(), piece) {
 			t.Errorf("%q lacks %q", err, piece)
 		}
+	}
+}
+
+// BenchmarkAllow asks of grants that name few and many; how many should not show.
+func BenchmarkAllow(b *testing.B) {
+	for _, many := range []int{10, 10_000} {
+		b.Run(strconv.Itoa(many), func(b *testing.B) {
+			names := make([]string, many)
+			for i := range names {
+				names[i] = fmt.Sprintf("acme-%d", i)
+			}
+			p := policyOf(b, fullGrant(func(g grant) { g.Configurations = names }))
+			ask := fullAsk(func(a asked) { a.Configuration = names[many-1] })
+			for b.Loop() {
+				if _, err := p.Allow("shop", ask); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

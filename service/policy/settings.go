@@ -21,7 +21,8 @@ type Settings struct {
 	// Roles are the roles that may be given; "unset" may leave the role out.
 	Roles []string `yaml:"roles"`
 	// Claims names the optional claims that may be asked for. Each is `any`, a list
-	// of values, or {prefix: …}.
+	// of values, or {prefix: …}, values as the text that they are. They limit what is
+	// asked for; that something be asked for they can't require.
 	Claims map[string]any `yaml:"claims"`
 	// EmailDomains are those of the people who may be signed in.
 	EmailDomains EmailDomains `yaml:"email_domains"`
@@ -146,13 +147,13 @@ func parseClaimRule(v any) (rule claimRule, fault string) {
 			return claimRule{any: true}, ""
 		}
 	case []any:
+		rule.values = make(set[string], len(v))
 		for _, item := range v {
-			switch item.(type) {
-			case string, int, bool:
-				rule.values = append(rule.values, fmt.Sprint(item))
-			default:
+			value, ok := item.(string)
+			if !ok {
 				return rule, want
 			}
+			rule.values[value] = true
 		}
 		return rule, ""
 	case map[string]any:
@@ -165,30 +166,50 @@ func parseClaimRule(v any) (rule claimRule, fault string) {
 }
 
 // New makes a policy of every caller's grants, in their order. place says where a
-// caller's grant stands in the file. The settings must have passed Check.
+// caller's grant stands in the file. The settings must have passed Check; nothing of
+// them is kept. A caller without grants has an entry too.
 func New(grants map[string][]Settings, place func(caller string, grant int) string) (*Policy, error) {
 	p := &Policy{grants: make(map[string][]*Grant, len(grants))}
 	for caller, list := range grants {
+		p.grants[caller] = make([]*Grant, len(list))
 		for i, s := range list {
-			g := &Grant{Place: place(caller, i), settings: s, claims: make(map[string]claimRule, len(s.Claims))}
-			for name, v := range s.Claims {
-				rule, fault := parseClaimRule(v)
-				if fault != "" {
-					return nil, fmt.Errorf("%s.claims.%s %s", g.Place, name, fault)
-				}
-				g.claims[name] = rule
+			g, err := newGrant(place(caller, i), s)
+			if err != nil {
+				return nil, err
 			}
-			if s.Rate != nil {
-				burst := s.Rate.Burst
-				if burst == 0 {
-					burst = max(1, int(s.Rate.PerSecond))
-				}
-				g.limiter = rate.NewLimiter(rate.Limit(s.Rate.PerSecond), burst)
-			}
-			p.grants[caller] = append(p.grants[caller], g)
+			p.grants[caller][i] = g
 		}
 	}
 	return p, nil
+}
+
+func newGrant(place string, s Settings) (*Grant, error) {
+	g := &Grant{
+		Place:          place,
+		configurations: setOf(s.Configurations),
+		brands:         setOf(s.Brands),
+		actions:        setOf(s.Actions),
+		roles:          setOf(s.Roles),
+		claims:         make(map[string]claimRule, len(s.Claims)),
+		emailDomains:   EmailDomains{Allow: slices.Clone(s.EmailDomains.Allow), Deny: slices.Clone(s.EmailDomains.Deny)},
+		returnToHosts:  setOf(s.ReturnToHosts),
+		protected:      s.Protected,
+	}
+	for name, v := range s.Claims {
+		rule, fault := parseClaimRule(v)
+		if fault != "" {
+			return nil, fmt.Errorf("%s.claims.%s %s", place, name, fault)
+		}
+		g.claims[name] = rule
+	}
+	if s.Rate != nil {
+		burst := s.Rate.Burst
+		if burst == 0 {
+			burst = max(1, int(s.Rate.PerSecond))
+		}
+		g.limiter = rate.NewLimiter(rate.Limit(s.Rate.PerSecond), burst)
+	}
+	return g, nil
 }
 
 // Everything is the grant that denies nothing. It is for development.

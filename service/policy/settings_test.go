@@ -58,7 +58,9 @@ func TestSettingsCheck(t *testing.T) {
 		{"list of lists", claim("tags", []any{"a", []any{"b"}}), []string{"claims.tags: " + rule}},
 		{"list with null", claim("tags", []any{nil}), []string{"claims.tags: " + rule}},
 		{"list with a fraction", claim("tags", []any{1.5}), []string{"claims.tags: " + rule}},
-		{"list of scalars", claim("tags", []any{"a", 8, true}), nil},
+		{"list of texts", claim("tags", []any{"a", "8", "true"}), nil},
+		{"list with a number", claim("tags", []any{"a", 8}), []string{"claims.tags: " + rule}},
+		{"list with true", claim("tags", []any{true}), []string{"claims.tags: " + rule}},
 		{"prefix", claim("external_id", map[string]any{"prefix": "shop-"}), nil},
 		{"empty prefix", claim("external_id", map[string]any{"prefix": ""}), []string{"claims.external_id: " + rule}},
 		{"prefix of a number", claim("external_id", map[string]any{"prefix": 7}), []string{"claims.external_id: " + rule}},
@@ -112,6 +114,18 @@ func TestNewRefusesBadRules(t *testing.T) {
 	p, err := policy.New(map[string][]policy.Settings{"shop": {fullGrant(), s}}, func(string, int) string { return "callers[3].grants[1]" })
 	if p != nil || err == nil || !strings.Contains(err.Error(), "callers[3].grants[1].claims.phone must be any") {
 		t.Errorf("New returned %v, %v", p, err)
+	}
+}
+
+// TestNewKeepsNothing of the settings that it is given.
+func TestNewKeepsNothing(t *testing.T) {
+	s := fullGrant()
+	p := policyOf(t, s)
+	s.Configurations[0], s.Brands[0], s.Actions[0], s.Roles[0], s.ReturnToHosts[0] = "x", "x", "x", "x", "x"
+	s.Claims["tags"].([]any)[0], s.EmailDomains.Allow[0], s.EmailDomains.Deny[0] = "x", "x", "example.com"
+	delete(s.Claims, "phone")
+	if _, err := p.Allow("shop", fullAsk()); err != nil {
+		t.Error(err)
 	}
 }
 
