@@ -167,7 +167,8 @@ func (d desk) configuration(who caller.Caller, name string, action policy.Action
 	case !exists:
 		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
 	case !ok:
-		return nil, &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no grant of caller " + who.Name + " names the configuration and the action"}
+		_, err := d.snapshot.Policy.Allow(who.Name, policy.Ask{Configuration: name, Actions: []policy.Action{action}})
+		return nil, err
 	}
 	rec.Rule = place
 	return conf, nil

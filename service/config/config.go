@@ -57,6 +57,7 @@ type Snapshot struct {
 	Warnings []Fault
 
 	configurations map[string]*Configuration
+	names          []string // theirs, sorted
 }
 
 // Configuration finds a configuration by its name.
@@ -66,14 +67,16 @@ func (s *Snapshot) Configuration(name string) (*Configuration, bool) {
 }
 
 // Names are those of all configurations, sorted.
-func (s *Snapshot) Names() []string { return sortedKeys(s.configurations) }
+func (s *Snapshot) Names() []string { return slices.Clone(s.names) }
 
 // Refs are all secrets that the configurations sign with, each once, in the order
 // of the configurations' names.
 func (s *Snapshot) Refs() []secrets.Ref {
 	var refs []secrets.Ref
-	for _, name := range s.Names() {
-		if ref := s.configurations[name].Secret; !slices.Contains(refs, ref) {
+	seen := make(map[secrets.Ref]bool, len(s.names))
+	for _, name := range s.names {
+		if ref := s.configurations[name].Secret; !seen[ref] {
+			seen[ref] = true
 			refs = append(refs, ref)
 		}
 	}
@@ -183,5 +186,6 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Digest:         hex.EncodeToString(digest[:]),
 		Warnings:       warnings,
 		configurations: configurations.built,
+		names:          sortedKeys(configurations.built),
 	}, nil
 }

@@ -97,7 +97,7 @@ func TestDefaults(t *testing.T) {
 func TestGivenValues(t *testing.T) {
 	text := strings.NewReplacer(
 		"source: file", "source: file\n  refresh: 1s\n  max_rate: 7\n  max_stale: 2h30m",
-		"secret: {path: sso/acme-customers}", "secret: {path: sso/acme-customers, field: key}\n    loop: {limit: 2, window: 5m}\n    display_name: Acme customers",
+		"secret: {path: sso/acme-customers}", "secret: {path: sso/acme-customers, field: key}\n    loop: {limit: 100, window: 5m}\n    display_name: Acme customers",
 	).Replace(minimal)
 	s := parsed(t, text, Options{})
 	c, _ := s.Configuration("acme-customers")
@@ -107,14 +107,15 @@ func TestGivenValues(t *testing.T) {
 	if c.MaxStale != 150*time.Minute {
 		t.Errorf("max_stale is %s, not that of secrets", c.MaxStale)
 	}
-	if c.Secret.Field != "key" || c.LoopLimit != 2 || c.LoopWindow != 5*time.Minute || c.DisplayName != "Acme customers" {
+	if c.Secret.Field != "key" || c.LoopLimit != 100 || c.LoopWindow != 5*time.Minute || c.DisplayName != "Acme customers" {
 		t.Errorf("configuration %+v", c)
 	}
 }
 
 func TestCallersAndPolicy(t *testing.T) {
 	key := "dmk_made-up-for-this-test"
-	s := parsed(t, change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", caller.HashKey(key)), Options{})
+	s := parsed(t, change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", caller.HashKey(key))+
+		"  - {name: idle, identities: [{mtls_dns: idle.acme.internal}]}\n", Options{})
 	who, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer " + key}})
 	if err != nil || who.Name != "storefront" {
 		t.Fatalf("caller %v, %v", who, err)
@@ -126,6 +127,11 @@ func TestCallersAndPolicy(t *testing.T) {
 	grant, err := s.Policy.Allow(who.Name, ask)
 	if err != nil || grant.Place != "callers[0].grants[0]" {
 		t.Errorf("grant %v, %v", grant, err)
+	}
+	for name, want := range map[string]string{"idle": "no grant of caller idle", "nope": "no such caller"} {
+		if _, err := s.Policy.Allow(name, ask); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("caller %s: %v, want … %s …", name, err, want)
+		}
 	}
 	ask.Role = "admin"
 	if _, err := s.Policy.Allow(who.Name, ask); err == nil {
@@ -227,12 +233,31 @@ func TestEndpointIsReplaced(t *testing.T) {
 	if page := string(c.Page("", "").Render("TOKEN", "")); !strings.Contains(page, "http://acme.localhost:7000/access/jwt") {
 		t.Error("the page posts elsewhere")
 	}
-	ask := policy.Ask{
-		Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
-		Role: "end_user", Email: "a@example.com", ReturnToHost: "acme.localhost:7000",
+	for host, want := range map[string]bool{
+		"acme.localhost:7000": true,
+		"acme.zendesk.com":    true, // which the brand keeps beside the other
+		"help.acme.com":       false,
+	} {
+		ask := policy.Ask{
+			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
+			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
+		}
+		if _, err := s.Policy.Allow("storefront", ask); (err == nil) != want {
+			t.Errorf("return_to at %s: %v, want allowed %t", host, err, want)
+		}
 	}
-	if _, err := s.Policy.Allow("storefront", ask); err != nil {
-		t.Errorf("the grant doesn't follow the endpoint: %v", err)
+
+	shared := strings.NewReplacer("audiences: [end_user]", "audiences: [end_user]\n      endpoint: https://sso.acme.com",
+		"        - {id", "        - {id: \"360002\", subdomain: labs, default: true}\n        - {id", "[help.acme.com]\n", "[sso.acme.com]\n").Replace(minimal)
+	s = parsed(t, shared, o)
+	for brand, host := range map[string]string{"360001": "acme.localhost:7000", "360002": "labs.localhost:7000"} {
+		ask := policy.Ask{
+			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: brand,
+			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
+		}
+		if _, err := s.Policy.Allow("storefront", ask); err != nil {
+			t.Errorf("of two brands with one endpoint, %s: %v", brand, err)
+		}
 	}
 
 	// The file's own endpoint is checked all the same.
@@ -272,6 +297,10 @@ func TestSnapshotsAreIndependent(t *testing.T) {
 		t.Error("two snapshots share what they hold")
 	}
 	first.TLS.AllowPlaintext, first.Issuers[0].Name, first.Warnings[0].Key = false, "b", "x"
+	first.Names()[0], first.Refs()[0].Path = "x", "x"
+	if first.Names()[0] != "acme-customers" || first.Refs()[0].Path != "sso/acme-customers" {
+		t.Error("what a snapshot hands out is its own")
+	}
 	a.Name, a.protectedEmails = "other", []string{"a@b.example"}
 	third := parsed(t, text, Options{})
 	if c, _ := third.Configuration("acme-customers"); c.Name != b.Name || c.Protects("a@b.example") {

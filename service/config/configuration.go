@@ -10,6 +10,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -42,12 +43,16 @@ const (
 	defaultLoopWindow = time.Minute
 )
 
+// maxLoopLimit keeps an attempt, which has a time for each sign-in before, within the
+// 1,024 bytes that the API takes back.
+const maxLoopLimit = 100
+
 // Protects is true of people whom only a grant with `protected: true` may sign in.
 // The address is one that [zendesk.ParseEmail] has returned.
 func (c *Configuration) Protects(email string) bool {
 	domain := zendesk.EmailDomain(email)
 	return slices.Contains(c.protectedEmails, email) ||
-		slices.ContainsFunc(c.protectedDomains, func(pattern string) bool { return domainMatches(pattern, domain) })
+		slices.ContainsFunc(c.protectedDomains, func(pattern string) bool { return policy.DomainMatches(pattern, domain) })
 }
 
 // Page is the page of a brand, the default one where brandID is empty, in the
@@ -73,12 +78,13 @@ type slot struct {
 type slots struct {
 	byName map[string]slot
 	built  map[string]*Configuration
-	// moved maps the hosts of endpoints that [Options.Endpoint] replaces to the new ones.
-	moved map[string]string
+	// moved maps the hosts of endpoints that [Options.Endpoint] replaces to the new ones:
+	// several, where brands shared one.
+	moved map[string][]string
 }
 
 func (l *loader) readConfigurations() *slots {
-	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}, moved: map[string]string{}}
+	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}, moved: map[string][]string{}}
 	names, refs := unique{}, map[secrets.Ref]place{}
 	for _, source := range l.sources {
 		list := source.place("configurations")
@@ -106,7 +112,7 @@ func (l *loader) readConfigurations() *slots {
 	return all
 }
 
-func (l *loader) configuration(at place, c configuration, moved map[string]string) (slot, *Configuration) {
+func (l *loader) configuration(at place, c configuration, moved map[string][]string) (slot, *Configuration) {
 	built := &Configuration{
 		Name:             c.Name,
 		DisplayName:      cmp.Or(c.DisplayName, c.Name),
@@ -157,12 +163,15 @@ func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Pro
 	return written, serving
 }
 
-func noteMoved(moved map[string]string, written, serving *zendesk.Profile) {
+func noteMoved(moved map[string][]string, written, serving *zendesk.Profile) {
 	if written == nil || serving == nil {
 		return
 	}
 	for _, b := range written.Brands() {
-		moved[host(b)] = host(serving.Brand(b.ID))
+		from, to := host(b), host(serving.Brand(b.ID))
+		if !slices.Contains(moved[from], to) {
+			moved[from] = append(moved[from], to)
+		}
 	}
 }
 
@@ -204,6 +213,8 @@ func checkLoop(at place, c *Configuration) {
 		c.LoopLimit = defaultLoopLimit
 	} else if c.LoopLimit < 2 {
 		limit.fault("must be 2 or more: the number of the sign-in that is stopped")
+	} else if c.LoopLimit > maxLoopLimit {
+		limit.fault("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
 	}
 	window := at.at("window")
 	duration(window, &c.LoopWindow, defaultLoopWindow, time.Second)

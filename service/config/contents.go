@@ -115,7 +115,8 @@ type identity struct {
 }
 
 type jwtIdentity struct {
-	Issuer  string         `yaml:"issuer"`
-	Subject string         `yaml:"subject"`
-	Claims  map[string]any `yaml:"claims"`
+	Issuer  string `yaml:"issuer"`
+	Subject string `yaml:"subject"`
+	// Claims have the text of each value: "true" and true are one.
+	Claims map[string]any `yaml:"claims"`
 }

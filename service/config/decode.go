@@ -20,21 +20,23 @@ import (
 // fault, and takes `yes` for true, 0x10 for 16 and an empty value for none.
 type decoder struct {
 	doc *document
-	// left is how many more values may be read: aliases of aliases make a short
-	// text stand for any number of them.
+	// left is how many more values may be read by aliases: aliases of aliases make a
+	// short text stand for any number of them. What is written out is as long as it is.
 	left int
+	// aliased is true inside of a value that an alias stands for.
+	aliased bool
 	// nested is true inside of a free-form value.
 	nested bool
 }
 
-const maxValues = 200_000
+const maxAliased = 200_000
 
 var durationType = reflect.TypeFor[time.Duration]()
 
 // decode reads one document into out, a pointer to a struct.
 func decode(doc *document, text []byte, out any) {
 	if root := parse(doc, text); root != nil {
-		d := decoder{doc: doc, left: maxValues}
+		d := decoder{doc: doc, left: maxAliased}
 		d.value(root, doc.place(""), reflect.ValueOf(out).Elem())
 	}
 }
@@ -81,14 +83,17 @@ func syntaxFault(err error) (line int, message string) {
 
 // value reads n into out, which is zero.
 func (d *decoder) value(n *yaml.Node, at place, out reflect.Value) {
-	if d.left--; d.left < 0 {
-		if d.left == -1 {
-			at.doc.place("").misread(n.Line, "is too large here, with its aliases written out")
-		}
-		return
-	}
 	if n.Kind == yaml.AliasNode {
-		n = n.Alias
+		defer func(before bool) { d.aliased = before }(d.aliased)
+		n, d.aliased = n.Alias, true
+	}
+	if d.aliased {
+		if d.left--; d.left < 0 {
+			if d.left == -1 {
+				at.doc.place("").misread(n.Line, "is too large here, with its aliases written out")
+			}
+			return
+		}
 	}
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:

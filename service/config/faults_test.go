@@ -97,6 +97,7 @@ var configurationFaults = []faultCase{
 	{"negative max_stale", "secret: {", "max_stale: -1h\n    secret: {", []string{"7 configurations[0].max_stale"}, "at least 10s"},
 	{"loop of one", "secret: {", "loop: {limit: 1}\n    secret: {", []string{"7 configurations[0].loop.limit"}, "2 or more"},
 	{"loop of none", "secret: {", "loop: {limit: 0}\n    secret: {", []string{"7 configurations[0].loop.limit"}, "2 or more"},
+	{"loop too long to count", "secret: {", "loop: {limit: 101}\n    secret: {", []string{"7 configurations[0].loop.limit"}, "100 or less"},
 	{"window too short", "secret: {", "loop: {window: 1ms}\n    secret: {", []string{"7 configurations[0].loop.window"}, "at least 1s"},
 	{"window too long", "secret: {", "loop: {window: 25h}\n    secret: {", []string{"7 configurations[0].loop.window"}, "24h"},
 	{"protected email", "secret: {", "protected: {emails: [a@b.example, Boss <a@b.example>]}\n    secret: {", []string{"7 configurations[0].protected.emails[1]"}, ""},
@@ -122,7 +123,7 @@ var callerFaults = []faultCase{
 	{"DNS name", "      - api_key_sha256:", "      - mtls_dns: '*.acme.internal'\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_dns"}, "no DNS name"},
 	{"issuer that isn't there", "      - api_key_sha256:", "      - jwt: {issuer: a, subject: b}\n      - api_key_sha256:", []string{"15 callers[0].identities[0].jwt.issuer"}, "names none of issuers"},
 	{"JWT of anybody", "      - api_key_sha256:", "      - jwt: {}\n      - api_key_sha256:", []string{"15 callers[0].identities[0].jwt.issuer", "15 callers[0].identities[0].jwt.subject"}, "is required"},
-	{"JWT claim", "callers:\n", "issuers: [{name: a, audience: b, issuer: 'https://a.example', jwks: 'https://a.example/'}]\ncallers:\n  - name: x\n    identities: [{jwt: {issuer: a, claims: {b: [c]}}}]\n", []string{"15 callers[0].identities[0].jwt.claims.b"}, "whole number"},
+	{"JWT claim", "callers:\n", "issuers: [{name: a, audience: b, issuer: 'https://a.example', jwks: 'https://a.example/'}]\ncallers:\n  - name: x\n    identities: [{jwt: {issuer: a, claims: {b: [c]}}}]\n", []string{"15 callers[0].identities[0].jwt.claims.b"}, "single value"},
 	{"one key, two callers", "callers:\n", "callers:\n  - {name: x, identities: [{api_key_sha256: 4F53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945}]}\n", []string{"16 callers[1].identities[0].api_key_sha256"}, "is the same API key as in line 13"},
 	{"one name, two callers", "callers:\n", "callers:\n  - {name: storefront, identities: [{mtls_dns: a}]}\n", []string{"14 callers[1].name"}, "is the same name as in line 13"},
 	{"one identity, two callers", "callers:\n", "callers:\n  - {name: x, identities: [{mtls_dns: a}]}\n  - {name: y, identities: [{mtls_dns: a}]}\n", []string{"14 callers[1].identities[0].mtls_dns"}, "is the same identity as in line 13"},
@@ -201,6 +202,27 @@ func TestAliases(t *testing.T) {
 	_, err = Parse("deskmint.yaml", []byte(bomb), Options{})
 	if places, text := faults(t, err); len(places) != 1 || !strings.Contains(text, "too large") {
 		t.Errorf("%d faults, the first %s", len(places), text[:100])
+	}
+}
+
+// TestManyValues reads a file as large as honest ones get. What is written out needs
+// no limit but the file's own length.
+func TestManyValues(t *testing.T) {
+	const many = 10_000
+	text := "configurations:\n" + strings.Repeat(`  - name: acme
+    display_name: Acme
+    secret: {path: sso/acme, field: shared_secret}
+    max_stale: 12h
+    loop: {limit: 4, window: 60s}
+    zendesk_sso:
+      audiences: [end_user]
+      on_bad_return_to: home
+      brands: [{id: "1", name: Acme, subdomain: acme, hosts: [help.acme.com], page: {language: en, color: "#1f73b7"}}]
+`, many)
+	doc, got := newDocument("deskmint.yaml"), contents{}
+	decode(doc, []byte(text), &got)
+	if len(doc.faults) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
+		t.Errorf("%d configurations, faults %v", len(got.Configurations), doc.faults)
 	}
 }
 

@@ -73,13 +73,13 @@ func (s slot) hasHost(brands []string, host string) bool {
 }
 
 // serving is the grant as requests are held against it: where endpoints have been
-// replaced, it follows them.
+// replaced, it takes in the new ones. The old ones stay: Zendesk's own host is the
+// brand's wherever its form posts to.
 func (all *slots) serving(g policy.Settings) policy.Settings {
-	g.ReturnToHosts = slices.Clone(g.ReturnToHosts)
-	for i, host := range g.ReturnToHosts {
-		if moved, ok := all.moved[host]; ok {
-			g.ReturnToHosts[i] = moved
-		}
+	hosts := slices.Clone(g.ReturnToHosts)
+	for _, host := range g.ReturnToHosts {
+		hosts = append(hosts, all.moved[host]...)
 	}
+	g.ReturnToHosts = hosts
 	return g
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"regexp"
-	"strings"
 
 	"github.com/deskmint/deskmint/service/zendesk"
 )
@@ -44,12 +43,3 @@ func isDomain(s string) bool {
 
 // hostName is a host as certificates name it: a DNS name in lower case, without wildcards.
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-
-// domainMatches is true where a pattern covers a domain: the domain itself, "*.acme.com"
-// for the subdomains of acme.com, "*" for all. Grants read their patterns the same way.
-func domainMatches(pattern, domain string) bool {
-	if parent, ok := strings.CutPrefix(pattern, "*"); ok {
-		return parent == "" || strings.HasSuffix(domain, parent)
-	}
-	return pattern == domain
-}

@@ -87,6 +87,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"secret: {", "max_stale: 12\n    secret: {"},
 		{"secret: {", "max_stale: 12 h\n    secret: {"},
 		{"secret: {", "loop: {limit: 1}\n    secret: {"},
+		{"secret: {", "loop: {limit: 101}\n    secret: {"},
 		{"source: file", "source: keychain"},
 		{"source: file", "source: vault"},
 		{"  file: {path: secrets.yaml}\n", ""},

@@ -136,7 +136,7 @@ var optionalFaults = []struct {
 
 	{"empty field key", nil, func(u user) { u.UserFields = map[string]any{"": "x"} }, []fault{{`user.user_fields[""]`, "empty key"}}},
 	{"long field key", nil, func(u user) { u.UserFields = map[string]any{strings.Repeat("k", 256): "x"} },
-		[]fault{{`user.user_fields["` + strings.Repeat("k", 255) + `"]`, "more than 255"}}}, // as much of it as a key may have
+		[]fault{{`user.user_fields["` + strings.Repeat("k", 40) + `"]`, "more than 255"}}}, // enough to find it by
 	{"field key with a newline", nil, func(u user) { u.UserFields = map[string]any{"a\nb": "x"} }, []fault{{`user.user_fields["a\nb"]`, "control"}}},
 	{"field value with NUL", nil, func(u user) { u.UserFields = map[string]any{"a": "x\x00"} }, []fault{{`user.user_fields["a"]`, "U+0000"}}},
 	{"long field value", nil, func(u user) { u.UserFields = map[string]any{"a": strings.Repeat("x", 4097)} },

@@ -119,7 +119,7 @@ func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 	}
 	out = make(map[string]any, len(in))
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		at := fmt.Sprintf("user.user_fields[%.255q]", key) // longer ones are refused, and needn't be repeated whole
+		at := fmt.Sprintf("user.user_fields[%.40q]", key) // enough to find it by: what stands in a key's place may be a value
 		if blank(key) {
 			faults = append(faults, Fault{at, "has an empty key"})
 		} else {

@@ -3,7 +3,6 @@ package zendesk
 import (
 	"errors"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -44,6 +43,7 @@ type Brand struct {
 	FormActionSources []string
 
 	origins []string // those that return_to may name, as "https://host"
+	hosts   []string // theirs, with the port if any
 }
 
 // New makes a profile. It fails where [Check] would report a fault; call Check
@@ -99,6 +99,10 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 	for _, h := range b.Hosts {
 		brand.origins = append(brand.origins, "https://"+h)
 	}
+	for _, o := range brand.origins {
+		_, host, _ := strings.Cut(o, "://") // an origin has no more parts
+		brand.hosts = append(brand.hosts, host)
+	}
 	for _, o := range slices.Concat(brand.origins, s.Origins) {
 		if !slices.Contains(brand.FormActionSources, o) {
 			brand.FormActionSources = append(brand.FormActionSources, o)
@@ -134,9 +138,4 @@ func (p *Profile) InRange(a netip.Addr) bool {
 }
 
 // HasHost is true where a return_to at this host, with its port if any, is the brand's.
-func (b *Brand) HasHost(host string) bool {
-	return slices.ContainsFunc(b.origins, func(o string) bool {
-		u, err := url.Parse(o)
-		return err == nil && u.Host == host
-	})
-}
+func (b *Brand) HasHost(host string) bool { return slices.Contains(b.hosts, host) }

@@ -36,7 +36,7 @@ func (e *ForeignError) Error() string { return "return_to " + e.Fault }
 // with foreign places nobody says, so only these pass: a path, or an https URL
 // whose host is byte for byte the brand's subdomain or one of its mapped hosts;
 // nothing below /access/ or /auth/, where a visit has effects of its own; and no
-// path that some reader would take for either.
+// path that some reader would take for either, or that hides a control character.
 // Spaces and characters outside ASCII, which web frameworks hand over decoded,
 // are percent-encoded.
 //
@@ -113,11 +113,17 @@ func encodeReturnTo(s string) (string, error) {
 // of it: with dot segments resolved or not, slashes merged or not, and decoded up to
 // three times. The browser's own is one of them, but a server that redirects to
 // what it has read hands another to it.
+//
+// Query and fragment are left as they are, encoded control characters included: neither
+// chooses a host, and line breaks have an honest use there, as in links to a ticket form
+// that fill in its description.
 func pathFault(p string) string {
 	for range 4 {
 		p = strings.ReplaceAll(p, `\`, "/")
 		for _, reading := range []string{p, withoutDots(p), path.Clean(p)} {
 			switch {
+			case strings.ContainsFunc(reading, isASCIIControl):
+				return "has a control character in its path once it is decoded: browsers drop some, and at others a header ends"
 			case strings.HasPrefix(reading, "//"):
 				return "has a path that starts with two slashes once it is decoded and shortened, which leads to another host"
 			case private(reading):
@@ -131,6 +137,8 @@ func pathFault(p string) string {
 	}
 	return ""
 }
+
+func isASCIIControl(r rune) bool { return r < ' ' || r == 0x7F }
 
 // withoutDots resolves dot segments (RFC 3986 section 5.2.4) and, other than
 // path.Clean, leaves empty segments.

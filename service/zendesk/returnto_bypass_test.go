@@ -105,6 +105,12 @@ var returnToBypasses = []struct {
 		"https://acme.zendesk.com//evil.example", "https://acme.zendesk.com//..", "/%2f..", "https://acme.zendesk.com/.//evil.example", "https://acme.zendesk.com/%2fevil.example", "https://acme.zendesk.com/%5cevil.example",
 		"https://help.acme.com///evil.example",
 	}},
+	// Browsers drop tabs and line breaks, and servers put a decoded path in a header.
+	{"control characters in the end", true, []string{
+		"/%09/evil.example", "/%2509/evil.example", "/%252509/evil.example", "/%0a/evil.example", "/%0d%0aX:1", "/hc/%0D%0ALocation:%20https:%2f%2fevil.example",
+		"/hc%250d%250aX:1", "/hc%25250aX:1", "/%00", "/hc/%1f", "/hc/%1b[2J", "/hc/%7f", "/hc/%257F", "/a%09ccess/jwt", "/hc/.%09./access/jwt", "/%25zz/%09",
+		"https://acme.zendesk.com/%09/evil.example", "https://help.acme.com/hc/%0d%0aX:1",
+	}},
 	{"where Zendesk signs people in and out", true, []string{
 		"/access/../hc", "/x/../access/%2e%2e/hc", "/access/%2e%2e/hc", "/access/..%2fhc", "/access/.%2e/hc", "/access/%252e%252e/hc", "/auth/%2e%2e/hc", "/access//../hc", "/x//../access/jwt", "/access%2f..%2fhc",
 		"/access", "/access/", "/access/jwt", "/access/logout", "/access/unauthenticated", "/access?x", "/access#x", "/access/?return_to=/hc", "/auth", "/auth/", "/auth/v2/login/sso",

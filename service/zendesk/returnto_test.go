@@ -23,6 +23,8 @@ func TestReturnToTakes(t *testing.T) {
 		{"/hc/a%20b", "/hc/a%20b", ""},
 		{"/hc/%e6%a4%9c", "/hc/%e6%a4%9c", ""},
 		{"/hc/requests/new?tf_description=a%0Ab%0D%0Ac", "/hc/requests/new?tf_description=a%0Ab%0D%0Ac", ""},
+		{"/hc?q=%09%00#%0a", "/hc?q=%09%00#%0a", ""},
+		{"/hc/%C2%85%80", "/hc/%C2%85%80", ""}, // none of them ASCII
 		{"/hc?next=https://evil.example/", "/hc?next=https://evil.example/", ""},
 		{"/hc?next=//evil.example", "/hc?next=//evil.example", ""},
 		{"/hc?a[]=1&a[]=2", "/hc?a[]=1&a[]=2", ""},
@@ -107,6 +109,7 @@ func TestReturnToSaysWhy(t *testing.T) {
 		"/%zz":                          "can't be read as a URL",
 		"//evil.example":                "two slashes",
 		"https://evil.example/":         "start with one of https://acme.zendesk.com/, https://help.acme.com/, https://hilfe.acme.de/",
+		"/%09/evil.example":             "control character in its path",
 		"/access/jwt":                   "below /access/ or /auth/",
 		"/" + strings.Repeat("x", 2048): "longer than 2048 bytes",
 		"/" + strings.Repeat("é", 342):  "longer than 2048 bytes", // 1 + 342 * 6
@@ -240,6 +243,9 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.URL, "https://"+d.Host), "#")
 	path, _, _ = strings.Cut(path, "?")
 	for range 4 { // as it stands, decoded once, twice, three times
+		if strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7F }) {
+			t.Fatalf("%q has a control character by %q", s, path)
+		}
 		for _, shortened := range []string{path, shorten(path, false), shorten(path, true)} {
 			if strings.HasPrefix(shortened, "//") {
 				t.Fatalf("%q leads to another host by %q", s, shortened)

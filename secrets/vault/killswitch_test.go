@@ -1,0 +1,37 @@
+package vault_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// The kill switch works whatever else is wrong with the metadata, and a repair
+// without it switches on again.
+func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
+	f := newFake(t)
+	source := newSource(t, appRole(t, f.URL), vault.Options{})
+	ring := secrets.NewKeyring(secrets.Options{Source: source})
+	if err := ring.Warm(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name, custom string
+		want         error
+	}{
+		{"nothing said", `{}`, nil},
+		{"off, and nonsense beside it", `{"disabled": "true", "serial": "x"}`, secrets.ErrDisabled},
+		{"still nonsense", `{"serial": "x"}`, secrets.ErrDisabled},
+		{"repaired", `{}`, nil},
+		{"nonsense alone leaves the last good key", `{"active_version": "two"}`, nil},
+	} {
+		f.set(func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(2, "", step.custom)} })
+		_, _, _ = ring.Refresh(t.Context(), acme) // what it says is what Get says
+		if _, err := ring.Get(acme, time.Hour); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
+			t.Errorf("%s: %v, want %v", step.name, err, step.want)
+		}
+	}
+}
