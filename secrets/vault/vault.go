@@ -97,6 +97,16 @@ type metadataAnswer struct {
 	} `json:"data"`
 }
 
+// status is what the answer says about versions; custom metadata come on top.
+func (m metadataAnswer) status(now time.Time) secrets.Status {
+	status := secrets.Status{Latest: m.Data.CurrentVersion}
+	for v, vm := range m.Data.Versions {
+		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: vm.Created, Gone: vm.gone(now)})
+	}
+	slices.SortFunc(status.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
+	return status
+}
+
 type versionMetadata struct {
 	Version   secrets.Version `json:"version"` // in dataAnswer only
 	Created   time.Time       `json:"created_time"`
@@ -128,19 +138,22 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	if !a.decode(&said) || said.Data == nil {
 		return secrets.Status{}, malformed(act)
 	}
-	status := secrets.Status{Latest: said.Data.CurrentVersion}
-	for v, m := range said.Data.Versions {
-		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: m.Created, Gone: m.gone(s.now())})
-	}
-	slices.SortFunc(status.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
+	status := said.status(s.now())
 	if err := point(&status, said.Data.Custom); err != nil {
-		return secrets.Status{}, fmt.Errorf("vault: %s: %w", act, err)
+		// The kill switch counts even where the rest can't be read.
+		return secrets.Status{Disabled: status.Disabled}, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
 
 // point fills in what custom metadata say.
 func point(status *secrets.Status, custom map[string]string) error {
+	// It errs on the side of off: whatever doesn't say no, says yes.
+	switch strings.ToLower(custom[keyDisabled]) {
+	case "", "false", "0", "no":
+	default:
+		status.Disabled = true
+	}
 	var active, previous, serial uint64
 	for _, number := range []struct {
 		key  string
@@ -164,12 +177,6 @@ func point(status *secrets.Status, custom map[string]string) error {
 	}
 	if status.Previous == 0 {
 		status.Previous = status.Before(status.Active)
-	}
-	// A kill switch errs on the side of off: whatever doesn't say no, says yes.
-	switch strings.ToLower(custom[keyDisabled]) {
-	case "", "false", "0", "no":
-	default:
-		status.Disabled = true
 	}
 	return nil
 }
