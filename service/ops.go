@@ -41,6 +41,7 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		State   string `json:"state"`
 		Active  uint32 `json:"active_version,omitempty"`
 		Staged  uint32 `json:"staged_version,omitempty"`
+		Serial  uint64 `json:"serial,omitempty"`
 		Fault   string `json:"fault,omitempty"`
 		Success string `json:"last_success,omitempty"`
 	}
@@ -57,6 +58,7 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 			State:  stateName(s.secretState(conf)),
 			Active: uint32(held.Status.Active),
 			Staged: uint32(held.Status.Staged()),
+			Serial: held.Status.Serial,
 		}
 		if held.Fault != nil {
 			state.Fault = held.Fault.Error()

@@ -45,6 +45,7 @@ type commands struct {
 	Inspect inspectCommand `cmd:"" help:"Ask a running service whether Zendesk would take a token; reads it from standard input."`
 	Key     keyCommand     `cmd:"" help:"Make API keys for callers."`
 	Explain explainCommand `cmd:"" help:"Offline: would this caller be allowed this request, and which rule says so?"`
+	Secret  secretCommand  `cmd:"" help:"Rotate a configuration's secret, with your own credential for the store."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

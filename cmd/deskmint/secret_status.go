@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+type secretStatusCommand struct {
+	secretFlags
+
+	Prefix string `placeholder:"CHARACTERS" help:"Say of each version whether it begins so. Zendesk shows the first characters of a configuration's secret."`
+	JSON   bool   `help:"Print it as JSON."`
+}
+
+// Run prints the versions.
+func (c secretStatusCommand) Run(ctx context.Context, std streams) error {
+	op, err := c.open()
+	if err != nil {
+		return err
+	}
+	report, err := op.Status(ctx, c.Prefix)
+	if err != nil {
+		return err
+	}
+	status := statusOf(op, report)
+	if c.JSON {
+		encoder := json.NewEncoder(std.out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(status)
+	}
+	return status.print(std.out)
+}
+
+// secretStatus is what is printed. Its JSON is for scripts: keys are only ever added.
+type secretStatus struct {
+	Configuration string          `json:"configuration"`
+	Place         string          `json:"place"`
+	Field         string          `json:"field"`
+	SharedWith    []string        `json:"shared_with,omitempty"`
+	Active        secrets.Version `json:"active_version"`
+	Staged        secrets.Version `json:"staged_version,omitempty"`
+	Previous      secrets.Version `json:"previous_version,omitempty"`
+	Latest        secrets.Version `json:"latest_version"`
+	Pinned        bool            `json:"pinned"`
+	Serial        uint64          `json:"serial,omitempty"`
+	Disabled      bool            `json:"disabled"`
+	Keeps         int             `json:"max_versions,omitempty"`
+	ReadOnly      string          `json:"read_only,omitempty"`
+	Warnings      []string        `json:"warnings,omitempty"`
+	Versions      []versionStatus `json:"versions"`
+}
+
+type versionStatus struct {
+	Version     secrets.Version `json:"version"`
+	State       []string        `json:"state,omitempty"`
+	Created     string          `json:"created,omitempty"`
+	Fate        string          `json:"fate,omitempty"`
+	Fingerprint string          `json:"fingerprint,omitempty"`
+	Match       *bool           `json:"prefix_match,omitempty"`
+	Fault       string          `json:"fault,omitempty"`
+}
+
+func statusOf(op *operation, r secrets.Report) secretStatus {
+	s := secretStatus{
+		Configuration: op.name, Place: r.Place, Field: op.Ref.Field, SharedWith: op.sharing,
+		Active: r.Active, Staged: r.Staged(), Previous: r.Previous, Latest: r.Latest,
+		Pinned: r.Pinned, Serial: r.Serial, Disabled: r.Disabled, Keeps: r.Keeps,
+	}
+	if r.Barred != nil {
+		s.ReadOnly = r.Barred.Error()
+	}
+	if why := r.Unclear(); why != "" {
+		s.Warnings = append(s.Warnings, why)
+	}
+	if r.KeepsFault != nil {
+		s.Warnings = append(s.Warnings, "how many versions are kept isn't known: "+r.KeepsFault.Error())
+	}
+	for _, d := range r.Details {
+		v := versionStatus{Version: d.Version, Fate: d.Fate, Fingerprint: d.Fingerprint, Match: d.Match}
+		for _, is := range []struct {
+			so   bool
+			name string
+		}{{d.Active, "active"}, {d.Staged, "staged"}, {d.Previous, "previous"}} {
+			if is.so {
+				v.State = append(v.State, is.name)
+			}
+		}
+		if !d.Created.IsZero() {
+			v.Created = d.Created.UTC().Format(time.RFC3339)
+		}
+		if d.Fault != nil {
+			v.Fault = d.Fault.Error()
+		}
+		s.Versions = append(s.Versions, v)
+	}
+	return s
+}
+
+func (s secretStatus) print(out io.Writer) error {
+	serial := ""
+	if s.Serial != 0 {
+		serial = fmt.Sprintf(", serial %d", s.Serial)
+	}
+	fmt.Fprintf(out, "%s: %s, field %s%s\n", s.Configuration, s.Place, s.Field, serial)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "VERSION\tCREATED\tFINGERPRINT\tSTATE")
+	for _, v := range s.Versions {
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", v.Version, dash(v.Created), dash(v.Fingerprint), dash(strings.Join(v.words(), ", ")))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if !s.Pinned {
+		fmt.Fprintln(out, "no pointer stands: the latest version is active")
+	}
+	if s.Disabled {
+		fmt.Fprintln(out, "DISABLED: nothing is signed with it")
+	}
+	for _, w := range append(s.Warnings, s.ReadOnly) {
+		if w != "" {
+			fmt.Fprintln(out, "warning:", w)
+		}
+	}
+	if len(s.SharedWith) > 0 {
+		fmt.Fprintln(out, "also signed with by:", strings.Join(s.SharedWith, ", "))
+	}
+	return nil
+}
+
+// words are all that is said of a version in the table's last column.
+func (v versionStatus) words() []string {
+	words := slices.Clone(v.State)
+	if v.Match != nil {
+		words = append(words, map[bool]string{true: "match", false: "no match"}[*v.Match])
+	}
+	if v.Fate != "" {
+		words = append(words, v.Fate)
+	}
+	if v.Fault != "" {
+		words = append(words, v.Fault)
+	}
+	return words
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

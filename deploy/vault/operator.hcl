@@ -1,0 +1,9 @@
+# What `deskmint secret` needs of Vault, with its operator's own token.
+#   data      create: the first version ever; update: each further one; read: to check
+#             a version before it is activated, and to tell versions apart
+#   metadata  patch: to move the pointer, and only by single keys; a token that may
+#             also update could wipe it
+#   config    how many versions the mount keeps
+path "secret/data/sso/*"     { capabilities = ["create", "read", "update"] }
+path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }
+path "secret/config"         { capabilities = ["read"] }

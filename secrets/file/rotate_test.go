@@ -1,0 +1,324 @@
+package file_test
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/file"
+)
+
+const three = "ThreeThreeThreeThreeThreeThreeThreeThreeThree123"
+
+func rotator(path string) *secrets.Rotator {
+	w := file.NewWriter(file.Settings{Path: path})
+	w.Now = func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("somewhere", 7200)) }
+	return &secrets.Rotator{Store: w, Ref: acme}
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// done fails the test unless an act was.
+func done(t *testing.T) func(secrets.Plan, error) {
+	return func(p secrets.Plan, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// refuses fails the test unless err is of the kind, and says all of parts but no secret.
+func refuses(t *testing.T, err, kind error, parts ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("%v, want %v", err, kind)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q doesn't say %q", err, part)
+		}
+	}
+	for _, secret := range []string{one, two, three} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}
+
+const commented = `# Kept by the people of the help desk.
+
+secrets:
+  # The customers' one.
+  sso/acme-customers: # since 2024
+    versions:
+      1:   {shared_secret: '` + one + `', created: 2026-01-10T09:00:00Z, note: "of \"ours\""}   # the old one
+      # before the next
+
+  # The staff's. Don't touch.
+
+  "sso/acme-staff":
+      active:     7
+      versions:
+        3:
+          shared_secret: ` + one + `
+        7:
+          shared_secret: >-
+            ` + two + `
+
+          other: short
+# the end`
+
+// TestLifeInAFile follows a secret through all acts. Each changes the lines that it must
+// and no other: blank lines, comments, alignment and quotes stay.
+func TestLifeInAFile(t *testing.T) {
+	path := write(t, commented, 0o640)
+	r, ctx := rotator(path), t.Context()
+	store := open(path)
+	want := commented
+	stands := func(what string, active secrets.Version, secret string, oldNew ...string) {
+		t.Helper()
+		for i := 0; i < len(oldNew); i += 2 {
+			if !strings.Contains(want, oldNew[i]) {
+				t.Fatalf("%s: the test is wrong: no %q", what, oldNew[i])
+			}
+			want = strings.Replace(want, oldNew[i], oldNew[i+1], 1)
+		}
+		if got := read(t, path); strings.TrimSuffix(got, "\n") != want {
+			t.Fatalf("%s: the file is\n%s\nwant\n%s", what, got, want)
+		}
+		status, err := store.Status(ctx, acme.Path)
+		if err != nil || status.Active != active {
+			t.Fatalf("%s: the service sees %+v, %v", what, status, err)
+		}
+		key, err := store.Key(ctx, acme, active)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signedWith(t, key, secret)
+		if info, err := os.Stat(path); err != nil || info.Mode() != 0o640 {
+			t.Errorf("%s: %v, %v", what, info.Mode(), err)
+		}
+	}
+	done(t)(r.Stage(ctx, []byte(two)))
+	stands("staged", 1, one,
+		"    versions:\n      1:", "    active: 1\n    versions:\n      1:",
+		"# the old one\n", "# the old one\n      2: {shared_secret: \""+two+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n")
+	done(t)(r.Activate(ctx, 0))
+	stands("activated", 2, two, "    active: 1\n", "    active: 2\n    previous: 1\n")
+	done(t)(r.Rollback(ctx))
+	stands("rolled back", 1, one, "    active: 2\n    previous: 1\n", "    active: 1\n    previous: 2\n")
+	done(t)(r.Disable(ctx))
+	stands("disabled", 1, one, "    previous: 2\n", "    previous: 2\n    disabled: true\n")
+	done(t)(r.Enable(ctx))
+	stands("enabled", 1, one, "disabled: true", "disabled: false")
+	done(t)(r.Replace(ctx, []byte(three)))
+	stands("replaced", 3, three,
+		"    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
+		"2026-09-01T10:00:00Z}\n", "2026-09-01T10:00:00Z}\n      3: {shared_secret: \""+three+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n")
+
+	report, err := r.Status(ctx, "Three")
+	if err != nil || len(report.Details) != 3 || !*report.Details[0].Match || *report.Details[1].Match || report.Keeps != 0 {
+		t.Errorf("status %+v, %v", report, err)
+	}
+	if line := fmt.Sprintf("%s:5: %s", path, acme.Path); report.Place != line {
+		t.Errorf("place %q, want %q", report.Place, line)
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(path), ".*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Files that aren't there, or hold nothing yet, are where a first stage begins.
+func TestFirstStage(t *testing.T) {
+	const fresh = "  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one + "\", created: 2026-09-01T10:00:00Z}\n"
+	for name, tc := range map[string]struct{ before, after string }{
+		"nothing":         {"", "secrets:\n" + fresh},
+		"no secrets":      {"# ours\n\nsecrets: {} # so far\n# the end\n", "# ours\n\nsecrets:  # so far\n" + fresh + "# the end\n"},
+		"another secret":  {"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n\n# the end\n", "secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n" + fresh + "\n# the end\n"},
+		"wide and no end": {"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}", "secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" + strings.ReplaceAll(fresh, "  ", "    ")},
+		"Windows":         {"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n", "secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n" + strings.ReplaceAll(fresh, "\n", "\r\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, tc.before, 0o600)
+			done(t)(rotator(path).Stage(t.Context(), []byte(one)))
+			if got := read(t, path); got != tc.after {
+				t.Errorf("the file is\n%s\nwant\n%s", got, tc.after)
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "secrets.yaml")
+	done(t)(rotator(path).Stage(t.Context(), []byte(one)))
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 || read(t, path) != "secrets:\n"+fresh {
+		t.Errorf("%v, %v:\n%s", info.Mode(), err, read(t, path))
+	}
+	if _, err := rotator(filepath.Join(t.TempDir(), "secrets.yaml")).Status(t.Context(), ""); !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("status of nothing: %v", err)
+	}
+	_, err := rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
+	refuses(t, err, secrets.ErrRefused, "there is no folder for", "make it")
+}
+
+// A layout that can't be changed line by line is left alone, with its line named.
+func TestLayoutsThatAreLeftAlone(t *testing.T) {
+	for name, tc := range map[string]struct{ text, says string }{
+		"versions in braces":     {"secrets:\n  sso/acme-customers:\n    active: 1\n    versions: {1: {shared_secret: " + one + "}}\n", "line 4"},
+		"the secret in braces":   {"secrets:\n  sso/acme-customers: {versions: {1: {shared_secret: " + one + "}}}\n", "line 2"},
+		"everything in braces":   {"secrets: {sso/acme-customers: {active: 1, versions: {1: {shared_secret: " + one + "}}}}\n", "line 1"},
+		"a value over two lines": {"secrets:\n  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one[:20] + "\\\n " + one[20:] + "\"}\n", "line 1"},
+	} {
+		path := write(t, tc.text, 0o600)
+		_, err := rotator(path).Stage(t.Context(), []byte(two))
+		if err == nil {
+			t.Fatalf("%s: changed to\n%s", name, read(t, path))
+		}
+		for _, part := range []string{path, tc.says, "as blocks"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %q doesn't say %q", name, err, part)
+			}
+		}
+		if read(t, path) != tc.text {
+			t.Errorf("%s: the file was changed to\n%s", name, read(t, path))
+		}
+	}
+}
+
+// Of several who write at the same time one at least wins, no version is lost, and
+// the file is good at every moment.
+func TestManyWriters(t *testing.T) {
+	path := write(t, good, 0o600)
+	stop := make(chan struct{})
+	var watcher, writers sync.WaitGroup
+	watcher.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if _, err := open(path).Status(t.Context(), acme.Path); err != nil {
+				t.Errorf("a reader finds %v", err)
+				return
+			}
+		}
+	})
+	errs := make([]error, 16)
+	for i := range errs {
+		writers.Go(func() { _, errs[i] = rotator(path).Stage(t.Context(), fmt.Appendf(nil, "%s-%02d", three, i)) })
+	}
+	writers.Wait()
+	close(stop)
+	watcher.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		refuses(t, err, secrets.ErrConflict, path)
+	}
+	status, err := open(path).Status(t.Context(), acme.Path)
+	if err != nil || won == 0 || int(status.Latest) != 2+won {
+		t.Errorf("%d won, but the latest version is %d, %v", won, status.Latest, err)
+	}
+}
+
+// A change that comes between the look and the write isn't overwritten.
+func TestChangesInBetween(t *testing.T) {
+	path := write(t, good, 0o600)
+	w := file.NewWriter(file.Settings{Path: path})
+	o, err := w.Observe(t.Context(), acme.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{"active: 1", "active: 2"},
+		{"active: 1", "active: 1\n    previous: 2"},
+		{"active: 1", "active: 1\n    disabled: true"},
+		{"    active: 1\n", ""},
+		{"      2: {", "      3: {shared_secret: " + three + "}\n      2: {"},
+		{"2026-06-01", "2026-06-02"}, // version 2 is another one now
+	} {
+		changed := strings.Replace(good, change[0], change[1], 1)
+		rewrite(t, path, changed, 0o600)
+		for name, act := range map[string]func() error{
+			"write":  func() error { return w.Write(t.Context(), acme, o, []byte(three)) },
+			"point":  func() error { return w.Point(t.Context(), acme.Path, o, secrets.Pointer{Active: 2}) },
+			"switch": func() error { return w.Switch(t.Context(), acme.Path, o, true) },
+		} {
+			if err := act(); !errors.Is(err, secrets.ErrConflict) || read(t, path) != changed {
+				t.Errorf("%s after %q: %v", name, change[1], err)
+			}
+		}
+	}
+	// What happens to other secrets of the file is no conflict, and stays.
+	rewrite(t, path, strings.Replace(good, "other: \"short\"", "other: \"new\"", 1), 0o600)
+	if err := w.Switch(t.Context(), acme.Path, o, true); err != nil || !strings.Contains(read(t, path), `other: "new"`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestFilesThatCantBeWritten(t *testing.T) {
+	path := write(t, good, 0o400)
+	_, err := rotator(path).Stage(t.Context(), []byte(three))
+	refuses(t, err, secrets.ErrRefused, path+":3", "read-only (0400)", "chmod u+w")
+	if _, err := rotator(path).Status(t.Context(), ""); err != nil {
+		t.Errorf("reading needs no rights to write: %v", err)
+	}
+	path = write(t, good, 0o604)
+	_, err = rotator(path).Stage(t.Context(), []byte(three))
+	refuses(t, err, secrets.ErrUnusable, "chmod 600")
+	path = write(t, strings.Replace(good, "active: 1", "activ: 1", 1), 0o600)
+	_, err = rotator(path).Stage(t.Context(), []byte(three))
+	refuses(t, err, secrets.ErrUnusable, path+":4: secret sso/acme-customers: unknown key activ")
+	_, err = rotator(filepath.Dir(path)).Stage(t.Context(), []byte(three))
+	refuses(t, err, secrets.ErrUnusable, "not a regular file")
+}
+
+// The file stays its owner's, whoever changes it.
+func TestTheOwnerStays(t *testing.T) {
+	path := write(t, good, 0o640)
+	want := os.Getgid()
+	if os.Geteuid() == 0 { // nobody else may give files away
+		want = 12345
+		if err := os.Chown(path, 12345, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done(t)(rotator(path).Activate(t.Context(), 2))
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat := info.Sys().(*syscall.Stat_t); int(stat.Gid) != want || info.Mode() != 0o640 {
+		t.Errorf("the file is now %d:%d, %v", stat.Uid, stat.Gid, info.Mode())
+	}
+}
+
+// A symbolic link goes on pointing where it did.
+func TestLinksAreFollowed(t *testing.T) {
+	path := write(t, good, 0o600)
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	done(t)(rotator(link).Activate(t.Context(), 2))
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 || !strings.Contains(read(t, path), "active: 2") {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}

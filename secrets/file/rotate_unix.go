@@ -1,0 +1,43 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package file
+
+import (
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// lock excludes other writers of files in dir until unlock is called, or the
+// process ends. It doesn't wait. The folder is what is locked, since the file
+// itself gets replaced, and a lock file would outlive a crash.
+func lock(dir string) (unlock func(), err error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(d.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	return func() { _ = d.Close() }, nil
+}
+
+// writable reports why no file can be made in dir.
+func writable(dir string) error {
+	const write, search = 2, 1
+	return syscall.Access(dir, write|search)
+}
+
+// own gives f the owner and the group of the file that it is to replace.
+func own(f *os.File, like fs.FileInfo) error {
+	want, ok := like.Sys().(*syscall.Stat_t)
+	info, err := f.Stat()
+	if err != nil || !ok {
+		return err
+	}
+	if have, ok := info.Sys().(*syscall.Stat_t); ok && have.Uid == want.Uid && have.Gid == want.Gid {
+		return nil
+	}
+	return f.Chown(int(want.Uid), int(want.Gid))
+}

@@ -1,0 +1,81 @@
+package file
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A read-only mount needs rights to make; what is said of one needs none.
+func TestWhyAFileCantBeReplaced(t *testing.T) {
+	for err, says := range map[error]string{
+		syscall.EROFS:            "read-only mount (a Kubernetes Secret?): change it where it comes from",
+		syscall.EBUSY:            "a mount by itself",
+		syscall.EACCES:           "do this as the file's owner",
+		syscall.EPERM:            "do this as the file's owner",
+		syscall.ENOENT:           "there is no folder",
+		syscall.ENOSPC:           "no space left",
+		syscall.Errno(1_000_000): "replacing secrets.yaml",
+	} {
+		got := unwritable("secrets.yaml", &fs.PathError{Op: "rename", Path: "x", Err: err}).Error()
+		if !strings.Contains(got, says) || !strings.Contains(got, "secrets.yaml") {
+			t.Errorf("%v: %q doesn't say %q", err, got, says)
+		}
+	}
+}
+
+func TestOneWriterAtATime(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(dir); err != syscall.EWOULDBLOCK { //nolint:errorlint // a system call's error is never wrapped
+		t.Errorf("a second lock: %v", err)
+	}
+	unlock()
+	if unlock, err = lock(dir); err != nil {
+		t.Fatalf("after the first was given up: %v", err)
+	}
+	unlock()
+	if err := writable(filepath.Join(dir, "no")); !os.IsNotExist(err) {
+		t.Errorf("a folder that isn't there: %v", err)
+	}
+}
+
+// FuzzApply: whatever a good file looks like, an edit does what it says or nothing.
+// apply itself compares the outcome with what it should be; here it is read as
+// the service reads it.
+func FuzzApply(f *testing.F) {
+	f.Add("secrets:\n  a:\n    versions:\n      1: {s: \"x\"}\n", "a")
+	f.Add("secrets: {}\n", "sso/b")
+	f.Add("secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n  b: {versions: {1: {s: y}}}\n", "b")
+	f.Add("secrets:\r\n  'a b':\r\n    versions:\r\n      1: {s: \"é\\u0001\"}\r\n", "a b")
+	f.Fuzz(func(t *testing.T, text, path string) {
+		before, faults := parse([]byte(text))
+		if faults != nil || strings.ContainsRune(path, 0) || !filepath.IsLocal(path) {
+			return
+		}
+		next := number(before[path].status.Latest + 1)
+		edits := []edit{{key: next, version: []edit{{key: "s", value: text, quoted: true}, {key: "created", value: "2026-01-01T00:00:00Z"}}}}
+		edits = append(edits, edit{key: "active", value: next}, edit{key: "previous", value: next}, edit{key: "disabled", value: "true"})
+		changed, err := apply([]byte(text), path, edits)
+		if err != nil {
+			return
+		}
+		after, faults := parse(changed)
+		if faults != nil {
+			if path == "" || strings.ContainsFunc(path, func(r rune) bool { return r < ' ' }) {
+				return // no path that a reference can have
+			}
+			t.Fatalf("not readable any more: %v\n%s", faults.in("f"), changed)
+		}
+		s := after[path].status
+		if number(s.Active) != next || number(s.Previous) != next || !s.Disabled || len(after) < len(before) {
+			t.Errorf("%+v in\n%s", s, changed)
+		}
+	})
+}

@@ -1,0 +1,158 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// book is a Writer in memory that stands for Vault: it has serials, and checks and
+// sets versions but not the pointer. What goes wrong is for the test to say.
+type book struct {
+	o      secrets.Observed
+	values map[secrets.Version]string
+	keyErr map[secrets.Version]error
+	writes []string // what was written, in order
+
+	// before and after are called around each write, with what it is.
+	before, after func(what string) error
+	// stale answers observations first, as a standby that lags.
+	stale []secrets.Observed
+}
+
+// secretOf is the value of version v, other than that of any other version.
+func secretOf(v secrets.Version) string { return strings.Repeat(fmt.Sprintf("%04d", v), 12) }
+
+// newBook has versions as a status lists them, with the value of each.
+func newBook(status secrets.Status, change ...func(*book)) *book {
+	b := &book{o: secrets.Observed{Status: status, Place: "vault: secret/metadata/sso/acme", Keeps: 10, Fates: map[secrets.Version]string{}}, values: map[secrets.Version]string{}}
+	for i, vs := range status.Versions {
+		if vs.Gone {
+			b.o.Fates[vs.Version] = "deleted"
+		}
+		b.values[status.Versions[i].Version] = secretOf(vs.Version)
+	}
+	for _, f := range change {
+		f(b)
+	}
+	return b
+}
+
+func (b *book) rotator() *secrets.Rotator { return &secrets.Rotator{Store: b, Ref: acme} }
+
+func (b *book) Observe(context.Context, string) (secrets.Observed, error) {
+	if len(b.stale) > 0 {
+		o := b.stale[0]
+		b.stale = b.stale[1:]
+		return o, nil
+	}
+	o := b.o
+	o.Versions, o.Fates = slices.Clone(o.Versions), maps.Clone(o.Fates)
+	return o, nil
+}
+
+func (b *book) Status(ctx context.Context, path string) (secrets.Status, error) {
+	o, err := b.Observe(ctx, path)
+	return o.Status, err
+}
+
+func (b *book) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	value, ok := b.values[v]
+	switch err := b.keyErr[v]; {
+	case err != nil:
+		return secrets.Key{}, err
+	case !ok, len(b.stale) > 0 && v > b.stale[0].Latest: // a standby that lags has neither
+		return secrets.Key{}, secrets.ErrNotFound
+	case ref.Field != acme.Field && v > 1:
+		return secrets.Key{}, fmt.Errorf("%w: it has no field %s", secrets.ErrUnusable, ref.Field)
+	}
+	return secrets.NewKey(v, []byte(value))
+}
+
+func (b *book) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefix string) (bool, error) {
+	if err := b.keyErr[v]; err != nil && !errors.Is(err, secrets.ErrUnusable) {
+		return false, err
+	}
+	return strings.HasPrefix(b.values[v], prefix), nil
+}
+
+// write does change as what, unless before or after have it otherwise.
+func (b *book) write(what string, change func()) error {
+	if b.before != nil {
+		if err := b.before(what); err != nil {
+			return err
+		}
+	}
+	change()
+	b.writes = append(b.writes, what)
+	if b.after != nil {
+		return b.after(what)
+	}
+	return nil
+}
+
+func (b *book) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte) error {
+	return b.write("write", func() { b.add(o.Latest+1, string(value)) })
+}
+
+func (b *book) add(v secrets.Version, value string) {
+	b.o.Versions = append(b.o.Versions, secrets.VersionStatus{Version: v})
+	b.o.Latest, b.values[v] = v, value
+	if !b.o.Pinned {
+		b.o.Active = v
+	}
+}
+
+func (b *book) Point(_ context.Context, _ string, _ secrets.Observed, to secrets.Pointer) error {
+	return b.write(fmt.Sprintf("point %d previous %d serial %d", to.Active, to.Previous, to.Serial), func() {
+		b.o.Active, b.o.Previous, b.o.Serial, b.o.Pinned = to.Active, to.Previous, to.Serial, true
+	})
+}
+
+func (b *book) Switch(_ context.Context, _ string, _ secrets.Observed, off bool) error {
+	return b.write(fmt.Sprintf("off %v", off), func() { b.o.Disabled = off })
+}
+
+// unpinned is a status without a pointer; Previous is what sources fill in.
+func unpinned(n int, gone ...secrets.Version) secrets.Status {
+	s := latest(n, gone...)
+	s.Previous = s.Before(s.Active)
+	return s
+}
+
+// pointed is a status with everything beside the versions.
+func pointed(active, previous secrets.Version, n int, serial uint64, gone ...secrets.Version) secrets.Status {
+	s := pinned(active, n, serial, gone...)
+	s.Previous = previous
+	return s
+}
+
+// steps are a plan's, as orders.
+func steps(p secrets.Plan) string {
+	var orders []string
+	for _, s := range p.Steps {
+		orders = append(orders, s.String())
+	}
+	return strings.Join(orders, "; ")
+}
+
+// holds fails unless text has every one of parts, and gives no secret away.
+func holds(t *testing.T, what, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%s: %q doesn't say %q", what, text, part)
+		}
+	}
+	for v := secrets.Version(1); v < 20; v++ {
+		if found := leaks(text, secretOf(v)); found != nil {
+			t.Errorf("%s: %q shows version %d: %v", what, text, v, found)
+		}
+	}
+}

@@ -1,0 +1,227 @@
+package secrets_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// act is one act of a Rotator.
+type act func(*secrets.Rotator, context.Context) (secrets.Plan, error)
+
+func stage(value string) act {
+	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) {
+		return r.Stage(ctx, []byte(value))
+	}
+}
+
+func replace(value string) act {
+	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) {
+		return r.Replace(ctx, []byte(value))
+	}
+}
+
+func activate(v secrets.Version) act {
+	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) { return r.Activate(ctx, v) }
+}
+
+var (
+	rollback = act((*secrets.Rotator).Rollback)
+	disable  = act((*secrets.Rotator).Disable)
+	enable   = act((*secrets.Rotator).Enable)
+)
+
+// fresh is no version's value.
+var fresh = secretOf(99)
+
+func keeps(n int) func(*book) { return func(b *book) { b.o.Keeps = n } }
+func wiped(b *book)           { b.o.Wiped = true }
+func disabled(b *book)        { b.o.Disabled = true }
+func barred(b *book)          { b.o.Barred = errors.New("a read-only mount") }
+func revision(b *book)        { b.o.Revision, b.o.Keeps = 1, 0 }
+func destroyed(b *book)       { b.o.Fates[1] = "destroyed" }
+func garbled(b *book)         { b.o.PointerFault = errors.New("active_version is no number") }
+func noMoves(b *book)         { b.o.Denied = map[secrets.StepKind]error{secrets.StepPoint: secrets.ErrDenied} }
+func unknownKeeps(b *book)    { b.o.KeepsFault = fmt.Errorf("mount's config: %w", secrets.ErrDenied) }
+func unusable(v secrets.Version) func(*book) {
+	return func(b *book) {
+		b.keyErr = map[secrets.Version]error{v: fmt.Errorf("%w: too short", secrets.ErrUnusable)}
+	}
+}
+
+// TestDecisions is what each act comes to for a secret as it stands. Every act is
+// run dry first, which must change nothing; then in earnest, which must do what was said.
+func TestDecisions(t *testing.T) {
+	const clock = 1_800_000_000
+	for _, tc := range []struct {
+		name    string
+		secret  secrets.Status
+		change  []func(*book)
+		act     act
+		steps   string // "": refused
+		says    string // in the notes or the refusal
+		silence bool   // no note at all
+	}{
+		{name: "the first version ever", secret: secrets.Status{}, act: stage(fresh), steps: "write version 1; make version 1 active (serial 1)", says: "first version ever"},
+		{name: "the first version, in a file", secret: secrets.Status{}, change: []func(*book){revision}, act: stage(fresh), steps: "write version 1; make version 1 active", says: "first version ever"},
+		{name: "no pointer", secret: unpinned(1), act: stage(fresh), steps: "pin version 1 as the active one (serial 1); write version 2", says: "it is pinned"},
+		{name: "no pointer, two versions", secret: unpinned(2), act: stage(fresh), steps: "pin version 2 as the active one (previous 1, serial 1); write version 3", says: "it is pinned"},
+		{name: "a pointer", secret: pointed(2, 1, 2, 4), act: stage(fresh), steps: "write version 3", silence: true},
+		{name: "a pointer, in a file", secret: pointed(2, 1, 2, 0), change: []func(*book){revision}, act: stage(fresh), steps: "write version 3", silence: true},
+		{name: "a second staged version", secret: pointed(1, 0, 2, 1), act: stage(fresh), steps: "write version 3", says: "version 2 is no longer the staged one"},
+		{name: "staged after a roll-back", secret: pointed(1, 2, 2, 3), act: stage(fresh), steps: "write version 3", says: "version 2 is no longer the staged one"},
+		{name: "the active one was deleted", secret: pointed(2, 1, 2, 4, 2), act: stage(fresh), steps: "write version 3", says: "nothing signs until another one is activated"},
+		{name: "the value is active", secret: pointed(2, 1, 3, 4), act: stage(secretOf(2)), says: "that of version 2, which is active: there is nothing to do"},
+		{name: "the value is staged", secret: pointed(2, 1, 3, 4), act: stage(secretOf(3)), says: "that of version 3, which is staged: activate it"},
+		{name: "the value is an old one", secret: pointed(2, 1, 3, 4), act: stage(secretOf(1)), says: "that of version 1, which has been active"},
+		{name: "the value was deleted", secret: pointed(2, 0, 2, 4, 1), act: stage(secretOf(1)), steps: "write version 3", silence: true},
+		{name: "pruning the active one", secret: pointed(2, 0, 3, 4), change: []func(*book){keeps(2)}, act: stage(fresh), says: "keeps 2 versions (max_versions), so that writing version 4 would drop version 2, the active one, for good: raise max_versions to 3"},
+		{name: "pruning the previous one", secret: pointed(3, 1, 3, 4), change: []func(*book){keeps(3)}, act: stage(fresh), says: "version 1, the previous one, for good: raise max_versions to 4"},
+		{name: "just not pruning", secret: pointed(3, 2, 3, 4), change: []func(*book){keeps(3)}, act: stage(fresh), steps: "write version 4", silence: true},
+		{name: "pruning what is gone anyway", secret: pointed(3, 1, 3, 4, 1), change: []func(*book){keeps(3)}, act: stage(fresh), steps: "write version 4", silence: true},
+		{name: "one version is kept", secret: unpinned(1), change: []func(*book){keeps(1)}, act: stage(fresh), says: "raise max_versions to 2"},
+		{name: "one version is kept, the first", secret: secrets.Status{}, change: []func(*book){keeps(1)}, act: stage(fresh), steps: "write version 1; make version 1 active (serial 1)", says: "first"},
+		{name: "kept versions unknown", secret: pointed(1, 0, 1, 1), change: []func(*book){unknownKeeps}, act: stage(fresh), says: "isn't known, and writing one may drop the active one: mount's config: permission denied"},
+		{name: "other metadata, no pointer", secret: unpinned(3), change: []func(*book){wiped}, act: stage(fresh), says: "version 3 is the latest but maybe not the one that signs"},
+		{name: "other metadata, one version", secret: unpinned(1), change: []func(*book){wiped}, act: stage(fresh), steps: "pin version 1 as the active one (serial 1); write version 2", says: "it is pinned"},
+		{name: "read-only", secret: unpinned(1), change: []func(*book){barred}, act: stage(fresh), says: "a read-only mount"},
+
+		{name: "replace: first", secret: secrets.Status{}, act: replace(fresh), steps: "write version 1; make version 1 active (serial 1)", says: "first version ever"},
+		{name: "replace: no pointer", secret: unpinned(1), act: replace(fresh), steps: "pin version 1 as the active one (serial 1); write version 2; make version 2 active (previous 1, serial 2)", says: "it is pinned"},
+		{name: "replace: a pointer", secret: pointed(1, 2, 2, 5), act: replace(fresh), steps: "write version 3; make version 3 active (previous 1, serial 6)", says: "version 2 is no longer"},
+		{name: "replace: in a file", secret: unpinned(1), change: []func(*book){revision}, act: replace(fresh), steps: "pin version 1 as the active one; write version 2; make version 2 active (previous 1)", says: "it is pinned"},
+		{name: "replace: switched off", secret: pointed(1, 0, 1, 5), change: []func(*book){disabled}, act: replace(fresh), steps: "write version 2; make version 2 active (previous 1, serial 6)", says: "switched off"},
+		{name: "replace: only half of it is allowed", secret: pointed(1, 0, 1, 5), change: []func(*book){noMoves}, act: replace(fresh), says: "you may not make version 2 active (previous 1, serial 6): permission denied"},
+		{name: "stage: that half of it", secret: pointed(1, 0, 1, 5), change: []func(*book){noMoves}, act: stage(fresh), steps: "write version 2", silence: true},
+		{name: "the first version: only half of it is allowed", secret: secrets.Status{}, change: []func(*book){noMoves}, act: stage(fresh), says: "you may not make version 1 active"},
+		{name: "replace: it is staged", secret: pointed(1, 0, 2, 1), act: replace(secretOf(2)), says: "which is staged: activate it"},
+
+		{name: "activate: the staged one", secret: pointed(1, 0, 2, 1), act: activate(0), steps: "make version 2 active (previous 1, serial 2)", silence: true},
+		{name: "activate: the newest staged", secret: pointed(1, 0, 3, 1), act: activate(0), steps: "make version 3 active (previous 1, serial 2)", silence: true},
+		{name: "activate: by number", secret: pointed(1, 0, 3, 1), act: activate(2), steps: "make version 2 active (previous 1, serial 2)", silence: true},
+		{name: "activate: an old one", secret: pointed(3, 2, 3, 7), act: activate(1), steps: "make version 1 active (previous 3, serial 8)", silence: true},
+		{name: "activate: in a file", secret: pointed(1, 0, 2, 0), change: []func(*book){revision}, act: activate(0), steps: "make version 2 active (previous 1)", silence: true},
+		{name: "activate: again after a roll-back", secret: pointed(1, 2, 2, 3), act: activate(0), steps: "make version 2 active (previous 1, serial 4)", silence: true},
+		{name: "activate: switched off", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled}, act: activate(0), steps: "make version 2 active (previous 1, serial 2)", says: "switched off"},
+		{name: "activate: nothing staged", secret: pointed(2, 1, 2, 2), act: activate(0), says: "nothing is staged: version 2 is active and there is none newer. Stage the next one first"},
+		{name: "activate: the staged one was deleted", secret: pointed(1, 0, 2, 1, 2), act: activate(0), says: "nothing is staged"},
+		{name: "activate: nothing there", secret: secrets.Status{}, act: activate(0), says: "no version yet: stage one"},
+		{name: "activate: active already", secret: pointed(2, 1, 2, 2), act: activate(2), says: "version 2 is active already"},
+		{name: "activate: not there", secret: pointed(1, 0, 2, 1), act: activate(3), says: "there is no version 3: the latest is 2"},
+		{name: "activate: pruned", secret: secrets.Status{Active: 12, Latest: 13, Pinned: true, Versions: versions(13)[3:]}, act: activate(2), says: "version 2 is gone: the store keeps only the newest"},
+		{name: "activate: deleted", secret: pointed(1, 0, 3, 1, 2), act: activate(2), says: "version 2 was deleted: undelete it"},
+		{name: "activate: destroyed", secret: pointed(2, 0, 3, 1, 1), change: []func(*book){destroyed}, act: activate(1), says: "version 1 was destroyed, for good"},
+		{name: "activate: unusable", secret: pointed(1, 0, 2, 1), change: []func(*book){unusable(2)}, act: activate(0), says: "version 2 can't be signed with, so it isn't activated: unusable: too short"},
+		{name: "activate: no pointer, one version", secret: unpinned(1), act: activate(1), steps: "pin version 1 as the active one (serial 1)", silence: true},
+		{name: "activate: no pointer, nothing named", secret: unpinned(2), act: activate(0), says: "nothing is staged"},
+		{name: "activate: wiped, nothing named", secret: unpinned(2), change: []func(*book){wiped}, act: activate(0), says: "Name the version that shall sign"},
+		{name: "activate: wiped, the one that signs", secret: unpinned(2), change: []func(*book){wiped}, act: activate(1), steps: "make version 1 active (previous 2, serial 1800000000)", says: "disable it again"},
+		{name: "activate: wiped, the latest", secret: unpinned(2), change: []func(*book){wiped}, act: activate(2), steps: "pin version 2 as the active one (previous 1, serial 1800000000)", says: "to be above it"},
+		{name: "a pointer that can't be read", secret: unpinned(1), change: []func(*book){garbled}, act: stage(fresh), says: "its pointer can't be read: active_version is no number. The replicas' /readyz names"},
+		{name: "activate: a pointer that can't be read", secret: unpinned(2), change: []func(*book){garbled}, act: activate(0), says: "Name the version that shall sign"},
+		{name: "activate: a pointer that can't be read, by number", secret: unpinned(1), change: []func(*book){garbled}, act: activate(1), steps: "pin version 1 as the active one (serial 1800000000)", says: "no pointer stands"},
+		{name: "disable: a pointer that can't be read", secret: unpinned(1), change: []func(*book){garbled}, act: disable, steps: "switch the secret off", says: "only a reset"},
+		{name: "activate: no pointer but a serial", secret: secrets.Status{Active: 2, Latest: 2, Serial: 4, Versions: versions(2)}, act: activate(1), steps: "make version 1 active (previous 2, serial 5)", silence: true},
+		{name: "activate: no pointer, in a file", secret: unpinned(2), change: []func(*book){revision}, act: activate(1), steps: "make version 1 active (previous 2)", silence: true},
+		{name: "activate: read-only", secret: pointed(1, 0, 2, 1), change: []func(*book){barred}, act: activate(0), says: "a read-only mount"},
+
+		{name: "roll back", secret: pointed(2, 1, 2, 2), act: rollback, steps: "make version 1 active (previous 2, serial 3)", says: "WARNING: Zendesk takes only a configuration's newest secret"},
+		{name: "roll back twice", secret: pointed(1, 2, 2, 3), act: rollback, steps: "make version 2 active (previous 1, serial 4)", says: "WARNING"},
+		{name: "roll back past a staged one", secret: pointed(2, 1, 3, 2), act: rollback, steps: "make version 1 active (previous 2, serial 3)", says: "WARNING"},
+		{name: "roll back: no pointer", secret: unpinned(2), act: rollback, says: "no pointer stands, so nothing was activated"},
+		{name: "roll back: nothing before", secret: pointed(1, 0, 1, 1), act: rollback, says: "there is no previous version"},
+		{name: "roll back: to itself", secret: pointed(1, 1, 1, 1), act: rollback, says: "there is no previous version"},
+		{name: "roll back: deleted", secret: pointed(2, 1, 2, 2, 1), act: rollback, says: "version 1 was deleted: undelete it"},
+		{name: "roll back: destroyed", secret: pointed(2, 1, 2, 2, 1), change: []func(*book){destroyed}, act: rollback, says: "version 1 was destroyed"},
+		{name: "roll back: unusable", secret: pointed(2, 1, 2, 2), change: []func(*book){unusable(1)}, act: rollback, says: "can't be signed with"},
+		{name: "roll back: read-only", secret: pointed(2, 1, 2, 2), change: []func(*book){barred}, act: rollback, says: "a read-only mount"},
+
+		{name: "disable", secret: pointed(1, 0, 1, 1), act: disable, steps: "switch the secret off", says: "only a reset at Zendesk does"},
+		{name: "disable again", secret: pointed(1, 0, 1, 1), change: []func(*book){disabled}, act: disable, says: "switched off already"},
+		{name: "disable nothing", secret: secrets.Status{}, act: disable, says: "check the configuration's secret.path"},
+		{name: "disable: read-only", secret: pointed(1, 0, 1, 1), change: []func(*book){barred}, act: disable, says: "a read-only mount"},
+		{name: "enable", secret: pointed(1, 0, 1, 1), change: []func(*book){disabled}, act: enable, steps: "switch the secret on", silence: true},
+		{name: "enable again", secret: pointed(1, 0, 1, 1), act: enable, says: "isn't switched off"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBook(tc.secret, tc.change...)
+			r := b.rotator()
+			r.Now = func() time.Time { return time.Unix(clock, 0) }
+			r.DryRun = true
+			dry, err := tc.act(r, t.Context())
+			if len(b.writes) > 0 || dry.Done != 0 {
+				t.Fatalf("a dry run has written: %v", b.writes)
+			}
+			if tc.steps == "" {
+				if !errors.Is(err, secrets.ErrRefused) || len(dry.Steps) > 0 {
+					t.Fatalf("%+v, %v, want a refusal", dry, err)
+				}
+				holds(t, tc.name, err.Error(), tc.says, "vault: secret/metadata/sso/acme: refused: ")
+				return
+			}
+			notes := strings.Join(dry.Notes, "\n")
+			if err != nil || steps(dry) != tc.steps || tc.silence != (notes == "") {
+				t.Fatalf("%q, notes %q, %v, want %q", steps(dry), notes, err, tc.steps)
+			}
+			holds(t, tc.name, notes, tc.says)
+			r.DryRun = false
+			done, err := tc.act(r, t.Context())
+			if err != nil || steps(done) != tc.steps || done.Done != len(done.Steps) || len(b.writes) != len(done.Steps) {
+				t.Errorf("in earnest: %q, %d done, written %q, %v", steps(done), done.Done, b.writes, err)
+			}
+			if err := r.Holds(t.Context(), done); err != nil {
+				t.Errorf("afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// What is wrong with a value is told before the store is asked anything.
+func TestValues(t *testing.T) {
+	for name, tc := range map[string]struct{ value, says string }{
+		"empty":         {"", "empty"},
+		"a newline":     {canary + "\n", "white space (a newline from pasting or piping?)"},
+		"a space first": {" " + canary, "white space"},
+		"short":         {canary[:31], "it is too short (16 to 31 bytes; at least 32 are needed)"},
+		"two lines":     {canary + "\n" + canary, "more than one line?"},
+		"a NUL":         {canary + "\x00" + canary, "control character"},
+		"not UTF-8":     {canary + "\xff" + canary, "not text in UTF-8"},
+	} {
+		r := &secrets.Rotator{Ref: acme} // without a store: to ask one would panic
+		for _, act := range []act{stage(tc.value), replace(tc.value)} {
+			_, err := act(r, t.Context())
+			if !errors.Is(err, secrets.ErrUnusable) {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if holds(t, name, err.Error(), "the value is unusable: ", tc.says); leaks(err.Error(), canary) != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// A pointer is its path's: what moves it must suit everybody who signs with the path.
+func TestOtherFieldsOfThePath(t *testing.T) {
+	b := newBook(pointed(1, 0, 2, 1))
+	r := b.rotator()
+	r.Beside = []secrets.Ref{{Path: acme.Path, Field: "staff"}}
+	_, err := r.Activate(t.Context(), 0)
+	if !errors.Is(err, secrets.ErrRefused) {
+		t.Fatalf("%v", err)
+	}
+	holds(t, "refusal", err.Error(), "field staff", "version 2")
+
+	// One that can't be signed with now can't be made worse.
+	b.keyErr = nil
+	b.o.Active, b.o.Previous = 3, 1
+	b.add(3, fresh)
+	b.o.Pinned, b.o.Active = true, 3
+	if _, err := r.Activate(t.Context(), 2); err != nil {
+		t.Errorf("a reference that never had a secret stands in the way: %v", err)
+	}
+}

@@ -1,0 +1,246 @@
+package vault
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// defaultMaxVersions is what KV v2 keeps where neither the secret nor the mount
+// says otherwise.
+const defaultMaxVersions = 10
+
+// Writer is Vault as an operator has it: a secrets.Writer that reads and writes
+// with the operator's own token, never the service's. It needs `create`, `read` and
+// `update` on the secret's data, `read` and `patch` on its metadata, and, where that
+// doesn't set max_versions, `read` on the mount's config.
+type Writer struct{ source *Source }
+
+// NewWriter makes a Writer. Of the settings it takes everything but Auth: the
+// token is that of VAULT_TOKEN, or else the one that `vault login` has left in
+// ~/.vault-token. It asks Vault nothing yet.
+func NewWriter(s Settings, o Options) (*Writer, error) {
+	s.Auth = Auth{Method: "token"}
+	if os.Getenv(api.EnvVaultToken) == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, errors.New("vault: no token: set VAULT_TOKEN")
+		}
+		s.Auth.TokenFile = filepath.Join(home, ".vault-token")
+		if _, err := os.Stat(s.Auth.TokenFile); err != nil {
+			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in (`vault login`)", s.Auth.TokenFile)
+		}
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	if o.Transport == nil {
+		transport, err := newTransport(s.CA, o.Timeout)
+		if err != nil {
+			return nil, err
+		}
+		o.Transport = transport
+	}
+	o.Transport = mergePatch{o.Transport}
+	source, err := New(s, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{source: source}, nil
+}
+
+// Observe implements secrets.Writer.
+func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, error) {
+	if err := w.checkMount(ctx); err != nil {
+		return secrets.Observed{}, err
+	}
+	where := w.metadata(path)
+	act := "reading " + where
+	o := secrets.Observed{Place: "vault: " + where, Fates: map[secrets.Version]string{}}
+	a, err := w.source.read(ctx, act, path, where, nil)
+	switch {
+	case err != nil:
+		return o, err
+	case a.status == http.StatusNotFound: // a path without versions, on a mount that exists
+		o.Keeps, o.KeepsFault = w.keeps(ctx, 0)
+		o.Denied, err = w.denied(ctx, path, o.Latest)
+		return o, err
+	case a.status != http.StatusOK:
+		return o, refused(act, a.status, "read", where)
+	}
+	var said metadataAnswer
+	var limit struct {
+		Data struct {
+			MaxVersions int `json:"max_versions"`
+		} `json:"data"`
+	}
+	if !a.decode(&said) || said.Data == nil || !a.decode(&limit) {
+		return o, malformed(act)
+	}
+	w.fill(&o, said)
+	if o.PointerFault = point(&o.Status, said.Data.Custom); o.PointerFault != nil {
+		o.Active = o.Latest // as without a pointer, so that it can be mended
+		o.Previous = o.Before(o.Active)
+		o.Serial, _ = strconv.ParseUint(said.Data.Custom[keySerial], 10, 64) // zero where that is at fault too
+	}
+	o.Wiped = !o.Pinned && len(said.Data.Custom) > 0
+	o.Keeps, o.KeepsFault = w.keeps(ctx, limit.Data.MaxVersions)
+	o.Denied, err = w.denied(ctx, path, o.Latest)
+	return o, err
+}
+
+// fill takes over what is said about the versions.
+func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
+	now := w.source.now()
+	o.Status = said.status(now)
+	for v, m := range said.Data.Versions {
+		switch {
+		case m.Destroyed:
+			o.Fates[v] = "destroyed"
+		case m.gone(now):
+			o.Fates[v] = "deleted"
+		case m.Deletion != "":
+			o.Fates[v] = "to be deleted at " + m.Deletion
+		}
+	}
+}
+
+// keeps is how many versions Vault keeps of a secret whose metadata say so, or
+// leave it to the mount. Vault takes the larger of the two where both are set,
+// which its documentation doesn't have; the secret's own is kept in either case.
+func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
+	if own > 0 {
+		return own, nil
+	}
+	where := w.source.mount + "/config"
+	act := "reading " + where
+	a, err := w.source.read(ctx, act, "config", where, nil)
+	if err != nil {
+		return 0, err
+	}
+	if a.status != http.StatusOK {
+		return 0, refused(act, a.status, "read", where)
+	}
+	var said struct {
+		Data *struct {
+			MaxVersions int `json:"max_versions"`
+		} `json:"data"`
+	}
+	if !a.decode(&said) || said.Data == nil {
+		return 0, malformed(act)
+	}
+	if said.Data.MaxVersions > 0 {
+		return said.Data.MaxVersions, nil
+	}
+	return defaultMaxVersions, nil
+}
+
+// denied asks which steps the token may not take. Every token may ask, unless it was
+// made without Vault's policy `default`; then the steps themselves will tell.
+func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (map[secrets.StepKind]error, error) {
+	const where = "sys/capabilities-self"
+	data, metadata := w.data(path), w.metadata(path)
+	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+		return l.WriteRawWithContext(ctx, where, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Data map[string][]string `json:"data"`
+	}
+	if a.status != http.StatusOK || !a.decode(&said) {
+		return nil, nil // nothing is known against any step
+	}
+	write := "update"
+	if latest == 0 {
+		write = "create"
+	}
+	denied := map[secrets.StepKind]error{}
+	for kind, needs := range map[secrets.StepKind]struct{ capability, where string }{
+		secrets.StepWrite: {write, data}, secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata},
+		secrets.StepDisable: {"patch", metadata}, secrets.StepEnable: {"patch", metadata},
+	} {
+		has := said.Data[needs.where]
+		if !slices.Contains(has, needs.capability) && !slices.Contains(has, "root") && has != nil {
+			denied[kind] = fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, needs.capability, needs.where)
+		}
+	}
+	return denied, nil
+}
+
+// checkMount refuses a mount that isn't a KV engine of version 2: on one of
+// version 1 a secret would be written under a name that nobody looks at. Any token
+// that may do anything below a mount may ask.
+func (w *Writer) checkMount(ctx context.Context) error {
+	where := "sys/internal/ui/mounts/" + w.source.mount
+	act := "looking at mount " + w.source.mount + " at " + where
+	a, err := w.source.read(ctx, act, w.source.mount, where, nil)
+	if err != nil {
+		return err
+	}
+	if a.status == http.StatusForbidden {
+		return fmt.Errorf("vault: %s: %w (403): there is no such mount, or your token may do nothing below it: check secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
+	}
+	if a.status != http.StatusOK {
+		return statusError(act, a.status, sentences)
+	}
+	var said struct {
+		Data struct {
+			Path    string            `json:"path"`
+			Type    string            `json:"type"`
+			Options map[string]string `json:"options"`
+		} `json:"data"`
+	}
+	if !a.decode(&said) {
+		return malformed(act)
+	}
+	switch m := said.Data; {
+	case m.Path != w.source.mount+"/":
+		return fmt.Errorf("vault: %s: a mount begins before the end of that path: check secrets.vault.mount", act)
+	case m.Type != "kv" && m.Type != "generic":
+		return fmt.Errorf("vault: %s: it is no KV engine: check secrets.vault.mount", act)
+	case m.Options["version"] != "2":
+		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
+	}
+	return nil
+}
+
+// Status implements secrets.Source.
+func (w *Writer) Status(ctx context.Context, path string) (secrets.Status, error) {
+	o, err := w.Observe(ctx, path)
+	if err == nil && o.Latest == 0 {
+		err = fmt.Errorf("%s: %w", o.Place, secrets.ErrNotFound)
+	}
+	return o.Status, err
+}
+
+// Key implements secrets.Source.
+func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+	key, err := w.source.Key(ctx, ref, v)
+	if errors.Is(err, secrets.ErrDenied) {
+		where := w.data(ref.Path)
+		err = refused("reading "+where+" version "+strconv.Itoa(int(v)), http.StatusForbidden, "read", where)
+	}
+	return key, err
+}
+
+func (w *Writer) metadata(path string) string { return w.source.mount + "/metadata/" + path }
+func (w *Writer) data(path string) string     { return w.source.mount + "/data/" + path }
+
+// refused is statusError for what an operator's token isn't allowed.
+func refused(act string, status int, capability, where string) error {
+	if status == http.StatusForbidden {
+		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied, capability, where)
+	}
+	return statusError(act, status, sentences)
+}

@@ -1,0 +1,331 @@
+package vault_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// operatorRules is the policy that the project gives to operators.
+func operatorRules(t *testing.T) string {
+	t.Helper()
+	rules, err := os.ReadFile("../../deploy/vault/operator.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(rules)
+}
+
+// TestRealRotation runs the acts against a server, as an operator whose token has
+// just those capabilities. Each subtest has a path of its own.
+func TestRealRotation(t *testing.T) {
+	server := vaulttest.Start(t)
+	server.Policy(t, "operator", operatorRules(t))
+	server.Reader(t, "reader", "sso/")
+	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
+	// The service's own login stands in the settings, as in its configuration file.
+	settings := vault.Settings{
+		Addresses: []string{server.Addr},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)},
+	}
+	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	for name, test := range map[string]func(*testing.T, *vaulttest.Server, vault.Settings){
+		"a secret's life":            rotateLife,
+		"other fields":               rotateOtherFields,
+		"many stage at once":         rotateAtOnce,
+		"a wiped pointer":            rotateWiped,
+		"max_versions":               rotatePruning,
+		"gone versions":              rotateGone,
+		"a policy that is too small": rotatePolicies,
+		"a wrong mount":              rotateMounts,
+		"tokens":                     rotateTokens,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, server, settings) })
+	}
+}
+
+func rotator(t *testing.T, s vault.Settings, path string) *secrets.Rotator {
+	t.Helper()
+	w, err := vault.NewWriter(s, vault.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &secrets.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
+}
+
+// done fails the test unless an act was.
+func done(t *testing.T) func(secrets.Plan, error) secrets.Plan {
+	return func(p secrets.Plan, err error) secrets.Plan {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+}
+
+// refuses fails the test unless err is of the kind and says all of parts.
+func refuses(t *testing.T, err, kind error, parts ...string) {
+	t.Helper()
+	if !errors.Is(err, kind) {
+		t.Fatalf("%v, want %v", err, kind)
+	}
+	says(t, err, parts...)
+	for _, secret := range []string{first, second, third} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}
+
+// custom is what stands in the secret's custom metadata.
+func custom(t *testing.T, server *vaulttest.Server, path string) map[string]string {
+	t.Helper()
+	data := server.Do(t, "GET", "secret/metadata/"+path, nil)["data"].(map[string]any)
+	all := map[string]string{}
+	if m, ok := data["custom_metadata"].(map[string]any); ok {
+		for k, v := range m {
+			all[k] = v.(string)
+		}
+	}
+	return all
+}
+
+// raw is an answer of Vault's as it came, since decoding may change numbers.
+func raw(t *testing.T, server *vaulttest.Server, path string) string {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, server.Addr+"/v1/"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-Vault-Token", server.RootToken)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	const path = "sso/life"
+	r, ctx := rotator(t, settings, path), t.Context()
+	var k *secrets.Keyring
+	stands := func(what string, active, staged secrets.Version, secret string, want map[string]string) {
+		t.Helper()
+		if k == nil {
+			k = warm(t, newSource(t, settings, vault.Options{}), r.Ref)
+		}
+		held, err := step(t, k, r.Ref)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		key, _ := held.Key(0)
+		signedWith(t, key, secret)
+		if held.Status.Active != active || held.Status.Staged() != staged {
+			t.Errorf("%s: the service sees %+v", what, held.Status)
+		}
+		if got := custom(t, server, path); !maps.Equal(got, want) {
+			t.Errorf("%s: custom metadata %v, want %v", what, got, want)
+		}
+	}
+	done(t)(r.Stage(ctx, []byte(first)))
+	stands("first", 1, 0, first, map[string]string{"active_version": "1", "serial": "1"})
+	server.PatchMetadata(t, path, map[string]string{"owner": "acme"})
+	done(t)(r.Stage(ctx, []byte(second)))
+	stands("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
+	done(t)(r.Activate(ctx, 0))
+	stands("activated", 2, 0, second, map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"})
+	done(t)(r.Rollback(ctx))
+	stands("rolled back", 1, 2, first, map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"})
+	done(t)(r.Activate(ctx, 0))
+	stands("activated again", 2, 0, second, map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"})
+	done(t)(r.Replace(ctx, []byte(third)))
+	stands("replaced", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"})
+
+	done(t)(r.Disable(ctx))
+	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("disabled: %v", err)
+	}
+	done(t)(r.Enable(ctx))
+	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme", "disabled": "false"})
+
+	_, err := r.Stage(ctx, []byte(second))
+	refuses(t, err, secrets.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
+	report, err := r.Status(ctx, first[:6])
+	if err != nil || len(report.Details) != 3 || report.Details[2].Match == nil || !*report.Details[2].Match || *report.Details[0].Match || report.Keeps != 10 {
+		t.Errorf("status %+v, %v", report, err)
+	}
+
+	// A secret that Vault's own tools have made gets its pointer at the first stage.
+	server.Put(t, "sso/life2", map[string]string{"shared_secret": first})
+	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
+	r2 := rotator(t, settings, "sso/life2")
+	done(t)(r2.Stage(ctx, []byte(third)))
+	if got := custom(t, server, "sso/life2"); !maps.Equal(got, map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"}) {
+		t.Errorf("pinned: %v", got)
+	}
+}
+
+// What else stands in a version is of no concern to us, and must come through as it is.
+func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	const path = "sso/fields"
+	server.Do(t, "POST", "secret/data/"+path, map[string]any{"data": map[string]any{
+		"shared_secret": first, "number": uint64(9007199254740993), "nested": map[string]any{"a": []int{1}}, "text": "<&>\u2028",
+	}})
+	r := rotator(t, settings, path)
+	done(t)(r.Replace(t.Context(), []byte(second)))
+	got := server.Do(t, "GET", "secret/data/"+path+"?version=2", nil)["data"].(map[string]any)["data"].(map[string]any)
+	if got["shared_secret"] != second || fmt.Sprint(got["nested"]) != "map[a:[1]]" || got["text"] != "<&>\u2028" {
+		t.Errorf("version 2 is %v", got)
+	}
+	before, after := raw(t, server, "secret/data/"+path+"?version=1"), raw(t, server, "secret/data/"+path+"?version=2")
+	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" || number.FindString(before) != number.FindString(after) {
+		t.Errorf("a number was changed on its way: %s, %s", number.FindString(before), number.FindString(after))
+	}
+}
+
+// Of many who stage at the same time one wins, and the others are told.
+func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	for _, path := range []string{"sso/at-once", "sso/at-once-first"} {
+		if path == "sso/at-once" {
+			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(first)))
+		}
+		var all sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			r := rotator(t, settings, path)
+			all.Go(func() { _, errs[i] = r.Stage(t.Context(), fmt.Appendf(nil, "%s-%d", second, i)) })
+		}
+		all.Wait()
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+			} else {
+				refuses(t, err, secrets.ErrConflict, path, "look at the status")
+			}
+		}
+		status, err := newSource(t, settings, vault.Options{}).Status(t.Context(), path)
+		if err != nil || won == 0 || int(status.Latest) != won+map[string]int{"sso/at-once": 1}[path] || !status.Pinned || status.Active != 1 {
+			t.Errorf("%s: %d won, status %+v, %v", path, won, status, err)
+		}
+	}
+}
+
+func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	const path = "sso/wiped"
+	r, ctx := rotator(t, settings, path), t.Context()
+	done(t)(r.Stage(ctx, []byte(first)))
+	done(t)(r.Replace(ctx, []byte(second)))
+	done(t)(r.Rollback(ctx))
+	k := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
+
+	server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+	held, err := step(t, k, r.Ref)
+	if err != nil || held.Status.Active != 1 {
+		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
+	}
+	_, err = r.Stage(ctx, []byte(third))
+	refuses(t, err, secrets.ErrRefused, "maybe not the one that signs", "/readyz")
+	_, err = r.Activate(ctx, 0)
+	refuses(t, err, secrets.ErrRefused, "Name the version that shall sign")
+	_, err = r.Rollback(ctx)
+	refuses(t, err, secrets.ErrRefused, "no pointer stands")
+
+	done(t)(r.Activate(ctx, 1))
+	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
+		t.Fatalf("not healed: %+v, %v", held, err)
+	}
+	if s, _ := k.State(r.Ref); s.Fault != nil {
+		t.Errorf("the alarm goes on: %v", s.Fault)
+	}
+	done(t)(r.Activate(ctx, 2))
+	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 2 {
+		t.Errorf("the service doesn't follow any more: %+v, %v", held, err)
+	}
+	if got := custom(t, server, path); got["owner"] != "terraform" {
+		t.Errorf("custom metadata %v", got)
+	}
+
+	// One that can't be read is mended likewise, and doesn't stand in the kill switch's way.
+	server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
+	_, err = r.Stage(ctx, []byte(third))
+	refuses(t, err, secrets.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
+	done(t)(r.Disable(ctx))
+	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("disabled: %v", err)
+	}
+	done(t)(r.Enable(ctx))
+	done(t)(r.Activate(ctx, 1))
+	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 {
+		t.Errorf("not mended: %+v, %v", held, err)
+	}
+}
+
+func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	const path = "sso/gone-rotated"
+	r, ctx := rotator(t, settings, path), t.Context()
+	done(t)(r.Stage(ctx, []byte(first)))
+	done(t)(r.Stage(ctx, []byte(second)))
+
+	server.Delete(t, path, 2)
+	_, err := r.Activate(ctx, 2)
+	refuses(t, err, secrets.ErrRefused, "version 2 was deleted: undelete it")
+	_, err = r.Activate(ctx, 0)
+	refuses(t, err, secrets.ErrRefused, "nothing is staged")
+	server.Undelete(t, path, 2)
+	done(t)(r.Activate(ctx, 0))
+	server.Destroy(t, path, 1)
+	_, err = r.Rollback(ctx)
+	refuses(t, err, secrets.ErrRefused, "version 1 was destroyed")
+	// The same value may come again where the one before can't be read any more.
+	done(t)(r.Stage(ctx, []byte(first)))
+
+	// Deleted while it is active and the newest: the next one is staged all the same.
+	done(t)(r.Activate(ctx, 3))
+	server.Delete(t, path, 3)
+	plan := done(t)(r.Stage(ctx, []byte(third)))
+	if notes := fmt.Sprint(plan.Notes); !strings.Contains(notes, "nothing signs until") {
+		t.Errorf("notes %s", notes)
+	}
+	done(t)(r.Activate(ctx, 0))
+	report, err := r.Status(ctx, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fates := map[secrets.Version]string{}
+	for _, d := range report.Details {
+		fates[d.Version] = d.Fate
+	}
+	if want := map[secrets.Version]string{1: "destroyed", 2: "", 3: "deleted", 4: ""}; !maps.Equal(fates, want) {
+		t.Errorf("fates %v", fates)
+	}
+
+	server.Do(t, "POST", "secret/metadata/sso/dated", map[string]any{"delete_version_after": "1h"})
+	plan = done(t)(rotator(t, settings, "sso/dated").Stage(ctx, []byte(first)))
+	if notes := fmt.Sprint(plan.Notes); !strings.Contains(notes, "version 1 is to be deleted at 20") {
+		t.Errorf("notes %s", notes)
+	}
+
+	server.Remove(t, path)
+	plan = done(t)(r.Stage(ctx, []byte(second)))
+	if plan.Version != 1 || len(plan.Steps) != 2 {
+		t.Errorf("made anew: %+v", plan)
+	}
+}

@@ -1,0 +1,154 @@
+package vault
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// Write implements secrets.Writer. Its check-and-set is Vault's own.
+func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
+	fields := map[string]json.RawMessage{}
+	if base := o.Before(o.Latest + 1); base != 0 {
+		var err error
+		if fields, err = w.fields(ctx, ref.Path, base); err != nil {
+			return err
+		}
+	}
+	quoted, err := json.Marshal(string(value))
+	if err != nil {
+		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of json's quotes what it was given
+	}
+	fields[ref.Field] = quoted
+	where := w.data(ref.Path)
+	act := fmt.Sprintf("writing version %d of %s", o.Latest+1, where)
+	body := map[string]any{"options": map[string]any{"cas": o.Latest}, "data": fields}
+	a, err := w.send(ctx, act, ref.Path, body, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+		return l.WriteRawWithContext(ctx, where, body)
+	})
+	switch {
+	case err != nil:
+		return err
+	case a.status == http.StatusOK:
+		return nil
+	case a.status == http.StatusForbidden && o.Latest == 0:
+		return refused(act, a.status, "create", where)
+	case a.status == http.StatusBadRequest:
+		return fmt.Errorf("vault: %s: refused (400): the secret was written to since, or its values are larger than Vault takes", act)
+	}
+	return refused(act, a.status, "update", where)
+}
+
+// Point implements secrets.Writer. Vault has no check-and-set for metadata.
+func (w *Writer) Point(ctx context.Context, path string, _ secrets.Observed, to secrets.Pointer) error {
+	custom := map[string]any{
+		keyActive: strconv.FormatUint(uint64(to.Active), 10),
+		keySerial: strconv.FormatUint(to.Serial, 10),
+		// Null removes what stands there (RFC 7396).
+		keyPrevious: nil,
+	}
+	if to.Previous != 0 {
+		custom[keyPrevious] = strconv.FormatUint(uint64(to.Previous), 10)
+	}
+	return w.patch(ctx, fmt.Sprintf("making version %d active", to.Active), path, custom)
+}
+
+// Switch implements secrets.Writer.
+func (w *Writer) Switch(ctx context.Context, path string, _ secrets.Observed, off bool) error {
+	return w.patch(ctx, "switching off or on", path, map[string]any{keyDisabled: strconv.FormatBool(off)})
+}
+
+// patch changes the given keys of the custom metadata and leaves the others; a
+// PUT would replace the whole map.
+func (w *Writer) patch(ctx context.Context, act, path string, custom map[string]any) error {
+	where := w.metadata(path)
+	act += " in " + where
+	a, err := w.send(ctx, act, path, map[string]any{"custom_metadata": custom}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+		return l.PatchRawWithContext(ctx, where, body)
+	})
+	switch {
+	case err != nil:
+		return err
+	case a.status == http.StatusOK, a.status == http.StatusNoContent:
+		return nil
+	case a.status == http.StatusMethodNotAllowed:
+		return fmt.Errorf("vault: %s: this Vault is too old to change single keys of a secret's metadata (PATCH, 405)", act)
+	case a.status == http.StatusBadRequest:
+		return fmt.Errorf("vault: %s: refused (400): custom metadata hold at most 64 keys", act)
+	}
+	return refused(act, a.status, "patch", where)
+}
+
+func (w *Writer) send(ctx context.Context, act, path string, body any, do func(context.Context, *api.Logical, []byte) (*api.Response, error)) (answer, error) {
+	if !isPath(path) { // an HTTP client would resolve dot segments
+		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
+	}
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return answer{}, fmt.Errorf("vault: %s: %w", act, secrets.ErrUnusable)
+	}
+	g, err := w.source.session.grant(ctx)
+	if err != nil {
+		return answer{}, err
+	}
+	return w.source.wire.send(ctx, act, g.token(), func(ctx context.Context, l *api.Logical) (*api.Response, error) {
+		return do(ctx, l, encoded)
+	})
+}
+
+// Begins implements secrets.Writer.
+func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
+	fields, err := w.fields(ctx, ref.Path, v)
+	if err != nil {
+		return false, err
+	}
+	var value string
+	if json.Unmarshal(fields[ref.Field], &value) != nil {
+		return false, fmt.Errorf("vault: reading %s version %d: %w: it has no field %s that is a string", w.data(ref.Path), v, secrets.ErrUnusable, ref.Field)
+	}
+	begin := value[:min(len(prefix), len(value))]
+	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
+}
+
+// fields are all of a version's, undecoded: a number in one that isn't ours must
+// come through as it is.
+func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (map[string]json.RawMessage, error) {
+	where := w.data(path)
+	act := fmt.Sprintf("reading %s version %d", where, v)
+	a, err := w.source.read(ctx, act, path, where, url.Values{"version": {strconv.FormatUint(uint64(v), 10)}})
+	if err != nil {
+		return nil, err
+	}
+	if a.status != http.StatusOK {
+		return nil, refused(act, a.status, "read", where)
+	}
+	var said struct {
+		Data struct {
+			Data map[string]json.RawMessage `json:"data"`
+		} `json:"data"`
+	}
+	if !a.decode(&said) || said.Data.Data == nil {
+		return nil, malformed(act)
+	}
+	return said.Data.Data, nil
+}
+
+// mergePatch names the form in which Vault takes a PATCH (RFC 7396); the
+// client's raw method names another, which Vault refuses.
+type mergePatch struct{ next http.RoundTripper }
+
+func (m mergePatch) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method == http.MethodPatch {
+		req = req.Clone(req.Context())
+		req.Header.Set("Content-Type", "application/merge-patch+json")
+	}
+	return m.next.RoundTrip(req)
+}
