@@ -55,6 +55,7 @@ func TestReadyz(t *testing.T) {
 		State   string `json:"state"`
 		Active  int    `json:"active_version"`
 		Staged  int    `json:"staged_version"`
+		Serial  int    `json:"serial"`
 		Fault   string `json:"fault"`
 		Success string `json:"last_success"`
 	}
@@ -73,8 +74,8 @@ func TestReadyz(t *testing.T) {
 	}
 	const first, later = "2026-03-14T15:09:26Z", "2026-03-14T15:09:37Z"
 	want := map[string]state{
-		"acme-customers": {State: "usable", Active: 1, Staged: 2, Success: later},
-		"acme-secluded":  {State: "usable", Active: 1, Staged: 2, Success: later},
+		"acme-customers": {State: "usable", Active: 1, Staged: 2, Serial: 1, Success: later},
+		"acme-secluded":  {State: "usable", Active: 1, Staged: 2, Serial: 1, Success: later},
 		"acme-staff":     {State: "stale", Active: 1, Success: first, Fault: "no route"},
 		"acme-both":      {State: "unavailable", Active: 1, Success: first, Fault: "no route"},
 		"acme-broken":    {State: "unusable", Active: 1, Fault: "too short"},
