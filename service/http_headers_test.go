@@ -239,3 +239,22 @@ func TestBodyBreaksOff(t *testing.T) {
 		t.Errorf("recorded: %s", got)
 	}
 }
+
+// A stranger is told that it is one, whatever it sends: its body isn't looked at.
+func TestBodyOfAStranger(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	for name, body := range map[string]string{
+		"a request": `{"user":{` + ana + `}}`, "no JSON": "{", "an unknown field": `{"rolle":1}`, "another's name": `{"configuration":"configurations/acme-both"}`,
+		"too much": strings.Repeat(" ", 256<<10), "nothing": "",
+	} {
+		for _, credential := range []string{"", "Authorization: Bearer dmk_other\r\n", asEverything + asEverything} {
+			h, answer := s.wire(t, post(mintPath, credential+asJSON, body))
+			if a := readError(t, h.Header, h.StatusCode, answer); a.http != http.StatusUnauthorized || a.reason != "CALLER_UNAUTHENTICATED" {
+				t.Errorf("%s with %q: HTTP %d %s", name, credential, a.http, a.reason)
+			}
+			if r := records(t, s); len(r) != 1 || r[0].Reason != "CALLER_UNAUTHENTICATED" || r[0].Email != "" {
+				t.Errorf("%s with %q: recorded as %+v", name, credential, r)
+			}
+		}
+	}
+}

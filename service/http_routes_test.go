@@ -37,6 +37,7 @@ func TestRoutes(t *testing.T) {
 		{name: "dot dot segment", method: "POST", path: "/v1/x/../configurations/acme-customers:mintToken", head: asJSON, body: full},
 		{name: "dot dot as escapes", method: "POST", path: "/v1/x/%2e%2e/configurations/acme-customers:mintToken", head: asJSON, body: full},
 		{name: "no configuration but a verb", method: "POST", path: "/v1/configurations/:mintToken", head: asJSON, body: full},
+		{name: "GET of no configuration but a verb", method: "GET", path: "/v1/configurations/:mintToken"},
 		{name: "verb alone", method: "POST", path: "/v1/:mintToken", head: asJSON, body: full},
 		{name: "verb of nothing", method: "POST", path: "/:mintToken", head: asJSON, body: full},
 		{name: "unknown verb", method: "POST", path: name + ":forgeToken", head: asJSON, body: full},

@@ -71,6 +71,8 @@ var (
 		"The active version of the configuration's secret; 0: none is held.", []string{"configuration"}, nil)
 	secretAge = prometheus.NewDesc("deskmint_secret_seconds_since_success",
 		"Time since the store last answered with something to sign with.", []string{"configuration"}, nil)
+	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
+		"The effective interval at which each secret is looked at.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -78,6 +80,7 @@ func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- secretUsable
 	ch <- secretVersion
 	ch <- secretAge
+	ch <- refreshInterval
 }
 
 // Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
@@ -88,6 +91,7 @@ func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.NewInvalidMetric(secretUsable, newPanicError(p))
 		}
 	}()
+	ch <- prometheus.MustNewConstMetric(refreshInterval, prometheus.GaugeValue, c.service.secrets.Interval().Seconds())
 	snapshot := c.service.snapshot.Load()
 	for _, name := range snapshot.Names() {
 		conf, ok := snapshot.Configuration(name)

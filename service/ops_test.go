@@ -115,6 +115,7 @@ func TestMetrics(t *testing.T) {
 		`deskmint_requests_total{code="InvalidArgument",door="grpc",method="RenderPage",reason="INVALID_FIELD"} 1`, // a page all the same
 		`deskmint_requests_total{code="InvalidArgument",door="http",method="RenderPage",reason="INVALID_FIELD"} 1`,
 		`deskmint_request_seconds_count{door="http",method="MintToken"} 4`,
+		`deskmint_secret_refresh_interval_seconds 10`,
 		`deskmint_secret_usable{configuration="acme-customers"} 1`,
 		`deskmint_secret_usable{configuration="acme-staff"} 1`,
 		`deskmint_secret_usable{configuration="acme-both"} 0`,

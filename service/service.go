@@ -37,6 +37,7 @@ type Secrets interface {
 	Warm(ctx context.Context, refs ...secrets.Ref) error
 	Retain(refs ...secrets.Ref)
 	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
+	Interval() time.Duration // between two looks at the store
 }
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
