@@ -137,8 +137,12 @@ func TestDrain(t *testing.T) {
 		t.Fatalf("told %v at the end", state)
 	}
 	eachDoor(t, func(t *testing.T, d door) { mint(t, s, d, call{body: user("")}) })
-	if body := s.ops(t, "/readyz"); !strings.Contains(body, `"ready":false`) {
-		t.Errorf("ready while draining: %s", body)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h, body, err := exchange(r); err != nil || h.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false`) {
+		t.Errorf("ready while draining: HTTP %d %s %v", h.StatusCode, body, err)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
