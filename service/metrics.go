@@ -73,6 +73,8 @@ var (
 		"Time since the store last answered with something to sign with.", []string{"configuration"}, nil)
 	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
 		"The effective interval at which each secret is looked at.", nil, nil)
+	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
+		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -81,6 +83,7 @@ func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- secretVersion
 	ch <- secretAge
 	ch <- refreshInterval
+	ch <- clockOffset
 }
 
 // Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
@@ -92,6 +95,11 @@ func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}()
 	ch <- prometheus.MustNewConstMetric(refreshInterval, prometheus.GaugeValue, c.service.secrets.Interval().Seconds())
+	if offset := c.service.options.ClockOffset; offset != nil {
+		if ahead, known := offset(); known {
+			ch <- prometheus.MustNewConstMetric(clockOffset, prometheus.GaugeValue, ahead.Seconds())
+		}
+	}
 	snapshot := c.service.snapshot.Load()
 	for _, name := range snapshot.Names() {
 		conf, ok := snapshot.Configuration(name)

@@ -48,6 +48,9 @@ type Options struct {
 	Secrets Secrets
 	// Audit takes the record of each decision.
 	Audit *audit.Log
+	// ClockOffset tells how far the store's clock is ahead of ours, and whether that is
+	// known; nil: it never is.
+	ClockOffset func() (time.Duration, bool)
 	// Log takes causes and events; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the clock that tokens are dated by; nil: time.Now.

@@ -158,7 +158,11 @@ func (s *vaultServer) quiet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shows(t, false, readAnswer(t, metrics).body+readAnswer(t, ready).body, firstSecret, secondSecret, shortSecret, s.key, tokenStart)
+	measured := readAnswer(t, metrics).body
+	if !strings.Contains(measured, "\ndeskmint_store_clock_offset_seconds ") {
+		t.Error("the metrics don't tell of the store's clock")
+	}
+	shows(t, false, measured+readAnswer(t, ready).body, firstSecret, secondSecret, shortSecret, s.key, tokenStart)
 	s.silent(t, firstSecret, secondSecret, shortSecret, s.key, s.vault.RootToken, "hvs.")
 }
 

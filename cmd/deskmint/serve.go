@@ -175,8 +175,12 @@ func (h host) run(ctx context.Context) error {
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
 	})
+	var clockOffset func() (time.Duration, bool)
+	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
+		clockOffset = remote.ClockOffset
+	}
 	s, err := service.New(service.Options{
-		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+		Snapshot: h.snapshot, ClockOffset: clockOffset, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 	})
 	if err != nil {
 		return err

@@ -45,6 +45,14 @@ var logins = map[int]sentence{
 	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
 }
 
+// asks are for asking what the token may do, where no answer but a success or a
+// 403 says anything about the secret.
+var asks = map[int]sentence{
+	http.StatusBadRequest:       {nil, "refused as malformed"},
+	http.StatusNotFound:         {nil, "nothing there: check namespace"},
+	http.StatusMethodNotAllowed: {nil, "not offered there: check addresses"},
+}
+
 // statusError tells of an answer with a status other than success.
 func statusError(act string, status int, table map[int]sentence) error {
 	s, ok := table[status]

@@ -33,6 +33,7 @@ type fake struct {
 	logins   int             // tokens given out: t1, t2, …
 	lease    int             // seconds, of the next token
 	fixed    bool            // tokens are not renewable
+	date     string          // of the answers; empty: the real one, "-": none
 	hold     chan struct{}   // logins wait for it, having told arrived
 	arrived  chan struct{}
 }
@@ -84,10 +85,19 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.requests = append(f.requests, got)
 	answer, known := f.answers[path]
 	hold := f.hold
+	switch f.date {
+	case "":
+	case "-":
+		w.Header()["Date"] = nil
+	default:
+		w.Header().Set("Date", f.date)
+	}
 	switch {
 	case f.refused[got.token]:
 		answer = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
 	case known:
+	case path == "sys/capabilities-self":
+		answer = reply{200, f.capabilities(body)}
 	case strings.HasSuffix(path, "/login") || path == "auth/token/renew-self":
 		if strings.HasSuffix(path, "/login") {
 			f.logins++
@@ -105,6 +115,21 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.status)
 	_, _ = io.WriteString(w, answer.body)
+}
+
+// capabilities is what Vault says to somebody who may read whatever isn't
+// answered with 403.
+func (f *fake) capabilities(body []byte) string {
+	var asked struct{ Paths []string }
+	_ = json.Unmarshal(body, &asked)
+	said := map[string][]string{}
+	for _, path := range asked.Paths {
+		if said[path] = []string{"read"}; f.answers[path].status == 403 {
+			said[path] = []string{"deny"}
+		}
+	}
+	text, _ := json.Marshal(map[string]any{"data": said, "note": canary})
+	return string(text)
 }
 
 func (f *fake) set(change func(*fake)) {
@@ -130,6 +155,11 @@ func (f *fake) last() request {
 	defer f.mu.Unlock()
 	return f.requests[len(f.requests)-1]
 }
+
+// roundTrip is a transport that is one function.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
 // file writes a credential and returns where.
 func file(t testing.TB, content string) string {

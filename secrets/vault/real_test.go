@@ -31,10 +31,13 @@ func TestRealVault(t *testing.T) {
 	}
 	source := newSource(t, settings, vault.Options{})
 
+	t.Run("clock", func(t *testing.T) { realClock(t, settings) })
 	t.Run("versions and pointer", func(t *testing.T) { realPointer(t, server, source) })
 	t.Run("gone", func(t *testing.T) { realGone(t, server, source) })
 	t.Run("unusable", func(t *testing.T) { realUnusable(t, server, source) })
 	t.Run("refused", func(t *testing.T) { realRefused(t, server, settings) })
+	t.Run("refused against the policy", func(t *testing.T) { realOddRefusal(t, server, settings) })
+	t.Run("refused and not allowed to ask", func(t *testing.T) { realRefusalUnasked(t, server, settings) })
 	t.Run("tokens", func(t *testing.T) { realTokens(t, server, settings) })
 	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
 }

@@ -40,9 +40,10 @@ type Options struct {
 	Transport http.RoundTripper
 	// Timeout is for one request to one server; zero: DefaultTimeout.
 	Timeout time.Duration
-	// Now is the clock that tokens' lifetimes are measured by; nil: time.Now.
+	// Now is the clock that tokens' lifetimes are measured by, and that is
+	// compared with Vault's; nil: time.Now.
 	Now func() time.Time
-	// Log gets logins; nil: nothing is logged.
+	// Log gets logins, and a warning when the clocks differ; nil: nothing is logged.
 	Log *slog.Logger
 }
 
@@ -52,6 +53,7 @@ type Source struct {
 	mount   string
 	wire    *wire
 	session *session
+	clock   *clock
 	now     func() time.Time
 }
 
@@ -76,7 +78,8 @@ func New(s Settings, o Options) (*Source, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	w, err := newWire(s, o.Transport, o.Timeout)
+	c := &clock{now: o.Now, log: o.Log}
+	w, err := newWire(s, o.Transport, o.Timeout, c)
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +87,7 @@ func New(s Settings, o Options) (*Source, error) {
 		mount:   s.Mount,
 		wire:    w,
 		session: &session{auth: s.Auth, wire: w, now: o.Now, log: o.Log},
+		clock:   c,
 		now:     o.Now,
 	}, nil
 }
@@ -130,6 +134,9 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	a, err := s.read(ctx, act, path, where, nil)
 	if err != nil {
 		return secrets.Status{}, err
+	}
+	if a.status == http.StatusForbidden {
+		return secrets.Status{}, s.refusal(ctx, act, where)
 	}
 	if a.status != http.StatusOK {
 		return secrets.Status{}, statusError(act, a.status, sentences)
@@ -197,6 +204,9 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	if err != nil {
 		return secrets.Key{}, err
 	}
+	if a.status == http.StatusForbidden {
+		return secrets.Key{}, s.refusal(ctx, act, where)
+	}
 	if a.status != http.StatusOK && a.status != http.StatusNotFound {
 		return secrets.Key{}, statusError(act, a.status, sentences)
 	}
@@ -240,4 +250,37 @@ func (s *Source) read(ctx context.Context, act, path, where string, query url.Va
 		return answer{}, err
 	}
 	return s.wire.read(ctx, act, g.token(), where, query)
+}
+
+// refusal is the error of a read of where that was answered with 403. ErrDenied
+// drops what is held, so Vault has to confirm it: a standby, a proxy or a rule
+// beyond the policies refuses now and then what the token may well read. A token
+// that may not even ask has lost Vault's policy `default` or never had it; there
+// the read's own 403 has to do, or losing permission would be no kill switch.
+func (s *Source) refusal(ctx context.Context, act, where string) error {
+	const asked = "sys/capabilities-self"
+	confirm := act + ": refused (403), and asking " + asked
+	g, err := s.session.grant(ctx)
+	if err != nil {
+		return err
+	}
+	a, err := s.wire.write(ctx, confirm, g.token(), asked, map[string][]string{"paths": {where}})
+	switch {
+	case err != nil:
+		return err
+	case a.status == http.StatusForbidden:
+		return statusError(act, a.status, sentences)
+	case a.status != http.StatusOK:
+		return statusError(confirm, a.status, asks)
+	}
+	var said struct {
+		Data map[string][]string `json:"data"`
+	}
+	if !a.decode(&said) || said.Data[where] == nil {
+		return fmt.Errorf("vault: %s: the answer tells nothing about the path", confirm)
+	}
+	if may := said.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
+		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its policies' capabilities, or a proxy", act)
+	}
+	return statusError(act, http.StatusForbidden, sentences)
 }

@@ -51,7 +51,7 @@ type answer struct {
 // decode reports whether the body is what the caller expects.
 func (a answer) decode(into any) bool { return json.Unmarshal(a.body, into) == nil }
 
-func newWire(s Settings, transport http.RoundTripper, timeout time.Duration) (*wire, error) {
+func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *clock) (*wire, error) {
 	if skip := os.Getenv(api.EnvVaultSkipVerify); skip != "" {
 		if on, err := strconv.ParseBool(skip); err != nil || on {
 			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are always verified: unset it, and name the authority in ca")
@@ -66,7 +66,7 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration) (*w
 	}
 	w := &wire{timeout: timeout}
 	for _, address := range s.Addresses {
-		client, err := newClient(address, s.Namespace, bounded{transport})
+		client, err := newClient(address, s.Namespace, bounded{dated{transport, c}})
 		if err != nil {
 			return nil, err
 		}
@@ -152,7 +152,7 @@ func (w *wire) read(ctx context.Context, act, token, path string, query url.Valu
 }
 
 // write sends fields to path; an empty token is for logging in.
-func (w *wire) write(ctx context.Context, act, token, path string, fields map[string]string) (answer, error) {
+func (w *wire) write(ctx context.Context, act, token, path string, fields any) (answer, error) {
 	body, err := json.Marshal(fields)
 	if err != nil {
 		return answer{}, err

@@ -1,0 +1,143 @@
+package vault_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// dates makes the fake's answers say that it is offset later than now.
+func (f *fake) dates(now *clock, offset time.Duration) {
+	f.set(func(f *fake) { f.date = now.Now().Add(offset).UTC().Format(http.TimeFormat) })
+}
+
+func TestClockOffset(t *testing.T) {
+	f, now := newFake(t), newClock()
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	if offset, known := source.ClockOffset(); known || offset != 0 {
+		t.Errorf("before any answer: %v, %v", offset, known)
+	}
+	// What a date means is half a second later than what it says, on average.
+	for _, want := range []time.Duration{0, time.Hour, -time.Hour, 29 * time.Second, 400 * 24 * time.Hour} {
+		f.dates(now, want)
+		if _, err := source.Status(t.Context(), acme.Path); err != nil {
+			t.Fatal(err)
+		}
+		if offset, known := source.ClockOffset(); !known || offset != want+500*time.Millisecond {
+			t.Errorf("%v, %v, want %v and half a second", offset, known, want)
+		}
+		now.add(time.Second)
+	}
+}
+
+// Of the time between question and answer, half is taken to be the way there.
+func TestClockOffsetOfASlowAnswer(t *testing.T) {
+	f, now := newFake(t), newClock()
+	f.dates(now, 10*time.Second)
+	slow := roundTrip(func(req *http.Request) (*http.Response, error) {
+		now.add(2 * time.Second)
+		defer now.add(2 * time.Second)
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	s := appRole(t, f.URL)
+	s.Auth = vault.Auth{Method: "token", TokenFile: file(t, "hvs.one")}
+	f.answers["auth/token/lookup-self"] = reply{403, ""} // one answer only
+	source := newSource(t, s, vault.Options{Now: now.Now, Transport: slow})
+	_, err := source.Status(t.Context(), acme.Path)
+	away(t, err)
+	if offset, known := source.ClockOffset(); !known || offset != 8500*time.Millisecond {
+		t.Errorf("%v, %v, want 8.5s", offset, known)
+	}
+}
+
+func TestAnswersThatTellNoTime(t *testing.T) {
+	for name, spoil := range map[string]func(*fake){
+		"no date":       func(f *fake) { f.date = "-" },
+		"no real date":  func(f *fake) { f.date = canary },
+		"a proxy's 502": func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{502, canary} },
+		"away":          func(f *fake) { f.CloseClientConnections(); f.Listener.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, now := newFake(t), newClock()
+			log := &strings.Builder{}
+			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+			f.dates(now, 7*time.Second)
+			if _, err := source.Status(t.Context(), acme.Path); err != nil {
+				t.Fatal(err)
+			}
+			f.dates(now, time.Hour)
+			f.set(spoil)
+			_, _ = source.Status(t.Context(), acme.Path) // some of these fail
+			if offset, known := source.ClockOffset(); !known || offset != 7500*time.Millisecond {
+				t.Errorf("%v, %v, want the one before, 7.5s", offset, known)
+			}
+			if strings.Contains(log.String(), "clock") || strings.Contains(log.String(), canary) {
+				t.Errorf("log: %s", log)
+			}
+		})
+	}
+}
+
+// The log tells of each crossing once, and of none where an offset only
+// wavers near the limit.
+func TestClockWarning(t *testing.T) {
+	f, now := newFake(t), newClock()
+	log := &strings.Builder{}
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+	const warns, agrees = "level=WARN", "agree again"
+	for _, step := range []struct {
+		offset time.Duration // as the date says it; half a second more is meant
+		says   string        // empty: nothing about clocks
+	}{
+		{0, ""},
+		{29 * time.Second, ""},
+		{31 * time.Second, warns},
+		{31 * time.Second, ""},
+		{29 * time.Second, ""},
+		{31 * time.Second, ""},
+		{26 * time.Second, ""},
+		{-time.Hour, ""}, // still beyond, on the other side
+		{24 * time.Second, agrees},
+		{29 * time.Second, ""},
+		{-29 * time.Second, ""},
+		{-31 * time.Second, warns},
+		{-27 * time.Second, ""},
+		{0, agrees},
+		{time.Hour, warns},
+	} {
+		f.dates(now, step.offset)
+		log.Reset()
+		for range 3 {
+			if _, err := source.Status(t.Context(), acme.Path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[bool]int{true: 1}[step.says != ""]
+		if got := strings.Count(log.String(), "clock"); got != want || !strings.Contains(log.String(), step.says) {
+			t.Errorf("at %v %d lines, want %d with %q: %s", step.offset, got, want, step.says, log)
+		}
+	}
+	if !strings.Contains(log.String(), "vault_minus_ours=1h0m1s") {
+		t.Errorf("the last warning doesn't say by how much: %s", log)
+	}
+}
+
+// A real Vault on this machine has our clock, unless ours is told wrong.
+func realClock(t *testing.T, settings vault.Settings) {
+	behind := func() time.Time { return time.Now().Add(-time.Minute) }
+	for _, tc := range []struct {
+		name string
+		now  func() time.Time
+		want time.Duration
+	}{{"right", time.Now, 0}, {"a minute behind", behind, time.Minute}} {
+		source := newSource(t, settings, vault.Options{Now: tc.now})
+		_, _ = source.Status(t.Context(), "sso/clock") // there is no such secret, which is an answer too
+		offset, known := source.ClockOffset()
+		if !known || (offset-tc.want).Abs() > 3*time.Second {
+			t.Errorf("%s: %v, %v", tc.name, offset, known)
+		}
+	}
+}

@@ -1,0 +1,180 @@
+package vault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// A 403 to a fresh token drops what is held, so it counts only once Vault has
+// confirmed it; whatever else is said means that the store is away.
+func TestARefusalIsConfirmed(t *testing.T) {
+	const metadataPath, dataPath = "secret/metadata/sso/acme", "secret/data/sso/acme"
+	has := func(capabilities string) reply {
+		return reply{200, `{"data": {"` + metadataPath + `": ` + capabilities + `, "` + dataPath + `": ` + capabilities + `}, "note": "` + canary + `"}`}
+	}
+	for _, tc := range []struct {
+		name   string
+		answer reply
+		denied bool
+		says   string
+	}{
+		{"denied", has(`["deny"]`), true, "policy"},
+		{"may do other things", has(`["list", "update"]`), true, "policy"},
+		{"may do nothing", has(`[]`), true, "policy"},
+		{"may not ask", reply{403, canary}, true, "policy"},
+		{"may read", has(`["list", "read"]`), false, "though the token may read there"},
+		{"root", has(`["root"]`), false, "though the token may read there"},
+		{"sealed meanwhile", reply{503, canary}, false, "sealed"},
+		{"a fault", reply{500, canary}, false, "(500)"},
+		{"too many requests", reply{429, canary}, false, "quota"},
+		{"a lagging replica", reply{412, canary}, false, "lags behind"},
+		{"refused as malformed", reply{400, canary}, false, "(400)"},
+		{"nothing there", reply{404, canary}, false, "(404)"},
+		{"not offered", reply{405, canary}, false, "(405)"},
+		{"not JSON", reply{200, canary}, false, "tells nothing"},
+		{"no data", reply{200, `{}`}, false, "tells nothing"},
+		{"another path", reply{200, `{"data": {"` + canary + `": ["deny"]}}`}, false, "tells nothing"},
+		{"null", has(`null`), false, "tells nothing"},
+		{"wrong types", has(`"` + canary + `"`), false, "tells nothing"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFake(t)
+			f.answers[metadataPath] = reply{403, canary}
+			f.answers[dataPath] = reply{403, canary}
+			f.answers["sys/capabilities-self"] = tc.answer
+			source := newSource(t, appRole(t, f.URL), vault.Options{})
+			_, metadataErr := source.Status(t.Context(), acme.Path)
+			_, dataErr := source.Key(t.Context(), acme, 2)
+			says(t, metadataErr, "vault: reading "+metadataPath+": ", "(403)", tc.says)
+			says(t, dataErr, "vault: reading "+dataPath+" version 2: ", "(403)", tc.says)
+			for _, err := range []error{metadataErr, dataErr} {
+				if !tc.denied {
+					away(t, err)
+				} else if !errors.Is(err, secrets.ErrDenied) {
+					t.Errorf("%v, want ErrDenied", err)
+				}
+			}
+			if n := f.count("sys/capabilities-self"); n != 2 || f.logins != 1 {
+				t.Errorf("asked %d times for two refusals, with %d logins", n, f.logins)
+			}
+		})
+	}
+}
+
+// It is asked about the very path, as the token that was refused last.
+func TestARefusalIsAskedAbout(t *testing.T) {
+	f, now := newFake(t), newClock()
+	var asked []string
+	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(req.URL.Path, "/sys/capabilities-self") {
+			body, err := io.ReadAll(req.Body)
+			if err != nil {
+				return nil, err
+			}
+			req.Body = io.NopCloser(bytes.NewReader(body))
+			asked = append(asked, req.Header.Get("X-Vault-Token")+" "+string(body))
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Transport: transport})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	f.set(func(f *fake) { f.answers["secret/data/sso/acme"] = reply{403, canary} })
+	now.add(time.Minute)
+	if _, err := source.Key(t.Context(), acme, 2); !errors.Is(err, secrets.ErrDenied) {
+		t.Errorf("%v, want ErrDenied", err)
+	}
+	if want := `t2 {"paths":["secret/data/sso/acme"]}`; len(asked) != 1 || asked[0] != want {
+		t.Errorf("asked %q, want once %s", asked, want)
+	}
+}
+
+func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
+	f := newFake(t)
+	f.answers["secret/metadata/sso/acme"] = reply{403, canary}
+	hangs := roundTrip(func(req *http.Request) (*http.Response, error) {
+		if strings.HasSuffix(req.URL.Path, "/sys/capabilities-self") {
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		}
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 500 * time.Millisecond})
+	_, err := source.Status(t.Context(), acme.Path)
+	away(t, err)
+	says(t, err, "reading secret/metadata/sso/acme: refused (403), and asking sys/capabilities-self: ", "no answer in time")
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v has a cause from inside", err)
+	}
+}
+
+// Vault refuses reads that policies allow: here for want of response wrapping,
+// which is no word on what the token may read.
+func realOddRefusal(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	ref := secrets.Ref{Path: "sso/odd", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+	server.Policy(t, "odd", `path "secret/+/sso/*" { capabilities = ["read"] }`)
+	roleID, secretID := server.AppRole(t, "odd", "", "odd")
+	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	k := warm(t, newSource(t, settings, vault.Options{}), ref)
+	refresh := func() (*secrets.Held, error, error) {
+		_, _, refreshErr := k.Refresh(t.Context(), ref)
+		held, err := k.Get(ref, 0)
+		return held, err, refreshErr
+	}
+
+	server.Policy(t, "odd", `path "secret/+/sso/*" { capabilities = ["read"] min_wrapping_ttl = "1s" }`)
+	held, err, refreshErr := refresh()
+	if err != nil {
+		t.Fatalf("what is held was dropped: %v", err)
+	}
+	key, _ := held.Key(0)
+	signedWith(t, key, first)
+	away(t, refreshErr)
+	says(t, refreshErr, "secret/metadata/sso/odd", "though the token may read there")
+
+	server.Policy(t, "odd", `path "secret/other" { capabilities = ["read"] }`)
+	if _, err, _ := refresh(); !errors.Is(err, secrets.ErrDenied) {
+		t.Errorf("a refusal that Vault confirms: %v, want ErrDenied", err)
+	}
+}
+
+// A token without Vault's policy `default` may not ask what it may do.
+func realRefusalUnasked(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+	ref := secrets.Ref{Path: "sso/bare", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+	server.Policy(t, "bare", `path "secret/+/sso/*" { capabilities = ["read"] }`)
+	roleID, secretID := server.AppRole(t, "bare", "", "bare")
+	server.Do(t, http.MethodPost, "auth/approle/role/bare", map[string]any{"token_no_default_policy": true})
+	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	answers := map[string]int{}
+	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(req)
+		if err == nil {
+			answers[strings.TrimPrefix(req.URL.Path, "/v1/")] = resp.StatusCode
+		}
+		return resp, err
+	})
+	source := newSource(t, settings, vault.Options{Transport: transport})
+	if _, err := source.Status(t.Context(), ref.Path); err != nil {
+		t.Fatal(err)
+	}
+	server.Policy(t, "bare", `path "secret/other" { capabilities = ["read"] }`)
+	if _, err := source.Status(t.Context(), ref.Path); !errors.Is(err, secrets.ErrDenied) {
+		t.Errorf("%v, want ErrDenied", err)
+	}
+	if got := answers["sys/capabilities-self"]; got != http.StatusForbidden {
+		t.Errorf("asking what the token may do was answered with %d, want 403", got)
+	}
+}
