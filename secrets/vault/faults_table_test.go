@@ -1,0 +1,163 @@
+package vault_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// What is on the way to Vault: it says nothing about the secret.
+func networkFaults() []fault {
+	const brief = 300 * time.Millisecond
+	clears := func(_ *testing.T, s *scene) { s.proxy.set(fair) }
+	return []fault{{
+		name:  "down",
+		begin: func(_ *testing.T, s *scene) { s.proxy.refuse() },
+		stale: secrets.ErrUnavailable, says: "connection refused",
+		end: func(t *testing.T, s *scene) { s.proxy.open(t) }, after: 1, value: first,
+	}, {
+		name: "slow", brief: brief,
+		begin: func(_ *testing.T, s *scene) { s.proxy.set(slow) },
+		stale: secrets.ErrUnavailable, says: "no answer in time",
+		end: clears, after: 1, value: first,
+	}, {
+		name: "half-open", brief: brief,
+		begin: func(_ *testing.T, s *scene) { s.proxy.set(silent) },
+		stale: secrets.ErrUnavailable, says: "no answer in time",
+		end: clears, after: 1, value: first,
+	}, {
+		name:  "reset",
+		begin: func(_ *testing.T, s *scene) { s.proxy.set(resets) },
+		stale: secrets.ErrUnavailable, says: "the connection broke",
+		end: clears, after: 1, value: first,
+	}}
+}
+
+// What Vault lets the service do. Its token is no longer fresh, so that a
+// refusal isn't yet for good.
+func accessFaults() []fault {
+	return []fault{{
+		name: "policy lost",
+		begin: func(t *testing.T, s *scene) {
+			s.tokens.add(time.Minute)
+			s.server.Policy(t, s.name, `path "nothing" { capabilities = ["read"] }`)
+		},
+		soon: secrets.ErrDenied, stale: secrets.ErrDenied, says: "permission denied (403)", logins: 2,
+		end: func(t *testing.T, s *scene) { s.permit(t) }, after: 1, value: first,
+	}, {
+		name: "token revoked",
+		begin: func(t *testing.T, s *scene) {
+			s.tokens.add(time.Minute)
+			s.server.Do(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
+		},
+		logins: 2,
+	}, {
+		name: "too many requests",
+		begin: func(t *testing.T, s *scene) {
+			s.server.Do(t, http.MethodPost, "sys/quotas/rate-limit/"+s.name, map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"})
+			s.look(t) // this one is still let through
+		},
+		stale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
+		end: func(t *testing.T, s *scene) {
+			s.server.Do(t, http.MethodDelete, "sys/quotas/rate-limit/"+s.name, nil)
+		}, after: 1, value: first,
+	}, {
+		name: "login refused",
+		begin: func(t *testing.T, s *scene) {
+			s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id/destroy", map[string]any{"secret_id": s.secretID})
+			s.tokens.add(2 * time.Hour) // the token has ended, by the source's clock
+		},
+		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
+		end: func(t *testing.T, s *scene) {
+			answer := s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id", map[string]any{})
+			s.secretID = answer["data"].(map[string]any)["secret_id"].(string)
+			rewrite(t, s.idFile, s.secretID)
+		}, after: 1, value: first,
+	}}
+}
+
+// What becomes of the version that signs, and of the pointer to it.
+func versionFaults() []fault {
+	return []fault{{
+		name:  "version deleted",
+		begin: func(t *testing.T, s *scene) { s.server.Delete(t, s.ref.Path, 1) },
+		soon:  secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
+		end: func(t *testing.T, s *scene) { s.server.Undelete(t, s.ref.Path, 1) }, after: 1, value: first,
+	}, {
+		name:  "version destroyed",
+		begin: func(t *testing.T, s *scene) { s.server.Destroy(t, s.ref.Path, 1) },
+		soon:  secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
+		end: func(t *testing.T, s *scene) { s.put(t, second) }, after: 2, value: second,
+	}, {
+		name:  "metadata deleted",
+		begin: func(t *testing.T, s *scene) { s.server.Remove(t, s.ref.Path) },
+		soon:  secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "no such secret (404)",
+		end: func(t *testing.T, s *scene) { s.put(t, third) }, after: 1, value: third,
+	}, {
+		name: "pointer wiped",
+		begin: func(t *testing.T, s *scene) {
+			s.server.PatchMetadata(t, s.ref.Path, map[string]string{"active_version": "1", "serial": "1"})
+			s.put(t, second)
+			s.look(t)
+			s.gets(t, "staged", nil)
+			s.server.SetMetadata(t, s.ref.Path, map[string]string{"owner": "somebody"})
+		},
+		says: "active_version has vanished",
+		end: func(t *testing.T, s *scene) {
+			s.server.PatchMetadata(t, s.ref.Path, map[string]string{"active_version": "2", "serial": "2"})
+		}, after: 2, value: second,
+	}}
+}
+
+// What the next version, active at once, has in place of a value that can sign.
+func valueFaults() []fault {
+	next := func(fields map[string]string) func(*testing.T, *scene) {
+		return func(t *testing.T, s *scene) { s.server.Put(t, s.ref.Path, fields) }
+	}
+	// As long as the unusable one is the previous one, that is an alarm of its own.
+	again := func(t *testing.T, s *scene) {
+		s.put(t, third)
+		s.server.Destroy(t, s.ref.Path, 2)
+	}
+	// Several fields, because Vault bounds each string.
+	huge := map[string]string{"shared_secret": canary}
+	for _, field := range []string{"a", "b", "c", "d", "e"} {
+		huge[field] = strings.Repeat(canary, 15_000)
+	}
+	return []fault{{
+		name: "field missing", begin: next(map[string]string{"other": canary}),
+		stale: secrets.ErrUnusable, says: "it has no field shared_secret that is a string",
+		end: again, after: 3, value: third,
+	}, {
+		name: "value too short", begin: next(map[string]string{"shared_secret": canary[:20]}),
+		stale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
+		end: again, after: 3, value: third,
+	}, {
+		name: "value with a newline", begin: next(map[string]string{"shared_secret": canary + "\n"}),
+		stale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
+		end: again, after: 3, value: third,
+	}, {
+		name: "huge answer", begin: next(huge),
+		stale: secrets.ErrUnavailable, says: "or too large",
+		end: again, after: 3, value: third,
+	}}
+}
+
+// What is configured wrongly from the start: nothing is ever held.
+func mountFaults(server *vaulttest.Server) []fault {
+	old := func(t *testing.T, s *scene) {
+		server.Do(t, http.MethodPost, "sys/mounts/old", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
+		server.Do(t, http.MethodPut, "old/"+s.ref.Path, map[string]string{s.ref.Field: first})
+	}
+	return []fault{{
+		name: "wrong mount", mount: "elsewhere",
+		soon: secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "check path, mount",
+	}, {
+		name: "KV version 1", mount: "old", begin: old,
+		soon: secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "check path, mount (a KV engine of version 2)",
+	}}
+}

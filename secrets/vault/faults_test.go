@@ -1,0 +1,250 @@
+package vault_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// fault is one row of docs/faults.md: what happens to a secret whose version 1
+// is signed with, and what a keyring makes of it.
+type fault struct {
+	name   string
+	mount  string // of the source; empty: the one that has the secret
+	begin  func(*testing.T, *scene)
+	soon   error  // Get's after one refresh; nil: version 1 still signs
+	stale  error  // Get's after another refresh beyond max_stale; nil: version 1 still signs
+	says   string // in State's Fault; empty: there is none
+	logins int    // how many at least, the first included
+	end    func(*testing.T, *scene)
+	after  secrets.Version // signs soon after end, without anybody's asking; zero: not tested
+	value  string          // what it signs with
+	brief  time.Duration   // the deadline of a request, where it will be missed
+}
+
+// scene is a keyring that refreshes quickly, over a proxy to a real Vault. Its
+// path, policy and role have the fault's name and are used by nothing else.
+type scene struct {
+	server   *vaulttest.Server
+	proxy    *proxy
+	ring     *secrets.Keyring
+	ref      secrets.Ref
+	name     string
+	secretID string
+	idFile   string
+	tokens   shifted    // the source's clock
+	ages     shifted    // the keyring's
+	said     transcript // every error that anybody got
+	log      transcript
+	stop     func()
+}
+
+// shifted is the real clock, moved forward by tests: what retries after a
+// pause would wait for ever by a clock that stands.
+type shifted struct{ by atomic.Int64 }
+
+func (s *shifted) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
+func (s *shifted) add(d time.Duration) { s.by.Add(int64(d)) }
+
+func TestFaults(t *testing.T) {
+	server := vaulttest.Start(t)
+	for _, f := range slices.Concat(networkFaults(), accessFaults(), versionFaults(), valueFaults(), mountFaults(server)) {
+		t.Run(f.name, func(t *testing.T) { f.run(t, server) })
+	}
+}
+
+// TestFaultsSealed has a Vault of its own, which stays sealed.
+func TestFaultsSealed(t *testing.T) {
+	f := fault{
+		name:  "sealed",
+		begin: func(t *testing.T, s *scene) { s.server.Do(t, http.MethodPut, "sys/seal", nil) },
+		stale: secrets.ErrUnavailable, says: "sealed, starting, or without a leader (503)",
+	}
+	f.run(t, vaulttest.Start(t))
+}
+
+func (f fault) run(t *testing.T, server *vaulttest.Server) {
+	s := newScene(t, server, f)
+	if f.mount == "" {
+		s.signs(t, 1, first)
+	}
+	if f.begin != nil {
+		f.begin(t, s)
+	}
+	s.look(t)
+	s.gets(t, "after one refresh", f.soon)
+	switch state, _ := s.ring.State(s.ref); {
+	case f.says != "":
+		says(t, state.Fault, f.says)
+	case state.Fault != nil:
+		t.Errorf("a fault: %v", state.Fault)
+	}
+	s.ages.add(secrets.DefaultMaxStale + time.Hour)
+	s.look(t)
+	s.gets(t, "beyond max_stale", f.stale)
+	if f.end != nil {
+		f.end(t, s)
+		s.signs(t, f.after, f.value)
+	}
+	s.stop()
+	if n := strings.Count(s.log.String(), "logged in to Vault"); n < f.logins {
+		t.Errorf("%d logins, want %d: %s", n, f.logins, s.log.String())
+	}
+	for _, text := range []string{s.said.String(), s.log.String()} {
+		if what := leak(text, s.secretID); what != "" {
+			t.Errorf("%s is shown: %s", what, text)
+		}
+	}
+}
+
+// newScene ends when it holds the secret, or knows what is wrong with it.
+func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
+	t.Helper()
+	name := strings.ReplaceAll(f.name, " ", "-")
+	s := &scene{
+		server: server, name: name,
+		proxy: newProxy(t, strings.TrimPrefix(server.Addr, "http://")),
+		ref:   secrets.Ref{Path: "sso/" + name, Field: "shared_secret"},
+	}
+	s.permit(t)
+	s.put(t, first)
+	roleID, secretID := server.AppRole(t, name, "1h", name)
+	s.secretID, s.idFile = secretID, file(t, secretID)
+	log := textLog(&s.log)
+	source := newSource(t, vault.Settings{
+		Addresses: []string{"http://" + s.proxy.address},
+		Mount:     f.mount,
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: s.idFile},
+	}, vault.Options{Timeout: f.brief, Now: s.tokens.Now, Log: log})
+	s.ring = secrets.NewKeyring(secrets.Options{Source: source, Refresh: 50 * time.Millisecond, MaxRate: 1000, Now: s.ages.Now, Log: log})
+	ctx, cancel := newCancel(t)
+	if err := s.ring.Warm(ctx, s.ref); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.ring.Run(ctx) // only ever the end of ctx
+	}()
+	s.stop = func() { cancel(); <-ended }
+	t.Cleanup(s.stop)
+	return s
+}
+
+// permit lets the scene's role read its own secret, at any mount.
+func (s *scene) permit(t *testing.T) {
+	t.Helper()
+	s.server.Policy(t, s.name, fmt.Sprintf(`path "+/+/%s" { capabilities = ["read"] }`, s.ref.Path))
+}
+
+func (s *scene) put(t *testing.T, value string) {
+	t.Helper()
+	s.server.Put(t, s.ref.Path, map[string]string{s.ref.Field: value})
+}
+
+// look asks the store once, beside Run. What it finds wrong is in State.
+func (s *scene) look(t *testing.T) {
+	t.Helper()
+	_, _, err := s.ring.Refresh(t.Context(), s.ref)
+	state, _ := s.ring.State(s.ref)
+	fmt.Fprintf(&s.said, "%v %#v\n%v %+v\n", err, err, state.Fault, state)
+}
+
+// gets fails unless Get says want, or with nil holds version 1.
+func (s *scene) gets(t *testing.T, when string, want error) {
+	t.Helper()
+	held, err := s.ring.Get(s.ref, 0)
+	fmt.Fprintf(&s.said, "%v %#v %+v\n", err, err, held)
+	var unavailable *secrets.UnavailableError
+	switch {
+	case want == nil && err != nil:
+		t.Errorf("%s: %v, want version 1 to sign", when, err)
+	case !errors.Is(err, want):
+		t.Errorf("%s: %v, want %v", when, err, want)
+	case errors.As(err, &unavailable) && unavailable.RetryAfter <= 0:
+		t.Errorf("%s: no time to try again after", when)
+	case want == nil:
+		key, _ := held.Key(0)
+		if signedWith(t, key, first); key.Version() != 1 {
+			t.Errorf("%s: %v signs, want 1", when, key)
+		}
+	}
+}
+
+// signs waits until Run alone has found everything in order, and version v active.
+func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(5 * time.Millisecond); ; {
+		held, err := s.ring.Get(s.ref, 0)
+		state, _ := s.ring.State(s.ref)
+		if err == nil && state.Fault == nil && held.Status.Active == v {
+			key, _ := held.Key(0)
+			signedWith(t, key, value)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("version %d doesn't sign in the end: %v, fault %v", v, err, state.Fault)
+		}
+	}
+}
+
+// transcript is a text that several goroutines write to.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *transcript) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *transcript) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// leak says what of Vault's or of the caller's is in text: a value, more, or a Vault token.
+func leak(text string, more ...string) string {
+	text = strings.ToLower(text)
+	for _, secret := range append(more, first, second, third, canary[:18], "hvs.") {
+		for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret))} {
+			if form != "" && strings.Contains(text, strings.ToLower(form)) {
+				return form
+			}
+		}
+	}
+	return ""
+}
+
+func TestFaultsLeaksAreFound(t *testing.T) {
+	for _, text := range []string{
+		"a" + first, strings.ToUpper(second), hex.EncodeToString([]byte("a" + third)), base64.StdEncoding.EncodeToString([]byte(canary)), "token hvs.CAES",
+	} {
+		if leak(text) == "" {
+			t.Errorf("%q passes", text)
+		}
+	}
+	if what := leak("vault: reading secret/data/sso/acme version 1: no answer in time"); what != "" {
+		t.Error(what)
+	}
+}
