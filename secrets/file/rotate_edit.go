@@ -78,10 +78,15 @@ func (d *draft) apply(root *yaml.Node, path string, e edit) error {
 	secretsKey, all := find(root, "secrets")
 	key, secret := find(all, path)
 	switch {
+	case all == nil: // a file without `secrets:` has no place for one
+		return errLayout(1)
 	case key == nil:
 		return d.addSecret(secretsKey, all, path, e)
 	case e.version != nil:
 		_, versions := find(secret, "versions")
+		if versions == nil {
+			return errLayout(key.Line)
+		}
 		if !isBlock(versions) {
 			return errLayout(versions.Line)
 		}
