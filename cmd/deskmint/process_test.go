@@ -32,6 +32,7 @@ func TestProcess(t *testing.T) {
 	t.Run("SIGTERM with a request that doesn't end", func(t *testing.T) { t.Parallel(); testTermBounded(t, binary) })
 	t.Run("SIGHUP", func(t *testing.T) { t.Parallel(); testHangup(t, binary) })
 	t.Run("signals while warming", func(t *testing.T) { t.Parallel(); testSignalsWhileWarming(t, binary) })
+	t.Run("a reader that is gone", func(t *testing.T) { t.Parallel(); testGoneReader(t, binary) })
 	t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExits(t, binary) })
 }
 
