@@ -1,6 +1,6 @@
-// Package vaulttest starts a real Vault server for a test, in dev mode and on
-// loopback, and writes to it through Vault's own HTTP API: not through the code
-// that is tested with it.
+// Package vaulttest starts a real Vault for a test, on loopback: one server in
+// dev mode, or a raft cluster. It writes to it through Vault's own HTTP API, not
+// through the code that is tested with it.
 package vaulttest
 
 import (
@@ -9,19 +9,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 )
-
-// startWithin is generous: test machines are slow, and only failures wait for it.
-const startWithin = 60 * time.Second
 
 // Server is a running Vault with a KV v2 engine at the mount `secret`. Its methods
 // end the test when Vault refuses.
@@ -36,83 +27,21 @@ type Server struct {
 func Start(t testing.TB) *Server {
 	t.Helper()
 	binary := find(t)
-	// Between choosing a port and Vault's taking it, somebody else may.
-	for attempt := 1; ; attempt++ {
-		server, err := start(t, binary)
-		if err == nil {
-			return server
-		}
-		if attempt == 3 {
-			t.Fatalf("vaulttest: %v", err)
-		}
-		t.Logf("vaulttest: attempt %d: %v", attempt, err)
-	}
-}
-
-func find(t testing.TB) string {
-	t.Helper()
-	if binary := os.Getenv("VAULT_BIN"); binary != "" {
-		return binary
-	}
-	if binary, err := exec.LookPath("vault"); err == nil {
-		return binary
-	}
-	const message = "real Vault tests need VAULT_BIN or a vault on the PATH; `make test` builds one"
-	if slices.Contains(strings.Split(os.Getenv("DESKMINT_REQUIRE"), ","), "vault") {
-		t.Fatal(message)
-	}
-	t.Skip(message)
-	return ""
+	return thrice(t, func() (*Server, error) { return start(t, binary) })
 }
 
 func start(t testing.TB, binary string) (*Server, error) {
-	port, err := freePort()
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	address := fmt.Sprintf("127.0.0.1:%d", port)
 	// A token of its own, so that no other test's Vault is taken for this one.
 	s := &Server{Addr: "http://" + address, RootToken: rand.Text()}
-	output := &lastBytes{}
-	cmd := exec.Command(binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken, "-dev-listen-address="+address)
-	cmd.Env = []string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")} // no VAULT_* of the machine's
-	cmd.Stdout, cmd.Stderr = output, output
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", binary, err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // killed, or told by its output
-		close(exited)
-	}()
-	stop := sync.OnceFunc(func() {
-		_ = cmd.Process.Kill() // it may have exited by itself
-		<-exited
-	})
-	t.Cleanup(stop)
-
-	deadline := time.Now().Add(startWithin)
-	for !s.ready() {
-		select {
-		case <-exited:
-			return nil, fmt.Errorf("%s ended: %s", binary, output)
-		case <-time.After(50 * time.Millisecond):
-		}
-		if time.Now().After(deadline) {
-			stop()
-			return nil, fmt.Errorf("%s is not ready after %v: %s", binary, startWithin, output)
-		}
-	}
-	return s, nil
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken, "-dev-listen-address="+address)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return s, p.await("ready", s.ready)
 }
 
 // ready reports whether Vault is unsealed and has mounted its KV engine, which
@@ -248,24 +177,4 @@ func (s *Server) Token(t testing.TB, ttl string, policies ...string) string {
 func (s *Server) RevokeToken(t testing.TB, token string) {
 	t.Helper()
 	s.Do(t, http.MethodPost, "auth/token/revoke", map[string]any{"token": token})
-}
-
-// lastBytes keeps the end of what a process prints.
-type lastBytes struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (l *lastBytes) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = append(l.buf, p...)
-	l.buf = l.buf[max(0, len(l.buf)-4096):]
-	return len(p), nil
-}
-
-func (l *lastBytes) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.buf)
 }

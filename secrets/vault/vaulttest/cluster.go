@@ -1,0 +1,263 @@
+package vaulttest
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// Cluster is a running Vault of several servers that share their storage by
+// raft, with a KV v2 engine at the mount `secret`. Its methods end the test when
+// they fail, and are for one goroutine.
+type Cluster struct {
+	Nodes []*Node
+}
+
+// Node is one server of a Cluster. Requests to one that is a standby are passed
+// on to the leader by Vault itself.
+type Node struct {
+	Server // RootToken and methods that write
+
+	binary, config string
+	unsealKey      string
+	process        *process
+}
+
+// StartCluster starts n servers, which live until the test ends at the latest. Where the binary
+// comes from is told at Start.
+func StartCluster(t testing.TB, n int) *Cluster {
+	t.Helper()
+	binary := find(t)
+	return thrice(t, func() (*Cluster, error) { return startCluster(t, binary, n) })
+}
+
+func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
+	c := &Cluster{}
+	for i := range n {
+		node, err := newNode(t, binary, fmt.Sprintf("node-%d", i))
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			err = node.initialise()
+		} else {
+			err = node.join(c.Nodes[0])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("server %d of %d: %w: %s", i, n, err, node.process.output)
+		}
+		c.Nodes = append(c.Nodes, node)
+	}
+	return c, c.settle()
+}
+
+// settle waits until every server has a vote: before that the first one's end is
+// the cluster's. Vault gives it late unless told otherwise.
+func (c *Cluster) settle() error {
+	first := c.Nodes[0]
+	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration", map[string]any{"server_stabilization_time": "1s"}); err != nil {
+		return err
+	}
+	return first.process.await("in a cluster where all vote", func() bool {
+		status, answer, err := first.send(http.MethodGet, "sys/storage/raft/configuration", nil)
+		if err != nil || status != http.StatusOK {
+			return false
+		}
+		servers := answer["data"].(map[string]any)["config"].(map[string]any)["servers"].([]any)
+		return len(servers) == len(c.Nodes) && !slices.ContainsFunc(servers, func(s any) bool { return s.(map[string]any)["voter"] != true })
+	})
+}
+
+// newNode starts a server with an empty storage.
+func newNode(t testing.TB, binary, name string) (*Node, error) {
+	api, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	raft, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	dir := t.TempDir()
+	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl")}
+	text := fmt.Sprintf(`
+		storage "raft" {
+			path                   = %q
+			node_id                = %q
+			performance_multiplier = 1 # elections as quick as Vault's documentation asks for in production
+		}
+		listener "tcp" {
+			address         = %q
+			cluster_address = %q
+			tls_disable     = true
+		}
+		api_addr      = %q
+		cluster_addr  = "https://%s"
+		disable_mlock = true
+	`, dir, name, api, raft, node.Addr, raft)
+	if err := os.WriteFile(node.config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	return node, node.launch(t)
+}
+
+func (n *Node) launch(t testing.TB) (err error) {
+	if n.process, err = launch(t, n.binary, "server", "-config="+n.config); err != nil {
+		return err
+	}
+	return n.process.await("listening", func() bool {
+		_, _, err := n.send(http.MethodGet, "sys/seal-status", nil)
+		return err == nil
+	})
+}
+
+// initialise makes the first server a cluster of one, with an engine for secrets.
+func (n *Node) initialise() error {
+	answer, err := n.must(http.MethodPut, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
+	if err != nil {
+		return err
+	}
+	n.RootToken = answer["root_token"].(string)
+	n.unsealKey = answer["keys"].([]any)[0].(string)
+	if err := errors.Join(n.open(), n.process.await("active", n.active)); err != nil {
+		return err
+	}
+	if _, err := n.must(http.MethodPost, "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
+		return err
+	}
+	return n.process.await("ready", n.ready)
+}
+
+// join adds a further server to the cluster that first is in.
+func (n *Node) join(first *Node) error {
+	n.RootToken, n.unsealKey = first.RootToken, first.unsealKey
+	if _, err := n.must(http.MethodPost, "sys/storage/raft/join", map[string]any{"leader_api_addr": first.Addr}); err != nil {
+		return err
+	}
+	return n.open()
+}
+
+// open unseals the server, and waits until it serves or passes on.
+func (n *Node) open() error {
+	if _, err := n.must(http.MethodPut, "sys/unseal", map[string]any{"key": n.unsealKey}); err != nil {
+		return err
+	}
+	return n.process.await("unsealed", func() bool {
+		status, _, err := n.send(http.MethodGet, "sys/health?standbyok=true", nil)
+		return err == nil && status == http.StatusOK
+	})
+}
+
+func (n *Node) must(method, path string, body any) (map[string]any, error) {
+	status, answer, err := n.send(method, path, body)
+	if err == nil && status >= 300 {
+		err = fmt.Errorf("%s %s: %d, %v", method, path, status, answer["errors"])
+	}
+	return answer, err
+}
+
+// Addrs are the addresses of all servers, as a client lists them.
+func (c *Cluster) Addrs() []string {
+	var addrs []string
+	for _, n := range c.Nodes {
+		addrs = append(addrs, n.Addr)
+	}
+	return addrs
+}
+
+// Leader waits until the servers that run agree on one of them, and returns it.
+func (c *Cluster) Leader(t testing.TB) *Node {
+	t.Helper()
+	var leader *Node
+	for _, n := range c.Nodes {
+		if !n.running() {
+			continue
+		}
+		err := n.process.await("led by somebody", func() bool {
+			_, answer, err := n.send(http.MethodGet, "sys/leader", nil)
+			address, _ := answer["leader_address"].(string)
+			leader = c.at(address)
+			return err == nil && leader != nil && leader.running() && leader.active()
+		})
+		if err != nil {
+			t.Fatalf("vaulttest: %v", err)
+		}
+	}
+	if leader == nil {
+		t.Fatal("vaulttest: no server runs")
+	}
+	return leader
+}
+
+func (c *Cluster) at(address string) *Node {
+	for _, n := range c.Nodes {
+		if n.Addr == address {
+			return n
+		}
+	}
+	return nil
+}
+
+// Others are the servers beside n.
+func (c *Cluster) Others(n *Node) []*Node {
+	var others []*Node
+	for _, other := range c.Nodes {
+		if other != n {
+			others = append(others, other)
+		}
+	}
+	return others
+}
+
+func (n *Node) running() bool {
+	select {
+	case <-n.process.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// active reports whether the server leads, and has finished taking over.
+func (n *Node) active() bool {
+	status, _, err := n.send(http.MethodGet, "sys/health", nil)
+	return err == nil && status == http.StatusOK
+}
+
+// Kill ends the server as a crash does; Start brings it back.
+func (n *Node) Kill() { n.process.kill() }
+
+// Start starts a server that was killed, with the storage it had, and unseals it.
+func (n *Node) Start(t testing.TB) {
+	t.Helper()
+	if n.running() {
+		t.Fatal("vaulttest: it runs already")
+	}
+	if err := errors.Join(n.launch(t), n.open()); err != nil {
+		t.Fatalf("vaulttest: starting again: %v", err)
+	}
+}
+
+// Seal seals the server, which has to lead; Unseal brings it back.
+func (n *Node) Seal(t testing.TB) {
+	t.Helper()
+	n.Do(t, http.MethodPut, "sys/seal", nil)
+}
+
+// Unseal unseals the server.
+func (n *Node) Unseal(t testing.TB) {
+	t.Helper()
+	if err := n.open(); err != nil {
+		t.Fatalf("vaulttest: %v", err)
+	}
+}
+
+// StepDown makes the leader give up its place to another.
+func (n *Node) StepDown(t testing.TB) {
+	t.Helper()
+	n.Do(t, http.MethodPut, "sys/step-down", nil)
+}
