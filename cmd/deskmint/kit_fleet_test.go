@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+	"github.com/deskmint/deskmint/service/caller"
+)
+
+const (
+	fleetRefresh  = 2 * time.Second
+	fleetMaxStale = 15 * time.Second
+	// within is how late a look at the store may come: the interval, its spread, and
+	// what a busy machine adds to the look itself.
+	within = fleetRefresh*12/10 + 2*time.Second
+)
+
+// fleet is three replicas over one raft Vault of three servers.
+type fleet struct {
+	vault    *vaulttest.Cluster
+	replicas []*deskmint
+	key      string // of the caller
+	binary   string
+	config   string
+	token    string            // of the operator
+	values   map[uint32]string // of the secret, by version
+	load     *load
+}
+
+func newFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{vault: vaulttest.StartCluster(t, 3), binary: build(t), values: map[uint32]string{}}
+	leader := f.vault.Leader(t)
+	for name, file := range map[string]string{"deskmint": "service", "deskmint-operator": "operator"} {
+		leader.Policy(t, name, readFile(t, "../../deploy/vault/"+file+".hcl"))
+	}
+	roleID, secretID := leader.AppRole(t, "deskmint", "", "deskmint")
+	f.token = leader.Token(t, "1h", "deskmint-operator")
+	key, hash := caller.NewKey()
+	f.key = key
+	dir := folder(t, map[string]string{"role-id": roleID, "secret-id": secretID, "deskmint.yaml": fmt.Sprintf(
+		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\n%s",
+		fleetRefresh, fleetMaxStale, strings.Join(f.vault.Addrs(), ", "), acme(hash))})
+	f.config = filepath.Join(dir, "deskmint.yaml")
+	f.secret(t, "stage", f.value(1))
+	for range 3 {
+		f.replicas = append(f.replicas, serve(t, f.config))
+	}
+	return f
+}
+
+// value is the secret's at a version.
+func (f *fleet) value(version uint32) string {
+	f.values[version] = fmt.Sprintf("MARKER-%04d-0123456789-0123456789-0123456789", version)
+	return f.values[version]
+}
+
+// secret runs `deskmint secret` as an operator does, and returns what it prints.
+func (f *fleet) secret(t *testing.T, act, stdin string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	defer cancel()
+	command := exec.CommandContext(ctx, f.binary, append([]string{"secret", act, "acme-customers", "--config", f.config}, args...)...)
+	command.Env = []string{"VAULT_TOKEN=" + f.token, "HOME=" + t.TempDir(), "no_proxy=*"}
+	var out, errs bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errs
+	if err := command.Run(); err != nil {
+		t.Fatalf("secret %s: %v\n%s%s", act, err, &out, &errs)
+	}
+	return out.String()
+}
+
+// await are the flags with which a command waits for every replica.
+func (f *fleet) await() (flags []string) {
+	for _, d := range f.replicas {
+		flags = append(flags, "--replicas", d.ops)
+	}
+	return flags
+}
+
+// load is sign-ins that go on: some 200 a second, through every replica and both doors.
+type load struct {
+	fleet *fleet
+	stop  func()
+
+	mu     sync.Mutex
+	minted [][]minted // by lane: a replica's door
+}
+
+// minted is one sign-in that was asked for.
+type minted struct {
+	began   time.Time
+	version uint32 // zero: refused
+	reason  string
+	retry   bool // the refusal has a RetryInfo
+}
+
+const lanes = 2 // the doors of a replica
+
+// begin starts the load, which goes on until finish.
+func (f *fleet) begin(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{fleet: f, minted: make([][]minted, lanes*len(f.replicas))}
+	var running sync.WaitGroup
+	for i, d := range f.replicas {
+		client := pb.NewTokenServiceClient(d.dial(t))
+		running.Go(func() { l.lane(ctx, t, lanes*i, func() answer { return overGRPC(ctx, t, client, f.key) }) })
+		running.Go(func() {
+			l.lane(ctx, t, lanes*i+1, func() answer {
+				return d.post(t, f.key, "/v1/configurations/acme-customers:mintToken", anaJSON)
+			})
+		})
+	}
+	l.stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(l.stop)
+	f.load = l
+}
+
+func overGRPC(ctx context.Context, t *testing.T, client pb.TokenServiceClient, key string) answer {
+	r, err := client.MintToken(as(context.WithoutCancel(ctx), key), ana("acme-customers"))
+	a := answer{token: r.GetToken(), signed: r.GetSecretVersion(), reason: reasonOf(err)}
+	for _, detail := range status.Convert(err).Details() {
+		if _, ok := detail.(*errdetails.RetryInfo); ok {
+			a.body = "google.rpc.RetryInfo"
+		}
+	}
+	if err != nil && a.reason == "" {
+		t.Errorf("an error that isn't ours: %v", err)
+	}
+	return a
+}
+
+// lane signs in again and again, and holds each token to the version that its answer names.
+func (l *load) lane(ctx context.Context, t *testing.T, lane int, mint func() answer) {
+	pace := time.NewTicker(time.Duration(len(l.minted)) * time.Second / 200)
+	defer pace.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pace.C:
+		}
+		m := minted{began: time.Now()}
+		a := mint()
+		m.version, m.reason, m.retry = a.signed, a.reason, strings.Contains(a.body, "google.rpc.RetryInfo")
+		l.mu.Lock()
+		secret := l.fleet.values[m.version]
+		l.minted[lane] = append(l.minted[lane], m)
+		l.mu.Unlock()
+		if a.reason != "" {
+			continue
+		}
+		if input, signature, _ := cutLast(a.token); secret == "" || hs256(secret, input) != signature {
+			t.Errorf("lane %d: the token isn't signed with version %d, which its answer names", lane, m.version)
+		}
+	}
+}
+
+func cutLast(token string) (before, after string, found bool) {
+	i := strings.LastIndexByte(token, '.')
+	if i < 0 {
+		return token, "", false
+	}
+	return token[:i], token[i+1:], true
+}
+
+// stages is what an operator does first: the load must know the value before anybody signs with it.
+func (f *fleet) stages(t *testing.T, version uint32, flags ...string) {
+	t.Helper()
+	f.load.mu.Lock()
+	value := f.value(version)
+	f.load.mu.Unlock()
+	f.secret(t, "stage", value, flags...)
+}
+
+// all are the sign-ins so far, by lane.
+func (l *load) all() [][]minted {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([][]minted, len(l.minted))
+	for i, lane := range l.minted {
+		all[i] = slices.Clone(lane)
+	}
+	return all
+}
+
+// follows waits until every lane has seen what is asked for in a sign-in that began after since,
+// and returns how long after since the last of them did.
+func (l *load) follows(t *testing.T, since time.Time, what string, sees func(minted) bool) time.Duration {
+	t.Helper()
+	var last time.Time
+	eventually(t, func() error {
+		last = since
+		for i, lane := range l.all() {
+			n := slices.IndexFunc(lane, func(m minted) bool { return m.began.After(since) && sees(m) })
+			if n < 0 {
+				return fmt.Errorf("lane %d has not seen %s", i, what)
+			}
+			if lane[n].began.After(last) {
+				last = lane[n].began
+			}
+		}
+		return nil
+	})
+	return last.Sub(since)
+}
+
+func signedBy(version uint32) func(minted) bool {
+	return func(m minted) bool { return m.version == version }
+}
+
+// finish ends the load. versions are all that every lane has to have signed with, in turn.
+func (f *fleet) finish(t *testing.T, versions ...uint32) {
+	t.Helper()
+	f.load.stop()
+	total, refused := 0, 0
+	for i, lane := range f.load.all() {
+		var runs []uint32
+		for _, m := range lane {
+			if m.reason != "" {
+				refused++
+				t.Errorf("lane %d: refused: %s", i, m.reason)
+			} else if len(runs) == 0 || runs[len(runs)-1] != m.version {
+				runs = append(runs, m.version)
+			}
+		}
+		total += len(lane)
+		if !slices.Equal(runs, versions) {
+			t.Errorf("lane %d signed with versions %v in turn, want %v", i, runs, versions)
+		}
+	}
+	t.Logf("%d sign-ins, %d refused", total, refused)
+}
+
+// steady holds every replica to being ready.
+func (f *fleet) steady(t *testing.T, when string) {
+	t.Helper()
+	for i, d := range f.replicas {
+		if response, err := http.Get("http://" + d.ops + "/readyz"); err != nil || readAnswer(t, response).status != http.StatusOK {
+			t.Errorf("%s: replica %d isn't ready: %v", when, i, err)
+		}
+	}
+}
