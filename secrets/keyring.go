@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -132,8 +133,9 @@ type Keyring struct {
 	stop    context.CancelFunc
 
 	entries atomic.Pointer[map[Ref]*entry] // the map is immutable
-	mu      sync.Mutex                     // one change of entries at a time, and their schedule
-	wake    chan struct{}                  // tells Run that the schedule has changed
+	mu      sync.Mutex                     // one change of entries at a time, and their queue
+	queue   queue
+	wake    chan struct{} // tells Run that the schedule has changed
 }
 
 // entry is one reference's place. Its state is read without a lock.
@@ -147,9 +149,9 @@ type entry struct {
 	logged report
 
 	// Under Keyring.mu.
-	due     time.Time // when Run should look next
-	looking bool      // Run is at it
-	aways   int       // looks in a row that found the store away
+	due   time.Time // when Run should look next
+	place int       // in the queue; below zero: not there, since Run is at it
+	aways int       // looks in a row that found the store away
 }
 
 // NewKeyring makes a Keyring that holds nothing yet.
@@ -227,21 +229,24 @@ func (k *Keyring) State(ref Ref) (State, bool) {
 
 // Warm takes refs into the keyring and looks at those that aren't held yet. It
 // returns when each is held or known to be at fault; a fault is logged and
-// kept, not returned, since one broken secret must not stop the others. The
-// only error is the end of ctx; Run then goes on with the rest.
+// kept, not returned, since one broken secret must not stop the others. Where
+// one look after another finds the store away, the rest needn't be tried to be
+// known at fault: Run goes on with them, as it does when ctx ends, which is the only error.
 func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 	k.change(func(entries map[Ref]*entry) {
 		for _, ref := range refs {
 			if _, ok := entries[ref]; !ok {
-				// Run leaves it alone for now; a cancelled Warm hands it over.
-				entries[ref] = &entry{ref: ref, due: time.Now().Add(k.refresh)}
+				// Run leaves it alone for now; a Warm that ends early hands it over.
+				e := &entry{ref: ref, due: time.Now().Add(k.refresh)}
+				entries[ref] = e
+				heap.Push(&k.queue, e)
 			}
 		}
 	})
 	entries := *k.entries.Load()
 	slots := make(chan struct{}, maxLooks)
+	var aways atomic.Int64 // in a row
 	var looks sync.WaitGroup
-	defer looks.Wait()
 	for _, ref := range refs {
 		e := entries[ref]
 		if e == nil { // a Retain came between
@@ -253,11 +258,17 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
-			return ctx.Err()
+		}
+		if ctx.Err() != nil || aways.Load() >= maxLooks {
+			break
 		}
 		looks.Go(func() {
 			defer func() { <-slots }()
-			_, _ = k.lookAt(ctx, e) // the fault is in the entry's state, and in the log
+			if l, err := k.lookAt(ctx, e); err == nil && away(l.fault) { // the fault is in the entry's state, and in the log
+				aways.Add(1)
+			} else {
+				aways.Store(0)
+			}
 		})
 	}
 	looks.Wait()
@@ -271,7 +282,12 @@ func (k *Keyring) Retain(refs ...Ref) {
 		for _, ref := range refs {
 			keep[ref] = true
 		}
-		maps.DeleteFunc(entries, func(ref Ref, _ *entry) bool { return !keep[ref] })
+		maps.DeleteFunc(entries, func(ref Ref, e *entry) bool {
+			if !keep[ref] && e.place >= 0 {
+				heap.Remove(&k.queue, e.place)
+			}
+			return !keep[ref]
+		})
 	})
 }
 

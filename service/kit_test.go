@@ -81,12 +81,11 @@ func start(t *testing.T, s settings) *server {
 		s.now = func() time.Time { return now }
 	}
 	out.Ring = secrets.NewKeyring(secrets.Options{Source: out.Store, Log: log, Now: s.now, MaxRate: 1e6})
-	if err := out.Ring.Warm(t.Context(), snapshot.Refs()...); err != nil {
-		t.Fatal(err)
-	}
+	ready := make(chan struct{})
 	o := service.Options{
 		Snapshot: snapshot, Secrets: out.Ring, Audit: audit.New(out.Audit, snapshot.Audit, nil),
 		Log: log, Now: s.now, Stats: s.stats, Drain: s.drain, Grace: s.grace,
+		Ready: func() { close(ready) },
 	}
 	if s.audit != nil {
 		o.Audit = audit.New(io.MultiWriter(s.audit, out.Audit), snapshot.Audit, nil)
@@ -107,6 +106,11 @@ func start(t *testing.T, s settings) *server {
 	out.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
 	out.URL, out.Ops = "http://"+out.listeners[1].Addr().String(), "http://"+out.listeners[2].Addr().String()
 	out.GRPC = dial(t, out.listeners[0].Addr().String())
+	select {
+	case <-ready:
+	case err := <-stopped:
+		t.Fatalf("Serve: %v", err)
+	}
 	t.Cleanup(func() {
 		suite.keep(out)
 		_ = out.GRPC.Close()

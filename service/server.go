@@ -44,6 +44,9 @@ type Listeners struct {
 // isn't serving, goes on for Options.Drain, lets requests in flight finish for
 // Options.Grace, and cuts what is left. It returns when all has stopped; nil when
 // ctx was the reason.
+//
+// The ops listener is served at once, and says that we aren't ready. The doors
+// follow when each secret is held or known to be at fault; who comes before waits.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	// The doors outlive ctx by the time that an orderly end takes.
 	handler, err := s.httpDoor(context.WithoutCancel(ctx))
@@ -59,10 +62,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		config.NextProtos = []string{"h2", "http/1.1"}
 		l.HTTP = tls.NewListener(l.HTTP, config)
 	}
-	s.setServing(true) // the listeners are open: who connects now is only waiting
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return named("grpc", grpcServer.Serve(l.GRPC)) })
-	group.Go(func() error { return named("http", httpServer.Serve(l.HTTP)) })
 	var ops *http.Server
 	if l.Ops != nil {
 		ops = s.httpServer(s.opsHandler())
@@ -71,6 +71,18 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		ops.Protocols.SetUnencryptedHTTP2(true)
 		group.Go(func() error { return named("ops", ops.Serve(l.Ops)) })
 	}
+	group.Go(func() error {
+		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil {
+			_, _ = l.GRPC.Close(), l.HTTP.Close() // told to end before it has begun
+			return nil
+		}
+		s.setServing(true)
+		if s.options.Ready != nil {
+			s.options.Ready()
+		}
+		group.Go(func() error { return named("grpc", grpcServer.Serve(l.GRPC)) })
+		return named("http", httpServer.Serve(l.HTTP))
+	})
 	group.Go(func() error {
 		<-ctx.Done()
 		s.stop(grpcServer, httpServer, ops, endStreams)
@@ -90,8 +102,10 @@ func (s *Service) setServing(serving bool) {
 
 // stop ends the doors in order; ops is last, so that probes see the end coming.
 func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server, endStreams func()) {
-	s.setServing(false)
-	<-time.After(s.options.Drain)
+	if s.ready.Load() {
+		s.setServing(false)
+		<-time.After(s.options.Drain)
+	}
 	endStreams()
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
 	defer cancel()

@@ -42,7 +42,7 @@ type Secrets interface {
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
 type Options struct {
-	// Snapshot is the configuration to begin with. Its secrets should be warm.
+	// Snapshot is the configuration to begin with. [Service.Serve] warms its secrets.
 	Snapshot *config.Snapshot
 	// Secrets hands out the keys.
 	Secrets Secrets
@@ -62,6 +62,8 @@ type Options struct {
 	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
 	// is for development.
 	Reflection bool
+	// Ready is called once, when the doors are open; nil: nobody is told.
+	Ready func()
 	// Drain is how long the service goes on taking requests after it has said that
 	// it is going away, so that balancers notice; 0: not at all.
 	Drain time.Duration
@@ -124,26 +126,12 @@ func New(o Options) (*Service, error) {
 // one they began with. The new one's secrets are looked at first, so that none of
 // its requests finds the keyring empty; those that it no longer names are forgotten.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
-	if err := Warm(ctx, s.secrets, next.Refs()...); err != nil {
+	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
 		return err
 	}
 	s.snapshot.Store(next)
 	s.secrets.Retain(next.Refs()...)
 	return nil
-}
-
-// warmTime is how long a start or a reload waits for the store. What isn't held by
-// then is loaded in the background: a store that is away must not keep a replica
-// from starting, nor a caller from being revoked.
-const warmTime = 20 * time.Second
-
-// Warm looks at secrets before the first request that needs them. The only error is
-// ctx's end.
-func Warm(ctx context.Context, s Secrets, refs ...secrets.Ref) error {
-	warming, cancel := context.WithTimeout(ctx, warmTime)
-	defer cancel()
-	_ = s.Warm(warming, refs...) // that the time was up; what isn't held is in the log
-	return ctx.Err()
 }
 
 // register puts the services' handlers wherever calls come from.

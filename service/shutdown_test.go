@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
 )
 
@@ -160,7 +161,7 @@ func TestListenerFails(t *testing.T) {
 	for i, name := range []string{"grpc", "http", "ops"} {
 		t.Run(name, func(t *testing.T) {
 			snapshot := parse(t, configuration)
-			s, err := service.New(service.Options{Snapshot: snapshot, Secrets: &gate{}, Audit: discard(snapshot), Grace: time.Second})
+			s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot), Grace: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +181,7 @@ func TestListenerFails(t *testing.T) {
 // A context that has ended before anything began ends the service at once.
 func TestServeWithoutTime(t *testing.T) {
 	snapshot := parse(t, configuration)
-	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: &gate{}, Audit: discard(snapshot)})
+	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +199,7 @@ func TestServeWithoutTime(t *testing.T) {
 // Without an ops listener there is none, and nothing misses it.
 func TestNoOpsListener(t *testing.T) {
 	snapshot := parse(t, configuration)
-	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: &gate{}, Audit: discard(snapshot)})
+	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot)})
 	if err != nil {
 		t.Fatal(err)
 	}

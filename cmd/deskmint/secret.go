@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ type operation struct {
 	sharing []string
 }
 
-func (f secretFlags) open() (*operation, error) {
+func (f secretFlags) open(std streams) (*operation, error) {
 	snapshot, err := config.Load(f.Config, config.Options{})
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func (f secretFlags) open() (*operation, error) {
 	if !ok { // not quoted: it may be a secret that was pasted in the wrong place
 		return nil, fmt.Errorf("%s: no configuration has that name: it has %s", f.Config, strings.Join(snapshot.Names(), ", "))
 	}
-	store, err := writerOf(snapshot)
+	store, err := writerOf(snapshot, slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, err
 	}
@@ -88,12 +89,12 @@ func (f secretFlags) open() (*operation, error) {
 
 // writerOf is the store as its operator has it: the file's auth block is the
 // service's, and not used.
-func writerOf(s *config.Snapshot) (secrets.Writer, error) {
+func writerOf(s *config.Snapshot, log *slog.Logger) (secrets.Writer, error) {
 	switch s.Secrets.Source {
 	case "file":
 		return file.NewWriter(s.Secrets.File), nil
 	case "vault":
-		return vault.NewWriter(s.Secrets.Vault, vault.Options{Timeout: storeTimeout})
+		return vault.NewWriter(s.Secrets.Vault, vault.Options{Timeout: storeTimeout, Log: log})
 	}
 	return nil, fmt.Errorf("secrets.source is %s, which has nothing to rotate: use vault or file", s.Secrets.Source)
 }
@@ -104,7 +105,7 @@ func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (se
 	if err != nil {
 		return err
 	}
-	op, err := f.open()
+	op, err := f.open(std)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ type secretStatusCommand struct {
 
 // Run prints the versions.
 func (c secretStatusCommand) Run(ctx context.Context, std streams) error {
-	op, err := c.open()
+	op, err := c.open(std)
 	if err != nil {
 		return err
 	}

@@ -181,12 +181,24 @@ func (h host) run(ctx context.Context) error {
 	}
 	s, err := service.New(service.Options{
 		Snapshot: h.snapshot, ClockOffset: clockOffset, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+		Ready: func() {
+			fmt.Fprintln(h.std.out, "ready")
+			if h.ready != nil {
+				h.ready()
+			}
+		},
 	})
 	if err != nil {
 		return err
 	}
-	if service.Warm(ctx, keyring, h.snapshot.Refs()...) != nil {
-		return nil // told to end before it has begun
+	for _, at := range []struct {
+		name     string
+		listener net.Listener
+	}{{"grpc", h.listeners.GRPC}, {"http", h.listeners.HTTP}, {"ops", h.listeners.Ops}} {
+		fmt.Fprintf(h.std.out, "%s=%s\n", at.name, at.listener.Addr())
+	}
+	for _, line := range h.extra {
+		fmt.Fprintln(h.std.out, line)
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	// The keyring outlives ctx by the time that an orderly end takes: a request in
@@ -199,19 +211,6 @@ func (h host) run(ctx context.Context) error {
 	})
 	if h.reload != nil {
 		group.Go(func() error { h.reloads(ctx, s); return nil })
-	}
-	for _, at := range []struct {
-		name     string
-		listener net.Listener
-	}{{"grpc", h.listeners.GRPC}, {"http", h.listeners.HTTP}, {"ops", h.listeners.Ops}} {
-		fmt.Fprintf(h.std.out, "%s=%s\n", at.name, at.listener.Addr())
-	}
-	for _, line := range h.extra {
-		fmt.Fprintln(h.std.out, line)
-	}
-	fmt.Fprintln(h.std.out, "ready")
-	if h.ready != nil {
-		h.ready()
 	}
 	return group.Wait()
 }

@@ -341,27 +341,37 @@ func onDumbVault(t *testing.T) (config string, asked <-chan struct{}) {
 	return filepath.Join(dir, "deskmint.yaml"), requests
 }
 
-// TestServeEndsWhileWarming: told to end before the store has answered, it ends at once, and in order.
+// TestServeEndsWhileWarming: before the store has answered it is alive and not ready; told to end then, it ends at
+// once, and in order.
 func TestServeEndsWhileWarming(t *testing.T) {
 	t.Parallel()
 	config, asked := onDumbVault(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	address := freeAddress(t)
+	address, ops := freeAddress(t), freeAddress(t)
 	var out transcript
 	go func() {
-		args := append(append([]string{"serve", "--config", config}, anyPort...), "--http-listen", address)
+		args := append(append([]string{"serve", "--config", config}, anyPort...), "--http-listen", address, "--ops-listen", ops)
 		ended <- run(ctx, args, streams{strings.NewReader(""), &out, io.Discard})
 	}()
 	<-asked
+	for path, want := range map[string]int{"/healthz": http.StatusOK, "/readyz": http.StatusServiceUnavailable, "/metrics": http.StatusOK} {
+		response, err := http.Get("http://" + ops + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAnswer(t, response); got.status != want {
+			t.Errorf("%s: %d %s, want %d", path, got.status, got.body, want)
+		}
+	}
 	cancel()
 	select {
 	case err := <-ended:
 		if err != nil {
 			t.Errorf("it ended with %v", err)
 		}
-		if out.String() != "" {
+		if strings.Contains(out.String(), "ready") {
 			t.Errorf("it began all the same:\n%s", out.String())
 		}
 	case <-time.After(soon):

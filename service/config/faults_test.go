@@ -64,6 +64,7 @@ var settingsFaults = []faultCase{
 	{"unknown source", "source: file", "source: keychain", []string{"3 secrets.source"}, "use vault, file or memory"},
 	{"file without path", "  file: {path: secrets.yaml}\n", "", []string{"2 secrets.file.path"}, "is required"},
 	{"vault without settings", "source: file", "source: vault", []string{"2 secrets.vault.addresses", "2 secrets.vault.auth.method"}, "is required"},
+	{"vault unverified beside its ca", "source: file", "source: vault\n  vault: {addresses: ['https://v'], ca: ca.pem, skip_verify: true, auth: {method: token}}", []string{"4 secrets.vault.skip_verify"}, "contradicts ca"},
 	{"vault in plaintext", "source: file", "source: vault\n  vault: {addresses: ['http://vault.internal'], auth: {method: token}}", []string{"4 secrets.vault.addresses"}, "https"},
 	{"refresh too short", "source: file", "source: file\n  refresh: 999ms", []string{"4 secrets.refresh"}, "at least 1s"},
 	{"refresh of nothing", "source: file", "source: file\n  refresh: 0s", []string{"4 secrets.refresh"}, "at least 1s"},

@@ -90,6 +90,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"secret: {", "loop: {limit: 101}\n    secret: {"},
 		{"source: file", "source: keychain"},
 		{"source: file", "source: vault"},
+		{"source: file", "source: vault\n  vault: {addresses: ['https://v'], skip_verify: 'yes', auth: {method: token}}"},
 		{"  file: {path: secrets.yaml}\n", ""},
 		{"source: file", "source: file\n  max_rate: 0"},
 		{"source: file", "source: file\n  refresh: '10'"},

@@ -40,16 +40,6 @@ func Languages() []string {
 	return tags
 }
 
-// textsFor returns the texts of the catalogue that are nearest to the language asked for.
-func textsFor(want language.Tag) texts {
-	have := make([]language.Tag, 0, len(catalogue))
-	for _, t := range catalogue {
-		have = append(have, t.Language)
-	}
-	_, index, _ := language.NewMatcher(have).Match(want)
-	return catalogue[index]
-}
-
 // naming returns the texts with the brand's name in its places.
 func (t texts) naming(brand string) texts {
 	for _, text := range []*string{

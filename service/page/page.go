@@ -12,17 +12,17 @@
 // scripts; and a tab that comes back too often is told so instead of being sent round again. That count is kept per
 // tab by the script. It ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
 //
-// A [Page] is rendered once, when the configuration is loaded; a request only fills in what differs.
+// A [Page] is rendered once, when the configuration is loaded; a request only fills in what differs. There may be
+// thousands of brands in a dozen languages, so what html/template writes is compared with what it writes for every
+// brand of that language, and only the differences are kept.
 package page
 
 import (
-	"bytes"
 	_ "embed"
 	"errors"
 	"fmt"
-	"html/template"
-	"slices"
 	"strings"
+	"unique"
 )
 
 var (
@@ -35,13 +35,14 @@ var (
 )
 
 // Page is the prepared page of one brand in one language. It doesn't change, and may be used by any number of
-// goroutines.
+// goroutines. It holds half a kilobyte, beside a logo: pages of one language share what isn't the brand's own, and
+// pages with one logo share the logo.
 type Page struct {
-	plain    cut // token
-	returnTo cut // token, return_to
-	problems [problems][]byte
-	headers  []Header
-	policy   string
+	documents      *documents
+	values         values
+	logo           unique.Handle[string] // of the value, so that the next page with this logo finds it
+	formActions    string
+	referrerPolicy string
 }
 
 // Header is one header field of the response that carries the page.
@@ -58,49 +59,42 @@ func New(settings Settings, frame Frame) (*Page, error) {
 	if err := errors.Join(append(faults, frame.check())...); err != nil {
 		return nil, fmt.Errorf("preparing the page: %w", err)
 	}
-	templates, err := template.New("page").Parse(markup)
+	p, err := prepare(settings.withDefaults(), frame)
 	if err != nil {
-		return nil, fmt.Errorf("preparing the page: %w", err)
-	}
-	v := newView(settings.withDefaults(), frame)
-	p := &Page{policy: contentSecurityPolicy(frame.FormActionSources)}
-	p.headers = headers(p.policy, frame.ReferrerPolicy)
-	if err := p.render(templates, v); err != nil {
 		return nil, fmt.Errorf("preparing the page: %w", err)
 	}
 	return p, nil
 }
 
-func (p *Page) render(templates *template.Template, v view) (err error) {
-	p.plain, err = cutAt(1, func(marks []string) ([]byte, error) {
-		v.Token, v.ReturnTo = marks[0], ""
-		return execute(templates, "sign-in", v)
-	})
+// prepare takes settings and a frame that have been checked and whose defaults are filled in.
+func prepare(settings Settings, frame Frame) (*Page, error) {
+	press, err := thePress()
 	if err != nil {
-		return err
-	}
-	p.returnTo, err = cutAt(2, func(marks []string) ([]byte, error) {
-		v.Token, v.ReturnTo = marks[0], marks[1]
-		return execute(templates, "sign-in", v)
-	})
-	if err != nil {
-		return err
-	}
-	for i, said := range v.Texts.Problems {
-		v.Title, v.Message = said.Heading, said.Text
-		if p.problems[i], err = execute(templates, "problem", v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func execute(templates *template.Template, name string, v view) ([]byte, error) {
-	var out bytes.Buffer
-	if err := templates.ExecuteTemplate(&out, name, v); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), nil
+	tag, err := parseLanguage(settings.Language)
+	if err != nil {
+		return nil, err
+	}
+	edition := press.edition(tag)
+	html, err := press.print("sign-in", newView(settings, frame, tag, edition.texts))
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{
+		documents:      &edition.named,
+		formActions:    strings.Join(frame.FormActionSources, " "),
+		referrerPolicy: frame.ReferrerPolicy,
+	}
+	if settings.Logo != "" {
+		p.documents = &edition.drawn
+	}
+	if p.values, err = p.documents.plain.read(html); err != nil {
+		return nil, err
+	}
+	p.logo = unique.Make(p.values[fieldLogo])
+	p.values[fieldLogo] = p.logo.Value()
+	return p, nil
 }
 
 // Render returns the page that posts this token, and return_to with it unless that is empty: the field is then left
@@ -108,43 +102,31 @@ func execute(templates *template.Template, name string, v view) ([]byte, error) 
 // stays inside its attribute. The bytes are the caller's to keep, and hold the token: they belong in no log.
 func (p *Page) Render(token, returnTo string) []byte {
 	if returnTo == "" {
-		return p.plain.fill(token)
+		return p.documents.plain.fill(&p.values, token)
 	}
-	return p.returnTo.fill(token, returnTo)
+	return p.documents.returnTo.fill(&p.values, token, returnTo)
+}
+
+// ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
+func (p *Page) ContentSecurityPolicy() string {
+	return "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
+		"form-action " + p.formActions + "; frame-ancestors 'none'; base-uri 'none'"
 }
 
 // Headers returns every header field that the page should be served with, always in the same order. The slice is the
-// caller's to keep.
-func (p *Page) Headers() []Header { return slices.Clone(p.headers) }
-
-// ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
-func (p *Page) ContentSecurityPolicy() string { return p.policy }
-
-func contentSecurityPolicy(formActions []string) string {
-	return strings.Join([]string{
-		"default-src 'none'",
-		"script-src '" + scriptHash + "'",
-		"style-src '" + styleHash + "'",
-		"img-src data:",
-		"form-action " + strings.Join(formActions, " "),
-		"frame-ancestors 'none'",
-		"base-uri 'none'",
-	}, "; ")
-}
-
-// headers are the page's own; Strict-Transport-Security isn't among them, because whoever relays the page speaks for
-// a host that isn't ours to commit.
-func headers(policy, referrerPolicy string) []Header {
+// caller's to keep. Strict-Transport-Security isn't among them, because whoever relays the page speaks for a host that
+// isn't ours to commit.
+func (p *Page) Headers() []Header {
 	return []Header{
 		{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
-		{"Content-Security-Policy", policy},
+		{"Content-Security-Policy", p.ContentSecurityPolicy()},
 		// Nobody who opened the page in a window of theirs keeps a handle on it. The tab stays the same one, so neither
 		// the POST nor sessionStorage suffers; an application that watches the sign-in in a popup sees it as closed.
 		{"Cross-Origin-Opener-Policy", "same-origin"},
 		{"Cross-Origin-Resource-Policy", "same-origin"},
 		{"Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"},
-		{"Referrer-Policy", referrerPolicy},
+		{"Referrer-Policy", p.referrerPolicy},
 		{"X-Content-Type-Options", "nosniff"},
 		{"X-Frame-Options", "DENY"}, // for browsers that don't know frame-ancestors
 		{"X-Robots-Tag", "noindex"},

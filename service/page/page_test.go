@@ -186,19 +186,6 @@ func TestNoPlaceholder(t *testing.T) {
 	}
 }
 
-func TestCutAtRefuses(t *testing.T) {
-	for name, template := range map[string]func(m []string) string{
-		"missing":      func(m []string) string { return m[0] },
-		"out of order": func(m []string) string { return m[1] + m[0] },
-		"twice":        func(m []string) string { return m[0] + m[1] + m[0] },
-		"twice, early": func(m []string) string { return m[0] + m[0] + m[1] },
-	} {
-		if _, err := cutAt(2, func(m []string) ([]byte, error) { return []byte(template(m)), nil }); err == nil {
-			t.Errorf("%s: no error", name)
-		}
-	}
-}
-
 func TestRenderFromManyGoroutines(t *testing.T) {
 	p := mustNew(t, Settings{}, acme())
 	var wait sync.WaitGroup

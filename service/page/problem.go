@@ -1,7 +1,5 @@
 package page
 
-import "bytes"
-
 // Problem is a reason why there is no sign-in, as far as the person in front of the browser is concerned. It is a
 // closed set of kinds and not a message, so that nothing from outside, and no cause from inside, can reach the page.
 type Problem int
@@ -27,5 +25,5 @@ func (p *Page) RenderProblem(problem Problem) []byte {
 	if problem < 0 || problem >= problems {
 		problem = ProblemFailed
 	}
-	return bytes.Clone(p.problems[problem])
+	return p.documents.problems[problem].fill(&p.values)
 }

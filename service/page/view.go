@@ -3,6 +3,7 @@ package page
 import (
 	"cmp"
 	"html/template"
+	"strconv"
 
 	"golang.org/x/text/language"
 )
@@ -15,17 +16,16 @@ type view struct {
 	Texts                            texts
 
 	Action, Scope   string
-	LoopLimit       int
-	LoopWindow      int64 // milliseconds, as the script counts
+	LoopLimit       string
+	LoopWindow      string // milliseconds, as the script counts
 	Token, ReturnTo string
 	Style           template.CSS
 	Script          template.JS
 }
 
 // newView takes settings and a frame that have been checked and whose defaults are filled in.
-func newView(s Settings, f Frame) view {
-	tag, _ := language.Parse(s.Language)
-	said := textsFor(tag).naming(f.Brand)
+func newView(s Settings, f Frame, tag language.Tag, said texts) view {
+	said = said.naming(f.Brand)
 	return view{
 		Language: tag.String(),
 		Title:    cmp.Or(s.Title, said.Title),
@@ -39,9 +39,25 @@ func newView(s Settings, f Frame) view {
 		Texts:      said,
 		Action:     f.Action,
 		Scope:      f.Scope,
-		LoopLimit:  f.LoopLimit,
-		LoopWindow: f.LoopWindow.Milliseconds(),
-		Style:      template.CSS(style), //nolint:gosec // from this repository
-		Script:     template.JS(script), //nolint:gosec // from this repository
+		LoopLimit:  strconv.Itoa(f.LoopLimit),
+		LoopWindow: strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
+	}
+}
+
+// markedView holds marks for all that the pages in the language of the texts differ in, but no logo.
+func markedView(said texts) view {
+	return view{
+		Language:   fieldLanguage.mark(),
+		Title:      fieldTitle.mark(),
+		Message:    fieldMessage.mark(),
+		Button:     fieldButton.mark(),
+		Brand:      fieldBrand.mark(),
+		Color:      fieldColor.mark(),
+		Ink:        fieldInk.mark(),
+		Texts:      said.naming(fieldBrand.mark()),
+		Action:     fieldAction.mark(),
+		Scope:      fieldScope.mark(),
+		LoopLimit:  fieldLoopLimit.mark(),
+		LoopWindow: fieldLoopWindow.mark(),
 	}
 }

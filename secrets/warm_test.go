@@ -1,0 +1,68 @@
+package secrets_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// many are n references whose secrets are in f.
+func many(f *fake, n int) []secrets.Ref {
+	refs := make([]secrets.Ref, n)
+	f.status = make(map[string]secrets.Status, n)
+	for i := range refs {
+		refs[i] = secrets.Ref{Path: fmt.Sprintf("sso/many-%d", i), Field: "k"}
+		f.status[refs[i].Path] = latest(1)
+	}
+	return refs
+}
+
+// However long max_rate makes it, the first load is waited for: not ready is
+// better than ready with half of the secrets.
+func TestWarmTakesTheTimeOfMaxRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		refs := many(f, 10_000)
+		k, _ := newKeyring(t, f, secrets.Options{MaxRate: 50})
+		began := time.Now()
+		if err := k.Warm(t.Context(), refs...); err != nil {
+			t.Fatal(err)
+		}
+		if took, want := time.Since(began), 2*10_000/50*time.Second; took < want-time.Second || took > want+time.Second {
+			t.Errorf("two reads for each of 10,000 secrets at 50 a second took %v", took)
+		}
+		for _, ref := range refs {
+			if _, err := k.Get(ref, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// A store that is away is known to be after a few looks: thousands of deadlines
+// in turn would keep a replica from starting. What is left is loaded when the store is back.
+func TestWarmWhileTheStoreIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{delay: time.Hour} // every look meets its deadline
+		refs := many(f, 10_000)
+		k, _ := newKeyring(t, f, secrets.Options{MaxRate: 1000})
+		began := time.Now()
+		if err := k.Warm(t.Context(), refs...); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 3*secrets.DefaultTimeout {
+			t.Errorf("it took %v to see that the store is away", took)
+		}
+		f.set(func(f *fake) { f.delay = 0 })
+		go func() { _ = k.Run(t.Context()) }()
+		time.Sleep(3 * k.Interval())
+		for _, ref := range refs {
+			if _, err := k.Get(ref, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
