@@ -128,7 +128,7 @@ func launch(t *testing.T, args ...string) *deskmint {
 }
 
 // spawn runs a command in a process of its own, and doesn't wait for it to be ready.
-func spawn(t *testing.T, binary string, args ...string) *deskmint {
+func spawn(t testing.TB, binary string, args ...string) *deskmint {
 	t.Helper()
 	d := &deskmint{ended: make(chan struct{})}
 	cmd := exec.Command(binary, args...)

@@ -38,7 +38,7 @@ func TestProcess(t *testing.T) {
 
 // build makes the binary as the test's own was made, with the race detector or without: what it is
 // made of has then been compiled already.
-func build(t *testing.T) string {
+func build(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "deskmint")
 	args := []string{"build", "-o", binary}

@@ -41,7 +41,7 @@ func TestSkipVerify(t *testing.T) {
 		t.Errorf("by default: %v, %s", err, stderr)
 	}
 	t.Setenv("VAULT_SKIP_VERIFY", "1")
-	if _, err := status(verified); err == nil || !strings.Contains(err.Error(), "VAULT_SKIP_VERIFY is set") || !strings.Contains(err.Error(), "set skip_verify") {
+	if _, err := status(verified); err == nil || !strings.Contains(err.Error(), "VAULT_SKIP_VERIFY is set") || !strings.Contains(err.Error(), "set secrets.vault.skip_verify") {
 		t.Errorf("by the environment: %v", err)
 	}
 	if stderr, err := status(skipped); err == nil || !strings.Contains(err.Error(), "(403)") || strings.Count(stderr, skipVerifyWarning) != 1 {

@@ -99,9 +99,11 @@ func transportError(act, host string, err error) error {
 	case errors.As(err, &authority):
 		text = "the certificate is signed by an unknown authority: check ca"
 	case errors.As(err, &name):
-		text = "the certificate is for another name"
+		text = "the certificate is for another name: check addresses, or have one issued for this name"
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		text = "the certificate has expired or is not valid yet: renew it, and compare the clocks"
 	case errors.As(err, &invalid):
-		text = "the certificate is not valid: expired, or not for servers"
+		text = "the certificate is not valid for a server: have another issued"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		text = "no answer in time"
 	case errors.As(err, &op) && op.Op == "dial":

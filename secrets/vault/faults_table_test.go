@@ -7,52 +7,68 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
-	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
 // What is on the way to Vault: it says nothing about the secret.
 func networkFaults() []fault {
 	const brief = 300 * time.Millisecond
-	clears := func(_ *testing.T, s *scene) { s.proxy.set(fair) }
+	turns := func(w toxic.Weather) func(*testing.T, *scene) {
+		return func(t *testing.T, s *scene) { s.proxy.Set(t, w) }
+	}
 	return []fault{{
 		name:  "down",
-		begin: func(_ *testing.T, s *scene) { s.proxy.refuse() },
+		begin: func(_ *testing.T, s *scene) { s.proxy.Refuse() },
 		stale: secrets.ErrUnavailable, says: "connection refused",
-		end: func(t *testing.T, s *scene) { s.proxy.open(t) }, after: 1, value: first,
+		end: func(t *testing.T, s *scene) { s.proxy.Open(t) }, after: 1, value: first,
 	}, {
 		name: "slow", brief: brief,
-		begin: func(_ *testing.T, s *scene) { s.proxy.set(slow) },
+		begin: turns(toxic.Slow),
 		stale: secrets.ErrUnavailable, says: "no answer in time",
-		end: clears, after: 1, value: first,
+		end: turns(toxic.Fair), after: 1, value: first,
 	}, {
 		name: "half-open", brief: brief,
-		begin: func(_ *testing.T, s *scene) { s.proxy.set(silent) },
+		begin: turns(toxic.Silent),
 		stale: secrets.ErrUnavailable, says: "no answer in time",
-		end: clears, after: 1, value: first,
+		end: turns(toxic.Fair), after: 1, value: first,
 	}, {
 		name:  "reset",
-		begin: func(_ *testing.T, s *scene) { s.proxy.set(resets) },
+		begin: turns(toxic.Resets),
 		stale: secrets.ErrUnavailable, says: "the connection broke",
-		end: clears, after: 1, value: first,
+		end: turns(toxic.Fair), after: 1, value: first,
 	}}
 }
 
-// What Vault lets the service do. Its token is no longer fresh, so that a
-// refusal isn't yet for good.
+// What Vault lets the service do.
 func accessFaults() []fault {
+
+	revoked := func(t *testing.T, s *scene) {
+		s.server.Do(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
+	}
 	return []fault{{
 		name: "policy lost",
 		begin: func(t *testing.T, s *scene) {
-			s.tokens.add(time.Minute)
 			s.server.Policy(t, s.name, `path "nothing" { capabilities = ["read"] }`)
 		},
 		soon: secrets.ErrDenied, stale: secrets.ErrDenied, says: "permission denied (403)", logins: 2,
 		end: func(t *testing.T, s *scene) { s.permit(t) }, after: 1, value: first,
 	}, {
+		name: "token revoked just after its login", begin: revoked, logins: 2,
+	}, {
+		name: "two tokens revoked",
+		begin: func(t *testing.T, s *scene) {
+			revoked(t, s)
+			s.look(t)
+			s.gets(t, "after the first", nil)
+			revoked(t, s)
+		},
+		soon: secrets.ErrDenied, stale: secrets.ErrDenied, says: "permission denied (403)", logins: 3,
+		end: func(_ *testing.T, s *scene) { s.tokens.add(10 * time.Second) }, after: 1, value: first,
+	}, {
 		name: "token revoked",
 		begin: func(t *testing.T, s *scene) {
 			s.tokens.add(time.Minute)
-			s.server.Do(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
+			revoked(t, s)
 		},
 		logins: 2,
 	}, {
@@ -64,18 +80,6 @@ func accessFaults() []fault {
 		stale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
 		end: func(t *testing.T, s *scene) {
 			s.server.Do(t, http.MethodDelete, "sys/quotas/rate-limit/"+s.name, nil)
-		}, after: 1, value: first,
-	}, {
-		name: "login refused",
-		begin: func(t *testing.T, s *scene) {
-			s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id/destroy", map[string]any{"secret_id": s.secretID})
-			s.tokens.add(2 * time.Hour) // the token has ended, by the source's clock
-		},
-		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
-		end: func(t *testing.T, s *scene) {
-			answer := s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id", map[string]any{})
-			s.secretID = answer["data"].(map[string]any)["secret_id"].(string)
-			rewrite(t, s.idFile, s.secretID)
 		}, after: 1, value: first,
 	}}
 }
@@ -148,10 +152,10 @@ func valueFaults() []fault {
 }
 
 // What is configured wrongly from the start: nothing is ever held.
-func mountFaults(server *vaulttest.Server) []fault {
+func mountFaults() []fault {
 	old := func(t *testing.T, s *scene) {
-		server.Do(t, http.MethodPost, "sys/mounts/old", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
-		server.Do(t, http.MethodPut, "old/"+s.ref.Path, map[string]string{s.ref.Field: first})
+		s.server.Do(t, http.MethodPost, "sys/mounts/old", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
+		s.server.Do(t, http.MethodPut, "old/"+s.ref.Path, map[string]string{s.ref.Field: first})
 	}
 	return []fault{{
 		name: "wrong mount", mount: "elsewhere",

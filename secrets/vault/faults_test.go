@@ -6,7 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +16,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/toxic"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
@@ -23,7 +24,8 @@ import (
 // is signed with, and what a keyring makes of it.
 type fault struct {
 	name   string
-	mount  string // of the source; empty: the one that has the secret
+	mount  string                                                    // of the source; empty: the one that has the secret
+	other  func(*testing.T, *scene, *vault.Settings, *vault.Options) // what else of the source is other than usual
 	begin  func(*testing.T, *scene)
 	soon   error  // Get's after one refresh; nil: version 1 still signs
 	stale  error  // Get's after another refresh beyond max_stale; nil: version 1 still signs
@@ -38,18 +40,19 @@ type fault struct {
 // scene is a keyring that refreshes quickly, over a proxy to a real Vault. Its
 // path, policy and role have the fault's name and are used by nothing else.
 type scene struct {
-	server   *vaulttest.Server
-	proxy    *proxy
-	ring     *secrets.Keyring
-	ref      secrets.Ref
-	name     string
-	secretID string
-	idFile   string
-	tokens   shifted    // the source's clock
-	ages     shifted    // the keyring's
-	said     transcript // every error that anybody got
-	log      transcript
-	stop     func()
+	server         *vaulttest.Server
+	proxy          *toxic.Proxy
+	front          *front // of faults that need one
+	ring           *secrets.Keyring
+	ref            secrets.Ref
+	name           string
+	credential     string
+	credentialFile string
+	tokens         shifted    // the source's clock
+	ages           shifted    // the keyring's
+	said           transcript // every error that anybody got
+	log            transcript
+	stop           func()
 }
 
 // shifted is the real clock, moved forward by tests: what retries after a
@@ -59,21 +62,40 @@ type shifted struct{ by atomic.Int64 }
 func (s *shifted) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
 func (s *shifted) add(d time.Duration) { s.by.Add(int64(d)) }
 
+func faults() []fault {
+	return slices.Concat(networkFaults(), nameFaults(), accessFaults(), loginFaults(), versionFaults(), valueFaults(), mountFaults())
+}
+
+// TestFaultsAreListed: the table for operators leaves none of the rows out.
+func TestFaultsAreListed(t *testing.T) {
+	table, err := os.ReadFile("../../docs/faults.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults() {
+		if n := strings.Count(string(table), "| `"+f.name+"` |"); n != 1 {
+			t.Errorf("docs/faults.md has %d lines for %q, want one", n, f.name)
+		}
+	}
+}
+
 func TestFaults(t *testing.T) {
 	server := vaulttest.Start(t)
-	for _, f := range slices.Concat(networkFaults(), accessFaults(), versionFaults(), valueFaults(), mountFaults(server)) {
+	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) { f.run(t, server) })
 	}
 }
 
-// TestFaultsSealed has a Vault of its own, which stays sealed.
+// TestFaultsSealed has a Vault of its own, whose key to unseal it is known.
 func TestFaultsSealed(t *testing.T) {
+	node := vaulttest.StartCluster(t, 1).Nodes[0]
 	f := fault{
 		name:  "sealed",
-		begin: func(t *testing.T, s *scene) { s.server.Do(t, http.MethodPut, "sys/seal", nil) },
+		begin: func(t *testing.T, _ *scene) { node.Seal(t) },
 		stale: secrets.ErrUnavailable, says: "sealed, starting, or without a leader (503)",
+		end: func(t *testing.T, _ *scene) { node.Unseal(t) }, after: 1, value: first,
 	}
-	f.run(t, vaulttest.Start(t))
+	f.run(t, &node.Server)
 }
 
 func (f fault) run(t *testing.T, server *vaulttest.Server) {
@@ -104,7 +126,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 		t.Errorf("%d logins, want %d: %s", n, f.logins, s.log.String())
 	}
 	for _, text := range []string{s.said.String(), s.log.String()} {
-		if what := leak(text, s.secretID); what != "" {
+		if what := leak(text, s.credential); what != "" {
 			t.Errorf("%s is shown: %s", what, text)
 		}
 	}
@@ -116,20 +138,24 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 	name := strings.ReplaceAll(f.name, " ", "-")
 	s := &scene{
 		server: server, name: name,
-		proxy: newProxy(t, strings.TrimPrefix(server.Addr, "http://")),
+		proxy: toxic.New(t, strings.TrimPrefix(server.Addr, "http://")),
 		ref:   secrets.Ref{Path: "sso/" + name, Field: "shared_secret"},
 	}
 	s.permit(t)
 	s.put(t, first)
-	roleID, secretID := server.AppRole(t, name, "1h", name)
-	s.secretID, s.idFile = secretID, file(t, secretID)
+	roleID, credential := server.AppRole(t, name, "1h", name)
+	s.credential, s.credentialFile = credential, file(t, credential)
 	log := textLog(&s.log)
-	source := newSource(t, vault.Settings{
-		Addresses: []string{"http://" + s.proxy.address},
+	settings := vault.Settings{
+		Addresses: []string{"http://" + s.proxy.Address},
 		Mount:     f.mount,
-		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: s.idFile},
-	}, vault.Options{Timeout: f.brief, Now: s.tokens.Now, Log: log})
-	s.ring = secrets.NewKeyring(secrets.Options{Source: source, Refresh: 50 * time.Millisecond, MaxRate: 1000, Now: s.ages.Now, Log: log})
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: s.credentialFile},
+	}
+	options := vault.Options{Timeout: f.brief, Now: s.tokens.Now, Log: log}
+	if f.other != nil {
+		f.other(t, s, &settings, &options)
+	}
+	s.ring = secrets.NewKeyring(secrets.Options{Source: newSource(t, settings, options), Refresh: 50 * time.Millisecond, MaxRate: 1000, Now: s.ages.Now, Log: log})
 	ctx, cancel := newCancel(t)
 	if err := s.ring.Warm(ctx, s.ref); err != nil {
 		t.Fatal(err)

@@ -25,50 +25,71 @@ func rewrite(t *testing.T, path, content string) {
 	}
 }
 
-// realJWT logs in with methods jwt and kubernetes, whose wire form is the same:
-// the jwt plugin stands in for Kubernetes at its path.
-func realJWT(t *testing.T, server *vaulttest.Server) {
+// issuer signs what methods jwt and kubernetes log in with.
+type issuer struct{ key *ecdsa.PrivateKey }
+
+func newIssuer(t *testing.T) issuer {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	return issuer{key}
+}
+
+// token ends in lasts, or ended that long ago.
+func (i issuer) token(t *testing.T, lasts time.Duration) string {
+	t.Helper()
+	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
+		"sub": "system:serviceaccount:sso:deskmint", "aud": "vault",
+		"iat": time.Now().Add(lasts - time.Hour).Unix(), "exp": time.Now().Add(lasts).Unix(),
+	}).SignedString(i.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// mount makes Vault take the issuer's tokens at auth/METHOD, for the role deskmint
+// with its policy. The wire form of both methods is the same: the jwt plugin stands
+// in for Kubernetes at its path.
+func (i issuer) mount(t *testing.T, server *vaulttest.Server, method, policy string) {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(i.key.Public())
 	if err != nil {
 		t.Fatal(err)
 	}
 	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
-	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-		"sub": "system:serviceaccount:sso:deskmint", "aud": "vault",
-		"iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(),
-	}).SignedString(key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server.Do(t, http.MethodPost, "sys/auth/"+method, map[string]any{"type": "jwt"})
+	server.Do(t, http.MethodPost, "auth/"+method+"/config", map[string]any{"jwt_validation_pubkeys": []string{public}})
+	server.Do(t, http.MethodPost, "auth/"+method+"/role/deskmint", map[string]any{
+		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"}, "token_policies": []string{policy}, "token_ttl": "1h",
+	})
+}
+
+func realJWT(t *testing.T, server *vaulttest.Server) {
+	issuer := newIssuer(t)
 	ref := secrets.Ref{Path: "sso/jwt", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 
 	for _, method := range []string{"jwt", "kubernetes"} {
-		server.Do(t, http.MethodPost, "sys/auth/"+method, map[string]any{"type": "jwt"})
-		server.Do(t, http.MethodPost, "auth/"+method+"/config", map[string]any{"jwt_validation_pubkeys": []string{public}})
-		server.Do(t, http.MethodPost, "auth/"+method+"/role/deskmint", map[string]any{
-			"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"}, "token_policies": []string{"reader"},
-		})
+		issuer.mount(t, server, method, "reader")
+		token := issuer.token(t, time.Hour)
 		where := file(t, token)
-		source := newSource(t, vault.Settings{
-			Addresses: []string{server.Addr},
-			Auth:      vault.Auth{Method: method, Role: "deskmint", JWTFile: where},
-		}, vault.Options{})
-		got, err := source.Key(t.Context(), ref, 1)
+		read := func() (secrets.Key, error) {
+			return newSource(t, vault.Settings{
+				Addresses: []string{server.Addr},
+				Auth:      vault.Auth{Method: method, Role: "deskmint", JWTFile: where},
+			}, vault.Options{}).Key(t.Context(), ref, 1)
+		}
+		got, err := read()
 		if err != nil {
 			t.Fatalf("%s: %v", method, err)
 		}
 		signedWith(t, got, first)
 
 		rewrite(t, where, token+"x")
-		_, err = newSource(t, vault.Settings{
-			Addresses: []string{server.Addr},
-			Auth:      vault.Auth{Method: method, Role: "deskmint", JWTFile: where},
-		}, vault.Options{}).Key(t.Context(), ref, 1)
+		_, err = read()
 		away(t, err)
 		says(t, err, "auth/"+method+"/login")
 	}

@@ -64,7 +64,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 					t.Errorf("%v, want ErrDenied", err)
 				}
 			}
-			if n := f.count("sys/capabilities-self"); n != 2 || f.logins != 1 {
+			if n := f.count("sys/capabilities-self"); n != 2 || f.logins != 2 {
 				t.Errorf("asked %d times for two refusals, with %d logins", n, f.logins)
 			}
 		})

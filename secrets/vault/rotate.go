@@ -44,7 +44,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 		o.Timeout = DefaultTimeout
 	}
 	if o.Transport == nil {
-		transport, err := newTransport(s.CA, o.Timeout)
+		transport, err := newTransport(s, o.Timeout)
 		if err != nil {
 			return nil, err
 		}

@@ -18,8 +18,9 @@ const (
 	// loginPause follows a login that failed, so that a thousand secrets that
 	// want to be looked at don't become a thousand logins.
 	loginPause = time.Second
-	// freshFor is how long a token counts as fresh: a read refused to it is refused
-	// for good, and another login would only fill Vault's audit log.
+	// freshFor is how long a token that took a refused one's place is fresh: a read
+	// refused to it is refused for good. Another login would only fill Vault's audit
+	// log, and with N secrets that may not be read there would be N of them a refresh.
 	freshFor = 10 * time.Second
 )
 
@@ -48,6 +49,9 @@ type grant struct {
 	full      time.Duration // the lease it had at login
 	renewable bool
 	renewAt   time.Time
+	// instead: the token before was refused, and this is of the login that followed.
+	// That one's refusal may mean that it was revoked; this one's means the secret.
+	instead bool
 }
 
 func newGrant(token string, now time.Time, lease, full time.Duration, renewable bool) *grant {
@@ -61,7 +65,7 @@ func newGrant(token string, now time.Time, lease, full time.Duration, renewable 
 
 func (g *grant) old(now time.Time) bool   { return g.lease > 0 && !now.Before(g.renewAt) }
 func (g *grant) ended(now time.Time) bool { return g.lease > 0 && !now.Before(g.born.Add(g.lease)) }
-func (g *grant) fresh(now time.Time) bool { return now.Sub(g.born) < freshFor }
+func (g *grant) fresh(now time.Time) bool { return g.instead && now.Sub(g.born) < freshFor }
 
 // grant returns the token to read with. One that gets old is replaced, but
 // goes on while it lasts if that fails.
@@ -122,6 +126,7 @@ func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant,
 	if err != nil {
 		return nil, err
 	}
+	g.instead = refused
 	s.log.Info("logged in to Vault", "method", s.auth.Method, "lease", g.lease, "renewable", g.renewable)
 	return g, nil
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
@@ -179,50 +178,6 @@ func TestALoginOutlivesItsCaller(t *testing.T) {
 	if f.logins != 1 {
 		t.Errorf("%d logins", f.logins)
 	}
-}
-
-// A 403 means: log in again, once. Only a fresh token's refusal counts.
-func TestRefusals(t *testing.T) {
-	f, now := newFake(t), newClock()
-	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
-	if _, err := source.Status(t.Context(), acme.Path); err != nil {
-		t.Fatal(err)
-	}
-	forbid := func(yes bool) {
-		f.set(func(f *fake) {
-			if delete(f.answers, "secret/data/sso/acme"); yes {
-				f.answers["secret/data/sso/acme"] = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
-			} else {
-				f.answers["secret/data/sso/acme"] = reply{200, data(2, `{"shared_secret": "`+canary+`"}`)}
-			}
-		})
-	}
-	forbid(true)
-	now.add(time.Minute)
-	for i := range 5 {
-		_, err := source.Key(t.Context(), acme, 2)
-		if !errors.Is(err, secrets.ErrDenied) {
-			t.Errorf("read %d: %v, want ErrDenied", i, err)
-		}
-		says(t, err, "secret/data/sso/acme version 2", "policy")
-	}
-	if f.logins != 2 {
-		t.Errorf("%d further logins for five refusals, want 1", f.logins-1)
-	}
-	forbid(false)
-	if _, err := source.Key(t.Context(), acme, 2); err != nil {
-		t.Errorf("permission came back, but: %v", err)
-	}
-
-	// Refused, and then the login fails too: that is no refusal.
-	f.set(func(f *fake) {
-		f.refused["t2"] = true
-		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
-	})
-	now.add(time.Minute)
-	_, err := source.Key(t.Context(), acme, 2)
-	away(t, err)
-	says(t, err, "auth/approle/login")
 }
 
 func TestTokensAreRenewedAndReplaced(t *testing.T) {

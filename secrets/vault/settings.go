@@ -25,6 +25,10 @@ type Settings struct {
 	Addresses []string `yaml:"addresses"`
 	// CA is a PEM file of the authorities to trust; empty: the system's.
 	CA string `yaml:"ca"`
+	// SkipVerify takes any certificate: whoever is on the way then gets the token, and
+	// with it the secrets. For trials only. Unless it is set, New refuses
+	// VAULT_SKIP_VERIFY in the environment too.
+	SkipVerify bool `yaml:"skip_verify"`
 	// Namespace of Vault Enterprise and HCP; empty: none.
 	Namespace string `yaml:"namespace"`
 	// Mount is the path of the KV v2 engine; empty: DefaultMount.
@@ -65,6 +69,9 @@ func (s Settings) Check(report func(key, message string)) {
 		if fault := addressFault(address); fault != "" {
 			report("addresses", fault)
 		}
+	}
+	if s.SkipVerify && s.CA != "" {
+		report("skip_verify", "contradicts ca, which names the authorities to trust: remove one of them")
 	}
 	if s.Mount != "" && !isPath(s.Mount) {
 		report("mount", "must be a path without outer slashes, empty or dot segments")

@@ -33,6 +33,8 @@ auth: {method: kubernetes, mount: kubernetes, role: deskmint}`,
 		`{addresses: ["http://localhost:8200", "http://[::1]:8200", "https://v/prefix"], auth: {method: token, token_file: t}}`,
 		`{addresses: ["https://v"], mount: kv/team, auth: {method: approle, role_id: r, secret_id_file: s}}`,
 		`{addresses: ["https://v"], auth: {method: approle, mount: a/b, role_id_file: r, secret_id_file: s}}`,
+		`{addresses: ["https://v"], skip_verify: true, auth: {method: token}}`,
+		`{addresses: ["https://v"], ca: ca.pem, skip_verify: false, auth: {method: token}}`,
 		`{addresses: ["https://v"], namespace: a/b, auth: {method: jwt, role: r, jwt_file: j}}`,
 	} {
 		decode(t, text).Check(func(key, message string) { t.Errorf("%s\n%s %s", text, key, message) })
@@ -45,6 +47,7 @@ func TestSettingsFaults(t *testing.T) {
 		`{addresses: ["vault:8200", "ftp://v", "http://vault.internal", "https://u:p@v", "https://v?x", "https://v#f", "https://", "::"], auth: {method: token}}`: slices.Repeat([]string{"addresses"}, 8),
 		`{addresses: ["https://v"], mount: /secret, auth: {method: token}}`:                                                                                       {"mount"},
 		`{addresses: ["https://v"], mount: a/../b, namespace: "a\nb", auth: {method: token}}`:                                                                     {"mount", "namespace"},
+		`{addresses: ["https://v"], ca: ca.pem, skip_verify: true, auth: {method: token}}`:                                                                        {"skip_verify"},
 		`{addresses: ["https://v"], auth: {method: ldap}}`:                                                                                                        {"auth.method"},
 		`{addresses: ["https://v"], auth: {method: approle}}`:                                                                                                     {"auth.secret_id_file", "auth.role_id"},
 		`{addresses: ["https://v"], auth: {method: approle, role_id: r, role_id_file: f, secret_id_file: s}}`:                                                     {"auth.role_id"},

@@ -36,14 +36,15 @@ const (
 
 // Options of a Source, each of which may be left zero.
 type Options struct {
-	// Transport carries the requests; nil: one that trusts Settings.CA.
+	// Transport carries the requests; nil: one that trusts what Settings say.
 	Transport http.RoundTripper
 	// Timeout is for one request to one server; zero: DefaultTimeout.
 	Timeout time.Duration
 	// Now is the clock that tokens' lifetimes are measured by, and that is
 	// compared with Vault's; nil: time.Now.
 	Now func() time.Time
-	// Log gets logins, and a warning when the clocks differ; nil: nothing is logged.
+	// Log gets logins, and warnings: of Settings.SkipVerify, and when the clocks
+	// differ; nil: nothing is logged.
 	Log *slog.Logger
 }
 
@@ -59,7 +60,8 @@ type Source struct {
 
 // New makes a Source. It asks Vault nothing yet: a Vault that is away at start
 // is a fault like one that goes away later. The error tells of settings that
-// can't work, and of VAULT_SKIP_VERIFY in the environment.
+// can't work, and of VAULT_SKIP_VERIFY in the environment without
+// Settings.SkipVerify; that one itself is warned of.
 func New(s Settings, o Options) (*Source, error) {
 	var faults []error
 	s.Check(func(key, message string) { faults = append(faults, fmt.Errorf("vault: %s %s", key, message)) })
@@ -82,6 +84,9 @@ func New(s Settings, o Options) (*Source, error) {
 	w, err := newWire(s, o.Transport, o.Timeout, c)
 	if err != nil {
 		return nil, err
+	}
+	if s.SkipVerify {
+		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way can take the token and the secrets. It is for trials only: name the authority in ca")
 	}
 	return &Source{
 		mount:   s.Mount,
@@ -233,7 +238,7 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 }
 
 // read asks for where, which path is part of. A refusal may only mean that the
-// token has ended, so one that isn't fresh is replaced first, once.
+// token was revoked, however young it is: one that isn't fresh is replaced first, once.
 func (s *Source) read(ctx context.Context, act, path, where string, query url.Values) (answer, error) {
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)

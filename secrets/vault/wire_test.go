@@ -2,8 +2,8 @@ package vault_test
 
 import (
 	"context"
-	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -55,19 +55,6 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 	}
 	if len(elsewhere.requests) != 0 {
 		t.Errorf("the environment's server was asked for %+v", elsewhere.requests)
-	}
-}
-
-func TestSkipVerifyIsRefused(t *testing.T) {
-	s := appRole(t, "https://vault.internal:8200")
-	for value, refused := range map[string]bool{"1": true, "true": true, "T": true, "yes please": true, "0": false, "false": false, "": false} {
-		t.Setenv("VAULT_SKIP_VERIFY", value)
-		_, err := vault.New(s, vault.Options{})
-		if refused {
-			says(t, err, "VAULT_SKIP_VERIFY", "ca")
-		} else if err != nil {
-			t.Errorf("%q: %v", value, err)
-		}
 	}
 }
 
@@ -134,6 +121,33 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	}
 }
 
+// How long to wait is the keyring's business, which has other things to do.
+func TestRetryAfterIsNotWaitedFor(t *testing.T) {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
+			f := newFake(t)
+			requests := 0
+			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests++
+				if r.URL.Path == "/v1/"+path {
+					w.Header().Set("Retry-After", "3600")
+					w.WriteHeader(status)
+					return
+				}
+				f.ServeHTTP(w, r)
+			})
+			source := newSource(t, appRole(t, f.URL), vault.Options{})
+			began := time.Now()
+			_, err := source.Status(t.Context(), acme.Path)
+			away(t, err)
+			says(t, err, path, fmt.Sprintf("(%d)", status))
+			if took := time.Since(began); took > vault.DefaultTimeout || requests != asked {
+				t.Errorf("%s, %d: took %v and %d requests, want %d", path, status, took, requests, asked)
+			}
+		}
+	}
+}
+
 // What isn't HTTP is quoted by net/http, and must not be by us.
 func TestGarbageIsNotQuoted(t *testing.T) {
 	for _, garbage := range []string{
@@ -166,42 +180,6 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 		_, err = newSource(t, appRole(t, "http://"+listener.Addr().String()), vault.Options{}).Status(t.Context(), acme.Path)
 		away(t, err)
 		says(t, err, "vault: logging in at auth/approle/login: ")
-	}
-}
-
-func TestTLS(t *testing.T) {
-	f := newFake(t)
-	server := httptest.NewTLSServer(f)
-	t.Cleanup(server.Close)
-	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
-	ca := file(t, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
-	status := func(address, ca string) error {
-		t.Helper()
-		s := appRole(t, address)
-		s.CA = ca
-		source, err := vault.New(s, vault.Options{})
-		if err == nil {
-			_, err = source.Status(t.Context(), acme.Path)
-		}
-		return err
-	}
-	if err := status(server.URL, ca); err != nil {
-		t.Errorf("with its CA: %v", err)
-	}
-	// The certificate is for 127.0.0.1 and example.com, not for localhost.
-	byName := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
-	for _, tc := range []struct{ name, address, ca, says string }{
-		{"unknown authority", server.URL, "", "unknown authority: check ca"},
-		{"another name", byName, ca, "for another name"},
-		{"plain HTTP", strings.Replace(f.URL, "http://", "https://", 1), ca, "doesn't speak TLS"},
-		{"CA file missing", server.URL, ca + "-missing", "ca: open"},
-		{"CA file empty", server.URL, file(t, "no certificate"), "no certificate in PEM form"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			err := status(tc.address, tc.ca)
-			away(t, err)
-			says(t, err, tc.says)
-		})
 	}
 }
 

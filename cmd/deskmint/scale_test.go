@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+	"github.com/deskmint/deskmint/service/caller"
+)
+
+// counted is a Vault whose requests are counted on their way.
+type counted struct {
+	*httptest.Server
+
+	mu    sync.Mutex
+	reads []time.Time
+}
+
+func count(t testing.TB, vault *vaulttest.Server) *counted {
+	t.Helper()
+	to, err := url.Parse(vault.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &counted{}
+	pass := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to) }, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/secret/") {
+			c.mu.Lock()
+			c.reads = append(c.reads, time.Now())
+			c.mu.Unlock()
+		}
+		pass.ServeHTTP(w, r)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// since are the reads that have come after a moment.
+func (c *counted) since(moment time.Time) []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := slices.IndexFunc(c.reads, func(at time.Time) bool { return at.After(moment) })
+	if n < 0 {
+		return nil
+	}
+	return slices.Clone(c.reads[n:])
+}
+
+// most is the largest number of moments within any time of this length.
+func most(moments []time.Time, within time.Duration) (n int) {
+	first := 0
+	for i, at := range moments {
+		for at.Sub(moments[first]) >= within {
+			first++
+		}
+		n = max(n, i-first+1)
+	}
+	return n
+}
+
+// manyConfigurations makes the files of a service with n of them, and their secrets in a Vault.
+func manyConfigurations(t testing.TB, vault *vaulttest.Server, address string, n, rate int) (config, key string) {
+	t.Helper()
+	var text strings.Builder
+	fmt.Fprintf(&text, "secrets: {source: vault, refresh: 1s, max_rate: %d, vault: {addresses: [%q], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\nconfigurations:\n", rate, address)
+	for i := range n {
+		fmt.Fprintf(&text, "  - {name: acme-%d, secret: {path: sso/acme-%[1]d}, zendesk_sso: {audiences: [end_user], brands: [{id: \"%[1]d\", name: Acme %[1]d, subdomain: acme-%[1]d}]}}\n", i)
+		vault.Put(t, fmt.Sprintf("sso/acme-%d", i), map[string]string{"shared_secret": firstSecret})
+	}
+	key, hash := caller.NewKey()
+	_, callers, _ := strings.Cut(acme(hash), "callers:")
+	text.WriteString("callers:" + callers)
+	vault.Reader(t, "deskmint", "sso/")
+	roleID, secretID := vault.AppRole(t, "deskmint", "", "deskmint")
+	dir := t.TempDir()
+	for name, content := range map[string]string{"deskmint.yaml": text.String(), "role-id": roleID, "secret-id": secretID} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "deskmint.yaml"), key
+}
+
+// TestMaxRate: neither the first load nor the looks after it ask Vault for more than max_rate.
+func TestMaxRate(t *testing.T) {
+	t.Parallel()
+	const secrets, rate, window = 300, 60, 5
+	vault := vaulttest.Start(t)
+	way := count(t, vault)
+	config, key := manyConfigurations(t, vault, way.URL, secrets, rate)
+	d := serve(t, config)
+	loaded := time.Now()
+	if n := len(way.since(time.Time{})); n < 2*secrets {
+		t.Errorf("ready after %d reads: not everything is loaded", n)
+	}
+	eventually(t, func() error {
+		ready, all := d.readyz(t)
+		usable := 0
+		for _, standing := range all {
+			if standing.State == "usable" && standing.Fault == "" {
+				usable++
+			}
+		}
+		if n := len(way.since(loaded)); !ready || usable < secrets || n < 2*secrets {
+			return fmt.Errorf("ready: %v; %d of %d are usable; %d looks", ready, usable, secrets, n) // it takes eleven seconds
+		}
+		return nil
+	})
+	// Reads that a busy machine holds up come together with those after them: as many as go on at once.
+	const under = 2 * 16
+	if n := most(way.since(time.Time{}), window*time.Second); n > window*rate+under {
+		t.Errorf("%d reads within %d s, with a max_rate of %d", n, window, rate)
+	}
+	d.mint(t, key, "acme-7")
+}
+
+// BenchmarkTenThousandConfigurations is a service of its own process over a real Vault: the time from
+// its start to the line `ready`, its memory then, and what it asks Vault for afterwards.
+func BenchmarkTenThousandConfigurations(b *testing.B) {
+	const configurations = 10_000
+	vault, binary := vaulttest.Start(b), build(b)
+	for _, rate := range []int{50, 1000} {
+		b.Run("max_rate="+strconv.Itoa(rate), func(b *testing.B) {
+			if rate < 100 && testing.Short() {
+				b.Skip("it takes a quarter of an hour")
+			}
+			way := count(b, vault)
+			config, _ := manyConfigurations(b, vault, way.URL, configurations, rate)
+			for b.Loop() {
+				begin := time.Now()
+				d := spawn(b, binary, serveArgs(config)...)
+				for text, changed := d.out.now(); !strings.HasSuffix(text, "\nready\n"); text, changed = d.out.now() {
+					select {
+					case <-changed:
+					case <-d.ended:
+						b.Fatalf("it ended: %v\n%s", d.failure, &d.err)
+					}
+				}
+				ready := time.Now()
+				b.ReportMetric(ready.Sub(begin).Seconds(), "s-to-ready")
+				b.ReportMetric(residentMB(b, d.process.Pid), "MB-at-ready")
+				// Twice the interval, so that each secret has been looked at.
+				over := max(10*time.Second, 2*configurations*time.Second/time.Duration(rate))
+				<-time.After(over)
+				b.ReportMetric(float64(len(way.since(ready)))/over.Seconds(), "reads/s")
+				b.ReportMetric(float64(most(way.since(begin), time.Second)), "most-reads-in-1s")
+				b.ReportMetric(residentMB(b, d.process.Pid), "MB-then")
+				d.stop()
+				<-d.ended
+			}
+		})
+	}
+}
+
+// residentMB is what a process holds in memory, as the kernel sees it.
+func residentMB(b *testing.B, pid int) float64 {
+	b.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(status), "VmRSS:")
+	kB, err := strconv.ParseFloat(strings.TrimSpace(after[:strings.Index(after, "kB")]), 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return kB / 1024
+}

@@ -1,0 +1,92 @@
+package vault_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// The token has ended, by the source's clock, and the login that has to follow
+// fails: that says nothing about the secret.
+func loginFaults() []fault {
+	return []fault{{
+		name: "login refused",
+		begin: func(t *testing.T, s *scene) {
+			s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id/destroy", map[string]any{"secret_id": s.credential})
+			s.tokens.add(2 * time.Hour)
+		},
+		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
+		end: func(t *testing.T, s *scene) {
+			answer := s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id", map[string]any{})
+			s.credential = answer["data"].(map[string]any)["secret_id"].(string)
+			rewrite(t, s.credentialFile, s.credential)
+		}, after: 1, value: first,
+	}, loginUnreachable(), kubernetesAway(), jwtExpired()}
+}
+
+// loginUnreachable has a front that breaks the connection when somebody logs in.
+func loginUnreachable() fault {
+	return fault{
+		name: "login unreachable",
+		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+			s.front = newFront(t, s.server.Addr)
+			settings.Addresses = []string{s.front.plain(t)}
+		},
+		begin: func(_ *testing.T, s *scene) {
+			s.front.fail("auth/approle/login", 0)
+			s.tokens.add(2 * time.Hour)
+		},
+		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: ",
+		end: func(_ *testing.T, s *scene) { s.front.fail("", 0) }, after: 1, value: first,
+	}
+}
+
+// kubernetesAway has a front that answers logins as Vault's method kubernetes does
+// while the API server is away: with 403.
+func kubernetesAway() fault {
+	return fault{
+		name: "kubernetes login forbidden",
+		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+			issuer := newIssuer(t)
+			issuer.mount(t, s.server, "kubernetes", s.name)
+			s.credential = issuer.token(t, time.Hour)
+			rewrite(t, s.credentialFile, s.credential)
+			s.front = newFront(t, s.server.Addr)
+			settings.Addresses = []string{s.front.plain(t)}
+			settings.Auth = vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: s.credentialFile}
+		},
+		begin: func(_ *testing.T, s *scene) {
+			s.front.fail("auth/kubernetes/login", http.StatusForbidden)
+			s.tokens.add(2 * time.Hour)
+		},
+		stale: secrets.ErrUnavailable, says: "logging in at auth/kubernetes/login: refused: check the credential",
+		end: func(_ *testing.T, s *scene) { s.front.fail("", 0) }, after: 1, value: first,
+	}
+}
+
+// jwtExpired has a file with a JWT that nobody renews.
+func jwtExpired() fault {
+	var issuer issuer
+	present := func(t *testing.T, s *scene, lasts time.Duration) {
+		s.credential = issuer.token(t, lasts)
+		rewrite(t, s.credentialFile, s.credential)
+	}
+	return fault{
+		name: "jwt expired",
+		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+			issuer = newIssuer(t)
+			issuer.mount(t, s.server, "jwt", s.name)
+			present(t, s, time.Hour)
+			settings.Auth = vault.Auth{Method: "jwt", Role: "deskmint", JWTFile: s.credentialFile}
+		},
+		begin: func(t *testing.T, s *scene) {
+			present(t, s, -time.Hour)
+			s.tokens.add(2 * time.Hour)
+		},
+		stale: secrets.ErrUnavailable, says: "logging in at auth/jwt/login: refused: check the role and the credential",
+		end: func(t *testing.T, s *scene) { present(t, s, time.Hour) }, after: 1, value: first,
+	}
+}

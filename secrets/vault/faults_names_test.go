@@ -1,0 +1,97 @@
+package vault_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/toxic"
+)
+
+// Where Vault is to be found, and whether it is the right one.
+func nameFaults() []fault {
+	return []fault{
+		nameGone("name gone", nxDomain, "the name can't be resolved"),
+		nameGone("name server failing", serverFailure, "the name can't be resolved"),
+		nameGone("name server silent", noAnswer, "vault.test"),
+		certificateFault("certificate expired", "the certificate has expired or is not valid yet", func(t *testing.T, ours authority) tls.Certificate {
+			return ours.issue(t, -time.Hour, x509.ExtKeyUsageServerAuth)
+		}),
+		certificateFault("certificate of another authority", "unknown authority: check ca", func(t *testing.T, _ authority) tls.Certificate {
+			return newAuthority(t).issue(t, time.Hour, x509.ExtKeyUsageServerAuth)
+		}),
+		oneOfTwo("one of two servers down", func(_ *testing.T, s *scene) { s.proxy.Refuse() }),
+		oneOfTwo("one of two servers half-open", func(t *testing.T, s *scene) { s.proxy.Set(t, toxic.Silent) }),
+		{
+			name: "namespace on a Vault without any",
+			other: func(_ *testing.T, _ *scene, settings *vault.Settings, _ *vault.Options) {
+				settings.Namespace = "elsewhere"
+			},
+		},
+	}
+}
+
+// nameGone loses the name server's record and all standing connections.
+func nameGone(name string, how dnsWeather, says string) fault {
+	const brief = 500 * time.Millisecond
+	var names *nameServer
+	return fault{
+		name: name, brief: brief,
+		other: func(t *testing.T, s *scene, settings *vault.Settings, o *vault.Options) {
+			names = newNameServer(t)
+			ours := newAuthority(t)
+			s.front = newFront(t, s.server.Addr)
+			s.front.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+			trusted := x509.NewCertPool()
+			trusted.AddCert(ours.certificate)
+			o.Transport = &http.Transport{
+				DialContext:     (&net.Dialer{Timeout: brief, Resolver: names.resolver()}).DialContext,
+				TLSClientConfig: &tls.Config{RootCAs: trusted},
+			}
+			settings.Addresses = []string{"https://vault.test:" + s.front.port()}
+		},
+		begin: func(_ *testing.T, s *scene) {
+			names.set(how)
+			s.front.CloseClientConnections()
+		},
+		stale: secrets.ErrUnavailable, says: says,
+		end: func(_ *testing.T, _ *scene) { names.set(resolves) }, after: 1, value: first,
+	}
+}
+
+// certificateFault shows another certificate on all new connections.
+func certificateFault(name, says string, other func(*testing.T, authority) tls.Certificate) fault {
+	var ours authority
+	return fault{
+		name: name,
+		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+			ours = newAuthority(t)
+			s.front = newFront(t, s.server.Addr)
+			settings.Addresses = []string{s.front.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
+			settings.CA = file(t, ours.pem())
+		},
+		begin: func(t *testing.T, s *scene) { s.front.present(other(t, ours)) },
+		stale: secrets.ErrUnavailable, says: says,
+		end: func(t *testing.T, s *scene) {
+			s.front.present(ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+		}, after: 1, value: first,
+	}
+}
+
+// oneOfTwo loses the server that is asked first; the other goes on.
+func oneOfTwo(name string, begin func(*testing.T, *scene)) fault {
+	return fault{
+		name: name, brief: time.Second, // the other's answers have to be in time
+		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+			second := toxic.New(t, strings.TrimPrefix(s.server.Addr, "http://"))
+			settings.Addresses = append(settings.Addresses, "http://"+second.Address)
+		},
+		begin: begin,
+	}
+}

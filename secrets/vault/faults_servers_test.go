@@ -1,0 +1,96 @@
+package vault_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/toxic"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// hosts counts requests by host, those that got no answer too.
+type hosts struct {
+	next http.RoundTripper
+
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (h *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
+	h.mu.Lock()
+	h.count[req.URL.Host]++
+	h.mu.Unlock()
+	return h.next.RoundTrip(req)
+}
+
+// taken says how many there were since it was last asked.
+func (h *hosts) taken(host string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer delete(h.count, host)
+	return h.count[host]
+}
+
+// TestFaultsOfOneServer: whatever is wrong with the server that is asked first, the
+// next one answers the same read, and is the first from then on.
+func TestFaultsOfOneServer(t *testing.T) {
+	server, sealed := vaulttest.Start(t), vaulttest.Start(t)
+	sealed.Do(t, http.MethodPut, "sys/seal", nil)
+	ref := secrets.Ref{Path: "sso/servers", Field: "shared_secret"}
+	server.Put(t, ref.Path, map[string]string{ref.Field: first})
+	server.Reader(t, "servers", "sso/")
+	roleID, secretID := server.AppRole(t, "servers", "", "servers")
+	auth := vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	for _, tc := range []struct {
+		name     string
+		upstream *vaulttest.Server
+		begin    func(*testing.T, *toxic.Proxy)
+	}{
+		{"down", server, func(_ *testing.T, p *toxic.Proxy) { p.Refuse() }},
+		{"half-open", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Silent) }},
+		{"slow", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Slow) }},
+		{"reset", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Resets) }},
+		{"sealed", sealed, func(*testing.T, *toxic.Proxy) {}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bad := toxic.New(t, strings.TrimPrefix(tc.upstream.Addr, "http://"))
+			good := toxic.New(t, strings.TrimPrefix(server.Addr, "http://"))
+			transport := &http.Transport{MaxIdleConnsPerHost: 2}
+			t.Cleanup(transport.CloseIdleConnections)
+			asked := &hosts{next: transport, count: map[string]int{}}
+			source := newSource(t, vault.Settings{Addresses: []string{"http://" + bad.Address, "http://" + good.Address}, Auth: auth},
+				vault.Options{Transport: asked, Timeout: time.Second})
+			read := func(when string, ofBad, ofGood int) {
+				t.Helper()
+				key, err := source.Key(t.Context(), ref, 1)
+				if err != nil {
+					t.Fatalf("%s: %v", when, err)
+				}
+				signedWith(t, key, first)
+				if b, g := asked.taken(bad.Address), asked.taken(good.Address); b != ofBad || g != ofGood {
+					t.Errorf("%s: asked the first server %d times and the second %d, want %d and %d", when, b, g, ofBad, ofGood)
+				}
+			}
+			tc.begin(t, bad)
+			read("the login is tried at both, the read goes to the second", 1, 2)
+			read("the second is remembered", 0, 1)
+			if tc.upstream == sealed {
+				return
+			}
+			bad.Set(t, toxic.Fair)
+			if tc.name == "down" {
+				bad.Open(t)
+			}
+			read("it isn't left for the first, though that is well again", 0, 1)
+			good.Refuse()
+			transport.CloseIdleConnections()
+			read("back in the same read", 1, 1)
+			read("and remembered", 1, 0)
+		})
+	}
+}

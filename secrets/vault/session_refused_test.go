@@ -1,0 +1,142 @@
+package vault_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// A 403 means: log in again, once. Only the refusal of the token that follows counts.
+func TestRefusals(t *testing.T) {
+	f, now := newFake(t), newClock()
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	forbid := func(yes bool) {
+		f.set(func(f *fake) {
+			if delete(f.answers, "secret/data/sso/acme"); yes {
+				f.answers["secret/data/sso/acme"] = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
+			} else {
+				f.answers["secret/data/sso/acme"] = reply{200, data(2, `{"shared_secret": "`+canary+`"}`)}
+			}
+		})
+	}
+	forbid(true)
+	now.add(time.Minute)
+	for i := range 5 {
+		_, err := source.Key(t.Context(), acme, 2)
+		if !errors.Is(err, secrets.ErrDenied) {
+			t.Errorf("read %d: %v, want ErrDenied", i, err)
+		}
+		says(t, err, "secret/data/sso/acme version 2", "policy")
+	}
+	if f.logins != 2 {
+		t.Errorf("%d further logins for five refusals, want 1", f.logins-1)
+	}
+	forbid(false)
+	if _, err := source.Key(t.Context(), acme, 2); err != nil {
+		t.Errorf("permission came back, but: %v", err)
+	}
+
+	// Refused, and then the login fails too: that is no refusal.
+	f.set(func(f *fake) {
+		f.refused["t2"] = true
+		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
+	})
+	now.add(time.Minute)
+	_, err := source.Key(t.Context(), acme, 2)
+	away(t, err)
+	says(t, err, "auth/approle/login")
+}
+
+// A refusal counts only from a token whose login followed another refusal. All
+// others may have been revoked, however young they are.
+func TestWhichTokensRefusalCounts(t *testing.T) {
+	const path = "secret/metadata/sso/acme"
+	for _, tc := range []struct {
+		name   string
+		lease  int // seconds
+		before func(f *fake, now *clock, read func() error) error
+		logins int // in all
+		denied bool
+	}{
+		{"the first login's", 3600, nil, 2, false},
+		{"one that took the place of a refused one", 3600, func(f *fake, _ *clock, read func() error) error {
+			f.set(func(f *fake) { f.refused["t1"] = true })
+			return read()
+		}, 2, true},
+		{"the same, a while later", 3600, func(f *fake, now *clock, read func() error) error {
+			f.set(func(f *fake) { f.refused["t1"] = true })
+			err := read()
+			now.add(10 * time.Second)
+			return err
+		}, 3, false},
+		{"one that took the place of an ended one", 100, func(_ *fake, now *clock, read func() error) error {
+			now.add(200 * time.Second)
+			return read()
+		}, 3, false},
+		{"a renewed one", 100, func(_ *fake, now *clock, read func() error) error {
+			now.add(80 * time.Second)
+			return read()
+		}, 2, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f, now := newFake(t), newClock()
+			f.lease = tc.lease
+			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+			read := func() error { _, err := source.Status(t.Context(), acme.Path); return err }
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+			if tc.before != nil {
+				if err := tc.before(f, now, read); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.set(func(f *fake) { f.refused[f.requests[len(f.requests)-1].token] = true })
+			asked := f.count(path)
+			err := read()
+			if errors.Is(err, secrets.ErrDenied) != tc.denied || (err != nil) != tc.denied {
+				t.Errorf("refused to the token alone: %v, want ErrDenied: %v", err, tc.denied)
+			}
+			if f.logins != tc.logins {
+				t.Errorf("%d logins, want %d", f.logins, tc.logins)
+			}
+			if n, want := f.count(path)-asked, map[bool]int{true: 1, false: 2}[tc.denied]; n != want {
+				t.Errorf("read %d times, want %d", n, want)
+			}
+		})
+	}
+}
+
+// However many secrets may not be read, from the start or later: beside the first
+// login there is one in ten seconds.
+func TestRefusalsDontBecomeLogins(t *testing.T) {
+	const many = 50
+	f, now := newFake(t), newClock()
+	for i := range many {
+		f.answers[fmt.Sprintf("secret/metadata/sso/%d", i)] = reply{403, canary}
+	}
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	for second := range 40 {
+		var wg sync.WaitGroup
+		for i := range many {
+			wg.Go(func() {
+				if _, err := source.Status(t.Context(), fmt.Sprintf("sso/%d", i)); !errors.Is(err, secrets.ErrDenied) {
+					t.Errorf("second %d: %v, want ErrDenied", second, err)
+				}
+			})
+		}
+		wg.Wait()
+		if want := 2 + second/10; f.logins != want {
+			t.Fatalf("second %d: %d logins, want %d", second, f.logins, want)
+		}
+		now.add(time.Second)
+	}
+}

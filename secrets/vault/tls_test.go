@@ -1,0 +1,135 @@
+package vault_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// encrypted is a front of a fake Vault, with a certificate that nobody has to trust.
+func encrypted(t *testing.T) (f *front, ours authority) {
+	t.Helper()
+	ours = newAuthority(t)
+	f = newFront(t, newFake(t).URL)
+	f.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+	return f, ours
+}
+
+// trusting is the settings of a source that takes ca's certificates; empty: the system's.
+func trusting(t *testing.T, address, ca string) vault.Settings {
+	t.Helper()
+	s := appRole(t, address)
+	s.CA = ca
+	return s
+}
+
+// reads makes a source and reads once.
+func reads(t *testing.T, s vault.Settings, o vault.Options) error {
+	t.Helper()
+	source, err := vault.New(s, o)
+	if err == nil {
+		_, err = source.Status(t.Context(), acme.Path)
+	}
+	return err
+}
+
+func TestTLS(t *testing.T) {
+	f, ours := encrypted(t)
+	ca := file(t, ours.pem())
+	if err := reads(t, trusting(t, f.URL, ca), vault.Options{}); err != nil {
+		t.Errorf("with its CA: %v", err)
+	}
+	// The certificate is for 127.0.0.1 and vault.test, not for localhost.
+	byName := strings.Replace(f.URL, "127.0.0.1", "localhost", 1)
+	for _, tc := range []struct{ name, address, ca, says string }{
+		{"unknown authority", f.URL, "", "unknown authority: check ca"},
+		{"another authority", f.URL, file(t, newAuthority(t).pem()), "unknown authority: check ca"},
+		{"another name", byName, ca, "for another name: check addresses"},
+		{"plain HTTP", strings.Replace(newFake(t).URL, "http://", "https://", 1), ca, "doesn't speak TLS: check the address"},
+		{"CA file missing", f.URL, ca + "-missing", "ca: open"},
+		{"CA file empty", f.URL, file(t, "no certificate"), "no certificate in PEM form"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := reads(t, trusting(t, tc.address, tc.ca), vault.Options{})
+			away(t, err)
+			says(t, err, tc.says)
+		})
+	}
+	for text, certificate := range map[string]tls.Certificate{
+		"has expired or is not valid yet: renew it, and compare the clocks": ours.issue(t, -time.Minute, x509.ExtKeyUsageServerAuth),
+		"not valid for a server: have another issued":                       ours.issue(t, time.Hour, x509.ExtKeyUsageClientAuth),
+	} {
+		f.present(certificate)
+		err := reads(t, trusting(t, f.URL, ca), vault.Options{})
+		away(t, err)
+		says(t, err, text)
+	}
+}
+
+func TestSkipVerifyInTheEnvironment(t *testing.T) {
+	for value, on := range map[string]bool{"1": true, "true": true, "T": true, "yes please": true, "0": false, "false": false, "": false} {
+		t.Setenv("VAULT_SKIP_VERIFY", value)
+		s := appRole(t, "https://vault.internal:8200")
+		_, err := vault.New(s, vault.Options{})
+		if on {
+			says(t, err, "VAULT_SKIP_VERIFY", "name the authority in ca", "secrets.vault.skip_verify")
+		} else if err != nil {
+			t.Errorf("%q: %v", value, err)
+		}
+		s.SkipVerify = true
+		if _, err := vault.New(s, vault.Options{}); (err != nil) != (value == "yes please") {
+			t.Errorf("%q with skip_verify: %v", value, err)
+		}
+	}
+}
+
+// What is refused by default is taken with skip_verify, and warned of once.
+func TestSkipVerify(t *testing.T) {
+	f, _ := encrypted(t)
+	log := &strings.Builder{}
+	s := trusting(t, f.URL, "")
+	err := reads(t, s, vault.Options{Log: textLog(log)})
+	away(t, err)
+	says(t, err, "unknown authority")
+	if strings.Contains(log.String(), "skip_verify") {
+		t.Errorf("a warning without skip_verify: %s", log)
+	}
+
+	s.SkipVerify = true
+	t.Setenv("VAULT_SKIP_VERIFY", "true")
+	source := newSource(t, s, vault.Options{Log: textLog(log)})
+	for range 3 {
+		if _, err := source.Status(t.Context(), acme.Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "secrets.vault.skip_verify is set: Vault's certificate is not verified") {
+		t.Errorf("%d warnings, want one of skip_verify: %s", n, log)
+	}
+}
+
+// An operator's commands take it from the same file, and warn too.
+func TestSkipVerifyOfAWriter(t *testing.T) {
+	f, _ := encrypted(t)
+	t.Setenv("VAULT_TOKEN", "token")
+	log := &strings.Builder{}
+	for _, skip := range []bool{false, true} {
+		s := trusting(t, f.URL, "")
+		s.SkipVerify = skip
+		w, err := vault.NewWriter(s, vault.Options{Log: textLog(log)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Observe(t.Context(), acme.Path)
+		if refused := err != nil && strings.Contains(err.Error(), "unknown authority"); refused == skip {
+			t.Errorf("skip_verify %v: %v", skip, err)
+		}
+		if warned := strings.Contains(log.String(), "skip_verify is set"); warned != skip {
+			t.Errorf("skip_verify %v: log %s", skip, log)
+		}
+	}
+}

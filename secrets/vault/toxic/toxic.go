@@ -1,0 +1,90 @@
+// Package toxic is a network with faults for tests: a TCP proxy (Toxiproxy, inside
+// the test's process) that goes between a client and a Vault, and knows nothing
+// of HTTP. Only test code imports it.
+package toxic
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/rs/zerolog"
+)
+
+// Weather is what a Proxy does to the connections through it.
+type Weather string
+
+// Each Weather is for connections that stand as well as for new ones. Its text is
+// what Toxiproxy is told, with the stream left out.
+const (
+	// Fair passes everything on. It is how a Proxy begins.
+	Fair Weather = ""
+	// Slow holds every piece of an answer back for Late.
+	Slow Weather = `"type": "latency", "attributes": {"latency": 3600000}`
+	// Silent swallows every piece in both directions, and nobody says so: half-open.
+	Silent Weather = `"type": "timeout", "attributes": {"timeout": 0}`
+	// Resets answers the first piece with a reset. A connection that stood before
+	// may also end in an orderly way.
+	Resets Weather = `"type": "reset_peer", "attributes": {"timeout": 0}`
+)
+
+// Late is how much later Slow is: beyond any deadline of a test.
+const Late = time.Hour
+
+// streams are the directions that a Weather is in: from the client, to it, or both.
+var streams = map[Weather][]string{
+	Slow:   {"downstream"},
+	Silent: {"upstream", "downstream"},
+	Resets: {"upstream"},
+}
+
+// Proxy passes connections to Address on to one upstream. Its methods may be
+// called from one goroutine at a time, that of the test.
+type Proxy struct {
+	Address string // 127.0.0.1:PORT, the same for as long as it lives
+
+	proxy *toxiproxy.Proxy
+}
+
+// New starts a Proxy to upstream, HOST:PORT, that ends with the test.
+func New(t testing.TB, upstream string) *Proxy {
+	t.Helper()
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+	p := &Proxy{proxy: toxiproxy.NewProxy(server, t.Name(), "127.0.0.1:0", upstream)}
+	p.Open(t)
+	p.Address = p.proxy.Listen
+	t.Cleanup(func() {
+		p.Refuse()
+		p.clear(t) // what is held back ends too
+	})
+	return p
+}
+
+// Refuse is what a process that was killed looks like: its connections end, and
+// there are no new ones.
+func (p *Proxy) Refuse() { p.proxy.Stop() }
+
+// Open accepts connections again after a Refuse, on the same port. The weather
+// stays as it was.
+func (p *Proxy) Open(t testing.TB) {
+	t.Helper()
+	if err := p.proxy.Start(); err != nil {
+		t.Fatalf("toxic: %v", err)
+	}
+}
+
+// Set changes the weather.
+func (p *Proxy) Set(t testing.TB, w Weather) {
+	t.Helper()
+	p.clear(t)
+	for _, stream := range streams[w] {
+		toxic := fmt.Sprintf(`{"name": %q, "stream": %q, %s}`, stream, stream, w)
+		if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+			t.Fatalf("toxic: %s: %v", toxic, err)
+		}
+	}
+}
+
+func (p *Proxy) clear(t testing.TB) { p.proxy.Toxics.ResetToxics(t.Context()) }
