@@ -89,7 +89,7 @@ func (s *Snapshot) Refs() []secrets.Ref {
 //
 // The error is a [*FaultsError].
 func Load(path string, o Options) (*Snapshot, error) {
-	l := loader{options: o, dir: filepath.Dir(path)}
+	l := loader{options: o, dir: filepath.Dir(path), matchers: matchers{}}
 	if main, ok := l.read(path); ok {
 		l.include(main)
 	}
@@ -102,7 +102,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 //
 // The error is a [*FaultsError].
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {
-	l := loader{options: o, dir: filepath.Dir(name)}
+	l := loader{options: o, dir: filepath.Dir(name), matchers: matchers{}}
 	if main := l.add(name, yaml); len(main.Include) > 0 {
 		main.place("include").fault("can't be followed: this configuration has to be one document")
 	}
@@ -116,6 +116,8 @@ type loader struct {
 	sources []*source // the first one is the main file
 	unknown bool      // there are configurations whose names couldn't be read
 	digest  []byte
+
+	matchers matchers
 }
 
 // source is one file: what it holds, and what is wrong with it.

@@ -137,7 +137,7 @@ func (l *loader) configuration(at place, c configuration, moved map[string][]str
 		noteMoved(moved, s.profile, built.Profile)
 		checkLooks(block, c.ZendeskSSO)
 		if built.Profile != nil && !at.faulty() {
-			built.pages = renderBrands(block, c.ZendeskSSO, built)
+			built.pages = l.matchers.renderBrands(block, c.ZendeskSSO, built)
 		}
 	}
 	return s, built

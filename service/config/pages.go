@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+
 	"golang.org/x/text/language"
 
 	"github.com/deskmint/deskmint/service/page"
@@ -32,10 +34,10 @@ func checkLooks(at place, z *zendeskSSO) {
 
 // renderBrands renders every brand's pages. What it can still find wrong is what a page
 // can't say of a profile that is right, such as a name that is too long for it.
-func renderBrands(at place, z *zendeskSSO, c *Configuration) map[string]pages {
+func (m matchers) renderBrands(at place, z *zendeskSSO, c *Configuration) map[string]pages {
 	byBrand := map[string]pages{}
 	for i, b := range z.Brands {
-		rendered, err := renderPages(b, z.ReferrerPolicy, c)
+		rendered, err := m.renderPages(b, z.ReferrerPolicy, c)
 		if err != nil {
 			at.at("brands").index(i).fault("%v", err)
 		}
@@ -44,7 +46,7 @@ func renderBrands(at place, z *zendeskSSO, c *Configuration) map[string]pages {
 	return byBrand
 }
 
-func renderPages(b brand, referrerPolicy string, c *Configuration) (pages, error) {
+func (m matchers) renderPages(b brand, referrerPolicy string, c *Configuration) (pages, error) {
 	served := c.Profile.Brand(b.ID)
 	frame := page.Frame{
 		Brand:             served.Name,
@@ -64,8 +66,20 @@ func renderPages(b brand, referrerPolicy string, c *Configuration) (pages, error
 		}
 		p.pages = append(p.pages, rendered)
 	}
-	p.matcher = language.NewMatcher(tags)
+	p.matcher = m.of(tags)
 	return p, nil
+}
+
+// matchers are shared by the brands that speak the same languages: each holds
+// kilobytes, and most brands of a company agree.
+type matchers map[string]language.Matcher
+
+func (m matchers) of(tags []language.Tag) language.Matcher {
+	key := fmt.Sprint(tags)
+	if m[key] == nil {
+		m[key] = language.NewMatcher(tags)
+	}
+	return m[key]
 }
 
 // looksOf are the looks to render a brand's page in: its own, and one for each
