@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 )
 
 // What an Options field that is left zero means.
@@ -125,7 +124,7 @@ type Keyring struct {
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
-	limit   *rate.Limiter
+	pace    *pace
 
 	// running is the context of every look, ended by Run's end: a look belongs
 	// to the keyring, not to the call that happened to start it.
@@ -171,8 +170,7 @@ func NewKeyring(o Options) *Keyring {
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	// A burst of one: the rate holds in any second, not only on average.
-	k.limit = rate.NewLimiter(rate.Limit(k.maxRate), 1)
+	k.pace = newPace(k.maxRate)
 	k.running, k.stop = context.WithCancel(context.Background())
 	k.entries.Store(&map[Ref]*entry{})
 	return k

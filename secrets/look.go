@@ -180,7 +180,7 @@ func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err err
 // ask does one read when max_rate allows it. The deadline begins with the
 // read: time spent in the queue is no sign that the store is away.
 func (k *Keyring) ask(ctx context.Context, read func(context.Context) error) error {
-	if err := k.limit.Wait(ctx); err != nil {
+	if err := k.pace.wait(ctx); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)
