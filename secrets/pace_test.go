@@ -9,41 +9,45 @@ import (
 	"time"
 )
 
-// Whoever comes, and whatever stood still meanwhile: two turns are a gap apart.
+// Whoever comes, and whatever stood still meanwhile: no second has more turns than
+// the rate, and none is lost where nothing stood still.
 func TestPace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPace(10)
-		var (
-			mu    sync.Mutex
-			turns []time.Time
-			all   sync.WaitGroup
-		)
-		came := func() {
-			if err := p.wait(t.Context()); err != nil {
-				t.Error(err)
+	for _, rate := range []int{10, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPace(rate)
+			var (
+				mu    sync.Mutex
+				turns []time.Time
+				all   sync.WaitGroup
+			)
+			for range 4 * rate {
+				all.Go(func() {
+					if err := p.wait(t.Context()); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					turns = append(turns, time.Now())
+				})
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			turns = append(turns, time.Now())
-		}
-		for range 20 {
-			all.Go(came)
-		}
-		time.Sleep(250 * time.Millisecond)
-		// As if nothing had run for a second while they waited: their time has come, and yet one goes at a time.
-		p.turn <- struct{}{}
-		time.Sleep(time.Second)
-		<-p.turn
-		all.Wait()
-		if len(turns) != 20 {
-			t.Fatalf("%d turns", len(turns))
-		}
-		for i := 1; i < len(turns); i++ {
-			if gap := turns[i].Sub(turns[i-1]); gap < p.gap {
-				t.Errorf("turn %d came %v after the one before", i, gap)
+			for range 3 {
+				time.Sleep(250 * time.Millisecond)
+				p.turn <- struct{}{} // as if nothing had run for a while
+				time.Sleep(500 * time.Millisecond)
+				<-p.turn
 			}
-		}
-	})
+			stood := time.Now()
+			all.Wait()
+			for i := rate; i < len(turns); i++ {
+				if span := turns[i].Sub(turns[i-rate]); span < time.Second {
+					t.Errorf("%d turns within %v", rate+1, span)
+				}
+			}
+			if took, want := time.Since(stood), 4*time.Second; took > want {
+				t.Errorf("%d turns took %v", 4*rate, took)
+			}
+		})
+	}
 }
 
 func TestPaceEndsWithTheContext(t *testing.T) {
