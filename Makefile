@@ -38,8 +38,9 @@ fuzz: ## Run every fuzz target, each for FUZZTIME (30s)
 	@tools/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+bench: ## Run the benchmarks, but those that take minutes (TESTFLAGS='-short=false -timeout 1h')
+	@vault=$$(tools/find-vault) && set -x && \
+	VAULT_BIN=$$vault go test -short -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 .PHONY: lint
 lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the last release
