@@ -2,10 +2,14 @@ package service
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"time"
 
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
@@ -50,15 +54,42 @@ func withHTTPRequest(ctx context.Context, r *http.Request) context.Context {
 	return context.WithValue(ctx, httpRequestKey{}, r)
 }
 
+// outcome is what authenticating a request of the HTTP door came to, and under which
+// configuration: the door has to know before it reads a body, and a bearer token's
+// signature costs more than all the rest of a request.
+type outcome struct {
+	snapshot *config.Snapshot
+	caller   caller.Caller
+	err      error
+}
+
+type outcomeKey struct{}
+
 // presented takes what says who is calling from the door that the call came in
 // by, and tells which door that was. A call of the HTTP door brings the request's
-// own header; its metadata has no say.
+// own header; its metadata has no say. Certificates are those of the connection:
+// what headers such as X-Forwarded-Client-Cert say of one is not looked at.
 func presented(ctx context.Context) (door string, c caller.Credentials) {
 	if r, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
-		return doorHTTP, caller.Credentials{Authorization: r.Header.Values("Authorization")}
+		return doorHTTP, caller.Credentials{Authorization: r.Header.Values("Authorization"), Certificate: verified(r.TLS)}
 	}
 	md, _ := metadata.FromIncomingContext(ctx)
-	return doorGRPC, caller.Credentials{Authorization: md.Get("authorization")}
+	c.Authorization = md.Get("authorization")
+	if p, ok := peer.FromContext(ctx); ok {
+		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
+			c.Certificate = verified(&info.State)
+		}
+	}
+	return doorGRPC, c
+}
+
+// verified is the client's certificate, where the handshake has found a chain from
+// it to a client authority; else nil.
+func verified(connection *tls.ConnectionState) *x509.Certificate {
+	if connection == nil || len(connection.VerifiedChains) == 0 {
+		return nil
+	}
+	return connection.PeerCertificates[0]
 }
 
 // over is ctx's end, also in the moment between a deadline and the timer that tells

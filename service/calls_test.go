@@ -3,11 +3,13 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -193,7 +195,7 @@ func sendHTTP(ctx context.Context, t *testing.T, s *server, c call) reply {
 		c.header = http.Header{"Grpc-Timeout": {fmt.Sprintf("%dn", max(1, time.Until(deadline).Nanoseconds()))}}
 		ctx = context.WithoutCancel(ctx)
 	}
-	res, body, err := exchange(c.httpRequest(ctx, t, s.URL))
+	res, body, err := exchangeOver(s.client, c.httpRequest(ctx, t, s.URL))
 	if err != nil {
 		code := codes.Unavailable // what a gRPC client makes of it
 		if ctx.Err() != nil {
@@ -230,8 +232,13 @@ type head struct {
 func headOf(res *http.Response) head { return head{res.StatusCode, res.Header, res.Trailer, res.Close} }
 
 // exchange sends a request on a connection of its own, and reads the whole answer.
-func exchange(r *http.Request) (head, []byte, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+func exchange(r *http.Request) (head, []byte, error) { return exchangeOver(nil, r) }
+
+// exchangeOver does so over TLS, and over HTTP/2 where the configuration says h2.
+func exchangeOver(config *tls.Config, r *http.Request) (head, []byte, error) {
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: config, ForceAttemptHTTP2: config != nil && slices.Contains(config.NextProtos, "h2"),
+	}}
 	res, err := client.Do(r)
 	if err != nil {
 		return head{}, nil, err

@@ -98,6 +98,9 @@ func (c *configurationServer) RefreshSecret(ctx context.Context, r *pb.RefreshSe
 	if err != nil {
 		return nil, err
 	}
+	if err := c.service.limits.Take(c.service.now(), refreshLimits(call.caller.Name, conf.Name)...); err != nil {
+		return nil, err
+	}
 	before := c.secret(conf)
 	if _, _, err := c.service.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
 		return nil, err // otherwise the state below says what was found

@@ -21,11 +21,12 @@ import (
 type desk struct {
 	snapshot *config.Snapshot
 	secrets  Secrets
+	limits   *policy.Meter
 	now      time.Time
 }
 
 func (s *Service) desk(c *call) desk {
-	return desk{snapshot: c.snapshot, secrets: s.secrets, now: s.now()}
+	return desk{snapshot: c.snapshot, secrets: s.secrets, limits: &s.limits, now: s.now()}
 }
 
 // signInAsk is a request to sign somebody in, out of its wire form.
@@ -104,10 +105,11 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 	if ask.validateOnly {
 		return out, nil
 	}
-	if wait, ok := grant.Take(d.now); !ok {
-		return out, &rateLimitedError{wait}
+	err = d.limits.Take(d.now, limitsOf(grant, conf, ask, out.checked.Email())...)
+	if limited := (*policy.LimitedError)(nil); errors.As(err, &limited) {
+		rec.Rule += ", " + limited.Limit
 	}
-	return out, nil
+	return out, err
 }
 
 // seesBrand is true where a caller that is refused may still be given the brand's

@@ -53,7 +53,7 @@ type answer struct {
 func answerTo(reason string) answer {
 	switch reason {
 	case reasonUnauthenticated:
-		return answer{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one API key as `Authorization: Bearer …`."}
+		return answer{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one credential: an API key or a JWT as `Authorization: Bearer …`, or a client certificate."}
 	case string(policy.CallerNotAllowed):
 		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this action at this configuration, or there is no such configuration."}
 	case string(policy.BrandNotAllowed):
@@ -79,7 +79,7 @@ func answerTo(reason string) answer {
 	case reasonVersionUnknown:
 		return answer{codes.NotFound, http.StatusNotFound, "This version of the secret is not held."}
 	case reasonRateLimited:
-		return answer{codes.ResourceExhausted, http.StatusTooManyRequests, "The caller signs people in faster than its grant allows."}
+		return answer{codes.ResourceExhausted, http.StatusTooManyRequests, "There were too many requests; the metadata's limit says of what kind."}
 	case reasonLoop:
 		return answer{codes.FailedPrecondition, http.StatusConflict, "This browser came back to sign in too often."}
 	case reasonDisabled:
@@ -109,10 +109,6 @@ type versionUnknownError struct{ version secrets.Version }
 
 func (e *versionUnknownError) Error() string { return fmt.Sprintf("version %d is not held", e.version) }
 
-type rateLimitedError struct{ wait time.Duration }
-
-func (e *rateLimitedError) Error() string { return "rate limited for " + e.wait.String() }
-
 // resolveError is a search that didn't end in exactly one configuration and brand.
 type resolveError struct{ found int }
 
@@ -137,7 +133,7 @@ func refuse(err error) refusal {
 		outside  *zendesk.OutOfRangeError
 		request  *requestError
 		version  *versionUnknownError
-		limited  *rateLimitedError
+		limited  *policy.LimitedError
 		loop     *loopError
 		resolve  *resolveError
 		held     *secrets.UnavailableError
@@ -148,7 +144,7 @@ func refuse(err error) refusal {
 	case errors.As(err, &request):
 		return refusal{reason: reasonInvalidRequest, fields: request.fields}
 	case isCredential(err):
-		return refusal{reason: reasonUnauthenticated, metadata: map[string]string{"credential": credentialFault(err)}}
+		return refuseCredential(err)
 	case errors.As(err, &denied) && denied.Field == "":
 		return refusal{reason: string(denied.Reason)}
 	case errors.As(err, &denied):
@@ -172,7 +168,7 @@ func refuse(err error) refusal {
 	case errors.As(err, &version):
 		return refusal{reason: reasonVersionUnknown, metadata: onField("secret_version")}
 	case errors.As(err, &limited):
-		return refusal{reason: reasonRateLimited, retry: limited.wait}
+		return refusal{reason: reasonRateLimited, metadata: map[string]string{"limit": limited.Limit}, retry: limited.Wait}
 	case errors.As(err, &loop):
 		return refusal{reason: reasonLoop, retry: loop.wait}
 	case errors.As(err, &resolve) && resolve.found == 0:
@@ -198,16 +194,31 @@ func isUnusable(err error) bool {
 
 func isCredential(err error) bool { return credentialFault(err) != "" }
 
+// refuseCredential is never a fault for the log. That an issuer is away is one, but
+// its key set tells of it, once a fetch: strangers can make any number of requests.
+func refuseCredential(err error) refusal {
+	r := refusal{reason: reasonUnauthenticated, metadata: map[string]string{"credential": credentialFault(err)}}
+	if errors.Is(err, caller.ErrIssuerUnavailable) {
+		r.retry = 5 * time.Second // no sooner is it asked again
+	}
+	return r
+}
+
+// credentialFault is the word in the metadata for what is wrong with a credential;
+// empty: the error is another.
 func credentialFault(err error) string {
-	switch {
-	case errors.Is(err, caller.ErrMissing):
-		return "missing"
-	case errors.Is(err, caller.ErrMalformed):
-		return "malformed"
-	case errors.Is(err, caller.ErrSeveral):
-		return "several"
-	case errors.Is(err, caller.ErrUnknown):
-		return "unknown"
+	for _, known := range []struct {
+		err  error
+		word string
+	}{
+		{caller.ErrMissing, "missing"}, {caller.ErrMalformed, "malformed"}, {caller.ErrSeveral, "several"},
+		{caller.ErrUnknown, "unknown"}, {caller.ErrAmbiguous, "ambiguous"}, {caller.ErrUnverified, "unverified"},
+		{caller.ErrAudience, "wrong_audience"}, {caller.ErrExpired, "expired"}, {caller.ErrNotYetValid, "not_yet_valid"},
+		{caller.ErrIssuerUnavailable, "issuer_unavailable"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.word
+		}
 	}
 	return ""
 }

@@ -57,7 +57,7 @@ func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
 	if err := pb.RegisterConfigurationServiceHandlerClient(ctx, mux, pb.NewConfigurationServiceClient(conn)); err != nil {
 		return nil, err
 	}
-	return mux, nil
+	return withRequestID(mux), nil
 }
 
 // admit checks what the gateway would overlook, and hands the connection's own
@@ -74,11 +74,13 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 		}
 		// A stranger's body isn't read: parsing it would cost more than all the rest.
 		// The request goes on without it, to be refused and recorded like any other.
-		_, shown := presented(withHTTPRequest(r.Context(), r))
-		if _, err := s.snapshot.Load().Callers.Authenticate(r.Context(), shown); err != nil {
+		ctx := withHTTPRequest(r.Context(), r)
+		_, shown := presented(ctx)
+		o := outcome{snapshot: s.snapshot.Load()}
+		if o.caller, o.err = o.snapshot.Callers.Authenticate(ctx, shown); o.err != nil {
 			r.Body = http.NoBody
 		}
-		ctx := withHTTPRequest(r.Context(), r)
+		ctx = context.WithValue(ctx, outcomeKey{}, o)
 		if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil {
 			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 			ctx = peer.NewContext(ctx, &peer.Peer{Addr: a, LocalAddr: local})

@@ -169,7 +169,7 @@ func TestAnswersHeaders(t *testing.T) {
 		}
 		checkHead(t, res.Header)
 		for name := range res.Header {
-			if !slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}, name) {
+			if !slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}, name) {
 				t.Errorf("%q: answered with the header %s: %s", head, name, res.Header.Get(name))
 			}
 		}

@@ -73,6 +73,9 @@ func checkHead(t *testing.T, h http.Header) {
 	if got := h.Values("X-Content-Type-Options"); !slices.Equal(got, []string{"nosniff"}) {
 		t.Errorf("X-Content-Type-Options %q", got)
 	}
+	if got := h.Get("X-Request-Id"); !requestID.MatchString(got) {
+		t.Errorf("X-Request-Id %q", got)
+	}
 	for name, values := range h {
 		if len(values) != 1 {
 			t.Errorf("%s stands there %d times", name, len(values))
@@ -84,7 +87,7 @@ func checkHead(t *testing.T, h http.Header) {
 func checkErrorHead(t *testing.T, h http.Header, code int) {
 	t.Helper()
 	checkHead(t, h)
-	allowed := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}
+	allowed := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}
 	switch code {
 	case http.StatusUnauthorized:
 		allowed = append(allowed, "Www-Authenticate")
@@ -299,7 +302,7 @@ func TestSuccessBody(t *testing.T) {
 	if got["issueTime"] != "2026-03-14T15:09:26Z" || got["expireTime"] != "2026-03-14T15:12:26Z" {
 		t.Errorf("times %v %v", got["issueTime"], got["expireTime"])
 	}
-	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options"}; !slices.Equal(slices.Sorted(maps.Keys(res.Header)), want) {
+	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}; !slices.Equal(slices.Sorted(maps.Keys(res.Header)), want) {
 		t.Errorf("headers %v, want %v", res.Header, want)
 	}
 	var m pb.MintTokenResponse

@@ -10,9 +10,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 )
 
@@ -28,7 +31,9 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 		return handle(ctx, request) // health, which anybody may ask
 	}
 	door, _ := presented(ctx)
-	c := &call{snapshot: s.snapshot.Load(), record: audit.Record{Door: door, Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:]}}
+	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: door, Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
+	c.record.Action = string(actionOf(c.record.Method))
+	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
 		return nil, statusOf(err).Err()
@@ -41,7 +46,7 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 func (s *Service) concluded(ctx context.Context, c *call, request any, handle grpc.UnaryHandler) (any, error) {
 	started := time.Now()
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.bounded(ctx, request, handle) })
-	if auditErr := s.writeRecord(c, err); auditErr != nil {
+	if auditErr := s.writeRecord(ctx, c, err); auditErr != nil {
 		response, err = nil, auditErr
 	}
 	if err == nil {
@@ -78,10 +83,26 @@ func (s *Service) bounded(ctx context.Context, request any, handle grpc.UnaryHan
 	return s.authenticated(ctx, request, handle)
 }
 
-func (s *Service) authenticated(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
+// snapshotFor is the configuration that a request is decided by, from start to end.
+func (s *Service) snapshotFor(ctx context.Context) *config.Snapshot {
+	if o, ok := ctx.Value(outcomeKey{}).(outcome); ok {
+		return o.snapshot
+	}
+	return s.snapshot.Load()
+}
+
+// whoCalls asks once for each request.
+func (s *Service) whoCalls(ctx context.Context, c *call) (caller.Caller, error) {
+	if o, ok := ctx.Value(outcomeKey{}).(outcome); ok {
+		return o.caller, o.err
+	}
 	_, shown := presented(ctx)
+	return c.snapshot.Callers.Authenticate(ctx, shown)
+}
+
+func (s *Service) authenticated(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
 	c := callOf(ctx)
-	who, err := c.snapshot.Callers.Authenticate(ctx, shown)
+	who, err := s.whoCalls(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +112,7 @@ func (s *Service) authenticated(ctx context.Context, request any, handle grpc.Un
 
 // writeRecord puts the decision on record. A call that its caller gave up is no
 // decision, unless something was signed.
-func (s *Service) writeRecord(c *call, err error) error {
+func (s *Service) writeRecord(ctx context.Context, c *call, err error) error {
 	if err == nil {
 		err = c.refused
 	}
@@ -99,15 +120,30 @@ func (s *Service) writeRecord(c *call, err error) error {
 	if gone && c.record.TokenHash == "" {
 		return nil
 	}
-	c.record.Time, c.record.Decision, c.record.Digest = s.now().UTC(), "allow", c.snapshot.Digest
+	c.record.Time, c.record.Decision, c.record.Digest = s.now().UTC(), audit.Allow, c.snapshot.Digest
 	if err != nil {
-		c.record.Decision, c.record.Reason = "deny", reasonOf(statusOf(err))
+		c.record.Decision, c.record.Reason, c.record.Credential = audit.Deny, reasonOf(statusOf(err)), credentialFault(err)
 	}
 	var denied *policy.DeniedError
 	if errors.As(err, &denied) {
 		c.record.Rule = denied.Rule
 	}
-	return s.audit.Write(c.record, c.email)
+	return s.audit.Write(ctx, c.record, c.email)
+}
+
+// actionOf is what a method needs a grant for.
+func actionOf(method string) policy.Action {
+	switch method {
+	case "MintToken", "RenderForm", "RenderPage":
+		return policy.SignIn
+	case "InspectToken":
+		return policy.Inspect
+	case "RefreshSecret":
+		return policy.Refresh
+	case "ReportSignInFailure":
+		return policy.Report
+	}
+	return policy.Read
 }
 
 // logCause tells operators what the caller isn't told. Refusals are on record
@@ -123,8 +159,14 @@ func (s *Service) logCause(ctx context.Context, c *call, err error) {
 	s.logFault(ctx, c, err)
 }
 
+// logFault logs one line a second for each cause: in an outage every request has the
+// same.
 func (s *Service) logFault(ctx context.Context, c *call, err error) {
-	s.log.LogAttrs(ctx, slog.LevelError, "request failed",
+	left, ok := s.repeats.pass(err.Error(), time.Now())
+	if !ok {
+		return
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", c.record.RequestID), slog.Int("left_out", left),
 		slog.String("door", c.record.Door), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
 		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()))
 }

@@ -3,6 +3,7 @@ package service_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -30,6 +31,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/certs"
 	"github.com/deskmint/deskmint/service/config"
 )
 
@@ -54,9 +56,11 @@ type server struct {
 	Store *memory.Store
 	Ring  *secrets.Keyring
 	Log   *buffer // everything that was logged
+	Trail *audit.Log
 	Audit *buffer // every record
 	seen  int     // of Audit, by records
 
+	client    *tls.Config // of a client that speaks TLS; nil: plaintext
 	listeners []*listener // gRPC, HTTP, ops
 	stop      func() error
 }
@@ -69,6 +73,10 @@ type settings struct {
 	secrets       func(service.Secrets) service.Secrets // what stands between the keyring and the service
 	stats         stats.Handler
 	drain, grace  time.Duration
+	certificates  *certs.Store  // of both doors; nil: plaintext
+	patience      time.Duration // of the doors with a client that stalls; 0: as in earnest
+	age           time.Duration // that a connection reaches; 0: as in earnest
+	narrow        bool          // the doors have listeners that are
 }
 
 // start serves until the test ends.
@@ -93,18 +101,30 @@ func start(t *testing.T, s settings) *server {
 	if s.secrets != nil {
 		o.Secrets = s.secrets(out.Ring)
 	}
+	out.Trail = o.Audit
 	var err error
 	if out.Service, err = service.New(o); err != nil {
 		t.Fatal(err)
 	}
+	if s.patience != 0 {
+		out.Hurry(s.patience)
+	}
+	if s.age != 0 {
+		out.Age(s.age)
+	}
 	out.listeners = []*listener{listen(t), listen(t), listen(t)}
+	out.listeners[0].narrow, out.listeners[1].narrow = s.narrow, s.narrow
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- out.Serve(ctx, service.Listeners{GRPC: out.listeners[0], HTTP: out.listeners[1], Ops: out.listeners[2]})
+		stopped <- out.Serve(ctx, service.Listeners{GRPC: out.listeners[0], HTTP: out.listeners[1], Ops: out.listeners[2], TLS: s.certificates})
 	}()
 	out.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
-	out.URL, out.Ops = "http://"+out.listeners[1].Addr().String(), "http://"+out.listeners[2].Addr().String()
+	scheme := "http://"
+	if s.certificates != nil {
+		scheme = "https://"
+	}
+	out.URL, out.Ops = scheme+out.listeners[1].Addr().String(), "http://"+out.listeners[2].Addr().String()
 	out.GRPC = dial(t, out.listeners[0].Addr().String())
 	select {
 	case <-ready:
@@ -136,6 +156,7 @@ type listener struct {
 
 	once    sync.Once
 	closed  chan struct{}
+	narrow  bool   // what is written is taken only as fast as the other side reads
 	onClose func() // called before it closes; nil: nothing is
 }
 
@@ -146,6 +167,14 @@ func listen(t *testing.T) *listener {
 		t.Fatal(err)
 	}
 	return &listener{Listener: l, closed: make(chan struct{})}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok && l.narrow {
+		_ = tcp.SetWriteBuffer(4 << 10)
+	}
+	return conn, err
 }
 
 func (l *listener) Close() error {
@@ -297,6 +326,14 @@ func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.b.Write(p)
+}
+
+// take returns what was written, and forgets it.
+func (b *buffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.b.Reset()
+	return b.b.String()
 }
 
 func (b *buffer) String() string {

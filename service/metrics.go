@@ -75,6 +75,8 @@ var (
 		"The effective interval at which each secret is looked at.", nil, nil)
 	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
 		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
+	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
+		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.", nil, nil)
 )
 
 // Describe implements [prometheus.Collector].
@@ -84,6 +86,7 @@ func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- secretAge
 	ch <- refreshInterval
 	ch <- clockOffset
+	ch <- certificateExpiry
 }
 
 // Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
@@ -99,6 +102,9 @@ func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
 		if ahead, known := offset(); known {
 			ch <- prometheus.MustNewConstMetric(clockOffset, prometheus.GaugeValue, ahead.Seconds())
 		}
+	}
+	if expiry := c.service.options.CertificateExpiry; expiry != nil {
+		ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(expiry().Unix()))
 	}
 	snapshot := c.service.snapshot.Load()
 	for _, name := range snapshot.Names() {

@@ -52,6 +52,7 @@ func checkPageHead(t *testing.T, d door, r reply, p *page.Page, ours map[string]
 	for name, value := range ours {
 		want[name] = value
 	}
+	want["X-Request-Id"] = "*"
 	if d.name == "grpc" {
 		want["Content-Type"] = "application/grpc"
 	}

@@ -233,7 +233,7 @@ func TestPanicAroundTheHandler(t *testing.T) {
 			s := start(t, settings{configuration: configuration, audit: w})
 			w.armed.Store(true)
 			r := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
-			checkInternal(t, d, r)
+			refused(t, d, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 			for name := range r.header {
 				if strings.HasPrefix(name, "Deskmint-") {
 					t.Errorf("an error came with %s", name)

@@ -86,8 +86,8 @@ func TestRecords(t *testing.T) {
 			})},
 		{"a trial run", call{method: "MintToken", body: user("") + `,"validateOnly":true`},
 			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly = 1, true })},
-		{"no credential", call{method: "MintToken", keys: []string{}, body: user("")}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED"}},
-		{"unknown credential", call{method: "ListConfigurations", keys: []string{"dmk_other"}}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED"}},
+		{"no credential", call{method: "MintToken", keys: []string{}, body: user("")}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "missing"}},
+		{"unknown credential", call{method: "ListConfigurations", keys: []string{"dmk_other"}}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "unknown"}},
 		{"no grant", call{method: "MintToken", keys: []string{"dmk_nobody"}, body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "nobody", "*" })},
 		{"nowhere", call{method: "MintToken", name: "acme-nowhere", body: user("")},
@@ -111,8 +111,15 @@ func TestRecords(t *testing.T) {
 		{"list", call{method: "ListConfigurations"}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "allow"}},
 		{"get", call{method: "GetConfiguration"}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
 		{"refresh", call{method: "RefreshSecret"}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
+		{"report", call{method: "ReportSignInFailure", body: `"kind":"error","message":"x"`}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
+		{"a trial run refused", call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
+			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true })},
 		{"resolve", call{method: "ResolveConfiguration", body: `"brandId":"360002"`}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "allow", Configuration: "acme-customers", Brand: "360002"}},
 		{"resolve nothing", call{method: "ResolveConfiguration", body: `"brandId":"1234"`}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "deny", Reason: "CONFIGURATION_NOT_RESOLVED"}},
+	}
+	actions := map[string]string{
+		"MintToken": "sign_in", "RenderForm": "sign_in", "RenderPage": "sign_in", "InspectToken": "inspect", "RefreshSecret": "refresh",
+		"ReportSignInFailure": "report", "ListConfigurations": "read", "GetConfiguration": "read", "ResolveConfiguration": "read",
 	}
 	s, digest := start(t, settings{configuration: configuration}), parse(t, configuration).Digest
 	for _, c := range cases {
@@ -124,7 +131,8 @@ func TestRecords(t *testing.T) {
 					t.Fatalf("%d records: %+v", len(got), got)
 				}
 				want := c.want
-				want.Door, want.Method, want.Time, want.Digest = d.name, c.call.method, now, digest
+				want.Schema, want.Door, want.Method, want.Time, want.Digest = audit.Schema, d.name, c.call.method, now, digest
+				want.Action, want.RequestID = actions[c.call.method], r.header.Get("X-Request-Id")
 				if want.Rule == "*" && got[0].Rule != "" {
 					want.Rule = got[0].Rule
 				}

@@ -180,21 +180,27 @@ func (h *hooked) Write(b []byte) (int, error) {
 // hasn't left.
 func TestRecordBeforeAnswer(t *testing.T) {
 	eachDoor(t, func(t *testing.T, d door) {
-		for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
+		for _, c := range []call{
+			{method: "MintToken", body: user("")},
+			{method: "RenderForm", body: user("")},
+			{method: "RenderPage", body: user("")},
+			{method: "RenderForm", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+		} {
 			writing, release := make(chan struct{}), make(chan struct{})
 			w := &hooked{before: func() { writing <- struct{}{}; <-release }}
 			s := start(t, settings{configuration: configuration, audit: w})
 			answered := make(chan reply, 1)
-			go func() { answered <- d.send(t.Context(), t, s, call{method: method, body: user("")}) }()
+			go func() { answered <- d.send(t.Context(), t, s, c) }()
 			<-writing
 			select {
 			case r := <-answered:
-				t.Errorf("%s: answered before the record was written: %v", method, r.code)
+				t.Errorf("%s: answered before the record was written: %v", c.method, r.code)
 			case <-time.After(20 * time.Millisecond): // it has nothing else to wait for
 			}
 			close(release)
 			if r := <-answered; r.code != codes.OK {
-				t.Errorf("%s: %v %s", method, r.code, r.reason)
+				t.Errorf("%s: %v %s", c.method, r.code, r.reason)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,17 +18,20 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+
+	"github.com/deskmint/deskmint/service/certs"
 )
 
 // Limits of both doors. The libraries' own are made for any service: 4 MiB
 // messages, 2^32 streams, no end to a connection. A sign-in is a few kilobytes.
 const (
-	maxHeaders    = 16 << 10 // bytes
-	maxAnswer     = 1 << 20  // bytes
-	maxStreams    = 250      // at once on one connection
-	handshakeTime = 10 * time.Second
-	readTime      = 10 * time.Second
-	idleTime      = 2 * time.Minute
+	maxHeaders = 16 << 10 // bytes
+	maxAnswer  = 1 << 20  // bytes
+	// maxStreams are at once on one connection, the least that RFC 9113, section 6.5.2,
+	// recommends. Who opens many connections to flood them gets no more of the
+	// processor for each, and an ordinary caller is done with a stream in a millisecond.
+	maxStreams = 100
+	maxFrame   = 16 << 10 // bytes; HTTP/2 has no smaller limit
 )
 
 // Listeners are where a service takes requests. They are closed when it stops.
@@ -36,8 +40,8 @@ type Listeners struct {
 	HTTP net.Listener
 	// Ops serves health, readiness and metrics; nil: nowhere.
 	Ops net.Listener
-	// TLS protects GRPC and HTTP; nil: plaintext. It is cloned.
-	TLS *tls.Config
+	// TLS protects GRPC and HTTP; nil: plaintext.
+	TLS *certs.Store
 }
 
 // Serve answers requests until ctx ends, and then stops in order: it says that it
@@ -58,9 +62,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	grpcServer := s.grpcServer(streams, l.TLS)
 	httpServer := s.httpServer(handler)
 	if l.TLS != nil {
-		config := l.TLS.Clone()
-		config.NextProtos = []string{"h2", "http/1.1"}
-		l.HTTP = tls.NewListener(l.HTTP, config)
+		l.HTTP = tls.NewListener(l.HTTP, l.TLS.TLS("h2", "http/1.1"))
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	var ops *http.Server
@@ -80,7 +82,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		if s.options.Ready != nil {
 			s.options.Ready()
 		}
-		group.Go(func() error { return named("grpc", grpcServer.Serve(l.GRPC)) })
+		group.Go(func() error { return named("grpc", grpcServer.Serve(impatient{l.GRPC, s.patience.write})) })
 		return named("http", httpServer.Serve(l.HTTP))
 	})
 	group.Go(func() error {
@@ -165,7 +167,7 @@ type boundedStream struct {
 // Context implements [grpc.ServerStream].
 func (s *boundedStream) Context() context.Context { return s.ctx }
 
-func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.Server {
+func (s *Service) grpcServer(streams context.Context, certificates *certs.Store) *grpc.Server {
 	options := []grpc.ServerOption{
 		grpc.UnaryInterceptor(s.intercept),
 		grpc.StreamInterceptor(until(streams)),
@@ -177,15 +179,19 @@ func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.
 		grpc.MaxSendMsgSize(maxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.ConnectionTimeout(handshakeTime),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 15 * time.Minute, Time: 2 * time.Minute, Timeout: 20 * time.Second}),
+		grpc.ConnectionTimeout(s.patience.read),
+		grpc.InTapHandle(s.patience.bound),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: s.patience.idle, MaxConnectionAge: s.patience.age, MaxConnectionAgeGrace: s.patience.request,
+			Time: s.patience.quiet, Timeout: s.patience.read,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
 	if s.options.Stats != nil {
 		options = append(options, grpc.StatsHandler(whole{s.options.Stats}))
 	}
-	if config != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(config.Clone())))
+	if certificates != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(certificates.TLS("h2"))))
 	}
 	server := grpc.NewServer(options...)
 	s.register(decodable{server})
@@ -198,14 +204,20 @@ func (s *Service) grpcServer(streams context.Context, config *tls.Config) *grpc.
 
 func (s *Service) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:                      s.sheltered(handler),
+		Handler:                      s.sheltered(ending(handler)),
+		ConnContext:                  s.patience.withEnd,
 		DisableGeneralOptionsHandler: true, // `OPTIONS *` is answered like everything else
-		ReadHeaderTimeout:            readTime,
-		ReadTimeout:                  readTime,
-		WriteTimeout:                 maxDuration + readTime,
-		IdleTimeout:                  idleTime,
+		ReadHeaderTimeout:            s.patience.read,
+		ReadTimeout:                  s.patience.read,
+		WriteTimeout:                 s.patience.request + s.patience.write, // from the header on
+		IdleTimeout:                  s.patience.idle,
 		MaxHeaderBytes:               maxHeaders,
-		ErrorLog:                     slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
+			MaxReceiveBufferPerConnection: 4 * maxBody, MaxReceiveBufferPerStream: maxBody,
+			SendPingTimeout: s.patience.quiet, PingTimeout: s.patience.read, WriteByteTimeout: s.patience.write,
+		},
+		ErrorLog: log.New(complaints{s}, "", 0),
 	}
 }
 
@@ -215,7 +227,8 @@ func (s *Service) sheltered(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				s.log.LogAttrs(r.Context(), slog.LevelError, "request failed", slog.String("cause", newPanicError(p).Error()))
+				s.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+					slog.String("request_id", w.Header().Get(headerRequestID)), slog.String("cause", newPanicError(p).Error()))
 				panic(http.ErrAbortHandler) // which net/http doesn't log
 			}
 		}()

@@ -28,6 +28,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
 )
 
 // Secrets is what the service needs of a keyring. Get must not wait for a store.
@@ -51,6 +52,9 @@ type Options struct {
 	// ClockOffset tells how far the store's clock is ahead of ours, and whether that is
 	// known; nil: it never is.
 	ClockOffset func() (time.Duration, bool)
+	// CertificateExpiry tells when the certificate of the doors expires; nil: they are
+	// plaintext.
+	CertificateExpiry func() time.Time
 	// Log takes causes and events; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the clock that tokens are dated by; nil: time.Now.
@@ -84,7 +88,10 @@ type Service struct {
 	routes    routes
 	health    *health.Server // of the public gRPC door
 	ready     atomic.Bool
+	patience  patience
+	limits    policy.Meter // longer-lived than a snapshot: a reload gives nobody a fresh start
 	reported  reportedRefreshes
+	repeats   repeats // in the log
 	options   Options
 }
 
@@ -115,6 +122,7 @@ func New(o Options) (*Service, error) {
 		validator: validator,
 		routes:    newRoutes(),
 		health:    health.NewServer(),
+		patience:  defaultPatience(),
 		options:   o,
 	}
 	s.metrics = newMetrics(s)

@@ -72,7 +72,7 @@ func summary(t *testing.T, s stats.RPCStats) string {
 // came by.
 func TestStats(t *testing.T) {
 	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy deskmint-attempt deskmint-jti " +
-		"deskmint-outcome deskmint-secret-version permissions-policy referrer-policy x-content-type-options x-frame-options x-robots-tag"
+		"deskmint-outcome deskmint-secret-version permissions-policy referrer-policy x-content-type-options x-frame-options x-request-id x-robots-tag"
 	const method = "/deskmint.v1.TokenService/"
 	cases := []struct {
 		name string
@@ -81,21 +81,21 @@ func TestStats(t *testing.T) {
 	}{
 		{"success", call{method: "MintToken", body: user("")}, []string{
 			"InHeader " + method + "MintToken", "Begin", fmt.Sprintf("InPayload %T", &pb.MintTokenRequest{}),
-			"OutHeader ", fmt.Sprintf("OutPayload %T", &pb.MintTokenResponse{}), "OutTrailer ", "End OK",
+			"OutHeader x-request-id", fmt.Sprintf("OutPayload %T", &pb.MintTokenResponse{}), "OutTrailer ", "End OK",
 		}},
 		{"success with headers", call{method: "RenderPage", body: user("")}, []string{
 			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}),
 			"OutHeader " + page, fmt.Sprintf("OutPayload %T", &httpbody.HttpBody{}), "OutTrailer ", "End OK",
 		}},
 		{"refusal", call{method: "RenderPage", body: user(`,"phone":"1"`)}, []string{
-			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutTrailer ", "End InvalidArgument",
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
 		}},
 		{"stranger", call{method: "RenderPage", keys: []string{"dmk_other"}}, []string{
-			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutTrailer ", "End Unauthenticated",
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutHeader x-request-id", "OutTrailer ", "End Unauthenticated",
 		}},
 		{"empty message", call{method: "ListConfigurations"}, []string{
 			"InHeader /deskmint.v1.ConfigurationService/ListConfigurations", "Begin", fmt.Sprintf("InPayload %T", &pb.ListConfigurationsRequest{}),
-			"OutHeader ", fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
+			"OutHeader x-request-id", fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
 		}},
 	}
 	watching := newEvents()

@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "what the servers of these tests wrote holds what must not leave:\n"+strings.Join(leaks, "\n"))
 		code = 1
 	}
+	if found := misfits(strings.Join(suite.texts["audit"], "")); len(found) > 0 {
+		fmt.Fprintln(os.Stderr, "records that are not as audit/schema.json says:\n"+strings.Join(found[:min(len(found), 10)], "\n"))
+		code = 1
+	}
 	os.Exit(code) //nolint:forbidigo // this is the tests' main
 }
 

@@ -155,6 +155,12 @@ func (d *deskmint) begin(t *testing.T) {
 			t.Errorf("it ended with %v; standard error:\n%s", err, &d.err)
 		}
 	})
+	d.awaitReady(t)
+}
+
+// awaitReady is begin for one that may end as it likes.
+func (d *deskmint) awaitReady(t *testing.T) {
+	t.Helper()
 	text, ok := d.out.await("\nready\n", d.ended)
 	if !ok {
 		t.Fatalf("not ready; standard output:\n%s\nstandard error:\n%s", text, &d.err)

@@ -30,6 +30,8 @@ func TestProcess(t *testing.T) {
 	binary := build(t)
 	t.Run("SIGTERM", func(t *testing.T) { t.Parallel(); testTerm(t, binary) })
 	t.Run("SIGTERM with a request that doesn't end", func(t *testing.T) { t.Parallel(); testTermBounded(t, binary) })
+	t.Run("certificates", func(t *testing.T) { t.Parallel(); testCertificates(t, binary) })
+	t.Run("issuers", func(t *testing.T) { t.Parallel(); testIssuers(t, binary) })
 	t.Run("SIGHUP", func(t *testing.T) { t.Parallel(); testHangup(t, binary) })
 	t.Run("signals while warming", func(t *testing.T) { t.Parallel(); testSignalsWhileWarming(t, binary) })
 	t.Run("a reader that is gone", func(t *testing.T) { t.Parallel(); testGoneReader(t, binary) })

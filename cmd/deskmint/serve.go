@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -19,6 +18,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/certs"
 	"github.com/deskmint/deskmint/service/config"
 )
 
@@ -50,26 +51,31 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	snapshot, err := config.Load(c.Config, config.Options{})
+	log := slog.New(slog.NewJSONHandler(std.err, nil))
+	options := config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Log: log})}
+	snapshot, err := config.Load(c.Config, options)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(std.err, nil))
 	warn(log, snapshot)
 	source, err := sourceOf(snapshot, log)
 	if err != nil {
 		return err
 	}
-	records, closer, err := audit.Open(snapshot.Audit, std.out, std.err)
+	records, err := audit.Open(snapshot.Audit, std.out, std.err)
 	if err != nil {
 		return err
 	}
-	defer closer.Close() // every record was written before its answer left
+	defer func() { // every record was written before its answer left; what can be missing is a number
+		if err := records.Close(); err != nil {
+			log.Error("how many strangers were refused at the end isn't on record", slog.String("cause", err.Error()))
+		}
+	}()
 	listen := c.over(snapshot.Listen)
 	if err := checkListen(listen, snapshot.TLS); err != nil {
 		return err
 	}
-	encrypted, err := tlsOf(snapshot)
+	certificates, err := certificatesOf(snapshot, log)
 	if err != nil {
 		return err
 	}
@@ -77,12 +83,12 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	listeners.TLS = encrypted
+	listeners.TLS = certificates
 	host := host{
 		snapshot: snapshot, source: source, records: records, log: log, std: std,
 		listeners: listeners, drain: c.Drain,
-		hangups: hangups,
-		reload:  func() (*config.Snapshot, error) { return config.Load(c.Config, config.Options{}) },
+		hangups: hangups, keys: options.Keys,
+		reload: func() (*config.Snapshot, error) { return config.Load(c.Config, options) },
 	}
 	return host.run(ctx)
 }
@@ -103,16 +109,12 @@ func sourceOf(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
 	return nil, fmt.Errorf("secrets.source %s is for `deskmint dev`: use vault or file", s.Secrets.Source)
 }
 
-// tlsOf is nil where the listeners are plaintext.
-func tlsOf(s *config.Snapshot) (*tls.Config, error) {
+// certificatesOf is nil where the listeners are plaintext.
+func certificatesOf(s *config.Snapshot, log *slog.Logger) (*certs.Store, error) {
 	if !s.TLS.Enabled() {
 		return nil, nil //nolint:nilnil // no TLS is a setting, not a fault
 	}
-	pair, err := tls.LoadX509KeyPair(s.TLS.Certificate, s.TLS.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS13}, nil
+	return certs.Load(s.TLS.Files(), certs.Options{Log: log})
 }
 
 func checkListen(l config.Listen, t *config.TLS) error {
@@ -157,9 +159,11 @@ type host struct {
 	std       streams
 	listeners service.Listeners
 	drain     time.Duration
-	// reload reads the configuration again, at each of hangups; nil: never.
-	reload     func() (*config.Snapshot, error)
-	hangups    <-chan os.Signal
+	// reload reads the configuration again, at each of hangups; nil: never. It needs keys.
+	reload  func() (*config.Snapshot, error)
+	hangups <-chan os.Signal
+	// keys are those of the issuers, across reloads; nil: the snapshot has its own.
+	keys       *caller.KeySets
 	reflection bool
 	// ready is called when requests are taken, after the addresses are printed.
 	ready func()
@@ -179,8 +183,12 @@ func (h host) run(ctx context.Context) error {
 	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
 		clockOffset = remote.ClockOffset
 	}
+	var expiry func() time.Time
+	if h.listeners.TLS != nil {
+		expiry = h.listeners.TLS.NotAfter
+	}
 	s, err := service.New(service.Options{
-		Snapshot: h.snapshot, ClockOffset: clockOffset, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+		Snapshot: h.snapshot, ClockOffset: clockOffset, CertificateExpiry: expiry, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		Ready: func() {
 			fmt.Fprintln(h.std.out, "ready")
 			if h.ready != nil {
@@ -201,6 +209,10 @@ func (h host) run(ctx context.Context) error {
 		fmt.Fprintln(h.std.out, line)
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if h.keys != nil {
+		h.keys.Warm(ctx, h.snapshot.Issuers...)
+		group.Go(func() error { return ended(ctx, h.keys.Run(ctx)) })
+	}
 	// The keyring outlives ctx by the time that an orderly end takes: a request in
 	// flight may be a RefreshSecret.
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
@@ -209,6 +221,9 @@ func (h host) run(ctx context.Context) error {
 		defer stopLooking()
 		return s.Serve(ctx, h.listeners)
 	})
+	if h.listeners.TLS != nil {
+		group.Go(func() error { h.listeners.TLS.Run(ctx); return nil })
+	}
 	if h.reload != nil {
 		group.Go(func() error { h.reloads(ctx, s); return nil })
 	}
@@ -224,7 +239,8 @@ func ended(ctx context.Context, err error) error {
 }
 
 // reloads swaps the configuration on SIGHUP. One that has a fault changes nothing.
-// Addresses, TLS, the audit log and the store are those of the start.
+// Addresses, TLS, the audit log and the store are those of the start; the log's file
+// is opened again, for who rotates it, and the certificates' files are read again.
 func (h host) reloads(ctx context.Context, s *service.Service) {
 	for {
 		select {
@@ -232,14 +248,22 @@ func (h host) reloads(ctx context.Context, s *service.Service) {
 			return
 		case <-h.hangups:
 		}
+		if err := h.records.Reopen(); err != nil {
+			h.log.Error("the audit file was not opened again; the one before goes on", slog.String("cause", err.Error()))
+		}
+		if h.listeners.TLS != nil {
+			h.listeners.TLS.Reload()
+		}
 		next, err := h.reload()
 		if err == nil {
+			h.keys.Warm(ctx, next.Issuers...)
 			err = s.Swap(ctx, next)
 		}
 		if err != nil {
 			h.log.Error("the configuration was not reloaded; the one before goes on", slog.String("cause", err.Error()))
 			continue
 		}
+		h.keys.Retain(next.Issuers...)
 		warn(h.log, next)
 		h.log.Info("the configuration was reloaded", slog.String("digest", next.Digest))
 	}

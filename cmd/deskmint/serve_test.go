@@ -138,7 +138,7 @@ func TestServe(t *testing.T) {
 		}
 	}
 	// Each decision is on record, beside the addresses, on standard output.
-	if records := linesWith(d.out.String(), `{"time":`); len(records) != 4 {
+	if records := linesWith(d.out.String(), `{"schema":`); len(records) != 4 {
 		t.Errorf("records:\n%s", d.out.String())
 	}
 	if err := d.end(); err != nil {

@@ -1,10 +1,14 @@
 // Package audit keeps one JSON record of each decision. A record is written before
 // the token leaves, and where it can't be written nothing is minted: a sign-in that
 // nobody can trace is worse than one that has to be tried again.
+//
+// The form of a record is that of schema.json; docs/audit.md explains it to those who
+// read records.
 package audit
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -14,7 +18,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -30,35 +33,57 @@ type Settings struct {
 	EmailKeyFile string `yaml:"email_key_file"`
 }
 
-// Record is one decision. It never holds a token or a secret.
+// Schema is the version of the records' form. Fields may be added to a version;
+// another version is for one that goes, or comes to mean something else.
+const Schema = 1
+
+// The two decisions there are.
+const (
+	Allow = "allow"
+	Deny  = "deny"
+)
+
+// Record is one decision, or a number of the same denials of strangers. It never
+// holds a token or a secret.
 type Record struct {
-	Time          time.Time `json:"time"`
-	Door          string    `json:"door"` // grpc or http
-	Method        string    `json:"method"`
-	Caller        string    `json:"caller,omitempty"`
-	Authenticated string    `json:"authenticated,omitempty"` // how: api_key
-	Configuration string    `json:"configuration,omitempty"`
-	Brand         string    `json:"brand,omitempty"`
-	Decision      string    `json:"decision"` // allow or deny
-	Reason        string    `json:"reason,omitempty"`
-	Rule          string    `json:"rule,omitempty"` // the grant that allowed, or the rule that refused
-	SecretVersion uint32    `json:"secret_version,omitempty"`
-	ID            string    `json:"jti,omitempty"`
-	TokenHash     string    `json:"token_sha256,omitempty"`
-	Email         string    `json:"email,omitempty"`
-	EmailHash     string    `json:"email_hmac_sha256,omitempty"`
-	Role          string    `json:"role,omitempty"`
-	Claims        []string  `json:"claims,omitempty"`   // names only
-	Warnings      []string  `json:"warnings,omitempty"` // fields only
-	ValidateOnly  bool      `json:"validate_only,omitempty"`
-	Digest        string    `json:"configuration_digest,omitempty"`
+	Schema        int        `json:"schema"` // set by Write
+	Time          time.Time  `json:"time"`   // of the last, where it stands for several
+	RequestID     string     `json:"request_id,omitempty"`
+	Door          string     `json:"door"` // grpc or http
+	Method        string     `json:"method,omitempty"`
+	Action        string     `json:"action,omitempty"` // what the method needs a grant for
+	Caller        string     `json:"caller,omitempty"`
+	Authenticated string     `json:"authenticated,omitempty"` // how
+	Configuration string     `json:"configuration,omitempty"`
+	Brand         string     `json:"brand,omitempty"`
+	Decision      string     `json:"decision"`
+	Reason        string     `json:"reason,omitempty"`
+	Credential    string     `json:"credential,omitempty"` // what was wrong with it
+	Rule          string     `json:"rule,omitempty"`       // the grant that allowed, or the rule that refused
+	SecretVersion uint32     `json:"secret_version,omitempty"`
+	ID            string     `json:"jti,omitempty"`
+	TokenHash     string     `json:"token_sha256,omitempty"`
+	Email         string     `json:"email,omitempty"`
+	EmailHash     string     `json:"email_hmac_sha256,omitempty"`
+	Role          string     `json:"role,omitempty"`
+	Claims        []string   `json:"claims,omitempty"`   // names only
+	Warnings      []string   `json:"warnings,omitempty"` // fields only
+	ValidateOnly  bool       `json:"validate_only,omitempty"`
+	Digest        string     `json:"configuration_digest,omitempty"`
+	FirstTime     *time.Time `json:"first_time,omitempty"` // only with Count
+	Count         int        `json:"count,omitempty"`      // 0: it is one decision
 }
 
-// Log writes records. It is safe for concurrent use.
+// stranger says that a record is of a denial to somebody unknown, who can cause as
+// many of them as the network carries.
+func (r *Record) stranger() bool { return r.Caller == "" && r.Decision == Deny }
+
+// Log writes records. It is safe for concurrent use. Close it to have what is still
+// counted written.
 type Log struct {
-	mu         sync.Mutex
-	w          io.Writer
-	torn       bool // a failed write has left half a line behind
+	lines      committer
+	strangers  crowd
+	path       string // of a file of our own; empty: a stream of the process
 	plainEmail bool
 	emailKey   []byte
 }
@@ -66,38 +91,77 @@ type Log struct {
 // ErrUnavailable is matched by every failure to write a record.
 var ErrUnavailable = errors.New("the audit record can't be written")
 
-// New makes a log on w. emailKey may be nil.
+// New makes a log on w, which Close leaves open. emailKey may be nil.
 func New(w io.Writer, s Settings, emailKey []byte) *Log {
-	return &Log{w: w, plainEmail: s.PlainEmail, emailKey: bytes.Clone(emailKey)}
+	l := &Log{plainEmail: s.PlainEmail, emailKey: bytes.Clone(emailKey)}
+	l.lines.out = w
+	l.strangers.limit = newStrangersLimit()
+	l.strangers.write = func(r Record) error { return l.write(context.Background(), r) }
+	return l
 }
 
-// Open makes a log of what the settings name. Close releases a file.
-func Open(s Settings, stdout, stderr io.Writer) (log *Log, closer io.Closer, err error) {
+// Open makes a log of what the settings name.
+func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	var key []byte
 	if s.EmailKeyFile != "" {
+		var err error
 		if key, err = os.ReadFile(s.EmailKeyFile); err != nil {
-			return nil, nil, fmt.Errorf("audit.email_key_file: %w", err)
+			return nil, fmt.Errorf("audit.email_key_file: %w", err)
 		}
 		if key = bytes.TrimSpace(key); len(key) < 32 {
-			return nil, nil, fmt.Errorf("audit.email_key_file %s holds %d bytes: 32 at least", s.EmailKeyFile, len(key))
+			return nil, fmt.Errorf("audit.email_key_file %s holds %d bytes: 32 at least", s.EmailKeyFile, len(key))
 		}
 	}
 	switch s.Output {
 	case "", "stdout":
-		return New(stdout, s, key), io.NopCloser(nil), nil
+		return New(stdout, s, key), nil
 	case "stderr":
-		return New(stderr, s, key), io.NopCloser(nil), nil
+		return New(stderr, s, key), nil
 	}
-	f, err := os.OpenFile(s.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, torn, err := openFile(s.Output)
 	if err != nil {
-		return nil, nil, fmt.Errorf("audit.output: %w", err)
+		return nil, fmt.Errorf("audit.output: %w", err)
 	}
-	return New(f, s, key), f, nil
+	l := New(f, s, key)
+	l.path, l.lines.torn = s.Output, torn
+	return l, nil
+}
+
+// Reopen goes on in a file that it opens anew under the same name, for who has moved
+// the one before away. Each record is in one of the two, whole. An error means that
+// nothing has changed. For stdout and stderr there is nothing to do.
+func (l *Log) Reopen() error {
+	if l.path == "" {
+		return nil
+	}
+	f, torn, err := openFile(l.path)
+	if err != nil {
+		return fmt.Errorf("audit.output: %w", err)
+	}
+	l.lines.replace(f, torn)
+	return nil
+}
+
+// Close writes what is still counted, and releases a file. A file takes no record
+// after that; a stream does.
+func (l *Log) Close() error {
+	err := l.strangers.end()
+	if l.path != "" {
+		err = errors.Join(err, l.lines.close())
+	}
+	return err
 }
 
 // Write records a decision; email is the person's address, kept only as the
-// settings say. The record is with the operating system when it returns.
-func (l *Log) Write(r Record, email string) error {
+// settings say. The record is with the operating system when it returns, unless it
+// is one of too many denials to strangers: those are counted, and their number is
+// written soon.
+//
+// It waits for 2 s at most, and no longer than until ctx's deadline. It does wait
+// where ctx is over already: what was signed is to be on record, whoever still
+// listens. A record that was given up while it waited for others is never written;
+// one whose write was under way may yet appear, of a token that nobody was given.
+func (l *Log) Write(ctx context.Context, r Record, email string) error {
 	r.Email, r.EmailHash = "", ""
 	if l.plainEmail {
 		r.Email = email
@@ -107,19 +171,17 @@ func (l *Log) Write(r Record, email string) error {
 		mac.Write([]byte(strings.ToLower(email)))
 		r.EmailHash = hex.EncodeToString(mac.Sum(nil))
 	}
+	if r.stranger() && !l.strangers.pass(r) {
+		return nil
+	}
+	return l.write(ctx, r)
+}
+
+func (l *Log) write(ctx context.Context, r Record) error {
+	r.Schema = Schema
 	line, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	line = append(line, '\n')
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.torn {
-		line = append([]byte{'\n'}, line...)
-	}
-	n, err := l.w.Write(line)
-	if n > 0 {
-		l.torn = line[n-1] != '\n'
+	if err == nil {
+		err = l.lines.write(ctx, append(line, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

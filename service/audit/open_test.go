@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,11 +14,11 @@ import (
 func TestOpenStreams(t *testing.T) {
 	for output, toStdout := range map[string]bool{"": true, "stdout": true, "stderr": false} {
 		var stdout, stderr bytes.Buffer
-		log, closer, err := audit.Open(audit.Settings{Output: output}, &stdout, &stderr)
+		log, err := audit.Open(audit.Settings{Output: output}, &stdout, &stderr)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(audit.Record{Decision: "allow"}, "jo@example.com"); err != nil {
+		if err := log.Write(context.Background(), audit.Record{Decision: "allow"}, "jo@example.com"); err != nil {
 			t.Fatal(err)
 		}
 		used, other := &stdout, &stderr
@@ -31,10 +32,10 @@ func TestOpenStreams(t *testing.T) {
 			t.Errorf("an address is on record that nobody asked for: %s", used)
 		}
 		// The process's own streams stay open.
-		if err := closer.Close(); err != nil {
+		if err := log.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := log.Write(audit.Record{}, ""); err != nil {
+		if err := log.Write(context.Background(), audit.Record{}, ""); err != nil {
 			t.Errorf("after Close: %v", err)
 		}
 	}
@@ -43,21 +44,21 @@ func TestOpenStreams(t *testing.T) {
 func TestOpenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	for _, decision := range []string{"allow", "deny"} { // twice: the second is appended
-		log, closer, err := audit.Open(audit.Settings{Output: path}, nil, nil)
+		log, err := audit.Open(audit.Settings{Output: path}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(audit.Record{Decision: decision}, ""); err != nil {
+		if err := log.Write(context.Background(), audit.Record{Decision: decision}, ""); err != nil {
 			t.Fatal(err)
 		}
 		// It is with the operating system before Close.
 		if b, err := os.ReadFile(path); err != nil || !strings.Contains(string(b), decision) {
 			t.Errorf("before Close the file holds %q, %v", b, err)
 		}
-		if err := closer.Close(); err != nil {
+		if err := log.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(audit.Record{}, ""); err == nil {
+		if err := log.Write(context.Background(), audit.Record{}, ""); err == nil {
 			t.Error("a closed file took a record")
 		}
 	}
@@ -81,9 +82,9 @@ func TestOpenFaults(t *testing.T) {
 		{"directory", dir, []string{"audit.output", dir, "is a directory"}},
 		{"no such directory", filepath.Join(dir, "nope", "audit.log"), []string{"audit.output", "nope", "no such file"}},
 	} {
-		log, closer, err := audit.Open(audit.Settings{Output: test.output}, nil, nil)
-		if log != nil || closer != nil || err == nil {
-			t.Errorf("%s: Open returned %v, %v, %v", test.name, log, closer, err)
+		log, err := audit.Open(audit.Settings{Output: test.output}, nil, nil)
+		if log != nil || err == nil {
+			t.Errorf("%s: Open returned %v, %v", test.name, log, err)
 			continue
 		}
 		for _, want := range test.wants {
@@ -116,7 +117,7 @@ func TestOpenEmailKey(t *testing.T) {
 	} {
 		// A fault in the key must not leave a file behind.
 		output := filepath.Join(dir, "out-"+test.name)
-		log, _, err := audit.Open(audit.Settings{Output: output, EmailKeyFile: test.path}, nil, nil)
+		log, err := audit.Open(audit.Settings{Output: output, EmailKeyFile: test.path}, nil, nil)
 		if log != nil || err == nil {
 			t.Errorf("%s: Open returned %v, %v", test.name, log, err)
 			continue
@@ -137,11 +138,11 @@ func TestOpenEmailKey(t *testing.T) {
 	// The newline at the end that editors add isn't part of the key.
 	var plain, edited bytes.Buffer
 	for path, w := range map[string]*bytes.Buffer{file("plain", canary): &plain, file("edited", canary+"\r\n"): &edited} {
-		log, _, err := audit.Open(audit.Settings{EmailKeyFile: path}, w, nil)
+		log, err := audit.Open(audit.Settings{EmailKeyFile: path}, w, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(audit.Record{}, "jo@example.com"); err != nil {
+		if err := log.Write(context.Background(), audit.Record{}, "jo@example.com"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,20 +1,21 @@
 // Package caller finds out which internal service is calling.
 //
-// A caller is known by exactly one credential. No credential, an unknown one and
-// more than one are all refused, because a request that could be two callers'
-// would be judged by whichever grants suit it. Credentials arrive as Go values
-// that the door took from the connection itself, never as metadata that a client
-// could set under another name.
+// A caller is known by exactly one credential: an API key, a bearer JWT of an issuer
+// that the configuration names, or a client certificate. No credential, an unknown
+// one and more than one are all refused, because a request that could be two callers'
+// would be judged by whichever grants suit it. Credentials arrive as Go values that
+// the door took from the connection itself, never as metadata that a client could
+// set under another name.
 package caller
 
 import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -22,28 +23,49 @@ import (
 type Caller struct {
 	// Name is its name in the configuration file.
 	Name string
-	// Method is how it was authenticated: "api_key".
+	// Method is how it was authenticated: one of the constants below.
 	Method string
 }
+
+// The ways in which a caller is authenticated, as records name them.
+const (
+	MethodAPIKey  = "api_key"
+	MethodMTLSURI = "mtls_uri"
+	MethodMTLSDNS = "mtls_dns"
+	MethodJWT     = "jwt"
+)
 
 // Credentials are all that a request brought along to say who sends it.
 type Credentials struct {
 	// Authorization holds every value of the authorization header or metadata.
 	Authorization []string
+	// Certificate is the client's own, which the TLS stack has verified against the
+	// client CAs of its listener; nil: none. It is a credential only where it names a caller.
+	Certificate *x509.Certificate
 }
 
 // Authenticator tells who calls. It is safe for concurrent use. The error is one
-// of this package's, so that the caller of a service can be told which.
+// of this package's, so that the caller of a service can be told which, or ctx's.
 type Authenticator interface {
 	Authenticate(context.Context, Credentials) (Caller, error)
 }
 
-// The ways in which a request fails to say who sends it.
+// The ways in which a request fails to say who sends it. Whether a token's audience
+// and times are right is told only of tokens whose signature is: of others there is
+// nothing that could be believed.
 var (
-	ErrMissing   = errors.New("no credential")
-	ErrMalformed = errors.New("the authorization is not `Bearer` and one credential")
-	ErrSeveral   = errors.New("more than one credential")
-	ErrUnknown   = errors.New("the credential is nobody's")
+	ErrMissing     = errors.New("no credential")
+	ErrMalformed   = errors.New("the authorization is not `Bearer` and one credential, or its token is not a well-formed JWT")
+	ErrSeveral     = errors.New("more than one credential")
+	ErrUnknown     = errors.New("the credential is nobody's")
+	ErrAmbiguous   = errors.New("the credential is that of several callers")
+	ErrUnverified  = errors.New("the token is not signed by a key of its issuer")
+	ErrAudience    = errors.New("the token is for another audience")
+	ErrExpired     = errors.New("the token has expired")
+	ErrNotYetValid = errors.New("the token is not valid yet")
+	// ErrIssuerUnavailable: the issuer has been away for so long that its keys may not
+	// be relied on any more, or since before they were first known.
+	ErrIssuerUnavailable = errors.New("the issuer's keys are not available")
 )
 
 // KeyPrefix begins every API key, so that scanners for leaked secrets can find them.
@@ -65,29 +87,6 @@ func HashKey(key string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// APIKeys authenticates by API key. Looking up the hash of what was sent takes the
-// same time whichever key it resembles.
-type APIKeys struct {
-	names map[[sha256.Size]byte]string
-}
-
-// NewAPIKeys takes each key's SHA-256 in hexadecimal with its caller's name.
-func NewAPIKeys(names map[string]string) (*APIKeys, error) {
-	k := &APIKeys{names: make(map[[sha256.Size]byte]string, len(names))}
-	for hash, name := range names {
-		sum, err := ParseHash(hash)
-		if err != nil {
-			return nil, fmt.Errorf("caller %s: %w", name, err)
-		}
-		// The same digits in another case are another key of the map, but no other credential.
-		if before, ok := k.names[sum]; ok && before != name {
-			return nil, fmt.Errorf("callers %s and %s have the same API key", min(before, name), max(before, name))
-		}
-		k.names[sum] = name
-	}
-	return k, nil
-}
-
 // ParseHash reads an api_key_sha256.
 func ParseHash(s string) (sum [sha256.Size]byte, err error) {
 	b, err := hex.DecodeString(s)
@@ -95,19 +94,6 @@ func ParseHash(s string) (sum [sha256.Size]byte, err error) {
 		return sum, errors.New("is no SHA-256: give 64 hexadecimal digits, as `deskmint key new` prints them")
 	}
 	return [sha256.Size]byte(b), nil
-}
-
-// Authenticate implements [Authenticator].
-func (k *APIKeys) Authenticate(_ context.Context, c Credentials) (Caller, error) {
-	key, err := Bearer(c.Authorization)
-	if err != nil {
-		return Caller{}, err
-	}
-	name, ok := k.names[sha256.Sum256([]byte(key))]
-	if !ok {
-		return Caller{}, ErrUnknown
-	}
-	return Caller{Name: name, Method: "api_key"}, nil
 }
 
 // Bearer takes the one credential out of the authorization values (RFC 6750

@@ -33,6 +33,9 @@ type Options struct {
 	// else as one that may do everything. The files that the configuration names
 	// aren't looked at: `deskmint dev` uses neither certificates nor a store.
 	Dev bool
+	// Keys keeps the issuers' keys from one snapshot to the next; nil: the snapshot has
+	// its own. They are asked for when a request needs them, never while a file is read.
+	Keys *caller.KeySets
 }
 
 // DevKey is the API key of `deskmint dev`'s caller. It is in every copy of this
@@ -44,7 +47,7 @@ type Snapshot struct {
 	Listen  Listen
 	TLS     *TLS // nil: nothing is said about it, so plaintext on loopback
 	Secrets Secrets
-	Issuers []Issuer
+	Issuers []caller.Issuer
 	Audit   audit.Settings
 	// Callers tells who calls, and Policy what they may do.
 	Callers caller.Authenticator
@@ -172,7 +175,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	if len(faults) > 0 {
 		return nil, &FaultsError{Faults: faults}
 	}
-	authenticator, rights, err := callers.build()
+	authenticator, rights, err := callers.build(main.Issuers, l.options.Keys)
 	if err != nil {
 		return nil, &FaultsError{Faults: []Fault{{File: main.name, Key: "callers", Message: redact(err.Error())}}}
 	}

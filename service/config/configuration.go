@@ -28,6 +28,8 @@ type Configuration struct {
 	// LoopLimit is the number of the sign-in, within LoopWindow, that is stopped.
 	LoopLimit  int
 	LoopWindow time.Duration
+	// UserRate limits the sign-ins of each person, in each replica by itself.
+	UserRate policy.Rate
 	// Profile is the zendesk_sso block.
 	Profile *zendesk.Profile
 
@@ -42,6 +44,10 @@ const (
 	defaultLoopLimit  = 4
 	defaultLoopWindow = time.Minute
 )
+
+// defaultUserRate is more than anybody does by hand, who would be stopped as one in a
+// loop before, and leaves a monitor its sign-in every few seconds.
+func defaultUserRate() userRate { return userRate{PerMinute: 10, Burst: 10} }
 
 // maxLoopLimit keeps an attempt, which has a time for each sign-in before, within the
 // 1,024 bytes that the API takes back.
@@ -128,6 +134,7 @@ func (l *loader) configuration(at place, c configuration, moved map[string][]str
 	duration(at.at("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
 	checkLoop(at.at("loop"), built)
 	checkProtected(at.at("protected"), c.Protected)
+	built.UserRate = checkUserRate(at.at("user_rate"), c.UserRate)
 	block := at.at("zendesk_sso")
 	s := slot{settings: c, unread: block.unread()}
 	if c.ZendeskSSO == nil {
@@ -221,6 +228,21 @@ func checkLoop(at place, c *Configuration) {
 	if c.LoopWindow > 24*time.Hour {
 		window.fault("must be 24h or less")
 	}
+}
+
+func checkUserRate(at place, u *userRate) policy.Rate {
+	given := defaultUserRate()
+	if u != nil {
+		given = *u
+	}
+	if given.Burst == 0 {
+		given.Burst = max(1, int(given.PerMinute))
+	}
+	r := policy.Rate{PerSecond: given.PerMinute / 60, Burst: given.Burst}
+	if r.Check() != "" {
+		at.fault("must have a per_minute above 0, up to 60 million, and a burst up to a million that is back within 24 hours")
+	}
+	return r
 }
 
 func checkProtected(at place, p protected) {

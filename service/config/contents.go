@@ -6,6 +6,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/file"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
@@ -18,7 +19,7 @@ type contents struct {
 	TLS            *TLS            `yaml:"tls"`
 	Include        []string        `yaml:"include"`
 	Secrets        Secrets         `yaml:"secrets"`
-	Issuers        []Issuer        `yaml:"issuers"`
+	Issuers        []caller.Issuer `yaml:"issuers"`
 	Audit          audit.Settings  `yaml:"audit"`
 	Configurations []configuration `yaml:"configurations"`
 	Callers        []callerEntry   `yaml:"callers"`
@@ -41,17 +42,6 @@ type Secrets struct {
 	File  file.Settings  `yaml:"file"`
 }
 
-// Issuer is one whose tokens callers may bring along.
-type Issuer struct {
-	// Name is what identities refer to it by.
-	Name string `yaml:"name"`
-	// Issuer and Audience are the values that the claims iss and aud must have.
-	Issuer   string `yaml:"issuer"`
-	Audience string `yaml:"audience"`
-	// JWKS is the URL of the issuer's keys.
-	JWKS string `yaml:"jwks"`
-}
-
 type configuration struct {
 	Name        string        `yaml:"name"`
 	DisplayName string        `yaml:"display_name"`
@@ -59,6 +49,7 @@ type configuration struct {
 	MaxStale    time.Duration `yaml:"max_stale"`
 	Loop        loop          `yaml:"loop"`
 	Protected   protected     `yaml:"protected"`
+	UserRate    *userRate     `yaml:"user_rate"`
 	ZendeskSSO  *zendeskSSO   `yaml:"zendesk_sso"`
 }
 
@@ -70,6 +61,12 @@ type secretRef struct {
 type loop struct {
 	Limit  int           `yaml:"limit"`
 	Window time.Duration `yaml:"window"`
+}
+
+// userRate is a token bucket for each person.
+type userRate struct {
+	PerMinute float64 `yaml:"per_minute"`
+	Burst     int     `yaml:"burst"` // 0: one minute's worth
 }
 
 type protected struct {
@@ -102,21 +99,6 @@ func (z *zendeskSSO) brands() []zendesk.BrandSettings {
 
 type callerEntry struct {
 	Name       string            `yaml:"name"`
-	Identities []identity        `yaml:"identities"`
+	Identities []caller.Identity `yaml:"identities"`
 	Grants     []policy.Settings `yaml:"grants"`
-}
-
-// identity has one of its keys.
-type identity struct {
-	MTLSURI      string       `yaml:"mtls_uri"`
-	MTLSDNS      string       `yaml:"mtls_dns"`
-	JWT          *jwtIdentity `yaml:"jwt"`
-	APIKeySHA256 string       `yaml:"api_key_sha256"`
-}
-
-type jwtIdentity struct {
-	Issuer  string `yaml:"issuer"`
-	Subject string `yaml:"subject"`
-	// Claims have the text of each value: "true" and true are one.
-	Claims map[string]any `yaml:"claims"`
 }

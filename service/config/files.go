@@ -2,34 +2,38 @@ package config
 
 import (
 	"bytes"
-	"crypto/tls"
 	"crypto/x509"
 	"os"
 	"path/filepath"
+
+	"github.com/deskmint/deskmint/service/caller"
 )
 
 // checkFiles reports files that the main file names and that aren't there, or aren't
 // what they should be: better now than when a listener starts, or a reload replaces
-// what works. Certificates are not checked for their dates, which pass by themselves.
+// what works.
 // The store's credentials are read at each login, and left alone here.
 func checkFiles(main *source) {
-	if t, at := main.TLS, main.place("tls"); t != nil {
-		certificate, haveCertificate := readFile(at.at("certificate"), t.Certificate)
-		key, haveKey := readFile(at.at("key"), t.Key)
-		switch {
-		case haveCertificate && !holdsCertificate(certificate):
-			at.at("certificate").fault("holds no certificate in PEM form")
-		case haveCertificate && haveKey:
-			if _, err := tls.X509KeyPair(certificate, key); err != nil {
-				at.at("key").fault("isn't the private key of certificate, in PEM form: %v", err)
-			}
-		}
-		checkAuthorities(at.at("client_ca"), t.ClientCA)
+	if main.TLS != nil {
+		main.TLS.Files().Check(main.place("tls").report)
 	}
 	if main.Secrets.Source == "vault" {
 		checkAuthorities(main.place("secrets.vault.ca"), main.Secrets.Vault.CA)
 	}
+	for i, issuer := range main.Issuers {
+		checkIssuerFiles(main.place("issuers").index(i), issuer)
+	}
 	checkAudit(main)
+}
+
+// checkIssuerFiles leaves the token file alone, as it does the store's credentials.
+func checkIssuerFiles(at place, issuer caller.Issuer) {
+	checkAuthorities(at.at("ca"), issuer.CA)
+	if text, ok := readFile(at.at("jwks"), issuer.KeyFile()); ok {
+		if err := caller.CheckKeySet(text); err != nil {
+			at.at("jwks").fault("%v", err)
+		}
+	}
 }
 
 func checkAuthorities(at place, path string) {

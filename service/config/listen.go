@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strconv"
+
+	"github.com/deskmint/deskmint/service/certs"
 )
 
 // Listen holds the addresses to listen on, each as host:port. Port 0 is any free one.
@@ -90,9 +92,11 @@ func (t *TLS) check(at place) {
 	case t.Certificate != "" && t.AllowPlaintext:
 		at.at("allow_plaintext").fault("contradicts certificate: with one, the listeners speak TLS only")
 	}
-	if t.ClientCA != "" {
-		at.at("client_ca").warn("has no effect in this version: callers can't be known by a certificate yet")
-	}
+}
+
+// Files are those that the listeners' TLS is made of.
+func (t *TLS) Files() certs.Files {
+	return certs.Files{Certificate: t.Certificate, Key: t.Key, ClientCA: t.ClientCA}
 }
 
 func (t *TLS) rebase(dir string) {

@@ -1,20 +1,14 @@
 package config
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
 // write fills a folder with files, by their names in it.
@@ -29,31 +23,6 @@ func write(t *testing.T, dir string, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// pair makes a certificate and its key, as PEM.
-func pair(t *testing.T) (certificate, key string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deskmint"},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encode := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", keyDER)
 }
 
 const (
@@ -182,10 +151,11 @@ func TestIncludeFaults(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	certificate, key := pair(t)
-	_, otherKey := pair(t)
+	ours := certstest.New(t, "ours")
+	server, another := ours.Server(t), ours.Server(t)
 	good := map[string]string{
-		"tls.crt": certificate, "tls.key": key, "ca.pem": certificate, "audit.key": strings.Repeat("k", 32) + "\n",
+		"tls.crt": server.Certificate, "tls.key": server.Key, "ca.pem": ours.PEM, "audit.key": strings.Repeat("k", 32) + "\n",
+		"ca2.pem": ours.PEM, "keys.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, // RFC 8037, appendix A.2
 		"deskmint.yaml": `secrets:
   source: vault
   vault: {addresses: ["https://vault.internal"], ca: ca.pem, auth: {method: token, token_file: token}}
@@ -196,6 +166,9 @@ tls:
 audit:
   output: audit.log
   email_key_file: audit.key
+issuers:
+  - {name: cluster, issuer: "https://a.example", audience: deskmint, ca: ca2.pem, token_file: token}
+  - {name: other, issuer: "https://b.example", audience: deskmint, jwks: keys.json}
 ` + teamFile,
 	}
 	for _, test := range []struct {
@@ -205,11 +178,16 @@ audit:
 		{name: "all is well"},
 		{"no certificate", "tls.crt", "-", "deskmint.yaml:5 tls.certificate", "no such file"},
 		{"no key", "tls.key", "-", "deskmint.yaml:6 tls.key", "no such file"},
-		{"key for a certificate", "tls.crt", key, "deskmint.yaml:5 tls.certificate", "holds no certificate"},
-		{"certificate for a key", "tls.key", certificate, "deskmint.yaml:6 tls.key", "isn't the private key"},
-		{"another's key", "tls.key", otherKey, "deskmint.yaml:6 tls.key", "isn't the private key"},
+		{"key for a certificate", "tls.crt", server.Key, "deskmint.yaml:5 tls.certificate", "holds no certificate"},
+		{"certificate for a key", "tls.key", server.Certificate, "deskmint.yaml:6 tls.key", "isn't the private key"},
+		{"another's key", "tls.key", another.Key, "deskmint.yaml:6 tls.key", "isn't the private key"},
+		{"a leaf for an authority", "ca.pem", server.Certificate, "deskmint.yaml:7 tls.client_ca", "may issue no others"},
 		{"client authorities", "ca.pem", "nothing", "deskmint.yaml:3 secrets.vault.ca deskmint.yaml:7 tls.client_ca", "holds no certificate"},
 		{"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file", "fewer than 32 bytes"},
+		{"issuer's authority", "ca2.pem", "nothing", "deskmint.yaml:12 issuers[0].ca", "holds no certificate"},
+		{"no issuer's authority", "ca2.pem", "-", "deskmint.yaml:12 issuers[0].ca", "no such file"},
+		{"no issuer's keys", "keys.json", "-", "deskmint.yaml:13 issuers[1].jwks", "no such file"},
+		{"issuer's keys of no use", "keys.json", `{"keys":[]}`, "deskmint.yaml:13 issuers[1].jwks", "no JWK set"},
 		{"no audit key", "audit.key", "-", "deskmint.yaml:10 audit.email_key_file", "no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -225,7 +203,7 @@ audit:
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, path := range []string{s.TLS.Certificate, s.TLS.Key, s.TLS.ClientCA, s.Audit.Output, s.Audit.EmailKeyFile, s.Secrets.Vault.CA, s.Secrets.Vault.Auth.TokenFile} {
+				for _, path := range []string{s.TLS.Certificate, s.TLS.Key, s.TLS.ClientCA, s.Audit.Output, s.Audit.EmailKeyFile, s.Secrets.Vault.CA, s.Secrets.Vault.Auth.TokenFile, s.Issuers[0].CA, s.Issuers[0].TokenFile, s.Issuers[1].JWKS} {
 					if filepath.Dir(path) != dir {
 						t.Errorf("%s isn't in the configuration's folder", path)
 					}

@@ -116,6 +116,11 @@ func TestSchemaRefuses(t *testing.T) {
 		{"roles: [end_user]", "roles: [end_user]\n        claims: {clear_tags: [x]}"},
 		{"roles: [end_user]", "roles: [end_user]\n        rate: {burst: 1}"},
 		{"roles: [end_user]", "roles: [end_user]\n        rate: {per_second: 1000001}"},
+		{"roles: [end_user]", "roles: [end_user]\n        team_rate: {per_second: 0}"},
+		{"roles: [end_user]", "roles: [end_user]\n        team_rate: {per_second: 1, burst: 1000001}"},
+		{"secret: {", "user_rate: {burst: 1}\n    secret: {"},
+		{"secret: {", "user_rate: {per_minute: -1}\n    secret: {"},
+		{"secret: {", "user_rate: {per_minute: 1, burst: 1000001}\n    secret: {"},
 		{"roles: [end_user]", "roles: [end_user]\n        protected: 1"},
 	} {
 		text := change(t, test.old, test.with)

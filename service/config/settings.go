@@ -1,10 +1,10 @@
 package config
 
 import (
-	"net/url"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/caller"
 )
 
 // checkSettings checks what only the main file has, and fills in what it leaves out.
@@ -19,7 +19,7 @@ func (l *loader) checkSettings(main *source) {
 	main.Secrets.check(at("secrets"))
 	main.Secrets.Vault.Rebase(l.dir)
 	main.Secrets.File.Rebase(l.dir)
-	checkIssuers(at("issuers"), main.Issuers)
+	l.checkIssuers(at("issuers"), main.Issuers)
 	main.Audit.EmailKeyFile = rebase(l.dir, main.Audit.EmailKeyFile)
 	if out := &main.Audit.Output; *out != "stdout" && *out != "stderr" {
 		*out = rebase(l.dir, *out)
@@ -57,26 +57,16 @@ func duration(at place, d *time.Duration, fallback, least time.Duration) {
 	}
 }
 
-func checkIssuers(at place, issuers []Issuer) {
-	names := unique{}
-	for i, issuer := range issuers {
+// checkIssuers also wants each issuer once: a token says by its iss whose it is.
+func (l *loader) checkIssuers(at place, issuers []caller.Issuer) {
+	names, values := unique{}, unique{}
+	for i := range issuers {
 		at := at.index(i)
-		checkName(at.at("name"), issuer.Name, names)
-		if issuer.Audience == "" {
-			at.at("audience").fault("is required: what the claim aud must be")
+		checkName(at.at("name"), issuers[i].Name, names)
+		issuers[i].Check(at.report)
+		if issuers[i].Issuer != "" {
+			values.add(at.at("issuer"), issuers[i].Issuer, "issuer")
 		}
-		checkURL(at.at("issuer"), issuer.Issuer)
-		checkURL(at.at("jwks"), issuer.JWKS)
-	}
-	if len(issuers) > 0 {
-		at.warn("have no effect in this version: callers can't be known by bearer JWTs yet")
-	}
-}
-
-func checkURL(at place, value string) {
-	u, err := url.Parse(value)
-	secure := err == nil && (u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()))
-	if !secure || u.Host == "" || u.User != nil {
-		at.fault("must be an https URL; http is for loopback hosts only")
+		issuers[i].Rebase(l.dir)
 	}
 }

@@ -13,6 +13,11 @@ func readOf(configuration string) policy.Ask {
 	return policy.Ask{Configuration: configuration, Actions: []policy.Action{policy.Read}}
 }
 
+// byJWT is a caller that a token of issuer a must say this for.
+func byJWT(name, must string) string {
+	return "  - {name: " + name + ", identities: [{jwt: {issuer: a, " + must + "}}], grants: [{configurations: ['*'], actions: [read]}]}\n"
+}
+
 func TestWarnings(t *testing.T) {
 	issuers := "issuers: [{name: a, audience: b, issuer: 'https://a.example', jwks: 'https://a.example/'}]\n"
 	for _, test := range []struct {
@@ -22,10 +27,16 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"none", "callers:", "callers:", nil, ""},
 		{"memory", "source: file", "source: memory", []string{"3 secrets.source"}, "for development"},
-		{"client_ca", "callers:", "tls: {certificate: a, key: b, client_ca: c}\ncallers:", []string{"12 tls.client_ca"}, "no effect in this version"},
-		{"issuers", "callers:", issuers + "callers:", []string{"12 issuers"}, "no effect in this version"},
-		{"mtls", "      - api_key_sha256:", "      - mtls_uri: spiffe://a/b\n      - mtls_dns: a.b\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_uri", "16 callers[0].identities[1].mtls_dns"}, "only by API keys"},
-		{"jwt", "callers:", issuers + "callers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: b}}], grants: [{configurations: ['*'], actions: [read]}]}", []string{"12 issuers", "14 callers[0].identities[0].jwt"}, "no effect in this version"},
+		{"client_ca", "callers:", "tls: {certificate: a, key: b, client_ca: c}\ncallers:", nil, ""},
+		{"issuers", "callers:", issuers + "callers:", nil, ""},
+		{"mtls", "      - api_key_sha256:", "      - mtls_uri: spiffe://a/b\n      - mtls_dns: a.b\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_uri", "16 callers[0].identities[1].mtls_dns"}, "without tls.client_ca"},
+		{"mtls without client_ca", "callers:\n", "tls: {certificate: a, key: b}\ncallers:\n  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}\n", []string{"14 callers[0].identities[0].mtls_dns"}, "without tls.client_ca"},
+		{"mtls with client_ca", "callers:\n", "tls: {certificate: a, key: b, client_ca: c}\ncallers:\n  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
+		{"jwt", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b"), nil, ""},
+		{"jwts apart", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: c") + byJWT("z", "subject: d, claims: {e: f}") + byJWT("zz", "subject: d, claims: {e: g}"), nil, ""},
+		{"jwt within another", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "may be said by a token that is caller x too (line 14)"},
+		{"jwts that cross", "callers:\n", issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "one that is several callers' is refused"},
+		{"jwts of one caller", "callers:\n", issuers + "callers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: b}}, {jwt: {issuer: a, claims: {c: d}}}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
 		{"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}", []string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied"},
 		{"nobody", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "names nobody"},
 	} {

@@ -7,9 +7,6 @@ package policy
 import (
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Action is a kind of request.
@@ -77,13 +74,12 @@ type DeniedError struct {
 
 func (e *DeniedError) Error() string { return string(e.Reason) + " " + e.Field + ": " + e.Rule }
 
-// Policy holds every caller's grants. It is safe for concurrent use; its rate
-// limits are this process's own.
+// Policy holds every caller's grants. It is immutable, and safe for concurrent use.
 type Policy struct {
 	grants map[string][]*Grant // an entry for each caller that there is
 }
 
-// Grant is one checked grant. It is immutable but for its rate.
+// Grant is one checked grant. It is immutable.
 type Grant struct {
 	// Place is where it stands, for operators: `callers[0].grants[1]`.
 	Place string
@@ -96,7 +92,7 @@ type Grant struct {
 	emailDomains   EmailDomains
 	returnToHosts  set[string]
 	protected      bool
-	limiter        *rate.Limiter
+	limits         []Limit // the team's last
 }
 
 // set is a grant's list. A listing asks of every configuration whether the grant names
@@ -111,16 +107,14 @@ func setOf[T comparable](list []T) set[T] {
 	return s
 }
 
-// Take counts one sign-in against the grant's rate. Where there is none left, it
-// says how long to wait.
-func (g *Grant) Take(now time.Time) (wait time.Duration, ok bool) {
-	if g.limiter == nil || g.limiter.AllowN(now, 1) {
-		return 0, true
+// Limits are what a sign-in is counted against. Those of the company's own people,
+// agents and admins, have a limit more: with one of them a thief can do more. They
+// are each caller's and grant's own.
+func (g *Grant) Limits(team bool) []Limit {
+	if team {
+		return g.limits
 	}
-	// Asked, not reserved and given back: of two who do that at once the first gets
-	// nothing back, and a crowd that is refused would put off everybody's next turn.
-	missing := 1 - g.limiter.TokensAt(now)
-	return max(1, time.Duration(missing/float64(g.limiter.Limit())*float64(time.Second))), false
+	return g.limits[:1]
 }
 
 // Allow returns the first of the caller's grants that covers the whole request, or

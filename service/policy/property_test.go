@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -253,11 +254,24 @@ func lesser(s policy.Settings) map[string]policy.Settings {
 		less.Claims = maps.Clone(s.Claims)
 		delete(less.Claims, name)
 		out["claims."+name] = less
-		if list, ok := rule.([]any); ok && len(list) > 0 {
-			shorter := s
-			shorter.Claims = maps.Clone(s.Claims)
-			shorter.Claims[name] = list[1:]
-			out["claims."+name+"[0]"] = shorter
+		narrower := func(how string, rule any) {
+			less := s
+			less.Claims = maps.Clone(s.Claims)
+			less.Claims[name] = rule
+			out["claims."+name+how] = less
+		}
+		switch rule := rule.(type) {
+		case string: // any
+			if name != "clear_tags" {
+				narrower(" as a list", []any{"x", "xy", "z"})
+				narrower(" as a prefix", map[string]any{"prefix": "x"})
+			}
+		case []any:
+			for i := range rule {
+				narrower(fmt.Sprintf("[%d]", i), slices.Delete(slices.Clone(rule), i, i+1))
+			}
+		case map[string]any:
+			narrower(" with a longer prefix", map[string]any{"prefix": "xy"})
 		}
 	}
 	unprotected := s
@@ -267,6 +281,38 @@ func lesser(s policy.Settings) map[string]policy.Settings {
 	denied.EmailDomains.Deny = slices.Concat(s.EmailDomains.Deny, []string{"example.com"})
 	out["a denial more"] = denied
 	return out
+}
+
+// TestOrderDoesntMatter: the same grants in another order decide the same, and give the
+// same reason.
+func TestOrderDoesntMatter(t *testing.T) {
+	d := dice{rand.New(rand.NewPCG(13, 14))}
+	count := map[bool]int{}
+	for range 10_000 {
+		var grants []policy.Settings
+		for range 2 + d.IntN(3) {
+			grants = append(grants, d.grant())
+		}
+		ask := d.ask()
+		_, before := policyOf(t, grants...).Allow("shop", ask)
+		d.Shuffle(len(grants), func(i, j int) { grants[i], grants[j] = grants[j], grants[i] })
+		_, after := policyOf(t, grants...).Allow("shop", ask)
+		if reasonOf(before) != reasonOf(after) {
+			t.Fatalf("in one order %v, in another %v: %+v\nask %+v", before, after, grants, ask)
+		}
+		count[before == nil]++
+	}
+	if count[true] < 400 || count[false] < 400 {
+		t.Errorf("%d allowed, %d denied: too few of one kind to tell anything", count[true], count[false])
+	}
+}
+
+func reasonOf(err error) policy.Reason {
+	var denied *policy.DeniedError
+	if errors.As(err, &denied) {
+		return denied.Reason
+	}
+	return ""
 }
 
 // TestAskingMoreNeverAllows: to an ask that is denied, something is added.

@@ -1,6 +1,9 @@
 package policy_test
 
 import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -9,20 +12,25 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-func granted(t *testing.T, perSecond float64, burst int) *policy.Grant {
-	t.Helper()
-	s := fullGrant()
-	if perSecond != 0 {
-		s.Rate = &policy.Rate{PerSecond: perSecond, Burst: burst}
-	}
-	g, err := policyOf(t, s).Allow("shop", fullAsk())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
+var start = time.Unix(1767323045, 0)
+
+func limit(perSecond float64, burst int) policy.Limit {
+	return policy.Limit{Name: "rate", Key: "shop", Rate: policy.Rate{PerSecond: perSecond, Burst: burst}}
 }
 
-var start = time.Unix(1767323045, 0)
+// wait takes, and returns how long to wait: 0 where it was taken.
+func wait(t testing.TB, m *policy.Meter, at time.Time, limits ...policy.Limit) time.Duration {
+	t.Helper()
+	err := m.Take(at, limits...)
+	var limited *policy.LimitedError
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &limited) || limited.Wait <= 0:
+		t.Fatalf("Take: %v", err)
+	}
+	return limited.Wait
+}
 
 func TestTake(t *testing.T) {
 	type take struct {
@@ -36,25 +44,27 @@ func TestTake(t *testing.T) {
 		burst     int
 		takes     []take
 	}{
-		{"no rate", 0, 0, []take{{0, 0}, {0, 0}, {0, 0}, {0, 0}}},
 		{"one at a time", 2, 1, []take{{0, 0}, {0, 500 * ms}, {499 * ms, 1 * ms}, {500 * ms, 0}, {500 * ms, 500 * ms}, {1500 * ms, 0}, {1500 * ms, 500 * ms}}},
-		{"a burst, then the rate", 10, 3, []take{{0, 0}, {0, 0}, {0, 0}, {0, 100 * ms}, {100 * ms, 0}, {100 * ms, 100 * ms}}},
+		{"a burst, then the rate", 10, 3, []take{{0, 0}, {0, 0}, {0, 0}, {0, 100 * ms}, {99 * ms, 1 * ms}, {100 * ms, 0}, {100 * ms, 100 * ms}}},
 		// Who is refused pays nothing: after 40 refusals the wait is still the same.
 		{"refusals don't count", 1, 1, append([]take{{0, 0}}, refusals(40, take{0, 1000 * ms}, take{1000 * ms, 0})...)},
-		{"burst of one second", 3, 0, []take{{0, 0}, {0, 0}, {0, 0}, {0, 333333333}}},
+		{"burst of one second", 3, 0, []take{{0, 0}, {0, 0}, {0, 0}, {0, 333333333}, {333333332, 1}, {333333333, 0}}},
 		{"slower than one a second", 0.1, 0, []take{{0, 0}, {0, 10000 * ms}, {9999 * ms, 1 * ms}, {10000 * ms, 0}}},
 		{"idle time fills the burst and no more", 10, 2, []take{{0, 0}, {0, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, 100 * ms}}},
-		{"a clock that goes back", 1, 1, []take{{time.Hour, 0}, {0, 1000 * ms}}},
+		{"a clock that is set back", 1, 1, []take{{time.Hour, 0}, {0, 1000 * ms}, {999 * ms, 1 * ms}, {1000 * ms, 0}}},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			g := granted(t, test.perSecond, test.burst)
-			for i, take := range test.takes {
-				wait, ok := g.Take(start.Add(take.at))
-				if ok != (take.wait == 0) || (wait-take.wait).Abs() > time.Microsecond {
-					t.Fatalf("take %d at %v: %v, %t; want a wait of %v", i, take.at, wait, ok, take.wait)
+		for _, people := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, people %t", test.name, people), func(t *testing.T) {
+				l := limit(test.perSecond, test.burst)
+				l.People = people
+				var m policy.Meter
+				for i, take := range test.takes {
+					if got := wait(t, &m, start.Add(take.at), l); got != take.wait {
+						t.Fatalf("take %d at %v: told to wait %v, want %v", i, take.at, got, take.wait)
+					}
 				}
-			}
-		})
+			})
+		}
 	}
 }
 
@@ -65,42 +75,119 @@ func refusals[T any](n int, refused, last T) (list []T) {
 	return append(list, last)
 }
 
-// TestTakeIsEachGrantsOwn: also of two that say the same.
-func TestTakeIsEachGrantsOwn(t *testing.T) {
-	s := fullGrant(func(g grant) { g.Rate = &policy.Rate{PerSecond: 1, Burst: 1} })
-	p := policyOfAll(t, map[string][]policy.Settings{"shop": {s}, "cron": {s}})
-	for _, caller := range []string{"shop", "cron"} {
-		g, err := p.Allow(caller, fullAsk())
-		if err != nil {
-			t.Fatal(err)
+// TestTakeIsBounded takes at random of random limits together: within any time no
+// more is had of one than its burst and what comes back meanwhile; when something is
+// refused there is nothing for the whole of the wait, and then there is.
+func TestTakeIsBounded(t *testing.T) {
+	d := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		limits := make([]policy.Limit, 1+d.IntN(3))
+		for i := range limits {
+			limits[i] = limit(float64(1+d.IntN(40))/4, 1+d.IntN(6))
+			limits[i].Name, limits[i].People = fmt.Sprint("limit", i), d.IntN(2) == 0
 		}
-		if _, ok := g.Take(start); !ok {
-			t.Errorf("%s is refused for what another took", caller)
+		var m policy.Meter
+		var taken []time.Time
+		at := start
+		for range 200 {
+			at = at.Add(time.Duration(d.IntN(400)) * time.Millisecond)
+			told := wait(t, &m, at, limits...)
+			if told > 0 {
+				if got := wait(t, &m, at.Add(told-1), limits...); got != 1 {
+					t.Fatalf("a nanosecond before the end of %v one is told to wait %v: %+v", told, got, limits)
+				}
+				if at = at.Add(told); wait(t, &m, at, limits...) != 0 {
+					t.Fatalf("after %v there is none: %+v", told, limits)
+				}
+			}
+			taken = append(taken, at)
+			for i, began := range taken {
+				for _, l := range limits {
+					most := float64(l.Rate.Burst) + at.Sub(began).Seconds()*l.Rate.PerSecond + 1e-3
+					if n := len(taken) - i; float64(n) > most {
+						t.Fatalf("%d were taken within %v of %+v", n, at.Sub(began), l.Rate)
+					}
+				}
+			}
 		}
-	}
-	g, err := p.Allow("shop", fullAsk()) // asking again isn't a fresh start
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, ok := g.Take(start); ok {
-		t.Error("the rate forgot what was taken")
 	}
 }
 
-// TestTakeConcurrently: exactly the burst is taken, and the crowd that is refused
-// meanwhile doesn't put off the next.
+// TestTakeAllOrNone: what one limit refuses isn't taken of another, and the name is of
+// the one that takes longest to come back.
+func TestTakeAllOrNone(t *testing.T) {
+	var m policy.Meter
+	all, team, person := limit(1, 10), limit(1, 2), limit(1.0/60, 1)
+	team.Name, person.Name, person.People = "team_rate", "user_rate", true
+	for range 2 {
+		if wait(t, &m, start, all, team) != 0 {
+			t.Fatal("refused within the burst")
+		}
+	}
+	for range 50 {
+		var limited *policy.LimitedError
+		if err := m.Take(start, all, team, person); !errors.As(err, &limited) || limited.Limit != "team_rate" || limited.Wait != time.Second {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if wait(t, &m, start, person) != 0 {
+		t.Error("the person's was taken while the team's was used up")
+	}
+	var limited *policy.LimitedError
+	if err := m.Take(start, team, person); !errors.As(err, &limited) || limited.Limit != "user_rate" || limited.Wait != time.Minute {
+		t.Errorf("of two that are used up: %v", err)
+	}
+	for i := range 8 {
+		if wait(t, &m, start, all) != 0 {
+			t.Fatalf("%d are left of the 8 of which none was taken", i)
+		}
+	}
+	if wait(t, &m, start, all) == 0 {
+		t.Error("more than the burst was taken")
+	}
+}
+
+// TestTakeIsEachOnes: a bucket is told by name, key and rate.
+func TestTakeIsEachOnes(t *testing.T) {
+	for _, people := range []bool{false, true} {
+		var m policy.Meter
+		one := limit(1, 1)
+		one.People = people
+		for _, change := range []func(*policy.Limit){
+			func(*policy.Limit) {},
+			func(l *policy.Limit) { l.Name = "team_rate" },
+			func(l *policy.Limit) { l.Key = "cron" },
+			func(l *policy.Limit) { l.Rate.Burst = 2 },
+			func(l *policy.Limit) { l.Rate.PerSecond = 2 },
+			func(l *policy.Limit) { l.People = !people },
+		} {
+			other := one
+			change(&other)
+			if wait(t, &m, start, other) != 0 {
+				t.Errorf("%+v is refused for what another took", other)
+			}
+		}
+		if wait(t, &m, start, one) == 0 {
+			t.Error("what was taken is forgotten")
+		}
+	}
+}
+
+// TestTakeConcurrently: exactly the burst is taken, of several limits at once, and the
+// crowd that is refused meanwhile doesn't put off the next.
 func TestTakeConcurrently(t *testing.T) {
-	g := granted(t, 1, 100)
+	var m policy.Meter
+	all, person := limit(1, 100), limit(1, 100)
+	person.Name, person.People = "user_rate", true
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			for range 5000 {
-				wait, ok := g.Take(start)
-				if ok {
+			for range 2000 {
+				if told := wait(t, &m, start, all, person); told == 0 {
 					taken.Add(1)
-				} else if wait > time.Second {
-					t.Errorf("told to wait %v where the next is due in 1s", wait)
+				} else if told != time.Second {
+					t.Errorf("told to wait %v where the next is due in 1s", told)
 					return
 				}
 			}
@@ -110,7 +197,102 @@ func TestTakeConcurrently(t *testing.T) {
 	if got := taken.Load(); got != 100 {
 		t.Errorf("%d were taken of a burst of 100", got)
 	}
-	if wait, ok := g.Take(start.Add(time.Second)); !ok {
-		t.Errorf("a second later there is none left: wait %v", wait)
+	if told := wait(t, &m, start.Add(time.Second), all, person); told != 0 {
+		t.Errorf("a second later there is none left: wait %v", told)
+	}
+}
+
+// TestCrowdOfPeople: a person's bucket is neither refilled nor emptied by others, and
+// there is no end of people. A thousand a second sign in for five minutes, once each.
+func TestCrowdOfPeople(t *testing.T) {
+	var m policy.Meter
+	of := func(who int) policy.Limit {
+		l := policy.Limit{Name: "user_rate", Key: fmt.Sprint(who), Rate: policy.Rate{PerSecond: 1.0 / 6, Burst: 10}, People: true}
+		return l
+	}
+	refused, at, victim := 0, start, of(-1)
+	began := 0 // of the victim's
+	for i := range 300_000 {
+		at = start.Add(time.Duration(i) * time.Millisecond)
+		if wait(t, &m, at, of(i)) != 0 {
+			refused++
+		}
+		if i%100 == 0 && wait(t, &m, at, victim) == 0 {
+			began++
+		}
+	}
+	if want := 10 + 300/6; began < want-1 || began > want {
+		t.Errorf("one who tries 3,000 times in five minutes got %d sign-ins, want %d", began, want)
+	}
+	if refused > 0 {
+		t.Errorf("%d people were refused for what others did", refused)
+	}
+}
+
+// TestLimits are those of a grant, by its settings.
+func TestLimits(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		rate, team *policy.Rate
+		want       [2]policy.Rate
+	}{
+		{"neither", nil, nil, [2]policy.Rate{{PerSecond: 200, Burst: 400}, {PerSecond: 20, Burst: 40}}},
+		{"both", &policy.Rate{PerSecond: 7, Burst: 8}, &policy.Rate{PerSecond: 9}, [2]policy.Rate{{PerSecond: 7, Burst: 8}, {PerSecond: 9}}},
+		{"a tenth", &policy.Rate{PerSecond: 50, Burst: 100}, nil, [2]policy.Rate{{PerSecond: 50, Burst: 100}, {PerSecond: 5, Burst: 10}}},
+		{"a tenth of one second's", &policy.Rate{PerSecond: 100}, nil, [2]policy.Rate{{PerSecond: 100}, {PerSecond: 10, Burst: 10}}},
+		{"no less than some", &policy.Rate{PerSecond: 2, Burst: 3}, nil, [2]policy.Rate{{PerSecond: 2, Burst: 3}, {PerSecond: 1, Burst: 5}}},
+	} {
+		s := fullGrant(func(s *policy.Settings) { s.Rate, s.TeamRate = test.rate, test.team })
+		g, err := policyOf(t, s).Allow("shop", fullAsk())
+		if err != nil {
+			t.Fatal(err)
+		}
+		people, team := g.Limits(false), g.Limits(true)
+		if len(people) != 1 || len(team) != 2 || people[0] != team[0] || team[0].Name != "rate" || team[1].Name != "team_rate" ||
+			team[0].Rate != test.want[0] || team[1].Rate != test.want[1] {
+			t.Errorf("%s: %+v and %+v", test.name, people, team)
+		}
+		for _, l := range team {
+			if fault := l.Rate.Check(); fault != "" {
+				t.Errorf("%s: %+v %s", test.name, l.Rate, fault)
+			}
+		}
+	}
+	// They are each caller's and each grant's own.
+	staging := fullGrant(func(s *policy.Settings) { s.Configurations = []string{"staging"} })
+	p := policyOfAll(t, map[string][]policy.Settings{"shop": {fullGrant(), staging}, "cron": {fullGrant(), staging}})
+	seen := map[string]bool{}
+	for _, who := range []string{"shop", "cron"} {
+		for _, configuration := range []string{"acme-customers", "staging"} {
+			g, err := p.Allow(who, fullAsk(func(a *policy.Ask) { a.Configuration = configuration }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen[g.Limits(false)[0].Key] = true
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("of four grants some share a bucket: %v", seen)
+	}
+}
+
+// TestManyBuckets: however many there are, what isn't full again is remembered, and
+// what is full is as if it had never been.
+func TestManyBuckets(t *testing.T) {
+	var m policy.Meter
+	slow := limit(1.0/3600, 1)
+	if wait(t, &m, start, slow) != 0 {
+		t.Fatal("refused at once")
+	}
+	for i := range 10_000 {
+		quick := limit(1000, 1)
+		quick.Key = fmt.Sprint(i % 2500)
+		at := start.Add(time.Duration(i) * time.Millisecond)
+		if wait(t, &m, at, quick) != 0 || wait(t, &m, at, quick) != time.Millisecond {
+			t.Fatalf("bucket %d isn't its own", i)
+		}
+	}
+	if got := wait(t, &m, start.Add(10*time.Second), slow); got != time.Hour-10*time.Second {
+		t.Errorf("among many others one is to wait %v", got)
 	}
 }

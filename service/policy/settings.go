@@ -6,8 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"golang.org/x/time/rate"
+	"time"
 )
 
 // Settings is one grant of the configuration file. What is absent is denied.
@@ -31,8 +30,12 @@ type Settings struct {
 	ReturnToHosts []string `yaml:"return_to_hosts"`
 	// Protected lets the configuration's protected people be signed in.
 	Protected bool `yaml:"protected"`
-	// Rate limits sign-ins, in each replica by itself. Absent: no limit.
+	// Rate limits sign-ins, in each replica by itself. Absent: [DefaultRate].
 	Rate *Rate `yaml:"rate"`
+	// TeamRate limits, within Rate, those of agents and admins, and those without a
+	// role where they may be of one. Absent: a tenth of Rate, and at least one a
+	// second and five at once.
+	TeamRate *Rate `yaml:"team_rate"`
 }
 
 // EmailDomains chooses email domains: exact names, "*.acme.com" for the subdomains
@@ -42,14 +45,37 @@ type EmailDomains struct {
 	Deny  []string `yaml:"deny"`
 }
 
-// Rate is a token bucket.
-type Rate struct {
-	PerSecond float64 `yaml:"per_second"`
-	Burst     int     `yaml:"burst"` // 0: one second's worth
+// DefaultRate is that of grants which don't say. It is more than a morning's rush of a
+// large company at one replica, and far less than a thief would like.
+func DefaultRate() Rate { return Rate{PerSecond: 200, Burst: 400} }
+
+// defaultTeamRate is a tenth of a grant's, for two reasons: a company has fewer
+// people than customers, and they may do more.
+func defaultTeamRate(r Rate) Rate {
+	burst := r.Burst
+	if burst == 0 {
+		burst = int(r.PerSecond)
+	}
+	return Rate{PerSecond: max(1, r.PerSecond/10), Burst: max(5, burst/10)}
 }
 
-// maxRate is more than one process can sign, and keeps a burst within an int.
-const maxRate = 1e6
+// What a rate can be. More a second than maxRate no process signs; longer than
+// maxRefill nobody should be told to wait, and nanoseconds stay within an int64.
+const (
+	maxRate   = 1e6
+	maxRefill = 24 * time.Hour
+)
+
+// Check returns what is wrong with a rate, empty if nothing is.
+func (r Rate) Check() string {
+	switch {
+	case !(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0 || r.Burst > maxRate: // NaN is neither
+		return "must have a per_second above 0, up to a million, and a burst of 0 or more, up to a million"
+	case float64(max(1, r.Burst))/r.PerSecond > maxRefill.Seconds():
+		return "must have a burst that is back within 24 hours: burst / per_second is more"
+	}
+	return ""
+}
 
 // Every claim that a grant can name. The two that clear are apart from those that
 // set, since they destroy data at Zendesk.
@@ -105,9 +131,8 @@ func (s Settings) Check(report func(key, fault string)) {
 	if slices.Contains(s.Actions, SignIn) {
 		s.checkSignIn(report)
 	}
-	if r := s.Rate; r != nil && (!(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0) { // NaN is neither
-		report("rate", "must have a per_second above 0, up to a million, and a burst of 0 or more")
-	}
+	checkRate(report, LimitGrant, s.Rate)
+	checkRate(report, LimitTeam, s.TeamRate)
 }
 
 // checkSignIn reports what would deny every sign-in, though sign_in is granted:
@@ -121,6 +146,12 @@ func (s Settings) checkSignIn(report func(key, fault string)) {
 	}
 	if len(s.EmailDomains.Allow) == 0 {
 		report("email_domains.allow", `is required with sign_in: domains, or "*"`)
+	}
+}
+
+func checkRate(report func(key, fault string), key string, r *Rate) {
+	if r != nil && r.Check() != "" {
+		report(key, r.Check())
 	}
 }
 
@@ -177,6 +208,7 @@ func New(grants map[string][]Settings, place func(caller string, grant int) stri
 			if err != nil {
 				return nil, err
 			}
+			g.limits = limitsOf(s, fmt.Sprintf("%s %d", caller, i))
 			p.grants[caller][i] = g
 		}
 	}
@@ -202,14 +234,25 @@ func newGrant(place string, s Settings) (*Grant, error) {
 		}
 		g.claims[name] = rule
 	}
-	if s.Rate != nil {
-		burst := s.Rate.Burst
-		if burst == 0 {
-			burst = max(1, int(s.Rate.PerSecond))
-		}
-		g.limiter = rate.NewLimiter(rate.Limit(s.Rate.PerSecond), burst)
-	}
 	return g, nil
+}
+
+// The names of a grant's limits: their keys in the configuration file.
+const (
+	LimitGrant = "rate"
+	LimitTeam  = "team_rate"
+)
+
+func limitsOf(s Settings, key string) []Limit {
+	all := DefaultRate()
+	if s.Rate != nil {
+		all = *s.Rate
+	}
+	team := defaultTeamRate(all)
+	if s.TeamRate != nil {
+		team = *s.TeamRate
+	}
+	return []Limit{{Name: LimitGrant, Key: key, Rate: all}, {Name: LimitTeam, Key: key, Rate: team}}
 }
 
 // Everything is the grant that denies nothing. It is for development.

@@ -93,6 +93,12 @@ func TestSettingsCheck(t *testing.T) {
 		{"rate that is no number", rate(math.NaN(), 1), []string{"rate: must have a per_second above 0"}},
 		{"rate without end", rate(math.Inf(1), 0), []string{"rate: must have a per_second above 0"}},
 		{"rate beyond an int", rate(1e300, 0), []string{"rate: must have a per_second above 0"}},
+		{"burst beyond reason", rate(1000, 1_000_001), []string{"rate: must have a per_second above 0"}},
+		{"burst that takes more than a day", rate(1, 86_401), []string{"rate: must have a burst that is back within 24 hours"}},
+		{"one in two days", rate(0.000005, 0), []string{"rate: must have a burst that is back within 24 hours"}},
+		{"one a day", rate(1.0/86_400, 1), nil},
+		{"team rate", func(g grant) { g.TeamRate = &policy.Rate{PerSecond: 1} }, nil},
+		{"both rates of nothing", func(g grant) { g.Rate, g.TeamRate = &policy.Rate{}, &policy.Rate{} }, []string{"rate: must have", "team_rate: must have"}},
 		{"burst below nothing", rate(1, -1), []string{"rate: must have a per_second above 0, up to a million, and a burst of 0 or more"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,354 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+// TestAuditProcess is for what only a process of its own can show of its records: that
+// they outlive it, a full disk, and a file that is moved away.
+func TestAuditProcess(t *testing.T) {
+	t.Parallel()
+	binary := build(t)
+	t.Run("killed under load", func(t *testing.T) { t.Parallel(); testKilled(t, binary) })
+	t.Run("rotated under load", func(t *testing.T) { t.Parallel(); testRotated(t, binary) })
+	t.Run("a full disk", func(t *testing.T) { t.Parallel(); testFullDisk(t, binary) })
+}
+
+// recording starts a service that keeps its records in a file.
+func recording(t *testing.T, binary string) (d *deskmint, key, records string) {
+	t.Helper()
+	config, _, key := files(t)
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last grant's, which is to be in nobody's way.
+	write(t, config, string(text)+"        rate: {per_second: 1000000, burst: 1000000}\naudit: {output: audit.log}\n")
+	d = spawn(t, binary, serveArgs(config, "--drain", "0s")...)
+	return d, key, filepath.Join(filepath.Dir(config), "audit.log")
+}
+
+// crowd is a number of clients at both doors, who mint until they are told to end or
+// there is nobody to ask.
+type crowd struct {
+	mu     sync.Mutex
+	tokens []string // that somebody received
+	people int
+	faults []string // the reasons of refusals
+
+	stop context.CancelFunc
+	all  sync.WaitGroup
+}
+
+func (d *deskmint) crowd(t *testing.T, key string, each int) *crowd {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	c := &crowd{stop: cancel}
+	for i := range each {
+		conn, err := grpc.NewClient(d.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := pb.NewTokenServiceClient(conn)
+		c.mints(ctx, func() (string, string, error) {
+			request := ana("acme-customers")
+			request.User.Email = c.somebody(i)
+			answer, err := client.MintToken(as(ctx, key), request)
+			return answer.GetToken(), reasonOf(err), err
+		}, func() { _ = conn.Close() })
+
+		transport := &http.Transport{}
+		c.mints(ctx, func() (string, string, error) { return overREST(ctx, transport, d.http, key, c.somebody(i)) }, transport.CloseIdleConnections)
+	}
+	t.Cleanup(func() { cancel(); c.all.Wait() })
+	return c
+}
+
+// somebody is a person who hasn't been signed in before: there is a limit for each.
+func (c *crowd) somebody(client int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.people++
+	return fmt.Sprintf("ana-%d-%d@customer.example", client, c.people)
+}
+
+// overREST reads the answer to its end: only then the token has been received.
+func overREST(ctx context.Context, transport http.RoundTripper, address, key, email string) (token, reason string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/configurations/acme-customers:mintToken", strings.NewReader(strings.Replace(anaJSON, "ana@customer.example", email, 1)))
+	if err != nil {
+		return "", "", err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+key)
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		return "", "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return "", "", err
+	}
+	var said struct {
+		Token   string
+		Details []struct{ Reason string }
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return "", "", err
+	}
+	for _, detail := range said.Details {
+		reason += detail.Reason
+	}
+	return said.Token, reason, nil
+}
+
+// mints is one client. No answer is its end.
+func (c *crowd) mints(ctx context.Context, mint func() (token, reason string, err error), end func()) {
+	c.all.Go(func() {
+		defer end()
+		for ctx.Err() == nil {
+			token, reason, err := mint()
+			c.mu.Lock()
+			if token != "" {
+				c.tokens = append(c.tokens, token)
+			}
+			if reason != "" {
+				c.faults = append(c.faults, reason)
+			}
+			c.mu.Unlock()
+			if err != nil && reason == "" {
+				return
+			}
+		}
+	})
+}
+
+func (c *crowd) received() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tokens)
+}
+
+func (c *crowd) refused() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.faults)
+}
+
+// reaches waits until so many tokens have been received.
+func (c *crowd) reaches(t *testing.T, n int) {
+	t.Helper()
+	eventually(t, func() error {
+		if got := c.received(); got < n {
+			return fmt.Errorf("%d tokens of %d", got, n)
+		}
+		return nil
+	})
+}
+
+// onRecord counts the records of each token, and returns the lines that are none.
+func onRecord(t *testing.T, paths ...string) (found map[string]int, cut []string) {
+	t.Helper()
+	found = make(map[string]int)
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			var r audit.Record
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				cut = append(cut, line)
+				continue
+			}
+			if r.TokenHash != "" {
+				found[r.TokenHash]++
+			}
+		}
+	}
+	return found, cut
+}
+
+// holds checks that every token that was received is on record once.
+func (c *crowd) holds(t *testing.T, found map[string]int) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, token := range c.tokens {
+		if n := found[audit.Hash(token)]; n != 1 {
+			t.Fatalf("a token of %d is on record %d times", len(c.tokens), n)
+		}
+	}
+	t.Logf("%d tokens received, %d on record", len(c.tokens), len(found))
+}
+
+// testKilled: whatever moment a process is killed at, it has given away no token that
+// isn't on record.
+func testKilled(t *testing.T, binary string) {
+	for round := range 5 {
+		d, key, records := recording(t, binary)
+		d.awaitReady(t)
+		c := d.crowd(t, key, 8)
+		c.reaches(t, 200+137*round) // a moment as good as any
+		d.kill()
+		<-d.ended
+		c.all.Wait()
+		found, cut := onRecord(t, records)
+		c.holds(t, found)
+		if len(cut) > 1 || len(cut) == 1 && strings.HasSuffix(cut[0], "\n") {
+			t.Errorf("more than the last line is cut: %q", cut)
+		}
+		if len(c.faults) > 0 {
+			t.Errorf("refused: %v", c.faults[0])
+		}
+	}
+}
+
+// testRotated: files that are moved away and reopened by SIGHUP hold, together, each
+// record once.
+func testRotated(t *testing.T, binary string) {
+	d, key, records := recording(t, binary)
+	d.begin(t)
+	c := d.crowd(t, key, 4)
+	paths := []string{records}
+	for n := range 20 {
+		c.reaches(t, c.received()+20)
+		moved := fmt.Sprintf("%s.%d", records, n)
+		if err := os.Rename(records, moved); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, moved)
+		eventually(t, func() error { _, err := os.Stat(records); return err })
+	}
+	// The folder has gone: the file before goes on, and the log says so.
+	dir := filepath.Dir(records)
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if text, ok := d.err.await("the audit file was not opened again; the one before goes on", d.ended); !ok {
+		t.Errorf("the log doesn't say that the file couldn't be opened:\n%s", text)
+	}
+	c.reaches(t, c.received()+20)
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	c.all.Wait()
+	if err := d.end(); err != nil {
+		t.Error(err)
+	}
+	if len(c.faults) > 0 {
+		t.Errorf("refused: %v", c.faults[0])
+	}
+	found, cut := onRecord(t, paths...)
+	c.holds(t, found)
+	if len(cut) > 0 {
+		t.Errorf("lines are cut: %q", cut)
+	}
+	d.silent(t, customersSecret, key)
+}
+
+// testFullDisk: a file system without room refuses in the middle of a record. Nothing
+// is answered then, at either door, the process stays ready, and goes on by itself as
+// soon as there is room.
+func testFullDisk(t *testing.T, binary string) {
+	d, key, records := recording(t, binary)
+	d.begin(t)
+	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	room := func(more int64) {
+		t.Helper()
+		info, err := os.Stat(records)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limit := unix.Rlimit{Cur: uint64(info.Size() + more), Max: unix.RLIM_INFINITY}
+		if err := unix.Prlimit(d.process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, more := range []int64{100, 1, 0} { // bytes, which end within a record
+		room(more)
+		c := d.crowd(t, key, 4)
+		eventually(t, func() error {
+			if n := c.refused(); n < 8 {
+				return fmt.Errorf("%d refusals", n)
+			}
+			return nil
+		})
+		if got := d.mint(t, key, "acme-customers"); got.status != http.StatusServiceUnavailable || got.reason != "AUDIT_UNAVAILABLE" || got.token != "" {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		if got := d.list(t, key); got.status != http.StatusServiceUnavailable || got.reason != "AUDIT_UNAVAILABLE" {
+			t.Errorf("reading: %d %s", got.status, got.body)
+		}
+		if ready, _ := d.readyz(t); !ready {
+			t.Error("not ready")
+		}
+		room(1 << 30)
+		before := c.received()
+		c.reaches(t, before+40)
+		c.stop()
+		c.all.Wait()
+		found, cut := onRecord(t, records)
+		c.holds(t, found)
+		if len(cut) != min(n+1, 2) {
+			t.Errorf("the disk was full in the middle of %d records", len(cut))
+		}
+		for _, line := range cut {
+			if strings.Count(line, "{") != 1 || !strings.HasPrefix(line, "{") {
+				t.Errorf("a record is glued to a cut one: %q", line)
+			}
+		}
+		for _, reason := range c.faults {
+			if reason != "AUDIT_UNAVAILABLE" {
+				t.Errorf("refused with %s", reason)
+			}
+		}
+		t.Logf("%d refused", len(c.faults))
+	}
+	// Each refusal has the same cause, and a line a second is enough of it.
+	if lines := strings.Count(d.err.String(), "request failed"); lines > 30 {
+		t.Errorf("the log has %d lines about it", lines)
+	}
+	d.silent(t, customersSecret, key)
+}
+
+// list asks for something that isn't signed.
+func (d *deskmint) list(t *testing.T, key string) answer {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.http+"/v1/configurations", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, response)
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/certs/certstest"
+)
+
+// mintAs asks both doors for a token, on new connections and with nothing but a
+// certificate to say who asks.
+func (d *deskmint) mintAs(t *testing.T, server *certstest.Authority, client certstest.Pair) error {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate)
+	config := &tls.Config{RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return client.TLS, nil }}
+
+	conn, err := grpc.NewClient(d.grpc, grpc.WithTransportCredentials(credentials.NewTLS(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	minted, overGRPC := pb.NewTokenServiceClient(conn).MintToken(t.Context(), ana("acme-customers"))
+	if overGRPC == nil {
+		claims(t, minted.GetToken(), customersSecret)
+	}
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config, ForceAttemptHTTP2: true}}
+	response, overHTTP := web.Post("https://"+d.http+"/v1/configurations/acme-customers:mintToken", "application/json", strings.NewReader(anaJSON))
+	if overHTTP == nil {
+		got := readAnswer(t, response)
+		if got.token == "" {
+			overHTTP = fmt.Errorf("HTTP %d: %s", got.status, got.body)
+		} else {
+			claims(t, got.token, customersSecret)
+		}
+	}
+	if (overGRPC == nil) != (overHTTP == nil) {
+		t.Errorf("gRPC: %v; REST: %v", overGRPC, overHTTP)
+	}
+	return errors.Join(overGRPC, overHTTP)
+}
+
+// testCertificates: callers are known by their certificates, and what is replaced on
+// disk counts for the next connection.
+func testCertificates(t *testing.T, binary string) {
+	_, hash := caller.NewKey()
+	ours, next := certstest.New(t, "ours"), certstest.New(t, "next")
+	server := ours.Server(t)
+	dir := folder(t, map[string]string{
+		"deskmint.yaml": strings.Replace(onFile(hash), "      - api_key_sha256:", "      - mtls_dns: shop.acme.internal\n      - api_key_sha256:", 1) +
+			"tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}\n",
+		"secrets.yaml": secretsYAML(customersSecret), "tls.crt": server.Certificate, "tls.key": server.Key, "clients.pem": ours.PEM,
+	})
+	d := spawn(t, binary, serveArgs(filepath.Join(dir, "deskmint.yaml"), "--drain", "0s")...)
+	d.begin(t)
+	client := ours.Client(t, "shop.acme.internal")
+	if err := d.mintAs(t, ours, client); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.mintAs(t, ours, ours.Client(t, "other.acme.internal")); err == nil || !strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
+		t.Errorf("with nobody's certificate: %v", err)
+	}
+	if err := d.mintAs(t, ours, next.Client(t, "shop.acme.internal")); err == nil || strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
+		t.Errorf("with another authority's certificate: %v, want no connection", err)
+	}
+	d.expires(t, server)
+
+	// A certificate whose key hasn't come yet changes nothing. A SIGHUP says so again.
+	template := x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: server.TLS.Leaf.IPAddresses, NotAfter: time.Now().AddDate(0, 0, 60)}
+	renewed := next.Issue(t, template)
+	write(t, filepath.Join(dir, "clients.pem"), next.PEM)
+	write(t, filepath.Join(dir, "tls.crt"), renewed.Certificate)
+	const kept = "the TLS certificates were not reloaded; those before go on"
+	if text, ok := d.err.await(kept, d.ended); !ok || !strings.Contains(text, "tls.key isn't the private key of certificate") {
+		t.Fatalf("standard error:\n%s", text)
+	}
+	if err := d.process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	d.err.await("the configuration was not reloaded", d.ended)
+	if n := strings.Count(d.err.String(), kept); n != 2 {
+		t.Errorf("the fault was told of %d times, want at the change and at the signal:\n%s", n, &d.err)
+	}
+	d.expires(t, server)
+
+	write(t, filepath.Join(dir, "tls.key"), renewed.Key)
+	if text, ok := d.err.await(renewed.TLS.Leaf.NotAfter.Format(`"not_after":"`+time.RFC3339), d.ended); !ok {
+		t.Fatalf("standard error:\n%s", text)
+	}
+	if err := d.mintAs(t, next, next.Client(t, "shop.acme.internal")); err != nil {
+		t.Error(err)
+	}
+	if err := d.mintAs(t, next, client); err == nil {
+		t.Error("a certificate of the authority before is taken")
+	}
+	d.expires(t, renewed)
+	if err := d.end(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	d.silent(t, customersSecret, server.Key[40:100], renewed.Key[40:100])
+}
+
+// expires holds the metric to the end of the pair's certificate.
+func (d *deskmint) expires(t *testing.T, p certstest.Pair) {
+	t.Helper()
+	response, err := http.Get("http://" + d.ops + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "\ndeskmint_tls_certificate_not_after_timestamp_seconds "
+	_, after, _ := strings.Cut(readAnswer(t, response).body, name)
+	var got float64
+	if _, err := fmt.Sscan(after, &got); err != nil || int64(got) != p.TLS.Leaf.NotAfter.Unix() {
+		t.Errorf("the certificate expires at %v (%v), want %d", got, err, p.TLS.Leaf.NotAfter.Unix())
+	}
+}

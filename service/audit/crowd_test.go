@@ -1,0 +1,149 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+func unknown(door, credential string) audit.Record {
+	return audit.Record{
+		Time: time.Now(), RequestID: "r", Door: door, Method: "MintToken", Action: "sign_in", Decision: "deny",
+		Reason: "CALLER_UNAUTHENTICATED", Credential: credential, Digest: "aa",
+	}
+}
+
+// takeRecords reads what was written since it was last called: those of one decision,
+// and the numbers by door and credential.
+func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]audit.Record) {
+	t.Helper()
+	counted = make(map[string]audit.Record)
+	for line := range strings.Lines(b.String()) {
+		var r audit.Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Count == 0 {
+			single++
+			continue
+		}
+		if _, twice := counted[r.Door+" "+r.Credential]; twice {
+			t.Errorf("two numbers of %s %s", r.Door, r.Credential)
+		}
+		counted[r.Door+" "+r.Credential] = r
+	}
+	b.Reset()
+	return single, counted
+}
+
+// TestStrangers: beyond a rate their denials are a number; a decision about somebody
+// known never is.
+func TestStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &brokenWriter{room: 1 << 20}
+		log := audit.New(b, audit.Settings{}, nil)
+		put := func(r audit.Record) {
+			t.Helper()
+			if err := log.Write(t.Context(), r, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		began := time.Now()
+		for range 100 {
+			put(unknown("grpc", "missing"))
+		}
+		if single, counted := takeRecords(t, b.has(1<<20)); single != 100 || len(counted) > 0 {
+			t.Errorf("%d records, %v", single, counted)
+		}
+		for i := range 1000 {
+			time.Sleep(5 * time.Millisecond)
+			put(unknown("grpc", "missing"))
+			if i%10 == 0 {
+				put(unknown("http", "unknown"))
+			}
+			known := unknown("http", "")
+			known.Caller, known.Reason = "shop", "CALLER_NOT_ALLOWED"
+			put(known)
+		}
+		// 5 s have passed: 50 more have a record each, beside those of somebody known.
+		single, counted := takeRecords(t, b.has(1<<20))
+		if single < 1000+49 || single > 1000+51 || len(counted) > 0 {
+			t.Errorf("%d records, %v", single, counted)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		_, counted = takeRecords(t, b.has(1<<20))
+		first, second := counted["grpc missing"], counted["http unknown"]
+		if sum := first.Count + second.Count + single - 1000; len(counted) != 2 || sum != 1100 {
+			t.Errorf("%d denials of 1100 are accounted for: %v", sum, counted)
+		}
+		if !first.FirstTime.Equal(began.Add(5*time.Millisecond)) || began.Add(5*time.Second).Sub(first.Time) > 200*time.Millisecond || first.Reason != "CALLER_UNAUTHENTICATED" ||
+			first.Decision != "deny" || first.RequestID != "" || first.Method != "" || first.Digest != "aa" {
+			t.Errorf("the number is %+v", first)
+		}
+		// Rested, it begins again.
+		put(unknown("grpc", "missing"))
+		if single, counted = takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
+			t.Errorf("%d records, %v", single, counted)
+		}
+		if err := log.Close(); err != nil || b.has(0).Len() > 0 {
+			t.Errorf("there was nothing left to write: %v", err)
+		}
+	})
+}
+
+// TestStrangersAtTheEnd: who closes the log doesn't lose the number, and who comes
+// later is on record like anybody.
+func TestStrangersAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &brokenWriter{room: 1 << 20}
+		log := audit.New(b, audit.Settings{}, nil)
+		for range 150 {
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if single, counted := takeRecords(t, b.has(1<<20)); single != 100 || counted["grpc missing"].Count != 50 {
+			t.Errorf("%d records, %v", single, counted)
+		}
+		_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+		if single, counted := takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
+			t.Errorf("%d records, %v", single, counted)
+		}
+		time.Sleep(time.Minute)
+		if late := b.has(0); late.Len() > 0 {
+			t.Errorf("written after the end: %s", late)
+		}
+	})
+}
+
+// TestStrangersAndAFullDisk: a number that can't be written grows until it can.
+func TestStrangersAndAFullDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &brokenWriter{room: 1 << 20, err: errors.New("no space left on device")}
+		log := audit.New(w, audit.Settings{}, nil)
+		began := time.Now()
+		for range 150 {
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+		}
+		w.has(0)
+		time.Sleep(11 * time.Second)
+		for range 130 { // 100 of these would have a record, and can't
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+		}
+		time.Sleep(30 * time.Second)
+		w.has(1 << 20)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if single, counted := takeRecords(t, w.has(0)); single != 0 || counted["grpc missing"].Count != 80 || !counted["grpc missing"].FirstTime.Equal(began) {
+			t.Errorf("%d records, %v", single, counted)
+		}
+	})
+}

@@ -1,0 +1,44 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+// FuzzRecord: whatever a request has brought into a record, it is one line, and says of
+// every field what it was.
+func FuzzRecord(f *testing.F) {
+	f.Add("callers[0].grants[1]", "ana@customer.example", "acme", false)
+	f.Add("a\nb\r\n", `"},{"decision":"allow`, "\u2028\x00\xff", true)
+	f.Add("</script>", "\ufeff", strings.Repeat("x", 70_000), false)
+	f.Fuzz(func(t *testing.T, rule, email, name string, plain bool) {
+		want := audit.Record{Rule: rule, Configuration: name, Caller: "shop", Decision: audit.Deny, Claims: []string{name, rule}}
+		var b bytes.Buffer
+		log := audit.New(&b, audit.Settings{PlainEmail: plain}, emailKey)
+		if err := log.Write(context.Background(), want, email); err != nil {
+			t.Fatal(err)
+		}
+		line, ok := strings.CutSuffix(b.String(), "\n")
+		if !ok || strings.ContainsAny(line, "\n\r\x00") {
+			t.Fatalf("not one line: %q", b.String())
+		}
+		var got audit.Record
+		if err := json.Unmarshal([]byte(line), &got); err != nil {
+			t.Fatal(err)
+		}
+		// encoding/json makes U+FFFD of each byte that is no UTF-8.
+		valid := func(s string) string { return string([]rune(s)) }
+		if got.Decision != audit.Deny || got.Caller != "shop" || got.Rule != valid(rule) || got.Configuration != valid(name) ||
+			len(got.Claims) != 2 || got.Claims[0] != valid(name) || got.Claims[1] != valid(rule) {
+			t.Errorf("%+v became %+v", want, got)
+		}
+		if (got.Email != "") != (plain && email != "") || plain && got.Email != valid(email) || (len(got.EmailHash) == 64) != (email != "") {
+			t.Errorf("the address %q is on record as %q, %q", email, got.Email, got.EmailHash)
+		}
+	})
+}

@@ -1,0 +1,191 @@
+package audit_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+func openLog(t *testing.T, path string) *audit.Log {
+	t.Helper()
+	log, err := audit.Open(audit.Settings{Output: path}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	return log
+}
+
+func put(t *testing.T, log *audit.Log, id string) {
+	t.Helper()
+	if err := log.Write(t.Context(), audit.Record{ID: id}, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestReopen: a file that was moved away is written to until Reopen, and not after.
+func TestReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log := openLog(t, path)
+	put(t, log, "1")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	put(t, log, "2")
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("there is a file that nobody asked for: %v", err)
+	}
+	if err := log.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, log, "3")
+	if err := log.Reopen(); err != nil { // the same again
+		t.Fatal(err)
+	}
+	put(t, log, "4")
+	before, after := ids(t, contents(t, path+".1")), ids(t, contents(t, path))
+	if !slices.Equal(before, []string{"1", "2"}) || !slices.Equal(after, []string{"3", "4"}) {
+		t.Errorf("before %q, after %q", before, after)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the new one: %v %v", info.Mode(), err)
+	}
+}
+
+// TestReopenFails: the file before goes on, and so does who asked.
+func TestReopenFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "records")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "audit.log")
+	log := openLog(t, path)
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	err := log.Reopen()
+	if err == nil || !strings.Contains(err.Error(), "audit.output") || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("Reopen returned %v", err)
+	}
+	put(t, log, "1")
+	if got := ids(t, contents(t, filepath.Join(dir+".old", "audit.log"))); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("the old one holds %q", got)
+	}
+	if err := audit.New(os.Stderr, audit.Settings{}, nil).Reopen(); err != nil {
+		t.Errorf("a stream: %v", err)
+	}
+}
+
+// TestReopenUnderLoad: with every rotation at any moment, each record is in one file,
+// once and whole.
+func TestReopenUnderLoad(t *testing.T) {
+	const writers, each, rotations = 8, 300, 40
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log := openLog(t, path)
+	var all sync.WaitGroup
+	for g := range writers {
+		all.Go(func() {
+			for i := range each {
+				put(t, log, fmt.Sprintf("%d-%d", g, i))
+			}
+		})
+	}
+	for n := range rotations {
+		if err := os.Rename(path, fmt.Sprintf("%s.%d", path, n)); err != nil {
+			t.Error(err)
+		}
+		if err := log.Reopen(); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Wait()
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) != rotations+1 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	var there []string
+	for _, f := range files {
+		there = append(there, ids(t, contents(t, f))...)
+	}
+	slices.Sort(there)
+	if n := len(slices.Compact(slices.Clone(there))); len(there) != writers*each || n != len(there) {
+		t.Errorf("%d records, %d different, want %d", len(there), n, writers*each)
+	}
+}
+
+// TestCutFile: whoever was killed may have left half a line. The next record isn't
+// glued to it, and a whole file gets no empty line.
+func TestCutFile(t *testing.T) {
+	for _, c := range []struct{ before, between string }{{"", ""}, {"{}\n", ""}, {`{"time":"20`, "\n"}, {"{}\n{", "\n"}} {
+		for _, reopened := range []bool{false, true} {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			var log *audit.Log
+			if reopened {
+				log = openLog(t, path)
+				put(t, log, "0")
+			}
+			if err := os.WriteFile(path+".new", []byte(c.before), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Rename(path+".new", path); err != nil {
+				t.Fatal(err)
+			}
+			if !reopened {
+				log = openLog(t, path)
+			} else if err := log.Reopen(); err != nil {
+				t.Fatal(err)
+			}
+			put(t, log, "1")
+			put(t, log, "2")
+			rest, ok := strings.CutPrefix(contents(t, path), c.before+c.between+"{")
+			if !ok || !slices.Equal(ids(t, "{"+rest), []string{"1", "2"}) {
+				t.Errorf("%q became %q", c.before, contents(t, path))
+			}
+		}
+	}
+}
+
+// TestPipeWithoutReader: opening one would wait for ever; it is an error instead.
+func TestPipeWithoutReader(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Open(audit.Settings{Output: path}, nil, nil); err == nil || !strings.Contains(err.Error(), "audit.output") {
+		t.Errorf("Open returned %v", err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	log := openLog(t, path)
+	put(t, log, "1")
+	line := make([]byte, 4096)
+	if n, err := reader.Read(line); err != nil || !slices.Equal(ids(t, string(line[:n])), []string{"1"}) {
+		t.Errorf("read %q, %v", line[:n], err)
+	}
+	// Nobody reads any more, and the pipe fills: refused, not waited for.
+	big := audit.Record{ID: "2", Rule: strings.Repeat("x", 1<<20)}
+	began := time.Now()
+	if err := log.Write(t.Context(), big, ""); err == nil || time.Since(began) < time.Second {
+		t.Errorf("a full pipe took a record: %v after %v", err, time.Since(began))
+	}
+}

@@ -1,0 +1,127 @@
+package caller_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	josejson "github.com/go-jose/go-jose/v4/json"
+	josejwt "github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/deskmint/deskmint/service/caller"
+)
+
+// fixed is a key that is the same in every run, so that a corpus stays what it was.
+// EdDSA's signatures are, too, and there is but one of each text.
+func fixed() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
+
+const (
+	fuzzIssuer = "https://issuer.example"
+	fuzzKey    = "dmk_fuzz"
+)
+
+// fuzzTable has the caller shop, by the key fuzzKey and by tokens under fixed.
+func fuzzTable(f *testing.F) *caller.Callers {
+	f.Helper()
+	path := filepath.Join(f.TempDir(), "keys")
+	write(f, path, setOf(published("d1", fixed())))
+	sets := caller.NewKeySets(caller.KeySetOptions{Now: func() time.Time { return begin }})
+	issuer := caller.Issuer{Name: "cluster", Issuer: fuzzIssuer, Audience: "deskmint", JWKS: path}
+	sets.Warm(f.Context(), issuer)
+	return table(f, map[string][]caller.Identity{
+		"shop": {{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}}, {APIKeySHA256: caller.HashKey(fuzzKey)}},
+	}, sets, issuer)
+}
+
+// FuzzBearer: of all that can stand in an authorization, the one key and the one token
+// are somebody's, in one spelling each but for the scheme's case.
+func FuzzBearer(f *testing.F) {
+	c := fuzzTable(f)
+	good := signed("EdDSA", header("EdDSA", "d1"), claims(fuzzIssuer, begin), fixed())
+	for _, seed := range []string{
+		"", "Bearer", "Bearer ", "Bearer " + fuzzKey, "bearer " + fuzzKey, "Bearer " + good, "BEARER " + good, "Bearer " + good + "=",
+		"Bearer " + good + "," + good, "Bearer  " + good, "Basic " + good, "Bearer a.b.c", "Bearer ..", "Bearer \n", "Bearer \xff.\xfe.\xfd",
+		"Bearer " + strings.Replace(good, ".", "\n.", 1), "Bearer " + strings.Repeat("a.", 5000), "Bearer " + parts0("none", claims(fuzzIssuer, begin)) + ".",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		who, err := c.Authenticate(context.Background(), caller.Credentials{Authorization: []string{value}})
+		scheme, rest, _ := strings.Cut(value, " ")
+		mine := strings.EqualFold(scheme, "bearer") && (rest == fuzzKey || rest == good)
+		if (who.Name == "shop") != mine || (err == nil) != mine {
+			t.Errorf("%q is %+v, %v", value, who, err)
+		}
+		two, err := c.Authenticate(context.Background(), caller.Credentials{Authorization: []string{value, "Bearer " + good}})
+		if err == nil {
+			t.Errorf("%q beside a good token is %+v", value, two)
+		}
+	})
+}
+
+// FuzzJWT signs whatever header and payload with the issuer's own key. What is taken
+// must be good to another library as well, whose JSON and whose validation it is given to.
+func FuzzJWT(f *testing.F) {
+	c := fuzzTable(f)
+	for _, change := range [][]string{
+		nil, {"aud", `["deskmint"]`}, {"aud", `"x"`}, {"exp", "0"}, {"exp", "1e400"}, {"exp", `"1"`}, {"exp", ""}, {"nbf", "9e9"}, {"iat", "-1"},
+		{"sub", `["shop"]`}, {"iss", "null"}, {"x", `{"a":1,"a":2}`}, {"x", `"\ud800"`}, {"Sub", `"x"`},
+	} {
+		f.Add([]byte(header("EdDSA", "d1")), []byte(claims(fuzzIssuer, begin, change...)))
+	}
+	for _, change := range [][]string{
+		{"alg", `"none"`}, {"alg", `"HS256"`}, {"kid", ""}, {"kid", `"x"`}, {"kid", "1"}, {"typ", `"at+jwt"`}, {"typ", "1"}, {"crit", "[]"},
+		{"jwk", "{}"}, {"b64", "false"}, {"zip", `"DEF"`}, {"enc", `"A128GCM"`},
+	} {
+		f.Add([]byte(header("EdDSA", "d1", change...)), []byte(claims(fuzzIssuer, begin)))
+	}
+	f.Add([]byte(`{"alg":"EdDSA","alg":"none"}`), []byte(`{"sub":"shop","sub":"cron"}`))
+	f.Add([]byte(`[]`), []byte(`null`))
+	f.Fuzz(func(t *testing.T, header, payload []byte) {
+		raw := signed("EdDSA", string(header), string(payload), fixed())
+		who, err := c.Authenticate(context.Background(), bearer(raw))
+		if err != nil {
+			if who != (caller.Caller{}) {
+				t.Errorf("an error and %+v", who)
+			}
+			return
+		}
+		if who != (caller.Caller{Name: "shop", Method: "jwt"}) {
+			t.Errorf("it is %+v", who)
+		}
+		var head map[string]any
+		if err := josejson.Unmarshal(header, &head); err != nil || head["alg"] != "EdDSA" || head["crit"] != nil || head["b64"] != nil {
+			t.Errorf("%s is a header: %v", header, err)
+		}
+		var claims josejwt.Claims
+		if err := josejson.Unmarshal(payload, &claims); err != nil { // which refuses duplicate keys
+			t.Fatalf("%s.%s is taken, but to go-jose: %v", header, payload, err)
+		}
+		expected := josejwt.Expected{Issuer: fuzzIssuer, Subject: "shop", AnyAudience: josejwt.Audience{"deskmint"}, Time: begin}
+		if err := claims.ValidateWithLeeway(expected, 30*time.Second); err != nil || claims.Expiry == nil {
+			t.Errorf("%s.%s is taken, but to go-jose: %v", header, payload, err)
+		}
+	})
+}
+
+// FuzzKeySet reads what an issuer answers: it is the network's.
+func FuzzKeySet(f *testing.F) {
+	f.Add(setOf(published("d1", fixed()), published("", fixed())))
+	f.Add(setOf(published("e1", ecKey())))
+	f.Add(setOf(published("r1", rsaKey())))
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"","e":""},{"kty":"OKP","crv":"Ed25519","x":""},{"kty":"oct","k":"AA"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA"]},null,[],{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`))
+	f.Add([]byte(`{"keys":{}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		err := caller.CheckKeySet(text)
+		if err != nil && err.Error() != "is no JWK set with a key that tokens can be signed with" {
+			t.Errorf("the error %q may hold what was answered", err)
+		}
+		if err == nil && !strings.Contains(string(text), "k") {
+			t.Errorf("%q is taken", text)
+		}
+	})
+}

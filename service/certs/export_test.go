@@ -1,0 +1,4 @@
+package certs
+
+// Follow is the look that [Store.Run] takes.
+func (s *Store) Follow() { s.follow() }

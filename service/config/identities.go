@@ -1,0 +1,124 @@
+package config
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/deskmint/deskmint/service/caller"
+)
+
+func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) {
+	var kinds []string
+	for _, kind := range []struct {
+		key   string
+		given bool
+	}{{"mtls_uri", id.MTLSURI != ""}, {"mtls_dns", id.MTLSDNS != ""}, {"jwt", id.JWT != nil}, {"api_key_sha256", id.APIKeySHA256 != ""}} {
+		if kind.given {
+			kinds = append(kinds, kind.key)
+		}
+	}
+	if len(kinds) != 1 {
+		at.fault("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: one way of being known an item")
+		return
+	}
+	at = at.at(kinds[0])
+	switch kinds[0] {
+	case "mtls_uri":
+		// Compared as it stands, so it has to stand there as certificates are read.
+		if u, err := url.Parse(id.MTLSURI); err != nil || u.Scheme == "" || u.Host == "" || u.String() != id.MTLSURI {
+			at.fault("is no URI of a certificate, such as spiffe://acme.internal/storefront")
+		}
+		identities.add(at, "uri "+id.MTLSURI, "identity")
+		l.checkClientCA(at)
+	case "mtls_dns":
+		if !hostName.MatchString(id.MTLSDNS) {
+			at.fault("is no DNS name in lower case, such as storefront.acme.internal")
+		}
+		identities.add(at, "dns "+id.MTLSDNS, "identity")
+		l.checkClientCA(at)
+	case "jwt":
+		l.checkJWT(at, *id.JWT)
+		identities.add(at, fmt.Sprintf("jwt %q %q %q", id.JWT.Issuer, id.JWT.Subject, id.JWT.Claims), "identity")
+	default:
+		l.checkKey(at, id.APIKeySHA256, identities)
+	}
+}
+
+// checkClientCA warns only: `deskmint dev` has no certificates, and a file of callers
+// may be shared by deployments.
+func (l *loader) checkClientCA(at place) {
+	if main := l.sources[0]; main.TLS == nil && !main.place("tls").unread() || main.TLS != nil && main.TLS.ClientCA == "" {
+		at.warn("can't be the way in: without tls.client_ca nobody is asked for a certificate")
+	}
+}
+
+func (l *loader) checkJWT(at place, id caller.JWT) {
+	names := func(i caller.Issuer) bool { return i.Name == id.Issuer }
+	switch {
+	case id.Issuer == "":
+		at.at("issuer").fault("is required: the name of one of issuers")
+	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].place("issuers").unread():
+		at.at("issuer").fault("names none of issuers")
+	}
+	if id.Subject == "" && len(id.Claims) == 0 {
+		at.at("subject").fault("is required, or claims: without either, everybody whom the issuer knows would be this caller")
+	}
+	for _, name := range sortedKeys(id.Claims) {
+		if _, ok := id.Claims[name].(string); !ok {
+			at.at("claims").at(segment(name)).fault("must be a single value")
+		}
+	}
+}
+
+// tokenIdentity is a caller's identity by JWT, and where it stands.
+type tokenIdentity struct {
+	at     place
+	caller string
+	id     caller.JWT
+}
+
+// warnOverlaps points out two callers that one token can be both of: such a token is
+// refused. One that only one of them fits is not, so it is no fault.
+func warnOverlaps(tokens []tokenIdentity) {
+	for i, later := range tokens {
+		for _, earlier := range tokens[:i] {
+			if earlier.caller != later.caller && overlap(earlier.id, later.id) {
+				later.at.warn("may be said by a token that is caller %s too (%s), and one that is several callers' is refused: "+
+					"tell them apart by the value of one claim", earlier.caller, later.at.seeing(earlier.at))
+				break
+			}
+		}
+	}
+}
+
+// overlap is true where nothing that both name differs, so that a token can have it all.
+func overlap(a, b caller.JWT) bool {
+	if a.Issuer != b.Issuer || a.Subject != "" && b.Subject != "" && a.Subject != b.Subject {
+		return false
+	}
+	for name, value := range a.Claims {
+		if other, ok := b.Claims[name]; ok && fmt.Sprint(other) != fmt.Sprint(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkKey checks the hash of an API key. Nothing here may print it: what stands in
+// its place is often the key itself.
+func (l *loader) checkKey(at place, hash string, identities unique) {
+	sum, err := caller.ParseHash(hash)
+	switch {
+	case strings.HasPrefix(strings.TrimSpace(hash), caller.KeyPrefix):
+		at.fault("is an API key, where its SHA-256 belongs: now that it has been written down, make another with `deskmint key new` and put that one's hash here")
+	case err != nil:
+		at.fault("%v", err)
+	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Dev:
+		at.fault("is the hash of the key of `deskmint dev`, which everybody knows: make another with `deskmint key new`")
+	default:
+		identities.add(at, "key "+string(sum[:]), "API key")
+	}
+}

@@ -1,0 +1,26 @@
+package service
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+// Hurry shortens how long the doors wait for a client that stalls; a whole request has
+// three times as long. Call it before Serve.
+func (s *Service) Hurry(d time.Duration) {
+	s.patience.request, s.patience.read, s.patience.write, s.patience.idle, s.patience.quiet = 3*d, d, d, d, d
+}
+
+// Age shortens how long the doors use a connection. Call it before Serve.
+func (s *Service) Age(d time.Duration) { s.patience.age = d }
+
+// Inside are both doors without their sockets: what they hand requests to.
+func (s *Service) Inside(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {
+	handler, err := s.httpDoor(ctx)
+	conn := newLocalConn(s.intercept, nil)
+	s.register(conn)
+	return s.sheltered(ending(handler)), conn, err
+}

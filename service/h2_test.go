@@ -1,0 +1,120 @@
+package service_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+	"google.golang.org/protobuf/proto"
+)
+
+// rawH2 is an HTTP/2 client that sends what it is told to, which clients wouldn't. It
+// is for one goroutine.
+type rawH2 struct {
+	conn   net.Conn
+	framer *http2.Framer
+	block  bytes.Buffer
+	hpack  *hpack.Encoder
+	stream uint32 // the last one opened
+}
+
+// speakH2 begins a connection, and doesn't wait for an answer to its beginning.
+func speakH2(conn net.Conn, settings ...http2.Setting) (*rawH2, error) {
+	c := &rawH2{conn: conn, framer: http2.NewFramer(conn, conn)}
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.framer.AllowIllegalWrites = true
+	c.hpack = hpack.NewEncoder(&c.block)
+	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
+		return nil, err
+	}
+	return c, c.framer.WriteSettings(settings...)
+}
+
+// open opens a stream with these fields, in this order.
+func (c *rawH2) open(fields [][2]string, end bool) error {
+	c.block.Reset()
+	for _, f := range fields {
+		if err := c.hpack.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
+			return err
+		}
+	}
+	if c.stream == 0 {
+		c.stream = 1
+	} else {
+		c.stream += 2
+	}
+	return c.framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: c.stream, BlockFragment: c.block.Bytes(), EndHeaders: true, EndStream: end,
+	})
+}
+
+// grpcFields are those of an ordinary call without a credential.
+func grpcFields(method string) [][2]string {
+	return [][2]string{
+		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "deskmint"},
+		{"content-type", "application/grpc"}, {"te", "trailers"},
+	}
+}
+
+// message frames a message as gRPC does.
+func message(t testing.TB, m proto.Message) []byte {
+	t.Helper()
+	b, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b))), b...) //nolint:gosec // of a test's message
+}
+
+var errReset = errors.New("the stream was reset")
+
+// answer reads until the last stream has ended, and returns its fields and data.
+func (c *rawH2) answer() (fields map[string]string, data []byte, err error) {
+	fields = make(map[string]string)
+	for {
+		frame, err := c.framer.ReadFrame()
+		if err != nil {
+			return nil, nil, err
+		}
+		switch f := frame.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				err = c.framer.WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				err = c.framer.WritePing(true, f.Data)
+			}
+		case *http2.GoAwayFrame:
+			return nil, nil, fmt.Errorf("GOAWAY %v %s", f.ErrCode, f.DebugData())
+		case *http2.RSTStreamFrame:
+			if f.StreamID == c.stream {
+				if fields["grpc-status"] != "" {
+					return fields, data, nil
+				}
+				return nil, nil, errReset
+			}
+		case *http2.DataFrame:
+			if n := uint32(len(f.Data())); n > 0 { //nolint:gosec // a frame's
+				err = c.framer.WriteWindowUpdate(0, n)
+			}
+			data = append(data, f.Data()...)
+		case *http2.MetaHeadersFrame:
+			for _, h := range f.Fields {
+				fields[h.Name] = h.Value
+			}
+			if f.StreamID == c.stream && f.StreamEnded() {
+				return fields, data, nil
+			}
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+}

@@ -1,0 +1,33 @@
+package service
+
+import (
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// The names of the limits that aren't a grant's, in the metadata of a refusal.
+const (
+	limitUser       = "user_rate"
+	limitRefresh    = "refresh_rate"
+	limitRefreshAll = "refresh_rate_all"
+)
+
+// limitsOf are what a sign-in is counted against; all of them must have one left.
+// Where a request leaves the role out, the person keeps the one that Zendesk has,
+// which at a configuration for team members may be any.
+func limitsOf(g *policy.Grant, conf *config.Configuration, ask signInAsk, email string) []policy.Limit {
+	role := ask.signIn.User.Role
+	team := role == zendesk.RoleAgent || role == zendesk.RoleAdmin || role == zendesk.RoleUnset && conf.Profile.Serves(zendesk.TeamMember)
+	person := policy.Limit{Name: limitUser, Key: conf.Name + " " + email, Rate: conf.UserRate, People: true}
+	return append([]policy.Limit{person}, g.Limits(team)...)
+}
+
+// refreshLimits keep a caller with the action refresh from using up secrets.max_rate,
+// which the looks at every other secret share: at one secret, and at all together.
+func refreshLimits(caller, configuration string) []policy.Limit {
+	return []policy.Limit{
+		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 5}},
+		{Name: limitRefreshAll, Key: caller, Rate: policy.Rate{PerSecond: 5, Burst: 20}},
+	}
+}

@@ -1,0 +1,83 @@
+package service
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRepeats(t *testing.T) {
+	begin := time.Unix(1_000_000, 0)
+	var r repeats
+	for _, step := range []struct {
+		after time.Duration
+		cause string
+		left  int
+		ok    bool
+	}{
+		{0, "a", 0, true},
+		{0, "a", 0, false},
+		{0, "b", 0, true},
+		{999 * time.Millisecond, "a", 0, false},
+		{time.Second, "a", 2, true},
+		{time.Second, "b", 0, true},
+		{1900 * time.Millisecond, "a", 0, false},
+		{time.Minute, "a", 1, true},
+		{2 * time.Minute, "a", 0, true},
+	} {
+		if left, ok := r.pass(step.cause, begin.Add(step.after)); left != step.left || ok != step.ok {
+			t.Errorf("%s after %v: %d %v, want %d %v", step.cause, step.after, left, ok, step.left, step.ok)
+		}
+	}
+}
+
+// Causes that are all different can't fill the memory, nor the log.
+func TestRepeatsAreBounded(t *testing.T) {
+	begin := time.Unix(1_000_000, 0)
+	var r repeats
+	logged := 0
+	for i := range 10 * maxRepeats {
+		if _, ok := r.pass(fmt.Sprint(i), begin); ok {
+			logged++
+		}
+	}
+	if logged != maxRepeats+1 || len(r.seen) != maxRepeats+1 {
+		t.Errorf("%d lines, %d causes kept; at most %d of either", logged, len(r.seen), maxRepeats+1)
+	}
+	if left, ok := r.pass("new", begin.Add(time.Second)); left != 0 || !ok || len(r.seen) != 1 {
+		t.Errorf("a second later: %d %v, %d causes kept", left, ok, len(r.seen))
+	}
+}
+
+// In an outage every request fails; the log has a line a second.
+func TestFaultsAreLoggedOnce(t *testing.T) {
+	out := &output{}
+	s := inside(t, out, nil)
+	for range 1000 {
+		s.logFault(t.Context(), &call{}, fmt.Errorf("the store is away"))
+	}
+	if log := out.take(); len(log) > 2000 {
+		t.Errorf("a thousand faults make %d bytes of log", len(log))
+	}
+}
+
+// Failed handshakes of strangers, each from another port, are one line a second.
+func TestComplaints(t *testing.T) {
+	var log bytes.Buffer
+	c := complaints{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	for port := range 500 {
+		line := fmt.Appendf(nil, "http: TLS handshake error from 192.0.2.1:%d: EOF\n", port)
+		if n, err := c.Write(line); n != len(line) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if lines := strings.Count(log.String(), "\n"); lines == 0 || lines > 5 {
+		t.Errorf("%d lines:\n%s", lines, &log)
+	}
+	if !strings.Contains(log.String(), "192.0.2.1:0: EOF") {
+		t.Errorf("the line isn't what net/http said: %s", &log)
+	}
+}

@@ -1,0 +1,93 @@
+package service_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// recordSchema is the published one, with formats checked too.
+func recordSchema() (*jsonschema.Schema, error) {
+	text, err := os.ReadFile("audit/schema.json")
+	if err != nil {
+		return nil, err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("audit.schema.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("audit.schema.json")
+}
+
+// misfits are the lines of all records that the schema has no place for.
+func misfits(text string) (found []string) {
+	schema, err := recordSchema()
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for line := range strings.Lines(text) {
+		if line == "\n" {
+			continue // it ended a record that was cut
+		}
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(line))
+		if err == nil {
+			err = schema.Validate(v)
+		}
+		if err != nil {
+			found = append(found, fmt.Sprintf("%s%v", line, err))
+		}
+	}
+	return found
+}
+
+// The schema is worth something only if it refuses what no record may be.
+func TestRecordSchema(t *testing.T) {
+	const (
+		read  = `{"schema":1,"time":"2026-03-14T15:09:26.5Z","request_id":"r","door":"grpc","method":"ListConfigurations","action":"read","caller":"shop","authenticated":"api_key","decision":"allow","configuration_digest":"aa"}`
+		count = `{"schema":1,"time":"2026-03-14T15:09:26.5Z","door":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
+	)
+	hash := strings.Repeat("0a", 32)
+	signed := strings.Replace(read, `"read"`, `"sign_in","configuration":"acme","brand":"1","secret_version":1,"jti":"0123456789012345678901","claims":["iat"],"token_sha256":"`+hash+`"`, 1)
+	for _, good := range []string{read, count, signed} {
+		if found := misfits(good); len(found) > 0 {
+			t.Fatalf("%v", found)
+		}
+	}
+	for name, bad := range map[string]string{
+		"another version":           strings.Replace(read, `"schema":1`, `"schema":2`, 1),
+		"no time":                   strings.Replace(read, `"time"`, `"when"`, 1),
+		"a local time":              strings.Replace(read, `.5Z`, `+01:00`, 1),
+		"no such day":               strings.Replace(read, `03-14`, `02-30`, 1),
+		"an unknown field":          strings.Replace(read, `{`, `{"token":"x",`, 1),
+		"no name":                   strings.Replace(read, `"request_id":"r",`, ``, 1),
+		"allowed to nobody":         strings.Replace(read, `"caller":"shop","authenticated":"api_key",`, ``, 1),
+		"allowed with a reason":     strings.Replace(read, `"allow"`, `"allow","reason":"INTERNAL"`, 1),
+		"known by nothing":          strings.Replace(read, `"authenticated":"api_key",`, ``, 1),
+		"signed without its hash":   strings.Replace(signed, `,"token_sha256":"`+hash+`"`, ``, 1),
+		"a hash in capitals":        strings.Replace(signed, hash, strings.ToUpper(hash), 1),
+		"a hash of half":            strings.Replace(signed, hash, hash[:32], 1),
+		"signed in a trial run":     strings.Replace(signed, `"jti"`, `"validate_only":true,"jti"`, 1),
+		"a claim's value":           strings.Replace(signed, `["iat"]`, `["email=a@b"]`, 1),
+		"numbers of known callers":  strings.Replace(count, `{`, `{"caller":"shop","authenticated":"api_key",`, 1),
+		"a number without its time": strings.Replace(count, `,"first_time":"2026-03-14T15:09:16Z"`, ``, 1),
+		"a number of nothing":       strings.Replace(count, `12`, `0`, 1),
+		"a number of what went":     strings.Replace(count, `deny`, `allow`, 1),
+	} {
+		if bad == read || bad == count || bad == signed || !json.Valid([]byte(bad)) {
+			t.Fatalf("%s is no case: %s", name, bad)
+		}
+		if len(misfits(bad)) == 0 {
+			t.Errorf("%s fits: %s", name, bad)
+		}
+	}
+}
