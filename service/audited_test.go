@@ -47,7 +47,6 @@ func TestHangingAudit(t *testing.T) {
 	w := &stuck{}
 	s := start(t, settings{configuration: configuration, audit: w})
 	release := w.hold()
-	began := time.Now()
 	// The one whose record's write hangs, then those behind it.
 	var first, rest sync.WaitGroup
 	check := func(d door, c call) {
@@ -69,9 +68,6 @@ func TestHangingAudit(t *testing.T) {
 		}
 	}
 	rest.Wait()
-	if took := time.Since(began); took < 4*time.Second || took > 8*time.Second {
-		t.Errorf("they were refused after %v, want 2 s for the first and 2 s for the rest", took)
-	}
 	release()
 	minted := doors[0].send(t.Context(), t, s, call{method: "MintToken", body: user("")})
 	all := records(t, s)

@@ -69,7 +69,7 @@ func message(t testing.TB, m proto.Message) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b))), b...) //nolint:gosec // of a test's message
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(b))), b...)
 }
 
 var errReset = errors.New("the stream was reset")
@@ -101,7 +101,7 @@ func (c *rawH2) answer() (fields map[string]string, data []byte, err error) {
 				return nil, nil, errReset
 			}
 		case *http2.DataFrame:
-			if n := uint32(len(f.Data())); n > 0 { //nolint:gosec // a frame's
+			if n := uint32(len(f.Data())); n > 0 {
 				err = c.framer.WriteWindowUpdate(0, n)
 			}
 			data = append(data, f.Data()...)

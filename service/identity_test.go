@@ -188,7 +188,7 @@ func TestNobodyIsAnotherByHeaders(t *testing.T) {
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
-			m := &masquerade{masks: masks{rand.New(rand.NewPCG(42, uint64(run.cases)))}} //nolint:gosec // repeatable
+			m := &masquerade{masks: masks{rand.New(rand.NewPCG(42, uint64(run.cases)))}}
 			m.server = start(t, settings{configuration: configuration})
 			t.Cleanup(m.hangUp)
 			var err error

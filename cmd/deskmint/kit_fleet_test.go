@@ -54,8 +54,7 @@ func newFleet(t *testing.T) *fleet {
 	f.key = key
 	dir := folder(t, map[string]string{"role-id": roleID, "secret-id": secretID, "deskmint.yaml": fmt.Sprintf(
 		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\n%s",
-		fleetRefresh, fleetMaxStale, strings.Join(f.vault.Addrs(), ", "),
-		strings.Replace(acme(hash), "    zendesk_sso:", "    user_rate: {per_minute: 60000}\n    zendesk_sso:", 1))}) // one person is all of the load
+		fleetRefresh, fleetMaxStale, strings.Join(f.vault.Addrs(), ", "), acme(hash))})
 	f.config = filepath.Join(dir, "deskmint.yaml")
 	f.secret(t, "stage", f.value(1))
 	for range 3 {

@@ -241,15 +241,15 @@ func testHangup(t *testing.T, binary string) {
 
 	mint(anaJSON, "")
 	mint(labs, "BRAND_NOT_ALLOWED")
-	const acme = `        - {id: "360001", name: Acme, subdomain: acme}`
-	edit(acme, acme+"\n"+`        - {id: "360002", name: Labs, subdomain: acme-labs}`)
+	const acme = `{id: "360001", name: Acme, subdomain: acme}`
+	edit(acme, acme+",\n"+`        {id: "360002", name: Labs, subdomain: acme-labs}`)
 	edit(`subdomain: acme}`, `subdomain: acme, default: true}`)
 	hangup(`"the configuration was reloaded"`)
 	mint(labs, "")
 
 	// A fault: nothing changes, and the log has its place.
 	edit("subdomain: acme-labs", "subdomain: acme labs")
-	if log := hangup("the one before goes on"); !strings.Contains(log, config+":9: configurations[0].zendesk_sso.brands[1].subdomain") {
+	if log := hangup("the one before goes on"); !strings.Contains(log, config+":8: configurations[0].zendesk_sso.brands[1].subdomain") {
 		t.Errorf("the log doesn't name the place:\n%s", log)
 	}
 	mint(labs, "")

@@ -42,8 +42,8 @@ func acme(hash string) string {
     secret: {path: sso/acme-customers}
     zendesk_sso:
       audiences: [end_user]
-      brands:
-        - {id: "360001", name: Acme, subdomain: acme}
+      brands: [{id: "360001", name: Acme, subdomain: acme}]
+    user_rate: {per_minute: 60000} # one person is all of the load
 callers:
   - name: storefront
     identities:

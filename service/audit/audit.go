@@ -157,7 +157,7 @@ func (l *Log) Close() error {
 // is one of too many denials to strangers: those are counted, and their number is
 // written soon.
 //
-// It waits for 2 s at most, and no longer than until ctx's deadline. It does wait
+// It waits for 5 s at most, and no longer than until ctx's deadline. It does wait
 // where ctx is over already: what was signed is to be on record, whoever still
 // listens. A record that was given up while it waited for others is never written;
 // one whose write was under way may yet appear, of a token that nobody was given.

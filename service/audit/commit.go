@@ -13,9 +13,9 @@ import (
 const (
 	// patience is how long a line may take. A write that takes longer is a pipe that
 	// nobody reads, or a file system that hangs.
-	patience = 2 * time.Second
+	patience = 5 * time.Second
 	// maxQueue bounds what waits behind such a write. More than a few wait only then.
-	maxQueue = 4096
+	maxQueue = 16384
 	// maxBatch is about how many bytes one write may have.
 	maxBatch = 64 << 10
 )

@@ -73,7 +73,7 @@ func TestGroup(t *testing.T) {
 	})
 }
 
-// TestHangingOutput: nobody waits for more than 2 s, or than until their deadline; what
+// TestHangingOutput: nobody waits for more than 5 s, or than until their deadline; what
 // was given up in the queue never appears; and when the output comes back, so does all
 // else.
 func TestHangingOutput(t *testing.T) {
@@ -101,13 +101,13 @@ func TestHangingOutput(t *testing.T) {
 		cancelGone()
 		over, cancelOver := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancelOver()
-		ask("begun", t.Context(), 2*time.Second)
+		ask("begun", t.Context(), 5*time.Second)
 		ask("short", short, 300*time.Millisecond)
-		ask("long", long, 2*time.Second)
-		ask("gone", gone, 2*time.Second) // it may have been signed: a record is wanted
-		ask("over", over, 2*time.Second)
+		ask("long", long, 5*time.Second)
+		ask("gone", gone, 5*time.Second) // it may have been signed: a record is wanted
+		ask("over", over, 5*time.Second)
 		all.Wait()
-		ask("still", t.Context(), 2*time.Second)
+		ask("still", t.Context(), 5*time.Second)
 		all.Wait()
 
 		var late error
@@ -129,7 +129,7 @@ func TestHangingOutput(t *testing.T) {
 // refused at once.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const queue = 4096
+		const queue = 16384
 		w := &heldWriter{hold: make(chan struct{})}
 		log := audit.New(w, audit.Settings{}, nil)
 		var all sync.WaitGroup

@@ -45,9 +45,9 @@ const (
 	defaultLoopWindow = time.Minute
 )
 
-// defaultUserRate is more than anybody does by hand, who would be stopped as one in a
-// loop before, and leaves a monitor its sign-in every few seconds.
-func defaultUserRate() userRate { return userRate{PerMinute: 10, Burst: 10} }
+// defaultUserRate is more than anybody does by hand. A browser may restore thirty tabs
+// at once and a monitor sign in every few seconds; one in a loop is stopped as such before.
+func defaultUserRate() userRate { return userRate{PerMinute: 20, Burst: 30} }
 
 // maxLoopLimit keeps an attempt, which has a time for each sign-in before, within the
 // 1,024 bytes that the API takes back.

@@ -210,10 +210,10 @@ func TestCrowdOfPeople(t *testing.T) {
 		l := policy.Limit{Name: "user_rate", Key: fmt.Sprint(who), Rate: policy.Rate{PerSecond: 1.0 / 6, Burst: 10}, People: true}
 		return l
 	}
-	refused, at, victim := 0, start, of(-1)
+	refused, victim := 0, of(-1)
 	began := 0 // of the victim's
 	for i := range 300_000 {
-		at = start.Add(time.Duration(i) * time.Millisecond)
+		at := start.Add(time.Duration(i) * time.Millisecond)
 		if wait(t, &m, at, of(i)) != 0 {
 			refused++
 		}
