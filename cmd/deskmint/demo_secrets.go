@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/memory"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// demoSecretValues are the secrets that were made up at the start.
+type demoSecretValues map[secrets.Ref][]byte
+
+// inventedSecrets fills a store with a random secret for each reference, and returns
+// them for the sandbox, which as Zendesk has to know them too.
+func inventedSecrets(s *config.Snapshot) (*memory.Store, demoSecretValues) {
+	store, invented := &memory.Store{}, demoSecretValues{}
+	for _, ref := range s.Refs() {
+		invented[ref] = []byte(rand.Text() + rand.Text())
+		store.Put(ref.Path, ref.Field, invented[ref])
+	}
+	return store, invented
+}
+
+// demoVault is the operator's hands: it copies what Zendesk shows into the store, and
+// moves the pointer there, as `deskmint secret` does with a real one.
+type demoVault struct {
+	store *memory.Store
+	refs  map[string]secrets.Ref // by configuration
+
+	mu    sync.Mutex
+	held  map[secrets.Ref][]string // the value of version n is at n-1
+	given map[string]string        // by configuration: the value that Zendesk takes
+}
+
+func newDemoVault(s *config.Snapshot, store *memory.Store, invented demoSecretValues) *demoVault {
+	v := &demoVault{store: store, refs: map[string]secrets.Ref{}, held: map[secrets.Ref][]string{}, given: map[string]string{}}
+	for ref, value := range invented {
+		v.held[ref] = []string{string(value)}
+	}
+	for _, name := range s.Names() {
+		conf, _ := s.Configuration(name)
+		v.refs[name], v.given[name] = conf.Secret, string(invented[conf.Secret])
+	}
+	return v
+}
+
+func (v *demoVault) status(configuration string) secrets.Status {
+	status, _ := v.store.Status(context.Background(), v.refs[configuration].Path) // in memory, it is always there
+	return status
+}
+
+func (v *demoVault) staged(configuration string) uint32 {
+	return uint32(v.status(configuration).Staged())
+}
+
+// stage puts Zendesk's newest secret into the store as the next version, which doesn't
+// sign yet. The present one is pinned first, as the command does.
+func (v *demoVault) stage(configuration string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ref, status := v.refs[configuration], v.status(configuration)
+	if slices.Contains(v.held[ref], v.given[configuration]) {
+		return fmt.Errorf("Zendesk's secret of %s is in the store already: reset it there first", configuration)
+	}
+	if !status.Pinned {
+		if err := v.store.Activate(ref.Path, status.Active); err != nil {
+			return err
+		}
+	}
+	v.store.Put(ref.Path, ref.Field, []byte(v.given[configuration]))
+	v.held[ref] = append(v.held[ref], v.given[configuration])
+	return nil
+}
+
+// act does what one of the page's buttons says.
+func (d *demo) act(configuration, act string) error {
+	v := d.vault
+	path, status := v.refs[configuration].Path, v.status(configuration)
+	switch act {
+	case "reset":
+		fresh, err := d.zendesk.ResetSecret(configuration)
+		if err != nil {
+			return err
+		}
+		v.mu.Lock()
+		v.given[configuration] = fresh
+		v.mu.Unlock()
+		return nil
+	case "stage":
+		return v.stage(configuration)
+	case "activate":
+		if status.Staged() == 0 {
+			return fmt.Errorf("nothing is staged for %s", configuration)
+		}
+		return v.store.Activate(path, status.Staged())
+	case "rollback":
+		if status.Previous == 0 || status.Previous == status.Active {
+			return fmt.Errorf("%s has no version before this one", configuration)
+		}
+		return v.store.Activate(path, status.Previous)
+	case "disable", "enable":
+		return v.store.Disable(path, act == "disable")
+	}
+	return fmt.Errorf("no such act: %q", act)
+}
+
+// changeSecret takes a button of the page of secrets. What changed in the store shows
+// at Deskmint at once, because it is asked to look.
+func (d *demo) changeSecret(w http.ResponseWriter, r *http.Request) {
+	configuration := r.PostFormValue("configuration")
+	if _, ok := d.vault.refs[configuration]; !ok {
+		http.Error(w, "no such configuration", http.StatusBadRequest)
+		return
+	}
+	if err := d.act(configuration, r.PostFormValue("act")); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if _, err := d.ask(r.Context(), "/v1/configurations/"+configuration+":refreshSecret", []byte("{}")); err != nil {
+		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
+		return
+	}
+	back := "/secrets#" + configuration
+	if r.PostFormValue("back") == "faults" {
+		back = "/faults"
+	}
+	http.Redirect(w, r, back, http.StatusSeeOther)
+}
+
+// versionView is one version of a secret: a row of the page.
+type versionView struct {
+	Number                       uint32
+	Created                      time.Time
+	Signs, Staged, Taken, Before bool // Taken: it is Zendesk's
+}
+
+type secretView struct {
+	Name, DisplayName, Path string
+	Start                   string // of Zendesk's secret
+	Versions                []versionView
+	InStore                 bool // Zendesk's secret is one of the versions
+	InOrder                 bool // what signs is what Zendesk takes
+	Staged, Back            bool // there is one to activate, to go back to
+	Disabled                bool
+}
+
+func (d *demo) secretViews() []secretView {
+	all := make([]secretView, 0, len(d.configurations))
+	for _, c := range d.configurations {
+		v := d.vault
+		status, ref := v.status(c.Name), v.refs[c.Name]
+		view := secretView{
+			Name: c.Name, DisplayName: c.DisplayName, Path: ref.Path, Start: d.zendesk.SecretStart(c.Name),
+			Staged: status.Staged() != 0, Back: status.Previous != 0 && status.Previous != status.Active, Disabled: status.Disabled,
+		}
+		v.mu.Lock()
+		held, given := slices.Clone(v.held[ref]), v.given[c.Name]
+		v.mu.Unlock()
+		for i, version := range status.Versions {
+			row := versionView{
+				Number: uint32(version.Version), Created: version.Created, Taken: held[i] == given,
+				Signs: version.Version == status.Active, Staged: version.Version == status.Staged(),
+				Before: version.Version == status.Previous && status.Previous != status.Active,
+			}
+			view.InStore = view.InStore || row.Taken
+			view.InOrder = view.InOrder || row.Taken && row.Signs
+			view.Versions = append(view.Versions, row)
+		}
+		all = append(all, view)
+	}
+	return all
+}
+
+func (d *demo) showSecrets(w http.ResponseWriter, _ *http.Request) {
+	d.show(w, "secrets", "Secrets", "/secrets", d.secretViews())
+}
