@@ -16,15 +16,15 @@ func (d *demo) switchedOn() []string {
 	f := d.zendesk.Faults()
 	switch {
 	case f.ClockOffset > 0:
-		all = append(all, "Zendesk's clock is 5 minutes ahead.")
+		all = append(all, "Zendesk’s clock is 5 minutes ahead.")
 	case f.ClockOffset < 0:
-		all = append(all, "Zendesk's clock is 5 minutes behind.")
+		all = append(all, "Zendesk’s clock is 5 minutes behind.")
 	}
 	if f.RateLimited {
 		all = append(all, "Zendesk has had too many sign-ins.")
 	}
 	for _, address := range f.Blocked {
-		all = append(all, "Zendesk's block list has "+address+".")
+		all = append(all, "Zendesk’s block list has "+address+".")
 	}
 	for _, name := range f.Unassigned {
 		all = append(all, "At Zendesk, "+name+" is assigned to nobody.")

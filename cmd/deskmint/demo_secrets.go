@@ -67,7 +67,7 @@ func (v *demoVault) stage(configuration string) error {
 	defer v.mu.Unlock()
 	ref, status := v.refs[configuration], v.status(configuration)
 	if slices.Contains(v.held[ref], v.given[configuration]) {
-		return fmt.Errorf("Zendesk's secret of %s is in the store already: reset it there first", configuration)
+		return fmt.Errorf("the secret of %s at Zendesk is in the store already: reset it there first", configuration)
 	}
 	if !status.Pinned {
 		if err := v.store.Activate(ref.Path, status.Active); err != nil {
@@ -127,7 +127,7 @@ func (d *demo) changeSecret(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
 		return
 	}
-	back := "/secrets#" + configuration
+	back := "/secrets"
 	if r.PostFormValue("back") == "faults" {
 		back = "/faults"
 	}

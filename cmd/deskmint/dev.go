@@ -102,7 +102,7 @@ func onLoopback(addresses ...string) error {
 // sandboxOf makes a Zendesk account with every brand and configuration. People come
 // from the company's app and go back there, which is the demo.
 func sandboxOf(s *config.Snapshot, invented demoSecretValues, app string) (*sandbox.Sandbox, error) {
-	o := sandbox.Options{MultipleOrganizations: true, Explain: app + "/received"}
+	o := sandbox.Options{MultipleOrganizations: true, App: app + "/", Explain: app + "/received"}
 	ids := make(map[string]string) // by subdomain; configurations share an account's brands
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)

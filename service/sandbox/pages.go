@@ -59,8 +59,16 @@ func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
 
 func refusalPath(id int) string { return "/access/unauthenticated?sign_in=" + strconv.Itoa(id) }
 
+// frame is what every page of a brand has around it.
+type frame struct {
+	Brand Brand
+	App   string
+}
+
+func (s *Sandbox) frame(brand Brand) frame { return frame{brand, s.options.App} }
+
 type refusalView struct {
-	Brand   Brand
+	frame
 	SignIn  SignIn
 	Explain string
 }
@@ -75,7 +83,7 @@ func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, brand Bran
 	} else if s.leadAway(w, r, brand, found) {
 		return
 	}
-	s.writePage(w, http.StatusOK, "refusal", refusalView{brand, found, s.explain(found)})
+	s.writePage(w, http.StatusOK, "refusal", refusalView{s.frame(brand), found, s.explain(found)})
 }
 
 // explain is the address of the page that tells more of a sign-in, "" if there is none.
@@ -87,7 +95,7 @@ func (s *Sandbox) explain(signIn SignIn) string {
 }
 
 type homeView struct {
-	Brand    Brand
+	frame
 	Path     string
 	SignedIn bool
 	SignIn   SignIn
@@ -98,7 +106,7 @@ type homeView struct {
 
 // showHome is every page of the help centre and the agent interface: it says who is signed in.
 func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, brand Brand) {
-	view := homeView{Brand: brand, Path: r.URL.Path}
+	view := homeView{frame: s.frame(brand), Path: r.URL.Path}
 	if view.SignIn, view.SignedIn = s.sessions.of(r, brand); view.SignedIn {
 		c := claims(view.SignIn.Claims)
 		view.User, view.Explain = User{Name: c.text("name"), Email: c.text("email")}, s.explain(view.SignIn)
@@ -114,16 +122,13 @@ func (s *Sandbox) signedIn(r *http.Request, brand Brand) bool {
 	return ok
 }
 
-type ownFormView struct{ Brand Brand }
-
 // shownSignIns is how many sign-ins the page of users lists.
 const shownSignIns = 50
 
 type usersView struct {
-	Brand   Brand
+	frame
 	Users   []User
 	SignIns []SignIn
-	Explain string
 }
 
 // showUsers is the account's people as the sign-ins have made them, and what each sign-in changed. All brands have the
@@ -132,7 +137,7 @@ func (s *Sandbox) showUsers(w http.ResponseWriter, brand Brand) {
 	signIns := s.SignIns()
 	slices.Reverse(signIns)
 	signIns = slices.DeleteFunc(signIns, func(i SignIn) bool { return i.Outcome != OutcomeSignedIn })
-	s.writePage(w, http.StatusOK, "users", usersView{brand, s.Users(), signIns[:min(len(signIns), shownSignIns)], s.options.Explain})
+	s.writePage(w, http.StatusOK, "users", usersView{s.frame(brand), s.Users(), signIns[:min(len(signIns), shownSignIns)]})
 }
 
 // asJSON writes a value that came from JSON as JSON, without the escapes that are for scripts.

@@ -173,7 +173,7 @@ func TestMarkup(t *testing.T) {
 
 // TestUsersPage shows each user, and each sign-in with what was before and after.
 func TestUsersPage(t *testing.T) {
-	z := startWith(t, func(o *Options) { o.Explain = "http://localhost:1/story" })
+	z := startWith(t, func(o *Options) { o.App, o.Explain = "http://localhost:1/", "http://localhost:1/story" })
 	if page := z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""); !strings.Contains(page.body, "Nobody yet.") {
 		t.Errorf("at first: %s", page.body)
 	}
@@ -188,7 +188,7 @@ func TestUsersPage(t *testing.T) {
 		`<section class="card" id="user-1">`, `<tr><th scope="row">tags</th><td>beta</td></tr>`,
 		`<tr><th scope="row">tags</th><td><del>vip</del></td><td><ins>beta</ins></td></tr>`,
 		`<tr><th scope="row">tags</th><td><span class="soft">nothing</span></td><td><ins>vip</ins></td></tr>`,
-		"was made", "was known", "<p>Nothing.</p>", "<code>shoe</code>",
+		"was made", "was known", `<a href="http://localhost:1/">`, "<p>Nothing.</p>", "<code>shoe</code>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s isn't on the page\n%s", want, page)

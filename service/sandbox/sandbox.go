@@ -58,6 +58,8 @@ type Options struct {
 	BrowsersOnly bool
 	// ClientIP is where a request comes from, for IP ranges. nil: its remote address.
 	ClientIP func(*http.Request) netip.Addr
+	// App is the URL of the company's app, which the sandbox's pages link back to. "": none.
+	App string
 	// Explain is the URL of a page that tells more of a sign-in, which the sandbox's pages link to with sign_in=ID in
 	// the query. "": none.
 	Explain string
@@ -213,7 +215,7 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case path == "/access/logout":
 		s.signOut(w, r, brand)
 	case path == "/access/normal":
-		s.writePage(w, http.StatusOK, "own-form", ownFormView{brand})
+		s.writePage(w, http.StatusOK, "own-form", s.frame(brand))
 	case path == "/access/login" || signInPath.MatchString(path):
 		s.askToSignIn(w, r, brand, r.URL.Query().Get("return_to"))
 	case path == "/sandbox/users":

@@ -65,7 +65,7 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 		if refused.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
-		s.writePage(w, refused.status, "refusal", refusalView{brand, attempt, s.explain(attempt)})
+		s.writePage(w, refused.status, "refusal", refusalView{s.frame(brand), attempt, s.explain(attempt)})
 	}
 }
 
