@@ -85,7 +85,7 @@ func (d *demo) setFault(w http.ResponseWriter, r *http.Request) {
 		f.Unassigned = nil
 		if on {
 			for _, c := range d.configurations {
-				f.Unassigned = append(f.Unassigned, c.Name)
+				f.Unassigned = append(f.Unassigned, d.vault.zendeskNames(c.Name)...)
 			}
 		}
 	default:

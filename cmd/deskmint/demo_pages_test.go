@@ -91,6 +91,34 @@ func TestDemoRotation(t *testing.T) {
 	d.silentOnErr(t)
 }
 
+// TestDemoRotationWithoutGap: with a second configuration at Zendesk no sign-in fails on the way.
+func TestDemoRotationWithoutGap(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	for _, step := range []struct{ act, says, signsWith string }{
+		{"second", "configuration’s secret can be staged.", "version 1 of"},
+		{"stage", "secret is staged: try it", "version 1 of"},
+		{"activate", "The first configuration there can go.", "version 2 of"},
+		{"rollback", "secret is staged: try it", "version 1 of"},
+		{"activate", "The first configuration there can go.", "version 2 of"},
+		{"remove", "In order:", "version 2 of"},
+		{"second", "can be staged.", "version 2 of"},
+	} {
+		got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {step.act}})
+		contains(t, step.act, got.body, step.says, "In order:")
+		contains(t, "a sign-in after "+step.act, d.signIn(t, url.Values{}), step.signsWith, "Signed in.")
+	}
+	// What was removed is dead.
+	d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"rollback"}})
+	contains(t, "with the first one's secret", d.signIn(t, url.Values{}), "JWT signature invalid.", "CLASS_SIGNATURE")
+	for _, act := range []string{"second", "remove"} {
+		d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}})
+		if got := d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}}); got.status != http.StatusBadRequest {
+			t.Errorf("%s a second time: %d", act, got.status)
+		}
+	}
+}
+
 // TestDemoRemoteURLs are where Zendesk sends people; anybody may make one up.
 func TestDemoRemoteURLs(t *testing.T) {
 	t.Parallel()

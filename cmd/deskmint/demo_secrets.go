@@ -12,6 +12,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/sandbox"
 )
 
 // demoSecretValues are the secrets that were made up at the start.
@@ -34,19 +35,24 @@ type demoVault struct {
 	store *memory.Store
 	refs  map[string]secrets.Ref // by configuration
 
-	mu    sync.Mutex
-	held  map[secrets.Ref][]string // the value of version n is at n-1
-	given map[string]string        // by configuration: the value that Zendesk takes
+	mu   sync.Mutex
+	held map[secrets.Ref][]string // the value of version n is at n-1
+	// there are, by Deskmint's configuration, those of Zendesk that take its tokens: one,
+	// or two while a secret is changed without a gap. The newest is last.
+	there map[string][]zendeskConfiguration
+	made  int // how many were added
 }
 
+type zendeskConfiguration struct{ name, secret string }
+
 func newDemoVault(s *config.Snapshot, store *memory.Store, invented demoSecretValues) *demoVault {
-	v := &demoVault{store: store, refs: map[string]secrets.Ref{}, held: map[secrets.Ref][]string{}, given: map[string]string{}}
+	v := &demoVault{store: store, refs: map[string]secrets.Ref{}, held: map[secrets.Ref][]string{}, there: map[string][]zendeskConfiguration{}}
 	for ref, value := range invented {
 		v.held[ref] = []string{string(value)}
 	}
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)
-		v.refs[name], v.given[name] = conf.Secret, string(invented[conf.Secret])
+		v.refs[name], v.there[name] = conf.Secret, []zendeskConfiguration{{name, string(invented[conf.Secret])}}
 	}
 	return v
 }
@@ -66,7 +72,8 @@ func (v *demoVault) stage(configuration string) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	ref, status := v.refs[configuration], v.status(configuration)
-	if slices.Contains(v.held[ref], v.given[configuration]) {
+	newest := v.newest(configuration).secret
+	if slices.Contains(v.held[ref], newest) {
 		return fmt.Errorf("the secret of %s at Zendesk is in the store already: reset it there first", configuration)
 	}
 	if !status.Pinned {
@@ -74,8 +81,55 @@ func (v *demoVault) stage(configuration string) error {
 			return err
 		}
 	}
-	v.store.Put(ref.Path, ref.Field, []byte(v.given[configuration]))
-	v.held[ref] = append(v.held[ref], v.given[configuration])
+	v.store.Put(ref.Path, ref.Field, []byte(newest))
+	v.held[ref] = append(v.held[ref], newest)
+	return nil
+}
+
+func (v *demoVault) newest(configuration string) zendeskConfiguration {
+	all := v.there[configuration]
+	return all[len(all)-1]
+}
+
+// zendeskNames are the names that Zendesk knows a configuration by.
+func (v *demoVault) zendeskNames(configuration string) []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var names []string
+	for _, c := range v.there[configuration] {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// atZendesk does what a button says that is Zendesk's.
+func (v *demoVault) atZendesk(z *sandbox.Sandbox, configuration, act string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all := v.there[configuration]
+	switch {
+	case act == "reset":
+		fresh, err := z.ResetSecret(v.newest(configuration).name)
+		if err != nil {
+			return err
+		}
+		all[len(all)-1].secret = fresh
+	case act == "second" && len(all) == 1:
+		v.made++
+		name := fmt.Sprintf("%s, made anew (%d)", configuration, v.made)
+		fresh, err := z.AddConfiguration(all[0].name, name)
+		if err != nil {
+			return err
+		}
+		v.there[configuration] = append(all, zendeskConfiguration{name, fresh})
+	case act == "remove" && len(all) == 2:
+		if err := z.RemoveConfiguration(all[0].name); err != nil {
+			return err
+		}
+		v.there[configuration] = all[1:]
+	default:
+		return fmt.Errorf("%s has %d configurations at Zendesk: that can't be done", configuration, len(all))
+	}
 	return nil
 }
 
@@ -84,15 +138,8 @@ func (d *demo) act(configuration, act string) error {
 	v := d.vault
 	path, status := v.refs[configuration].Path, v.status(configuration)
 	switch act {
-	case "reset":
-		fresh, err := d.zendesk.ResetSecret(configuration)
-		if err != nil {
-			return err
-		}
-		v.mu.Lock()
-		v.given[configuration] = fresh
-		v.mu.Unlock()
-		return nil
+	case "reset", "second", "remove":
+		return v.atZendesk(d.zendesk, configuration, act)
 	case "stage":
 		return v.stage(configuration)
 	case "activate":
@@ -145,10 +192,12 @@ type secretView struct {
 	Name, DisplayName, Path string
 	Start                   string // of Zendesk's secret
 	Versions                []versionView
-	InStore                 bool // Zendesk's secret is one of the versions
+	InStore                 bool // the newest secret of Zendesk's is one of the versions
 	InOrder                 bool // what signs is what Zendesk takes
 	Staged, Back            bool // there is one to activate, to go back to
 	Disabled                bool
+	Two                     bool // of Zendesk's take tokens
+	Through                 bool // the newer one's secret signs
 }
 
 func (d *demo) secretViews() []secretView {
@@ -157,19 +206,22 @@ func (d *demo) secretViews() []secretView {
 		v := d.vault
 		status, ref := v.status(c.Name), v.refs[c.Name]
 		view := secretView{
-			Name: c.Name, DisplayName: c.DisplayName, Path: ref.Path, Start: d.zendesk.SecretStart(c.Name),
+			Name: c.Name, DisplayName: c.DisplayName, Path: ref.Path,
 			Staged: status.Staged() != 0, Back: status.Previous != 0 && status.Previous != status.Active, Disabled: status.Disabled,
 		}
 		v.mu.Lock()
-		held, given := slices.Clone(v.held[ref]), v.given[c.Name]
+		held, there, newest := slices.Clone(v.held[ref]), slices.Clone(v.there[c.Name]), v.newest(c.Name)
 		v.mu.Unlock()
+		view.Start, view.Two = d.zendesk.SecretStart(newest.name), len(there) == 2
 		for i, version := range status.Versions {
 			row := versionView{
-				Number: uint32(version.Version), Created: version.Created, Taken: held[i] == given,
+				Number: uint32(version.Version), Created: version.Created,
+				Taken: slices.ContainsFunc(there, func(z zendeskConfiguration) bool { return z.secret == held[i] }),
 				Signs: version.Version == status.Active, Staged: version.Version == status.Staged(),
 				Before: version.Version == status.Previous && status.Previous != status.Active,
 			}
-			view.InStore = view.InStore || row.Taken
+			view.InStore = view.InStore || held[i] == newest.secret
+			view.Through = view.Through || row.Signs && held[i] == newest.secret
 			view.InOrder = view.InOrder || row.Taken && row.Signs
 			view.Versions = append(view.Versions, row)
 		}

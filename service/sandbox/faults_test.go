@@ -118,6 +118,36 @@ func TestTwoConfigurations(t *testing.T) {
 	}
 }
 
+// TestAddedConfiguration is the same, begun and ended while people sign in.
+func TestAddedConfiguration(t *testing.T) {
+	z := start(t)
+	fresh, err := z.AddConfiguration("acme-customers", "acme-customers-2")
+	if err != nil || len(fresh) != 48 {
+		t.Fatalf("%q, %v", fresh, err)
+	}
+	for _, brand := range []string{"acme.localhost", "acme-labs.localhost"} {
+		for secret, configuration := range map[string]string{customersSecret: "acme-customers", fresh: "acme-customers-2"} {
+			z.post(t, brand, url.Values{"jwt": {sign(goodHeader, claimsWith(nil), secret)}})
+			if got := z.last(t); got.Outcome != OutcomeSignedIn || got.Configuration != configuration {
+				t.Errorf("%s at %s: %+v", configuration, brand, got)
+			}
+		}
+	}
+	for _, names := range [][2]string{{"nobody", "new"}, {"acme-customers", "acme-customers-2"}, {"acme-customers", ""}} {
+		if _, err := z.AddConfiguration(names[0], names[1]); err == nil {
+			t.Errorf("made %q", names)
+		}
+	}
+	if err := z.RemoveConfiguration("acme-customers"); err != nil || z.RemoveConfiguration("acme-customers") == nil {
+		t.Errorf("removing the first: %v", err)
+	}
+	checkRefused(t, z, "of the removed one", tokenWith(nil), ReasonSignature, messageSignature)
+	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), fresh)}})
+	if got := z.last(t); got.Outcome != OutcomeSignedIn {
+		t.Errorf("of the second: %+v", got)
+	}
+}
+
 // TestScriptsAndServers: what isn't a form of the user's browser is refused, and gets no CORS header to read it by.
 func TestScriptsAndServers(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -27,14 +27,14 @@ func (s *Sandbox) askToSignIn(w http.ResponseWriter, r *http.Request, brand Bran
 	if target, err := url.Parse(returnTo); err == nil && (strings.HasPrefix(target.Path, "/agent") || strings.HasPrefix(target.Path, "/tickets")) {
 		audience = audienceTeamMember
 	}
-	i := slices.IndexFunc(s.serving[brand.ID], func(c Configuration) bool {
+	i := slices.IndexFunc(s.at(brand.ID), func(c Configuration) bool {
 		return c.RemoteLogin != "" && slices.Contains(c.Audiences, audience)
 	})
 	if i < 0 {
 		s.showHome(w, r, brand)
 		return
 	}
-	configuration := s.serving[brand.ID][i]
+	configuration := s.at(brand.ID)[i]
 	if !within(s.options.ClientIP(r), configuration.IPRanges) {
 		http.Redirect(w, r, withQuery("/access/normal", "return_to", returnTo), http.StatusFound)
 		return
@@ -89,7 +89,7 @@ func (s *Sandbox) leadAway(w http.ResponseWriter, r *http.Request, brand Brand, 
 
 // configuration is the brand's of that name, else its first.
 func (s *Sandbox) configuration(brand Brand, name string) Configuration {
-	all := s.serving[brand.ID]
+	all := s.at(brand.ID)
 	if i := slices.IndexFunc(all, func(c Configuration) bool { return c.Name == name }); i >= 0 {
 		return all[i]
 	}

@@ -29,6 +29,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -100,9 +101,9 @@ const (
 // Sandbox is the stand-in. It is an http.Handler, and may be used by any number of goroutines.
 type Sandbox struct {
 	options  Options
-	brands   map[string]Brand           // by host name
-	serving  map[string][]Configuration // by brand id
-	known    map[string]bool            // hosts that return_to may name
+	brands   map[string]Brand        // by host name
+	serving  atomic.Pointer[serving] // swapped whole
+	known    map[string]bool         // hosts that return_to may name
 	log      *slog.Logger
 	used     replays
 	rate     limiter
@@ -111,9 +112,12 @@ type Sandbox struct {
 	secrets  shared
 	users    users
 
-	mu     sync.Mutex
+	mu     sync.Mutex // of what follows, and held to swap serving
 	faults Faults
 }
+
+// serving are the configurations by the id of each of their brands. It is never changed.
+type serving map[string][]Configuration
 
 var labelForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
@@ -122,7 +126,6 @@ func New(options Options) (*Sandbox, error) {
 	s := &Sandbox{
 		options: options,
 		brands:  map[string]Brand{},
-		serving: map[string][]Configuration{},
 		known:   map[string]bool{},
 		log:     options.Log,
 	}
@@ -165,7 +168,7 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 	for _, brand := range s.brands {
 		known[brand.ID] = true
 	}
-	names := map[string]bool{}
+	names, all := map[string]bool{}, serving{}
 	for _, c := range configurations {
 		if c.Name == "" || names[c.Name] {
 			faults = append(faults, fmt.Errorf("configuration name %q is empty or there twice", c.Name))
@@ -189,9 +192,10 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 			if !known[id] {
 				faults = append(faults, fmt.Errorf("configuration %q: unknown brand %q", c.Name, id))
 			}
-			s.serving[id] = append(s.serving[id], c)
+			all[id] = append(all[id], c)
 		}
 	}
+	s.serving.Store(&all)
 	return faults
 }
 

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 )
@@ -28,7 +29,7 @@ func (s *Sandbox) ResetSecret(configuration string) (string, error) {
 		return "", fmt.Errorf("the sandbox has no configuration %q", configuration)
 	}
 	old := s.secretOf(c)
-	fresh := (rand.Text() + rand.Text())[:secretLength]
+	fresh := newSecret()
 	s.secrets.mu.Lock()
 	defer s.secrets.mu.Unlock()
 	if s.secrets.current == nil {
@@ -39,6 +40,53 @@ func (s *Sandbox) ResetSecret(configuration string) (string, error) {
 	s.secrets.current[configuration] = []byte(fresh)
 	return fresh, nil
 }
+
+func (s *shared) forget(configuration string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.current, configuration)
+	delete(s.retired, configuration)
+}
+
+func newSecret() string { return (rand.Text() + rand.Text())[:secretLength] }
+
+// AddConfiguration makes another configuration with everything of an existing one but its name and its secret, which is
+// returned, this once. Until one of the two is removed both secrets are good: so a secret is changed without a gap.
+func (s *Sandbox) AddConfiguration(like, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.named(like)
+	if _, taken := s.named(name); !ok || taken || name == "" {
+		return "", fmt.Errorf("the sandbox can't make a configuration %q like %q: one must be new, the other there", name, like)
+	}
+	fresh := newSecret()
+	s.secrets.forget(name) // of one that was removed
+	c.Name, c.Secret = name, func() []byte { return []byte(fresh) }
+	next := maps.Clone(*s.serving.Load())
+	for _, id := range c.Brands {
+		next[id] = append(slices.Clip(next[id]), c)
+	}
+	s.serving.Store(&next)
+	return fresh, nil
+}
+
+// RemoveConfiguration takes a configuration away, and with it its secret.
+func (s *Sandbox) RemoveConfiguration(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.named(name); !ok {
+		return fmt.Errorf("the sandbox has no configuration %q", name)
+	}
+	next := serving{}
+	for id, all := range *s.serving.Load() {
+		next[id] = slices.DeleteFunc(slices.Clone(all), func(c Configuration) bool { return c.Name == name })
+	}
+	s.serving.Store(&next)
+	return nil
+}
+
+// at returns the configurations that serve a brand.
+func (s *Sandbox) at(brand string) []Configuration { return (*s.serving.Load())[brand] }
 
 // SecretStart is what Zendesk shows of a secret once it was saved: its first characters. "" for an unknown
 // configuration, and for one without a secret.
@@ -52,7 +100,7 @@ func (s *Sandbox) SecretStart(configuration string) string {
 }
 
 func (s *Sandbox) named(configuration string) (Configuration, bool) {
-	for _, all := range s.serving {
+	for _, all := range *s.serving.Load() {
 		if i := slices.IndexFunc(all, func(c Configuration) bool { return c.Name == configuration }); i >= 0 {
 			return all[i], true
 		}
@@ -75,7 +123,7 @@ func (s *Sandbox) secretOf(c Configuration) []byte {
 func (s *Sandbox) retiredSigner(t token, brand string) (Configuration, bool) {
 	s.secrets.mu.Lock()
 	defer s.secrets.mu.Unlock()
-	for _, c := range s.serving[brand] {
+	for _, c := range s.at(brand) {
 		if slices.ContainsFunc(s.secrets.retired[c.Name], t.verify) {
 			return c, true
 		}

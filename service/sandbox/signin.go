@@ -145,7 +145,7 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 // are tried; that is how Zendesk must do it too.
 func (s *Sandbox) signersOf(token token, brand string) []Configuration {
 	var signers []Configuration
-	for _, configuration := range s.serving[brand] {
+	for _, configuration := range s.at(brand) {
 		if token.verify(s.secretOf(configuration)) {
 			signers = append(signers, configuration)
 		}
