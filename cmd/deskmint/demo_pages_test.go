@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -118,6 +120,37 @@ func TestDemoRotationWithoutGap(t *testing.T) {
 		}
 	}
 }
+
+// TestWitness passes everything on, remembers the latest, and not what the stream didn't take.
+func TestWitness(t *testing.T) {
+	t.Parallel()
+	var to strings.Builder
+	w := &witness{to: &to}
+	before := w.mark()
+	for i := range remembered + 5 {
+		if i == remembered {
+			before = w.mark()
+		}
+		fmt.Fprintf(w, "line %d\n", i)
+	}
+	if all := w.since(0); len(all) != remembered || all[0] != "line 5" || strings.Count(to.String(), "\n") != remembered+5 {
+		t.Errorf("%d remembered from %q", len(all), all[0])
+	}
+	if got := fmt.Sprint(w.since(before)); got != "[line 200 line 201 line 202 line 203 line 204]" {
+		t.Errorf("since: %s", got)
+	}
+	if got := fmt.Sprint(w.latest(2)); got != "[line 204 line 203]" {
+		t.Errorf("latest: %s", got)
+	}
+	broken := &witness{to: brokenWriter{}}
+	if _, err := broken.Write([]byte("x\n")); err == nil || len(broken.since(0)) != 0 {
+		t.Errorf("on a broken stream: %v, %q", err, broken.since(0))
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
 // TestDemoRemoteURLs are where Zendesk sends people; anybody may make one up.
 func TestDemoRemoteURLs(t *testing.T) {

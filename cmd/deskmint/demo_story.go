@@ -296,7 +296,8 @@ func (d *demo) brandName(configuration, id string) string {
 type verdict struct {
 	story
 	BrandName, Deskmint, Zendesk string
-	Good, Bad                    bool
+	Good, Bad                    bool // at Zendesk
+	Refused                      bool // by Deskmint
 }
 
 // verdicts are all stories, those included that began elsewhere: a pasted curl has one.
@@ -318,7 +319,7 @@ func (d *demo) verdicts() []verdict {
 		v := verdict{story: s, BrandName: d.brandName(s.Configuration, s.Brand), Deskmint: "page given", Zendesk: "not posted yet"}
 		switch received := d.received(s); {
 		case s.Page != "" && s.Query == nil:
-			v.Deskmint, v.Zendesk, v.Bad = "refused: "+s.Reason, "never asked", true
+			v.Deskmint, v.Zendesk, v.Refused = "refused: "+s.Reason, "never asked", true
 		case len(received) == 0:
 		case slices.ContainsFunc(received, func(i sandbox.SignIn) bool { return i.Outcome == sandbox.OutcomeSignedIn }):
 			v.Zendesk, v.Good = "signed in", true
