@@ -29,6 +29,15 @@ func TestDemoClaims(t *testing.T) {
 	page := signedInAt(t, d.sandbox, minted.form, "Ana")
 	found := regexp.MustCompile(`/received\?sign_in=\d+`).FindString(page)
 	contains(t, "of another caller", d.visit(t, found).body, "Somebody at Acme", "MintToken", "Signed in.")
+	// And so has what isn't a token at all.
+	asked := toSandboxPage(t, d, "/access/jwt")
+	found = regexp.MustCompile(`/received\?sign_in=\d+`).FindString(asked)
+	for range 2 {
+		contains(t, "of a GET", d.visit(t, found).body, "GET is deprecated", "It may not be a token of Deskmint’s at all")
+	}
+	if n := strings.Count(d.home(t), "not from here</span>"); n != 2 {
+		t.Errorf("%d stories from elsewhere, want 2", n)
+	}
 	if got := d.visit(t, "/received?sign_in=99"); got.status != http.StatusNotFound {
 		t.Errorf("of nothing: %d", got.status)
 	}

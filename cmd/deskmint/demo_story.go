@@ -31,6 +31,7 @@ type story struct {
 	Reason        string
 	SecretVersion string
 	JTI           string
+	SignIn        int    // the sandbox's id, where that is how the story began; else 0
 	Page          string // what the person sees instead of Zendesk; "" while nothing is wrong
 	PageHeaders   map[string]string
 	Audit         []string          // records, JSON
@@ -63,7 +64,7 @@ func (d *demo) find(fits func(*story) bool) (story, bool) {
 func (d *demo) received(s story) []sandbox.SignIn {
 	var all []sandbox.SignIn
 	for _, signIn := range slices.Backward(d.zendesk.SignIns()) {
-		if s.JTI != "" && signIn.JTI == s.JTI {
+		if s.JTI != "" && signIn.JTI == s.JTI || signIn.ID == s.SignIn {
 			all = append(all, signIn)
 		}
 	}
@@ -73,10 +74,11 @@ func (d *demo) received(s story) []sandbox.SignIn {
 // storyOfSignIn is the story of what the sandbox received; something else than the
 // demo may have asked for the token, and then it begins here.
 func (d *demo) storyOfSignIn(signIn sandbox.SignIn) story {
-	if s, ok := d.find(func(s *story) bool { return s.JTI == signIn.JTI }); ok && signIn.JTI != "" {
+	same := func(s *story) bool { return signIn.JTI != "" && s.JTI == signIn.JTI || s.SignIn == signIn.ID }
+	if s, ok := d.find(same); ok {
 		return s
 	}
-	s := story{Configuration: signIn.Configuration, Brand: signIn.Brand, JTI: signIn.JTI}
+	s := story{Configuration: signIn.Configuration, Brand: signIn.Brand, JTI: signIn.JTI, SignIn: signIn.ID}
 	for _, record := range d.audit.since(0) {
 		if signIn.JTI != "" && strings.Contains(record, strconv.Quote(signIn.JTI)) {
 			s.Audit = append(s.Audit, record)
