@@ -212,7 +212,7 @@ func TestDemoFailure(t *testing.T) {
 	tab := tab(t, browser)
 	var complaints atomic.Int64
 	if err := chromedp.Listen(tab, func(event any) {
-		if _, ok := event.(*cdplog.EventEntryAdded); ok {
+		if said, ok := event.(*cdplog.EventEntryAdded); ok && strings.Contains(said.Entry.Text, "Content Security Policy") {
 			complaints.Add(1)
 		}
 	}); err != nil {
