@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -259,6 +261,11 @@ func TestDemoRefusal(t *testing.T) {
 		}
 		contains(t, "the list", rows[0], c.reason, "never asked")
 		page := d.visit(t, fmt.Sprintf("/stories/%d/page", n+1))
+		// In the frame the person's page is under the story's policy, which must let its style be.
+		_, style, _ := strings.Cut(page.body, "<style>")
+		style, _, _ = strings.Cut(style, "</style>")
+		sum := sha256.Sum256([]byte(style))
+		contains(t, "the story's policy", story.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 		contains(t, "the person's page", page.body, c.heading)
 		if page.status != http.StatusForbidden || strings.Contains(page.body, c.reason) {
 			t.Errorf("the person's page: %d %s", page.status, page.body)

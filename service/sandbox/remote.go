@@ -49,7 +49,7 @@ func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Config
 
 // within reports whether visitors from an address are sent to the remote login URL. No ranges hold everybody.
 func within(from netip.Addr, ranges []netip.Prefix) bool {
-	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(from) })
+	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(from.Unmap()) })
 }
 
 // signOut ends the session and tells the remote logout URL who has gone.

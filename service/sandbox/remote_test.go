@@ -153,7 +153,7 @@ func TestIPRanges(t *testing.T) {
 		o.Configurations[0].IPRanges = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 		o.ClientIP = func(*http.Request) netip.Addr { return netip.MustParseAddr(from) }
 	})
-	for ip, inside := range map[string]bool{"192.0.2.7": true, "2001:db8::7": true, "192.0.3.7": false, "::1": false, "2001:db9::": false} {
+	for ip, inside := range map[string]bool{"192.0.2.7": true, "::ffff:192.0.2.7": true, "2001:db8::7": true, "192.0.3.7": false, "::1": false, "2001:db9::": false} {
 		from = ip
 		to, query := z.visit(t, z.url("acme.localhost", "/hc/en-us/signin?return_to=/hc/x"))
 		if inside != (to == remoteLogin) || inside == (to == "/access/normal") || query.Get("return_to") != "/hc/x" {

@@ -10,8 +10,8 @@
 //     [Options.KeepRole] is the other reading.
 //   - A user is found by email; where no one has it, by external id, whose email is then changed.
 //   - A return_to that names a foreign host leads to the home page.
-//   - A refused token that no configuration has signed is reported to the remote logout URL of the one whose secret was
-//     reset last, or else of the brand's first.
+//   - A token with a bad signature is reported to the remote logout URL of the configuration whose secret made it before
+//     a reset, or else of the brand's first; its email is not told, since nobody vouches for it.
 //   - IP ranges decide where a visitor is sent to sign in, and nothing else.
 //   - Claims that Zendesk doesn't document are recorded and ignored.
 //
