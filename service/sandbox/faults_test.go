@@ -146,6 +146,23 @@ func TestAddedConfiguration(t *testing.T) {
 	if got := z.last(t); got.Outcome != OutcomeSignedIn {
 		t.Errorf("of the second: %+v", got)
 	}
+	// A name that comes again brings nothing of its past along.
+	reset, err := z.ResetSecret("acme-customers-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = z.AddConfiguration("acme-customers-2", "acme-customers"); err != nil || z.RemoveConfiguration("acme-customers-2") != nil {
+		t.Fatal(err)
+	}
+	again, err := z.AddConfiguration("acme-customers", "acme-customers-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRefused(t, z, "of its past", sign(goodHeader, claimsWith(nil), reset), ReasonSignature, messageSignature)
+	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), again)}})
+	if got := z.last(t); got.Outcome != OutcomeSignedIn || got.Configuration != "acme-customers-2" {
+		t.Errorf("of the name that came again: %+v", got)
+	}
 }
 
 // TestScriptsAndServers: what isn't a form of the user's browser is refused, and gets no CORS header to read it by.

@@ -212,6 +212,9 @@ func TestSessionEndsForGood(t *testing.T) {
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
 	kept, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
 	z.send(t, "GET", z.url("acme.localhost", "/access/logout"), "", "")
+	if u, err := url.Parse(z.url("acme.localhost", "/")); err != nil || len(z.client.Jar.Cookies(u)) != 0 {
+		t.Errorf("the browser still has %v, %v", z.client.Jar.Cookies(u), err)
+	}
 	request, _ := http.NewRequestWithContext(t.Context(), "GET", z.url("acme.localhost", "/"), nil)
 	request.Header.Set("Cookie", kept)
 	response, err := z.client.Do(request)
