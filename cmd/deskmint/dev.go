@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -14,8 +13,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/deskmint/deskmint/secrets"
-	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/sandbox"
@@ -53,9 +50,10 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err := onLoopback(listen.GRPC, listen.HTTP, listen.Ops); err != nil {
 		return err
 	}
-	store, values := inventedSecrets(snapshot)
-	log := slog.New(slog.NewTextHandler(std.err, nil))
-	zendesk, err := sandboxOf(snapshot, values)
+	store, invented := inventedSecrets(snapshot)
+	records, lines := &witness{to: std.err}, &witness{to: std.err}
+	log := slog.New(slog.NewTextHandler(lines, nil))
+	zendesk, err := sandboxOf(snapshot, invented, "http://localhost:"+port)
 	if err != nil {
 		return err
 	}
@@ -63,16 +61,19 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	demo := newDemo(snapshot, "http://"+listeners.HTTP.Addr().String(), zendesk)
+	demo := newDemo(demoParts{
+		snapshot: snapshot, listeners: listeners, zendesk: zendesk, store: store, secrets: invented,
+		audit: records, log: lines, port: port,
+	})
 	h := host{
 		snapshot: snapshot, source: store, log: log, std: std, listeners: listeners, reflection: true,
-		records: audit.New(std.err, snapshot.Audit, nil),
+		records: audit.New(records, snapshot.Audit, nil),
 		extra:   []string{"sandbox=" + at.Addr().String()},
 		ready:   func() { greet(std, snapshot, listeners, port) },
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.run(ctx) })
-	group.Go(func() error { return serveHTTP(ctx, at, demo.beside(zendesk, port)) })
+	group.Go(func() error { return serveHTTP(ctx, at, demo.beside(zendesk)) })
 	return group.Wait()
 }
 
@@ -98,25 +99,18 @@ func onLoopback(addresses ...string) error {
 	return nil
 }
 
-// inventedSecrets fills a store with a random secret for each reference, and tells
-// them to the sandbox, which as Zendesk has to know them too.
-func inventedSecrets(s *config.Snapshot) (*memory.Store, map[secrets.Ref][]byte) {
-	store, values := &memory.Store{}, make(map[secrets.Ref][]byte)
-	for _, ref := range s.Refs() {
-		values[ref] = []byte(rand.Text() + rand.Text())
-		store.Put(ref.Path, ref.Field, values[ref])
-	}
-	return store, values
-}
-
-// sandboxOf makes a Zendesk account with every brand and configuration.
-func sandboxOf(s *config.Snapshot, values map[secrets.Ref][]byte) (*sandbox.Sandbox, error) {
-	var o sandbox.Options
+// sandboxOf makes a Zendesk account with every brand and configuration. People come
+// from the company's app and go back there, which is the demo.
+func sandboxOf(s *config.Snapshot, invented demoSecretValues, app string) (*sandbox.Sandbox, error) {
+	o := sandbox.Options{MultipleOrganizations: true, App: app + "/", Explain: app + "/received"}
 	ids := make(map[string]string) // by subdomain; configurations share an account's brands
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)
-		secret := values[conf.Secret]
-		c := sandbox.Configuration{Name: name, Secret: func() []byte { return secret }}
+		secret := invented[conf.Secret]
+		c := sandbox.Configuration{
+			Name: name, Secret: func() []byte { return secret }, UpdateExternalIDs: true,
+			RemoteLogin: app + "/login?configuration=" + name, RemoteLogout: app + "/signed-out?configuration=" + name,
+		}
 		for _, a := range conf.Profile.Audiences() {
 			c.Audiences = append(c.Audiences, string(a))
 		}
@@ -126,7 +120,7 @@ func sandboxOf(s *config.Snapshot, values map[secrets.Ref][]byte) (*sandbox.Sand
 			}
 			if _, ok := ids[b.Subdomain]; !ok {
 				ids[b.Subdomain] = b.ID
-				o.Brands = append(o.Brands, sandbox.Brand{ID: b.ID, Name: b.Name, Subdomain: b.Subdomain})
+				o.Brands = append(o.Brands, sandbox.Brand{ID: b.ID, Name: b.Name, Subdomain: b.Subdomain, Hosts: b.Hosts})
 			}
 			if !slices.Contains(c.Brands, b.ID) {
 				c.Brands = append(c.Brands, b.ID)

@@ -51,7 +51,7 @@ func TestDev(t *testing.T) {
 	t.Run("grpcurl", func(t *testing.T) {
 		d.postTokenOf(t, paste(t, grpcurls[0], grpcurl(t)), "Ana Customer")
 	})
-	if posts := strings.Count(d.home(t), "signed_in"); posts == 0 {
+	if posts := strings.Count(d.home(t), ">signed in<"); posts == 0 {
 		t.Errorf("the demo's page doesn't tell of the sign-ins:\n%s", d.home(t))
 	}
 	d.silentOnErr(t)

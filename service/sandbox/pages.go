@@ -41,57 +41,103 @@ func setHeaders(h http.Header) {
 }
 
 // redirect answers as Zendesk documents it: 200 with a page whose link says by its target how the sign-in went. The
-// document doesn't say how a browser gets on from there, and browsers have been reported to see 302. The status is kept as
-// documented, and the Refresh field moves the browser: so the body can be checked, no click is needed, and, like a redirect,
-// the answer leaves nothing in the tab's history. One thing differs: form-action doesn't apply to a Refresh, so it takes
-// another test to show that a page's form-action names the whole chain.
+// document doesn't say how a browser gets on from there, and browsers have been reported to see 302: that is
+// [Options.Redirect]. Without it the status is kept as documented, and the Refresh field moves the browser: so the body
+// can be checked, no click is needed, and, like a redirect, the answer leaves nothing in the tab's history.
 //
 // The target has been checked to be a URL in printable ASCII that isn't script.
-func redirect(w http.ResponseWriter, target string) {
+func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Refresh", "0; url="+target)
+	if s.options.Redirect {
+		w.Header().Set("Location", target)
+		w.WriteHeader(http.StatusFound)
+	} else {
+		w.Header().Set("Refresh", "0; url="+target)
+	}
 	fmt.Fprintf(w, `<html><body>You are being <a href="%s">redirected</a>.</body></html>`, template.HTMLEscapeString(target))
 }
 
 func refusalPath(id int) string { return "/access/unauthenticated?sign_in=" + strconv.Itoa(id) }
 
-type refusalView struct {
-	Brand  Brand
-	SignIn SignIn
+// frame is what every page of a brand has around it.
+type frame struct {
+	Brand Brand
+	App   string
 }
 
-// showRefusal says why a sign-in was refused. The query only names it: a link from elsewhere can't put words here.
+func (s *Sandbox) frame(brand Brand) frame { return frame{brand, s.options.App} }
+
+type refusalView struct {
+	frame
+	SignIn  SignIn
+	Explain string
+}
+
+// showRefusal leads a browser whose sign-in was refused on, or says why it was. The query only names the sign-in: a link
+// from elsewhere can't put words here.
 func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, brand Brand) {
 	id, _ := strconv.Atoi(r.URL.Query().Get("sign_in"))
 	found, ok := s.signIns.find(id)
 	if !ok || found.Brand != brand.ID || found.Outcome != OutcomeRefused {
 		found = SignIn{Message: "No refused sign-in is known by this link."}
+	} else if s.leadAway(w, r, brand, found) {
+		return
 	}
-	s.writePage(w, http.StatusOK, "refusal", refusalView{brand, found})
+	s.writePage(w, http.StatusOK, "refusal", refusalView{s.frame(brand), found, s.explain(found)})
+}
+
+// explain is the address of the page that tells more of a sign-in, "" if there is none.
+func (s *Sandbox) explain(signIn SignIn) string {
+	if s.options.Explain == "" || signIn.ID == 0 {
+		return ""
+	}
+	return withQuery(s.options.Explain, "sign_in", strconv.Itoa(signIn.ID))
 }
 
 type homeView struct {
-	Brand       Brand
-	Path        string
-	SignedIn    bool
-	Name, Email string
-	Claims      []claimView
+	frame
+	Path     string
+	SignedIn bool
+	SignIn   SignIn
+	User     User
+	Claims   []Field
+	Explain  string
 }
-
-type claimView struct{ Name, Value string }
 
 // showHome is every page of the help centre and the agent interface: it says who is signed in.
 func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, brand Brand) {
-	view := homeView{Brand: brand, Path: r.URL.Path}
-	who, ok := s.sessions.of(r, brand)
-	if ok {
-		c := claims(who.Claims)
-		view.SignedIn, view.Name, view.Email = true, c.text("name"), c.text("email")
+	view := homeView{frame: s.frame(brand), Path: r.URL.Path}
+	if view.SignIn, view.SignedIn = s.sessions.of(r, brand); view.SignedIn {
+		c := claims(view.SignIn.Claims)
+		view.User, view.Explain = User{Name: c.text("name"), Email: c.text("email")}, s.explain(view.SignIn)
 		for _, name := range slices.Sorted(maps.Keys(c)) {
-			view.Claims = append(view.Claims, claimView{name, asJSON(c[name])})
+			view.Claims = append(view.Claims, Field{name, asJSON(c[name])})
 		}
 	}
 	s.writePage(w, http.StatusOK, "home", view)
+}
+
+func (s *Sandbox) signedIn(r *http.Request, brand Brand) bool {
+	_, ok := s.sessions.of(r, brand)
+	return ok
+}
+
+// shownSignIns is how many sign-ins the page of users lists.
+const shownSignIns = 50
+
+type usersView struct {
+	frame
+	Users   []User
+	SignIns []SignIn
+}
+
+// showUsers is the account's people as the sign-ins have made them, and what each sign-in changed. All brands have the
+// same.
+func (s *Sandbox) showUsers(w http.ResponseWriter, brand Brand) {
+	signIns := s.SignIns()
+	slices.Reverse(signIns)
+	signIns = slices.DeleteFunc(signIns, func(i SignIn) bool { return i.Outcome != OutcomeSignedIn })
+	s.writePage(w, http.StatusOK, "users", usersView{s.frame(brand), s.Users(), signIns[:min(len(signIns), shownSignIns)]})
 }
 
 // asJSON writes a value that came from JSON as JSON, without the escapes that are for scripts.

@@ -25,6 +25,12 @@ func TestReturnTo(t *testing.T) {
 		"https://help.acme.com/hc":             "https://help.acme.com/hc",
 		"https://acme.zendesk.com/agent/":      "https://acme.zendesk.com/agent/",
 		"//evil.test":                          "/",
+		"https://evil.test/":                   "/",
+		"https://acme.localhost.evil.test/":    "/",
+		"https://evil-acme.zendesk.com/":       "/",
+		"https://xhelp.acme.com/":              "/",
+		"http://help.acme.com:8443/hc":         "http://help.acme.com:8443/hc",
+		"https://acme-labs.zendesk.com/hc":     "https://acme-labs.zendesk.com/hc",
 		`/\evil.test`:                          "/",
 		`https:\\evil.test`:                    "/",
 		"javascript:alert(1)":                  "/",
@@ -48,6 +54,9 @@ func TestReturnTo(t *testing.T) {
 		}
 		if z.last(t).ReturnTo != returnTo {
 			t.Errorf("return_to %q is recorded as %q", returnTo, z.last(t).ReturnTo)
+		}
+		if noted := len(z.last(t).Notes) == 1; noted != (want == "/" && len(returnTo) > 1) {
+			t.Errorf("return_to %q: it says %q", returnTo, z.last(t).Notes)
 		}
 	}
 	// In the action's query, as in Zendesk's samples; the body's goes first.
@@ -93,6 +102,8 @@ func TestHeaders(t *testing.T) {
 		"GET":       z.send(t, "GET", z.url("acme.localhost", "/access/jwt"), "", ""),
 		"signed in": z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}}),
 		"refused":   z.post(t, "acme.localhost", url.Values{"jwt": {"x"}}),
+		"users":     z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""),
+		"own form":  z.send(t, "GET", z.url("acme.localhost", "/access/normal"), "", ""),
 		"no brand":  z.send(t, "GET", z.url("localhost", "/"), "", ""),
 	} {
 		for field, value := range map[string]string{
@@ -112,13 +123,93 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
+// TestMarkup: what a token, a query or an address holds is text on every page, wherever it is shown.
+func TestMarkup(t *testing.T) {
+	z := startWith(t, func(o *Options) {
+		o.MultipleOrganizations, o.Explain = true, `http://localhost/story?a="><script>`
+		o.Brands[0].Name = `<script>brand</script>`
+	})
+	evil := func(where string) string { return `"'><script>` + where + `</script><img src=x onerror=alert(1)>{{.}}` }
+	photo := "https://a.example/" + strings.ReplaceAll(evil("photo"), " ", "%20")
+	all := func(prefix string) map[string]any {
+		return map[string]any{
+			"email": `"><script>` + prefix + `email</script>@example.com`, "name": evil(prefix + "name"), "external_id": evil("external_id"),
+			"organizations": evil(prefix + "organizations"), "tags": []string{evil(prefix + "tag")}, "remote_photo_url": photo,
+			"user_fields": map[string]any{evil("key"): evil(prefix + "value"), evil("list"): []string{}}, evil("undocumented"): evil("x"), "role": "end_user",
+		}
+	}
+	for _, prefix := range []string{"", "second-"} {
+		c := all(prefix)
+		c["email"] = all("")["email"] // one user, so that there is a before and an after
+		if z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(c)}}); z.last(t).Outcome != OutcomeSignedIn {
+			t.Fatalf("%+v", z.last(t))
+		}
+	}
+	z.SetFaults(Faults{Blocked: []string{"@example.com"}})
+	refused := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(all(""))}})
+	pages := map[string]string{"answer": refused.body}
+	for _, path := range []string{"/", "/hc/<script>path</script>", "/sandbox/users", "/access/unauthenticated?sign_in=3", "/access/login?return_to=<script>"} {
+		pages[path] = z.send(t, "GET", z.url("acme.localhost", path), "", "").body
+	}
+	for name, page := range pages {
+		for _, tag := range []string{"<script", "<img", "onerror=alert(1)>"} {
+			if strings.Contains(page, tag) {
+				t.Errorf("%s: %s is on the page as markup:\n%s", name, tag, page)
+			}
+		}
+	}
+	for page, texts := range map[string][]string{
+		"/":                                 {"name", "external_id", "tag", "value", "undocumented", "photo"},
+		"/sandbox/users":                    {"name", "second-name", "external_id", "second-tag", "tag", "value", "second-value", "organizations", "key", "list", "photo"},
+		"/access/unauthenticated?sign_in=3": {"email"},
+	} {
+		for _, text := range texts {
+			if !strings.Contains(pages[page], "&gt;&lt;script&gt;"+text+"&lt;/script&gt;") {
+				t.Errorf("%s doesn't show %s:\n%s", page, text, pages[page])
+			}
+		}
+	}
+}
+
+// TestUsersPage shows each user, and each sign-in with what was before and after.
+func TestUsersPage(t *testing.T) {
+	z := startWith(t, func(o *Options) { o.App, o.Explain = "http://localhost:1/", "http://localhost:1/story" })
+	if page := z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""); !strings.Contains(page.body, "Nobody yet.") {
+		t.Errorf("at first: %s", page.body)
+	}
+	for _, tag := range []string{"vip", "beta"} {
+		z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"tags": []string{tag}, "shoe": 38})}})
+	}
+	// The other brand has the same people, and signing in there changes nothing.
+	z.post(t, "acme-labs.localhost", url.Values{"jwt": {tokenWith(nil)}})
+	z.post(t, "acme-labs.localhost", url.Values{"jwt": {"refused"}})
+	page := z.send(t, "GET", z.url("acme-labs.localhost", "/sandbox/users"), "", "").body
+	for _, want := range []string{
+		`<section class="card" id="user-1">`, `<tr><th scope="row">tags</th><td>beta</td></tr>`,
+		`<tr><th scope="row">tags</th><td><del>vip</del></td><td><ins>beta</ins></td></tr>`,
+		`<tr><th scope="row">tags</th><td><span class="soft">nothing</span></td><td><ins>vip</ins></td></tr>`,
+		"was made", "was known", `<a href="http://localhost:1/">`, "<p>Nothing.</p>", "<code>shoe</code>",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%s isn't on the page\n%s", want, page)
+		}
+	}
+	if n := strings.Count(page, `<section class="card" id="sign-in-`); n != 3 || strings.Index(page, "sign-in-3") > strings.Index(page, "sign-in-1") {
+		t.Errorf("%d sign-ins, the latest not first:\n%s", n, page)
+	}
+	home := z.send(t, "GET", z.url("acme-labs.localhost", "/"), "", "").body
+	if !strings.Contains(home, `href="http://localhost:1/story?sign_in=3"`) || !strings.Contains(home, "the account had it all") {
+		t.Errorf("home: %s", home)
+	}
+}
+
 // TestLogKeepsSecrets: neither token nor claims nor secret get into the log.
 func TestLogKeepsSecrets(t *testing.T) {
 	var log bytes.Buffer
 	secret := []byte(customersSecret)
 	s, err := New(Options{
-		Brands:         []Brand{{"1", "Acme", "acme"}},
-		Configurations: []Configuration{{"customers", []string{"end_user"}, []string{"1"}, func() []byte { return secret }}},
+		Brands:         []Brand{{ID: "1", Name: "Acme", Subdomain: "acme"}},
+		Configurations: []Configuration{{Name: "customers", Audiences: []string{"end_user"}, Brands: []string{"1"}, Secret: func() []byte { return secret }}},
 		Log:            slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

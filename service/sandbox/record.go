@@ -22,6 +22,15 @@ type SignIn struct {
 	ReturnTo      string // as received
 	// Claims are the token's, only once its signature was verified. Numbers are [encoding/json.Number].
 	Claims map[string]any
+	// JTI is the token's, for finding one's own sign-in again: it is here even when nothing of the token was verified.
+	JTI string
+	// User is the id of who was signed in, 0 for nobody; Created, whether the account made them for this sign-in;
+	// Changes, what it changed of them.
+	User    int
+	Created bool
+	Changes []Change
+	// Notes say what Zendesk passes over in silence, and where the sandbox had to choose, in words for a developer.
+	Notes []string
 	// Undocumented are the names of claims that Zendesk says nothing of, sorted. They are ignored.
 	Undocumented []string
 }
@@ -41,6 +50,7 @@ type Reason string
 // The reasons.
 const (
 	ReasonMethod      Reason = "method"       // not a POST
+	ReasonNavigation  Reason = "navigation"   // sent by a script or a server, and not by a browser's form
 	ReasonTokenInURL  Reason = "token_in_url" // jwt in the query
 	ReasonContentType Reason = "content_type" // not what a form sends
 	ReasonForm        Reason = "form"         // too large, unreadable, or without exactly one jwt
@@ -51,6 +61,8 @@ const (
 	ReasonClaims      Reason = "claims"       // one is missing or of another type
 	ReasonAudience    Reason = "audience"     // the configuration isn't assigned to such users
 	ReasonReplay      Reason = "jti"          // used before
+	ReasonBlocked     Reason = "block_list"   // of the account
+	ReasonRateLimit   Reason = "rate_limit"   // too many sign-ins
 )
 
 // record keeps the latest sign-ins. The zero value is ready.

@@ -1,12 +1,19 @@
 // Package sandbox is a stand-in for Zendesk's side of JWT single sign-on, for development and for tests.
 //
-// It takes the form that a browser posts to /access/jwt, judges the token as Zendesk does so far as that is known, and
-// answers like Zendesk. Where Zendesk says nothing it is strict, because a fault found here costs a minute and there a
-// support case. It shares no code with what makes the tokens: a fault common to both would be invisible to every test.
+// It takes the form that a browser posts to /access/jwt, judges the token as Zendesk does so far as that is known, keeps
+// the users that Zendesk would have, and sends the browser where Zendesk sends it. Where Zendesk says nothing it is
+// strict, because a fault found here costs a minute and there a support case. It shares no code with what makes the
+// tokens: a fault common to both would be invisible to every test.
 //
-// What it leaves open, because nobody knows what Zendesk does: return_to may name any http or https host (allow-listing
-// is the sender's duty), a missing role fits every audience, and claims that Zendesk doesn't document are recorded and
-// ignored.
+// What nobody knows of Zendesk is decided here as follows, and said in [SignIn.Notes] where it matters:
+//   - A token without a role fits every audience, and makes its user an end user: that is the documented default.
+//     [Options.KeepRole] is the other reading.
+//   - A user is found by email; where no one has it, by external id, whose email is then changed.
+//   - A return_to that names a foreign host leads to the home page.
+//   - A token with a bad signature is reported to the remote logout URL of the configuration whose secret made it before
+//     a reset, or else of the brand's first; its email is not told, since nobody vouches for it.
+//   - IP ranges decide where a visitor is sent to sign in, and nothing else.
+//   - Claims that Zendesk doesn't document are recorded and ignored.
 //
 // It is not meant for strangers: anybody who can reach it can read the names and addresses of those who signed in.
 package sandbox
@@ -17,8 +24,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,13 +41,37 @@ type Options struct {
 	Now func() time.Time
 	// Log gets one line for each POST, without token or claims. nil: none.
 	Log *slog.Logger
+
+	// UserFields are the account's custom user fields by key. nil: every key is one, of any kind.
+	UserFields map[string]FieldKind
+	// MultipleOrganizations is the account's option of that meaning: organisations are added to those that the user has.
+	// Without it the first one takes the place of what was there.
+	MultipleOrganizations bool
+	// KeepRole leaves the role of a known user alone when a token has none.
+	KeepRole bool
+	// PerMinute is how many sign-ins of one address are let through in a minute. 0: any number.
+	PerMinute int
+	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see, and not with the
+	// documented 200. Only then is a page's form-action held to where the answer leads.
+	Redirect bool
+	// BrowsersOnly refuses a POST that doesn't say that it is a navigation of a browser (Sec-Fetch-Mode), as Zendesk
+	// refuses servers. Without it a test's client will do; a browser's fetch is refused either way.
+	BrowsersOnly bool
+	// ClientIP is where a request comes from, for IP ranges. nil: its remote address.
+	ClientIP func(*http.Request) netip.Addr
+	// App is the URL of the company's app, which the sandbox's pages link back to. "": none.
+	App string
+	// Explain is the URL of a page that tells more of a sign-in, which the sandbox's pages link to with sign_in=ID in
+	// the query. "": none.
+	Explain string
 }
 
 // Brand is a brand of the Zendesk account. It answers on the host SUBDOMAIN.localhost, on any port.
 type Brand struct {
 	ID        string // as Zendesk's brand_id
 	Name      string
-	Subdomain string // one DNS label in lower case
+	Subdomain string   // one DNS label in lower case
+	Hosts     []string // mapped hosts, which return_to may name; forms are never posted to them
 }
 
 // Configuration is one JWT SSO configuration of the account.
@@ -45,8 +80,16 @@ type Configuration struct {
 	Audiences []string // end_user, team_member: who may sign in with it
 	Brands    []string // ids of Options.Brands
 	// Secret returns the shared secret's bytes as they stand. It is asked for every token and from several goroutines,
-	// so it may change its answer; while it returns none, the configuration verifies nothing.
+	// so it may change its answer; while it returns none, the configuration verifies nothing. After
+	// [Sandbox.ResetSecret] it is asked no more.
 	Secret func() []byte
+
+	RemoteLogin  string // http(s) URL where people who aren't signed in are sent; "": they see that they are signed out
+	RemoteLogout string // http(s) URL where they are sent after signing out, and with the message after an error; "": none
+	// IPRanges send visitors from inside them to RemoteLogin and others to Zendesk's own form. nil: everybody to
+	// RemoteLogin.
+	IPRanges          []netip.Prefix
+	UpdateExternalIDs bool // whether a token may change the external id that a user has
 }
 
 // The audiences of a configuration.
@@ -57,27 +100,40 @@ const (
 
 // Sandbox is the stand-in. It is an http.Handler, and may be used by any number of goroutines.
 type Sandbox struct {
-	brands   map[string]Brand           // by host name
-	serving  map[string][]Configuration // by brand id
-	now      func() time.Time
+	options  Options
+	brands   map[string]Brand        // by host name
+	serving  atomic.Pointer[serving] // swapped whole
+	known    map[string]bool         // hosts that return_to may name
 	log      *slog.Logger
 	used     replays
+	rate     limiter
 	signIns  record
 	sessions sessions
+	secrets  shared
+	users    users
+
+	mu     sync.Mutex // of what follows, and held to swap serving
+	faults Faults
 }
+
+// serving are the configurations by the id of each of their brands. It is never changed.
+type serving map[string][]Configuration
 
 var labelForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // New returns a sandbox that nobody has signed in to yet. The error names every fault of the options.
 func New(options Options) (*Sandbox, error) {
 	s := &Sandbox{
+		options: options,
 		brands:  map[string]Brand{},
-		serving: map[string][]Configuration{},
-		now:     options.Now,
+		known:   map[string]bool{},
 		log:     options.Log,
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.options.Now == nil {
+		s.options.Now = time.Now
+	}
+	if s.options.ClientIP == nil {
+		s.options.ClientIP = remoteIP
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -100,6 +156,9 @@ func (s *Sandbox) addBrands(brands []Brand) (faults []error) {
 			faults = append(faults, fmt.Errorf("brand %q: subdomain %q is not a DNS label in lower case, or there twice", brand.ID, brand.Subdomain))
 		}
 		s.brands[host] = brand
+		for _, name := range append([]string{host, brand.Subdomain + ".zendesk.com"}, brand.Hosts...) {
+			s.known[name] = true
+		}
 	}
 	return faults
 }
@@ -109,7 +168,7 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 	for _, brand := range s.brands {
 		known[brand.ID] = true
 	}
-	names := map[string]bool{}
+	names, all := map[string]bool{}, serving{}
 	for _, c := range configurations {
 		if c.Name == "" || names[c.Name] {
 			faults = append(faults, fmt.Errorf("configuration name %q is empty or there twice", c.Name))
@@ -117,6 +176,11 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 		names[c.Name] = true
 		if c.Secret == nil {
 			faults = append(faults, fmt.Errorf("configuration %q has no secret", c.Name))
+		}
+		for what, address := range map[string]string{"remote login": c.RemoteLogin, "remote logout": c.RemoteLogout} {
+			if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+				faults = append(faults, fmt.Errorf("configuration %q: the %s URL is no http or https URL", c.Name, what))
+			}
 		}
 		for _, audience := range c.Audiences {
 			if audience != audienceEndUser && audience != audienceTeamMember {
@@ -128,14 +192,15 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 			if !known[id] {
 				faults = append(faults, fmt.Errorf("configuration %q: unknown brand %q", c.Name, id))
 			}
-			s.serving[id] = append(s.serving[id], c)
+			all[id] = append(all[id], c)
 		}
 	}
+	s.serving.Store(&all)
 	return faults
 }
 
-// ServeHTTP answers for the brand that the request's host names: the endpoint at /access/jwt, the page that says why a
-// sign-in was refused at /access/unauthenticated, and a page that shows who is signed in everywhere else.
+// ServeHTTP answers for the brand that the request's host names: the endpoint, the addresses where people sign in and
+// out, the users that the account has (/sandbox/users), and everywhere else a page that shows who is signed in.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	brand, ok := s.brands[hostname(r.Host)]
@@ -143,18 +208,31 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.writePage(w, http.StatusNotFound, "unknown-host", nil)
 		return
 	}
-	switch {
-	case r.URL.Path == "/access/jwt":
+	switch path := r.URL.Path; {
+	case path == "/access/jwt":
 		s.signIn(w, r, brand)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are known here", http.StatusMethodNotAllowed)
-	case r.URL.Path == "/access/unauthenticated":
+	case path == "/access/unauthenticated":
 		s.showRefusal(w, r, brand)
+	case path == "/access/logout":
+		s.signOut(w, r, brand)
+	case path == "/access/normal":
+		s.writePage(w, http.StatusOK, "own-form", s.frame(brand))
+	case path == "/access/login" || signInPath.MatchString(path):
+		s.askToSignIn(w, r, brand, r.URL.Query().Get("return_to"))
+	case path == "/sandbox/users":
+		s.showUsers(w, brand)
+	case private.MatchString(path) && !s.signedIn(r, brand):
+		s.askToSignIn(w, r, brand, origin(r)+r.URL.RequestURI())
 	default:
 		s.showHome(w, r, brand)
 	}
 }
+
+// now is the account's clock, which may be off.
+func (s *Sandbox) now() time.Time { return s.options.Now().Add(s.Faults().ClockOffset) }
 
 // hostname is the Host header without its port. Brands are found by equality with it, never by a part of it.
 func hostname(host string) string {
@@ -162,4 +240,9 @@ func hostname(host string) string {
 		return name
 	}
 	return host
+}
+
+func remoteIP(r *http.Request) netip.Addr {
+	from, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return from.Addr().Unmap()
 }

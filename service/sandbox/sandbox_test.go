@@ -42,17 +42,25 @@ func (z *zendesk) now() time.Time { return noon.Add(time.Duration(z.clock.Load()
 
 func start(t testing.TB) *zendesk {
 	t.Helper()
+	return startWith(t, func(*Options) {})
+}
+
+// startWith lets a test change the account before it opens.
+func startWith(t testing.TB, change func(*Options)) *zendesk {
+	t.Helper()
 	z := &zendesk{}
 	var err error
-	z.Sandbox, err = New(Options{
-		Brands: []Brand{{"360001", "Acme", "acme"}, {"360002", "Acme Labs", "acme-labs"}},
+	options := Options{
+		Brands: []Brand{{ID: "360001", Name: "Acme", Subdomain: "acme", Hosts: []string{"help.acme.com"}}, {ID: "360002", Name: "Acme Labs", Subdomain: "acme-labs"}},
 		Configurations: []Configuration{
-			{"acme-customers", []string{"end_user"}, []string{"360001", "360002"}, func() []byte { return []byte(customersSecret) }},
-			{"acme-staff", []string{"team_member"}, []string{"360001"}, func() []byte { return []byte(staffSecret) }},
-			{"acme-unset", []string{"end_user"}, []string{"360001"}, func() []byte { return nil }},
+			{Name: "acme-customers", Audiences: []string{"end_user"}, Brands: []string{"360001", "360002"}, Secret: func() []byte { return []byte(customersSecret) }},
+			{Name: "acme-staff", Audiences: []string{"team_member"}, Brands: []string{"360001"}, Secret: func() []byte { return []byte(staffSecret) }},
+			{Name: "acme-unset", Audiences: []string{"end_user"}, Brands: []string{"360001"}, Secret: func() []byte { return nil }},
 		},
 		Now: z.now,
-	})
+	}
+	change(&options)
+	z.Sandbox, err = New(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,23 +165,23 @@ const redirectedTo = `<html><body>You are being <a href="%s">redirected</a>.</bo
 
 func TestNewRefuses(t *testing.T) {
 	secret := func() []byte { return []byte(customersSecret) }
-	brand := Brand{"1", "One", "one"}
+	brand := Brand{ID: "1", Name: "One", Subdomain: "one"}
 	for name, test := range map[string]struct {
 		options Options
 		want    string
 	}{
-		"brand without id":    {Options{Brands: []Brand{{"", "One", "one"}}}, "brand id"},
-		"same brand twice":    {Options{Brands: []Brand{brand, {"1", "Two", "two"}}}, "brand id"},
-		"same subdomain":      {Options{Brands: []Brand{brand, {"2", "Two", "one"}}}, "subdomain"},
-		"dot in a subdomain":  {Options{Brands: []Brand{{"1", "One", "one.two"}}}, "subdomain"},
-		"capital letters":     {Options{Brands: []Brand{{"1", "One", "One"}}}, "subdomain"},
-		"no subdomain":        {Options{Brands: []Brand{{"1", "One", ""}}}, "subdomain"},
+		"brand without id":    {Options{Brands: []Brand{{ID: "", Name: "One", Subdomain: "one"}}}, "brand id"},
+		"same brand twice":    {Options{Brands: []Brand{brand, {ID: "1", Name: "Two", Subdomain: "two"}}}, "brand id"},
+		"same subdomain":      {Options{Brands: []Brand{brand, {ID: "2", Name: "Two", Subdomain: "one"}}}, "subdomain"},
+		"dot in a subdomain":  {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "one.two"}}}, "subdomain"},
+		"capital letters":     {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "One"}}}, "subdomain"},
+		"no subdomain":        {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: ""}}}, "subdomain"},
 		"nameless":            {Options{Configurations: []Configuration{{Secret: secret}}}, "configuration name"},
 		"same name":           {Options{Configurations: []Configuration{{Name: "c", Secret: secret}, {Name: "c", Secret: secret}}}, "configuration name"},
 		"no secret":           {Options{Configurations: []Configuration{{Name: "c"}}}, "no secret"},
 		"unknown audience":    {Options{Configurations: []Configuration{{Name: "c", Audiences: []string{"agents"}, Secret: secret}}}, "audience"},
 		"brand isn't there":   {Options{Brands: []Brand{brand}, Configurations: []Configuration{{Name: "c", Brands: []string{"2"}, Secret: secret}}}, "unknown brand"},
-		"two faults together": {Options{Brands: []Brand{{"", "One", "one"}}, Configurations: []Configuration{{Name: "c"}}}, "no secret"},
+		"two faults together": {Options{Brands: []Brand{{ID: "", Name: "One", Subdomain: "one"}}, Configurations: []Configuration{{Name: "c"}}}, "no secret"},
 	} {
 		if s, err := New(test.options); err == nil || s != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)

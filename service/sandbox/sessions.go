@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/rand"
 	"net/http"
+	"slices"
 	"sync"
 )
 
@@ -53,4 +54,15 @@ func (s *sessions) of(r *http.Request, brand Brand) (SignIn, bool) {
 	defer s.mu.Unlock()
 	who, ok := s.byID[cookie.Value]
 	return who, ok && who.Brand == brand.ID
+}
+
+// end ends the request's session, if there is one, and returns the cookie that takes the browser's away.
+func (s *sessions) end(r *http.Request) *http.Cookie {
+	if cookie, err := r.Cookie(cookieName); err == nil {
+		s.mu.Lock()
+		delete(s.byID, cookie.Value)
+		s.inOrder = slices.DeleteFunc(s.inOrder, func(id string) bool { return id == cookie.Value })
+		s.mu.Unlock()
+	}
+	return &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode} //nolint:gosec // as open
 }

@@ -23,6 +23,9 @@ const (
 	messageReplay    = "The unique user identifier has been reused."
 	messageInvalid   = "invalid_token"
 	messageAudience  = "Couldn't authenticate you"
+	messageBlocked   = "Users with the email address %s are not allowed to sign up for this help desk"
+	// Of this one only the kind is known: the words are ours.
+	messageRateLimit = "Too many sign-in attempts: the rate limit was exceeded."
 )
 
 // refusal is why a POST signs nobody in.
@@ -53,22 +56,23 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	switch {
 	case refused == nil:
 		http.SetCookie(w, s.sessions.open(attempt, r.TLS != nil))
-		redirect(w, destination(attempt.ReturnTo))
+		target, _ := s.destination(attempt.ReturnTo)
+		s.redirect(w, target)
 	case refused.status == http.StatusOK:
-		redirect(w, origin(r)+refusalPath(attempt.ID))
+		s.redirect(w, origin(r)+refusalPath(attempt.ID))
 	default:
 		// Not something a token's owner could mend by signing in again, so it is said at once.
 		if refused.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
-		s.writePage(w, refused.status, "refusal", refusalView{brand, attempt})
+		s.writePage(w, refused.status, "refusal", refusalView{s.frame(brand), attempt, s.explain(attempt)})
 	}
 }
 
 // judge takes the request through the rules, from the outer to the inner ones, and notes in attempt what it learns.
 // nil signs the user in.
 func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn) *refusal {
-	form, refused := readForm(w, r)
+	form, refused := s.readForm(w, r)
 	if refused != nil {
 		return refused
 	}
@@ -81,12 +85,17 @@ func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn)
 		// Zendesk has been seen to call this a fault of the signature.
 		return refuse(ReasonHeader, messageSignature, err.Error())
 	}
+	decoded, err := decodeObject(token.claims)
+	attempt.JTI = claims(decoded).text("jti")
 	signers := s.signersOf(token, attempt.Brand)
 	if len(signers) == 0 {
+		if was, ok := s.retiredSigner(token, attempt.Brand); ok {
+			attempt.Configuration = was.Name
+			return refuse(ReasonSignature, messageSignature, "the signature was made with a secret that has been reset since")
+		}
 		return refuse(ReasonSignature, messageSignature, "no configuration of this brand has the secret that made the signature")
 	}
 	attempt.Configuration = signers[0].Name
-	decoded, err := decodeObject(token.claims)
 	if err != nil {
 		return refuse(ReasonToken, messageInvalid, fmt.Sprintf("the claims are not a JSON object: %v", err))
 	}
@@ -104,17 +113,31 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 	if refused := c.check(); refused != nil {
 		return refused
 	}
+	faults := s.Faults()
 	fitting := slices.IndexFunc(signers, func(signer Configuration) bool {
 		audience := c.audience()
+		if slices.Contains(faults.Unassigned, signer.Name) {
+			return false
+		}
 		return audience == "" && len(signer.Audiences) > 0 || slices.Contains(signer.Audiences, audience)
 	})
 	if fitting < 0 {
 		return refuse(ReasonAudience, messageAudience, "the configuration is not assigned to users of this role")
 	}
 	attempt.Configuration = signers[fitting].Name
+	if faults.blocks(c.text("email")) {
+		return refuse(ReasonBlocked, fmt.Sprintf(messageBlocked, c.text("email")), "the address or its domain is on the account's block list")
+	}
+	if faults.RateLimited || !s.rate.allow(c.text("email"), attempt.Time, s.options.PerMinute) {
+		return refuse(ReasonRateLimit, messageRateLimit, "there were too many sign-ins")
+	}
 	if !s.used.claim(c.text("jti"), attempt.Time) {
 		return refuse(ReasonReplay, messageReplay, "a token with this jti has signed somebody in already")
 	}
+	if _, fits := s.destination(attempt.ReturnTo); !fits {
+		attempt.Notes = append(attempt.Notes, "return_to was left aside: it is no path, and no http or https URL of the account's hosts")
+	}
+	s.users.signIn(c, signers[fitting], s.options, attempt)
 	return nil
 }
 
@@ -122,8 +145,8 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 // are tried; that is how Zendesk must do it too.
 func (s *Sandbox) signersOf(token token, brand string) []Configuration {
 	var signers []Configuration
-	for _, configuration := range s.serving[brand] {
-		if token.verify(configuration.Secret()) {
+	for _, configuration := range s.at(brand) {
+		if token.verify(s.secretOf(configuration)) {
 			signers = append(signers, configuration)
 		}
 	}
@@ -133,13 +156,16 @@ func (s *Sandbox) signersOf(token token, brand string) []Configuration {
 type form struct{ jwt, returnTo string }
 
 // readForm takes the fields from a request that a browser's form would send, and from no other.
-func readForm(w http.ResponseWriter, r *http.Request) (form, *refusal) {
+func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refusal) {
 	fail := func(status int, reason Reason, detail string) (form, *refusal) {
 		return form{}, &refusal{status, reason, messageInvalid, detail}
 	}
 	if r.Method != http.MethodPost {
 		return fail(http.StatusMethodNotAllowed, ReasonMethod,
 			"the token must be sent with POST, from a form; GET is deprecated, because it leaves the token in histories and logs")
+	}
+	if detail := s.notNavigation(r.Header); detail != "" {
+		return fail(http.StatusForbidden, ReasonNavigation, detail)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -167,22 +193,37 @@ func readForm(w http.ResponseWriter, r *http.Request) (form, *refusal) {
 	return form{r.PostForm.Get("jwt"), r.Form.Get("return_to")}, nil
 }
 
-// destination is where the user goes after a sign-in: return_to, if a browser may be sent there, else the home page.
-// Zendesk takes relative ones and its own absolute ones; what it does with other hosts nobody knows.
-func destination(returnTo string) string {
-	if returnTo == "" || len(returnTo) > maxReturnTo || strings.ContainsFunc(returnTo, unsafeInURL) {
-		return "/"
+// notNavigation says why the request is not a form's of a browser, "" if it may be one. Zendesk answers scripts without
+// CORS, so that they learn nothing and have no cookie, and servers with 403.
+func (s *Sandbox) notNavigation(h http.Header) string {
+	switch mode := h.Get("Sec-Fetch-Mode"); {
+	case mode != "" && mode != "navigate", h.Get("X-Requested-With") != "":
+		return "the token must come from a form that the browser submits; a script's fetch or XMLHttpRequest is not taken"
+	case mode == "" && s.options.BrowsersOnly:
+		return "the token must come from the user's own browser, since the answer sets its cookies; a server's request is not taken"
+	}
+	return ""
+}
+
+// destination is where the user goes after a sign-in: return_to, if it is a path or on one of the account's hosts, else
+// the home page; fits is whether return_to was followed, or absent. Hosts are compared whole, whatever the port.
+func (s *Sandbox) destination(returnTo string) (target string, fits bool) {
+	if returnTo == "" {
+		return "/", true
+	}
+	if len(returnTo) > maxReturnTo || strings.ContainsFunc(returnTo, unsafeInURL) {
+		return "/", false
 	}
 	u, err := url.Parse(returnTo)
 	if err != nil || u.User != nil {
-		return "/"
+		return "/", false
 	}
 	relative := strings.HasPrefix(returnTo, "/") && !strings.HasPrefix(returnTo, "//")
-	absolute := (u.Scheme == "https" || u.Scheme == "http") && u.Host != ""
+	absolute := (u.Scheme == "https" || u.Scheme == "http") && s.known[u.Hostname()]
 	if !relative && !absolute {
-		return "/"
+		return "/", false
 	}
-	return returnTo
+	return returnTo, true
 }
 
 // unsafeInURL is everything that isn't printable ASCII, and the backslash, which browsers take for a slash.

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// TestDemoClaims: the story shows what the form said, what left, and what Zendesk made of it.
+func TestDemoClaims(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	contains(t, "Ana's profile", d.signIn(t, url.Values{}), "shop-1001", "&#34;organization&#34;: &#34;Ana and Daughters&#34;", "<ins>newsletter</ins>", "&#34;decision&#34;: &#34;allow&#34;")
+	story := d.signIn(t, url.Values{"tags": {"vip, <b>"}, "user_fields": {"plan=gold, seats="}, "organizations": {"Other"}})
+	contains(t, "with changes", story, "<td><del>newsletter</del></td><td><ins>vip, &lt;b&gt;</ins></td>", "<ins>gold</ins>", "<ins>Ana and Daughters, Other</ins>", "&#34;seats&#34;: null")
+	contains(t, "without tags", d.signIn(t, url.Values{"tags": {"-"}}), "<td><del>vip, &lt;b&gt;</del></td>")
+	if story := d.signIn(t, url.Values{"profile": {"none"}, "tags": {"x"}}); !strings.Contains(story, "Nothing new") || strings.Contains(story, "&#34;tags&#34;") {
+		t.Errorf("with no claims: %s", story)
+	}
+	shows(t, false, story, tokenStart)
+	// Somebody who posts a token that the demo didn't ask for has a story too.
+	minted := d.post(t, config.DevKey, "/v1/configurations/acme-customers:mintToken", anaJSON)
+	page := signedInAt(t, d.sandbox, minted.form, "Ana")
+	found := regexp.MustCompile(`/received\?sign_in=\d+`).FindString(page)
+	contains(t, "of another caller", d.visit(t, found).body, "Somebody at Acme", "MintToken", "Signed in.")
+	// And so has what isn't a token at all.
+	asked := toSandboxPage(t, d, "/access/jwt")
+	found = regexp.MustCompile(`/received\?sign_in=\d+`).FindString(asked)
+	for range 2 {
+		contains(t, "of a GET", d.visit(t, found).body, "GET is deprecated", "It may not be a token of Deskmint’s at all")
+	}
+	if n := strings.Count(d.home(t), "not from here</span>"); n != 2 {
+		t.Errorf("%d stories from elsewhere, want 2", n)
+	}
+	if got := d.visit(t, "/received?sign_in=99"); got.status != http.StatusNotFound {
+		t.Errorf("of nothing: %d", got.status)
+	}
+}
+
+// TestDemoFaults: each one is seen by Zendesk, the person and the operator, and can be put right.
+func TestDemoFaults(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	for fault, want := range map[string][]string{
+		"ahead":      {"Invalid iat parameter.", "CLASS_CLOCK", "minutes ahead."},
+		"behind":     {"Invalid iat parameter.", "CLASS_CLOCK", "minutes behind."},
+		"rate":       {"rate limit", "CLASS_RATE_LIMITED", "too many sign-ins."},
+		"blocked":    {"ana@customer.example are not allowed to sign up", "CLASS_BLOCKED", "block list has ana@customer.example."},
+		"unassigned": {"t authenticate you", "CLASS_NOT_ENABLED", "assigned to nobody."},
+	} {
+		d.press(t, "/faults", url.Values{"fault": {fault}, "on": {"yes"}, "address": {"ana@customer.example"}})
+		contains(t, fault, d.signIn(t, url.Values{}), append(want, `<iframe sandbox srcdoc=`)...)
+		d.press(t, "/faults", url.Values{"fault": {fault}, "on": {"no"}})
+		if story := d.signIn(t, url.Values{}); !strings.Contains(story, "Signed in.") || strings.Contains(story, "Out of order") {
+			t.Errorf("after %s: %s", fault, story)
+		}
+	}
+	if got := d.press(t, "/faults", url.Values{"fault": {"none"}}); got.status != http.StatusBadRequest {
+		t.Errorf("no such fault: %d", got.status)
+	}
+}
+
+// TestDemoRotation: in place, with the failures that come between, and back.
+func TestDemoRotation(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	act := func(name string) string {
+		t.Helper()
+		got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {name}})
+		if got.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", name, got.status, got.body)
+		}
+		return got.body
+	}
+	contains(t, "in the beginning", d.visit(t, "/secrets").body, "In order:")
+	contains(t, "after the reset", act("reset"), "Stage it.", "Out of order")
+	contains(t, "a sign-in in between", d.signIn(t, url.Values{}), "JWT signature invalid.", "CLASS_SIGNATURE", "has been reset since")
+	contains(t, "staged", act("stage"), "try it, then activate it.")
+	contains(t, "still the old one", d.signIn(t, url.Values{}), "version 1 of the secret", "JWT signature invalid.")
+	contains(t, "tried", d.signIn(t, url.Values{"staged": {"yes"}}), "version 2 of the secret", "Signed in.")
+	contains(t, "activated", act("activate"), "In order:")
+	contains(t, "the new one", d.signIn(t, url.Values{}), "version 2 of the secret", "Signed in.")
+	contains(t, "the operator's page", d.visit(t, "/operator").body, "acme-customers", "usable", "<td>2</td>", "secret loaded", "SignInFailure")
+	contains(t, "rolled back", act("rollback"), "a version that Zendesk has forgotten")
+	contains(t, "the old one again", d.signIn(t, url.Values{}), "JWT signature invalid.")
+	act("activate")
+	contains(t, "switched off", act("disable"), "Switched off:")
+	contains(t, "a sign-in then", d.signIn(t, url.Values{}), "CONFIGURATION_DISABLED", "<iframe sandbox srcdoc=")
+	act("enable")
+	contains(t, "in the end", d.signIn(t, url.Values{}), "Signed in.")
+	for _, refused := range []string{"stage", "activate", "nonsense"} {
+		if got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {refused}}); got.status != http.StatusBadRequest {
+			t.Errorf("%s: %d", refused, got.status)
+		}
+	}
+	d.silentOnErr(t)
+}
+
+// TestDemoRotationWithoutGap: with a second configuration at Zendesk no sign-in fails on the way.
+func TestDemoRotationWithoutGap(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	for _, step := range []struct{ act, says, signsWith string }{
+		{"second", "configuration’s secret can be staged.", "version 1 of"},
+		{"stage", "secret is staged: try it", "version 1 of"},
+		{"activate", "The first configuration there can go.", "version 2 of"},
+		{"rollback", "secret is staged: try it", "version 1 of"},
+		{"activate", "The first configuration there can go.", "version 2 of"},
+		{"remove", "In order:", "version 2 of"},
+		{"second", "can be staged.", "version 2 of"},
+	} {
+		got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {step.act}})
+		contains(t, step.act, got.body, step.says, "In order:")
+		contains(t, "a sign-in after "+step.act, d.signIn(t, url.Values{}), step.signsWith, "Signed in.")
+	}
+	// What was removed is dead.
+	d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"rollback"}})
+	contains(t, "with the first one's secret", d.signIn(t, url.Values{}), "JWT signature invalid.", "CLASS_SIGNATURE")
+	for _, act := range []string{"second", "remove"} {
+		d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}})
+		if got := d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}}); got.status != http.StatusBadRequest {
+			t.Errorf("%s a second time: %d", act, got.status)
+		}
+	}
+}
+
+// TestWitness passes everything on, remembers the latest, and not what the stream didn't take.
+func TestWitness(t *testing.T) {
+	t.Parallel()
+	var to strings.Builder
+	w := &witness{to: &to}
+	before := w.mark()
+	for i := range remembered + 5 {
+		if i == remembered {
+			before = w.mark()
+		}
+		fmt.Fprintf(w, "line %d\n", i)
+	}
+	if all := w.since(0); len(all) != remembered || all[0] != "line 5" || strings.Count(to.String(), "\n") != remembered+5 {
+		t.Errorf("%d remembered from %q", len(all), all[0])
+	}
+	if got := fmt.Sprint(w.since(before)); got != "[line 200 line 201 line 202 line 203 line 204]" {
+		t.Errorf("since: %s", got)
+	}
+	if got := fmt.Sprint(w.latest(2)); got != "[line 204 line 203]" {
+		t.Errorf("latest: %s", got)
+	}
+	broken := &witness{to: brokenWriter{}}
+	if _, err := broken.Write([]byte("x\n")); err == nil || len(broken.since(0)) != 0 {
+		t.Errorf("on a broken stream: %v, %q", err, broken.since(0))
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+// TestDemoRemoteURLs are where Zendesk sends people; anybody may make one up.
+func TestDemoRemoteURLs(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	contains(t, "the remote login", d.visit(t, "/login?configuration=acme-customers&brand_id=360002&return_to=/hc/%3Cb%3E").body,
+		`id="asked"`, `value="360002" selected`, `value="/hc/&lt;b&gt;"`)
+	contains(t, "the remote logout", d.visit(t, "/signed-out?configuration=acme-customers&email=a@b.example&brand_id=360001").body, `id="signed-out"`, "a@b.example")
+	forged := d.visit(t, "/signed-out?configuration=acme-customers&kind=error&message=signature+%3Cscript%3E&brand_id=360001")
+	contains(t, "a forged report", forged.body, "CLASS_SIGNATURE", "signature &lt;script&gt;")
+	if strings.Contains(forged.body, "<script") {
+		t.Errorf("a forged report: %s", forged.body)
+	}
+	if got := d.visit(t, "/signed-out?configuration=nobody&kind=error"); got.status != http.StatusBadRequest {
+		t.Errorf("of no configuration: %d", got.status)
+	}
+}
+
+// TestDemoIsGuarded: pages of other sites press no button, and every page has its policy.
+func TestDemoIsGuarded(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	for _, path := range []string{"/sign-in", "/secrets", "/faults"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+d.sandbox+path, strings.NewReader("fault=rate&on=yes"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Sec-Fetch-Site", "cross-site")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAnswer(t, response); got.status != http.StatusForbidden {
+			t.Errorf("%s from another site: %d", path, got.status)
+		}
+	}
+	for _, path := range []string{"/", "/secrets", "/faults", "/operator", "/login", "/signed-out?configuration=acme-staff"} {
+		got := d.visit(t, path)
+		policy := got.header.Get("Content-Security-Policy")
+		if got.status != http.StatusOK || !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || got.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %d %s", path, got.status, policy)
+		}
+		if strings.Contains(got.body, "Out of order") || strings.Contains(got.body, "<script") || strings.Contains(got.body, " style=") {
+			t.Errorf("%s: %s", path, got.body)
+		}
+	}
+	for _, path := range []string{"/stories/1", "/stories/x", "/stories/1/page", "/nothing"} {
+		if got := d.visit(t, path); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+}

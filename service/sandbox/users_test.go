@@ -1,0 +1,260 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// agents makes the tokens of a step those of the staff configuration.
+const agents = "staff"
+
+// step is one sign-in of the same account, and what the account then has and says.
+type step struct {
+	secret string // customers, if empty
+	claims map[string]any
+	want   string // all fields of the user, NAME=VALUE
+	notes  string // a part of one note; empty: there are none
+}
+
+func (s step) take(t *testing.T, z *zendesk) SignIn {
+	t.Helper()
+	secret := customersSecret
+	if s.secret == agents {
+		secret = staffSecret
+	}
+	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(s.claims), secret)}})
+	return z.last(t)
+}
+
+// has says all of the user whom a sign-in signed in.
+func (z *zendesk) has(signIn SignIn) string {
+	var all []string
+	for _, u := range z.Users() {
+		if u.ID == signIn.User {
+			for _, f := range u.Fields() {
+				all = append(all, f.Name+"="+f.Value)
+			}
+		}
+	}
+	return strings.Join(all, " ")
+}
+
+const ada = "email=ada@example.com name=Ada Lovelace"
+
+// accounts are what Zendesk's article says that a token does to a user, and what was chosen where it says nothing.
+var accounts = map[string]struct {
+	change func(*Options)
+	steps  []step
+}{
+	"a user is made with email, name and the default role": {nil, []step{
+		{want: ada + " role=end_user"},
+	}},
+	"the name follows the token": {nil, []step{
+		{}, {claims: map[string]any{"name": "Ada King"}, want: "email=ada@example.com name=Ada King role=end_user"},
+	}},
+	"email is the identity, in any case of letters": {nil, []step{
+		{}, {claims: map[string]any{"email": "ADA@Example.com"}, want: ada + " role=end_user"},
+	}},
+	"another email is another user": {nil, []step{
+		{}, {claims: map[string]any{"email": "eve@example.com"}, want: "email=eve@example.com name=Ada Lovelace role=end_user"},
+	}},
+	"an external id is kept when it is left out": {nil, []step{
+		{claims: map[string]any{"external_id": "1"}}, {want: ada + " external_id=1 role=end_user"},
+	}},
+	"an external id is set where there was none": {nil, []step{
+		{}, {claims: map[string]any{"external_id": "1"}, want: ada + " external_id=1 role=end_user"},
+	}},
+	"an external id is not changed": {nil, []step{
+		{claims: map[string]any{"external_id": "1"}},
+		{claims: map[string]any{"external_id": "2"}, want: ada + " external_id=1 role=end_user", notes: "doesn't update external ids"},
+	}},
+	"an external id is changed where the configuration updates them": {
+		func(o *Options) { o.Configurations[0].UpdateExternalIDs = true },
+		[]step{
+			{claims: map[string]any{"external_id": "1"}},
+			{claims: map[string]any{"external_id": "2"}, want: ada + " external_id=2 role=end_user"},
+		},
+	},
+	"a new email with a known external id changes the email": {nil, []step{
+		{claims: map[string]any{"external_id": "1"}},
+		{claims: map[string]any{"external_id": "1", "email": "ada@king.example"}, want: "email=ada@king.example name=Ada Lovelace external_id=1 role=end_user", notes: "email was changed"},
+	}},
+	"email goes before external id, which stays with its user": {nil, []step{
+		{claims: map[string]any{"external_id": "1", "email": "eve@example.com"}},
+		{}, {claims: map[string]any{"external_id": "1"}, want: ada + " role=end_user", notes: "another user has this one"},
+	}},
+	"a role that differs is changed, up and down": {nil, []step{
+		{want: ada + " role=end_user"},
+		{secret: agents, claims: map[string]any{"role": "agent"}, want: ada + " role=agent"},
+		{secret: agents, claims: map[string]any{"role": "admin"}, want: ada + " role=admin"},
+		{claims: map[string]any{"role": "end_user"}, want: ada + " role=end_user"},
+	}},
+	"without a role an agent is one no more": {nil, []step{
+		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}, want: ada + " role=agent custom_role_id=7"},
+		{secret: agents, want: ada + " role=end_user", notes: "send the role"},
+	}},
+	"without a role an agent stays one, by the other reading": {func(o *Options) { o.KeepRole = true }, []step{
+		{want: ada + " role=end_user"},
+		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}},
+		{secret: agents, want: ada + " role=agent custom_role_id=7"},
+	}},
+	"an admin has no custom role": {nil, []step{
+		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}},
+		{secret: agents, claims: map[string]any{"role": "admin"}, want: ada + " role=admin"},
+	}},
+	"tags replace all tags": {nil, []step{
+		{claims: map[string]any{"tags": []string{"vip", "beta"}}, want: ada + " role=end_user tags=vip, beta"},
+		{claims: map[string]any{"tags": []string{"new"}}, want: ada + " role=end_user tags=new"},
+	}},
+	"without the claim tags stay": {nil, []step{
+		{claims: map[string]any{"tags": []string{"vip"}}}, {want: ada + " role=end_user tags=vip"},
+	}},
+	"an empty array takes the tags away": {nil, []step{
+		{claims: map[string]any{"tags": []string{"vip"}}}, {claims: map[string]any{"tags": []string{}}, want: ada + " role=end_user"},
+	}},
+	"user fields are set one by one, and null clears one": {nil, []step{
+		{claims: map[string]any{"user_fields": map[string]any{"plan": "gold", "seats": 3, "active": true}},
+			want: ada + " role=end_user user_fields.active=true user_fields.plan=gold user_fields.seats=3"},
+		{claims: map[string]any{"user_fields": map[string]any{"plan": nil, "never": nil}}, want: ada + " role=end_user user_fields.active=true user_fields.seats=3"},
+	}},
+	"unknown and unfit user fields fail in silence": {
+		func(o *Options) { o.UserFields = map[string]FieldKind{"plan": FieldText, "since": FieldDate} },
+		[]step{
+			{claims: map[string]any{"user_fields": map[string]any{"plan": "gold", "plam": "x"}}, want: ada + " role=end_user user_fields.plan=gold", notes: "plam was ignored: the account has no such field"},
+			{claims: map[string]any{"user_fields": map[string]any{"since": "1.6.2026"}}, want: ada + " role=end_user user_fields.plan=gold", notes: "since was ignored: the value doesn't fit"},
+			{claims: map[string]any{"user_fields": map[string]any{"since": "2026-06-01"}}, want: ada + " role=end_user user_fields.plan=gold user_fields.since=2026-06-01"},
+			{claims: map[string]any{"user_fields": map[string]any{"plan": []string{"a"}}}, want: ada + " role=end_user user_fields.plan=gold user_fields.since=2026-06-01", notes: "plan was ignored"},
+		},
+	},
+	"an organisation takes the other's place": {nil, []step{
+		{claims: map[string]any{"organization": "One"}}, {want: ada + " role=end_user organizations=One"},
+		{claims: map[string]any{"organization": "Two"}, want: ada + " role=end_user organizations=Two"},
+	}},
+	"of several organisations an account with one takes the first": {nil, []step{
+		{claims: map[string]any{"organizations": "One,Two"}, want: ada + " role=end_user organizations=One", notes: "doesn't allow several"},
+	}},
+	"organisations are added, and split at commas": {func(o *Options) { o.MultipleOrganizations = true }, []step{
+		{claims: map[string]any{"organization": "Smith, Jones"}, want: ada + " role=end_user organizations=Smith, Jones"},
+		{claims: map[string]any{"organizations": "Two , Smith,,Three"}, want: ada + " role=end_user organizations=Smith, Jones, Two, Three"},
+	}},
+	"ids of organisations go before names": {func(o *Options) { o.MultipleOrganizations = true }, []step{
+		{claims: map[string]any{"organization": "One", "organization_id": "77"}, want: ada + " role=end_user organizations=external id 77", notes: "ids go first"},
+		{claims: map[string]any{"organization_id": 78}, want: ada + " role=end_user organizations=external id 77, external id 78"},
+		{claims: map[string]any{"organizations": "One", "organization_ids": "79,80"}, want: ada + " role=end_user organizations=external id 77, external id 78, external id 79, external id 80", notes: "ids go first"},
+	}},
+	"locale is for end users": {nil, []step{
+		{claims: map[string]any{"locale": 8}, want: ada + " role=end_user locale=8"},
+		{claims: map[string]any{"locale_id": 2}, want: ada + " role=end_user locale=8", notes: "locale_id was ignored"},
+	}},
+	"locale_id is for team members": {nil, []step{
+		{secret: agents, claims: map[string]any{"role": "agent", "locale_id": 2}, want: ada + " role=agent locale=2"},
+		{secret: agents, claims: map[string]any{"role": "admin", "locale": 8}, want: ada + " role=admin locale=2", notes: "locale was ignored"},
+	}},
+	"phone and photo follow the token, and stay without": {nil, []step{
+		{claims: map[string]any{"phone": "+15551234567", "remote_photo_url": "https://a.example/a.png"}},
+		{want: ada + " role=end_user phone=+15551234567 photo=https://a.example/a.png"},
+	}},
+	"email_verified is not documented, and changes nothing": {nil, []step{
+		{claims: map[string]any{"email_verified": false}, want: ada + " role=end_user"},
+	}},
+}
+
+func TestAccounts(t *testing.T) {
+	for name, account := range accounts {
+		t.Run(name, func(t *testing.T) {
+			z := startWith(t, func(o *Options) {
+				if account.change != nil {
+					account.change(o)
+				}
+			})
+			for i, s := range account.steps {
+				before := z.Users()
+				signIn := s.take(t, z)
+				if signIn.Outcome != OutcomeSignedIn || signIn.User == 0 || signIn.Created != (len(z.Users()) > len(before)) {
+					t.Fatalf("step %d: %+v", i+1, signIn)
+				}
+				if got := z.has(signIn); s.want != "" && got != s.want {
+					t.Errorf("step %d: the account has\n%s, want\n%s", i+1, got, s.want)
+				}
+				if got := strings.Join(signIn.Notes, "; "); (s.want != "" || s.notes != "") && (!strings.Contains(got, s.notes) || s.notes == "" && got != "") {
+					t.Errorf("step %d: it says %q, want %q", i+1, got, s.notes)
+				}
+			}
+		})
+	}
+}
+
+// TestChanges are what differs, field by field.
+func TestChanges(t *testing.T) {
+	z := start(t)
+	first := step{claims: map[string]any{"tags": []string{"vip"}, "user_fields": map[string]any{"plan": "gold"}}}.take(t, z)
+	want := "[{email  ada@example.com} {name  Ada Lovelace} {role  end_user} {tags  vip} {user_fields.plan  gold}]"
+	if got := fmt.Sprint(first.Changes); got != want || !first.Created {
+		t.Errorf("the first: %s\nwant %s", got, want)
+	}
+	second := step{claims: map[string]any{"name": "Ada King", "tags": []string{}, "user_fields": map[string]any{"plan": nil}}}.take(t, z)
+	want = "[{name Ada Lovelace Ada King} {tags vip } {user_fields.plan gold }]"
+	if got := fmt.Sprint(second.Changes); got != want || second.Created || second.User != first.User {
+		t.Errorf("the second: %s\nwant %s", got, want)
+	}
+	if again := (step{claims: map[string]any{"name": "Ada King"}}).take(t, z); len(again.Changes) != 0 {
+		t.Errorf("nothing new: %v", again.Changes)
+	}
+	// Who asked can't change what the account has.
+	z.Users()[0].UserFields["plan"], z.Users()[0].Name = "x", "y"
+	if got := z.has(second); got != "email=ada@example.com name=Ada King role=end_user" {
+		t.Error(got)
+	}
+}
+
+// TestRefusedChangeNothing: neither user nor tag comes of a token that isn't taken.
+func TestRefusedChangeNothing(t *testing.T) {
+	z := start(t)
+	for _, claims := range []map[string]any{{"phone": 7}, {"iat": 1}, {"role": "agent"}} {
+		if signIn := (step{claims: claims}).take(t, z); signIn.Outcome != OutcomeRefused || signIn.User != 0 || signIn.Changes != nil {
+			t.Errorf("%v: %+v", claims, signIn)
+		}
+	}
+	if len(z.Users()) != 0 {
+		t.Errorf("users %v", z.Users())
+	}
+}
+
+func TestUsersAreBounded(t *testing.T) {
+	var u users
+	for i := range maxUsers + 2 {
+		u.signIn(claims{"email": fmt.Sprintf("%d@example.com", i), "name": "N"}, Configuration{}, Options{}, &SignIn{})
+	}
+	all := u.all()
+	if len(all) != maxUsers || all[0].ID != maxUsers+2 || all[maxUsers-1].ID != 3 {
+		t.Errorf("%d kept, from %d to %d", len(all), all[len(all)-1].ID, all[0].ID)
+	}
+}
+
+func TestFieldKinds(t *testing.T) {
+	for value, want := range map[string][]FieldKind{
+		`"x"`:          {"", FieldText},
+		`"2026-02-28"`: {"", FieldText, FieldDate},
+		`"2026-02-30"`: {"", FieldText},
+		`"28-02-2026"`: {"", FieldText},
+		`true`:         {"", FieldCheckbox},
+		`"true"`:       {"", FieldText},
+		`7`:            {"", FieldInteger, FieldDecimal},
+		`7.5`:          {"", FieldDecimal},
+		`["x"]`:        nil,
+		`{"a":1}`:      nil,
+	} {
+		object, err := decodeObject([]byte(`{"v":` + value + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []FieldKind{"", FieldText, FieldCheckbox, FieldInteger, FieldDecimal, FieldDate} {
+			if got := kind.fits(object["v"]); got != slices.Contains(want, kind) {
+				t.Errorf("%s in a field of kind %q: %v", value, kind, got)
+			}
+		}
+	}
+}
