@@ -21,7 +21,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strings"
 	"unique"
 )
 
@@ -41,7 +40,6 @@ type Page struct {
 	documents      *documents
 	values         values
 	logo           unique.Handle[string] // of the value, so that the next page with this logo finds it
-	formActions    string
 	referrerPolicy string
 }
 
@@ -83,7 +81,6 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 	}
 	p := &Page{
 		documents:      &edition.named,
-		formActions:    strings.Join(frame.FormActionSources, " "),
 		referrerPolicy: frame.ReferrerPolicy,
 	}
 	if settings.Logo != "" {
@@ -107,10 +104,15 @@ func (p *Page) Render(token, returnTo string) []byte {
 	return p.documents.returnTo.fill(&p.values, token, returnTo)
 }
 
+// policy is what the page carries in a <meta> too, for relays that lose its headers: all but frame-ancestors, which
+// counts only in the header (CSP Level 3, section 3.3). The sources of form-action follow it.
+const policy = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
+	"base-uri 'none'; form-action"
+
 // ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
 func (p *Page) ContentSecurityPolicy() string {
-	return "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
-		"form-action " + p.formActions + "; frame-ancestors 'none'; base-uri 'none'"
+	// As html/template has escaped it, but sourceForm leaves nothing to escape.
+	return policy + " " + p.values[fieldFormActions] + "; frame-ancestors 'none'"
 }
 
 // Headers returns every header field that the page should be served with, always in the same order. The slice is the

@@ -16,7 +16,7 @@ import (
 // valid: each field that is empty has a default.
 type Settings struct {
 	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the page's own
-	// catalogue, in the language nearest to this one.
+	// catalogue, in the language of [Languages] nearest to this one, or in English where none is near.
 	Language string `yaml:"language"`
 	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the brand's name.
 	Title string `yaml:"title"`
