@@ -8,6 +8,12 @@ import (
 // readable is the contrast that WCAG 2.2 (success criterion 1.4.3) asks for text of the button's size.
 const readable = 4.5
 
+// What the button lies on, as page.css has it.
+const (
+	lightCard = "#ffffff"
+	darkCard  = "#191d23"
+)
+
 // inkOn returns the class of the text that can be read on a button of this colour, which has the form #rrggbb: white
 // where that is readable, as most brands mean it, else black. One of them always is, because the two contrasts
 // multiply to 21 for every colour.
@@ -23,11 +29,10 @@ func inkOn(color string) string {
 // its dark one.
 func buttonOn(color string) string {
 	const visible = 3.0
-	// The cards of page.css.
-	switch light, dark := "#ffffff", "#191d23"; {
-	case contrast(color, light) < visible:
+	switch {
+	case contrast(color, lightCard) < visible:
 		return inkOn(color) + " pale"
-	case contrast(color, dark) < visible:
+	case contrast(color, darkCard) < visible:
 		return inkOn(color) + " deep"
 	}
 	return inkOn(color)
