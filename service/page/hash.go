@@ -5,7 +5,7 @@ package page
 // rendered bytes, and prints the new ones.
 const (
 	scriptHash = "sha256-+2elCj7srIb8X/H1ZIL31fHDL0oYQprVvUTHLoey5c0="
-	styleHash  = "sha256-VFwzJ2Nqg4xKVbIALYp+M9MSupxJ4F7G5N0n51muDwo="
+	styleHash  = "sha256-5xzjBjQLqh92x/KRSmAwVeFcWp0tA7BzXsy+8YmIsFE="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

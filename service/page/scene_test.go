@@ -103,16 +103,21 @@ func newScene(t *testing.T, browser context.Context, o option) *scene {
 		t.Fatal(err)
 	}
 	s.app = serve(t, s.application(p, o.headers))
-
-	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(closeTab)
-	if err := chromedp.Listen(tab, s.hear); err != nil {
-		t.Fatal(err)
-	}
-	limited, cancel := context.WithTimeout(tab, 30*time.Second)
-	t.Cleanup(cancel)
-	s.tab = limited
+	s.openTab(browser, 30*time.Second)
 	return s
+}
+
+// openTab opens a tab with a profile of its own.
+func (s *scene) openTab(browser context.Context, limit time.Duration) {
+	s.t.Helper()
+	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	s.t.Cleanup(closeTab)
+	if err := chromedp.Listen(tab, s.hear); err != nil {
+		s.t.Fatal(err)
+	}
+	limited, cancel := context.WithTimeout(tab, limit)
+	s.t.Cleanup(cancel)
+	s.tab = limited
 }
 
 // serve is httptest's server, on 127.0.0.1 whatever the machine prefers.
