@@ -40,7 +40,10 @@ func withLogo(color string) func(string) page.Settings {
 }
 
 // gallery serves every page, each held in its state: /LANGUAGE/STATE of the sign-in page, /LANGUAGE/PROBLEM.
-type gallery struct{ *scene }
+type gallery struct {
+	*scene
+	still bool // scripts stay off in pages that are shown without
+}
 
 func newGallery(t *testing.T, browser context.Context, look func(language string) page.Settings, brand string) *gallery {
 	t.Helper()
@@ -55,7 +58,7 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 		}
 		pages[language] = p
 	}
-	g := &gallery{&scene{t: t, reports: make(chan string, 10), news: make(chan struct{}, 1)}}
+	g := &gallery{scene: &scene{t: t, reports: make(chan string, 10), news: make(chan struct{}, 1)}}
 	g.app = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		language, state, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		p, ok := pages[language]
@@ -90,14 +93,14 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 // show opens a page and waits until it is in its state.
 func (g *gallery) show(language, state string) {
 	g.t.Helper()
-	if state == "ready" {
-		g.do(disableScripts(true))
-		defer func() { g.do(disableScripts(false)) }() // of the next page, and for the test's own in this one
-	}
+	g.do(disableScripts(state == "ready"))
 	g.do(chromedp.Navigate(g.app + "/" + language + "/" + state))
 	switch state {
 	case "ready":
 		g.do(chromedp.WaitVisible(chromedp.CSS("noscript p")))
+		if !g.still {
+			g.do(disableScripts(false))
+		}
 	case "slow":
 		g.do(chromedp.WaitVisible(chromedp.CSS("p[data-state=slow]")))
 	case "sending", "loop", "used":

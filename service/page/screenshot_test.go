@@ -20,10 +20,12 @@ func TestScreenshots(t *testing.T) {
 	browser := browsertest.New(t)
 	g := newGallery(t, browser, plain, "Acme")
 	g.size(800, 560)
+	g.still = true
 	g.every(func(language, state, scheme string) { g.photograph(folder, language+"-"+state+"-"+scheme) })
 
 	for name, color := range map[string]string{"orange": "#d9480f", "white": "#ffffff", "black": "#000000", "yellow": "#ffd400"} {
 		g := newGallery(t, browser, withLogo(color), "Acme")
+		g.still = true
 		for _, state := range []string{"ready", "sending", "loop", "refused"} {
 			g.show("en", state)
 			for _, scheme := range []string{"light", "dark"} {
@@ -34,6 +36,7 @@ func TestScreenshots(t *testing.T) {
 		}
 	}
 	long := newGallery(t, browser, plain, "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH")
+	long.still = true
 	for _, language := range []string{"de", "ar"} {
 		for _, state := range []string{"ready", "loop"} {
 			long.show(language, state)
