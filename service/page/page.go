@@ -7,10 +7,11 @@
 // not presentation attributes, and every browser draws them, whereas attr() in a fixed style sheet is Chromium's alone
 // and a style attribute would need 'unsafe-inline'.
 //
-// What the page promises: one POST for one token, whether the script or the button sends it; sent before the load
-// event, so that Back doesn't come here again; none from the back/forward cache; a button that works without
-// scripts; and a tab that comes back too often is told so instead of being sent round again. That count is kept per
-// tab by the script. It ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
+// What the page promises: one POST for one token, whether the script or the button sends it, and however often the tab
+// is given the same page; sent before the load event, so that Back doesn't come here again; none from the back/forward
+// cache; a button that works without scripts; a word when the answer takes long; and a tab that comes back too often is
+// told so instead of being sent round again. What a tab has sent is remembered by the script, in sessionStorage. That
+// ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
 //
 // A [Page] is rendered once, when the configuration is loaded; a request only fills in what differs. There may be
 // thousands of brands in a dozen languages, so what html/template writes is compared with what it writes for every
