@@ -6,7 +6,7 @@ var spanish = texts{
 	Language: language.Spanish,
 
 	Title:    "Iniciando sesión en {brand}",
-	Message:  "Un momento, por favor.",
+	Message:  "Un instante, por favor.",
 	Slow:     "Está tardando más de lo habitual. Seguimos conectando con {brand}.",
 	Button:   "Continuar a {brand}",
 	NoScript: "Su navegador no ejecuta scripts en esta página. Pulse el botón para continuar.",
@@ -28,7 +28,7 @@ var spanish = texts{
 		},
 		ProblemUnavailable: {
 			"Ahora mismo no se puede iniciar sesión en {brand}",
-			"El inicio de sesión está interrumpido por el momento. Espere un minuto e inténtelo de nuevo.",
+			"El inicio de sesión está interrumpido por ahora. Espere un minuto e inténtelo de nuevo.",
 		},
 		ProblemDisabled: {
 			"El inicio de sesión en {brand} está desactivado",

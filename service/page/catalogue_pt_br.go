@@ -6,7 +6,7 @@ var portuguese = texts{
 	Language: language.BrazilianPortuguese,
 
 	Title:    "Entrando em {brand}",
-	Message:  "Um momento, por favor.",
+	Message:  "Um instante, por favor.",
 	Slow:     "Está demorando mais do que o normal. Ainda estamos conectando você a {brand}.",
 	Button:   "Continuar para {brand}",
 	NoScript: "Seu navegador não executa scripts nesta página. Pressione o botão para continuar.",
@@ -27,7 +27,7 @@ var portuguese = texts{
 			"Sua conta não tem permissão para entrar aqui. Se acha que deveria ter, fale com os responsáveis por este serviço.",
 		},
 		ProblemUnavailable: {
-			"No momento não é possível entrar em {brand}",
+			"Agora não é possível entrar em {brand}",
 			"O acesso está interrompido por enquanto. Espere um minuto e tente de novo.",
 		},
 		ProblemDisabled: {
