@@ -119,8 +119,8 @@ func testBack(s *scene) {
 	s.forward()
 	s.until(`document.getElementById('signed-in')`)
 	s.expect(1)
-	if s.served != 1 {
-		s.t.Errorf("the page was served %d times: it is still in the tab's history", s.served)
+	if n := s.servings(); n != 1 {
+		s.t.Errorf("the page was served %d times: it is still in the tab's history", n)
 	}
 }
 
@@ -180,6 +180,13 @@ func testBackToSentPage(s *scene) {
 	s.expect(1)
 	s.back()
 	s.until(`document.querySelector('[data-state=used]')?.checkVisibility()`)
+	if got, want := evaluate[string](s, `document.querySelector('[role=status]').innerText.replace(/\s+/g, ' ') + document.querySelectorAll('form button').length + document.querySelector('form').checkVisibility()`),
+		"This sign-in has been used A sign-in works only once. To sign in again, open Acme from where you usually start.1false"; got != want {
+		s.t.Errorf("the page says %q", got)
+	}
+	if n := s.servings(); n != 1 {
+		s.t.Errorf("the page was served %d times: it didn't come from the cache", n)
+	}
 	s.expect(1)
 }
 

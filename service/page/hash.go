@@ -5,7 +5,7 @@ package page
 // rendered bytes, and prints the new ones.
 const (
 	scriptHash = "sha256-+2elCj7srIb8X/H1ZIL31fHDL0oYQprVvUTHLoey5c0="
-	styleHash  = "sha256-GFhPH89f3hlYL/CMa58JvrDVTz1eovieZ/yYPgFsiho="
+	styleHash  = "sha256-AWXtv1Se8zph23hRGhOj5l/0uInVYrMXYJh6okiZLhM="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

@@ -52,8 +52,8 @@ func testReloadUnderWay(s *scene) {
 	release()
 	s.do(signedIn)
 	s.expect(2)
-	if s.served != 2 {
-		s.t.Errorf("the page was served %d times", s.served)
+	if n := s.servings(); n != 2 {
+		s.t.Errorf("the page was served %d times", n)
 	}
 }
 
@@ -71,7 +71,7 @@ func testRelayedPost(s *scene) {
 	s.store("1000")
 	s.do(chromedp.Click(ask), shown("loop"))
 	s.reload()
-	s.wait("the page again", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.served == 3 })
+	s.wait("the page again", func() bool { return s.servings() == 3 })
 	s.do(shown("loop"))
 	s.expect(1)
 	s.do(chromedp.Click(button), signedIn)

@@ -202,6 +202,13 @@ func (s *scene) wait(what string, holds func() bool) {
 	}
 }
 
+// servings returns how often the page was served.
+func (s *scene) servings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.served
+}
+
 func (s *scene) tell() {
 	select {
 	case s.news <- struct{}{}:
