@@ -76,6 +76,11 @@ func TestAccessibility(t *testing.T) {
 	if want := 7*10*2 + 6; pages != want {
 		t.Errorf("%d pages were checked, want %d", pages, want)
 	}
+	for _, g := range []*gallery{g, drawn} {
+		if faults := g.complaints(); len(faults) > 0 {
+			t.Errorf("the browser complained: %q", faults)
+		}
+	}
 	// What axe can't tell: the button's text lies on an image. TestEveryColourCanBeRead can.
 	t.Logf("%d pages; not decided: %v", pages, unsure)
 }

@@ -7,7 +7,7 @@ var german = texts{
 
 	Title:    "Sie werden bei {brand} angemeldet",
 	Message:  "Einen Moment, bitte.",
-	Slow:     "Das dauert länger als sonst. Die Verbindung zu {brand} wird noch aufgebaut.",
+	Slow:     "Das dauert länger als sonst; die Verbindung zu {brand} wird noch aufgebaut. Wenn binnen einer Minute nichts geschieht, beginnen Sie noch einmal von vorn.",
 	Button:   "Weiter zu {brand}",
 	NoScript: "Ihr Browser führt auf dieser Seite keine Skripte aus. Drücken Sie die Schaltfläche, um fortzufahren.",
 

@@ -7,7 +7,7 @@ var spanish = texts{
 
 	Title:    "Iniciando sesión en {brand}",
 	Message:  "Un instante, por favor.",
-	Slow:     "Está tardando más de lo habitual. Seguimos conectando con {brand}.",
+	Slow:     "Está tardando más de lo habitual; seguimos conectando con {brand}. Si en un minuto no ocurre nada, vuelva a empezar desde el principio.",
 	Button:   "Continuar a {brand}",
 	NoScript: "Su navegador no ejecuta scripts en esta página. Pulse el botón para continuar.",
 

@@ -7,7 +7,7 @@ var french = texts{
 
 	Title:    "Connexion à {brand} en cours",
 	Message:  "Un instant, s’il vous plaît.",
-	Slow:     "Cela prend plus de temps que d’habitude. La connexion à {brand} est toujours en cours.",
+	Slow:     "Cela prend plus de temps que d’habitude ; la connexion à {brand} est toujours en cours. Si rien ne se passe d’ici une minute, recommencez depuis le début.",
 	Button:   "Continuer vers {brand}",
 	NoScript: "Votre navigateur n’exécute pas de scripts sur cette page. Appuyez sur le bouton pour continuer.",
 

@@ -7,7 +7,7 @@ var portuguese = texts{
 
 	Title:    "Entrando em {brand}",
 	Message:  "Um instante, por favor.",
-	Slow:     "Está demorando mais do que o normal. Ainda estamos conectando você a {brand}.",
+	Slow:     "Está demorando mais do que o normal; ainda estamos conectando você a {brand}. Se nada acontecer em um minuto, comece de novo desde o início.",
 	Button:   "Continuar para {brand}",
 	NoScript: "Seu navegador não executa scripts nesta página. Pressione o botão para continuar.",
 

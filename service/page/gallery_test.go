@@ -75,7 +75,7 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 		}
 		_, _ = w.Write(html)
 	}))
-	g.openTab(browser, 150*time.Second)
+	g.openTab(browser, 4*time.Minute)
 	// Nothing is sent, and what the script decides by is as the state wants it.
 	g.inject(`
 		HTMLFormElement.prototype.submit = () => {};

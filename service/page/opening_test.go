@@ -25,7 +25,9 @@ func testSlow(s *scene) {
 				document.querySelector('#sign-in').checkVisibility(), document.title].join('|'));
 		}, 5);`)
 	s.goTo("/login")
-	want := "false|5000|status|This is taking longer than usual. We are still connecting to Acme.|0|false|Signing you in to Acme"
+	want := "false|5000|status|" +
+		"This is taking longer than usual; we are still connecting to Acme. If nothing happens within a minute, start again from the beginning." +
+		"|0|false|Signing you in to Acme"
 	if got := s.reported(); got != want {
 		s.t.Errorf("got  %s\nwant %s", got, want)
 	}

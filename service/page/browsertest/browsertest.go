@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long one browser may live: a test that hangs must end before the test binary's own deadline.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // flags make a browser that talks to nobody but the test's servers and doesn't ask the machine for anything. The
 // sandbox is off because containers, where tests run as root, don't allow it; the pages are our own.
