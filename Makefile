@@ -1,7 +1,8 @@
 # `make dev`, `build` and `generate` need Go and a module proxy, nothing else;
-# `test` also a C compiler, for the race detector, and gets a Vault and a browser
-# by itself. The tools come with `go tool` from modules of their own under tools/,
-# so that nobody who imports Deskmint gets their requirements.
+# `test` also a C compiler, for the race detector, and npm, and gets a Vault, a
+# browser and an accessibility checker by itself. The tools come with `go tool`
+# from modules of their own under tools/, so that nobody who imports Deskmint gets
+# their requirements.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -29,8 +30,8 @@ build: ## Build bin/deskmint
 # under a plain `go test ./...` is skipped.
 .PHONY: test
 test: ## Run every test, race detector on, with a real Vault and a real browser
-	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && set -x && \
-	VAULT_BIN=$$vault CHROMIUM=$$chromium DESKMINT_REQUIRE=vault,chromium \
+	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
 	go test -race $(TESTFLAGS) ./...
 
 .PHONY: fuzz

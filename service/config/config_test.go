@@ -191,20 +191,24 @@ func TestProtects(t *testing.T) {
 func TestPages(t *testing.T) {
 	text := change(t, `        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}`, `
         - {id: "360001", subdomain: acme, hosts: [help.acme.com], default: true}
-        - {id: "360002", subdomain: acme-labs, page: {language: de-AT, title: Anmeldung}}
+        - {id: "360002", subdomain: acme-labs, page: {language: de-AT, title: Hereinspaziert}}
         - {id: "360003", subdomain: acme-uk, page: {language: en-GB, title: Signing you in}}`)
 	s := parsed(t, text, Options{})
 	c, _ := s.Configuration("acme-customers")
 	html := func(brand, language string) string { return string(c.Page(brand, language).Render("TOKEN", "")) }
 	for _, test := range []struct{ brand, language, holds, lacks string }{
-		{"", "", "https://acme.zendesk.com/access/jwt", "Anmeldung"},
-		{"360001", "de", `lang="en"`, "Anmeldung"},
+		{"", "", "https://acme.zendesk.com/access/jwt", "Hereinspaziert"},
+		{"360001", "de", `lang="de"`, "Hereinspaziert"},
+		{"360001", "pt-PT", `lang="pt-BR"`, ""},
+		{"360001", "ar-EG", `dir="rtl"`, ""},
+		{"360001", "ko", `lang="en"`, ""},
 		{"360002", "", `lang="de-AT"`, `lang="en"`},
-		{"360002", "", "Anmeldung", ""},
-		{"360002", "de", "Anmeldung", ""},
-		{"360002", "ja", "Anmeldung", ""},
-		{"360002", "not_a*tag", "Anmeldung", ""},
-		{"360002", "en-GB", `lang="en"`, "Anmeldung"},
+		{"360002", "", "Hereinspaziert", ""},
+		{"360002", "de", "Hereinspaziert", ""},
+		{"360002", "ja", `lang="ja"`, "Hereinspaziert"},
+		{"360002", "ko", "Hereinspaziert", ""},
+		{"360002", "not_a*tag", "Hereinspaziert", ""},
+		{"360002", "en-GB", `lang="en"`, "Hereinspaziert"},
 		{"360002", "", "https://acme-labs.zendesk.com/access/jwt", ""},
 		{"360002", "", "acme-customers/360002", ""},
 		{"360003", "en", "Signing you in", ""},

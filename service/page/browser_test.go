@@ -23,21 +23,72 @@ func TestBrowser(t *testing.T) {
 		"loop forgets":               testLoopForgets,
 		"without storage":            testWithoutStorage,
 		"two tabs are no loop":       testTwoTabs,
+		"slow":                       testSlow,
+		"reload":                     testReload,
+		"reload under way":           testReloadUnderWay,
+		"result of a POST":           testRelayedPost,
+		"same page twice":            testSamePage,
+		"same page under way":        testSamePageUnderWay,
+		"copied tab":                 testCopiedTab,
+		"ten tabs at once":           testTenTabs,
+		"clicks without scripts":     testClicksWithoutScripts,
 		"colour survives the policy": testColour,
 	} {
-		t.Run(name, func(t *testing.T) { test(newScene(t, browser, func(http.Header) {})) })
+		t.Run(name, func(t *testing.T) { test(newScene(t, browser, option{})) })
 	}
-	// The tests above count silence as success: here the browser must speak, and the POST stay away.
-	t.Run("form-action without the sandbox", func(t *testing.T) {
-		s := newScene(t, browser, func(h http.Header) {
-			h.Set("Content-Security-Policy", strings.ReplaceAll(h.Get("Content-Security-Policy"), "http://acme.localhost", "http://other.localhost"))
+}
+
+// TestPolicyInBrowser: the tests above count silence as success. Here the browser must speak, and the POST stay away
+// or the sign-in end halfway.
+func TestPolicyInBrowser(t *testing.T) {
+	browser := browsertest.New(t)
+	elsewhere := func(policy string) string {
+		return strings.ReplaceAll(policy, "http://acme.localhost", "http://other.localhost")
+	}
+	without := func(h http.Header) { h.Del("Content-Security-Policy") }
+	for name, test := range map[string]struct {
+		option
+		posts int
+	}{
+		"form-action without the sandbox": {option{headers: func(h http.Header) {
+			h.Set("Content-Security-Policy", elsewhere(h.Get("Content-Security-Policy")))
+		}}, 0},
+		"form-action without the host after the redirect":                  {option{onward: "help.localhost"}, 1},
+		"form-action without the host after the redirect, no header":       {option{onward: "help.localhost", headers: without}, 1},
+		"form-action without the host after the redirect, without scripts": {option{onward: "help.localhost"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, browser, test.option)
+			if strings.HasSuffix(name, "scripts") {
+				s.do(disableScripts(true))
+			}
+			s.goTo("/login")
+			if strings.HasSuffix(name, "scripts") {
+				s.do(chromedp.Click(button))
+			}
+			s.wait("a complaint", func() bool { return len(s.complaints()) > 0 })
+			if got := s.complaints(); !strings.Contains(got[0], "form-action") || len(s.sandbox.SignIns()) != test.posts {
+				t.Errorf("%d POSTs, and the browser said %q", len(s.sandbox.SignIns()), got)
+			}
 		})
+	}
+	t.Run("form-action with it", func(t *testing.T) {
+		s := newScene(t, browser, option{onward: "help.localhost", listed: true})
 		s.goTo("/login")
-		s.do(shown("sending"))
-		s.wait("a complaint", func() bool { return len(s.complaints()) > 0 })
-		if got := s.complaints(); !strings.Contains(got[0], "form-action") || len(s.sandbox.SignIns()) != 0 {
-			t.Errorf("%d POSTs, and the browser said %q", len(s.sandbox.SignIns()), got)
+		s.do(signedIn)
+		if at := evaluate[string](s, "location.hostname"); at != "help.localhost" {
+			t.Errorf("ended at %s", at)
 		}
+		s.expect(1)
+	})
+	t.Run("a relay that loses the headers", func(t *testing.T) {
+		s := newScene(t, browser, option{headers: func(h http.Header) {
+			clear(h)
+			h.Set("Content-Type", "text/html")
+		}})
+		s.goTo("/login")
+		s.do(signedIn)
+		s.expect(1)
 	})
 }
 
@@ -65,9 +116,11 @@ func testBack(s *scene) {
 	s.expect(1)
 	s.back()
 	s.until(`document.getElementById('start')`)
+	s.forward()
+	s.until(`document.getElementById('signed-in')`)
 	s.expect(1)
-	if s.served != 1 {
-		s.t.Errorf("the page was served %d times: it is still in the tab's history", s.served)
+	if n := s.servings(); n != 1 {
+		s.t.Errorf("the page was served %d times: it is still in the tab's history", n)
 	}
 }
 
@@ -100,11 +153,16 @@ func testRestored(s *scene) {
 		const seen = [];
 		for (const persisted of [false, true]) {
 			dispatchEvent(new PageTransitionEvent('pageshow', {persisted}));
-			seen.push(visible('[data-state=sending]'), visible('[data-state=used]'), visible('#sign-in'));
+			seen.push(visible('[data-state~=sending]'), visible('[data-state=used]'), visible('#sign-in'));
 		}
-		report(seen.join());`)
+		// A clock that went on would take the text away again.
+		setTimeout(() => {
+			seen.push(visible('[data-state=used]'), document.title);
+			report(seen.join());
+		}, 6000);`)
+	s.hurry()
 	s.goTo("/login")
-	if got, want := s.reported(), "true,false,true,false,true,false"; got != want {
+	if got, want := s.reported(), "true,false,false,false,true,false,true,This sign-in has been used"; got != want {
 		s.t.Errorf("sending, used and form are visible: %s, want %s", got, want)
 	}
 	release()
@@ -122,6 +180,13 @@ func testBackToSentPage(s *scene) {
 	s.expect(1)
 	s.back()
 	s.until(`document.querySelector('[data-state=used]')?.checkVisibility()`)
+	if got, want := evaluate[string](s, `document.querySelector('[role=status]').innerText.replace(/\s+/g, ' ') + document.querySelectorAll('form button').length + document.querySelector('form').checkVisibility()`),
+		"This sign-in has been used A sign-in works only once. To sign in again, open Acme from where you usually start.1false"; got != want {
+		s.t.Errorf("the page says %q", got)
+	}
+	if n := s.servings(); n != 1 {
+		s.t.Errorf("the page was served %d times: it didn't come from the cache", n)
+	}
 	s.expect(1)
 }
 

@@ -7,12 +7,14 @@ import (
 )
 
 // texts are the page's words in one language. Every field is required; "{brand}" in one of them stands for the
-// brand's name. Another language is one file with a value of this type, and one line in catalogue.
+// brand's name. Another language is one file with a value of this type, and its name in catalogue.
 type texts struct {
-	Language language.Tag
+	Language    language.Tag
+	RightToLeft bool // how it is written
 
 	Title    string // heading while the form is on its way
 	Message  string // what is happening
+	Slow     string // added when that takes long
 	Button   string // label of the button
 	NoScript string // for browsers that don't run scripts: press the button
 
@@ -29,7 +31,7 @@ type texts struct {
 type words struct{ Heading, Text string }
 
 // catalogue holds every language the page speaks. The first one stands in for languages that aren't here.
-var catalogue = []texts{english}
+var catalogue = []texts{english, german, french, spanish, portuguese, japanese, arabic}
 
 // Languages returns, as BCP 47 tags, the languages that the page's own texts exist in, the default first.
 func Languages() []string {
@@ -40,10 +42,23 @@ func Languages() []string {
 	return tags
 }
 
-// naming returns the texts with the brand's name in its places.
+// Direction returns the value of the dir attribute.
+func (t texts) Direction() string {
+	if t.RightToLeft {
+		return "rtl"
+	}
+	return "ltr"
+}
+
+// naming returns the texts with the brand's name in its places. Most names are written from left to right: among words
+// that aren't, one is isolated (Unicode Standard Annex 9, section 2.4), or what stands at its ends would change places.
 func (t texts) naming(brand string) texts {
+	if t.RightToLeft {
+		const firstStrongIsolate, popDirectionalIsolate = "\u2068", "\u2069"
+		brand = firstStrongIsolate + brand + popDirectionalIsolate
+	}
 	for _, text := range []*string{
-		&t.Title, &t.Message, &t.Button, &t.NoScript,
+		&t.Title, &t.Message, &t.Slow, &t.Button, &t.NoScript,
 		&t.LoopHeading, &t.LoopText, &t.LoopButton, &t.UsedHeading, &t.UsedText,
 	} {
 		*text = strings.ReplaceAll(*text, "{brand}", brand)

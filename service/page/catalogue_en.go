@@ -7,6 +7,7 @@ var english = texts{
 
 	Title:    "Signing you in to {brand}",
 	Message:  "One moment, please.",
+	Slow:     "This is taking longer than usual; we are still connecting to {brand}. If nothing happens within a minute, start again from the beginning.",
 	Button:   "Continue to {brand}",
 	NoScript: "Your browser doesn't run scripts on this page. Press the button to continue.",
 

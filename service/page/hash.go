@@ -4,8 +4,8 @@ package page
 // callers that merge the page's policy with their own may have written them down. A test compares them with the
 // rendered bytes, and prints the new ones.
 const (
-	scriptHash = "sha256-bMllzP6vFWLk5U8BeEaoH511S3WXNRHv6Tssmk5KIb4="
-	styleHash  = "sha256-jbMnMrRQ+vCow18l2gqx7uFjc3qjexlgbXSg2W90aHM="
+	scriptHash = "sha256-+2elCj7srIb8X/H1ZIL31fHDL0oYQprVvUTHLoey5c0="
+	styleHash  = "sha256-AWXtv1Se8zph23hRGhOj5l/0uInVYrMXYJh6okiZLhM="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

@@ -7,10 +7,11 @@
 // not presentation attributes, and every browser draws them, whereas attr() in a fixed style sheet is Chromium's alone
 // and a style attribute would need 'unsafe-inline'.
 //
-// What the page promises: one POST for one token, whether the script or the button sends it; sent before the load
-// event, so that Back doesn't come here again; none from the back/forward cache; a button that works without
-// scripts; and a tab that comes back too often is told so instead of being sent round again. That count is kept per
-// tab by the script. It ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
+// What the page promises: one POST for one token, whether the script or the button sends it, and however often the tab
+// is given the same page; sent before the load event, so that Back doesn't come here again; none from the back/forward
+// cache; a button that works without scripts; a word when the answer takes long; and a tab that comes back too often is
+// told so instead of being sent round again. What a tab has sent is remembered by the script, in sessionStorage. That
+// ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
 //
 // A [Page] is rendered once, when the configuration is loaded; a request only fills in what differs. There may be
 // thousands of brands in a dozen languages, so what html/template writes is compared with what it writes for every
@@ -21,7 +22,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"strings"
 	"unique"
 )
 
@@ -41,7 +41,6 @@ type Page struct {
 	documents      *documents
 	values         values
 	logo           unique.Handle[string] // of the value, so that the next page with this logo finds it
-	formActions    string
 	referrerPolicy string
 }
 
@@ -83,7 +82,6 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 	}
 	p := &Page{
 		documents:      &edition.named,
-		formActions:    strings.Join(frame.FormActionSources, " "),
 		referrerPolicy: frame.ReferrerPolicy,
 	}
 	if settings.Logo != "" {
@@ -107,10 +105,15 @@ func (p *Page) Render(token, returnTo string) []byte {
 	return p.documents.returnTo.fill(&p.values, token, returnTo)
 }
 
+// policy is what the page carries in a <meta> too, for relays that lose its headers: all but frame-ancestors, which
+// counts only in the header (CSP Level 3, section 3.3). The sources of form-action follow it.
+const policy = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
+	"base-uri 'none'; form-action"
+
 // ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
 func (p *Page) ContentSecurityPolicy() string {
-	return "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
-		"form-action " + p.formActions + "; frame-ancestors 'none'; base-uri 'none'"
+	// As html/template has escaped it, but sourceForm leaves nothing to escape.
+	return policy + " " + p.values[fieldFormActions] + "; frame-ancestors 'none'"
 }
 
 // Headers returns every header field that the page should be served with, always in the same order. The slice is the

@@ -7,39 +7,51 @@
   const key = 'deskmint:' + form.dataset.scope;
   const limit = Number(form.dataset.loopLimit);
   const span = Number(form.dataset.loopWindow); // milliseconds
+  const patience = 5000; // milliseconds
+  const mark = form.elements.jwt.value.slice(-16); // tells tokens apart, and is good for nothing else
 
   const show = (state) => {
     document.querySelectorAll('[data-state]').forEach((part) => {
       part.hidden = !part.dataset.state.split(' ').includes(state);
     });
+    document.title = document.querySelector('section:not([hidden]) h1').textContent;
   };
 
-  // The times of this tab's sign-ins within the window. A browser may refuse storage, or throw at its very
-  // name: then nothing is remembered, because a sign-in that works matters more than a loop that ends.
-  const recent = () => {
+  // A browser may refuse storage, or throw at its very name: then nothing is remembered, because a sign-in
+  // that works matters more than a loop that ends.
+  const stored = (name) => {
     try {
-      const now = Date.now();
-      return (sessionStorage.getItem(key) || '').split(' ').map(Number)
-        .filter((time) => time > now - span && time <= now);
+      return sessionStorage.getItem(name) || '';
     } catch (refused) {
-      return [];
+      return '';
     }
   };
-  const remember = () => {
+  const store = (name, value) => {
     try {
-      sessionStorage.setItem(key, recent().concat(Date.now()).slice(-limit).join(' '));
+      sessionStorage.setItem(name, value);
     } catch (refused) {
       // As above.
     }
   };
 
-  // The one guard: a token is good for one POST, whoever sends it, this script or the button.
-  let sent = false;
+  // The times of this tab's sign-ins within the window.
+  const recent = () => {
+    const now = Date.now();
+    return stored(key).split(' ').map(Number).filter((time) => time > now - span && time <= now);
+  };
+
+  // The one guard: a token is good for one POST, whoever sends it, this script or the button, and however often
+  // the tab is given this page.
+  let sent = stored(key + ':sent') === mark;
+  let waiting;
   const claim = () => {
     if (sent) return false;
     sent = true;
-    remember();
+    store(key + ':sent', mark);
+    store(key, recent().concat(Date.now()).slice(-limit).join(' '));
     form.querySelector('button').setAttribute('aria-disabled', 'true');
+    show('sending');
+    waiting = setTimeout(show, patience, 'slow');
     return true;
   };
 
@@ -47,14 +59,18 @@
     if (!claim()) event.preventDefault();
   });
 
-  // A page that comes back from the back/forward cache has lived on with its guard closed.
+  // A page that comes back from the back/forward cache has lived on with its guard closed and its clock stopped.
   addEventListener('pageshow', (event) => {
-    if (event.persisted && sent) show('used');
+    if (!event.persisted || !sent) return;
+    clearTimeout(waiting);
+    show('used');
   });
 
   // Now, not at "load": a form sent before that replaces this page in the tab's history, so Back skips it.
   // The prototype's method, because a control named "submit" would hide the form's own.
-  if (recent().length + 1 >= limit) {
+  if (sent) {
+    show('used');
+  } else if (recent().length + 1 >= limit) {
     show('loop');
   } else if (claim()) {
     HTMLFormElement.prototype.submit.call(form);

@@ -169,6 +169,31 @@ func TestFixedPartsParseBack(t *testing.T) {
 	}
 }
 
+// all returns the elements of that name.
+func all(t testing.TB, page []byte, name string) []*html.Node {
+	t.Helper()
+	root, err := html.Parse(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []*html.Node
+	for node := range root.Descendants() {
+		if node.Type == html.ElementNode && node.Data == name {
+			found = append(found, node)
+		}
+	}
+	return found
+}
+
+func attribute(node *html.Node, key string) string {
+	for _, a := range node.Attr {
+		if a.Key == key {
+			return a.Val
+		}
+	}
+	return ""
+}
+
 // content is what a user sees of an element at first: its text, less what is hidden, or the image.
 func content(node *html.Node) string {
 	if node.Type == html.TextNode {

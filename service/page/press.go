@@ -92,6 +92,7 @@ func (p *press) skeleton(name string, v view) (skeleton, error) {
 // print executes a template with the view and the one style and script.
 func (p *press) print(name string, v view) (string, error) {
 	v.Style, v.Script = template.CSS(style), template.JS(script) //nolint:gosec // from this repository
+	v.Policy = policy
 	var html strings.Builder
 	if err := p.templates.ExecuteTemplate(&html, name, v); err != nil {
 		return "", err

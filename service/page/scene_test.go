@@ -46,7 +46,14 @@ type scene struct {
 	faults []string      // what the browser complained of
 }
 
-func newScene(t *testing.T, browser context.Context, change func(http.Header)) *scene {
+// option makes a scene differ from the usual one.
+type option struct {
+	headers func(http.Header) // what a relay does to the page's
+	onward  string            // host that Zendesk sends the browser on to
+	listed  bool              // whether that is in form-action
+}
+
+func newScene(t *testing.T, browser context.Context, o option) *scene {
 	t.Helper()
 	s := &scene{t: t, held: make(chan struct{}), reports: make(chan string, 10), news: make(chan struct{}, 1)}
 	close(s.held)
@@ -58,7 +65,13 @@ func newScene(t *testing.T, browser context.Context, change func(http.Header)) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	var onward string
 	zendesk := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.onward != "" && strings.HasPrefix(r.Host, o.onward) {
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,"><h1 id="signed-in">Help centre</h1>`))
+			return
+		}
 		answer := httptest.NewRecorder()
 		s.sandbox.ServeHTTP(answer, r)
 		s.tell()
@@ -67,28 +80,44 @@ func newScene(t *testing.T, browser context.Context, change func(http.Header)) *
 		s.mu.Unlock()
 		if r.URL.Path == "/access/jwt" {
 			<-held
+			if onward != "" {
+				http.Redirect(w, r, onward+"/hc", http.StatusFound)
+				return
+			}
 		}
 		copyAnswer(w, answer)
 	}))
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(zendesk, "http://"))
 	origin := "http://acme.localhost:" + port
+	sources := []string{origin}
+	if o.onward != "" {
+		onward = "http://" + o.onward + ":" + port
+		if o.listed {
+			sources = append(sources, onward)
+		}
+	}
 	p, err := page.New(page.Settings{}, page.Frame{
-		Brand: "Acme", Action: origin + "/access/jwt", FormActionSources: []string{origin}, Scope: "customers/360001",
+		Brand: "Acme", Action: origin + "/access/jwt", FormActionSources: sources, Scope: "customers/360001",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.app = serve(t, s.application(p, change))
-
-	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(closeTab)
-	if err := chromedp.Listen(tab, s.hear); err != nil {
-		t.Fatal(err)
-	}
-	limited, cancel := context.WithTimeout(tab, 30*time.Second)
-	t.Cleanup(cancel)
-	s.tab = limited
+	s.app = serve(t, s.application(p, o.headers))
+	s.openTab(browser, 30*time.Second)
 	return s
+}
+
+// openTab opens a tab with a profile of its own.
+func (s *scene) openTab(browser context.Context, limit time.Duration) {
+	s.t.Helper()
+	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	s.t.Cleanup(closeTab)
+	if err := chromedp.Listen(tab, s.hear); err != nil {
+		s.t.Fatal(err)
+	}
+	limited, cancel := context.WithTimeout(tab, limit)
+	s.t.Cleanup(cancel)
+	s.tab = limited
 }
 
 // serve is httptest's server, on 127.0.0.1 whatever the machine prefers.
@@ -107,23 +136,31 @@ func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	_, _ = answer.Body.WriteTo(w)
 }
 
-// application is what relays the page: a start page with a link, and the page itself with a new token each time.
+// application is what relays the page: a start page with a link and a form that lead to it, the page itself with a new
+// token each time, and at /same with the same one.
 func (s *scene) application(p *page.Page, change func(http.Header)) http.Handler {
+	once := token()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,"><h1 id="start">Shop</h1><a id="help" href="/login">Help</a>`))
+		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,"><h1 id="start">Shop</h1><a id="help" href="/login">Help</a>
+			<form method="post" action="/login"><button id="ask">Help</button></form>
+			<a id="copy" href="/" target="_blank" rel="opener">Open a tab that has this one's session storage</a>`))
 	})
-	mux.HandleFunc("GET /login", func(w http.ResponseWriter, _ *http.Request) {
+	login := func(w http.ResponseWriter, token string) {
 		s.mu.Lock()
 		s.served++
 		s.mu.Unlock()
 		for _, h := range p.Headers() {
 			w.Header().Set(h.Name, h.Value)
 		}
-		change(w.Header())
-		_, _ = w.Write(p.Render(token(), returnTo))
-	})
+		if change != nil {
+			change(w.Header())
+		}
+		_, _ = w.Write(p.Render(token, returnTo))
+	}
+	mux.HandleFunc("/login", func(w http.ResponseWriter, _ *http.Request) { login(w, token()) })
+	mux.HandleFunc("GET /same", func(w http.ResponseWriter, _ *http.Request) { login(w, once) })
 	return mux
 }
 
@@ -163,6 +200,13 @@ func (s *scene) wait(what string, holds func() bool) {
 			s.t.Fatalf("%s didn't come; %d POSTs, and the browser said %q", what, len(s.sandbox.SignIns()), s.complaints())
 		}
 	}
+}
+
+// servings returns how often the page was served.
+func (s *scene) servings() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.served
 }
 
 func (s *scene) tell() {
@@ -220,7 +264,7 @@ var (
 )
 
 func shown(state string) chromedp.Action[chromedp.Void] {
-	return chromedp.WaitVisible(chromedp.CSS("section[data-state=" + state + "]"))
+	return chromedp.WaitVisible(chromedp.CSS(`section[data-state~="` + state + `"]`))
 }
 
 // expect holds the sandbox's record to so many POSTs, each with a token that signed Ada in, and the browser to silence.
@@ -246,18 +290,35 @@ func (s *scene) store(ago string) {
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' ')), true)`)
 }
 
-// back does what the browser's button does. chromedp.NavigateBack waits for a load event, which a page from the
-// back/forward cache doesn't have.
-func (s *scene) back() {
+// back and forward do what the browser's buttons do. chromedp.NavigateBack waits for a load event, which a page from
+// the back/forward cache doesn't have.
+func (s *scene) back()    { s.t.Helper(); s.walk(-1) }
+func (s *scene) forward() { s.t.Helper(); s.walk(+1) }
+
+func (s *scene) walk(by int) {
 	s.t.Helper()
 	history, err := chromedp.Run(s.tab, chromedp.NavigationEntries())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	before := history.Entries[history.CurrentIndex-1].ID
-	if _, err := chromedp.Call(s.tab, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: before}); err != nil {
+	entry := history.Entries[int(history.CurrentIndex)+by].ID
+	if _, err := chromedp.Call(s.tab, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: entry}); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// reload does what the browser's button does, and doesn't wait.
+func (s *scene) reload() {
+	s.t.Helper()
+	if _, err := chromedp.Call(s.tab, cdppage.Reload, cdppage.ReloadParams{}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// hurry makes the page's clock run fifty times as fast.
+func (s *scene) hurry() {
+	s.t.Helper()
+	s.inject(`const unhurried = setTimeout; window.setTimeout = (f, ms, ...given) => unhurried(f, ms / 50, ...given);`)
 }
 
 // until waits for a script to say yes. Unlike chromedp's waiting, it finds its way in a page from the back/forward cache.

@@ -1,7 +1,6 @@
 package page
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -16,7 +15,7 @@ import (
 // valid: each field that is empty has a default.
 type Settings struct {
 	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the page's own
-	// catalogue, in the language nearest to this one.
+	// catalogue, in the language of [Languages] nearest to this one, or in English where none is near.
 	Language string `yaml:"language"`
 	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the brand's name.
 	Title string `yaml:"title"`
@@ -24,11 +23,13 @@ type Settings struct {
 	Message string `yaml:"message"`
 	// Button is the label of the button, at most 60 characters. Empty: from the catalogue.
 	Button string `yaml:"button"`
-	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. The button's text is white or black, whichever
-	// can be read on it, so every colour will do.
+	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button unreadable: its text is
+	// white or black, and one of them has a contrast of 4.5 with every colour, in light and dark alike, because the
+	// text stands on the colour and not on the page.
 	Color string `yaml:"color"`
-	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written. It is part of
-	// every page that is sent, and the page's policy lets no image be fetched. Empty: the brand's name in its place.
+	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written. It must be what it
+	// says, and an SVG without scripts and references to anything outside it. It is part of every page that is sent,
+	// and the page's policy lets no image be fetched. In dark it lies on white. Empty: the brand's name in its place.
 	Logo string `yaml:"logo"`
 }
 
@@ -39,14 +40,10 @@ const (
 	maxTitle    = 100 // characters
 	maxMessage  = 500
 	maxButton   = 60
-	maxLanguage = 35       // bytes; RFC 5646 section 4.4.1
-	maxLogo     = 64 << 10 // bytes of the data URI
+	maxLanguage = 35 // bytes; RFC 5646 section 4.4.1
 )
 
-var (
-	colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
-	logoForm  = regexp.MustCompile(`^data:image/(?:png|jpeg|gif|webp|svg\+xml);base64,`)
-)
+var colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
 // Check reports every fault, each with the name of its key. It may be called from several goroutines.
 func (s Settings) Check(report func(path, message string)) {
@@ -129,26 +126,4 @@ func deceptive(r rune) bool {
 		return true
 	}
 	return false
-}
-
-func checkLogo(logo string) error {
-	if logo == "" {
-		return nil
-	}
-	if len(logo) > maxLogo {
-		return fmt.Errorf("has %d bytes, at most %d are allowed", len(logo), maxLogo)
-	}
-	prefix := logoForm.FindString(logo)
-	if prefix == "" {
-		return errors.New("must begin data:image/png;base64, or the same with jpeg, gif, webp or svg+xml")
-	}
-	image := logo[len(prefix):]
-	// The decoder skips line ends; a URI has none.
-	if image == "" || strings.ContainsAny(image, "\r\n") {
-		return errors.New("must hold the image in base64 on one line")
-	}
-	if _, err := base64.StdEncoding.Strict().DecodeString(image); err != nil {
-		return fmt.Errorf("must hold the image in base64: %w", err)
-	}
-	return nil
 }

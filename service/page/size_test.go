@@ -44,7 +44,7 @@ func heldBy(t *testing.T, n int, look func(n int) Settings) int {
 // logo returns the n-th of many images, 32 KiB each in base64.
 func logo(n int) string {
 	image := make([]byte, 24<<10)
-	copy(image, fmt.Sprintf("image %d", n))
+	copy(image, fmt.Sprintf("\x89PNG\r\n\x1a\nimage %d", n))
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(image)
 }
 

@@ -17,6 +17,7 @@ const (
 	fieldColor
 	fieldInk
 	fieldLogo
+	fieldFormActions
 	fieldAction
 	fieldScope
 	fieldLoopLimit

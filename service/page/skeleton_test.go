@@ -113,7 +113,7 @@ func FuzzPrepared(f *testing.F) {
 		frame.Brand, frame.Scope = brand, scope
 		frame.Action += "?" + query
 		checkPrepared(t, Settings{Title: title}, frame)
-		checkPrepared(t, Settings{Message: title, Logo: "data:image/png;base64,AA+/"}, frame)
+		checkPrepared(t, Settings{Message: title, Logo: "data:image/png;base64,iVBORw0KGgo+/w=="}, frame)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"html/template"
 	"strconv"
+	"strings"
 
 	"golang.org/x/text/language"
 )
@@ -14,6 +15,9 @@ type view struct {
 	Brand, Color, Ink                string
 	Logo                             template.URL
 	Texts                            texts
+
+	// Policy ends where FormActions goes on.
+	Policy, FormActions string
 
 	Action, Scope   string
 	LoopLimit       string
@@ -27,37 +31,49 @@ type view struct {
 func newView(s Settings, f Frame, tag language.Tag, said texts) view {
 	said = said.naming(f.Brand)
 	return view{
-		Language: tag.String(),
+		Language: spoken(tag, said.Language),
 		Title:    cmp.Or(s.Title, said.Title),
 		Message:  cmp.Or(s.Message, said.Message),
 		Button:   cmp.Or(s.Button, said.Button),
 		Brand:    f.Brand,
 		Color:    s.Color,
-		Ink:      inkOn(s.Color),
+		Ink:      buttonOn(s.Color),
 		// html/template would refuse the scheme.
-		Logo:       template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
-		Texts:      said,
-		Action:     f.Action,
-		Scope:      f.Scope,
-		LoopLimit:  strconv.Itoa(f.LoopLimit),
-		LoopWindow: strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
+		Logo:        template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
+		Texts:       said,
+		FormActions: strings.Join(f.FormActionSources, " "),
+		Action:      f.Action,
+		Scope:       f.Scope,
+		LoopLimit:   strconv.Itoa(f.LoopLimit),
+		LoopWindow:  strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
 	}
+}
+
+// spoken returns what the lang attribute says of texts in a language of the catalogue that were chosen for another: the
+// region that was asked for, but not a language that isn't there.
+func spoken(wanted, found language.Tag) string {
+	wantedBase, _ := wanted.Base()
+	if foundBase, _ := found.Base(); wantedBase != foundBase {
+		return found.String()
+	}
+	return wanted.String()
 }
 
 // markedView holds marks for all that the pages in the language of the texts differ in, but no logo.
 func markedView(said texts) view {
 	return view{
-		Language:   fieldLanguage.mark(),
-		Title:      fieldTitle.mark(),
-		Message:    fieldMessage.mark(),
-		Button:     fieldButton.mark(),
-		Brand:      fieldBrand.mark(),
-		Color:      fieldColor.mark(),
-		Ink:        fieldInk.mark(),
-		Texts:      said.naming(fieldBrand.mark()),
-		Action:     fieldAction.mark(),
-		Scope:      fieldScope.mark(),
-		LoopLimit:  fieldLoopLimit.mark(),
-		LoopWindow: fieldLoopWindow.mark(),
+		Language:    fieldLanguage.mark(),
+		Title:       fieldTitle.mark(),
+		Message:     fieldMessage.mark(),
+		Button:      fieldButton.mark(),
+		Brand:       fieldBrand.mark(),
+		Color:       fieldColor.mark(),
+		Ink:         fieldInk.mark(),
+		Texts:       said.naming(fieldBrand.mark()),
+		FormActions: fieldFormActions.mark(),
+		Action:      fieldAction.mark(),
+		Scope:       fieldScope.mark(),
+		LoopLimit:   fieldLoopLimit.mark(),
+		LoopWindow:  fieldLoopWindow.mark(),
 	}
 }

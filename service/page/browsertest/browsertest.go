@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long one browser may live: a test that hangs must end before the test binary's own deadline.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // flags make a browser that talks to nobody but the test's servers and doesn't ask the machine for anything. The
 // sandbox is off because containers, where tests run as root, don't allow it; the pages are our own.
@@ -41,7 +41,7 @@ func New(t testing.TB) context.Context {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
-		if required() {
+		if required("chromium") {
 			t.Fatalf("DESKMINT_REQUIRE asks for chromium: %v", err)
 		}
 		t.Skipf("needs a Chromium (set CHROMIUM, or install chromium): %v", err)
@@ -66,9 +66,26 @@ func binary() (string, error) {
 	return exec.LookPath("chromium")
 }
 
-func required() bool {
+// Axe returns the source of axe-core, the accessibility checker, for a test to evaluate in its tab.
+//
+// It is the file that the environment's AXE names; tools/find-axe gets it. Without one the test is skipped, unless
+// DESKMINT_REQUIRE names axe.
+func Axe(t testing.TB) string {
+	t.Helper()
+	source, err := os.ReadFile(os.Getenv("AXE"))
+	if err == nil {
+		return string(source)
+	}
+	if required("axe") {
+		t.Fatalf("DESKMINT_REQUIRE asks for axe: %v", err)
+	}
+	t.Skipf("needs axe-core (set AXE to what tools/find-axe prints): %v", err)
+	return ""
+}
+
+func required(what string) bool {
 	for name := range strings.SplitSeq(os.Getenv("DESKMINT_REQUIRE"), ",") {
-		if strings.TrimSpace(name) == "chromium" {
+		if strings.TrimSpace(name) == what {
 			return true
 		}
 	}

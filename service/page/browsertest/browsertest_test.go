@@ -2,6 +2,8 @@ package browsertest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -23,6 +25,37 @@ func (v *verdict) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
+// end runs what would end a test, and returns how.
+func end(t *testing.T, f func(testing.TB)) string {
+	t.Helper()
+	v := &verdict{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(v)
+	}()
+	<-done
+	return v.said
+}
+
+func TestAxe(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "axe.min.js")
+	if err := os.WriteFile(file, []byte("axe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AXE", file)
+	if got := Axe(t); got != "axe" {
+		t.Errorf("read %q", got)
+	}
+	t.Setenv("AXE", "")
+	for require, want := range map[string]string{"": "skipped: ", "chromium": "skipped: ", "vault, axe": "failed: "} {
+		t.Setenv("DESKMINT_REQUIRE", require)
+		if said := end(t, func(t testing.TB) { Axe(t) }); !strings.HasPrefix(said, want) {
+			t.Errorf("required %q: %q, want it %q", require, said, want)
+		}
+	}
+}
+
 // TestWithoutBrowser: a machine without a browser skips, and says what it needs; CI fails.
 func TestWithoutBrowser(t *testing.T) {
 	for require, want := range map[string]string{
@@ -39,15 +72,9 @@ func TestWithoutBrowser(t *testing.T) {
 			t.Setenv("DESKMINT_REQUIRE", require)
 			t.Setenv("CHROMIUM", setting.chromium)
 			t.Setenv("PATH", setting.path)
-			v := &verdict{TB: t}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				New(v)
-			}()
-			<-done
-			if !strings.HasPrefix(v.said, want) || !strings.Contains(strings.ToLower(v.said), "chromium") {
-				t.Errorf("%s, required %q: %q, want it %q", name, require, v.said, want)
+			said := end(t, func(t testing.TB) { New(t) })
+			if !strings.HasPrefix(said, want) || !strings.Contains(strings.ToLower(said), "chromium") {
+				t.Errorf("%s, required %q: %q, want it %q", name, require, said, want)
 			}
 		}
 	}

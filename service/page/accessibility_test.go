@@ -1,0 +1,128 @@
+package page_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/deskmint/deskmint/service/page/browsertest"
+)
+
+// checked is what axe-core says of a page: rules that were broken, and how many held.
+type checked struct {
+	Violations []struct {
+		ID, Help string
+		Nodes    []struct{ HTML, FailureSummary string }
+	}
+	Incomplete []struct{ ID string }
+	Passes     []struct{ ID string }
+}
+
+// run is every rule, those that are only good practice too.
+const runAxe = `axe.run(document, {resultTypes: ['violations', 'incomplete', 'passes']}).then((r) => ({
+	Violations: r.violations.map((v) => ({ID: v.id, Help: v.help, Nodes: v.nodes.map((n) => ({HTML: n.html, FailureSummary: n.failureSummary}))})),
+	Incomplete: r.incomplete.map((v) => ({ID: v.id})),
+	Passes: r.passes.map((v) => ({ID: v.id})),
+}))`
+
+// axe checks the page in the tab.
+func (s *scene) axe(source string) checked {
+	s.t.Helper()
+	if evaluate[bool](s, "!window.axe") {
+		evaluate[bool](s, source+";true")
+	}
+	result, err := chromedp.Run(s.tab, chromedp.Evaluate[checked](runAxe, chromedp.EvalAwaitPromise))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return result
+}
+
+// TestAccessibility: no page breaks a rule, in any language, light or dark.
+func TestAccessibility(t *testing.T) {
+	source := browsertest.Axe(t)
+	browser := browsertest.New(t)
+	g := newGallery(t, browser, plain, "Acme")
+	pages, unsure := 0, map[string]int{}
+	check := func(g *gallery, language, state, scheme string) {
+		pages++
+		result := g.axe(source)
+		for _, v := range result.Violations {
+			for _, node := range v.Nodes {
+				t.Errorf("%s, %s, %s: %s: %s\n%s\n%s", language, state, scheme, v.ID, v.Help, node.HTML, node.FailureSummary)
+			}
+		}
+		for _, v := range result.Incomplete {
+			unsure[fmt.Sprint(v.ID, " ", state)]++
+		}
+		held := fmt.Sprint(result.Passes)
+		for _, rule := range []string{"color-contrast", "document-title", "html-has-lang", "html-lang-valid", "landmark-one-main", "page-has-heading-one", "region"} {
+			if !strings.Contains(held, "{"+rule+"}") {
+				t.Errorf("%s, %s, %s: %s wasn't checked: %s", language, state, scheme, rule, held)
+			}
+		}
+	}
+	g.every(func(language, state, scheme string) { check(g, language, state, scheme) })
+	drawn := newGallery(t, browser, withLogo("#ffd400"), "Acme")
+	for _, state := range []string{"ready", "loop", "refused"} {
+		drawn.show("ar", state)
+		for _, scheme := range []string{"light", "dark"} {
+			drawn.scheme(scheme)
+			check(drawn, "ar with a logo", state, scheme)
+		}
+	}
+	if want := 7*10*2 + 6; pages != want {
+		t.Errorf("%d pages were checked, want %d", pages, want)
+	}
+	for _, g := range []*gallery{g, drawn} {
+		if faults := g.complaints(); len(faults) > 0 {
+			t.Errorf("the browser complained: %q", faults)
+		}
+	}
+	// What axe can't tell: the button's text lies on an image. TestEveryColourCanBeRead can.
+	t.Logf("%d pages; not decided: %v", pages, unsure)
+}
+
+// TestAccessibilityCanFail: the same check finds what is wrong with a page that is.
+func TestAccessibilityCanFail(t *testing.T) {
+	source := browsertest.Axe(t)
+	g := newGallery(t, browsertest.New(t), plain, "Acme")
+	g.show("en", "loop")
+	evaluate[bool](g.scene, `(() => {
+		document.documentElement.removeAttribute('lang');
+		document.title = '';
+		document.querySelector('button').textContent = '';
+		document.querySelector('section[data-state=loop] p').setAttribute('aria-label', 'x');
+		document.querySelector('section[data-state=loop] h1').style.setProperty('color', '#ddd');
+		return true;
+	})()`)
+	found := fmt.Sprint(g.axe(source).Violations)
+	for _, rule := range []string{"html-has-lang", "document-title", "button-name", "color-contrast"} {
+		if !strings.Contains(found, rule) {
+			t.Errorf("%s wasn't found: %s", rule, found)
+		}
+	}
+}
+
+// TestKeyboard: what can be reached, in which order, and that one sees where one is.
+func TestKeyboard(t *testing.T) {
+	g := newGallery(t, browsertest.New(t), plain, "Acme")
+	for state, want := range map[string]string{"sending": "BODY", "loop": "BUTTON", "used": "BODY", "refused": "BODY"} {
+		g.show("en", state)
+		g.do(chromedp.KeyEvent("\t"))
+		if got := evaluate[string](g.scene, `document.activeElement.tagName`); got != want {
+			t.Errorf("%s: the tab key leads to %s, want %s", state, got, want)
+		}
+		if want != "BUTTON" {
+			continue
+		}
+		if got := evaluate[string](g.scene, `(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + ' ' + s.outlineWidth; })()`); got != "solid 3px" {
+			t.Errorf("%s: the outline of the button is %s", state, got)
+		}
+		if got := evaluate[bool](g.scene, `(() => { const r = document.activeElement.getBoundingClientRect(); return r.height >= 44 && r.width >= 44; })()`); !got {
+			t.Errorf("%s: the button is too small for a finger", state)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package page_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/page/browsertest"
+)
+
+// watch reports from every frame what a payload would do, and keeps pages from sending their forms.
+const watch = `
+	HTMLFormElement.prototype.submit = () => {};
+	for (const name of ['pwned', 'alert', 'confirm', 'prompt', 'print', 'open', 'eval']) window[name] = () => report(name + ' in ' + location);
+	addEventListener('securitypolicyviolation', (event) => report(event.violatedDirective + ' in ' + location));
+	addEventListener('error', (event) => report('error in ' + location), true);
+	addEventListener('load', () => {
+		const wanted = ['HTML', 'HEAD', 'META', 'TITLE', 'LINK', 'STYLE', 'BODY', 'svg', 'rect', 'MAIN', 'P', 'BDI', 'DIV', 'SECTION', 'H1', 'FORM', 'INPUT', 'NOSCRIPT', 'BUTTON', 'SPAN', 'SCRIPT'];
+		if (top !== window) document.querySelectorAll('*').forEach((e) => wanted.includes(e.tagName) || report(e.tagName + ' in ' + location));
+	});`
+
+// A page carries several payloads, and a page of the test shows several pages: browsers take their time.
+const (
+	perPage = 4
+	perView = 50
+)
+
+// hall is an application whose page N carries the payloads from N·perPage on, and at /all/N shows the pages from N on.
+func hall(t *testing.T, payloads []string, careless bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /all/{n}", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,"><body>`))
+		for i := n; i < min(n+perView, len(payloads)/perPage); i++ {
+			_, _ = fmt.Fprintf(w, `<iframe src="/%d" width="20" height="20"></iframe>`, i)
+		}
+	})
+	mux.HandleFunc("GET /{n}", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := strconv.Atoi(r.PathValue("n"))
+		carried := payloads[n*perPage:][:perPage]
+		p, err := carrying(carried)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for _, h := range p.Headers() {
+			w.Header().Set(h.Name, h.Value)
+		}
+		// The pages are looked at in frames.
+		w.Header().Del("X-Frame-Options")
+		w.Header().Set("Content-Security-Policy", strings.ReplaceAll(p.ContentSecurityPolicy(), "; frame-ancestors 'none'", ""))
+		html := string(p.Render(carried[0], carried[1]))
+		if careless {
+			html = strings.Replace(html, "<main>", "<main>"+strings.Join(carried, ""), 1)
+		}
+		_, _ = w.Write([]byte(html))
+	})
+	return mux
+}
+
+// carrying returns a page that has each of the payloads in an attribute, and in a text where one may hold it. The first
+// two are for the token and return_to.
+func carrying(payloads []string) (*page.Page, error) {
+	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2]}
+	look.Check(func(path, _ string) {
+		*map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button}[path] = ""
+	})
+	frame := page.Frame{
+		Brand: payloads[3], Scope: payloads[2], Action: "https://acme.zendesk.com/access/jwt?" + url.QueryEscape(payloads[3]),
+		FormActionSources: []string{"https://acme.zendesk.com"},
+	}
+	p, err := page.New(look, frame)
+	if err != nil {
+		frame.Brand = "Acme"
+		return page.New(look, frame)
+	}
+	return p, nil
+}
+
+func stage(t *testing.T, payloads []string, careless bool) *scene {
+	t.Helper()
+	s := &scene{t: t, reports: make(chan string, 10000), news: make(chan struct{}, 1)}
+	s.app = serve(t, hall(t, payloads, careless))
+	s.openTab(browsertest.New(t), 100*time.Second)
+	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {
+		t.Fatal(err)
+	}
+	s.inject(watch)
+	return s
+}
+
+// TestPayloadsInBrowser: none runs, none even tries to.
+func TestPayloadsInBrowser(t *testing.T) {
+	payloads := page.Payloads()
+	for len(payloads)%perPage != 0 {
+		payloads = append(payloads, payloads[0])
+	}
+	s := stage(t, payloads, false)
+	for n := 0; n < len(payloads)/perPage; n += perView {
+		s.do(chromedp.Navigate(fmt.Sprintf("%s/all/%d", s.app, n)))
+		want := min(perView, len(payloads)/perPage-n)
+		if got := evaluate[int](s, `[...document.querySelectorAll('iframe')].filter((f) => f.contentDocument.querySelector('#sign-in')).length`); got != want {
+			t.Errorf("from %d on, %d pages are there, want %d", n, got, want)
+		}
+	}
+	for len(s.reports) > 0 {
+		t.Error(<-s.reports)
+	}
+	if faults := s.complaints(); len(faults) > 0 {
+		t.Errorf("the browser complained: %q", faults)
+	}
+}
+
+// TestPayloadsInCarelessPage: were they not escaped, the browser would tell.
+func TestPayloadsInCarelessPage(t *testing.T) {
+	s := stage(t, []string{`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`}, true)
+	s.do(chromedp.Navigate(s.app + "/all/0"))
+	var said strings.Builder
+	for _, want := range []string{"script-src-elem", "script-src-attr", "style-src-elem", "IMG in", "B in"} {
+		for !strings.Contains(said.String(), want) {
+			said.WriteString(s.reported() + "\n")
+		}
+	}
+	if len(s.complaints()) == 0 {
+		t.Error("the browser didn't complain")
+	}
+}

@@ -1,0 +1,183 @@
+package page_test
+
+import (
+	"sync"
+
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+
+	"github.com/deskmint/deskmint/service/sandbox"
+)
+
+// testSlow: what the page says when the answer stays away, and that it says it and does nothing else.
+func testSlow(s *scene) {
+	release := s.hold()
+	s.inject(`window.delays = []; const unwatched = setTimeout;
+		window.setTimeout = (f, ms, ...given) => { delays.push(ms); return unwatched(f, ms / 50, ...given); };`)
+	s.onceSent(`
+		const slow = document.querySelector('p[data-state=slow]');
+		const before = slow.checkVisibility();
+		const watch = setInterval(() => {
+			if (!slow.checkVisibility()) return;
+			clearInterval(watch);
+			report([before, delays, slow.closest('[role]').getAttribute('role'), slow.innerText, slow.children.length,
+				document.querySelector('#sign-in').checkVisibility(), document.title].join('|'));
+		}, 5);`)
+	s.goTo("/login")
+	want := "false|5000|status|" +
+		"This is taking longer than usual; we are still connecting to Acme. If nothing happens within a minute, start again from the beginning." +
+		"|0|false|Signing you in to Acme"
+	if got := s.reported(); got != want {
+		s.t.Errorf("got  %s\nwant %s", got, want)
+	}
+	release()
+	s.do(signedIn)
+	s.expect(1)
+}
+
+func testReload(s *scene) {
+	s.goTo("/login")
+	s.do(signedIn)
+	s.reload()
+	s.do(signedIn)
+	s.expect(1)
+}
+
+// testReloadUnderWay: the page is fetched again, and with it a token of its own.
+func testReloadUnderWay(s *scene) {
+	release := s.hold()
+	s.goTo("/login")
+	s.wait("the first POST", func() bool { return len(s.sandbox.SignIns()) == 1 })
+	s.reload()
+	s.wait("the second POST", func() bool { return len(s.sandbox.SignIns()) == 2 })
+	release()
+	s.do(signedIn)
+	s.expect(2)
+	if n := s.servings(); n != 2 {
+		s.t.Errorf("the page was served %d times", n)
+	}
+}
+
+// testRelayedPost: a page that answers a POST is replaced like any other, and asked for again when it is reloaded.
+func testRelayedPost(s *scene) {
+	ask := chromedp.CSS("#ask")
+	s.goTo("/")
+	s.do(start, chromedp.Click(ask), signedIn)
+	s.expect(1)
+	s.back()
+	s.until(`document.getElementById('start')`)
+	s.expect(1)
+	s.goTo("/")
+	s.do(start)
+	s.store("1000")
+	s.do(chromedp.Click(ask), shown("loop"))
+	s.reload()
+	s.wait("the page again", func() bool { return s.servings() == 3 })
+	s.do(shown("loop"))
+	s.expect(1)
+	s.do(chromedp.Click(button), signedIn)
+	s.expect(2)
+}
+
+// testSamePage: a browser, or an app around one, loads the very same page again.
+func testSamePage(s *scene) {
+	s.goTo("/same")
+	s.do(signedIn)
+	for range 3 {
+		s.goTo("/same")
+		s.do(shown("used"))
+		if evaluate[bool](s, `document.querySelector('#sign-in').checkVisibility()`) {
+			s.t.Error("there is a button to send it again")
+		}
+		s.expect(1)
+	}
+	s.goTo("/login")
+	s.do(signedIn)
+	s.expect(2)
+}
+
+func testSamePageUnderWay(s *scene) {
+	release := s.hold()
+	s.goTo("/same")
+	s.wait("the POST", func() bool { return len(s.sandbox.SignIns()) == 1 })
+	s.goTo("/same")
+	s.do(shown("used"))
+	release()
+	s.expect(1)
+}
+
+// testCopiedTab: a tab that is copied, or restored, has its session storage and its address. The page comes with
+// another token, or, out of somebody's cache, with one that has been sent.
+func testCopiedTab(s *scene) {
+	s.goTo("/same")
+	s.do(signedIn)
+	s.goTo("/")
+	s.do(start)
+	for _, step := range []struct {
+		path  string
+		shows chromedp.Action[chromedp.Void]
+		posts int
+	}{
+		{"/same", shown("used"), 1},
+		{"/login", signedIn, 2},
+	} {
+		opened := chromedp.WaitNewTarget(s.tab, func(*target.Info) bool { return true })
+		s.do(chromedp.Click(chromedp.CSS("#copy")))
+		var id target.ID
+		select {
+		case id = <-opened:
+		case <-s.tab.Done():
+			s.t.Fatal("no tab was opened")
+		}
+		copied, closeTab := chromedp.NewContext(s.tab, chromedp.WithTargetID(id))
+		if err := chromedp.Do(copied, start); err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := chromedp.Call(copied, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + step.path}); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := chromedp.Do(copied, step.shows); err != nil {
+			s.t.Fatal(err)
+		}
+		closeTab()
+		s.expect(step.posts)
+	}
+}
+
+// testTenTabs: a browser restores its windows.
+func testTenTabs(s *scene) {
+	var wait sync.WaitGroup
+	for range 10 {
+		wait.Go(func() {
+			tab, closeTab := chromedp.NewContext(s.tab)
+			defer closeTab()
+			if err := chromedp.Do(tab, chromedp.Navigate(s.app+"/login"), signedIn); err != nil {
+				s.t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	s.expect(10)
+}
+
+// testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one POST, and the token
+// signs in once.
+func testClicksWithoutScripts(s *scene) {
+	s.do(disableScripts(true))
+	release := s.hold()
+	s.goTo("/login")
+	s.do(chromedp.DoubleClick(button))
+	s.wait("the POST", func() bool { return len(s.sandbox.SignIns()) > 0 })
+	release()
+	s.until(`location.host.startsWith('acme.localhost')`)
+	signedIn := 0
+	for _, signIn := range s.sandbox.SignIns() {
+		if signIn.Outcome == sandbox.OutcomeSignedIn {
+			signedIn++
+		}
+	}
+	if n := len(s.sandbox.SignIns()); n > 2 || signedIn != 1 {
+		s.t.Errorf("two clicks made %d POSTs and %d sign-ins", n, signedIn)
+	}
+}

