@@ -27,7 +27,7 @@ func limitsOf(g *policy.Grant, conf *config.Configuration, ask signInAsk, email 
 // which the looks at every other secret share: at one secret, and at all together.
 func refreshLimits(caller, configuration string) []policy.Limit {
 	return []policy.Limit{
-		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 5}},
-		{Name: limitRefreshAll, Key: caller, Rate: policy.Rate{PerSecond: 5, Burst: 20}},
+		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 20}},
+		{Name: limitRefreshAll, Key: caller, Rate: policy.Rate{PerSecond: 5, Burst: 40}},
 	}
 }

@@ -97,7 +97,7 @@ func TestRefreshLimits(t *testing.T) {
 		var at clock
 		s := start(t, settings{configuration: configuration, now: at.now})
 		of := func(name string) call { return call{method: "RefreshSecret", name: name} }
-		for range 5 {
+		for range 20 {
 			if r := d.send(t.Context(), t, s, of("acme-customers")); r.code != codes.OK {
 				t.Fatalf("%v %s", r.code, r.reason)
 			}
@@ -107,7 +107,7 @@ func TestRefreshLimits(t *testing.T) {
 		if r.info["limit"] != "refresh_rate" {
 			t.Errorf("refused by %v", r.info)
 		}
-		for i := range 15 { // of 20 at once, at all secrets
+		for i := range 20 { // of 40 at once, at all secrets
 			name := []string{"acme-staff", "acme-both", "acme-off"}[i%3]
 			if r := d.send(t.Context(), t, s, of(name)); r.code != codes.OK {
 				t.Fatalf("%s: %v %s", name, r.code, r.reason)
