@@ -70,6 +70,11 @@ func testCertificates(t *testing.T, binary string) {
 	if err := d.mintAs(t, ours, client); err != nil {
 		t.Fatal(err)
 	}
+	pair := folder(t, map[string]string{"ca.pem": ours.PEM, "client.crt": client.Certificate, "client.key": client.Key})
+	if out, _, err := invoke(t, "", "mint", "--address", d.grpc, "--ca", filepath.Join(pair, "ca.pem"), "--cert", filepath.Join(pair, "client.crt"),
+		"--key", filepath.Join(pair, "client.key"), "--configuration", "acme-customers", "--email", "ana@customer.example", "--name", "Ana"); err != nil || !strings.Contains(out, tokenStart) {
+		t.Errorf("the command, with a certificate: %v\n%s", err, out)
+	}
 	if err := d.mintAs(t, ours, ours.Client(t, "other.acme.internal")); err == nil || !strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
 		t.Errorf("with nobody's certificate: %v", err)
 	}

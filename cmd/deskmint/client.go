@@ -31,15 +31,20 @@ import (
 type clientFlags struct {
 	Address    string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The service's gRPC address."`
 	CA         string        `placeholder:"FILE" help:"Certificates that the service's is trusted by (PEM). Default: the system's; plaintext on loopback."`
-	APIKeyFile string        `placeholder:"FILE" help:"File with the caller's API key. Default: DESKMINT_API_KEY."`
+	APIKeyFile string        `placeholder:"FILE" help:"File with the caller's API key, or bearer token. Default: DESKMINT_API_KEY."`
+	Cert       string        `placeholder:"FILE" help:"The caller's certificate and those between it and its authority (PEM), in place of a key."`
+	Key        string        `placeholder:"FILE" help:"The certificate's private key (PEM)."`
 	Timeout    time.Duration `default:"10s" help:"How long to wait for the answer."`
 }
 
-// call connects, and calls with the caller's key and a deadline.
+// call connects, and calls with the caller's one credential and a deadline.
 func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.TokenServiceClient) error) error {
-	key, err := f.apiKey()
-	if err != nil {
-		return err
+	if f.Cert == "" {
+		key, err := f.apiKey()
+		if err != nil {
+			return err
+		}
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 	}
 	transport, err := f.transport()
 	if err != nil {
@@ -52,7 +57,6 @@ func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.Toke
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
-	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 	return explained(rpc(ctx, pb.NewTokenServiceClient(conn)))
 }
 
@@ -67,7 +71,7 @@ func (f clientFlags) apiKey() (string, error) {
 	}
 	key = strings.TrimSpace(key)
 	if key == "" {
-		return "", errors.New("no API key: set DESKMINT_API_KEY, or give --api-key-file")
+		return "", errors.New("no credential: set DESKMINT_API_KEY, or give --api-key-file, or --cert and --key")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return "", fmt.Errorf("%s holds more than an API key: it has white space or other characters in it that no key has", source)
@@ -82,10 +86,17 @@ func (f clientFlags) transport() (credentials.TransportCredentials, error) {
 		return nil, fmt.Errorf("--address: %w", err)
 	}
 	ip, err := netip.ParseAddr(host)
-	if f.CA == "" && (host == "localhost" || err == nil && ip.IsLoopback()) {
+	if f.CA == "" && f.Cert == "" && (host == "localhost" || err == nil && ip.IsLoopback()) {
 		return insecure.NewCredentials(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if f.Cert != "" || f.Key != "" {
+		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+		if err != nil {
+			return nil, fmt.Errorf("--cert and --key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
 	if f.CA != "" {
 		pem, err := os.ReadFile(f.CA)
 		if err != nil {

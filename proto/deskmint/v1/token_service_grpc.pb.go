@@ -32,12 +32,12 @@ const (
 //
 // TokenService signs a person whom the caller has authenticated in to Zendesk.
 //
-// Every call carries one credential of the calling service, an API key as
-// `Authorization: Bearer …`. Nothing is signed beyond what a single grant of
-// that caller allows, and what isn't granted is an error, never left out
-// silently. A token is signed afresh by every call, so a retry is safe; it is
-// also good for one sign-in only, because Zendesk refuses a second use of the
-// same `jti`.
+// Every call carries one credential of the calling service: an API key or a JWT
+// as `Authorization: Bearer …`, or its connection's client certificate. Nothing
+// is signed beyond what a single grant of that caller allows, and what isn't
+// granted is an error, never left out silently. A token is signed afresh by
+// every call, so a retry is safe; it is also good for one sign-in only, because
+// Zendesk refuses a second use of the same `jti`.
 //
 // Errors are google.rpc.Status with an ErrorInfo of the domain `deskmint`.
 type TokenServiceClient interface {
@@ -118,12 +118,12 @@ func (c *tokenServiceClient) InspectToken(ctx context.Context, in *InspectTokenR
 //
 // TokenService signs a person whom the caller has authenticated in to Zendesk.
 //
-// Every call carries one credential of the calling service, an API key as
-// `Authorization: Bearer …`. Nothing is signed beyond what a single grant of
-// that caller allows, and what isn't granted is an error, never left out
-// silently. A token is signed afresh by every call, so a retry is safe; it is
-// also good for one sign-in only, because Zendesk refuses a second use of the
-// same `jti`.
+// Every call carries one credential of the calling service: an API key or a JWT
+// as `Authorization: Bearer …`, or its connection's client certificate. Nothing
+// is signed beyond what a single grant of that caller allows, and what isn't
+// granted is an error, never left out silently. A token is signed afresh by
+// every call, so a retry is safe; it is also good for one sign-in only, because
+// Zendesk refuses a second use of the same `jti`.
 //
 // Errors are google.rpc.Status with an ErrorInfo of the domain `deskmint`.
 type TokenServiceServer interface {
