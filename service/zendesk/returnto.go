@@ -51,7 +51,7 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 	if err != nil {
 		return Destination{}, errFault("can't be read as a URL")
 	}
-	var host string
+	var host, origin string
 	switch {
 	case strings.HasPrefix(encoded, "/"):
 		if strings.HasPrefix(encoded, "//") || u.Host != "" || u.Scheme != "" {
@@ -60,13 +60,18 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 	case u.Scheme == "":
 		return Destination{}, errFault("is neither a path that starts with a slash nor an https URL")
 	default:
-		origin, ok := b.ownOrigin(encoded, u)
-		if !ok {
+		var ok bool
+		if origin, ok = b.ownOrigin(encoded, u); !ok {
 			return Destination{}, &ForeignError{fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, "))}
 		}
 		_, host, _ = strings.Cut(origin, "://")
 	}
-	if fault := pathFault(u.EscapedPath()); fault != "" {
+	// As it is written: u's own may have been decoded and encoded anew.
+	written := encoded[len(origin):]
+	if end := strings.IndexAny(written, "?#"); end >= 0 {
+		written = written[:end]
+	}
+	if fault := pathFault(written); fault != "" {
 		return Destination{}, &ForeignError{fault}
 	}
 	return Destination{URL: encoded, Host: host}, nil
