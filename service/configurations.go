@@ -216,9 +216,10 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 			faults = append(faults, zendesk.Fault{Field: "client_ip", Description: "is no IP address"})
 		}
 	}
-	if to := r.GetReturnTo(); to != "" && !strings.HasPrefix(to, "/") {
+	// A path says nothing, and two slashes, of either kind, begin a host and no path.
+	if to := r.GetReturnTo(); to != "" && (to[0] != '/' || strings.HasPrefix(strings.ReplaceAll(to, `\`, "/"), "//")) {
 		u, err := url.Parse(to)
-		if err != nil || u.Host == "" {
+		if err != nil || u.Host == "" || u.Scheme == "" {
 			faults = append(faults, zendesk.Fault{Field: "return_to", Description: "is neither a path nor a URL"})
 		} else {
 			w.host = u.Host

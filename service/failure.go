@@ -30,10 +30,17 @@ const reportPatience = 500 * time.Millisecond
 
 const tryLater = "Wait a minute, then start again from where you came from."
 
-// failures are tried in this order: a reused jti is also an invalid token.
+// failures are tried in this order: the message of a blocked address quotes it, and
+// with it whatever word somebody has put there.
 var failures = []failure{
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)\biat\b|clock`), problem: page.ProblemUnavailable,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: regexp.MustCompile(`(?i)not allowed to sign up`), problem: page.ProblemRefused,
+		cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
+		operator: "Look at the block list and the allow list in Zendesk's end user settings.",
+		user:     "Ask the help desk to admit your address.",
+	},
+	{
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`), problem: page.ProblemUnavailable,
 		cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
 		operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
 		user:     "Start again from where you came from.",
@@ -51,19 +58,13 @@ var failures = []failure{
 		user:     "Start again from where you came from.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: regexp.MustCompile(`(?i)not allowed to sign up`), problem: page.ProblemRefused,
-		cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
-		operator: "Look at the block list and the allow list in Zendesk's end user settings.",
-		user:     "Ask the help desk to admit your address.",
-	},
-	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: regexp.MustCompile(`(?i)couldn.?t authenticate you`), problem: page.ProblemRefused,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: regexp.MustCompile(`(?i)couldn(?:[^ ]{0,6})t authenticate you`), problem: page.ProblemRefused,
 		cause:    "Single sign-on isn't switched on at Zendesk for this kind of person.",
 		operator: "Assign the configuration to end users or team members in Zendesk's security settings, and compare with its audiences here.",
 		user:     "Ask the help desk whether your account may sign in this way.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: regexp.MustCompile(`(?i)rate limit|too many`), problem: page.ProblemUnavailable,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: regexp.MustCompile(`(?i)rate.limit|too.many`), problem: page.ProblemUnavailable,
 		cause:    "Zendesk has had too many sign-ins.",
 		operator: "Look for a browser in a loop, or a test that signs in for real.",
 		user:     tryLater,

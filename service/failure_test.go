@@ -19,6 +19,13 @@ func TestClassify(t *testing.T) {
 		{"error", "Users with the email address a@b.example are not allowed to sign up for this help desk", "BLOCKED"},
 		{"error", "Couldn't authenticate you", "NOT_ENABLED"},
 		{"error", "Rate limit exceeded", "RATE_LIMITED"},
+		{"error", "Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED"}, // it quotes the address
+		{"error", "Users with the email address signature@b.example are not allowed to sign up for this help desk", "BLOCKED"},
+		{"error", "Couldn&#39;t authenticate you", "NOT_ENABLED"},
+		{"error", "Couldn’t authenticate you", "NOT_ENABLED"},
+		{"error", "rate_limit_exceeded", "RATE_LIMITED"},
+		{"error", "too_many_requests", "RATE_LIMITED"},
+		{"error", "invalid_iat", "CLOCK"},
 		{"error", "something new", "UNKNOWN"},
 		{"error", "", "UNKNOWN"},
 	} {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -9,13 +10,22 @@ import (
 
 type renderCommand struct {
 	Language string `placeholder:"TAG" help:"Language of the page (BCP 47). Default: the brand's."`
+	Preview  bool   `help:"Offline: print how a brand's page looks, from --config. It signs nobody in."`
+	Config   string `placeholder:"FILE" help:"With --preview: the configuration file."`
+	Problem  string `placeholder:"KIND" enum:",failed,refused,unavailable,disabled,loop" default:"" help:"With --preview: the page that tells of failed, refused, unavailable, disabled or loop. Default: the page that signs in."`
 	userFlags
 	clientFlags
 }
 
 // Run prints the page. It carries a token: it is good for one sign-in, within
-// three minutes.
+// three minutes. A preview carries none.
 func (c renderCommand) Run(ctx context.Context, std streams) error {
+	if c.Preview {
+		return c.preview(std)
+	}
+	if c.Config != "" || c.Problem != "" {
+		return errors.New("--config and --problem are for --preview")
+	}
 	r, err := c.request(std)
 	if err != nil {
 		return err

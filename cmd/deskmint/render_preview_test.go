@@ -1,0 +1,94 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/html"
+)
+
+// elements reads a page as a browser would: its attributes' values by element and name ("html lang"), and its text.
+func elements(t *testing.T, document string) (attributes map[string][]string, text string) {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	attributes = map[string][]string{}
+	for node := range root.Descendants() {
+		if node.Type == html.TextNode && node.Parent.Data != "script" && node.Parent.Data != "style" {
+			text += " " + node.Data
+		}
+		for _, a := range node.Attr {
+			attributes[node.Data+" "+a.Key] = append(attributes[node.Data+" "+a.Key], a.Val)
+		}
+	}
+	return attributes, text
+}
+
+// The file names a store that nobody can reach: a preview asks none.
+func TestRenderPreview(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
+	file := filepath.Join(dir, "deskmint.yaml")
+	for name, c := range map[string]struct {
+		flags              string
+		brand, lang, posts string // no posts: the page has no form
+		title              string // a part of it
+	}{
+		"the default":     {"", "Acme", "en", "https://acme.preview.invalid/access/jwt", "Acme"},
+		"another brand":   {"--brand 360002", "Labs", "en", "https://labs.preview.invalid/access/jwt", "Labs"},
+		"in German":       {"--language de-AT", "Acme", "de", "https://acme.preview.invalid/access/jwt", "Anmeldung"},
+		"in Arabic":       {"--language ar", "Acme", "ar", "https://acme.preview.invalid/access/jwt", "Acme"},
+		"a problem":       {"--problem refused --brand 360002", "Labs", "en", "", ""},
+		"another problem": {"--problem loop --language fr", "Acme", "fr", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := append([]string{"render", "--preview", "--config", file, "--configuration", "acme-customers"}, strings.Fields(c.flags)...)
+			out, warned, err := invoke(t, "", args...)
+			if err != nil || !strings.Contains(warned, "preview") || strings.Count(warned, "\n") != 1 {
+				t.Fatalf("%v %q", err, warned)
+			}
+			found, text := elements(t, out)
+			if got := found["html lang"]; len(got) != 1 || got[0] != c.lang {
+				t.Errorf("in %q, want %s", got, c.lang)
+			}
+			if !strings.Contains(text, c.brand) || !strings.Contains(text, c.title) {
+				t.Errorf("no %s, no %s in %s", c.brand, c.title, text)
+			}
+			if got := strings.Join(found["form action"], " "); got != c.posts {
+				t.Errorf("posts to %q, want %q", got, c.posts)
+			}
+			if got := strings.Join(found["input value"], " "); c.posts != "" && got != "preview" {
+				t.Errorf("fields hold %q", got)
+			}
+			policies := found["meta content"]
+			if len(policies) == 0 || policies[0] != "script-src 'none'; form-action 'none'" {
+				t.Errorf("nothing keeps it from posting: %q", policies)
+			}
+			if strings.Contains(out, "eyJ") {
+				t.Error("it has a token")
+			}
+		})
+	}
+}
+
+func TestRenderPreviewRefusals(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
+	file := filepath.Join(dir, "deskmint.yaml")
+	for flags, want := range map[string]string{
+		"--preview --configuration acme-customers":                                                "--config",
+		"--preview --configuration acme-nowhere --config " + file:                                 `no configuration "acme-nowhere"`,
+		"--preview --configuration acme-customers --brand 99 --config " + file:                    `no brand "99"`,
+		"--preview --configuration acme-customers --problem other --config " + file:               "--problem",
+		"--preview --configuration acme-customers --config " + filepath.Join(dir, "nowhere.yaml"): "nowhere.yaml: can't be read",
+		"--configuration acme-customers --config " + file:                                         "for --preview",
+		"--configuration acme-customers --problem loop --email ana@customer.example":              "for --preview",
+	} {
+		if out, _, err := invoke(t, "", append([]string{"render"}, strings.Fields(flags)...)...); err == nil || !strings.Contains(err.Error(), want) || out != "" {
+			t.Errorf("%s: %v %s", flags, err, out)
+		}
+	}
+}
