@@ -125,6 +125,11 @@ func explained(err error) error {
 			if credential := d.GetMetadata()["credential"]; credential != "" {
 				fmt.Fprintf(&b, "\n  the credential is %s", credential)
 			}
+			if limit := d.GetMetadata()["limit"]; limit != "" {
+				fmt.Fprintf(&b, "\n  the limit is %s", limit)
+			}
+		case *errdetails.RetryInfo:
+			fmt.Fprintf(&b, "\n  try again in %v", d.GetRetryDelay().AsDuration().Round(time.Millisecond))
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
 				fmt.Fprintf(&b, "\n  %s %s", v.GetField(), v.GetDescription())

@@ -312,3 +312,18 @@ func TestHelp(t *testing.T) {
 		}
 	}
 }
+
+// A limit is told by its name, with the time after which one request passes.
+func TestClientIsLimited(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	var err error
+	for range 40 { // more than a person's sign-ins at once
+		if _, _, err = invoke(t, "", line("mint", d.client(t, "acme-customers"), "--email", "a@b.example", "--name", "A")...); err != nil {
+			break
+		}
+	}
+	if err == nil || !strings.Contains(err.Error(), "(RATE_LIMITED)\n  the limit is user_rate\n  try again in ") {
+		t.Errorf("got %v", err)
+	}
+}
