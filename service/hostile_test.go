@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -144,8 +145,39 @@ func besieged(t *testing.T, s *server, attack func()) {
 // TestFloods: connections that open streams faster than they can be served, and never
 // end or read them, or reset them at once (CVE-2023-44487). Each door in earnest.
 func TestFloods(t *testing.T) {
+	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
+	t.Run("gRPC", func(t *testing.T) {
+		floods(t, slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), caller), func(t *testing.T) (*server, func() net.Conn) {
+			s := start(t, settings{configuration: configuration, grace: time.Second})
+			return s, func() net.Conn { return connect(t, s, 0) }
+		})
+	})
+	t.Run("HTTP", func(t *testing.T) { // which speaks HTTP/2 over TLS only
+		fields := [][2]string{
+			{":method", "POST"}, {":scheme", "https"}, {":path", "/v1/configurations/acme-customers:mintToken"}, {":authority", "deskmint"},
+			{"content-type", "application/json"},
+		}
+		floods(t, slices.Concat(fields, caller), func(t *testing.T) (*server, func() net.Conn) {
+			h := openHall(t)
+			s, config := h.seenBy(t, nil), h.seenBy(t, nil, "h2").client
+			return s, func() net.Conn {
+				plain := connect(t, s, 1)
+				if plain == nil {
+					return nil
+				}
+				conn := tls.Client(plain, &tls.Config{RootCAs: config.RootCAs, NextProtos: config.NextProtos, ServerName: "127.0.0.1"})
+				if err := conn.HandshakeContext(t.Context()); err != nil || conn.ConnectionState().NegotiatedProtocol != "h2" {
+					t.Errorf("no HTTP/2: %v", err)
+				}
+				return conn
+			}
+		})
+	})
+}
+
+// floods are all kinds of them, each at a server of its own.
+func floods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, func() net.Conn)) {
 	const connections, streams = 20, 1000
-	fields := slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), [][2]string{{"authorization", "Bearer dmk_everything"}})
 	for name, flood := range map[string]func(c *rawH2) error{
 		"new streams": func(c *rawH2) error { return c.open(fields, false) },
 		"rapid resets": func(c *rawH2) error {
@@ -166,12 +198,12 @@ func TestFloods(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, settings{configuration: configuration, grace: time.Second})
+			s, connects := open(t)
 			besieged(t, s, func() {
 				var hostile sync.WaitGroup
 				for range connections {
 					hostile.Go(func() {
-						conn := connect(t, s, 0)
+						conn := connects()
 						if conn == nil {
 							return
 						}
