@@ -1,12 +1,17 @@
 package page_test
 
 import (
+	"context"
+	"strings"
 	"sync"
+	"testing"
+	"time"
 
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
+	"github.com/deskmint/deskmint/service/page/browsertest"
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
@@ -159,6 +164,60 @@ func testTenTabs(s *scene) {
 	}
 	wait.Wait()
 	s.expect(10)
+}
+
+// TestRestoredSession: a browser that was ended comes back with its tabs. Those that were signed in stay where they
+// are; those whose POST was under way ask for the page again, and all of them are signed in.
+func TestRestoredSession(t *testing.T) {
+	profile := t.TempDir()
+	browser, end := browsertest.Restore(t, profile)
+	s := newScene(t, browser, option{})
+	const each = 5 // as many requests to one host as a browser has under way at once, and one less
+	open := func(arrived chromedp.Action[chromedp.Void]) {
+		tab, closeTab := chromedp.NewContext(browser)
+		t.Cleanup(closeTab)
+		if _, err := chromedp.Call(tab, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + "/login"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := chromedp.Do(tab, arrived); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range each {
+		open(signedIn)
+	}
+	release := s.hold()
+	for range each {
+		open(chromedp.Steps())
+	}
+	s.wait("the POSTs", func() bool { return len(s.sandbox.SignIns()) == 2*each })
+	end()
+	release()
+	if n := s.servings(); n != 2*each {
+		t.Fatalf("the page was served %d times, want %d", n, 2*each)
+	}
+
+	browser, _ = browsertest.Restore(t, profile)
+	limited, cancel := context.WithTimeout(browser, 30*time.Second)
+	defer cancel()
+	s.tab = limited
+	s.wait("POSTs of the restored tabs", func() bool { return len(s.sandbox.SignIns()) == 3*each })
+	for arrived := 0; arrived < 2*each; {
+		tabs, err := chromedp.Targets(limited)
+		if err != nil {
+			t.Fatalf("%d tabs are signed in: %v", arrived, err)
+		}
+		arrived = 0
+		for _, tab := range tabs {
+			if strings.Contains(tab.URL, "acme.localhost") && tab.Title == "Signed in" {
+				arrived++
+			}
+		}
+	}
+	if n := s.servings(); n != 3*each {
+		t.Errorf("the page was served %d times, want %d", n, 3*each)
+	}
+	s.expect(3 * each)
 }
 
 // testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one POST, and the token

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +40,19 @@ var flags = []chromedp.ExecAllocatorOption{
 // DESKMINT_REQUIRE, a list separated by commas, names chromium: then it fails, so that CI can't pass by skipping.
 func New(t testing.TB) context.Context {
 	t.Helper()
+	browser, _ := start(t)
+	return browser
+}
+
+// Restore is New with the profile in a folder, and with the tabs that the browser had when it was last ended with that
+// profile. end ends it as its user would, and returns when all is written.
+func Restore(t testing.TB, profile string) (browser context.Context, end func()) {
+	t.Helper()
+	return start(t, chromedp.UserDataDir(profile), chromedp.Flag("restore-last-session", true))
+}
+
+func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.Context, end func()) {
+	t.Helper()
 	path, err := binary()
 	if err != nil {
 		if required("chromium") {
@@ -48,7 +62,8 @@ func New(t testing.TB) context.Context {
 	}
 	alive, stop := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(stop)
-	allocator, release := chromedp.NewExecAllocator(alive, append([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}, flags...)...)
+	options := slices.Concat([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}, flags, more)
+	allocator, release := chromedp.NewExecAllocator(alive, options...)
 	t.Cleanup(release)
 	ctx, closeTab := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(closeTab)
@@ -56,7 +71,12 @@ func New(t testing.TB) context.Context {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("starting %s: %v", path, err)
 	}
-	return ctx
+	return ctx, func() {
+		t.Helper()
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Fatalf("ending %s: %v", path, err)
+		}
+	}
 }
 
 func binary() (string, error) {
