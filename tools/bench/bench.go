@@ -1,0 +1,231 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// bench holds what is running while it is measured.
+type bench struct {
+	options
+	dir     string
+	out     io.Writer
+	running []*process
+	keys    *keys
+}
+
+func (b *bench) stop() {
+	for _, p := range b.running {
+		p.stop()
+	}
+}
+
+func (b *bench) start(ctx context.Context, name string, cmd *exec.Cmd) (*process, error) {
+	p, err := start(ctx, name, cmd)
+	if err == nil {
+		b.running = append(b.running, p)
+	}
+	return p, err
+}
+
+// serve starts a Deskmint with so many configurations and callers.
+func (b *bench) serve(ctx context.Context, name string, configurations, callers int, tls bool) (*process, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	for _, file := range []string{"ca.crt", "server.crt", "server.key", "jwks.json"} {
+		if err := os.Link(filepath.Join(b.dir, file), filepath.Join(dir, file)); err != nil {
+			return nil, err
+		}
+	}
+	config, err := b.keys.configuration(dir, configurations, callers, tls)
+	if err != nil {
+		return nil, err
+	}
+	return b.start(ctx, name, exec.CommandContext(ctx, b.deskmint, "serve", "--config", config,
+		"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--drain", "0s"))
+}
+
+func (b *bench) floor(ctx context.Context, name string, environment ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, self, "floor")
+	cmd.Env = append(os.Environ(), environment...)
+	return b.start(ctx, name, cmd)
+}
+
+// row is one line of the table: one kind of request at one server.
+type row struct {
+	name    string
+	server  *process
+	against string // the row that it is a multiple of; "": itself
+	target  float64
+	send    ask
+	bursts  []burst
+	half    burst // at half of its most
+}
+
+// median is that of the rounds' processor times for each request.
+func (r *row) median() time.Duration {
+	each := make([]time.Duration, len(r.bursts))
+	for i, one := range r.bursts {
+		each[i] = one.each()
+	}
+	slices.Sort(each)
+	return each[len(each)/2]
+}
+
+// spread is by how much the rounds differ, as a part of the median.
+func (r *row) spread() float64 {
+	least, most := time.Duration(1<<62), time.Duration(0)
+	for _, one := range r.bursts {
+		least, most = min(least, one.each()), max(most, one.each())
+	}
+	return float64(most-least) / float64(r.median())
+}
+
+func (b *bench) table(ctx context.Context) error {
+	rows, err := b.rows(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.measure(ctx, rows); err != nil {
+		return err
+	}
+	return b.print(rows)
+}
+
+// measure takes everybody in turns, so that what disturbs the machine for a while disturbs the compared alike.
+func (b *bench) measure(ctx context.Context, rows []*row) error {
+	for _, r := range rows { // connections, caches, the garbage collector's pace
+		if _, err := closed(ctx, r.server, r.send, b.inflight, b.each/3); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+	}
+	for range b.rounds {
+		for _, r := range rows {
+			one, err := closed(ctx, r.server, r.send, b.inflight, b.each)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			r.bursts = append(r.bursts, one)
+		}
+	}
+	for _, r := range rows {
+		var most float64
+		for _, one := range r.bursts {
+			most = max(most, one.throughput())
+		}
+		half, err := open(ctx, r.server, r.send, most/2, b.each)
+		if err != nil {
+			return fmt.Errorf("%s at half: %w", r.name, err)
+		}
+		r.half = half
+	}
+	return nil
+}
+
+func (b *bench) print(rows []*row) error {
+	medians := map[string]time.Duration{}
+	for _, r := range rows {
+		medians[r.name] = r.median()
+	}
+	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
+	fmt.Fprintf(w, "| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at half |\n")
+	fmt.Fprintf(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		ratio, target := "1", ""
+		if base, ok := medians[r.against]; ok {
+			ratio = fmt.Sprintf("%.2f", float64(r.median())/float64(base))
+		} else if r.against != "" {
+			ratio = "?"
+		}
+		if r.target > 0 {
+			target = fmt.Sprintf("%.1f", r.target)
+		}
+		var all burst
+		for _, one := range r.bursts {
+			all.requests, all.elapsed = all.requests+one.requests, all.elapsed+one.elapsed
+			all.latencies = append(all.latencies, one.latencies...)
+		}
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s |\n", r.name, micro(r.median()), ratio, target, 100*r.spread(),
+			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)), milli(r.half.quantile(0.99)))
+	}
+	return w.Flush()
+}
+
+func micro(d time.Duration) string { return fmt.Sprintf("%.1f µs", float64(d.Nanoseconds())/1e3) }
+func milli(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Nanoseconds())/1e6) }
+
+// rows starts the servers and lists what is asked of them.
+func (b *bench) rows(ctx context.Context) ([]*row, error) {
+	var err error
+	if b.keys, err = newKeys(b.dir); err != nil {
+		return nil, err
+	}
+	plain, err := b.serve(ctx, "deskmint", 1, 1, false)
+	if err != nil {
+		return nil, err
+	}
+	secure, err := b.serve(ctx, "deskmint-tls", 1, 1, true)
+	if err != nil {
+		return nil, err
+	}
+	floor, err := b.floor(ctx, "floor")
+	if err != nil {
+		return nil, err
+	}
+	path := func(name string) string { return filepath.Join(b.dir, name) }
+	floorTLS, err := b.floor(ctx, "floor-tls", "CERTIFICATE="+path("server.crt"), "KEY="+path("server.key"), "CLIENT_CA="+path("ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	as := func(p *process, authorization string) caller {
+		return caller{server: p, configuration: "configurations/acme-0", authorization: authorization}
+	}
+	key := "Bearer " + b.keys.apiKey
+	certified, floorCertified := as(secure, ""), as(floorTLS, "")
+	certified.tls, floorCertified.tls = b.keys.tls(true), b.keys.tls(true)
+	mine, bearer, base := as(plain, key), as(plain, "Bearer "+b.keys.jwt), as(floor, key)
+
+	var rows []*row
+	add := func(name, against string, target float64, c caller, makes func(caller) (ask, error)) {
+		if !strings.Contains(name, b.only) && !strings.HasPrefix(name, "floor") || err != nil {
+			return
+		}
+		r := &row{name: name, server: c.server, against: against, target: target}
+		if r.send, err = makes(c); err == nil {
+			rows = append(rows, r)
+		}
+	}
+	rest := func(method, holds string) func(caller) (ask, error) {
+		return func(c caller) (ask, error) { return c.rest(method, holds) }
+	}
+	mint, page, form := rest("mintToken", `"token"`), rest("renderPage", "<form"), rest("renderForm", `"html"`)
+	add("floor gRPC", "", 0, base, caller.mintGRPC)
+	add("MintToken gRPC, API key", "floor gRPC", 1.5, mine, caller.mintGRPC)
+	add("MintToken gRPC, bearer JWT", "floor gRPC", 0, bearer, caller.mintGRPC)
+	add("RenderForm gRPC, API key", "floor gRPC", 0, mine, caller.formGRPC)
+	add("RenderPage gRPC, API key", "floor gRPC", 0, mine, caller.pageGRPC)
+	add("floor gRPC, TLS", "", 0, floorCertified, caller.mintGRPC)
+	add("MintToken gRPC, mTLS", "floor gRPC, TLS", 1.5, certified, caller.mintGRPC)
+	add("floor REST", "", 0, base, mint)
+	add("MintToken REST, API key", "floor REST", 2.0, mine, mint)
+	add("MintToken REST, bearer JWT", "floor REST", 0, bearer, mint)
+	add("RenderForm REST, API key", "floor REST", 0, mine, form)
+	add("RenderPage REST, API key", "floor REST", 2.2, mine, page)
+	add("floor REST, TLS", "", 0, floorCertified, mint)
+	add("MintToken REST, mTLS", "floor REST, TLS", 2.0, certified, mint)
+	return rows, err
+}
