@@ -12,13 +12,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/deskmint/deskmint/service/members"
 )
 
 // Settings is the audit block of the configuration file.
@@ -179,7 +180,7 @@ func (l *Log) Write(ctx context.Context, r Record, email string) error {
 
 func (l *Log) write(ctx context.Context, r Record) error {
 	r.Schema = Schema
-	line, err := json.Marshal(r)
+	line, err := r.encode()
 	if err == nil {
 		err = l.lines.write(ctx, append(line, '\n'))
 	}
@@ -187,6 +188,46 @@ func (l *Log) write(ctx context.Context, r Record) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return nil
+}
+
+// encode writes the record as encoding/json would by the fields' tags, which a test
+// holds it to.
+func (r *Record) encode() ([]byte, error) {
+	m := members.List{JSON: make([]byte, 0, 768)}
+	m.Number("schema", int64(r.Schema))
+	m.Time("time", r.Time)
+	m.Given("request_id", r.RequestID)
+	m.Text("door", r.Door)
+	m.Given("method", r.Method)
+	m.Given("action", r.Action)
+	m.Given("caller", r.Caller)
+	m.Given("authenticated", r.Authenticated)
+	m.Given("configuration", r.Configuration)
+	m.Given("brand", r.Brand)
+	m.Text("decision", r.Decision)
+	m.Given("reason", r.Reason)
+	m.Given("credential", r.Credential)
+	m.Given("rule", r.Rule)
+	m.Number("secret_version", int64(r.SecretVersion))
+	m.Given("jti", r.ID)
+	m.Given("token_sha256", r.TokenHash)
+	m.Given("email", r.Email)
+	m.Given("email_hmac_sha256", r.EmailHash)
+	m.Given("role", r.Role)
+	if len(r.Claims) > 0 {
+		m.Texts("claims", r.Claims)
+	}
+	if len(r.Warnings) > 0 {
+		m.Texts("warnings", r.Warnings)
+	}
+	m.True("validate_only", r.ValidateOnly)
+	m.Given("configuration_digest", r.Digest)
+	if r.FirstTime != nil {
+		m.Time("first_time", *r.FirstTime)
+	}
+	m.Number("count", int64(r.Count))
+	m.JSON[0] = '{'
+	return append(m.JSON, '}'), m.Err
 }
 
 // Hash is the SHA-256 of a token, for finding its record later.

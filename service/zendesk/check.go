@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/deskmint/deskmint/service/members"
 )
 
 // Checked is a sign-in that may be signed: validated, normalised, without iat and jti.
@@ -18,12 +20,13 @@ type Checked struct {
 	// Warnings tell what was left out because the profile says so.
 	Warnings []Fault
 
-	claims  Claims
+	email   string
+	claims  members.List
 	emitExp bool
 }
 
 // Email is the checked address.
-func (c *Checked) Email() string { return c.claims.Email }
+func (c *Checked) Email() string { return c.email }
 
 // Check validates a sign-in at a brand of the profile and turns the user into
 // claims. It reports every fault at once as an [*InvalidError], a return_to that
@@ -36,11 +39,7 @@ func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) {
 	c.identity(r.User)
 	c.role(r.User)
 	c.optional(r.User)
-	if encoded, err := c.out.claims.encode(); err != nil {
-		c.fault("user", "can't be written as JSON")
-	} else if len(encoded) > maxClaims {
-		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", len(encoded), maxClaims))
-	}
+	c.encode()
 	switch {
 	case len(c.faults) > 0:
 		return nil, &InvalidError{c.faults}
@@ -56,7 +55,19 @@ func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) {
 type checker struct {
 	profile *Profile
 	faults  []Fault
+	claims  Claims
 	out     Checked
+}
+
+func (c *checker) encode() {
+	m, err := c.claims.members()
+	switch {
+	case err != nil:
+		c.fault("user", "can't be written as JSON")
+	case bare+len(m.JSON) > maxClaims:
+		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", bare+len(m.JSON), maxClaims))
+	}
+	c.out.email, c.out.claims = c.claims.Email, m
 }
 
 func (c *checker) fault(field, description string) {
@@ -112,7 +123,7 @@ func (c *checker) identity(u User) {
 	if err != nil {
 		c.fault("user.email", err.Error())
 	}
-	c.out.claims.Email = email
+	c.claims.Email = email
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
 		c.fault("user.email_verified", "must be true: sign in only addresses that you have proof of, or have allow_unverified_email set")
 	}
@@ -121,7 +132,7 @@ func (c *checker) identity(u User) {
 	} else if why := shortTextFault(u.Name, joiners); why != "" {
 		c.fault("user.name", why)
 	}
-	c.out.claims.Name = u.Name
+	c.claims.Name = u.Name
 }
 
 // role is never left out in silence, not even where optional claims are: without
@@ -137,13 +148,13 @@ func (c *checker) role(u User) {
 	case !c.profile.Serves(a):
 		c.fault("user.role", fmt.Sprintf("is %s, but this configuration doesn't sign in %ss", u.Role, strings.ReplaceAll(string(a), "_", " ")))
 	}
-	c.out.claims.Role = u.Role
+	c.claims.Role = u.Role
 }
 
 // optional checks the claims that a profile may prefer to leave out when they are
 // bad: each set is one claim, left out whole.
 func (c *checker) optional(u User) {
-	claims := &c.out.claims
+	claims := &c.claims
 	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
 	c.customRole(u)
 	c.claim(c.locale(u))
@@ -191,7 +202,7 @@ func (c *checker) customRole(u User) {
 	switch {
 	case u.Role == RoleAgent:
 		c.faults = append(c.faults, faults...)
-		c.out.claims.CustomRoleID = u.CustomRoleID
+		c.claims.CustomRoleID = u.CustomRoleID
 	case u.CustomRoleID != 0:
 		c.claim(append(faults, Fault{field, "goes only with the role agent"}), nil)
 	}
@@ -213,9 +224,9 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 		audience = c.profile.audiences[0]
 	}
 	if audience == EndUser {
-		return nil, func() { c.out.claims.Locale = u.LocaleID }
+		return nil, func() { c.claims.Locale = u.LocaleID }
 	}
-	return nil, func() { c.out.claims.LocaleID = u.LocaleID }
+	return nil, func() { c.claims.LocaleID = u.LocaleID }
 }
 
 // organizationIDs returns what a single id leaves as. Digits with a leading zero

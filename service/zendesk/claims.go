@@ -1,56 +1,73 @@
 package zendesk
 
 import (
-	"bytes"
-	"encoding/json"
+	"strconv"
+
+	"github.com/deskmint/deskmint/service/members"
 )
 
-// Claims are those of a sign-in token: every one that Zendesk documents, and no
-// other. They are a struct and not a map, so that nothing a caller sends can
-// become a claim of its own choosing; user_fields is the one map, and it is a
-// value, a level below.
+// Claims are those of a sign-in token that come from the user: every one that Zendesk
+// documents, and no other, in the order in which they are written. They are a struct and
+// not a map, so that nothing a caller sends can become a claim of its own choosing;
+// user_fields is the one map, and it is a value, a level below.
 type Claims struct {
-	IssuedAt        int64          `json:"iat"`
-	ID              string         `json:"jti"`
-	Email           string         `json:"email"`
-	Name            string         `json:"name"`
-	ExternalID      string         `json:"external_id,omitzero"`
-	Role            Role           `json:"role,omitzero"`
-	CustomRoleID    int64          `json:"custom_role_id,omitzero"`
-	Locale          int64          `json:"locale,omitzero"`    // end users
-	LocaleID        int64          `json:"locale_id,omitzero"` // team members
-	Organization    string         `json:"organization,omitzero"`
-	Organizations   string         `json:"organizations,omitzero"`
-	OrganizationID  any            `json:"organization_id,omitzero"` // string or int64
-	OrganizationIDs string         `json:"organization_ids,omitzero"`
-	Phone           string         `json:"phone,omitzero"`
-	Tags            []string       `json:"tags,omitzero"` // empty is sent, nil is not
-	RemotePhotoURL  string         `json:"remote_photo_url,omitzero"`
-	UserFields      map[string]any `json:"user_fields,omitempty"`
-	ExpiresAt       int64          `json:"exp,omitzero"` // undocumented, behind emit_exp
+	Email           string
+	Name            string
+	ExternalID      string
+	Role            Role
+	CustomRoleID    int64
+	Locale          int64 // end users
+	LocaleID        int64 // team members
+	Organization    string
+	Organizations   string
+	OrganizationID  any // string or int64
+	OrganizationIDs string
+	Phone           string
+	Tags            []string // empty is sent, nil is not
+	RemotePhotoURL  string
+	UserFields      map[string]any
 }
 
-// Names are the claims' names, for the record: never their values.
-func (c *Claims) Names() []string {
-	encoded, err := c.encode()
-	if err != nil {
-		return nil
+// members are the claims as JSON. It is the one serialiser, and its output is the same
+// for the same claims: fields in the order above, user_fields by key. It writes what
+// encoding/json would, which a test holds it to.
+func (c *Claims) members() (members.List, error) {
+	m := members.List{JSON: make([]byte, 0, 256), Names: append(make([]string, 0, 16), "iat", "jti")}
+	m.Text("email", c.Email)
+	m.Text("name", c.Name)
+	m.Given("external_id", c.ExternalID)
+	m.Given("role", string(c.Role))
+	m.Number("custom_role_id", c.CustomRoleID)
+	m.Number("locale", c.Locale)
+	m.Number("locale_id", c.LocaleID)
+	m.Given("organization", c.Organization)
+	m.Given("organizations", c.Organizations)
+	if c.OrganizationID != nil {
+		m.Value("organization_id", c.OrganizationID)
 	}
-	names, err := memberNames(encoded)
-	if err != nil {
-		return nil
+	m.Given("organization_ids", c.OrganizationIDs)
+	m.Given("phone", c.Phone)
+	if c.Tags != nil {
+		m.Texts("tags", c.Tags)
 	}
-	return names
+	m.Given("remote_photo_url", c.RemotePhotoURL)
+	if len(c.UserFields) > 0 {
+		m.Object("user_fields", c.UserFields)
+	}
+	return m, m.Err
 }
 
-// encode is the one serialiser. Its output is the same for the same claims: fields
-// in the order above, user_fields by key.
-func (c *Claims) encode() ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // the token is base64url; there is no HTML to protect
-	if err := e.Encode(c); err != nil {
-		return nil, err
+// bare is the size of what payload adds at the least.
+const bare = len(`{"iat":0,"jti":""}`)
+
+// payload appends the claims with iat and jti, which are the token's own, and exp, which
+// is undocumented and behind emit_exp (0: without).
+func payload(b []byte, claims members.List, issuedAt int64, id string, expiresAt int64) []byte {
+	b = strconv.AppendInt(append(b, `{"iat":`...), issuedAt, 10)
+	b = members.AppendText(append(b, `,"jti":`...), id)
+	b = append(b, claims.JSON...)
+	if expiresAt != 0 {
+		b = strconv.AppendInt(append(b, `,"exp":`...), expiresAt, 10)
 	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return append(b, '}')
 }

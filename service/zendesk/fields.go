@@ -61,14 +61,17 @@ func list(field string, items []string, j joiner) (faults []Fault) {
 		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
 	}
 	for i, s := range items {
-		at := fmt.Sprintf("%s[%d]", field, i)
+		why := ""
 		switch {
 		case blank(s):
-			faults = append(faults, Fault{at, "is empty"})
+			why = "is empty"
 		case strings.Contains(s, ","):
-			faults = append(faults, Fault{at, "holds a comma, at which Zendesk would split it in two"})
+			why = "holds a comma, at which Zendesk would split it in two"
 		default:
-			faults = append(faults, shortText(at, s, j)...)
+			why = shortTextFault(s, j)
+		}
+		if why != "" {
+			faults = append(faults, Fault{fmt.Sprintf("%s[%d]", field, i), why})
 		}
 	}
 	return faults
@@ -86,11 +89,12 @@ func tagFaults(tags []string) (faults []Fault) {
 		return []Fault{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
 	}
 	for i, t := range tags {
-		at := fmt.Sprintf("user.tags.values[%d]", i)
+		why := shortTextFault(t, noJoiners)
 		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
-			faults = append(faults, Fault{at, "is empty, or holds a space or comma, at which Zendesk would split it"})
-		} else {
-			faults = append(faults, shortText(at, t, noJoiners)...)
+			why = "is empty, or holds a space or comma, at which Zendesk would split it"
+		}
+		if why != "" {
+			faults = append(faults, Fault{fmt.Sprintf("user.tags.values[%d]", i), why})
 		}
 	}
 	return faults
@@ -117,17 +121,21 @@ func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 	if len(in) > maxItems {
 		return nil, []Fault{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
 	}
+	if len(in) == 0 {
+		return nil, nil
+	}
 	out = make(map[string]any, len(in))
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		at := fmt.Sprintf("user.user_fields[%.40q]", key) // enough to find it by: what stands in a key's place may be a value
+		wrong := shortTextFault(key, noJoiners)
 		if blank(key) {
-			faults = append(faults, Fault{at, "has an empty key"})
-		} else {
-			faults = append(faults, shortText(at, key, noJoiners)...)
+			wrong = "has an empty key"
 		}
 		value, why := fieldValue(in[key])
-		if why != "" {
-			faults = append(faults, Fault{at, why})
+		for _, why := range []string{wrong, why} {
+			if why != "" {
+				// Enough of the key to find it by: what stands in a key's place may be a value.
+				faults = append(faults, Fault{fmt.Sprintf("user.user_fields[%.40q]", key), why})
+			}
 		}
 		out[key] = value
 	}

@@ -90,6 +90,9 @@ func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
 }
 
 func encodeReturnTo(s string) (string, error) {
+	if len(s) <= maxReturnTo && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '\\' }) {
+		return s, nil // as nearly all of them are
+	}
 	if !utf8.ValidString(s) {
 		return "", errFault("is not valid UTF-8")
 	}
@@ -125,7 +128,7 @@ func encodeReturnTo(s string) (string, error) {
 func pathFault(p string) string {
 	for range 4 {
 		p = strings.ReplaceAll(p, `\`, "/")
-		for _, reading := range []string{p, withoutDots(p), path.Clean(p)} {
+		for _, reading := range readings(p) {
 			switch {
 			case strings.ContainsFunc(reading, isASCIIControl):
 				return "has a control character in its path once it is decoded: browsers drop some, and at others a header ends"
@@ -135,12 +138,24 @@ func pathFault(p string) string {
 				return "leads below /access/ or /auth/, where Zendesk signs people in and out"
 			}
 		}
+		if !strings.Contains(p, "%") {
+			break
+		}
 		p = escape.ReplaceAllStringFunc(p, func(e string) string {
 			b, _ := hex.DecodeString(e[1:]) // what matched is hexadecimal
 			return string(b)
 		})
 	}
 	return ""
+}
+
+// readings are what a path may be shortened to. Without dot segments and empty ones there
+// is nothing to shorten.
+func readings(p string) []string {
+	if !strings.Contains(p, "/.") && !strings.Contains(p, "//") {
+		return []string{p}
+	}
+	return []string{p, withoutDots(p), path.Clean(p)}
 }
 
 func isASCIIControl(r rune) bool { return r < ' ' || r == 0x7F }
@@ -162,6 +177,11 @@ func withoutDots(p string) string {
 }
 
 func private(p string) bool {
-	p = strings.ToLower(p) + "/"
-	return strings.HasPrefix(p, "/access/") || strings.HasPrefix(p, "/auth/")
+	p = strings.ToLower(p)
+	for _, folder := range []string{"/access", "/auth"} {
+		if rest, ok := strings.CutPrefix(p, folder); ok && (rest == "" || rest[0] == '/') {
+			return true
+		}
+	}
+	return false
 }

@@ -2,8 +2,10 @@ package zendesk
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -39,28 +41,27 @@ type Token struct {
 // Sign makes a token of a checked sign-in, with now as its iat and a jti of its own:
 // two tokens are never the same, and neither can be guessed from the other.
 func (c *Checked) Sign(key secrets.Key, now time.Time) (Token, error) {
-	claims := c.claims
-	claims.IssuedAt = now.Unix()
-	claims.ID = rand.Text() // at least 128 random bits
-	issued := time.Unix(claims.IssuedAt, 0).UTC()
+	id := rand.Text() // at least 128 random bits
+	issued := time.Unix(now.Unix(), 0).UTC()
+	names, expires := c.claims.Names, int64(0)
 	if c.emitExp {
-		claims.ExpiresAt = issued.Add(Lifetime).Unix()
+		names, expires = append(slices.Clip(names), "exp"), issued.Add(Lifetime).Unix()
 	}
-	payload, err := claims.encode()
-	if err != nil {
-		return Token{}, fmt.Errorf("encoding the claims: %w", err)
-	}
-	input := encodedHeader + "." + base64.RawURLEncoding.EncodeToString(payload)
-	signature, err := key.Sign(input)
+	var scratch [512]byte
+	claims := payload(scratch[:0], c.claims, issued.Unix(), id, expires)
+	encoding := base64.RawURLEncoding
+	token := make([]byte, 0, len(encodedHeader)+encoding.EncodedLen(len(claims))+encoding.EncodedLen(sha256.Size)+2)
+	token = encoding.AppendEncode(append(append(token, encodedHeader...), '.'), claims)
+	signature, err := key.Sign(string(token)) // the signing input (RFC 7515 section 5.1)
 	if err != nil {
 		return Token{}, fmt.Errorf("signing with version %d: %w", key.Version(), err)
 	}
 	return Token{
-		Value:      input + "." + base64.RawURLEncoding.EncodeToString(signature),
-		ID:         claims.ID,
+		Value:      string(encoding.AppendEncode(append(token, '.'), signature)),
+		ID:         id,
 		IssueTime:  issued,
 		ExpireTime: issued.Add(Lifetime),
 		Version:    key.Version(),
-		Claims:     claims.Names(),
+		Claims:     names,
 	}, nil
 }

@@ -216,6 +216,18 @@ func BenchmarkCheckAndSign(b *testing.B) {
 		r.ReturnTo = "https://acme.zendesk.com/hc/en-us/requests/42?from=shop"
 	})
 	for name, r := range map[string]zendesk.SignIn{"small": small, "large": large} {
+		b.Run(name+"/sign", func(b *testing.B) {
+			checked, err := p.Check(p.Brand(""), r)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := checked.Sign(key, testTime); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
