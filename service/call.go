@@ -65,22 +65,29 @@ type outcome struct {
 
 type outcomeKey struct{}
 
-// presented takes what says who is calling from the door that the call came in
-// by, and tells which door that was. A call of the HTTP door brings the request's
-// own header; its metadata has no say. Certificates are those of the connection:
-// what headers such as X-Forwarded-Client-Cert say of one is not looked at.
-func presented(ctx context.Context) (door string, c caller.Credentials) {
-	if r, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
-		return doorHTTP, caller.Credentials{Authorization: r.Header.Values("Authorization"), Certificate: verified(r.TLS)}
+// doorOf is the door that a call came in by.
+func doorOf(ctx context.Context) string {
+	if _, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
+		return doorHTTP
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	c.Authorization = md.Get("authorization")
+	return doorGRPC
+}
+
+// presented takes what says who is calling from the door that the call came in by. A
+// call of the HTTP door brings the request's own header; its metadata has no say.
+// Certificates are those of the connection: what headers such as
+// X-Forwarded-Client-Cert say of one is not looked at.
+func presented(ctx context.Context) (c caller.Credentials) {
+	if r, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
+		return caller.Credentials{Authorization: r.Header.Values("Authorization"), Certificate: verified(r.TLS)}
+	}
+	c.Authorization = metadata.ValueFromIncomingContext(ctx, "authorization")
 	if p, ok := peer.FromContext(ctx); ok {
 		if info, ok := p.AuthInfo.(credentials.TLSInfo); ok {
 			c.Certificate = verified(&info.State)
 		}
 	}
-	return doorGRPC, c
+	return c
 }
 
 // verified is the client's certificate, where the handshake has found a chain from

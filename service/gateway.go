@@ -75,9 +75,8 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 		// A stranger's body isn't read: parsing it would cost more than all the rest.
 		// The request goes on without it, to be refused and recorded like any other.
 		ctx := withHTTPRequest(r.Context(), r)
-		_, shown := presented(ctx)
 		o := outcome{snapshot: s.snapshot.Load()}
-		if o.caller, o.err = o.snapshot.Callers.Authenticate(ctx, shown); o.err != nil {
+		if o.caller, o.err = o.snapshot.Callers.Authenticate(ctx, presented(ctx)); o.err != nil {
 			r.Body = http.NoBody
 		}
 		ctx = context.WithValue(ctx, outcomeKey{}, o)

@@ -30,8 +30,7 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	if !ours(info.FullMethod) {
 		return handle(ctx, request) // health, which anybody may ask
 	}
-	door, _ := presented(ctx)
-	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: door, Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
+	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: doorOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
 	c.record.Action = string(actionOf(c.record.Method))
 	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
@@ -75,8 +74,11 @@ func (s *Service) recovered(ctx context.Context, c *call, do func() (any, error)
 }
 
 func (s *Service) bounded(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxDuration)
-	defer cancel()
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > maxDuration { // else the door has seen to it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, maxDuration)
+		defer cancel()
+	}
 	if err := over(ctx); err != nil {
 		return nil, err
 	}
@@ -96,8 +98,7 @@ func (s *Service) whoCalls(ctx context.Context, c *call) (caller.Caller, error) 
 	if o, ok := ctx.Value(outcomeKey{}).(outcome); ok {
 		return o.caller, o.err
 	}
-	_, shown := presented(ctx)
-	return c.snapshot.Callers.Authenticate(ctx, shown)
+	return c.snapshot.Callers.Authenticate(ctx, presented(ctx))
 }
 
 func (s *Service) authenticated(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {

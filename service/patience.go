@@ -45,7 +45,7 @@ func (p patience) bound(ctx context.Context, info *tap.Info) (context.Context, e
 		return ctx, nil
 	}
 	bounded, cancel := context.WithTimeout(ctx, p.request)
-	context.AfterFunc(ctx, cancel)
+	_ = cancel // the end of ctx, which is the stream's, stops the timer too
 	return bounded, nil
 }
 

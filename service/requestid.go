@@ -44,6 +44,5 @@ func requestID(ctx context.Context) string {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
 		return id
 	}
-	md, _ := metadata.FromIncomingContext(ctx)
-	return requestIDOf(md.Get(headerRequestID))
+	return requestIDOf(metadata.ValueFromIncomingContext(ctx, headerRequestID))
 }

@@ -31,6 +31,10 @@ const (
 	// recommends. Who opens many connections to flood them gets no more of the
 	// processor for each, and an ordinary caller is done with a stream in a millisecond.
 	maxStreams = 100
+	// workers are goroutines that take one request after the other. A new one for each
+	// would grow its stack anew each time, which costs as much as the signature; where
+	// more requests are under way, the others get theirs.
+	workers = 64
 	maxFrame   = 16 << 10 // bytes; HTTP/2 has no smaller limit
 )
 
@@ -178,6 +182,7 @@ func (s *Service) grpcServer(streams context.Context, certificates *certs.Store)
 		grpc.MaxRecvMsgSize(4 * maxBody), // beyond it the library answers, in its own words
 		grpc.MaxSendMsgSize(maxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.NumStreamWorkers(workers),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(s.patience.read),
 		grpc.InTapHandle(s.patience.bound),

@@ -190,6 +190,7 @@ func (h host) run(ctx context.Context) error {
 	s, err := service.New(service.Options{
 		Snapshot: h.snapshot, ClockOffset: clockOffset, CertificateExpiry: expiry, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		Ready: func() {
+			paceCollector()
 			fmt.Fprintln(h.std.out, "ready")
 			if h.ready != nil {
 				h.ready()

@@ -1,0 +1,17 @@
+package main
+
+import "testing"
+
+func TestCollectAt(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 10000}, {4 << 20, 1600}, {16 << 20, 400}, {64 << 20, 100}, {1 << 40, 100},
+	} {
+		// To within a hundredth of what lives.
+		if got := collectAt(c.live); got < c.want || got > c.want+1 {
+			t.Errorf("%d bytes: %d %%, want %d %%", c.live, got, c.want)
+		}
+	}
+}
