@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -80,12 +81,12 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 			r.Body = http.NoBody
 		}
 		ctx = context.WithValue(ctx, outcomeKey{}, o)
-		if a, err := net.ResolveTCPAddr("tcp", r.RemoteAddr); err == nil {
+		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
-			ctx = peer.NewContext(ctx, &peer.Peer{Addr: a, LocalAddr: local})
+			ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(a), LocalAddr: local})
 		}
 		r = r.WithContext(ctx)
-		r.Body = &pathBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), params: params}
+		r.Body = &pathBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), size: r.ContentLength, params: params}
 		next(w, r, params)
 	}
 }

@@ -32,7 +32,9 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	}
 	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: doorOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
 	c.record.Action = string(actionOf(c.record.Method))
-	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
+	if c.record.Door == doorGRPC { // the other door's answer has it already
+		_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
+	}
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
 		return nil, statusOf(err).Err()
@@ -48,7 +50,7 @@ func (s *Service) concluded(ctx context.Context, c *call, request any, handle gr
 	if auditErr := s.writeRecord(ctx, c, err); auditErr != nil {
 		response, err = nil, auditErr
 	}
-	if err == nil {
+	if err == nil && len(c.header) > 0 {
 		err = grpc.SetHeader(ctx, c.header)
 	}
 	s.logCause(ctx, c, err)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -45,7 +46,7 @@ func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
 }
 
 func decodeStrict(r io.Reader, m proto.Message) error {
-	b, err := io.ReadAll(r)
+	b, err := readAll(r)
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -62,6 +63,16 @@ func decodeStrict(r io.Reader, m proto.Message) error {
 		return body.compare(m)
 	}
 	return nil
+}
+
+// readAll makes room for what the header has announced, at once.
+func readAll(r io.Reader) ([]byte, error) {
+	var b bytes.Buffer
+	if body, ok := r.(*pathBody); ok && body.size > 0 && body.size <= maxBody {
+		b.Grow(int(body.size) + bytes.MinRead)
+	}
+	_, err := b.ReadFrom(r)
+	return b.Bytes(), err
 }
 
 // A field's name is repeated only where it is a word: a value that has come to
@@ -102,6 +113,7 @@ func badRequest(message string, fields ...zendesk.Fault) *requestError {
 // code lets the path win in silence.
 type pathBody struct {
 	io.ReadCloser
+	size   int64 // announced; -1: not
 	params map[string]string
 	fault  error
 }

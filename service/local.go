@@ -75,8 +75,8 @@ func (*localConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 // serverContext is what a handler would see behind a socket: what was outgoing is
 // incoming, and a copy.
 func serverContext(ctx context.Context) context.Context {
-	sent, _ := metadata.FromOutgoingContext(ctx)
-	ctx = metadata.NewIncomingContext(ctx, sent.Copy())
+	sent, _ := metadata.FromOutgoingContext(ctx) // which copies
+	ctx = metadata.NewIncomingContext(ctx, sent)
 	return metadata.NewOutgoingContext(ctx, metadata.MD{})
 }
 

@@ -34,8 +34,8 @@ const (
 	// workers are goroutines that take one request after the other. A new one for each
 	// would grow its stack anew each time, which costs as much as the signature; where
 	// more requests are under way, the others get theirs.
-	workers = 64
-	maxFrame   = 16 << 10 // bytes; HTTP/2 has no smaller limit
+	workers  = 64
+	maxFrame = 16 << 10 // bytes; HTTP/2 has no smaller limit
 )
 
 // Listeners are where a service takes requests. They are closed when it stops.

@@ -55,7 +55,11 @@ func (w watched) received(decode func(any) error) func(any) error {
 	}
 }
 
-func (w watched) sentHeader(md metadata.MD) { w.tell(&stats.OutHeader{Header: md.Copy()}) }
+func (w watched) sentHeader(md metadata.MD) {
+	if w.handler != nil {
+		w.tell(&stats.OutHeader{Header: md.Copy()})
+	}
+}
 
 func (w watched) sentPayload(response any) {
 	if w.handler == nil {
@@ -65,9 +69,16 @@ func (w watched) sentPayload(response any) {
 	w.tell(&stats.OutPayload{Payload: response, Length: size, CompressedLength: size, SentTime: time.Now()})
 }
 
-func (w watched) sentTrailer(md metadata.MD) { w.tell(&stats.OutTrailer{Trailer: md.Copy()}) }
+func (w watched) sentTrailer(md metadata.MD) {
+	if w.handler != nil {
+		w.tell(&stats.OutTrailer{Trailer: md.Copy()})
+	}
+}
 
 func (w watched) ended(err error) {
+	if w.handler == nil {
+		return
+	}
 	w.tell(&stats.End{BeginTime: w.begun, EndTime: time.Now(), Error: err})
 }
 

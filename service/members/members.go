@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -81,6 +82,29 @@ func (l *List) Texts(name string, values []string) {
 	l.JSON = append(l.JSON, ']')
 }
 
+// Nest adds an object or a list, between these brackets, of what fill adds.
+func (l *List) Nest(name string, open, end byte, fill func()) {
+	l.name(name)
+	l.within(open, end, fill)
+}
+
+// Item adds an object or a list to the list that is being filled.
+func (l *List) Item(open, end byte, fill func()) {
+	l.JSON = append(l.JSON, ',')
+	l.within(open, end, fill)
+}
+
+func (l *List) within(open, end byte, fill func()) {
+	start := len(l.JSON)
+	fill()
+	if len(l.JSON) == start {
+		l.JSON = append(l.JSON, open)
+	} else {
+		l.JSON[start] = open // in the first one's comma's place
+	}
+	l.JSON = append(l.JSON, end)
+}
+
 // Value adds what encoding/json can write.
 func (l *List) Value(name string, value any) {
 	l.name(name)
@@ -123,12 +147,24 @@ func (l *List) fault(err error) {
 // AppendText appends a JSON string (RFC 8259 section 7). Most texts have nothing to
 // escape; encoding/json does the others.
 func AppendText(b []byte, text string) []byte {
-	for _, r := range text {
-		if r < ' ' || r == '"' || r == '\\' || r == '\u2028' || r == '\u2029' || r == utf8.RuneError {
-			return appendEscaped(b, text)
-		}
+	if !plain(text) {
+		return appendEscaped(b, text)
 	}
 	return append(append(append(b, '"'), text...), '"')
+}
+
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c == '"', c == '\\':
+			return false
+		case c >= utf8.RuneSelf:
+			return !strings.ContainsFunc(text[i:], func(r rune) bool {
+				return r < ' ' || r == '"' || r == '\\' || r == '\u2028' || r == '\u2029' || r == utf8.RuneError
+			})
+		}
+	}
+	return true
 }
 
 func appendEscaped(b []byte, text string) []byte {
