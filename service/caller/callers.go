@@ -36,12 +36,13 @@ type JWT struct {
 }
 
 // Callers are all callers of a configuration, by what they are known by. They are
-// immutable and implement [Authenticator].
+// immutable, but for remembering tokens that they have verified, and implement [Authenticator].
 type Callers struct {
 	keys    map[[sha256.Size]byte]string
 	uris    map[string]string
 	names   map[string]string  // DNS names, in lower case
 	issuers map[string]*issuer // by the claim iss
+	memo    memo
 }
 
 // New makes the table of the callers' identities, each caller's under its name. The
@@ -122,13 +123,14 @@ func (c *Callers) Authenticate(ctx context.Context, shown Credentials) (Caller, 
 		return Caller{}, ErrMalformed
 	}
 	// Looking up the hash of what was sent takes the same time whichever key it resembles.
-	if name, ok := c.keys[sha256.Sum256([]byte(bearer))]; ok {
+	sum := sha256.Sum256([]byte(bearer))
+	if name, ok := c.keys[sum]; ok {
 		return Caller{Name: name, Method: MethodAPIKey}, nil
 	}
 	if len(c.issuers) == 0 || strings.HasPrefix(bearer, KeyPrefix) || strings.Count(bearer, ".") != 2 {
 		return Caller{}, ErrUnknown
 	}
-	return c.tokened(ctx, bearer)
+	return c.tokened(ctx, bearer, sum)
 }
 
 // certified finds the caller that a certificate names; no caller and no error: none.

@@ -130,16 +130,25 @@ func (i *issuer) add(name string, id JWT) error {
 	return nil
 }
 
-// verify is nil for a token that the issuer has signed, for us and for now.
-func (i *issuer) verify(ctx context.Context, t token) error {
-	key, err := i.keys.key(ctx, t)
+// verify succeeds for a token that the issuer has signed, for us and for now. Whose it
+// is isn't known yet.
+func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
+	key, among, err := i.keys.key(ctx, t)
 	if err != nil {
-		return err
+		return verified{}, err
 	}
-	_, err = i.parser.Parse(t.raw, func(*jwt.Token) (any, error) { return key, nil })
+	parsed, err := i.parser.Parse(t.raw, func(*jwt.Token) (any, error) { return key, nil })
+	if err != nil {
+		return verified{}, unverified(err)
+	}
+	v := verified{issuer: i, keys: among}
+	v.from, v.until, err = times(parsed.Claims)
+	return v, err
+}
+
+// unverified says what the library has found.
+func unverified(err error) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
 		return ErrUnverified
 	case errors.Is(err, jwt.ErrTokenInvalidAudience):

@@ -141,24 +141,24 @@ type keySet struct {
 	due    time.Time     // when Run begins the next
 }
 
-// key finds the key for a token. Where the token names one that isn't known, or none
+// key finds the key for a token, and says among which it was. Where the token names one that isn't known, or none
 // is held, the issuer is asked first, unless it just was. The error is ctx's, or one
 // of this package's.
-func (s *keySet) key(ctx context.Context, t token) (crypto.PublicKey, error) {
+func (s *keySet) key(ctx context.Context, t token) (crypto.PublicKey, *keys, error) {
 	held := s.held()
 	if held == nil || !held.knows(t) {
 		if err := wait(ctx, s.begin()); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		held = s.held()
 	}
 	if held == nil {
-		return nil, ErrIssuerUnavailable
+		return nil, nil, ErrIssuerUnavailable
 	}
 	if public, ok := held.find(t); ok {
-		return public, nil
+		return public, held, nil
 	}
-	return nil, ErrUnverified
+	return nil, nil, ErrUnverified
 }
 
 // held are the keys, nil where they are none or too old.

@@ -3,6 +3,7 @@ package caller
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -37,8 +38,11 @@ type token struct {
 	claims    map[string]any
 }
 
-// tokened finds the caller whose JWT this is.
-func (c *Callers) tokened(ctx context.Context, raw string) (Caller, error) {
+// tokened finds the caller whose JWT this is, of which sum is the hash.
+func (c *Callers) tokened(ctx context.Context, raw string, sum [sha256.Size]byte) (Caller, error) {
+	if who, ok := c.memo.get(sum); ok {
+		return who, nil
+	}
 	t, err := readToken(raw)
 	if err != nil {
 		return Caller{}, err
@@ -49,10 +53,14 @@ func (c *Callers) tokened(ctx context.Context, raw string) (Caller, error) {
 	if i == nil {
 		return Caller{}, ErrUnknown
 	}
-	if err := i.verify(ctx, t); err != nil {
+	v, err := i.verify(ctx, t)
+	if err != nil {
 		return Caller{}, err
 	}
-	return i.match(t.claims)
+	if v.caller, err = i.match(t.claims); err == nil {
+		c.memo.put(sum, v)
+	}
+	return v.caller, err
 }
 
 // readToken takes a token apart and refuses what another reader could understand
