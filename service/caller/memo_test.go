@@ -56,8 +56,31 @@ func TestRememberedIsBounded(t *testing.T) {
 	if n := f.Remembered(); n > 2048 {
 		t.Errorf("%d tokens are remembered", n)
 	}
-	// One that differs in its last byte is another.
+	// One that differs in a letter of its signature is another.
 	forged := []byte(tokens[many-1].Authorization[0])
-	forged[len(forged)-3] ^= 1
+	letter := &forged[len(forged)-10]
+	*letter = map[bool]byte{true: 'B', false: 'A'}[*letter == 'A']
 	expect(t, f, caller.Credentials{Authorization: []string{string(forged)}}, "", caller.ErrUnverified)
+}
+
+// TestRememberedEndsWithTheKey: an issuer takes a key back, and with it what it has signed.
+func TestRememberedEndsWithTheKey(t *testing.T) {
+	f := newFixture(t, nil)
+	f.warm(t)
+	shown := f.shop()
+	expect(t, f, shown, "shop/jwt", nil)
+	expect(t, f, shown, "shop/jwt", nil)
+	f.put("/keys", setOf(published("e2", foreign())))
+	f.add(5 * time.Second)
+	f.warm(t)
+	expect(t, f, shown, "", caller.ErrUnverified)
+	// And where its keys have become too old to serve.
+	f.put("/keys", setOf(published("e1", ecKey())))
+	f.add(5 * time.Second)
+	f.warm(t)
+	long := bearer(es256("e1", ecKey(), claims(f.URL, f.Now(), "exp", fmt.Sprint(f.Now().Add(72*time.Hour).Unix()))))
+	expect(t, f, long, "shop/jwt", nil)
+	f.away()
+	f.add(24*time.Hour + time.Second)
+	expect(t, f, long, "", caller.ErrIssuerUnavailable)
 }
