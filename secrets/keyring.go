@@ -119,11 +119,10 @@ func (*UnavailableError) Unwrap() error { return ErrUnavailable }
 // may be called at the same time.
 type Keyring struct {
 	source  Source
-	refresh time.Duration
-	maxRate int
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
+	rhythm  atomic.Pointer[rhythm]
 	pace    *pace
 
 	// running is the context of every look, ended by Run's end: a look belongs
@@ -157,8 +156,6 @@ type entry struct {
 func NewKeyring(o Options) *Keyring {
 	k := &Keyring{
 		source:  o.Source,
-		refresh: orDefault(o.Refresh, DefaultRefresh),
-		maxRate: orDefault(o.MaxRate, DefaultMaxRate),
 		timeout: orDefault(o.Timeout, DefaultTimeout),
 		now:     o.Now,
 		log:     o.Log,
@@ -170,7 +167,9 @@ func NewKeyring(o Options) *Keyring {
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	k.pace = newPace(k.maxRate)
+	first := newRhythm(o.Refresh, o.MaxRate)
+	k.rhythm.Store(first)
+	k.pace = newPace(first.maxRate)
 	k.running, k.stop = context.WithCancel(context.Background())
 	k.entries.Store(&map[Ref]*entry{})
 	return k
@@ -211,7 +210,7 @@ func (k *Keyring) Get(ref Ref, maxStale time.Duration) (*Held, error) {
 }
 
 func (k *Keyring) unavailable(ref Ref, fault error) error {
-	return &UnavailableError{Ref: ref, RetryAfter: k.refresh, Fault: fault}
+	return &UnavailableError{Ref: ref, RetryAfter: k.rhythm.Load().refresh, Fault: fault}
 }
 
 // State tells all that is known about ref; false if it isn't in the keyring or
@@ -235,7 +234,7 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		for _, ref := range refs {
 			if _, ok := entries[ref]; !ok {
 				// Run leaves it alone for now; a Warm that ends early hands it over.
-				e := &entry{ref: ref, due: time.Now().Add(k.refresh)}
+				e := &entry{ref: ref, due: time.Now().Add(k.rhythm.Load().refresh)}
 				entries[ref] = e
 				heap.Push(&k.queue, e)
 			}
@@ -299,7 +298,7 @@ func (k *Keyring) change(edit func(map[Ref]*entry)) {
 	k.entries.Store(&entries)
 	if after := k.Interval(); after != before {
 		k.log.Info("secrets are looked at in another interval, so that max_rate is kept",
-			"secrets", len(entries), "interval", after, "max_rate", k.maxRate)
+			"secrets", len(entries), "interval", after, "max_rate", k.rhythm.Load().maxRate)
 	}
 	k.signal()
 }

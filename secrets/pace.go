@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,14 +15,19 @@ const late = 10 * time.Millisecond
 // all go at once whose time has come meanwhile, which is when a store can least
 // use it. Here such a moment is lost, but for late, which the gap makes up for.
 type pace struct {
-	gap  time.Duration
+	gap  atomic.Int64  // in nanoseconds
 	turn chan struct{} // holds one: whoever has put it there is next
 	next time.Time     // when that turn comes
 }
 
 func newPace(rate int) *pace {
-	return &pace{gap: (time.Second + late) / time.Duration(rate), turn: make(chan struct{}, 1)}
+	p := &pace{turn: make(chan struct{}, 1)}
+	p.setRate(rate)
+	return p
 }
+
+// setRate changes the rate, from the next turn but one on.
+func (p *pace) setRate(rate int) { p.gap.Store(int64((time.Second + late) / time.Duration(rate))) }
 
 // wait returns when it is the caller's turn, in the order of asking, or with ctx's error.
 func (p *pace) wait(ctx context.Context) error {
@@ -43,6 +49,6 @@ func (p *pace) wait(ctx context.Context) error {
 	if grace := time.Now().Add(-late); p.next.Before(grace) {
 		p.next = grace
 	}
-	p.next = p.next.Add(p.gap)
+	p.next = p.next.Add(time.Duration(p.gap.Load()))
 	return ctx.Err()
 }

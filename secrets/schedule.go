@@ -24,8 +24,41 @@ const (
 // Interval is the effective interval between two looks at a secret: Refresh, or
 // more where so many secrets are held that MaxRate demands it.
 func (k *Keyring) Interval() time.Duration {
-	load := float64(len(*k.entries.Load())) / (headroom * float64(k.maxRate))
-	return max(k.refresh, time.Duration(load*float64(time.Second)))
+	r := k.rhythm.Load()
+	load := float64(len(*k.entries.Load())) / (headroom * float64(r.maxRate))
+	return max(r.refresh, time.Duration(load*float64(time.Second)))
+}
+
+// rhythm is how often the store is asked. It is never changed.
+type rhythm struct {
+	refresh time.Duration
+	maxRate int
+}
+
+func newRhythm(refresh time.Duration, maxRate int) *rhythm {
+	return &rhythm{orDefault(refresh, DefaultRefresh), orDefault(maxRate, DefaultMaxRate)}
+}
+
+// SetRhythm changes what [Options] said of Refresh and MaxRate, from the next look on.
+func (k *Keyring) SetRhythm(refresh time.Duration, maxRate int) {
+	next := newRhythm(refresh, maxRate)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if *next == *k.rhythm.Load() {
+		return
+	}
+	k.rhythm.Store(next)
+	k.pace.setRate(next.maxRate)
+	// Whoever shortens the interval doesn't wait for the end of the long one first.
+	now, interval := time.Now(), k.Interval()
+	for _, e := range k.queue {
+		if latest := now.Add(jitter(interval)); e.due.After(latest) {
+			e.due = latest
+		}
+	}
+	heap.Init(&k.queue)
+	k.log.Info("secrets are looked at in another rhythm", "interval", interval, "max_rate", next.maxRate)
+	k.signal()
 }
 
 // Run keeps what is held fresh until ctx ends, and returns ctx's error. Looks

@@ -85,6 +85,7 @@ type Service struct {
 	now       func() time.Time
 	validator protovalidate.Validator
 	metrics   *metrics
+	reloads   reloadMetrics
 	routes    routes
 	health    *health.Server // of the public gRPC door
 	ready     atomic.Bool
@@ -126,6 +127,7 @@ func New(o Options) (*Service, error) {
 		options:   o,
 	}
 	s.metrics = newMetrics(s)
+	s.reloads = newReloadMetrics(s.metrics.registry)
 	s.snapshot.Store(o.Snapshot)
 	return s, nil
 }
@@ -133,8 +135,11 @@ func New(o Options) (*Service, error) {
 // Swap replaces the configuration, whole: requests that are under way end with the
 // one they began with. The new one's secrets are looked at first, so that none of
 // its requests finds the keyring empty; those that it no longer names are forgotten.
+// It fails, and changes nothing, where ctx ends before that is done. Swaps come one at
+// a time.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
+		s.secrets.Retain(s.snapshot.Load().Refs()...) // not those that it has begun with
 		return err
 	}
 	s.snapshot.Store(next)

@@ -55,6 +55,13 @@ func (s *transcript) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// forget drops what was written until now.
+func (s *transcript) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = nil
+}
+
 func (s *transcript) String() string {
 	text, _ := s.now()
 	return text
@@ -249,4 +256,9 @@ func write(t *testing.T, path, text string) {
 	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func readText(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	return string(text), err
 }

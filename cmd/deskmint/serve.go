@@ -40,7 +40,7 @@ func (f listenFlags) over(l config.Listen) config.Listen {
 }
 
 type serveCommand struct {
-	Config string        `required:"" placeholder:"FILE" help:"The configuration file. SIGHUP reads it again."`
+	Config string        `required:"" placeholder:"FILE" help:"The configuration file. It is read again when it changes, and on SIGHUP."`
 	Drain  time.Duration `default:"2s" help:"How long to go on serving after a signal, so that balancers notice."`
 	listenFlags
 }
@@ -51,9 +51,14 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
+	return c.serve(ctx, std, hangups)
+}
+
+func (c serveCommand) serve(ctx context.Context, std streams, hangups <-chan os.Signal) error {
 	log := slog.New(slog.NewJSONHandler(std.err, nil))
 	options := config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Log: log})}
-	snapshot, err := config.Load(c.Config, options)
+	reader := config.NewReader(c.Config, options)
+	snapshot, err := reader.Load(nil)
 	if err != nil {
 		return err
 	}
@@ -87,8 +92,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	host := host{
 		snapshot: snapshot, source: source, records: records, log: log, std: std,
 		listeners: listeners, drain: c.Drain,
-		hangups: hangups, keys: options.Keys,
-		reload: func() (*config.Snapshot, error) { return config.Load(c.Config, options) },
+		reader: reader, hangups: hangups, keys: options.Keys,
 	}
 	return host.run(ctx)
 }
@@ -159,8 +163,9 @@ type host struct {
 	std       streams
 	listeners service.Listeners
 	drain     time.Duration
-	// reload reads the configuration again, at each of hangups; nil: never. It needs keys.
-	reload  func() (*config.Snapshot, error)
+	// reader has read the snapshot, and reads it again when its files change and at each of
+	// hangups; nil: nobody does. It needs keys.
+	reader  *config.Reader
 	hangups <-chan os.Signal
 	// keys are those of the issuers, across reloads; nil: the snapshot has its own.
 	keys       *caller.KeySets
@@ -225,8 +230,8 @@ func (h host) run(ctx context.Context) error {
 	if h.listeners.TLS != nil {
 		group.Go(func() error { h.listeners.TLS.Run(ctx); return nil })
 	}
-	if h.reload != nil {
-		group.Go(func() error { h.reloads(ctx, s); return nil })
+	if h.reader != nil {
+		group.Go(func() error { h.reloads(ctx, s, keyring); return nil })
 	}
 	return group.Wait()
 }
@@ -237,35 +242,4 @@ func ended(ctx context.Context, err error) error {
 		return nil
 	}
 	return err
-}
-
-// reloads swaps the configuration on SIGHUP. One that has a fault changes nothing.
-// Addresses, TLS, the audit log and the store are those of the start; the log's file
-// is opened again, for who rotates it, and the certificates' files are read again.
-func (h host) reloads(ctx context.Context, s *service.Service) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-h.hangups:
-		}
-		if err := h.records.Reopen(); err != nil {
-			h.log.Error("the audit file was not opened again; the one before goes on", slog.String("cause", err.Error()))
-		}
-		if h.listeners.TLS != nil {
-			h.listeners.TLS.Reload()
-		}
-		next, err := h.reload()
-		if err == nil {
-			h.keys.Warm(ctx, next.Issuers...)
-			err = s.Swap(ctx, next)
-		}
-		if err != nil {
-			h.log.Error("the configuration was not reloaded; the one before goes on", slog.String("cause", err.Error()))
-			continue
-		}
-		h.keys.Retain(next.Issuers...)
-		warn(h.log, next)
-		h.log.Info("the configuration was reloaded", slog.String("digest", next.Digest))
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,6 +95,18 @@ func (k *KeySets) Retain(issuers ...Issuer) {
 		}
 	}
 	k.sets = keep
+}
+
+// Issuers are those whose keys are kept, as their tokens name them, sorted.
+func (k *KeySets) Issuers() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var names []string
+	for i := range k.sets {
+		names = append(names, i.Issuer)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // origin is what settings say about where keys come from. Nothing else makes two

@@ -13,6 +13,7 @@
 package certs
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -21,6 +22,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deskmint/deskmint/service/watch"
 )
 
 // soon is how long before its end a certificate is warned of.
@@ -176,4 +179,16 @@ func (s *Store) TLS(protocols ...string) *tls.Config {
 			return c, nil
 		},
 	}
+}
+
+// Run follows the files until ctx ends.
+func (s *Store) Run(ctx context.Context) {
+	var paths []string
+	for _, path := range []string{s.files.Certificate, s.files.Key, s.files.ClientCA} {
+		if path != "" {
+			paths = append(paths, path)
+		}
+	}
+	watch.Follow(ctx, watch.Options{What: "the TLS certificates", Log: s.options.Log, Poll: s.options.Poll},
+		func() []string { return paths }, s.follow)
 }

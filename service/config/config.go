@@ -13,6 +13,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -61,6 +62,7 @@ type Snapshot struct {
 
 	configurations map[string]*Configuration
 	names          []string // theirs, sorted
+	parts          parts
 }
 
 // Configuration finds a configuration by its name.
@@ -92,7 +94,7 @@ func (s *Snapshot) Refs() []secrets.Ref {
 //
 // The error is a [*FaultsError].
 func Load(path string, o Options) (*Snapshot, error) {
-	l := loader{options: o, dir: filepath.Dir(path), matchers: matchers{}}
+	l := newLoader(path, o)
 	if main, ok := l.read(path); ok {
 		l.include(main)
 	}
@@ -105,7 +107,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 //
 // The error is a [*FaultsError].
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {
-	l := loader{options: o, dir: filepath.Dir(name), matchers: matchers{}}
+	l := newLoader(name, o)
 	if main := l.add(name, yaml); len(main.Include) > 0 {
 		main.place("include").fault("can't be followed: this configuration has to be one document")
 	}
@@ -119,19 +121,28 @@ type loader struct {
 	sources []*source // the first one is the main file
 	unknown bool      // there are configurations whose names couldn't be read
 	digest  []byte
+	state   hash.Hash // see Reader
+	running *Snapshot // what a reload is to replace; nil: it is none
 
 	matchers matchers
+}
+
+func newLoader(path string, o Options) *loader {
+	return &loader{options: o, dir: filepath.Dir(path), matchers: matchers{}, state: sha256.New()}
 }
 
 // source is one file: what it holds, and what is wrong with it.
 type source struct {
 	*document
 	contents
+
+	size int // of the text, in bytes
 }
 
 // read adds the file at path. It is false where the file can't be read.
 func (l *loader) read(path string) (*source, bool) {
 	text, err := os.ReadFile(path)
+	note(l.state, path, text, err)
 	if err != nil {
 		s := &source{document: newDocument(path)}
 		s.place("").misread(0, "can't be read: %s", cause(err))
@@ -144,7 +155,7 @@ func (l *loader) read(path string) (*source, bool) {
 func (l *loader) add(name string, text []byte) *source {
 	sum := sha256.Sum256(text)
 	l.digest = append(l.digest, sum[:]...)
-	s := &source{document: newDocument(name)}
+	s := &source{document: newDocument(name), size: len(text)}
 	decode(s.document, text, &s.contents)
 	l.sources = append(l.sources, s)
 	return s
@@ -166,6 +177,9 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	callers := l.readCallers(configurations)
 	if files {
 		checkFiles(main)
+	}
+	if l.running != nil {
+		l.running.checkFrozen(main)
 	}
 	var faults, warnings []Fault
 	for _, source := range l.sources {
@@ -192,5 +206,6 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Warnings:       warnings,
 		configurations: configurations.built,
 		names:          sortedKeys(configurations.built),
+		parts:          l.parts(),
 	}, nil
 }
