@@ -24,12 +24,7 @@ import (
 // that its volumes would hold: so the chart's part of the configuration fits Deskmint's
 // rules, and every path in it is one that is mounted.
 func TestConfiguration(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "deskmint")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/deskmint")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	deskmint := binary(t)
 	certificate, key := certified(t)
 	contents := func(file string) string {
 		switch path.Base(file) {
@@ -58,7 +53,7 @@ func TestConfiguration(t *testing.T) {
 				}
 			}
 			write(t, main, named.ReplaceAllString(files["/etc/deskmint/config/deskmint.yaml"], root+"$0"))
-			out, err := exec.Command(binary, "config", "check", main).CombinedOutput()
+			out, err := exec.Command(deskmint, "config", "check", main).CombinedOutput()
 			// The chart's own configuration is an example that nobody may use.
 			unexpected := strings.Count(string(out), "warning: ") - strings.Count(string(out), "callers: names nobody")
 			if err != nil || unexpected > 0 {
@@ -66,6 +61,19 @@ func TestConfiguration(t *testing.T) {
 			}
 		})
 	}
+}
+
+// binary builds deskmint from the checkout: a command of its own, so that this module
+// doesn't need the product's requirements.
+func binary(t *testing.T) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "deskmint")
+	build := exec.Command("go", "build", "-o", out, "./cmd/deskmint")
+	build.Dir = "../.."
+	if text, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return out
 }
 
 // named finds the absolute paths of a configuration.
