@@ -5,6 +5,7 @@
 package deploy
 
 import (
+	"context"
 	"flag"
 	"maps"
 	"os"
@@ -64,7 +65,7 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			if want := read(t, golden); all.String() != want {
-				t.Errorf("%s is not what the chart renders now: look at the difference after `make deploy TESTFLAGS=-update`", golden)
+				t.Errorf("%s is not what the chart renders now: look at the difference after `go -C tools/deploy test -run TestGolden -update`", golden)
 			}
 		})
 	}
@@ -92,7 +93,7 @@ func TestRefusals(t *testing.T) {
 			if err := os.WriteFile(file, []byte(c.values), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := tryRender(values(t, file)); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := tryRender(t.Context(), values(t, file)); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want one with %q", err, c.want)
 			}
 		})
@@ -100,7 +101,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // tryRender is `helm template`: each template's output by its name, NOTES.txt too.
-func tryRender(values map[string]any) (map[string]string, error) {
+func tryRender(ctx context.Context, values map[string]any) (map[string]string, error) {
 	chart, err := loader.LoadDir(chartFolder)
 	if err != nil {
 		return nil, err
@@ -110,12 +111,12 @@ func tryRender(values map[string]any) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return engine.Engine{Strict: true}.Render(chart, prepared)
+	return engine.Engine{Strict: true}.RenderWithContext(ctx, chart, prepared)
 }
 
 func render(t *testing.T, values map[string]any) map[string]string {
 	t.Helper()
-	rendered, err := tryRender(values)
+	rendered, err := tryRender(t.Context(), values)
 	if err != nil {
 		t.Fatal(err)
 	}

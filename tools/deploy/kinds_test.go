@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,7 +12,6 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
-	networking "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -69,7 +69,7 @@ func decode(rendered map[string]string) (objects, error) {
 		documents := yaml.NewDocumentDecoder(io.NopCloser(bytes.NewBufferString(rendered[name])))
 		for text := make([]byte, 1<<20); ; {
 			n, err := documents.Read(text)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				break
 			}
 			if err != nil {
@@ -111,7 +111,3 @@ func one[T runtime.Object](t *testing.T, o objects) (only T) {
 func (o objects) deployment(t *testing.T) *apps.Deployment { return one[*apps.Deployment](t, o) }
 
 func (o objects) pod(t *testing.T) core.PodSpec { return o.deployment(t).Spec.Template.Spec }
-
-func (o objects) policy(t *testing.T) *networking.NetworkPolicy {
-	return one[*networking.NetworkPolicy](t, o)
-}
