@@ -48,6 +48,7 @@ bench: ## Run the benchmarks, but those that take minutes (TESTFLAGS='-short=fal
 deploy: ## Hold what is deployed and released against Helm's, Kubernetes' and other tools' rules
 	go -C tools/deploy test $(TESTFLAGS) ./...
 	go -C tools/release test $(TESTFLAGS) ./...
+	go tool -modfile=tools/release/go.mod actionlint
 
 .PHONY: lint
 lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the last release
