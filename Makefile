@@ -43,6 +43,13 @@ bench: ## Run the benchmarks, but those that take minutes (TESTFLAGS='-short=fal
 	@vault=$$(tools/find-vault) && set -x && \
 	VAULT_BIN=$$vault go test -short -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
+# Helm, Kubernetes' types and the like are in modules of their own.
+.PHONY: deploy
+deploy: ## Hold what is deployed and released against Helm's, Kubernetes' and other tools' rules
+	go -C tools/deploy test $(TESTFLAGS) ./...
+	go -C tools/release test $(TESTFLAGS) ./...
+	go tool -modfile=tools/release/go.mod actionlint
+
 .PHONY: lint
 lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the last release
 	$(buf) lint
@@ -53,11 +60,13 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	$(lint) run ./...
 	go -C tools vet ./...
 	cd tools && $(lint) run ./...
+	for dir in deploy release; do go -C tools/$$dir vet ./... && (cd tools/$$dir && $(lint) run ./...) || exit 1; done
 
 .PHONY: fmt
 fmt: ## Format Go and the contract
 	$(lint) fmt
 	cd tools && $(lint) fmt
+	for dir in deploy release; do (cd tools/$$dir && $(lint) fmt) || exit 1; done
 	$(buf) format --write proto
 
 .PHONY: generate
@@ -83,7 +92,7 @@ generated: .cache/generated ## Fail if `make generate` would change something
 
 .PHONY: tidy
 tidy: ## Fail if `go mod tidy` would change something
-	for dir in . tools tools/buf tools/lint; do go -C $$dir mod tidy -diff || exit 1; done
+	for dir in . tools tools/buf tools/deploy tools/lint tools/release; do go -C $$dir mod tidy -diff || exit 1; done
 
 .PHONY: check
 check: ## Do everything that CI does

@@ -1,0 +1,118 @@
+// Command client mints one sign-in token: what a backend's own client of Deskmint looks
+// like in Go, balancing over all replicas and riding out the end of one. docs/clients.md
+// explains the settings, and has them for other languages.
+//
+//	DESKMINT_API_KEY=dmk_dev go run ./examples/client -plaintext -address 127.0.0.1:9090
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // healthCheckConfig does nothing without it
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// serviceConfig balances, retries, and sets deadlines.
+//
+//go:embed service_config.json
+var serviceConfig string
+
+func main() {
+	if err := run(context.Background(), os.Args[1:], os.Getenv("DESKMINT_API_KEY"), os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "client:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, key string, out io.Writer) error {
+	flags := flag.NewFlagSet("client", flag.ContinueOnError)
+	address := flags.String("address", "dns:///deskmint-headless.support.svc:9090", "the service; a dns:/// name of several addresses is balanced over")
+	ca := flags.String("ca", "", "file with the authorities that the service's certificate is trusted by; default: the system's")
+	plaintext := flags.Bool("plaintext", false, "without TLS, as for deskmint dev, or with a mesh")
+	configuration := flags.String("configuration", "acme-customers", "the configuration to mint for")
+	email := flags.String("email", "ana@customer.example", "the person's address")
+	name := flags.String("name", "Ana Customer", "the person's name")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	transport, err := transport(*plaintext, *ca)
+	if err != nil {
+		return err
+	}
+	// One connection for the whole process: it is safe for concurrent use, and holds one
+	// of HTTP/2's to each replica.
+	conn, err := connect(*address, transport)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+
+	ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
+	response, err := pb.NewTokenServiceClient(conn).MintToken(ctx, &pb.MintTokenRequest{
+		Configuration: "configurations/" + *configuration,
+		User:          &pb.User{Email: *email, EmailVerified: true, Name: *name},
+	})
+	if err != nil {
+		return explained(err)
+	}
+	_, err = fmt.Fprintf(out, "post to %s within %v: version %d, jti %s\n",
+		response.GetForm().GetAction(), time.Until(response.GetExpireTime().AsTime()).Round(time.Second),
+		response.GetSecretVersion(), response.GetJti())
+	return err
+}
+
+// connect makes a connection that survives replicas. It doesn't wait for one: the first
+// call does.
+func connect(target string, transport credentials.TransportCredentials, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient(target, append(options,
+		grpc.WithTransportCredentials(transport),
+		grpc.WithDefaultServiceConfig(serviceConfig),
+		// A replica whose machine has gone says nothing. Deskmint allows one ping in 10 s.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
+	)...)
+}
+
+func transport(plaintext bool, ca string) (credentials.TransportCredentials, error) {
+	if plaintext {
+		return insecure.NewCredentials(), nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS13}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, errors.New(ca + " holds no certificate")
+		}
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// explained adds the reason, by which programs should decide: messages are for people.
+func explained(err error) error {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return fmt.Errorf("%w (%s)", err, info.GetReason())
+		}
+	}
+	return err
+}
