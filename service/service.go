@@ -92,6 +92,7 @@ type Service struct {
 	limits    policy.Meter // longer-lived than a snapshot: a reload gives nobody a fresh start
 	reported  reportedRefreshes
 	repeats   repeats // in the log
+	selfTests selfTests
 	options   Options
 }
 
@@ -133,12 +134,17 @@ func New(o Options) (*Service, error) {
 // Swap replaces the configuration, whole: requests that are under way end with the
 // one they began with. The new one's secrets are looked at first, so that none of
 // its requests finds the keyring empty; those that it no longer names are forgotten.
+// One with which nothing could be signed is refused.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
 		return err
 	}
+	if err := s.fit(next); err != nil {
+		return err
+	}
 	s.snapshot.Store(next)
 	s.secrets.Retain(next.Refs()...)
+	s.selfTests.forget(next)
 	return nil
 }
 
