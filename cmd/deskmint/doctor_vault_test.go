@@ -111,9 +111,11 @@ func TestDoctorOnVault(t *testing.T) {
 			[]string{`fault +secrets.vault.auth: the login fails: vault: logging in at auth/approle/login: refused.*`, `ok +clock: .*`}},
 		"no credential": {func(t *testing.T, p *patient) { write(t, filepath.Join(p.dir, "secret-id"), "") }, 1,
 			[]string{`fault +secrets.vault.auth: the login fails: .*secret-id is empty`}},
-		"no secret":    {func(t *testing.T, p *patient) { p.vault.Remove(t, p.path) }, 1, []string{`fault +secret \S+: .*no such secret.*`}},
-		"deleted":      {func(t *testing.T, p *patient) { p.vault.Delete(t, p.path, 1) }, 1, []string{`fault +secret \S+: .*deleted.*`}},
-		"another":      {func(t *testing.T, p *patient) { p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret}) }, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
+		"no secret": {func(t *testing.T, p *patient) { p.vault.Remove(t, p.path) }, 1, []string{`fault +secret \S+: .*no such secret.*`}},
+		"deleted":   {func(t *testing.T, p *patient) { p.vault.Delete(t, p.path, 1) }, 1, []string{`fault +secret \S+: .*deleted.*`}},
+		"another": {func(t *testing.T, p *patient) {
+			p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret})
+		}, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
 		"short leases": {func(t *testing.T, p *patient) { p.login(t, "30s") }, 3, []string{`warning +auth/token/lookup-self: the token lasts for .*`}},
 		"a token without renewal": {func(t *testing.T, p *patient) {
 			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h", "renewable": false}))
