@@ -21,11 +21,16 @@ import (
 // warnings only.
 type doctorCommand struct {
 	Config     string        `required:"" placeholder:"FILE" help:"The configuration file of the service. Run this as the service's user, where the service runs."`
-	StartsWith []string      `placeholder:"NAME=CHARACTERS" help:"Does the active secret of configuration NAME begin so? Zendesk shows a secret's first characters. Answers with match or no match. Repeatable."`
+	StartsWith []string      `sep:"none" placeholder:"NAME=CHARACTERS" help:"Does the active secret of configuration NAME begin so? Zendesk shows a secret's first characters. Answers with match or no match. Repeatable."`
 	ServerName []string      `placeholder:"HOST" help:"A name or address that callers reach the service by: is the certificate good for it? Repeatable."`
 	Online     bool          `help:"Also look up every brand's hosts, and connect to where its forms are posted."`
 	JSON       bool          `help:"Print the findings as JSON."`
 	Timeout    time.Duration `default:"1m" help:"How long all of it may take."`
+}
+
+// Help is for kong.
+func (doctorCommand) Help() string {
+	return "Exit codes: 0 nothing to do, 1 there is a fault, 2 the command line is at fault, 3 warnings only."
 }
 
 // Run prints every finding.

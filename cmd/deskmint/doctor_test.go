@@ -58,6 +58,9 @@ func TestDoctorOnFile(t *testing.T) {
 	shows(t, false, out, key, "MARK")
 	examined(t, 1, []string{"--config", config, "--starts-with", "acme-customers=MARC"}, `fault +secret of acme-customers: no match: version 1 begins otherwise.*`)
 
+	write(t, secrets, secretsYAML("MAR,"+customersSecret))
+	examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MAR,MA"}, `ok +secret of acme-customers: match: .*`)
+
 	for name, c := range map[string]struct {
 		text string
 		mode os.FileMode

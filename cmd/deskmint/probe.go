@@ -46,6 +46,11 @@ type probed struct {
 // half of what Zendesk allows for.
 const clockLimit = 90 * time.Second
 
+// Help is for kong.
+func (probeCommand) Help() string {
+	return "Exit codes: 0 all as it should be, 1 a check failed, 2 the command line is at fault, 3 something was granted that must be refused."
+}
+
 // Run prints a line for each check. The token stays in this process.
 func (c probeCommand) Run(ctx context.Context, std streams) error {
 	if err := c.usable(); err != nil {
