@@ -178,6 +178,8 @@ func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
 	_, err := s.secrets.Get(conf.Secret, conf.MaxStale)
 	state, known := s.secrets.State(conf.Secret)
 	switch {
+	case err == nil && s.selfTest(conf) != nil:
+		return pb.SecretState_SECRET_STATE_UNUSABLE
 	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Looked): // the fault isn't that of a version held beside it
 		return pb.SecretState_SECRET_STATE_STALE
 	case err == nil:

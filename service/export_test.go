@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/deskmint/deskmint/secrets"
 )
 
 // Hurry shortens how long the doors wait for a client that stalls; a whole request has
@@ -16,6 +18,11 @@ func (s *Service) Hurry(d time.Duration) {
 
 // Age shortens how long the doors use a connection. Call it before Serve.
 func (s *Service) Age(d time.Duration) { s.patience.age = d }
+
+// KnownAnswer is the test of the algorithm, with keys made by newKey.
+func KnownAnswer(newKey func(secrets.Version, []byte) (secrets.Key, error)) error {
+	return knownAnswer(newKey)
+}
 
 // Inside are both doors without their sockets: what they hand requests to.
 func (s *Service) Inside(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {

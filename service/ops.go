@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -26,6 +27,10 @@ func (s *Service) opsHandler() http.Handler {
 	mux.Handle("GET /metrics", s.metrics.handler())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			if r.URL.Path == healthpb.Health_Watch_FullMethodName { // it goes on for as long as its client likes
+				stream := http.NewResponseController(w)
+				_, _ = stream.SetReadDeadline(time.Time{}), stream.SetWriteDeadline(time.Time{})
+			}
 			probes.ServeHTTP(w, r)
 			return
 		}
@@ -48,9 +53,13 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 	snapshot := s.snapshot.Load()
 	out := struct {
 		Ready          bool              `json:"ready"`
+		Fault          string            `json:"fault,omitempty"`
 		Digest         string            `json:"configuration_digest"`
 		Configurations map[string]secret `json:"configurations"`
-	}{s.ready.Load(), snapshot.Digest, make(map[string]secret)}
+	}{Ready: s.ready.Load(), Digest: snapshot.Digest, Configurations: make(map[string]secret)}
+	if unfit := s.selfTests.unfit.Load(); unfit != nil {
+		out.Fault = *unfit
+	}
 	for _, name := range snapshot.Names() {
 		conf, _ := snapshot.Configuration(name)
 		held, _ := s.secrets.State(conf.Secret)
@@ -62,6 +71,8 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 		if held.Fault != nil {
 			state.Fault = held.Fault.Error()
+		} else if err := s.selfTest(conf); err != nil {
+			state.Fault = err.Error()
 		}
 		if !held.Succeeded.IsZero() {
 			state.Success = held.Succeeded.UTC().Format("2006-01-02T15:04:05Z")
@@ -88,23 +99,57 @@ type configurationHealth struct {
 	service *Service
 }
 
+// watchPause is between two looks of a watch. It is below the least drain worth having,
+// so that whoever watches learns of the end before it comes.
+const watchPause = 250 * time.Millisecond
+
 // Check implements the gRPC health protocol.
 func (h *configurationHealth) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	state := h.state(r.GetService())
+	if state == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
+		return nil, status.Error(codes.NotFound, "no such configuration")
+	}
+	return &healthpb.HealthCheckResponse{Status: state}, nil
+}
+
+// Watch implements the gRPC health protocol: it tells the state, and each other state
+// that follows. One of a configuration that doesn't exist waits for a reload to bring
+// it. It ends with its client, or with the ops listener.
+func (h *configurationHealth) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	looks := time.NewTicker(watchPause)
+	defer looks.Stop()
+	told := healthpb.HealthCheckResponse_UNKNOWN
+	for {
+		if state := h.state(r.GetService()); state != told {
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
+				return err
+			}
+			told = state
+		}
+		select {
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		case <-looks.C:
+		}
+	}
+}
+
+func (h *configurationHealth) state(service string) healthpb.HealthCheckResponse_ServingStatus {
 	serving := h.service.ready.Load()
-	if name := nameOf(r.GetService()); name != "" {
+	if name := nameOf(service); name != "" {
 		conf, ok := h.service.snapshot.Load().Configuration(name)
 		if !ok {
-			return nil, status.Error(codes.NotFound, "no such configuration")
+			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
 		}
 		serving = serving && h.signs(conf)
 	}
 	if serving {
-		return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
+		return healthpb.HealthCheckResponse_SERVING
 	}
-	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING}, nil
+	return healthpb.HealthCheckResponse_NOT_SERVING
 }
 
 func (h *configurationHealth) signs(conf *config.Configuration) bool {
 	_, err := h.service.secrets.Get(conf.Secret, conf.MaxStale)
-	return err == nil
+	return err == nil && h.service.selfTest(conf) == nil
 }

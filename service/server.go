@@ -54,7 +54,8 @@ type Listeners struct {
 // ctx was the reason.
 //
 // The ops listener is served at once, and says that we aren't ready. The doors
-// follow when each secret is held or known to be at fault; who comes before waits.
+// follow when each secret is held or known to be at fault, and those that are held
+// have been signed with; who comes before waits.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	// The doors outlive ctx by the time that an orderly end takes.
 	handler, err := s.httpDoor(context.WithoutCancel(ctx))
@@ -78,7 +79,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		group.Go(func() error { return named("ops", ops.Serve(l.Ops)) })
 	}
 	group.Go(func() error {
-		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil {
+		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil || !s.awaitFit(ctx) {
 			_, _ = l.GRPC.Close(), l.HTTP.Close() // told to end before it has begun
 			return nil
 		}

@@ -93,6 +93,7 @@ type Service struct {
 	limits    policy.Meter // longer-lived than a snapshot: a reload gives nobody a fresh start
 	reported  reportedRefreshes
 	repeats   repeats // in the log
+	selfTests selfTests
 	options   Options
 }
 
@@ -135,15 +136,20 @@ func New(o Options) (*Service, error) {
 // Swap replaces the configuration, whole: requests that are under way end with the
 // one they began with. The new one's secrets are looked at first, so that none of
 // its requests finds the keyring empty; those that it no longer names are forgotten.
-// It fails, and changes nothing, where ctx ends before that is done. Swaps come one at
-// a time.
+// It fails, and changes nothing, where ctx ends before that is done, or where nothing
+// could be signed with the new one. Swaps come one at a time.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
 		s.secrets.Retain(s.snapshot.Load().Refs()...) // not those that it has begun with
 		return err
 	}
+	if err := s.fit(next); err != nil {
+		s.secrets.Retain(s.snapshot.Load().Refs()...)
+		return err
+	}
 	s.snapshot.Store(next)
 	s.secrets.Retain(next.Refs()...)
+	s.selfTests.forget(next)
 	return nil
 }
 

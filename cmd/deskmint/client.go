@@ -46,7 +46,13 @@ func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.Toke
 		}
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 	}
-	transport, err := f.transport()
+	return f.connect(ctx, true, rpc)
+}
+
+// connect calls as whoever ctx says, over a connection on which the client shows its
+// certificate, or as a stranger.
+func (f clientFlags) connect(ctx context.Context, known bool, rpc func(context.Context, pb.TokenServiceClient) error) error {
+	transport, err := f.transport(known)
 	if err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func (f clientFlags) apiKey() (string, error) {
 }
 
 // transport never sends a key in plaintext off this machine.
-func (f clientFlags) transport() (credentials.TransportCredentials, error) {
+func (f clientFlags) transport(known bool) (credentials.TransportCredentials, error) {
 	host, _, err := net.SplitHostPort(f.Address)
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)
@@ -90,7 +96,7 @@ func (f clientFlags) transport() (credentials.TransportCredentials, error) {
 		return insecure.NewCredentials(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13}
-	if f.Cert != "" || f.Key != "" {
+	if known && (f.Cert != "" || f.Key != "") {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
 			return nil, fmt.Errorf("--cert and --key: %w", err)

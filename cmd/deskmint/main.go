@@ -24,8 +24,37 @@ func main() {
 		if text := err.Error(); text != "" {
 			fmt.Fprintln(os.Stderr, "deskmint:", text)
 		}
-		os.Exit(1)
+		os.Exit(codeOf(err))
 	}
+}
+
+// The exit codes. Scripts rely on them, and docs/doctor.md lists them.
+const (
+	codeFailed  = 1 // what was asked for failed, or what was checked is at fault
+	codeUsage   = 2 // the command line is at fault; nothing was tried
+	codeNotable = 3 // doctor has warnings and no fault; probe was granted what must be refused
+)
+
+// exitError ends a command with an exit code of its own. An empty text is for one
+// whose output has already said why.
+type exitError struct {
+	code int
+	text string
+}
+
+// Error implements error.
+func (e *exitError) Error() string { return e.text }
+
+// usage is an error of the command line.
+func usage(format string, args ...any) error {
+	return &exitError{codeUsage, fmt.Sprintf(format, args...)}
+}
+
+func codeOf(err error) int {
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		return exit.code
+	}
+	return codeFailed
 }
 
 // streams are a command's standard input and output, so that tests need no process.
@@ -43,6 +72,8 @@ type commands struct {
 	Mint    mintCommand    `cmd:"" help:"Ask a running service for a token; prints the answer as JSON."`
 	Render  renderCommand  `cmd:"" help:"Ask a running service for the page that signs a person in; prints the HTML."`
 	Inspect inspectCommand `cmd:"" help:"Ask a running service whether Zendesk would take a token; reads it from standard input."`
+	Probe   probeCommand   `cmd:"" help:"For cron or Kubernetes: mint with a running service and inspect the token, and be refused what must be refused."`
+	Doctor  doctorCommand  `cmd:"" help:"Check what a configuration file relies on: store, policy, clock, certificates, files. Each finding says what to do."`
 	Key     keyCommand     `cmd:"" help:"Make API keys for callers."`
 	Explain explainCommand `cmd:"" help:"Offline: would this caller be allowed this request, and which rule says so?"`
 	Secret  secretCommand  `cmd:"" help:"Rotate a configuration's secret, with your own credential for the store."`
@@ -66,7 +97,7 @@ func withheld(err error) error {
 	if err == nil || !credential.MatchString(err.Error()) {
 		return err
 	}
-	return errors.New(credential.ReplaceAllString(err.Error(), "…"))
+	return &exitError{codeOf(err), credential.ReplaceAllString(err.Error(), "…")}
 }
 
 func execute(ctx context.Context, args []string, std streams) error {
@@ -90,7 +121,7 @@ func execute(ctx context.Context, args []string, std streams) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%w (see deskmint --help)", err)
+		return usage("%v (see deskmint --help)", err)
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(std)

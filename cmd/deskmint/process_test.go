@@ -299,9 +299,9 @@ func testExits(t *testing.T, binary string) {
 		{"--help", 0, ""},
 		{"config schema", 0, ""},
 		{"", 0, ""},
-		{"serve", 1, "deskmint: missing flags: --config=FILE (see deskmint --help)\n"},
+		{"serve", 2, "deskmint: missing flags: --config=FILE (see deskmint --help)\n"},
 		{"serve --config nowhere.yaml", 1, "deskmint: nowhere.yaml: can't be read: no such file or directory\n"},
-		{"nonsense", 1, "deskmint: unexpected argument nonsense (see deskmint --help)\n"},
+		{"nonsense", 2, "deskmint: unexpected argument nonsense (see deskmint --help)\n"},
 	} {
 		cmd := exec.CommandContext(t.Context(), binary, strings.Fields(c.args)...)
 		var errs strings.Builder

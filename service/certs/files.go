@@ -32,6 +32,32 @@ func (f Files) Check(report func(key, message string)) {
 	}
 }
 
+// Certificate is one of those that stand in the files.
+type Certificate struct {
+	// Key is that of the file: certificate or client_ca.
+	Key, Path string
+	*x509.Certificate
+}
+
+// Certificates lists all that stand in the files, the server's own first, whether their
+// dates are good or not. What can't be read is left out: Check tells of it.
+func (f Files) Certificates() (all []Certificate) {
+	read := f.read()
+	for _, file := range []file{read.certificate, read.clientCA} {
+		if file.text == nil {
+			continue
+		}
+		found, err := certificates(file.text)
+		if err != nil {
+			continue
+		}
+		for _, c := range found {
+			all = append(all, Certificate{file.key, file.path, c})
+		}
+	}
+	return all
+}
+
 // fault is what is wrong with one of the files.
 type fault struct{ key, path, message string }
 

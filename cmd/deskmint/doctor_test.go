@@ -1,0 +1,229 @@
+package main
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/certs/certstest"
+)
+
+// examined is a doctor's run that must end with this code and print all of this, as
+// patterns of whole lines.
+func examined(t *testing.T, code int, args []string, want ...string) string {
+	t.Helper()
+	out, logged, err := invoke(t, "", append([]string{"doctor"}, args...)...)
+	if exit(err) != code || logged != "" {
+		t.Errorf("code %d, want %d; %v %s", exit(err), code, err, logged)
+	}
+	for _, line := range want {
+		if !regexp.MustCompile(`(?m)^` + line + `$`).MatchString(out) {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if err != nil && err.Error() != "" && code != codeUsage {
+		t.Errorf("the output has said why; the error says %q too", err)
+	}
+	// Each thing that is wrong says what to do about it.
+	lines := strings.Split(out, "\n")
+	for i, line := range lines {
+		if wrong := strings.HasPrefix(line, "fault ") || strings.HasPrefix(line, "warning "); wrong != (i+1 < len(lines) && strings.HasPrefix(lines[i+1], "         → ")) {
+			t.Errorf("advice, or none: %s", line)
+		}
+	}
+	if t.Failed() {
+		t.Logf("it printed:\n%s", out)
+	}
+	shows(t, false, out, customersSecret, nextSecret, tokenStart)
+	return out
+}
+
+func TestDoctorOnFile(t *testing.T) {
+	t.Parallel()
+	config, secrets, key := files(t)
+	out := examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MARK"},
+		`ok +\S+deskmint.yaml: the configuration is whole: 1 configurations`,
+		`ok +secrets: 1 of 1 secrets have an active version that can sign`,
+		`ok +secret of acme-customers: match: version 1 begins as given`,
+		`ok +audit.output: records go to a stream of the process`,
+		`note +brand hosts were not looked up: --online does`,
+		`0 faults, 0 warnings`)
+	shows(t, false, out, key, "MARK")
+	examined(t, 1, []string{"--config", config, "--starts-with", "acme-customers=MARC"}, `fault +secret of acme-customers: no match: version 1 begins otherwise.*`)
+
+	write(t, secrets, secretsYAML("MAR,"+customersSecret))
+	examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MAR,MA"}, `ok +secret of acme-customers: match: .*`)
+
+	for name, c := range map[string]struct {
+		text string
+		mode os.FileMode
+		code int
+		want string
+	}{
+		"no such secret": {"secrets: {}\n", 0o600, 1, `fault +secret sso/acme-customers:shared_secret: .*no such secret`},
+		"too short":      {secretsYAML("MARKER-short"), 0o600, 1, `fault +secret .*too short.*`},
+		"readable":       {secretsYAML(customersSecret), 0o604, 1, `fault +secret .*chmod 600 .*`},
+		"switched off":   {strings.Replace(secretsYAML(customersSecret), "    versions", "    disabled: true\n    versions", 1), 0o600, 3, `warning +secret .*switched off.*`},
+		"a bad next one": {strings.Replace(secretsYAML(customersSecret), "    versions:\n", "    active: 1\n    versions:\n      2: {shared_secret: MARKER-short}\n", 1), 0o600, 3, `warning +secret .*the staged version can't sign: .*`},
+	} {
+		write(t, secrets, c.text)
+		if err := os.Chmod(secrets, c.mode); err != nil {
+			t.Fatal(err)
+		}
+		t.Log(name)
+		shows(t, false, examined(t, c.code, []string{"--config", config}, c.want), "MARKER-short")
+	}
+}
+
+// TestDoctorUsage: what is wrong with the command line is said without repeating it.
+func TestDoctorUsage(t *testing.T) {
+	t.Parallel()
+	config, _, _ := files(t)
+	for start, want := range map[string]string{
+		"acme-customers=" + customersSecret: "at most 8 characters",
+		customersSecret + "=MARK":           "no configuration has that name",
+		"MARKER":                            "give NAME=CHARACTERS",
+	} {
+		out, _, err := invoke(t, "", "doctor", "--config", config, "--starts-with", start)
+		if exit(err) != codeUsage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "MARK") || out != "" {
+			t.Errorf("%v %s, want %q", err, out, want)
+		}
+	}
+	if _, _, err := invoke(t, "", "doctor"); exit(err) != codeUsage {
+		t.Errorf("no file: %v", err)
+	}
+}
+
+// TestDoctorConfiguration: every fault of a file that is refused, and the warnings of
+// one that isn't.
+func TestDoctorConfiguration(t *testing.T) {
+	t.Parallel()
+	_, hash := caller.NewKey()
+	dir := folder(t, map[string]string{
+		"broken.yaml":  strings.NewReplacer("audiences: [end_user]", "audiences: [everybody]", "subdomain: acme", "subdomain: a_b").Replace(onFile(hash)),
+		"warned.yaml":  twoConfigurations(hash),
+		"wide.yaml":    onFile(hash),
+		"secrets.yaml": secretsYAML(customersSecret),
+	})
+	at := func(name string) []string { return []string{"--config", filepath.Join(dir, name)} }
+	examined(t, 1, at("broken.yaml"),
+		`fault +\S+broken.yaml:\d+: configurations\[0\].zendesk_sso.audiences.*: .*`,
+		`fault +\S+broken.yaml:\d+: configurations\[0\].zendesk_sso.brands.*: .*`, `2 faults, 0 warnings`)
+	examined(t, 1, at("nowhere.yaml"), `fault +\S+nowhere.yaml: can't be read: no such file or directory`)
+	examined(t, 3, at("warned.yaml"), `warning +\S+warned.yaml:\d+: configurations\[1\].secret: is the same as in .*`, `0 faults, 1 warnings`)
+	if err := os.Chmod(filepath.Join(dir, "wide.yaml"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	examined(t, 1, at("wide.yaml"), `fault +the configuration file: \S+ its permissions \(0666\) let others change it`)
+
+	out, _, err := invoke(t, "", append([]string{"doctor", "--json"}, at("broken.yaml")...)...)
+	var said struct {
+		Faults   int
+		Findings []struct{ Level, Where, What, Do string }
+	}
+	if exit(err) != 1 || json.Unmarshal([]byte(out), &said) != nil || said.Faults != 2 || len(said.Findings) != 2 || said.Findings[0].Level != "fault" || said.Findings[0].Do == "" {
+		t.Errorf("as JSON: %v %s", err, out)
+	}
+}
+
+func TestDoctorCertificates(t *testing.T) {
+	t.Parallel()
+	authority := certstest.New(t, "Authority")
+	stranger := certstest.New(t, "Stranger")
+	template := func(change func(*x509.Certificate)) x509.Certificate {
+		c := x509.Certificate{DNSNames: []string{"deskmint.internal"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().AddDate(1, 0, 0)}
+		change(&c)
+		return c
+	}
+	ended := func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().AddDate(-1, 0, 0), time.Now().Add(-time.Hour)
+	}
+	_, hash := caller.NewKey()
+	for name, c := range map[string]struct {
+		change func(*x509.Certificate)
+		behind string // what follows it in its file
+		flags  []string
+		code   int
+		want   string
+	}{
+		"good":          {func(*x509.Certificate) {}, "", []string{"--server-name", "deskmint.internal", "--server-name", "127.0.0.1"}, 3, `ok +tls.certificate: \S+: good until \S+, for deskmint.internal, 127.0.0.1`},
+		"expired":       {ended, "", nil, 1, `fault +tls.certificate: .* has expired on .*`},
+		"ends soon":     {func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 29) }, "", nil, 3, `warning +tls.certificate: .* expires on .*`},
+		"not yet":       {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, "", nil, 1, `fault +tls.certificate: .* isn't valid before .*`},
+		"no name":       {func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }, "", nil, 1, `fault +tls.certificate: .* no DNS name and no address.*`},
+		"another name":  {func(*x509.Certificate) {}, "", []string{"--server-name", "other.internal"}, 1, `fault +tls.certificate: .* isn't good for other.internal`},
+		"a client's":    {func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "", nil, 1, `fault +tls.certificate: .* isn't one for a server`},
+		"another chain": {func(*x509.Certificate) {}, stranger.PEM, nil, 3, `warning +tls.certificate: .*certificate 1 in it wasn't issued by certificate 2`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pair := authority.Issue(t, template(c.change))
+			dir := folder(t, map[string]string{
+				"deskmint.yaml": "tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}\n" + onFile(hash),
+				"tls.crt":       pair.Certificate + c.behind, "tls.key": pair.Key, "clients.pem": authority.PEM,
+				"secrets.yaml": secretsYAML(customersSecret),
+			})
+			out := examined(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...), c.want,
+				`warning +tls.client_ca: \S+: the certificate of "CN=Authority" expires on .*`, // in 30 days, less a moment
+				`ok +tls.key: \S+ its permissions \(0600\) are narrow enough`)
+			shows(t, false, out, strings.Split(pair.Key, "\n")[1])
+			if err := os.Chmod(filepath.Join(dir, "tls.key"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			examined(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...),
+				`warning +tls.key: \S+ its permissions \(0644\) let everybody on this machine read it`)
+		})
+	}
+}
+
+// TestDoctorAudit: nothing is left behind by the look.
+func TestDoctorAudit(t *testing.T) {
+	t.Parallel()
+	_, hash := caller.NewKey()
+	for name, c := range map[string]struct {
+		output string
+		code   int
+		want   string
+	}{
+		"new":      {"audit.log", 0, `ok +audit.output: \S+audit.log: records can be written`},
+		"there":    {"secrets.yaml", 0, `ok +audit.output: \S+: records can be written`},
+		"a folder": {".", 1, `fault +audit.output: .*it is a folder`},
+		"nowhere":  {"/proc/1/audit.log", 1, `fault +audit.output: .*`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := folder(t, map[string]string{"deskmint.yaml": "audit: {output: " + c.output + "}\n" + onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
+			examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.want)
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+				t.Errorf("left behind: %v %v", entries, err)
+			}
+		})
+	}
+}
+
+// TestDoctorOnline: endpoints on loopback, one that answers and one that doesn't.
+func TestDoctorOnline(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	_, hash := caller.NewKey()
+	for address, c := range map[string]struct {
+		code int
+		want string
+	}{
+		listener.Addr().String(): {0, `ok +endpoint http://\S+/access/jwt: it can be reached`},
+		freeAddress(t):           {1, `fault +endpoint http://\S+/access/jwt: no connection: .*refused`},
+	} {
+		text := strings.Replace(onFile(hash), "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://"+address, 1)
+		dir := folder(t, map[string]string{"deskmint.yaml": text, "secrets.yaml": secretsYAML(customersSecret)})
+		examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml"), "--online"}, c.want)
+	}
+}

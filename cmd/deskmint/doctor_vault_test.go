@@ -1,0 +1,191 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+	"github.com/deskmint/deskmint/service/caller"
+)
+
+// patient is a service's files at a Vault, where nothing is wrong yet.
+type patient struct {
+	vault *vaulttest.Server
+	name  string // of its folder at Vault, its role and its policy
+	path  string // of its secret
+	dir   string
+	flags []string
+}
+
+func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient {
+	t.Helper()
+	name := "doctor-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	p := &patient{vault: vault, name: name, path: name + "/acme"}
+	_, hash := caller.NewKey()
+	p.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(onVault(address, hash), "sso/acme-customers", p.path, 1)})
+	p.flags = []string{"--config", filepath.Join(p.dir, "deskmint.yaml")}
+	vault.Put(t, p.path, map[string]string{"shared_secret": customersSecret})
+	p.policy(t, "")
+	p.login(t, "")
+	return p
+}
+
+// policy gives the role what deploy/vault/service.hcl has, and more.
+func (p *patient) policy(t *testing.T, more string) {
+	t.Helper()
+	p.vault.Policy(t, p.name, strings.ReplaceAll(readFile(t, "../../deploy/vault/service.hcl"), "sso/", p.name+"/")+more)
+}
+
+func (p *patient) login(t *testing.T, ttl string) {
+	t.Helper()
+	roleID, secretID := p.vault.AppRole(t, p.name, ttl, p.name)
+	write(t, filepath.Join(p.dir, "role-id"), roleID+"\n")
+	write(t, filepath.Join(p.dir, "secret-id"), secretID+"\n")
+}
+
+// byToken logs in with a ready-made token.
+func (p *patient) byToken(t *testing.T, token string) {
+	t.Helper()
+	config := filepath.Join(p.dir, "deskmint.yaml")
+	write(t, config, strings.Replace(readFile(t, config), "auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}", "auth: {method: token, token_file: token}", 1))
+	write(t, filepath.Join(p.dir, "token"), token)
+}
+
+// tokenOf makes one with the settings of Vault's auth/token/create.
+func (p *patient) tokenOf(t *testing.T, settings map[string]any) string {
+	t.Helper()
+	settings["policies"] = []string{p.name}
+	answer := p.vault.Do(t, http.MethodPost, "auth/token/create", settings)
+	return answer["auth"].(map[string]any)["client_token"].(string)
+}
+
+// TestDoctorOnVault: the policy that goes with Deskmint is the right one; what is wrong,
+// beside it, is found, and each finding says where.
+func TestDoctorOnVault(t *testing.T) {
+	t.Parallel()
+	vault := vaulttest.Start(t)
+	vault.AppRole(t, "first", "") // mounts the method, which the tests beside each other would all do
+	const wide = `more than it should: `
+	for name, c := range map[string]struct {
+		change func(*testing.T, *patient)
+		code   int
+		want   []string
+	}{
+		"right": {func(*testing.T, *patient) {}, 0, []string{
+			`ok +secrets.vault.addresses: 127.0.0.1:\d+: the server answers and is unsealed`,
+			`ok +secrets.vault.auth: the login by method approle works`,
+			`ok +auth/token/lookup-self: the token lasts for (1h0m0s|59m59s), renewable: true`,
+			`ok +sys/capabilities-self: the token may read what the configuration names; it may neither write there nor .*`,
+			`ok +clock: Vault's clock is \d+s (ahead of|behind) ours`,
+			`ok +secrets: 1 of 1 secrets have an active version that can sign`,
+			`ok +secret of acme-customers: match: version 1 begins as given`, `0 faults, 0 warnings`}},
+		"may write": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "secret/data/`+p.path+`" { capabilities = ["read", "create", "update"] }`)
+		}, 1, []string{`fault +secret/data/\S+/acme: the token may create, update here, ` + wide + `a secret of the configuration`, `1 faults, 0 warnings`}},
+		"may delete": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "secret/destroy/*" { capabilities = ["update"] }`)
+		}, 1, []string{`fault +secret/destroy/\S+/acme: the token may update here, .*`}},
+		"may list": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "secret/metadata/*" { capabilities = ["list"] }`)
+		}, 1, []string{ // with the * it may list what it can't read
+			`warning +secret/metadata/: the token may list here, ` + wide + `the names of all secrets`}},
+		"reads everything": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "secret/data/*" { capabilities = ["read"] }`)
+		}, 1, []string{`fault +secret/data/deskmint-doctor-\S+: the token may read here, ` + wide + `secrets that the configuration doesn't name`}},
+		"rules Vault": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "sys/policies/*" { capabilities = ["create", "update"] }`)
+		}, 1, []string{`fault +sys/policies/acl/\S+: the token may create, update here, ` + wide + `the rule over Vault itself`}},
+		"may do anything": {func(t *testing.T, p *patient) {
+			p.policy(t, `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`)
+		}, 1, []string{`fault +sys/seal: .*`, `fault +auth/token/create: .*`, `fault +deskmint-doctor-\S+: .* other mounts`}},
+		"a root token": {func(t *testing.T, p *patient) { p.byToken(t, p.vault.RootToken) }, 1,
+			[]string{`fault +auth/token/lookup-self: the token is a root token: .*`, `fault +sys/seal: the token may root here.*`}},
+		"may not read": {func(t *testing.T, p *patient) {
+			p.vault.Policy(t, p.name, `path "secret/metadata/`+p.path+`" { capabilities = ["read"] }`)
+		}, 1, []string{`fault +secret/data/\S+/acme: the token may not read a secret of the configuration`, `fault +secret \S+: .*permission denied.*`}},
+		"wrong role": {func(t *testing.T, p *patient) { write(t, filepath.Join(p.dir, "role-id"), "nobody") }, 1,
+			[]string{`fault +secrets.vault.auth: the login fails: vault: logging in at auth/approle/login: refused.*`, `ok +clock: .*`}},
+		"no credential": {func(t *testing.T, p *patient) { write(t, filepath.Join(p.dir, "secret-id"), "") }, 1,
+			[]string{`fault +secrets.vault.auth: the login fails: .*secret-id is empty`}},
+		"no secret": {func(t *testing.T, p *patient) { p.vault.Remove(t, p.path) }, 1, []string{`fault +secret \S+: .*no such secret.*`}},
+		"deleted":   {func(t *testing.T, p *patient) { p.vault.Delete(t, p.path, 1) }, 1, []string{`fault +secret \S+: .*deleted.*`}},
+		"another": {func(t *testing.T, p *patient) {
+			p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret})
+		}, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
+		"short leases": {func(t *testing.T, p *patient) { p.login(t, "30s") }, 3, []string{`warning +auth/token/lookup-self: the token lasts for .*`}},
+		"a token without renewal": {func(t *testing.T, p *patient) {
+			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h", "renewable": false}))
+		}, 3, []string{`warning +auth/token/lookup-self: the token ends in .* and can't be renewed: .*`}},
+		"a token with a maximum": {func(t *testing.T, p *patient) {
+			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h"}))
+		}, 3, []string{`warning +auth/token/lookup-self: the token is renewed only up to its maximum.*`}},
+		"a periodic token": {func(t *testing.T, p *patient) {
+			p.byToken(t, p.tokenOf(t, map[string]any{"period": "1h"}))
+		}, 0, []string{`ok +auth/token/lookup-self: the token lasts for .*`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPatient(t, vault, vault.Addr)
+			c.change(t, p)
+			out := examined(t, c.code, append(p.flags, "--starts-with", "acme-customers=MARKER"), c.want...)
+			shows(t, false, out, "MARKER", vault.RootToken, "hvs.")
+			if id := strings.TrimSpace(readFile(t, filepath.Join(p.dir, "secret-id"))); id != "" {
+				shows(t, false, out, id)
+			}
+		})
+	}
+}
+
+// TestDoctorVaultAway: sealed, gone, and a proxy in between with another clock.
+func TestDoctorVaultAway(t *testing.T) {
+	t.Parallel()
+	vault := vaulttest.Start(t)
+	at := func(offset time.Duration) string {
+		var way road
+		way.lead(vault.Addr)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			way.ServeHTTP(dater{w, time.Now().Add(offset)}, r)
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	for offset, c := range map[time.Duration]struct {
+		code int
+		want string
+	}{
+		-time.Minute:    {3, `warning +clock: Vault's clock is (59s|1m0s|1m1s) behind ours`},
+		5 * time.Minute: {1, `fault +clock: Vault's clock is (4m59s|5m0s|5m1s) ahead of ours`},
+	} {
+		examined(t, c.code, newPatient(t, vault, at(offset)).flags, c.want)
+	}
+	p := newPatient(t, vault, vault.Addr)
+	config := filepath.Join(p.dir, "deskmint.yaml")
+	good := readFile(t, config)
+	write(t, config, strings.Replace(good, "addresses: [", `addresses: ["http://`+freeAddress(t)+`", `, 1))
+	examined(t, 3, p.flags, `warning +secrets.vault.addresses: 127.0.0.1:\d+: vault: asking sys/health: .*refused.*`, `ok +secrets.vault.auth: .*`)
+	write(t, config, good)
+
+	vault.Do(t, http.MethodPut, "sys/seal", nil)
+	out := examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: the server is sealed`, ` +→ vault operator unseal`, `1 faults, 0 warnings`)
+	if strings.Contains(out, "secret "+p.path) {
+		t.Errorf("every secret repeats it: %s", out)
+	}
+	write(t, config, strings.Replace(good, vault.Addr, "http://"+freeAddress(t), 1))
+	examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: asking sys/health: .*no connection.*refused.*`)
+}
+
+// dater answers at another time.
+type dater struct {
+	http.ResponseWriter
+	now time.Time
+}
+
+// WriteHeader implements [http.ResponseWriter].
+func (d dater) WriteHeader(code int) {
+	d.Header().Set("Date", d.now.UTC().Format(http.TimeFormat))
+	d.ResponseWriter.WriteHeader(code)
+}

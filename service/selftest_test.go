@@ -1,0 +1,238 @@
+package service_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/audit"
+)
+
+// dud hands out keys that don't sign, for the paths that it was told.
+type dud struct {
+	service.Secrets
+
+	mu    sync.Mutex
+	paths map[string]bool
+}
+
+func (d *dud) set(paths ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paths = map[string]bool{}
+	for _, path := range paths {
+		d.paths[path] = true
+	}
+}
+
+// State implements service.Secrets.
+func (d *dud) State(ref secrets.Ref) (secrets.State, bool) {
+	state, ok := d.Secrets.State(ref)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if state.Held != nil && d.paths[ref.Path] {
+		state.Held = &secrets.Held{Status: state.Status, Refreshed: state.Held.Refreshed}
+	}
+	return state, ok
+}
+
+var everyPath = []string{"sso/acme-customers", "sso/acme-staff", "sso/acme-both", "sso/acme-off"}
+
+// TestSelfTest: a configuration that can't sign is at fault, with the reason, wherever
+// an operator looks, and takes no other with it. Nothing of the test is on record.
+func TestSelfTest(t *testing.T) {
+	d := &dud{}
+	d.set("sso/acme-staff")
+	s := start(t, settings{configuration: configuration, secrets: func(ring service.Secrets) service.Secrets { d.Secrets = ring; return d }})
+	const fault = "self-test: signing with version 0: secrets: the zero Key neither signs nor verifies"
+	if ready := s.ops(t, "/readyz"); !strings.Contains(ready, `{"ready":true,`) ||
+		!strings.Contains(ready, `"acme-staff":{"state":"unusable","active_version":1,"fault":"`+fault) ||
+		!strings.Contains(ready, `"acme-customers":{"state":"usable"`) || strings.Count(ready, "self-test") != 1 {
+		t.Errorf("/readyz: %s", ready)
+	}
+	health := healthpb.NewHealthClient(dialOps(t, s))
+	for name, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{
+		"acme-staff": healthpb.HealthCheckResponse_NOT_SERVING, "acme-customers": healthpb.HealthCheckResponse_SERVING, "": healthpb.HealthCheckResponse_SERVING,
+	} {
+		if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err != nil || r.GetStatus() != want {
+			t.Errorf("health of %q: %v %v", name, r, err)
+		}
+	}
+	if !strings.Contains(s.ops(t, "/metrics"), `deskmint_secret_usable{configuration="acme-staff"} 0`) {
+		t.Error("the metrics call it usable")
+	}
+	if log := s.Log.String(); strings.Count(log, "the self-test of a configuration failed") != 1 || !strings.Contains(log, `"configuration":"acme-staff"`) {
+		t.Errorf("logged: %s", log)
+	}
+	mint(t, s, door{"grpc", sendGRPC}, call{body: user("")})
+	if all := records(t, s); len(all) != 1 {
+		t.Errorf("%d records, want the one of the sign-in", len(all))
+	}
+	// The key that follows is tested when somebody asks.
+	d.set()
+	if ready := s.ops(t, "/readyz"); strings.Contains(ready, "self-test") {
+		t.Errorf("/readyz: %s", ready)
+	}
+	if log := s.Log.String(); !strings.Contains(log, "the self-test of a configuration passes again") {
+		t.Errorf("logged: %s", log)
+	}
+	// A reload after which nothing would sign is refused whole.
+	d.set(everyPath...)
+	next := parse(t, renamed())
+	if err := s.Swap(t.Context(), next); err == nil || !strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
+		t.Errorf("a swap to nothing that signs: %v", err)
+	}
+	if ready := s.ops(t, "/readyz"); strings.Contains(ready, next.Digest) {
+		t.Error("it was swapped to all the same")
+	}
+}
+
+// TestNotReady: a replica that can sign nothing opens no door, says why, and opens
+// them when it can.
+func TestNotReady(t *testing.T) {
+	d := &dud{}
+	d.set(everyPath...)
+	log, ready := &buffer{}, make(chan struct{})
+	snapshot := parse(t, configuration)
+	d.Secrets = secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})
+	s, err := service.New(service.Options{
+		Snapshot: snapshot, Secrets: d, Audit: audit.New(io.Discard, snapshot.Audit, nil),
+		Log: slog.New(slog.NewJSONHandler(log, nil)), Ready: func() { close(ready) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ops, stopped := listen(t), make(chan error, 1)
+	go func() { stopped <- s.Serve(ctx, service.Listeners{GRPC: listen(t), HTTP: listen(t), Ops: ops}) }()
+	const why = "the self-test fails for each of the 5 configurations whose secrets are held"
+	until(t, func() string {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ops.Addr().String()+"/readyz", nil)
+		if err != nil {
+			return err.Error()
+		}
+		if res, body, err := exchange(r); err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false,"fault":"`+why+`"`) {
+			return fmt.Sprintf("%v %s", err, body)
+		}
+		return ""
+	})
+	select {
+	case <-ready:
+		t.Error("ready with nothing to sign with")
+	default:
+	}
+	if !strings.Contains(log.String(), why) {
+		t.Errorf("logged: %s", log)
+	}
+	d.set()
+	select {
+	case <-ready:
+	case err := <-stopped:
+		t.Fatalf("it ended: %v", err)
+	case <-time.After(soon):
+		t.Fatal("not ready though it can sign")
+	}
+	cancel()
+	if err := <-stopped; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
+func dialOps(t *testing.T, s *server) *grpc.ClientConn {
+	t.Helper()
+	conn := dial(t, strings.TrimPrefix(s.Ops, "http://"))
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// until asks again until there is no complaint.
+func until(t *testing.T, ask func() (complaint string)) {
+	t.Helper()
+	deadline := time.After(soon)
+	for {
+		complaint := ask()
+		if complaint == "" {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatal(complaint)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// TestKnownAnswer: an algorithm that is wrong agrees with itself.
+func TestKnownAnswer(t *testing.T) {
+	if err := service.KnownAnswer(secrets.NewKey); err != nil {
+		t.Error(err)
+	}
+	another := func(v secrets.Version, value []byte) (secrets.Key, error) {
+		return secrets.NewKey(v, append(value, 'x'))
+	}
+	if err := service.KnownAnswer(another); err == nil || !strings.Contains(err.Error(), "RFC 7515") {
+		t.Errorf("another signature: %v", err)
+	}
+}
+
+// TestWatch: a watch tells each change of a configuration's state, and ends with the
+// service.
+func TestWatch(t *testing.T) {
+	s := start(t, settings{configuration: configuration, patience: 100 * time.Millisecond})
+	health := healthpb.NewHealthClient(dialOps(t, s))
+	next := func(service string) func(want healthpb.HealthCheckResponse_ServingStatus) {
+		watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: service})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(want healthpb.HealthCheckResponse_ServingStatus) {
+			t.Helper()
+			if r, err := watch.Recv(); err != nil || r.GetStatus() != want {
+				t.Errorf("%q: %v %v, want %v", service, r.GetStatus(), err, want)
+			}
+		}
+	}
+	const up, down, unknown = healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING, healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	process, customers, nowhere := next(""), next("configurations/acme-customers"), next("acme-nowhere")
+	process(up)
+	customers(up)
+	nowhere(unknown)
+	<-time.After(600 * time.Millisecond) // longer than the listener waits for any other answer
+	s.switchOff(t, "sso/acme-customers")
+	customers(down)
+	ended := make(chan error, 1)
+	go func() { ended <- s.stop() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(soon):
+		t.Fatal("the service waits for whoever watches")
+	}
+}
+
+// BenchmarkSelfTest is what each configuration adds to a start.
+func BenchmarkSelfTest(b *testing.B) {
+	conf, _ := parse(b, configuration).Configuration("acme-staff")
+	key, err := secrets.NewKey(1, []byte(staffSecret))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := conf.Profile.SelfTest(key, now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
