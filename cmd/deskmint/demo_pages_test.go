@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -128,6 +131,45 @@ func TestDemoRotationWithoutGap(t *testing.T) {
 			t.Errorf("%s a second time: %d", act, got.status)
 		}
 	}
+}
+
+// configured starts the demo with its own configuration, changed.
+func configured(t *testing.T, change ...string) *deskmint {
+	t.Helper()
+	for i := 0; i < len(change); i += 2 {
+		if !bytes.Contains(demoConfiguration, []byte(change[i])) {
+			t.Fatalf("the demo's configuration has no %q", change[i])
+		}
+	}
+	file := filepath.Join(t.TempDir(), "deskmint.yaml")
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(demoConfiguration))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dev(t, "--config", file)
+}
+
+// TestDemoSharedPath: two configurations' secrets may be fields of one path. Its versions have both, and changing one
+// leaves the other as it is.
+func TestDemoSharedPath(t *testing.T) {
+	t.Parallel()
+	d := configured(t, "path: sso/acme-staff, field: shared_secret", "path: sso/acme-customers, field: staff_secret")
+	both := func(when string) {
+		t.Helper()
+		contains(t, "a customer "+when, d.signIn(t, url.Values{}), "Signed in.")
+		contains(t, "an agent "+when, d.signIn(t, url.Values{"configuration": {"acme-staff"}, "person": {"2"}}), "Signed in.")
+		for _, path := range []string{"/", "/secrets", "/faults"} {
+			if got := d.visit(t, path); got.status != http.StatusOK || !strings.Contains(got.body, "</html>") || strings.Contains(got.body, "Out of order") {
+				t.Errorf("%s %s: %d %s", path, when, got.status, got.body)
+			}
+		}
+	}
+	both("in the beginning")
+	for _, act := range []string{"reset", "stage", "activate"} {
+		if got := d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}}); got.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", act, got.status, got.body)
+		}
+	}
+	both("after a change of one")
 }
 
 // TestWitness passes everything on, remembers the latest, and not what the stream didn't take.
