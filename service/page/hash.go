@@ -4,7 +4,7 @@ package page
 // callers that merge the page's policy with their own may have written them down. A test compares them with the
 // rendered bytes, and prints the new ones.
 const (
-	scriptHash = "sha256-+2elCj7srIb8X/H1ZIL31fHDL0oYQprVvUTHLoey5c0="
+	scriptHash = "sha256-gy0xggcl22Jklkd5EwZExgdKo+ZLXOBOFcgFqz7GSCo="
 	styleHash  = "sha256-AWXtv1Se8zph23hRGhOj5l/0uInVYrMXYJh6okiZLhM="
 )
 
