@@ -8,8 +8,8 @@
 // and a style attribute would need 'unsafe-inline'.
 //
 // What the page promises: one POST for one token, whether the script or the button sends it, and however often the tab
-// is given the same page; sent before the load event, so that Back doesn't come here again; none from the back/forward
-// cache; a button that works without scripts; a word when the answer takes long; and a tab that comes back too often is
+// is given the same page, as long as no eight others came since; sent before the load event, so that Back doesn't come here again; none from the back/forward
+// cache; a button that works without scripts, and one that goes before its token is too old; a word when the answer takes long; and a tab that comes back too often is
 // told so instead of being sent round again. What a tab has sent is remembered by the script, in sessionStorage. That
 // ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
 //
