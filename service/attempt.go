@@ -23,6 +23,12 @@ type attempt struct {
 	limit  int
 }
 
+// maxSkew is how far ahead, in seconds, another replica's clock may be. Replicas with
+// NTP are within one; what is further ahead than a clock may be that callers' tokens
+// come from was written before a clock was put right, and would stop somebody for as
+// long as that was wrong.
+const maxSkew = 30
+
 // loopError says that a browser has come back too often.
 type loopError struct{ wait time.Duration }
 
@@ -42,7 +48,7 @@ func newAttempt(configuration, brand, email string, limit int, window time.Durat
 func (a attempt) next(given string, held []secrets.Key, signing secrets.Key, now time.Time) (string, error) {
 	times := slices.DeleteFunc(a.open(given, held), func(t int64) bool {
 		age := now.Unix() - t
-		return age < 0 || time.Duration(age)*time.Second >= a.window
+		return age < -maxSkew || time.Duration(age)*time.Second >= a.window
 	})
 	if len(times)+1 >= a.limit {
 		oldest := time.Unix(slices.Min(times), 0)

@@ -42,6 +42,32 @@ func mint(t *testing.T, s *server, d door, c call) (attempt string) {
 	return m.GetAttempt()
 }
 
+// Replicas whose clocks differ count alike: a browser that is sent from one to the
+// other is stopped at the limit. What is from far ahead is a clock put right since.
+func TestAttemptsOfSkewedReplicas(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, c := range []struct {
+			ahead time.Duration
+			stops int
+		}{{2 * time.Second, 4}, {30 * time.Second, 4}, {31 * time.Second, 0}} {
+			var ahead clock
+			ahead.set(c.ahead)
+			replicas := []*server{start(t, settings{configuration: configuration}), start(t, settings{configuration: configuration, now: ahead.now})}
+			attempt, stopped := "", 0
+			for n := 1; n <= 6 && stopped == 0; n++ {
+				r := d.send(t.Context(), t, replicas[n%2], call{method: "MintToken", body: with(user(""), attempt)})
+				if r.reason == "SIGN_IN_LOOP" {
+					stopped = n
+				}
+				attempt = get[*pb.MintTokenResponse](t, r).GetAttempt()
+			}
+			if stopped != c.stops {
+				t.Errorf("%v apart: stopped at %d, want %d", c.ahead, stopped, c.stops)
+			}
+		}
+	})
+}
+
 // looped is a sign-in that must be stopped.
 func looped(t *testing.T, s *server, d door, c call, retry time.Duration) {
 	t.Helper()

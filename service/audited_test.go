@@ -62,7 +62,7 @@ func TestHangingAudit(t *testing.T) {
 	for _, d := range doors {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")}, {method: "RenderForm", body: user("")}, {method: "RenderPage", body: user("")},
-			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`}, {method: "ListConfigurations"},
+			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_STATUS"`}, {method: "ListConfigurations"},
 		} {
 			rest.Go(func() { check(d, c) })
 		}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
@@ -28,10 +29,10 @@ type call struct {
 	snapshot *config.Snapshot // one for the whole request
 	caller   caller.Caller
 	record   audit.Record
-	email    string      // of the person, for the record
-	header   metadata.MD // of the answer, if there is one
-	// refused is the error of an answer that is a page all the same.
-	refused error
+	email    string          // of the person, for the record
+	header   metadata.MD     // of the answer, if there is one
+	version  secrets.Version // that signed, or would have
+	refused  error
 }
 
 type callKey struct{}

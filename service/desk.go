@@ -54,8 +54,7 @@ type signedIn struct {
 }
 
 // signIn authorises, validates and signs, in this order, and notes in rec what was
-// decided on. Beside an error it returns what of the sign-in is known, nil where
-// the caller may not know it.
+// decided on. Beside an error it returns what of the sign-in is known, if anything.
 func (d desk) signIn(ctx context.Context, who caller.Caller, ask signInAsk, rec *audit.Record) (*signedIn, error) {
 	out, err := d.allow(who, ask, rec)
 	if err != nil {
@@ -87,15 +86,12 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 	}
 	grant, err := d.snapshot.Policy.Allow(who.Name, ask.policy(conf, brand))
 	switch {
-	case brand == nil && err == nil:
-		return nil, &policy.DeniedError{Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand"}
-	case err != nil && !d.seesBrand(who, conf, brand):
+	case err != nil:
 		return nil, err
+	case brand == nil:
+		return nil, &policy.DeniedError{Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand"}
 	}
 	out := &signedIn{configuration: conf, brand: brand}
-	if err != nil {
-		return out, err
-	}
 	rec.Rule = grant.Place
 	out.checked, err = conf.Profile.Check(brand, ask.signIn)
 	if err = withFaults(err, ask.faults); err != nil {
@@ -110,12 +106,6 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 		rec.Rule += ", " + limited.Limit
 	}
 	return out, err
-}
-
-// seesBrand is true where a caller that is refused may still be given the brand's
-// error page: it could sign somebody else in there.
-func (d desk) seesBrand(who caller.Caller, conf *config.Configuration, brand *zendesk.Brand) bool {
-	return brand != nil && d.snapshot.Policy.Brands(who.Name, conf.Name, policy.SignIn)(brand.ID)
 }
 
 func (d desk) sign(ctx context.Context, ask signInAsk, out *signedIn) error {

@@ -40,7 +40,7 @@ var failures = []failure{
 		user:     "Ask the help desk to admit your address.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`), problem: page.ProblemUnavailable,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`), problem: page.ProblemUsed,
 		cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
 		operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
 		user:     "Start again from where you came from.",
@@ -52,7 +52,7 @@ var failures = []failure{
 		user:     tryLater,
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`), problem: page.ProblemUnavailable,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`), problem: page.ProblemUsed,
 		cause:    "The same token was posted twice.",
 		operator: "Look for something that posts the form again: a web view that loads twice, a proxy that retries, a second script.",
 		user:     "Start again from where you came from.",
@@ -111,18 +111,23 @@ func (c *configurationServer) ReportSignInFailure(ctx context.Context, r *pb.Rep
 	}
 	response := &pb.ReportSignInFailureResponse{Class: f.class, Cause: f.cause, OperatorAdvice: f.operator, UserAdvice: f.user}
 	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {
-		response.Html, response.Headers = problemPage(conf, r, f.problem)
+		response.Html, response.Headers = reportPage(call, conf, r, f.problem)
 	}
 	return response, nil
 }
 
-// problemPage takes the default brand's look where the query names an unknown one.
-func problemPage(conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
-	brand := conf.Profile.Brand(r.GetBrandId())
-	if brand == nil {
-		brand = conf.Profile.Brand("")
+// reportPage has the look of the brand that the query names or, where it names none
+// that the caller may report for, of the default one. Where that isn't the caller's
+// either, it is nobody's.
+func reportPage(c *call, conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
+	p := page.Neutral(r.GetLanguage())
+	may := c.snapshot.Policy.Brands(c.caller.Name, conf.Name, policy.Report)
+	for _, id := range []string{r.GetBrandId(), ""} {
+		if brand := conf.Profile.Brand(id); brand != nil && may(brand.ID) {
+			p = conf.Page(brand.ID, r.GetLanguage())
+			break
+		}
 	}
-	p := conf.Page(brand.ID, r.GetLanguage())
 	return string(p.RenderProblem(problem)), headersOf(p)
 }
 

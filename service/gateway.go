@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -131,8 +132,11 @@ func outgoingHeader(name string) (string, bool) {
 func finish(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
 	private(w.Header())
 	md, ok := runtime.ServerMetadataFromContext(ctx)
-	if reason := md.HeaderMD.Get(headerReason); ok && len(reason) == 1 {
+	switch reason := md.HeaderMD.Get(headerReason); {
+	case ok && len(reason) == 1:
 		w.WriteHeader(answerTo(reason[0]).http)
+	case slices.Equal(md.HeaderMD.Get(headerOutcome), []string{pb.Outcome_OUTCOME_REFUSED.String()}):
+		w.WriteHeader(http.StatusGatewayTimeout) // our own deadline alone has no reason
 	}
 	return nil
 }

@@ -37,21 +37,24 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	}
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
+		response, err = s.recovered(ctx, c, func() (any, error) { return s.pageInstead(ctx, c, request, err) })
+	}
+	if err == nil && len(c.header) > 0 {
+		err = grpc.SetHeader(ctx, c.header)
+	}
+	if err != nil {
 		return nil, statusOf(err).Err()
 	}
 	return response, nil
 }
 
-// concluded is a request with what is done about its outcome. What was noted for
-// the answer's head goes out only with a decision that is on record.
+// concluded is a request with what is done about its outcome. What it answers, the
+// head included, goes out only with a decision that is on record.
 func (s *Service) concluded(ctx context.Context, c *call, request any, handle grpc.UnaryHandler) (any, error) {
 	started := time.Now()
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.bounded(ctx, request, handle) })
 	if auditErr := s.writeRecord(ctx, c, err); auditErr != nil {
 		response, err = nil, auditErr
-	}
-	if err == nil && len(c.header) > 0 {
-		err = grpc.SetHeader(ctx, c.header)
 	}
 	s.logCause(ctx, c, err)
 	s.metrics.observe(c, err, time.Since(started))
@@ -116,9 +119,6 @@ func (s *Service) authenticated(ctx context.Context, request any, handle grpc.Un
 // writeRecord puts the decision on record. A call that its caller gave up is no
 // decision, unless something was signed.
 func (s *Service) writeRecord(ctx context.Context, c *call, err error) error {
-	if err == nil {
-		err = c.refused
-	}
 	gone := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	if gone && c.record.TokenHash == "" {
 		return nil
@@ -152,9 +152,6 @@ func actionOf(method string) policy.Action {
 // logCause tells operators what the caller isn't told. Refusals are on record
 // already; what is logged is what somebody has to act on.
 func (s *Service) logCause(ctx context.Context, c *call, err error) {
-	if err == nil {
-		err = c.refused
-	}
 	var panicked *panicError
 	if err == nil || !refuse(err).fault || errors.As(err, &panicked) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return

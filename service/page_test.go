@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc/codes"
@@ -182,7 +184,9 @@ type refusal struct {
 	http    int
 	problem page.Problem
 	loop    bool
-	status  bool // never a page
+	status  bool   // never a page
+	neutral bool   // the page is nobody's
+	version string // of the secret, that a page tells of which could have been signed; "" none
 }
 
 func refusals() []refusal {
@@ -204,13 +208,13 @@ func refusals() []refusal {
 
 		{name: "no key", call: call{keys: []string{}, body: user("")}, reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, status: true},
 		{name: "unknown key", call: call{keys: []string{"dmk_other"}, body: user("")}, reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, status: true},
-		{name: "no grant", call: call{keys: []string{"dmk_nobody"}, body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "no grant there", call: call{keys: store, name: "acme-staff", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "version without stage", call: call{keys: store, body: user("") + `,"secretVersion":1`}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "nowhere", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "brand", call: call{keys: store, body: user("") + `,"brandId":"360002"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "no such brand", call: call{body: user("") + `,"brandId":"99"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, status: true},
-		{name: "no such configuration's name", call: call{name: "ACME", body: user("")}, reason: "INVALID_FIELD", code: invalid, http: 400, status: true},
+		{name: "no grant", call: call{keys: []string{"dmk_nobody"}, body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "no grant there", call: call{keys: store, name: "acme-staff", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "version without stage", call: call{keys: store, body: user("") + `,"secretVersion":1`}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
+		{name: "nowhere", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "brand", call: call{keys: store, body: user("") + `,"brandId":"360002"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "no such brand", call: call{body: user("") + `,"brandId":"99"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "no such configuration's name", call: call{name: "ACME", body: user("")}, reason: "INVALID_FIELD", code: invalid, http: 400, neutral: true},
 	}
 }
 
@@ -266,7 +270,17 @@ func (c refusal) check(t *testing.T, s *server, d door) {
 func (c refusal) checkPage(t *testing.T, d door, r reply) {
 	t.Helper()
 	name := strings.TrimPrefix(c.call.resource(), "configurations/")
-	p := pageOf(t, name, "", "")
+	var p *page.Page
+	if c.neutral {
+		p = page.Neutral("")
+	} else {
+		p = pageOf(t, name, "", "")
+	}
+	c.checkOf(t, d, r, p)
+}
+
+func (c refusal) checkOf(t *testing.T, d door, r reply, p *page.Page) {
+	t.Helper()
 	outcome := pb.Outcome_OUTCOME_REFUSED
 	if c.loop {
 		outcome = pb.Outcome_OUTCOME_LOOP
@@ -283,13 +297,68 @@ func (c refusal) checkPage(t *testing.T, d door, r reply) {
 		t.Errorf("the page is %s", got)
 	}
 	ours := map[string]string{"Deskmint-Outcome": outcome.String(), "Deskmint-Reason": c.reason}
-	if v := r.header["Deskmint-Secret-Version"]; len(v) == 1 && c.loop {
+	if v := r.header["Deskmint-Secret-Version"]; len(v) == 1 && (c.loop || v[0] == c.version) {
 		ours["Deskmint-Secret-Version"] = v[0]
 	}
 	checkPageHead(t, d, r, p, ours)
 	if d.name == "http" && r.http != c.http {
 		t.Errorf("HTTP %d, want %d", r.http, c.http)
 	}
+}
+
+// A page that is nobody's is in the language asked for, and doesn't tell whether the
+// configuration or the brand exists.
+func TestNeutralPages(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	eachDoor(t, func(t *testing.T, d door) {
+		want := page.Neutral("de").RenderProblem(page.ProblemFailed)
+		if bytes.Contains(want, []byte("Acme")) || !bytes.Contains(want, []byte(`<html lang="de"`)) || !bytes.Contains(want, []byte("Zendesk")) {
+			t.Fatalf("the neutral page is %s", want)
+		}
+		for _, c := range []call{
+			{keys: []string{"dmk_nobody"}},
+			{keys: []string{"dmk_nobody"}, name: "acme-nowhere"},
+			{keys: []string{"dmk_nobody"}, name: "acme-staff"},
+			{keys: []string{"dmk_storefront"}, body: `"brandId":"360002",`},
+			{keys: []string{"dmk_storefront"}, body: `"brandId":"99",`},
+		} {
+			c.method, c.body = "RenderPage", c.body+user("")+`,"onError":"ON_ERROR_PAGE","language":"de-AT"`
+			r := d.send(t.Context(), t, s, c)
+			if got := get[*httpbody.HttpBody](t, r).GetData(); !bytes.Equal(got, want) {
+				t.Errorf("%+v: %s", c, difference(string(got), string(want)))
+			}
+		}
+	})
+}
+
+// A panic is answered with a page too, where one is wanted, and so is a request that
+// was allowed but not recorded: nothing of the sign-in is left in it.
+func TestFaultsAsPages(t *testing.T) {
+	body := user("") + `,"brandId":"360002","onError":"ON_ERROR_PAGE"`
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, method := range []string{"RenderForm", "RenderPage"} {
+			w := &failing{}
+			var broken atomic.Bool
+			s := start(t, settings{configuration: configuration, audit: w, now: func() time.Time {
+				if broken.Load() {
+					panic(customersSecret)
+				}
+				return now
+			}})
+			p := pageOf(t, "acme-customers", "360002", "")
+			w.armed.Store(true)
+			r := d.send(t.Context(), t, s, call{method: method, body: body})
+			w.armed.Store(false)
+			refusal{call: call{method: method, body: body}, reason: "AUDIT_UNAVAILABLE", http: 503, problem: page.ProblemUnavailable, version: "1"}.checkOf(t, d, r, p)
+			if aToken.Match(r.body) {
+				t.Errorf("a token came along: %s", r.body)
+			}
+			broken.Store(true)
+			r = d.send(t.Context(), t, s, call{method: method, body: body})
+			broken.Store(false)
+			refusal{call: call{method: method, body: body}, reason: "INTERNAL", http: 500, problem: page.ProblemFailed}.checkOf(t, d, r, p)
+		}
+	})
 }
 
 // With validate_only there is nothing to show, and nothing that a browser could post.

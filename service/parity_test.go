@@ -185,7 +185,7 @@ func TestPanic(t *testing.T) {
 
 func onErrorPage(method string) string {
 	if method == "RenderPage" {
-		return `,"onError":"ON_ERROR_PAGE"`
+		return `,"onError":"ON_ERROR_STATUS"`
 	}
 	return ""
 }

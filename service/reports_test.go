@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/page"
 )
 
 // What Zendesk says at the remote logout URL is classed alike through both doors, with advice for both
@@ -18,17 +20,20 @@ func TestReports(t *testing.T) {
 	eachDoor(t, func(t *testing.T, d door) {
 		s := start(t, settings{configuration: configuration})
 		counted := map[string]int{}
-		for _, c := range []struct{ message, class string }{
-			{"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.", "CLOCK"},
-			{"JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE"},
-			{"invalid_token", "REPLAY"},
-			{"The unique user identifier has been reused", "REPLAY"},
-			{"Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED"},
-			{"Couldn't authenticate you", "NOT_ENABLED"},
-			{"Rate limit exceeded", "RATE_LIMITED"},
-			{"<script>alert(1)</script> never met before", "UNKNOWN"},
+		for _, c := range []struct {
+			message, class string
+			problem        page.Problem
+		}{
+			{"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.", "CLOCK", page.ProblemUsed},
+			{"JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE", page.ProblemFailed},
+			{"invalid_token", "REPLAY", page.ProblemUsed},
+			{"The unique user identifier has been reused", "REPLAY", page.ProblemUsed},
+			{"Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED", page.ProblemRefused},
+			{"Couldn't authenticate you", "NOT_ENABLED", page.ProblemRefused},
+			{"Rate limit exceeded", "RATE_LIMITED", page.ProblemUnavailable},
+			{"<script>alert(1)</script> never met before", "UNKNOWN", page.ProblemFailed},
 		} {
-			body := `"kind":"error","message":` + quote(c.message) + `,"onError":"ON_ERROR_PAGE"`
+			body := `"kind":"error","message":` + quote(c.message) + `,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
 			r := d.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
 			if r.code != codes.OK {
 				t.Fatalf("%q: %v %s", c.message, r.code, r.reason)
@@ -39,6 +44,9 @@ func TestReports(t *testing.T) {
 			}
 			if html := got.GetHtml(); !strings.Contains(html, "<html") || strings.Contains(html, c.message) || strings.Contains(html, "alert(1)") {
 				t.Errorf("%q: the page is %.300s", c.message, html)
+			}
+			if want := string(pageOf(t, "acme-customers", "360002", "de").RenderProblem(c.problem)); got.GetHtml() != want {
+				t.Errorf("%q: the page differs at %s", c.message, difference(got.GetHtml(), want))
 			}
 			counted[got.GetClass().String()]++
 		}
@@ -54,6 +62,62 @@ func TestReports(t *testing.T) {
 		for class, n := range counted {
 			if want := fmt.Sprintf("deskmint_reported_sign_in_failures_total{class=%q,configuration=\"acme-customers\"} %d\n", class, n); !strings.Contains(string(metrics), want) {
 				t.Errorf("the metrics lack %s", want)
+			}
+		}
+	})
+}
+
+// A report that speaks of the signature makes the service look at the store, and one
+// that comes within 5 s of it doesn't.
+func TestReportsRefresh(t *testing.T) {
+	eachDoor(t, func(t *testing.T, d door) {
+		var clock clock
+		s := start(t, settings{configuration: configuration, now: clock.now})
+		signed := func() uint32 {
+			t.Helper()
+			return get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: user("")})).GetSecretVersion()
+		}
+		report := func(after time.Duration, message string, want uint32) {
+			t.Helper()
+			clock.set(after)
+			s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret)) // unpinned, the newest signs
+			d.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: `"kind":"error","message":` + quote(message)})
+			if got := signed(); got != want {
+				t.Errorf("after %v and %q version %d signs, want %d", after, message, got, want)
+			}
+		}
+		report(0, "invalid_token", 1)
+		report(0, "JWT signature invalid.", 3)
+		report(4999*time.Millisecond, "JWT signature invalid.", 3)
+		report(5*time.Second, "JWT signature invalid.", 5)
+	})
+}
+
+// A caller that reports for one brand sees no other's page: the default brand's where
+// that is its own, else nobody's.
+func TestReportsOfABrand(t *testing.T) {
+	yaml := strings.Replace(configuration, "        actions: [sign_in, read]\n", "        actions: [sign_in, read, report]\n", 1)
+	if yaml == configuration {
+		t.Fatal("the caller has other actions")
+	}
+	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`, `["acme.zendesk.com"]`, `["acme-labs.zendesk.com"]`).Replace(yaml)
+	eachDoor(t, func(t *testing.T, d door) {
+		for _, c := range []struct {
+			yaml, brand string
+			want        *page.Page
+		}{
+			{yaml, "360001", pageOf(t, "acme-customers", "360001", "")},
+			{yaml, "360002", pageOf(t, "acme-customers", "360001", "")},
+			{yaml, "99", pageOf(t, "acme-customers", "360001", "")},
+			{other, "360002", pageOf(t, "acme-customers", "360002", "")},
+			{other, "360001", page.Neutral("")},
+			{other, "", page.Neutral("")},
+		} {
+			s := start(t, settings{configuration: c.yaml})
+			r := d.send(t.Context(), t, s, call{method: "ReportSignInFailure", keys: []string{"dmk_storefront"}, body: `"kind":"error","message":"x","onError":"ON_ERROR_PAGE","brandId":` + quote(c.brand)})
+			got := get[*pb.ReportSignInFailureResponse](t, r)
+			if want := string(c.want.RenderProblem(page.ProblemFailed)); got.GetHtml() != want || got.GetHeaders()["Content-Security-Policy"] != c.want.ContentSecurityPolicy() {
+				t.Errorf("%s: %s, %s", c.brand, difference(got.GetHtml(), want), got.GetHeaders()["Content-Security-Policy"])
 			}
 		}
 	})

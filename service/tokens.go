@@ -8,8 +8,8 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/page"
-	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -39,55 +39,21 @@ func (t *tokenServer) MintToken(ctx context.Context, r *pb.MintTokenRequest) (*p
 
 func (t *tokenServer) RenderForm(ctx context.Context, r *pb.RenderFormRequest) (*pb.RenderFormResponse, error) {
 	out, err := t.signIn(ctx, r)
-	shown, err := t.show(ctx, r, out, err)
 	if err != nil {
 		return nil, err
 	}
-	response := &pb.RenderFormResponse{
-		Html:                  string(shown.html),
-		Headers:               headersOf(shown.page),
-		ContentSecurityPolicy: shown.page.ContentSecurityPolicy(),
-		ScriptHash:            page.ScriptHash(),
-		StyleHash:             page.StyleHash(),
-		Outcome:               shown.outcome,
-		Reason:                shown.reason,
-		SecretVersion:         uint32(out.version),
-		Attempt:               out.attempt,
-		Jti:                   out.token.ID,
-	}
+	response := out.shown(r.GetLanguage()).form()
 	response.IssueTime, response.ExpireTime = out.times()
-	if out.checked != nil {
-		response.Warnings = out.warnings()
-	}
+	response.Warnings = out.warnings()
 	return response, nil
 }
 
 func (t *tokenServer) RenderPage(ctx context.Context, r *pb.RenderPageRequest) (*httpbody.HttpBody, error) {
 	out, err := t.signIn(ctx, r)
-	shown, err := t.show(ctx, r, out, err)
 	if err != nil {
 		return nil, err
 	}
-	header := metadata.MD{}
-	contentType := ""
-	for _, h := range shown.page.Headers() {
-		if h.Name == "Content-Type" {
-			contentType = h.Value // the body's own field; gRPC has another use for the header
-			continue
-		}
-		header.Append(h.Name, h.Value)
-	}
-	header.Set(headerOutcome, shown.outcome.String())
-	for name, value := range map[string]string{headerJTI: out.token.ID, headerAttempt: out.attempt, headerReason: shown.reason} {
-		if value != "" {
-			header.Set(name, value)
-		}
-	}
-	if out.version != 0 {
-		header.Set(headerSecretVersion, strconv.FormatUint(uint64(out.version), 10))
-	}
-	callOf(ctx).header = header
-	return &httpbody.HttpBody{ContentType: contentType, Data: shown.html}, nil
+	return out.shown(r.GetLanguage()).body(callOf(ctx)), nil
 }
 
 func (t *tokenServer) InspectToken(ctx context.Context, r *pb.InspectTokenRequest) (*pb.InspectTokenResponse, error) {
@@ -111,44 +77,69 @@ func (t *tokenServer) signIn(ctx context.Context, r signInRequest) (*signedIn, e
 	if email, err := zendesk.ParseEmail(ask.signIn.User.Email); err == nil {
 		c.email = email // what isn't an address isn't put on record as one
 	}
-	return t.service.desk(c).signIn(ctx, c.caller, ask, &c.record)
-}
-
-// pageRequest is a sign-in request that is answered with a page.
-type pageRequest interface {
-	signInRequest
-	GetLanguage() string
-	GetOnError() pb.OnError
-}
-
-// shown is a page on its way out.
-type shown struct {
-	page    *page.Page
-	html    []byte
-	outcome pb.Outcome
-	reason  string
-}
-
-// show makes the page of a sign-in or, where that is wanted, of its refusal. The
-// refusal goes on record as one all the same.
-func (t *tokenServer) show(ctx context.Context, r pageRequest, out *signedIn, err error) (shown, error) {
-	asPage := r.GetOnError() == pb.OnError_ON_ERROR_PAGE && out != nil && ctx.Err() == nil && refuse(err).reason != string(policy.CallerNotAllowed)
-	if err != nil && !asPage {
-		return shown{}, err
+	out, err := t.service.desk(c).signIn(ctx, c.caller, ask, &c.record)
+	if out != nil {
+		c.version = out.version
 	}
-	p := shown{page: out.configuration.Page(out.brand.ID, r.GetLanguage())}
-	switch {
-	case err != nil:
-		p.reason = reasonOf(statusOf(err))
-		p.outcome, p.html = pb.Outcome_OUTCOME_REFUSED, p.page.RenderProblem(problemOf(p.reason))
-		if p.reason == reasonLoop {
-			p.outcome = pb.Outcome_OUTCOME_LOOP
-		}
-		callOf(ctx).refused = err
-	case out.token.Value != "":
+	return out, err
+}
+
+// shown is a page on its way out, of a sign-in or of what stands in the way of one.
+type shown struct {
+	page         *page.Page
+	html         []byte
+	outcome      pb.Outcome
+	reason       string
+	version      secrets.Version
+	jti, attempt string
+}
+
+// shown makes the page of a sign-in: none, where it was only to be checked.
+func (out *signedIn) shown(language string) shown {
+	p := shown{page: out.configuration.Page(out.brand.ID, language), version: out.version, jti: out.token.ID, attempt: out.attempt}
+	if out.token.Value != "" {
 		p.outcome, p.html = pb.Outcome_OUTCOME_SIGN_IN, p.page.Render(out.token.Value, out.checked.ReturnTo.URL)
 	}
-	return p, nil
+	return p
+}
+
+func (p shown) form() *pb.RenderFormResponse {
+	return &pb.RenderFormResponse{
+		Html:                  string(p.html),
+		Headers:               headersOf(p.page),
+		ContentSecurityPolicy: p.page.ContentSecurityPolicy(),
+		ScriptHash:            page.ScriptHash(),
+		StyleHash:             page.StyleHash(),
+		Outcome:               p.outcome,
+		Reason:                p.reason,
+		SecretVersion:         uint32(p.version),
+		Attempt:               p.attempt,
+		Jti:                   p.jti,
+	}
+}
+
+// body leaves the page's headers with the call.
+func (p shown) body(c *call) *httpbody.HttpBody {
+	header := metadata.MD{}
+	contentType := ""
+	for _, h := range p.page.Headers() {
+		if h.Name == "Content-Type" {
+			contentType = h.Value // the body's own field; gRPC has another use for the header
+			continue
+		}
+		header.Append(h.Name, h.Value)
+	}
+	header.Set(headerOutcome, p.outcome.String())
+	for name, value := range map[string]string{headerJTI: p.jti, headerAttempt: p.attempt, headerReason: p.reason} {
+		if value != "" {
+			header.Set(name, value)
+		}
+	}
+	if p.version != 0 {
+		header.Set(headerSecretVersion, strconv.FormatUint(uint64(p.version), 10))
+	}
+	c.header = header
+	return &httpbody.HttpBody{ContentType: contentType, Data: p.html}
 }
 
 // headersOf are every header that a page should be served with.
@@ -158,19 +149,4 @@ func headersOf(p *page.Page) map[string]string {
 		headers[h.Name] = h.Value
 	}
 	return headers
-}
-
-// problemOf is what a refusal is to the person in front of the browser.
-func problemOf(reason string) page.Problem {
-	switch reason {
-	case reasonLoop:
-		return page.ProblemLoop
-	case reasonDisabled:
-		return page.ProblemDisabled
-	case reasonUnavailable, reasonRateLimited:
-		return page.ProblemUnavailable
-	case string(policy.RoleNotAllowed), string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), reasonClientIP:
-		return page.ProblemRefused
-	}
-	return page.ProblemFailed
 }

@@ -124,7 +124,7 @@ func (d *demo) beside(z http.Handler) http.Handler {
 		if err != nil {
 			name = r.Host
 		}
-		if name == "localhost" || name == "127.0.0.1" {
+		if name == "localhost" || name == "127.0.0.1" || name == "::1" || name == "[::1]" {
 			guarded.ServeHTTP(w, r)
 			return
 		}

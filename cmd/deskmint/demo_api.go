@@ -42,6 +42,22 @@ func (d *demo) do(request *http.Request) (answered, error) {
 	return answered{response.StatusCode, response.Header, text}, err
 }
 
+// reasonIn finds the reason in an error of Deskmint's; "" where it has none.
+func reasonIn(body []byte) string {
+	var e struct {
+		Details []struct {
+			Reason string `json:"reason"`
+		} `json:"details"`
+	}
+	_ = json.Unmarshal(body, &e) // what can't be read has none
+	for _, detail := range e.Details {
+		if detail.Reason != "" {
+			return detail.Reason
+		}
+	}
+	return ""
+}
+
 // failure is what ReportSignInFailure says of Zendesk's message.
 type failure struct {
 	Class          string            `json:"class"`

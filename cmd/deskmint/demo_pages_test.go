@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -106,17 +109,24 @@ func TestDemoRotation(t *testing.T) {
 func TestDemoRotationWithoutGap(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
-	for _, step := range []struct{ act, says, signsWith string }{
-		{"second", "configuration’s secret can be staged.", "version 1 of"},
-		{"stage", "secret is staged: try it", "version 1 of"},
-		{"activate", "The first configuration there can go.", "version 2 of"},
-		{"rollback", "secret is staged: try it", "version 1 of"},
-		{"activate", "The first configuration there can go.", "version 2 of"},
-		{"remove", "In order:", "version 2 of"},
-		{"second", "can be staged.", "version 2 of"},
+	for _, step := range []struct {
+		act, says, signsWith string
+		resets               int
+	}{
+		{"second", "configuration’s secret can be staged.", "version 1 of", 1},
+		{"stage", "secret is staged: try it", "version 1 of", 1},
+		{"activate", "The first configuration there can go.", "version 2 of", 2},
+		{"rollback", "secret is staged: try it", "version 1 of", 1},
+		{"activate", "The first configuration there can go.", "version 2 of", 2},
+		{"remove", "In order:", "version 2 of", 2},
+		{"second", "can be staged.", "version 2 of", 1},
 	} {
 		got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {step.act}})
 		contains(t, step.act, got.body, step.says, "In order:")
+		// A button that breaks something is there only where what it resets signs.
+		if got, want := strings.Count(d.visit(t, "/faults").body, "Reset it at Zendesk"), step.resets; got != want {
+			t.Errorf("after %s secrets of %d configurations can be reset, want %d", step.act, got, want)
+		}
 		contains(t, "a sign-in after "+step.act, d.signIn(t, url.Values{}), step.signsWith, "Signed in.")
 	}
 	// What was removed is dead.
@@ -128,6 +138,67 @@ func TestDemoRotationWithoutGap(t *testing.T) {
 			t.Errorf("%s a second time: %d", act, got.status)
 		}
 	}
+}
+
+// configured starts the demo with its own configuration, changed.
+func configured(t *testing.T, change ...string) *deskmint {
+	t.Helper()
+	for i := 0; i < len(change); i += 2 {
+		if !bytes.Contains(demoConfiguration, []byte(change[i])) {
+			t.Fatalf("the demo's configuration has no %q", change[i])
+		}
+	}
+	file := filepath.Join(t.TempDir(), "deskmint.yaml")
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(demoConfiguration))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dev(t, "--config", file)
+}
+
+// TestDemoSharedPath: two configurations' secrets may be fields of one path. Its versions have both, and changing one
+// leaves the other as it is.
+func TestDemoSharedPath(t *testing.T) {
+	t.Parallel()
+	d := configured(t, "path: sso/acme-staff, field: shared_secret", "path: sso/acme-customers, field: staff_secret")
+	both := func(when string) {
+		t.Helper()
+		contains(t, "a customer "+when, d.signIn(t, url.Values{}), "Signed in.")
+		contains(t, "an agent "+when, d.signIn(t, url.Values{"configuration": {"acme-staff"}, "person": {"2"}}), "Signed in.")
+		for _, path := range []string{"/", "/secrets", "/faults"} {
+			if got := d.visit(t, path); got.status != http.StatusOK || !strings.Contains(got.body, "</html>") || strings.Contains(got.body, "Out of order") {
+				t.Errorf("%s %s: %d %s", path, when, got.status, got.body)
+			}
+		}
+	}
+	both("in the beginning")
+	for _, act := range []string{"reset", "stage", "activate"} {
+		if got := d.press(t, "/secrets", url.Values{"configuration": {"acme-staff"}, "act": {act}}); got.status != http.StatusOK {
+			t.Fatalf("%s: %d %s", act, got.status, got.body)
+		}
+	}
+	both("after a change of one")
+}
+
+// TestDemoRefusals: a refusal is told as one, with a page for the person or without.
+func TestDemoRefusals(t *testing.T) {
+	t.Parallel()
+	d := dev(t)
+	check := func(story string, wanted ...string) {
+		t.Helper()
+		contains(t, "the story", story, append(wanted, "Nothing was signed.", `class="failed"`)...)
+		contains(t, "the list", d.rows(t)[0], "refused: ", "never asked")
+		if strings.Contains(story, "Allowed:") || strings.Contains(story, "It has not arrived") {
+			t.Errorf("a refusal is told as a sign-in: %s", story)
+		}
+	}
+	check(d.signIn(t, url.Values{"brand": {"99"}}), "HTTP 403: <code>BRAND_NOT_ALLOWED</code>", "<iframe sandbox srcdoc=")
+	// In JSON an angle bracket is six times as long, and that more than is read.
+	response, err := http.Post("http://"+d.sandbox+"/sign-in", "application/x-www-form-urlencoded",
+		strings.NewReader("person=0&configuration=acme-customers&brand="+strings.Repeat("<", 15000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(readAnswer(t, response).body, "HTTP 413: <code>INVALID_REQUEST</code>")
 }
 
 // TestWitness passes everything on, remembers the latest, and not what the stream didn't take.
@@ -206,6 +277,18 @@ func TestDemoIsGuarded(t *testing.T) {
 		if strings.Contains(got.body, "Out of order") || strings.Contains(got.body, "<script") || strings.Contains(got.body, " style=") {
 			t.Errorf("%s: %s", path, got.body)
 		}
+	}
+	for _, host := range []string{"localhost:8081", "127.0.0.1", "[::1]:8081", "[::1]"} { // none of them is a brand's
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.sandbox+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contains(t, host, readAnswer(t, response).body, "Sign somebody in")
 	}
 	for _, path := range []string{"/stories/1", "/stories/x", "/stories/1/page", "/nothing"} {
 		if got := d.visit(t, path); got.status != http.StatusNotFound {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -19,14 +20,29 @@ import (
 type demoSecretValues map[secrets.Ref][]byte
 
 // inventedSecrets fills a store with a random secret for each reference, and returns
-// them for the sandbox, which as Zendesk has to know them too.
+// them for the sandbox, which as Zendesk has to know them too. References may be fields
+// of one path, which has one version of them all.
 func inventedSecrets(s *config.Snapshot) (*memory.Store, demoSecretValues) {
 	store, invented := &memory.Store{}, demoSecretValues{}
 	for _, ref := range s.Refs() {
 		invented[ref] = []byte(rand.Text() + rand.Text())
-		store.Put(ref.Path, ref.Field, invented[ref])
+	}
+	for path, fields := range invented.byPath() {
+		store.PutFields(path, fields)
 	}
 	return store, invented
+}
+
+// byPath are the values by path and field.
+func (values demoSecretValues) byPath() map[string]map[string][]byte {
+	paths := map[string]map[string][]byte{}
+	for ref, value := range values {
+		if paths[ref.Path] == nil {
+			paths[ref.Path] = map[string][]byte{}
+		}
+		paths[ref.Path][ref.Field] = value
+	}
+	return paths
 }
 
 // demoVault is the operator's hands: it copies what Zendesk shows into the store, and
@@ -36,7 +52,7 @@ type demoVault struct {
 	refs  map[string]secrets.Ref // by configuration
 
 	mu   sync.Mutex
-	held map[secrets.Ref][]string // the value of version n is at n-1
+	held map[string][]map[string][]byte // by path: the fields of version n are at n-1
 	// there are, by Deskmint's configuration, those of Zendesk that take its tokens: one,
 	// or two while a secret is changed without a gap. The newest is last.
 	there map[string][]zendeskConfiguration
@@ -46,9 +62,9 @@ type demoVault struct {
 type zendeskConfiguration struct{ name, secret string }
 
 func newDemoVault(s *config.Snapshot, store *memory.Store, invented demoSecretValues) *demoVault {
-	v := &demoVault{store: store, refs: map[string]secrets.Ref{}, held: map[secrets.Ref][]string{}, there: map[string][]zendeskConfiguration{}}
-	for ref, value := range invented {
-		v.held[ref] = []string{string(value)}
+	v := &demoVault{store: store, refs: map[string]secrets.Ref{}, held: map[string][]map[string][]byte{}, there: map[string][]zendeskConfiguration{}}
+	for path, fields := range invented.byPath() {
+		v.held[path] = []map[string][]byte{fields}
 	}
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)
@@ -73,7 +89,7 @@ func (v *demoVault) stage(configuration string) error {
 	defer v.mu.Unlock()
 	ref, status := v.refs[configuration], v.status(configuration)
 	newest := v.newest(configuration).secret
-	if slices.Contains(v.held[ref], newest) {
+	if slices.Contains(v.values(ref), newest) {
 		return fmt.Errorf("the secret of %s at Zendesk is in the store already: reset it there first", configuration)
 	}
 	if !status.Pinned {
@@ -81,9 +97,22 @@ func (v *demoVault) stage(configuration string) error {
 			return err
 		}
 	}
-	v.store.Put(ref.Path, ref.Field, []byte(newest))
-	v.held[ref] = append(v.held[ref], newest)
+	// What else the path has stays as it is: a version is the whole of it.
+	held := v.held[ref.Path]
+	fields := maps.Clone(held[len(held)-1])
+	fields[ref.Field] = []byte(newest)
+	v.store.PutFields(ref.Path, fields)
+	v.held[ref.Path] = append(held, fields)
 	return nil
+}
+
+// values are what a reference has been, version by version.
+func (v *demoVault) values(ref secrets.Ref) []string {
+	values := make([]string, 0, len(v.held[ref.Path]))
+	for _, fields := range v.held[ref.Path] {
+		values = append(values, string(fields[ref.Field]))
+	}
+	return values
 }
 
 func (v *demoVault) newest(configuration string) zendeskConfiguration {
@@ -210,7 +239,7 @@ func (d *demo) secretViews() []secretView {
 			Staged: status.Staged() != 0, Back: status.Previous != 0 && status.Previous != status.Active, Disabled: status.Disabled,
 		}
 		v.mu.Lock()
-		held, there, newest := slices.Clone(v.held[ref]), slices.Clone(v.there[c.Name]), v.newest(c.Name)
+		held, there, newest := v.values(ref), slices.Clone(v.there[c.Name]), v.newest(c.Name)
 		v.mu.Unlock()
 		view.Start, view.Two = d.zendesk.SecretStart(newest.name), len(there) == 2
 		for i, version := range status.Versions {

@@ -99,6 +99,9 @@ func (d *demo) showReceived(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, storyPath(d.storyOfSignIn(all[i])), http.StatusFound)
 }
 
+// Refused says whether Deskmint gave no token.
+func (s story) Refused() bool { return s.Status >= http.StatusBadRequest }
+
 func storyPath(s story) string { return fmt.Sprintf("/stories/%d", s.ID) }
 
 // signIn asks Deskmint for the page and passes it through, headers and all. A page
@@ -139,6 +142,11 @@ func (d *demo) signIn(w http.ResponseWriter, r *http.Request) {
 	if s.Outcome == "OUTCOME_SIGN_IN" {
 		d.tell(s)
 		d.pass(w, answer)
+		return
+	}
+	if !strings.HasPrefix(answer.header.Get("Content-Type"), "text/html") {
+		s.Reason = reasonIn(answer.body) // an error that came without a page
+		http.Redirect(w, r, storyPath(*d.tell(s)), http.StatusSeeOther)
 		return
 	}
 	s.Page, s.PageHeaders = string(answer.body), map[string]string{}
@@ -299,7 +307,6 @@ type verdict struct {
 	story
 	BrandName, Deskmint, Zendesk string
 	Good, Bad                    bool // at Zendesk
-	Refused                      bool // by Deskmint
 }
 
 // verdicts are all stories, those included that began elsewhere: a pasted curl has one.
@@ -320,8 +327,8 @@ func (d *demo) verdicts() []verdict {
 	for _, s := range stories {
 		v := verdict{story: s, BrandName: d.brandName(s.Configuration, s.Brand), Deskmint: "page given", Zendesk: "not posted yet"}
 		switch received := d.received(s); {
-		case s.Page != "" && s.Query == nil:
-			v.Deskmint, v.Zendesk, v.Refused = "refused: "+s.Reason, "never asked", true
+		case s.Refused():
+			v.Deskmint, v.Zendesk = "refused: "+s.Reason, "never asked"
 		case len(received) == 0:
 		case slices.ContainsFunc(received, func(i sandbox.SignIn) bool { return i.Outcome == sandbox.OutcomeSignedIn }):
 			v.Zendesk, v.Good = "signed in", true

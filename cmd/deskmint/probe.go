@@ -168,7 +168,7 @@ func (c probeCommand) refused(ctx context.Context, check string, known bool, ask
 			_, err := client.MintToken(ctx, ask)
 			granted = err == nil
 			if status.Code(err) == want {
-				reason = reasonIn(err)
+				reason = refusalOf(err)
 				return nil
 			}
 			return err
@@ -192,7 +192,7 @@ func (c probeCommand) refused(ctx context.Context, check string, known bool, ask
 	return result
 }
 
-func reasonIn(err error) string {
+func refusalOf(err error) string {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok {
 			return info.GetReason()

@@ -12,7 +12,8 @@ type renderCommand struct {
 	Language string `placeholder:"TAG" help:"Language of the page (BCP 47). Default: the brand's."`
 	Preview  bool   `help:"Offline: print how a brand's page looks, from --config. It signs nobody in."`
 	Config   string `placeholder:"FILE" help:"With --preview: the configuration file."`
-	Problem  string `placeholder:"KIND" enum:",failed,refused,unavailable,disabled,loop" default:"" help:"With --preview: the page that tells of failed, refused, unavailable, disabled or loop. Default: the page that signs in."`
+	State    string `placeholder:"STATE" enum:",ready,sending,slow,loop,used,noscript" default:"" help:"With --preview: the page that signs in as it is ready, sending, slow, loop, used or noscript. Default: ready."`
+	Problem  string `placeholder:"KIND" enum:",failed,refused,unavailable,disabled,loop,used" default:"" help:"With --preview: the page that tells of failed, refused, unavailable, disabled, loop or used. Default: the page that signs in."`
 	userFlags
 	clientFlags
 }
@@ -23,8 +24,8 @@ func (c renderCommand) Run(ctx context.Context, std streams) error {
 	if c.Preview {
 		return c.preview(std)
 	}
-	if c.Config != "" || c.Problem != "" {
-		return errors.New("--config and --problem are for --preview")
+	if c.Config != "" || c.Problem != "" || c.State != "" {
+		return errors.New("--config, --state and --problem are for --preview")
 	}
 	r, err := c.request(std)
 	if err != nil {

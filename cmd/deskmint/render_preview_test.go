@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,6 +75,59 @@ func TestRenderPreview(t *testing.T) {
 	}
 }
 
+// Each state shows what it has to say, and nothing of the others.
+func TestRenderPreviewStates(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
+	// The words are those of headings, and of what is added to one.
+	words := map[string]string{
+		"sign in": "Signing you in to", "button": "Continue to", "slow": "taking longer than usual", "loop": "sent back here several times",
+		"again": "Try once more", "used": "has been used", "noscript": "doesn't run scripts",
+	}
+	for state, want := range map[string]string{
+		"": "sign in, button", "ready": "sign in, button", "noscript": "sign in, button, noscript", "sending": "sign in", "slow": "sign in, slow",
+		"loop": "loop, again", "used": "used",
+	} {
+		args := []string{"render", "--preview", "--config", filepath.Join(dir, "deskmint.yaml"), "--configuration", "acme-customers"}
+		if state != "" {
+			args = append(args, "--state", state)
+		}
+		out, _, err := invoke(t, "", args...)
+		if err != nil {
+			t.Fatalf("%s: %v", state, err)
+		}
+		text := visible(t, out)
+		for name, word := range words {
+			if shown := slices.Contains(strings.Split(want, ", "), name); shown != strings.Contains(text, word) {
+				t.Errorf("%q: %s is visible: %v, want %v; the page reads %s", state, name, !shown, shown, text)
+			}
+		}
+	}
+}
+
+// visible is what a browser that runs scripts shows of a page's body.
+func visible(t *testing.T, document string) (text string) {
+	t.Helper()
+	root, err := html.Parse(strings.NewReader(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var walk func(*html.Node)
+	walk = func(node *html.Node) {
+		if slices.Contains([]string{"head", "noscript", "script"}, node.Data) || slices.ContainsFunc(node.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
+			return
+		}
+		if node.Type == html.TextNode {
+			text += " " + node.Data
+		}
+		for child := range node.ChildNodes() {
+			walk(child)
+		}
+	}
+	walk(root)
+	return text
+}
+
 func TestRenderPreviewRefusals(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
@@ -84,6 +138,8 @@ func TestRenderPreviewRefusals(t *testing.T) {
 		"--preview --configuration acme-customers --brand 99 --config " + file:                    `no brand "99"`,
 		"--preview --configuration acme-customers --problem other --config " + file:               "--problem",
 		"--preview --configuration acme-customers --config " + filepath.Join(dir, "nowhere.yaml"): "nowhere.yaml: can't be read",
+		"--preview --configuration acme-customers --state used --problem used --config " + file:   "leave one out",
+		"--configuration acme-customers --state used --email ana@customer.example":                "for --preview",
 		"--configuration acme-customers --config " + file:                                         "for --preview",
 		"--configuration acme-customers --problem loop --email ana@customer.example":              "for --preview",
 	} {

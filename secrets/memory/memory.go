@@ -45,6 +45,12 @@ type version struct {
 // returns its number. It becomes active at once unless a pointer stands. A
 // value that can't be used is stored all the same; reading it says what is wrong.
 func (s *Store) Put(path, field string, value []byte) secrets.Version {
+	return s.PutFields(path, map[string][]byte{field: value})
+}
+
+// PutFields is Put for a version with several fields: what it lacks is gone, as
+// in Vault.
+func (s *Store) PutFields(path string, values map[string][]byte) secrets.Version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.revision++
@@ -57,14 +63,13 @@ func (s *Store) Put(path, field string, value []byte) secrets.Version {
 		s.paths[path] = sec
 	}
 	sec.latest++
-	n := sec.latest
-	key, err := secrets.NewKey(n, value)
-	sec.versions = append(sec.versions, version{
-		number:  n,
-		created: s.now(),
-		fields:  map[string]func() (secrets.Key, error){field: func() (secrets.Key, error) { return key, err }},
-	})
-	return n
+	v := version{number: sec.latest, created: s.now(), fields: map[string]func() (secrets.Key, error){}}
+	for field, value := range values {
+		key, err := secrets.NewKey(v.number, value)
+		v.fields[field] = func() (secrets.Key, error) { return key, err }
+	}
+	sec.versions = append(sec.versions, v)
+	return v.number
 }
 
 // Activate moves path's pointer to version v, which needn't exist.

@@ -105,3 +105,20 @@ func TestStoreReads(t *testing.T) {
 		}
 	}
 }
+
+// A version has the fields it was put with, and no others.
+func TestFields(t *testing.T) {
+	store := &memory.Store{}
+	store.PutFields("sso/both", map[string][]byte{"a": []byte(one), "b": []byte(two)})
+	store.PutFields("sso/both", map[string][]byte{"b": []byte(one)})
+	for _, c := range []struct {
+		field   string
+		version secrets.Version
+		fault   error
+	}{{"a", 1, nil}, {"b", 1, nil}, {"a", 2, secrets.ErrUnusable}, {"b", 2, nil}} {
+		key, err := store.Key(t.Context(), secrets.Ref{Path: "sso/both", Field: c.field}, c.version)
+		if !errors.Is(err, c.fault) || err == nil && key.Version() != c.version {
+			t.Errorf("%s of version %d: %v", c.field, c.version, err)
+		}
+	}
+}

@@ -73,7 +73,7 @@ func TestAccessibility(t *testing.T) {
 			check(drawn, "ar with a logo", state, scheme)
 		}
 	}
-	if want := 7*10*2 + 6; pages != want {
+	if want := 7*11*2 + 6; pages != want {
 		t.Errorf("%d pages were checked, want %d", pages, want)
 	}
 	for _, g := range []*gallery{g, drawn} {
@@ -83,6 +83,7 @@ func TestAccessibility(t *testing.T) {
 	}
 	// What axe can't tell: the button's text lies on an image. TestEveryColourCanBeRead can.
 	t.Logf("%d pages; not decided: %v", pages, unsure)
+	screenshots(t, browser)
 }
 
 // TestAccessibilityCanFail: the same check finds what is wrong with a page that is.

@@ -19,8 +19,12 @@ func TestBrowser(t *testing.T) {
 		"click while under way":      testClickWhileUnderWay,
 		"restored from a cache":      testRestored,
 		"back to a sent page":        testBackToSentPage,
+		"back to an unsent page":     testBackToUnsentPage,
 		"loop":                       testLoop,
 		"loop forgets":               testLoopForgets,
+		"loop keeps little":          testLoopKeepsLittle,
+		"page left open":             testLeftOpen,
+		"page left open by a clock":  testLeftOpenByTheClock,
 		"without storage":            testWithoutStorage,
 		"two tabs are no loop":       testTwoTabs,
 		"slow":                       testSlow,
@@ -28,6 +32,7 @@ func TestBrowser(t *testing.T) {
 		"reload under way":           testReloadUnderWay,
 		"result of a POST":           testRelayedPost,
 		"same page twice":            testSamePage,
+		"same page later":            testSamePageLater,
 		"same page under way":        testSamePageUnderWay,
 		"copied tab":                 testCopiedTab,
 		"ten tabs at once":           testTenTabs,
@@ -186,6 +191,100 @@ func testBackToSentPage(s *scene) {
 	}
 	if n := s.servings(); n != 1 {
 		s.t.Errorf("the page was served %d times: it didn't come from the cache", n)
+	}
+	s.expect(1)
+}
+
+// stopped leads to a page that the script doesn't send, whose button can be pressed.
+func (s *scene) stopped() {
+	s.t.Helper()
+	s.goTo("/")
+	s.do(start)
+	s.store("1000")
+	s.goTo("/login")
+	s.do(shown("loop"), chromedp.WaitVisible(button))
+}
+
+// formShown is whether there is a button to press, and whether the page still says what it said.
+const formShown = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
+
+// testBackToUnsentPage: it comes from the cache as it was; its token is as good as before, or has grown old meanwhile.
+func testBackToUnsentPage(s *scene) {
+	s.inject(skippedClock)
+	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
+		s.stopped()
+		before := s.servings()
+		s.goTo("/")
+		s.do(start)
+		s.back()
+		s.until(`document.querySelector('[data-state=loop]')`)
+		if got := evaluate[string](s, formShown); got != "true,true" {
+			s.t.Errorf("at once the form and the text are visible: %s", got)
+		}
+		evaluate[bool](s, `(window.skipped = `+step.skipped+`, true)`)
+		s.forward()
+		s.until(`document.getElementById('start')`)
+		s.back()
+		s.until(`document.querySelector('[data-state=loop]')`)
+		if got := evaluate[string](s, formShown); got != step.want {
+			s.t.Errorf("after %s ms the form and the text are visible: %s, want %s", step.skipped, got, step.want)
+		}
+		if n := s.servings(); n != before {
+			s.t.Errorf("the page was served %d times more: it didn't come from the cache", n-before)
+		}
+		s.expect(0)
+	}
+	s.stopped()
+	s.goTo("/")
+	s.do(start)
+	s.back()
+	s.until(`document.querySelector('[data-state=loop]')`)
+	evaluate[bool](s, `(document.querySelector('#sign-in button').click(), true)`)
+	s.do(signedIn)
+	s.expect(1)
+}
+
+// skippedClock lets a test put a page's clock forward.
+const skippedClock = `const unskipped = Date.now; Date.now = () => unskipped() + (window.skipped || 0);`
+
+// testLeftOpen: the button goes before the token is too old to be taken; what the page says stays.
+func testLeftOpen(s *scene) {
+	s.hurry()
+	s.stopped()
+	s.until(`!document.querySelector('#sign-in').checkVisibility()`)
+	evaluate[bool](s, `(document.querySelector('#sign-in').requestSubmit(), true)`)
+	if got := evaluate[string](s, formShown); got != "false,true" {
+		s.t.Errorf("the form and the text are visible: %s", got)
+	}
+	s.goTo("/")
+	s.do(start)
+	s.expect(0)
+}
+
+// testLeftOpenByTheClock: a machine that slept has stopped the timers, and its user presses at once.
+func testLeftOpenByTheClock(s *scene) {
+	s.inject(skippedClock)
+	s.stopped()
+	evaluate[bool](s, `(window.skipped = 150000, document.querySelector('#sign-in button').click(), true)`)
+	if got := evaluate[string](s, formShown); got != "false,true" {
+		s.t.Errorf("the form and the text are visible: %s", got)
+	}
+	s.goTo("/")
+	s.do(start)
+	s.expect(0)
+}
+
+// testLoopKeepsLittle: whoever goes on and on doesn't fill the storage.
+func testLoopKeepsLittle(s *scene) {
+	s.goTo("/")
+	s.do(start)
+	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(20).fill(Date.now()).join(' ')), true)`)
+	s.goTo("/login")
+	s.do(shown("loop"), chromedp.Click(button), signedIn)
+	s.goTo("/")
+	s.do(start)
+	if n := evaluate[int](s, `sessionStorage.getItem('deskmint:customers/360001').split(' ').length`); n != 4 {
+		s.t.Errorf("%d times are kept, want the limit, 4", n)
 	}
 	s.expect(1)
 }

@@ -21,10 +21,21 @@ type texts struct {
 	LoopHeading string // the same tab has come back too often
 	LoopText    string // what may be wrong, and what to do
 	LoopButton  string // goes on all the same
-	UsedHeading string // the page came back from the browser's cache
+	UsedHeading string // the page was loaded again, or came back from the browser's cache
 	UsedText    string // how to start again
 
-	Problems [problems]words // by Problem
+	Problems [ProblemLoop]words // by Problem, those after it excepted, which have their words above
+}
+
+// problem returns what is said of one.
+func (t texts) problem(p Problem) words {
+	switch p {
+	case ProblemLoop:
+		return words{t.LoopHeading, t.LoopText}
+	case ProblemUsed:
+		return words{t.UsedHeading, t.UsedText}
+	}
+	return t.Problems[p]
 }
 
 // words are a heading and what is said under it.

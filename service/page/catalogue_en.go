@@ -18,7 +18,7 @@ var english = texts{
 	UsedHeading: "This sign-in has been used",
 	UsedText:    "A sign-in works only once. To sign in again, open {brand} from where you usually start.",
 
-	Problems: [problems]words{
+	Problems: [ProblemLoop]words{
 		ProblemFailed: {
 			"We can't sign you in to {brand}",
 			"Something is wrong on our side. Try again later. If it goes on, tell the people who look after this service.",
@@ -33,12 +33,7 @@ var english = texts{
 		},
 		ProblemDisabled: {
 			"Signing in to {brand} is switched off",
-			"It has been switched off on purpose. Try again later, or ask the people who look after this service.",
-		},
-		ProblemLoop: {
-			"Signing in to {brand} isn't working",
-			"You have been sent back here several times within a short while, so we stopped. " +
-				"Wait a little and sign in again from the start. If that doesn't help, tell the people who look after this service.",
+			"Try again later, or ask the people who look after this service.",
 		},
 	},
 }

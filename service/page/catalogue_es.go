@@ -12,15 +12,15 @@ var spanish = texts{
 	NoScript: "Su navegador no ejecuta scripts en esta página. Pulse el botón para continuar.",
 
 	LoopHeading: "El inicio de sesión en {brand} no funciona",
-	LoopText:    "Ha vuelto a esta página varias veces en poco tiempo, así que nos hemos detenido. Espere un poco y vuelva a iniciar sesión desde el principio. Si no sirve de nada, avise a los responsables de este servicio.",
+	LoopText:    "Ha vuelto a esta página varias veces en poco tiempo, así que nos hemos detenido. Espere un poco y vuelva a iniciar sesión desde el principio. Si el problema persiste, avise a los responsables de este servicio.",
 	LoopButton:  "Intentarlo otra vez",
 	UsedHeading: "Este inicio de sesión ya se ha utilizado",
 	UsedText:    "Cada inicio de sesión sirve una sola vez. Para volver a entrar, abra {brand} desde donde suele hacerlo.",
 
-	Problems: [problems]words{
+	Problems: [ProblemLoop]words{
 		ProblemFailed: {
 			"No podemos iniciar su sesión en {brand}",
-			"Algo falla por nuestra parte. Inténtelo más tarde. Si continúa, avise a los responsables de este servicio.",
+			"Algo falla por nuestra parte. Inténtelo más tarde. Si el problema continúa, avise a los responsables de este servicio.",
 		},
 		ProblemRefused: {
 			"No puede iniciar sesión en {brand} de esta manera",
@@ -32,11 +32,7 @@ var spanish = texts{
 		},
 		ProblemDisabled: {
 			"El inicio de sesión en {brand} está desactivado",
-			"Se ha desactivado a propósito. Inténtelo más tarde o consulte a los responsables de este servicio.",
-		},
-		ProblemLoop: {
-			"El inicio de sesión en {brand} no funciona",
-			"Ha vuelto a esta página varias veces en poco tiempo, así que nos hemos detenido. Espere un poco y vuelva a iniciar sesión desde el principio. Si no sirve de nada, avise a los responsables de este servicio.",
+			"Inténtelo más tarde o consulte a los responsables de este servicio.",
 		},
 	},
 }

@@ -17,7 +17,7 @@ var french = texts{
 	UsedHeading: "Cette connexion a déjà été utilisée",
 	UsedText:    "Une connexion ne sert qu’une fois. Pour vous reconnecter, ouvrez {brand} à partir de votre point de départ habituel.",
 
-	Problems: [problems]words{
+	Problems: [ProblemLoop]words{
 		ProblemFailed: {
 			"Impossible de vous connecter à {brand}",
 			"Un problème est survenu de notre côté. Réessayez plus tard. S’il persiste, prévenez les personnes chargées de ce service.",
@@ -32,11 +32,7 @@ var french = texts{
 		},
 		ProblemDisabled: {
 			"La connexion à {brand} est désactivée",
-			"Elle a été désactivée volontairement. Réessayez plus tard, ou adressez-vous aux personnes chargées de ce service.",
-		},
-		ProblemLoop: {
-			"La connexion à {brand} ne fonctionne pas",
-			"Cette page s’est rouverte plusieurs fois en peu de temps ; nous avons donc interrompu la connexion. Patientez un peu, puis reconnectez-vous depuis le début. Si cela ne suffit pas, prévenez les personnes chargées de ce service.",
+			"Réessayez plus tard, ou adressez-vous aux personnes chargées de ce service.",
 		},
 	},
 }

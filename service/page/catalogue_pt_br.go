@@ -7,7 +7,7 @@ var portuguese = texts{
 
 	Title:    "Entrando em {brand}",
 	Message:  "Um instante, por favor.",
-	Slow:     "Está demorando mais do que o normal; ainda estamos conectando você a {brand}. Se nada acontecer em um minuto, comece de novo desde o início.",
+	Slow:     "Está demorando mais do que o normal; ainda estamos conectando você a {brand}. Se nada acontecer em um minuto, comece de novo.",
 	Button:   "Continuar para {brand}",
 	NoScript: "Seu navegador não executa scripts nesta página. Pressione o botão para continuar.",
 
@@ -17,10 +17,10 @@ var portuguese = texts{
 	UsedHeading: "Este acesso já foi usado",
 	UsedText:    "Cada acesso vale uma única vez. Para entrar de novo, abra {brand} por onde você costuma começar.",
 
-	Problems: [problems]words{
+	Problems: [ProblemLoop]words{
 		ProblemFailed: {
 			"Não conseguimos conectar você a {brand}",
-			"Há algo errado do nosso lado. Tente de novo mais tarde. Se continuar, avise os responsáveis por este serviço.",
+			"Há algo errado do nosso lado. Tente de novo mais tarde. Se o problema continuar, avise os responsáveis por este serviço.",
 		},
 		ProblemRefused: {
 			"Você não pode entrar em {brand} desta forma",
@@ -32,11 +32,7 @@ var portuguese = texts{
 		},
 		ProblemDisabled: {
 			"O acesso a {brand} está desativado",
-			"Ele foi desativado de propósito. Tente de novo mais tarde ou fale com os responsáveis por este serviço.",
-		},
-		ProblemLoop: {
-			"Não está dando certo entrar em {brand}",
-			"Você voltou a esta página várias vezes em pouco tempo, por isso paramos aqui. Espere um pouco e entre de novo desde o início. Se não adiantar, avise os responsáveis por este serviço.",
+			"Tente de novo mais tarde ou fale com os responsáveis por este serviço.",
 		},
 	},
 }

@@ -46,7 +46,7 @@ func (t texts) said() map[string]string {
 // it, about as long, and in its own script.
 func TestCatalogue(t *testing.T) {
 	reference := english.said()
-	if len(reference) != 10+2*int(problems) {
+	if len(reference) != 10+2*int(ProblemLoop) {
 		t.Fatalf("english has %d texts: %v", len(reference), reference)
 	}
 	for _, texts := range catalogue {
@@ -161,6 +161,7 @@ func TestMatching(t *testing.T) {
 		{"he", "en", "ltr"}, // not Arabic, for being written like it
 		{"zh-Hant-TW", "en", "ltr"},
 		{"tlh", "en", "ltr"},
+		{"und", "en", "ltr"}, // a language that isn't known is none to name
 	} {
 		p := mustNew(t, Settings{Language: test.asked}, acme())
 		for _, page := range [][]byte{p.Render("a.b.c", ""), p.RenderProblem(ProblemFailed)} {

@@ -19,7 +19,7 @@ var states = []string{"ready", "sending", "slow", "loop", "used"}
 
 var problemNames = map[string]page.Problem{
 	"failed": page.ProblemFailed, "refused": page.ProblemRefused, "unavailable": page.ProblemUnavailable,
-	"disabled": page.ProblemDisabled, "stopped": page.ProblemLoop,
+	"disabled": page.ProblemDisabled, "stopped": page.ProblemLoop, "spent": page.ProblemUsed,
 }
 
 // drawnLogo is dark on nothing, as most are.

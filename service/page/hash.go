@@ -4,8 +4,8 @@ package page
 // callers that merge the page's policy with their own may have written them down. A test compares them with the
 // rendered bytes, and prints the new ones.
 const (
-	scriptHash = "sha256-+2elCj7srIb8X/H1ZIL31fHDL0oYQprVvUTHLoey5c0="
-	styleHash  = "sha256-AWXtv1Se8zph23hRGhOj5l/0uInVYrMXYJh6okiZLhM="
+	scriptHash = "sha256-gy0xggcl22Jklkd5EwZExgdKo+ZLXOBOFcgFqz7GSCo="
+	styleHash  = "sha256-90Qi23Nx+ygpNRYpN9ehCv3R5nRleOdr1XtcF3Aro9E="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

@@ -102,6 +102,33 @@ func testSamePage(s *scene) {
 	s.expect(2)
 }
 
+// testSamePageLater: others have come between. As many are remembered as one tab can have in a while.
+func testSamePageLater(s *scene) {
+	s.goTo("/same")
+	s.do(signedIn)
+	for others := range 8 {
+		s.goTo("/")
+		s.do(start)
+		evaluate[bool](s, `(sessionStorage.removeItem('deskmint:customers/360001'), true)`) // or it would be a loop
+		if others == 7 {
+			break
+		}
+		s.goTo("/login")
+		s.do(signedIn)
+		s.goTo("/same")
+		s.do(shown("used"))
+		s.expect(others + 2)
+	}
+	s.goTo("/login")
+	s.do(signedIn)
+	s.goTo("/")
+	s.do(start)
+	if n := evaluate[int](s, `sessionStorage.getItem('deskmint:customers/360001:sent').split(' ').length`); n != 8 {
+		s.t.Errorf("%d marks are kept, want 8", n)
+	}
+	s.expect(9)
+}
+
 func testSamePageUnderWay(s *scene) {
 	release := s.hold()
 	s.goTo("/same")

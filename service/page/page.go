@@ -8,8 +8,8 @@
 // and a style attribute would need 'unsafe-inline'.
 //
 // What the page promises: one POST for one token, whether the script or the button sends it, and however often the tab
-// is given the same page; sent before the load event, so that Back doesn't come here again; none from the back/forward
-// cache; a button that works without scripts; a word when the answer takes long; and a tab that comes back too often is
+// is given the same page, as long as no eight others came since; sent before the load event, so that Back doesn't come here again; none from the back/forward
+// cache; a button that works without scripts, and one that goes before its token is too old; a word when the answer takes long; and a tab that comes back too often is
 // told so instead of being sent round again. What a tab has sent is remembered by the script, in sessionStorage. That
 // ends honest loops and stops no attacker. Without scripts there is neither guard nor count.
 //
@@ -22,6 +22,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"html"
 	"unique"
 )
 
@@ -76,7 +77,7 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 		return nil, err
 	}
 	edition := press.edition(tag)
-	html, err := press.print("sign-in", newView(settings, frame, tag, edition.texts))
+	printed, err := press.print("sign-in", newView(settings, frame, tag, edition.texts))
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +88,7 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 	if settings.Logo != "" {
 		p.documents = &edition.drawn
 	}
-	if p.values, err = p.documents.plain.read(html); err != nil {
+	if p.values, err = p.documents.plain.read(printed); err != nil {
 		return nil, err
 	}
 	p.logo = unique.Make(p.values[fieldLogo])
@@ -112,8 +113,8 @@ const policy = "default-src 'none'; script-src '" + scriptHash + "'; style-src '
 
 // ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
 func (p *Page) ContentSecurityPolicy() string {
-	// As html/template has escaped it, but sourceForm leaves nothing to escape.
-	return policy + " " + p.values[fieldFormActions] + "; frame-ancestors 'none'"
+	// As html/template has escaped it: sourceForm leaves nothing to escape, but 'none' has quotes.
+	return policy + " " + html.UnescapeString(p.values[fieldFormActions]) + "; frame-ancestors 'none'"
 }
 
 // Headers returns every header field that the page should be served with, always in the same order. The slice is the

@@ -80,6 +80,22 @@ func TestContentSecurityPolicy(t *testing.T) {
 	}
 }
 
+// TestMeta: what of the headers works in the page is there too, for relays that lose them.
+func TestMeta(t *testing.T) {
+	frame := acme()
+	frame.ReferrerPolicy = "strict-origin"
+	p := mustNew(t, Settings{}, frame)
+	for i, page := range [][]byte{p.Render("a.b.c", ""), p.Render("a.b.c", "/"), p.RenderProblem(ProblemFailed)} {
+		said := map[string]string{}
+		for _, meta := range all(t, page, "meta") {
+			said[attribute(meta, "name")] = attribute(meta, "content")
+		}
+		if said["referrer"] != "strict-origin" || said["robots"] != "noindex" {
+			t.Errorf("page %d says %v", i, said)
+		}
+	}
+}
+
 func TestHeaders(t *testing.T) {
 	frame := acme()
 	for _, test := range []struct{ policy, want string }{

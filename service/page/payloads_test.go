@@ -139,8 +139,8 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 		if got := content(all(t, html, "bdi")[0]); got != frame.Brand {
 			t.Errorf("problem %d: the brand reads %q, want %q", problem, got, frame.Brand)
 		}
-		if got := content(all(t, html, "h1")[0]); !strings.Contains(got, frame.Brand) {
-			t.Errorf("problem %d: the heading reads %q, and not %q", problem, got, frame.Brand)
+		if got := content(all(t, html, "section")[0]); !strings.Contains(got, frame.Brand) {
+			t.Errorf("problem %d: the page reads %q, and not %q", problem, got, frame.Brand)
 		}
 	}
 }

@@ -72,7 +72,8 @@ func (p *press) documents(v view) (d documents, err error) {
 	if d.returnTo, err = p.skeleton("sign-in", v); err != nil {
 		return documents{}, err
 	}
-	for i, said := range v.Texts.Problems {
+	for i := range problems {
+		said := v.Texts.problem(i)
 		v.Title, v.Message = said.Heading, said.Text
 		if d.problems[i], err = p.skeleton("problem", v); err != nil {
 			return documents{}, err

@@ -15,6 +15,8 @@ const (
 	ProblemDisabled
 	// ProblemLoop: the same browser came back too often.
 	ProblemLoop
+	// ProblemUsed: the token was posted before, or too late. A new sign-in is all it takes.
+	ProblemUsed
 
 	problems // how many there are
 )

@@ -1,23 +1,22 @@
 package page_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// TestScreenshots writes every page as a PNG to the folder that DESKMINT_SCREENSHOTS names, for somebody to look at.
-// Without one it does nothing: what a machine can tell of them is in the other tests.
-func TestScreenshots(t *testing.T) {
+// screenshots are a by-product of [TestAccessibility]: every page as a PNG in the folder that DESKMINT_SCREENSHOTS names,
+// for somebody to look at. Without one there are none.
+func screenshots(t *testing.T, browser context.Context) {
+	t.Helper()
 	folder := os.Getenv("DESKMINT_SCREENSHOTS")
 	if folder == "" {
 		return
 	}
-	browser := browsertest.New(t)
 	g := newGallery(t, browser, plain, "Acme")
 	g.size(800, 560)
 	g.still = true

@@ -18,6 +18,7 @@ const (
 	fieldInk
 	fieldLogo
 	fieldFormActions
+	fieldReferrerPolicy
 	fieldAction
 	fieldScope
 	fieldLoopLimit

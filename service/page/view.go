@@ -18,6 +18,7 @@ type view struct {
 
 	// Policy ends where FormActions goes on.
 	Policy, FormActions string
+	ReferrerPolicy      string
 
 	Action, Scope   string
 	LoopLimit       string
@@ -39,19 +40,23 @@ func newView(s Settings, f Frame, tag language.Tag, said texts) view {
 		Color:    s.Color,
 		Ink:      buttonOn(s.Color),
 		// html/template would refuse the scheme.
-		Logo:        template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
-		Texts:       said,
-		FormActions: strings.Join(f.FormActionSources, " "),
-		Action:      f.Action,
-		Scope:       f.Scope,
-		LoopLimit:   strconv.Itoa(f.LoopLimit),
-		LoopWindow:  strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
+		Logo:           template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
+		Texts:          said,
+		FormActions:    strings.Join(f.FormActionSources, " "),
+		ReferrerPolicy: f.ReferrerPolicy,
+		Action:         f.Action,
+		Scope:          f.Scope,
+		LoopLimit:      strconv.Itoa(f.LoopLimit),
+		LoopWindow:     strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
 	}
 }
 
 // spoken returns what the lang attribute says of texts in a language of the catalogue that were chosen for another: the
-// region that was asked for, but not a language that isn't there.
+// region that was asked for, but not a language that isn't there, nor that there is none.
 func spoken(wanted, found language.Tag) string {
+	if said, _, _ := wanted.Raw(); said.String() == "und" {
+		return found.String()
+	}
 	wantedBase, _ := wanted.Base()
 	if foundBase, _ := found.Base(); wantedBase != foundBase {
 		return found.String()
@@ -62,18 +67,19 @@ func spoken(wanted, found language.Tag) string {
 // markedView holds marks for all that the pages in the language of the texts differ in, but no logo.
 func markedView(said texts) view {
 	return view{
-		Language:    fieldLanguage.mark(),
-		Title:       fieldTitle.mark(),
-		Message:     fieldMessage.mark(),
-		Button:      fieldButton.mark(),
-		Brand:       fieldBrand.mark(),
-		Color:       fieldColor.mark(),
-		Ink:         fieldInk.mark(),
-		Texts:       said.naming(fieldBrand.mark()),
-		FormActions: fieldFormActions.mark(),
-		Action:      fieldAction.mark(),
-		Scope:       fieldScope.mark(),
-		LoopLimit:   fieldLoopLimit.mark(),
-		LoopWindow:  fieldLoopWindow.mark(),
+		Language:       fieldLanguage.mark(),
+		Title:          fieldTitle.mark(),
+		Message:        fieldMessage.mark(),
+		Button:         fieldButton.mark(),
+		Brand:          fieldBrand.mark(),
+		Color:          fieldColor.mark(),
+		Ink:            fieldInk.mark(),
+		Texts:          said.naming(fieldBrand.mark()),
+		FormActions:    fieldFormActions.mark(),
+		ReferrerPolicy: fieldReferrerPolicy.mark(),
+		Action:         fieldAction.mark(),
+		Scope:          fieldScope.mark(),
+		LoopLimit:      fieldLoopLimit.mark(),
+		LoopWindow:     fieldLoopWindow.mark(),
 	}
 }

@@ -34,8 +34,12 @@ const (
 	OnError_ON_ERROR_UNSPECIFIED OnError = 0
 	// An error, for the caller to handle. The default.
 	OnError_ON_ERROR_STATUS OnError = 1
-	// A page in the brand's look for what the person should see; callers that are
-	// not who they should be still get an error.
+	// Always a page, whatever stands in the way: in the brand's look where the
+	// caller may sign somebody in there, else in nobody's, which doesn't tell
+	// whether there is such a configuration or brand. The error's reason and HTTP
+	// status come along. Only these are still errors: CALLER_UNAUTHENTICATED (the
+	// request isn't even read), a request that can't be decoded, and a deadline of
+	// the caller's own.
 	OnError_ON_ERROR_PAGE OnError = 2
 )
 
@@ -580,7 +584,7 @@ type RenderFormRequest struct {
 	// The language of the page's own texts (BCP 47). Empty, or a language that
 	// there are no texts for: the brand's.
 	Language string `protobuf:"bytes,9,opt,name=language,proto3" json:"language,omitempty"`
-	// What a refusal that the person should see looks like.
+	// What a refusal looks like.
 	OnError       OnError `protobuf:"varint,10,opt,name=on_error,json=onError,proto3,enum=deskmint.v1.OnError" json:"on_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -865,8 +869,7 @@ type RenderPageRequest struct {
 	// The language of the page's own texts (BCP 47). Empty, or a language that
 	// there are no texts for: the brand's.
 	Language string `protobuf:"bytes,9,opt,name=language,proto3" json:"language,omitempty"`
-	// What a refusal that the person should see looks like. An error page has the
-	// error's HTTP status.
+	// What a refusal looks like. An error page has the error's HTTP status.
 	OnError       OnError `protobuf:"varint,10,opt,name=on_error,json=onError,proto3,enum=deskmint.v1.OnError" json:"on_error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
