@@ -30,6 +30,7 @@ type call struct {
 	record   audit.Record
 	email    string      // of the person, for the record
 	header   metadata.MD // of the answer, if there is one
+	sampled  bool        // the trace that record.TraceID names is kept
 	// refused is the error of an answer that is a page all the same.
 	refused error
 }

@@ -43,6 +43,7 @@ type serveCommand struct {
 	Config string        `required:"" placeholder:"FILE" help:"The configuration file. SIGHUP reads it again."`
 	Drain  time.Duration `default:"2s" help:"How long to go on serving after a signal, so that balancers notice."`
 	listenFlags
+	logFlags
 }
 
 // Run serves until ctx ends.
@@ -51,7 +52,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	log := slog.New(slog.NewJSONHandler(std.err, nil))
+	log := c.logger(std.err)
 	options := config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Log: log})}
 	snapshot, err := config.Load(c.Config, options)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 	host := host{
 		snapshot: snapshot, source: source, records: records, log: log, std: std,
 		listeners: listeners, drain: c.Drain,
-		hangups: hangups, keys: options.Keys,
+		hangups: hangups, keys: options.Keys, getenv: os.Getenv,
 		reload: func() (*config.Snapshot, error) { return config.Load(c.Config, options) },
 	}
 	return host.run(ctx)
@@ -169,6 +170,8 @@ type host struct {
 	ready func()
 	// extra addresses to print, as NAME=HOST:PORT.
 	extra []string
+	// getenv says whether and where traces and metrics are sent; nil: nowhere.
+	getenv func(string) string
 }
 
 func (h host) run(ctx context.Context) error {
@@ -179,23 +182,22 @@ func (h host) run(ctx context.Context) error {
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
 	})
-	var clockOffset func() (time.Duration, bool)
-	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
-		clockOffset = remote.ClockOffset
-	}
-	var expiry func() time.Time
-	if h.listeners.TLS != nil {
-		expiry = h.listeners.TLS.NotAfter
-	}
-	s, err := service.New(service.Options{
-		Snapshot: h.snapshot, ClockOffset: clockOffset, CertificateExpiry: expiry, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+	options := service.Options{
+		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		Ready: func() {
 			fmt.Fprintln(h.std.out, "ready")
 			if h.ready != nil {
 				h.ready()
 			}
 		},
-	})
+	}
+	h.observed(&options)
+	stopTelemetry, err := h.traced(ctx, &options)
+	if err != nil {
+		return err
+	}
+	defer stopTelemetry()
+	s, err := service.New(options)
 	if err != nil {
 		return err
 	}
@@ -260,6 +262,7 @@ func (h host) reloads(ctx context.Context, s *service.Service) {
 			err = s.Swap(ctx, next)
 		}
 		if err != nil {
+			s.ReloadFailed()
 			h.log.Error("the configuration was not reloaded; the one before goes on", slog.String("cause", err.Error()))
 			continue
 		}

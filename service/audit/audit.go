@@ -49,7 +49,8 @@ type Record struct {
 	Schema        int        `json:"schema"` // set by Write
 	Time          time.Time  `json:"time"`   // of the last, where it stands for several
 	RequestID     string     `json:"request_id,omitempty"`
-	Door          string     `json:"door"` // grpc or http
+	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
+	Door          string     `json:"door"`               // grpc or http
 	Method        string     `json:"method,omitempty"`
 	Action        string     `json:"action,omitempty"` // what the method needs a grant for
 	Caller        string     `json:"caller,omitempty"`
