@@ -18,7 +18,7 @@ import (
 )
 
 // metrics are one service's own: two services in one process don't share a count.
-// No label takes a value that a request could make up. docs/metrics.md explains each.
+// No label takes a value that a request could make up. docs/telemetry.md explains each.
 type metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
