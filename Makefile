@@ -54,6 +54,12 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	go -C tools vet ./...
 	cd tools && $(lint) run ./...
 
+.PHONY: alerts
+alerts: ## Check and test the alert rules
+	@promtool=$$(tools/find-promtool) && set -x && \
+	$$promtool check rules deploy/prometheus/deskmint.rules.yaml && \
+	$$promtool test rules deploy/prometheus/deskmint.rules.test.yaml
+
 .PHONY: fmt
 fmt: ## Format Go and the contract
 	$(lint) fmt
