@@ -106,6 +106,7 @@ func (m *metrics) serving(door string) map[string]served {
 	all := make(map[string]served)
 	for _, method := range Methods() {
 		name := path.Base(method)
+		m.requests.WithLabelValues(door, name, codes.Unavailable.String(), reasonAuditUnavailable) // for an alarm at the first
 		all[name] = served{
 			ok:      m.requests.WithLabelValues(door, name, codes.OK.String(), ""),
 			seconds: m.seconds.WithLabelValues(door, name),

@@ -164,6 +164,8 @@ func TestCollectorAway(t *testing.T) {
 			t.Run(name+" "+path.Base(protocol), func(t *testing.T) {
 				sendTo(t, "http://"+address, protocol)
 				t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
+				t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "500")
+				t.Setenv("OTEL_METRIC_EXPORT_TIMEOUT", "500")
 				t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
 				t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 				config, _, key := files(t)
