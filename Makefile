@@ -62,6 +62,12 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	cd tools && $(lint) run ./...
 	for dir in deploy release; do go -C tools/$$dir vet ./... && (cd tools/$$dir && $(lint) run ./...) || exit 1; done
 
+.PHONY: alerts
+alerts: ## Check and test the alert rules
+	@promtool=$$(tools/find-promtool) && set -x && \
+	$$promtool check rules deploy/prometheus/deskmint.rules.yaml && \
+	$$promtool test rules deploy/prometheus/deskmint.rules.test.yaml
+
 .PHONY: fmt
 fmt: ## Format Go and the contract
 	$(lint) fmt

@@ -130,6 +130,8 @@ type Keyring struct {
 	running context.Context
 	stop    context.CancelFunc
 
+	looks counts
+
 	entries atomic.Pointer[map[Ref]*entry] // the map is immutable
 	mu      sync.Mutex                     // one change of entries at a time, and their queue
 	queue   queue

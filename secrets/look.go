@@ -61,6 +61,7 @@ func (k *Keyring) look(ctx context.Context, e *entry) look {
 	if ctx.Err() != nil {
 		return result // a look that was called off teaches nothing
 	}
+	k.looks.add(&next)
 	if next.Fault == nil {
 		next.Fault = alarm
 	}

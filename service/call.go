@@ -32,7 +32,9 @@ type call struct {
 	email    string          // of the person, for the record
 	header   metadata.MD     // of the answer, if there is one
 	version  secrets.Version // that signed, or would have
-	refused  error
+	sampled  bool            // the trace that record.TraceID names is kept
+	// refused is the error of an answer that is a page all the same.
+	refused error
 }
 
 type callKey struct{}

@@ -41,6 +41,16 @@ const (
 	reasonInternal         = "INTERNAL"
 )
 
+// reasons are all that there are.
+func reasons() []string {
+	return []string{
+		reasonUnauthenticated, string(policy.CallerNotAllowed), string(policy.BrandNotAllowed), string(policy.RoleNotAllowed),
+		string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), string(policy.ReturnToNotAllowed), reasonClientIP,
+		reasonInvalidField, reasonInvalidRequest, reasonNotResolved, reasonAmbiguous, reasonVersionUnknown, reasonRateLimited,
+		reasonLoop, reasonDisabled, reasonUnusable, reasonUnavailable, reasonAuditUnavailable, reasonInternal,
+	}
+}
+
 // answer is what a reason looks like from outside. The message is a fixed
 // sentence: nothing that a request brought, and no cause, ever gets into it.
 type answer struct {

@@ -59,7 +59,7 @@ func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
 	if err := pb.RegisterConfigurationServiceHandlerClient(ctx, mux, pb.NewConfigurationServiceClient(conn)); err != nil {
 		return nil, err
 	}
-	return withRequestID(mux), nil
+	return s.identified(mux), nil
 }
 
 // admit checks what the gateway would overlook, and hands the connection's own

@@ -32,9 +32,8 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	}
 	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: doorOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
 	c.record.Action = string(actionOf(c.record.Method))
-	if c.record.Door == doorGRPC { // the other door's answer has it already
-		_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
-	}
+	s.traced(ctx, c)
+	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
 		response, err = s.recovered(ctx, c, func() (any, error) { return s.pageInstead(ctx, c, request, err) })
@@ -57,7 +56,8 @@ func (s *Service) concluded(ctx context.Context, c *call, request any, handle gr
 		response, err = nil, auditErr
 	}
 	s.logCause(ctx, c, err)
-	s.metrics.observe(c, err, time.Since(started))
+	reason := s.metrics.observe(c, err, time.Since(started))
+	s.outlined(ctx, c, reason)
 	return response, err
 }
 
@@ -166,9 +166,15 @@ func (s *Service) logFault(ctx context.Context, c *call, err error) {
 	if !ok {
 		return
 	}
-	s.log.LogAttrs(ctx, slog.LevelError, "request failed", slog.String("request_id", c.record.RequestID), slog.Int("left_out", left),
+	attrs := []slog.Attr{
+		slog.String("request_id", c.record.RequestID), slog.Int("left_out", left),
 		slog.String("door", c.record.Door), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
-		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()))
+		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()),
+	}
+	if c.record.TraceID != "" {
+		attrs = append(attrs, slog.String("trace_id", c.record.TraceID))
+	}
+	s.log.LogAttrs(ctx, slog.LevelError, "request failed", attrs...)
 }
 
 // panicError is a panic with its place, but without its value: that can be made of

@@ -2,6 +2,10 @@ package service
 
 import (
 	"net/http"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -10,119 +14,205 @@ import (
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/config"
 )
 
 // metrics are one service's own: two services in one process don't share a count.
-// No label takes a value that a request could make up.
+// No label takes a value that a request could make up. docs/telemetry.md explains each.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	seconds  *prometheus.HistogramVec
-	reports  *prometheus.CounterVec
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	decisions *prometheus.CounterVec
+	reports   *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
+	reloaded  prometheus.Gauge // whether the last reload was one
+	loaded    prometheus.Gauge // when a configuration was last taken
+
+	// What nearly every request counts in is found without hashing four labels, and
+	// is there with a zero before the first.
+	served  map[string]map[string]served                  // by door and method; never changed
+	allowed atomic.Pointer[map[string]prometheus.Counter] // by the present configurations' names; never changed
+}
+
+// served is what a request that succeeds counts in.
+type served struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
 }
 
 func newMetrics(s *Service) *metrics {
 	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "deskmint_requests_total",
-			Help: "Requests answered, by door, method, gRPC code and reason.",
-		}, []string{"door", "method", "code", "reason"}),
+		registry: s.options.Registry,
+		requests: counterVec("deskmint_requests_total",
+			"Requests answered, by door, method, gRPC code and reason.", "door", "method", "code", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "deskmint_request_seconds",
+			Name:    "deskmint_request_duration_seconds",
 			Help:    "Time from a request's arrival at the interceptors to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}, []string{"door", "method"}),
+		decisions: counterVec("deskmint_decisions_total",
+			"Decisions, by configuration and the reason of a denial; no reason: allowed; no configuration: none that is configured.", "configuration", "reason"),
+		reports: counterVec("deskmint_reported_sign_in_failures_total",
+			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.", "configuration", "class"),
+		reloads: counterVec("deskmint_config_reloads_total",
+			"Reloads of the configuration, by result.", "result"),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "deskmint_config_last_reload_successful",
+			Help: "1 where the last attempt to load the configuration succeeded, else 0.",
+		}),
+		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "deskmint_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration was last read and found good, in Unix time: at the start, or by a reload.",
+		}),
 	}
-	m.reports = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "deskmint_reported_sign_in_failures_total",
-		Help: "Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.",
-	}, []string{"configuration", "class"})
-	m.registry.MustRegister(m.requests, m.seconds, m.reports, &secretCollector{service: s},
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if m.registry == nil {
+		m.registry = prometheus.NewRegistry()
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.reloads, m.reloaded, m.loaded, buildInfo(),
+		&stateCollector{service: s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.served = map[string]map[string]served{doorGRPC: m.serving(doorGRPC), doorHTTP: m.serving(doorHTTP)}
+	for _, result := range []ReloadResult{ReloadSucceeded, ReloadFailed, ReloadUnchanged} {
+		m.reloads.WithLabelValues(string(result)) // so that the first is a step from 0, which rate() sees
+	}
+	m.take(s.options.Snapshot, s.now())
 	return m
 }
 
-func (m *metrics) observe(c *call, err error, took time.Duration) {
+func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// buildInfo is what the build recorded of itself.
+func buildInfo() prometheus.Collector {
+	version, revision := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				revision = setting.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "deskmint_build_info",
+		Help:        "Always 1: which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "revision": revision},
+	}, func() float64 { return 1 })
+}
+
+// serving is a door's part of served.
+func (m *metrics) serving(door string) map[string]served {
+	all := make(map[string]served)
+	for _, method := range Methods() {
+		name := path.Base(method)
+		m.requests.WithLabelValues(door, name, codes.Unavailable.String(), reasonAuditUnavailable) // for an alarm at the first
+		all[name] = served{
+			ok:      m.requests.WithLabelValues(door, name, codes.OK.String(), ""),
+			seconds: m.seconds.WithLabelValues(door, name),
+		}
+	}
+	return all
+}
+
+// ReloadResult is what became of a reload of the configuration.
+type ReloadResult string
+
+// The results there are.
+const (
+	ReloadSucceeded ReloadResult = "succeeded"
+	ReloadFailed    ReloadResult = "failed"    // the configuration before goes on
+	ReloadUnchanged ReloadResult = "unchanged" // read again, and it is the same
+)
+
+// Reloaded counts a reload that has ended. Operators are told by an alarm on the metric.
+func (s *Service) Reloaded(result ReloadResult) {
+	s.metrics.reloads.WithLabelValues(string(result)).Inc()
+	if result == ReloadFailed {
+		s.metrics.reloaded.Set(0)
+		return
+	}
+	s.metrics.reloaded.Set(1)
+	s.metrics.loaded.Set(seconds(s.now()))
+}
+
+// take goes over to another configuration: what is counted of names that are gone
+// goes with them, so that there are never more than there are names.
+func (m *metrics) take(next *config.Snapshot, now time.Time) {
+	allowed := make(map[string]prometheus.Counter)
+	for _, name := range next.Names() {
+		allowed[name] = m.decisions.WithLabelValues(name, "")
+	}
+	before := m.allowed.Swap(&allowed)
+	m.reloaded.Set(1)
+	m.loaded.Set(seconds(now))
+	if before == nil {
+		return
+	}
+	for name := range *before {
+		if _, stays := allowed[name]; stays {
+			continue
+		}
+		for _, reason := range append(reasons(), "") {
+			m.decisions.DeleteLabelValues(name, reason)
+		}
+		for _, class := range pb.SignInFailureClass_name {
+			m.reports.DeleteLabelValues(name, class)
+		}
+	}
+}
+
+// configured is the name where the present configuration has it, else empty: what
+// was asked for can be any text.
+func (m *metrics) configured(name string) string {
+	if _, ok := (*m.allowed.Load())[name]; ok {
+		return name
+	}
+	return ""
+}
+
+// observe counts a request, and returns the reason of its refusal.
+func (m *metrics) observe(c *call, err error, took time.Duration) (reason string) {
 	if err == nil {
 		err = c.refused
 	}
-	code, reason := codes.OK, ""
-	if err != nil {
-		st := statusOf(err)
-		code, reason = st.Code(), reasonOf(st)
+	door, method := c.record.Door, c.record.Method
+	s, known := m.served[door][method]
+	if !known {
+		s.seconds = m.seconds.WithLabelValues(door, method)
 	}
+	if c.sampled {
+		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": c.record.TraceID})
+	} else {
+		s.seconds.Observe(took.Seconds())
+	}
+	allowed, present := (*m.allowed.Load())[c.record.Configuration]
+	switch {
+	case err == nil && known && present:
+		s.ok.Inc()
+		allowed.Inc()
+		return ""
+	case err == nil:
+		m.count(c, codes.OK, "")
+		return ""
+	}
+	st := statusOf(err)
+	reason = reasonOf(st)
+	m.count(c, st.Code(), reason)
+	return reason
+}
+
+// count is for what is rare. A call whose caller has gone is a request, but no
+// decision: it isn't on record either.
+func (m *metrics) count(c *call, code codes.Code, reason string) {
 	m.requests.WithLabelValues(c.record.Door, c.record.Method, code.String(), reason).Inc()
-	m.seconds.WithLabelValues(c.record.Door, c.record.Method).Observe(took.Seconds())
+	if c.record.Decision != "" {
+		m.decisions.WithLabelValues(m.configured(c.record.Configuration), reason).Inc()
+	}
 }
 
+// handler serves the metrics as text or, to those that ask for it, as OpenMetrics,
+// which alone has exemplars.
 func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
-}
-
-// secretCollector tells how each configuration's secret stands at the moment of
-// the scrape.
-type secretCollector struct{ service *Service }
-
-var (
-	secretUsable = prometheus.NewDesc("deskmint_secret_usable",
-		"1 where the configuration's secret can sign, else 0.", []string{"configuration"}, nil)
-	secretVersion = prometheus.NewDesc("deskmint_secret_active_version",
-		"The active version of the configuration's secret; 0: none is held.", []string{"configuration"}, nil)
-	secretAge = prometheus.NewDesc("deskmint_secret_seconds_since_success",
-		"Time since the store last answered with something to sign with.", []string{"configuration"}, nil)
-	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
-		"The effective interval at which each secret is looked at.", nil, nil)
-	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
-		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
-	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
-		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.", nil, nil)
-)
-
-// Describe implements [prometheus.Collector].
-func (c *secretCollector) Describe(ch chan<- *prometheus.Desc) {
-	ch <- secretUsable
-	ch <- secretVersion
-	ch <- secretAge
-	ch <- refreshInterval
-	ch <- clockOffset
-	ch <- certificateExpiry
-}
-
-// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
-// too, but shows its value to whoever scrapes.
-func (c *secretCollector) Collect(ch chan<- prometheus.Metric) {
-	defer func() {
-		if p := recover(); p != nil {
-			ch <- prometheus.NewInvalidMetric(secretUsable, newPanicError(p))
-		}
-	}()
-	ch <- prometheus.MustNewConstMetric(refreshInterval, prometheus.GaugeValue, c.service.secrets.Interval().Seconds())
-	if offset := c.service.options.ClockOffset; offset != nil {
-		if ahead, known := offset(); known {
-			ch <- prometheus.MustNewConstMetric(clockOffset, prometheus.GaugeValue, ahead.Seconds())
-		}
-	}
-	if expiry := c.service.options.CertificateExpiry; expiry != nil {
-		ch <- prometheus.MustNewConstMetric(certificateExpiry, prometheus.GaugeValue, float64(expiry().Unix()))
-	}
-	snapshot := c.service.snapshot.Load()
-	for _, name := range snapshot.Names() {
-		conf, ok := snapshot.Configuration(name)
-		if !ok {
-			continue
-		}
-		usable := 0.0
-		switch c.service.secretState(conf) {
-		case pb.SecretState_SECRET_STATE_USABLE, pb.SecretState_SECRET_STATE_STALE:
-			usable = 1
-		default:
-		}
-		ch <- prometheus.MustNewConstMetric(secretUsable, prometheus.GaugeValue, usable, name)
-		state, _ := c.service.secrets.State(conf.Secret)
-		ch <- prometheus.MustNewConstMetric(secretVersion, prometheus.GaugeValue, float64(state.Status.Active), name)
-		if !state.Succeeded.IsZero() {
-			ch <- prometheus.MustNewConstMetric(secretAge, prometheus.GaugeValue, c.service.now().Sub(state.Succeeded).Seconds(), name)
-		}
-	}
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

@@ -114,7 +114,7 @@ func TestMetrics(t *testing.T) {
 		`deskmint_requests_total{code="Unauthenticated",door="grpc",method="MintToken",reason="CALLER_UNAUTHENTICATED"} 1`,
 		`deskmint_requests_total{code="InvalidArgument",door="grpc",method="RenderPage",reason="INVALID_FIELD"} 1`, // a page all the same
 		`deskmint_requests_total{code="InvalidArgument",door="http",method="RenderPage",reason="INVALID_FIELD"} 1`,
-		`deskmint_request_seconds_count{door="http",method="MintToken"} 4`,
+		`deskmint_request_duration_seconds_count{door="http",method="MintToken"} 4`,
 		`deskmint_secret_refresh_interval_seconds 10`,
 		`deskmint_secret_usable{configuration="acme-customers"} 1`,
 		`deskmint_secret_usable{configuration="acme-staff"} 1`,
@@ -123,8 +123,15 @@ func TestMetrics(t *testing.T) {
 		`deskmint_secret_usable{configuration="acme-off"} 0`,
 		`deskmint_secret_active_version{configuration="acme-customers"} 1`,
 		`deskmint_secret_active_version{configuration="acme-gone"} 0`,
-		`deskmint_secret_seconds_since_success{configuration="acme-customers"} 0`,
-		`deskmint_secret_seconds_since_success{configuration="acme-staff"} 11`,
+		`deskmint_secret_staged_version{configuration="acme-customers"} 2`,
+		`deskmint_secret_staged_version{configuration="acme-staff"} 0`,
+		`deskmint_secret_serial{configuration="acme-customers"} 1`,
+		`deskmint_secret_last_success_timestamp_seconds{configuration="acme-customers"} 1.773500977535e+09`,
+		`deskmint_secret_last_success_timestamp_seconds{configuration="acme-staff"} 1.773500966535e+09`,
+		`deskmint_secret_refreshes_total{result="away"} 2`,
+		`deskmint_decisions_total{configuration="acme-customers",reason=""} 2`,
+		`deskmint_decisions_total{configuration="acme-customers",reason="BRAND_NOT_ALLOWED"} 2`,
+		`deskmint_decisions_total{configuration="",reason="CALLER_UNAUTHENTICATED"} 2`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s", line)
@@ -133,7 +140,7 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, echo) {
 		t.Error("a value of a request is in the metrics")
 	}
-	if !strings.Contains(text, "go_goroutines") || strings.Contains(text, `deskmint_secret_seconds_since_success{configuration="acme-gone"}`) {
+	if !strings.Contains(text, "go_goroutines") || strings.Contains(text, `deskmint_secret_last_success_timestamp_seconds{configuration="acme-gone"}`) {
 		t.Errorf("metrics\n%s", text)
 	}
 }

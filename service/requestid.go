@@ -29,13 +29,14 @@ func requestIDOf(given []string) string {
 
 type requestIDKey struct{}
 
-// withRequestID names every request of the HTTP door in its answer, also those that
-// never become a call.
-func withRequestID(next http.Handler) http.Handler {
+// identified names every request of the HTTP door in its answer, also those that
+// never become a call, and knows the trace that it is part of.
+func (s *Service) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestIDOf(r.Header.Values(headerRequestID))
 		w.Header().Set(headerRequestID, id)
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id)))
+		ctx := s.withTrace(r.Context(), r.Header)
+		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, requestIDKey{}, id)))
 	})
 }
 

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/stats"
@@ -27,6 +29,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 )
@@ -39,6 +42,7 @@ type Secrets interface {
 	Retain(refs ...secrets.Ref)
 	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
 	Interval() time.Duration // between two looks at the store
+	Looks() secrets.Looks    // so far, by what they came to
 }
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
@@ -52,9 +56,20 @@ type Options struct {
 	// ClockOffset tells how far the store's clock is ahead of ours, and whether that is
 	// known; nil: it never is.
 	ClockOffset func() (time.Duration, bool)
+	// StoreLogins tells how many logins to the store there were; nil: it has none.
+	StoreLogins func() (succeeded, failed uint64)
+	// StoreTokenExpiry tells when the token that the store is read with ends, and
+	// whether it does; nil: there is none.
+	StoreTokenExpiry func() (time.Time, bool)
 	// CertificateExpiry tells when the certificate of the doors expires; nil: they are
 	// plaintext.
 	CertificateExpiry func() time.Time
+	// IssuerKeys tells when an issuer's keys were last fetched, and whether they ever
+	// were; nil: nobody knows.
+	IssuerKeys func(caller.Issuer) (time.Time, bool)
+	// Registry takes the service's metrics, for somebody who exports them elsewhere
+	// too; nil: one of its own. Two services can't share one.
+	Registry *prometheus.Registry
 	// Log takes causes and events; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the clock that tokens are dated by; nil: time.Now.
@@ -63,6 +78,11 @@ type Options struct {
 	// nobody is. It is handed whole messages, tokens among them: they belong in no
 	// trace and no log.
 	Stats stats.Handler
+	// Propagator finds the trace that a request of the HTTP door is part of, for Stats
+	// to continue, and has traces named in records, log and metrics; nil: nobody
+	// traces, and no request has to pay for it. It should take no baggage: callers
+	// are told apart later.
+	Propagator propagation.TextMapPropagator
 	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
 	// is for development.
 	Reflection bool
@@ -85,7 +105,6 @@ type Service struct {
 	now       func() time.Time
 	validator protovalidate.Validator
 	metrics   *metrics
-	reloads   reloadMetrics
 	routes    routes
 	health    *health.Server // of the public gRPC door
 	ready     atomic.Bool
@@ -128,7 +147,6 @@ func New(o Options) (*Service, error) {
 		options:   o,
 	}
 	s.metrics = newMetrics(s)
-	s.reloads = newReloadMetrics(s.metrics.registry)
 	s.snapshot.Store(o.Snapshot)
 	return s, nil
 }
@@ -150,6 +168,7 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	s.snapshot.Store(next)
 	s.secrets.Retain(next.Refs()...)
 	s.selfTests.forget(next)
+	s.metrics.take(next, s.now())
 	return nil
 }
 

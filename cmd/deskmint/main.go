@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -131,10 +130,6 @@ type versionCommand struct{}
 
 // Run prints what the build recorded of itself.
 func (versionCommand) Run(std streams) error {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-	}
-	_, err := fmt.Fprintln(std.out, version)
+	_, err := fmt.Fprintln(std.out, version())
 	return err
 }

@@ -83,7 +83,7 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 	}
 	before := r.running
 	r.running, r.fault = next, ""
-	result := service.ReloadSuccess
+	result := service.ReloadSucceeded
 	if next.Digest == before.Digest {
 		result = service.ReloadUnchanged
 	}
@@ -100,7 +100,7 @@ func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 		return
 	}
 	r.fault = err.Error()
-	r.service.Reloaded(service.ReloadFailure)
+	r.service.Reloaded(service.ReloadFailed)
 	r.log.Error("the configuration was not reloaded; the one before goes on",
 		slog.String("trigger", trigger), slog.String("cause", err.Error()))
 }

@@ -187,8 +187,8 @@ func TestReloadOnChange(t *testing.T) {
 		}
 	}
 	count := func(result string) float64 { return d.metric(t, `deskmint_config_reloads_total{result="`+result+`"}`) }
-	if f := count("failure"); f != bad || count("success")+count("unchanged") != good {
-		t.Errorf("counted %v failures of %v, %v successes and %v unchanged of %v", f, bad, count("success"), count("unchanged"), good)
+	if f := count("failed"); f != bad || count("succeeded")+count("unchanged") != good {
+		t.Errorf("counted %v failures of %v, %v successes and %v unchanged of %v", f, bad, count("succeeded"), count("unchanged"), good)
 	}
 	if at := d.metric(t, "deskmint_config_last_reload_success_timestamp_seconds"); time.Since(time.Unix(int64(at), 0)) > soon*4 {
 		t.Errorf("last success at %v", at)

@@ -43,6 +43,7 @@ type serveCommand struct {
 	Config string        `required:"" placeholder:"FILE" help:"The configuration file. It is read again when it changes, and on SIGHUP."`
 	Drain  time.Duration `default:"2s" help:"How long to go on serving after a signal, so that balancers notice."`
 	listenFlags
+	logFlags
 }
 
 // Run serves until ctx ends.
@@ -55,7 +56,7 @@ func (c serveCommand) Run(ctx context.Context, std streams) error {
 }
 
 func (c serveCommand) serve(ctx context.Context, std streams, hangups <-chan os.Signal) error {
-	log := slog.New(slog.NewJSONHandler(std.err, nil))
+	log := c.logger(std.err)
 	options := config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Log: log})}
 	reader := config.NewReader(c.Config, options)
 	snapshot, err := reader.Load(nil)
@@ -92,7 +93,7 @@ func (c serveCommand) serve(ctx context.Context, std streams, hangups <-chan os.
 	host := host{
 		snapshot: snapshot, source: source, records: records, log: log, std: std,
 		listeners: listeners, drain: c.Drain,
-		reader: reader, hangups: hangups, keys: options.Keys,
+		reader: reader, hangups: hangups, keys: options.Keys, getenv: os.Getenv,
 	}
 	return host.run(ctx)
 }
@@ -174,6 +175,8 @@ type host struct {
 	ready func()
 	// extra addresses to print, as NAME=HOST:PORT.
 	extra []string
+	// getenv says whether and where traces and metrics are sent; nil: nowhere.
+	getenv func(string) string
 }
 
 func (h host) run(ctx context.Context) error {
@@ -184,16 +187,8 @@ func (h host) run(ctx context.Context) error {
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
 	})
-	var clockOffset func() (time.Duration, bool)
-	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
-		clockOffset = remote.ClockOffset
-	}
-	var expiry func() time.Time
-	if h.listeners.TLS != nil {
-		expiry = h.listeners.TLS.NotAfter
-	}
-	s, err := service.New(service.Options{
-		Snapshot: h.snapshot, ClockOffset: clockOffset, CertificateExpiry: expiry, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+	options := service.Options{
+		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		Ready: func() {
 			paceCollector()
 			fmt.Fprintln(h.std.out, "ready")
@@ -201,7 +196,14 @@ func (h host) run(ctx context.Context) error {
 				h.ready()
 			}
 		},
-	})
+	}
+	h.observed(&options)
+	stopTelemetry, err := h.traced(ctx, &options)
+	if err != nil {
+		return err
+	}
+	defer stopTelemetry()
+	s, err := service.New(options)
 	if err != nil {
 		return err
 	}

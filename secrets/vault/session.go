@@ -35,6 +35,7 @@ type session struct {
 
 	current atomic.Pointer[grant] // nil before the first login
 	flight  singleflight.Group    // one login at a time
+	logins  struct{ succeeded, failed atomic.Uint64 }
 
 	// Of the login in flight alone.
 	failed  error
@@ -66,6 +67,23 @@ func newGrant(token string, now time.Time, lease, full time.Duration, renewable 
 func (g *grant) old(now time.Time) bool   { return g.lease > 0 && !now.Before(g.renewAt) }
 func (g *grant) ended(now time.Time) bool { return g.lease > 0 && !now.Before(g.born.Add(g.lease)) }
 func (g *grant) fresh(now time.Time) bool { return g.instead && now.Sub(g.born) < freshFor }
+
+// Logins tells how many logins there were since the start; a renewal is none. It may
+// be called at any time, from any goroutine.
+func (s *Source) Logins() (succeeded, failed uint64) {
+	return s.session.logins.succeeded.Load(), s.session.logins.failed.Load()
+}
+
+// TokenExpiry is when the present token ends unless it is renewed or replaced, which
+// reads see to well before. It reports false before the first login, and where the
+// token doesn't end. It may be called at any time, from any goroutine.
+func (s *Source) TokenExpiry() (time.Time, bool) {
+	g := s.session.current.Load()
+	if g == nil || g.lease == 0 {
+		return time.Time{}, false
+	}
+	return g.born.Add(g.lease), true
+}
 
 // grant returns the token to read with. One that gets old is replaced, but
 // goes on while it lasts if that fails.
@@ -124,8 +142,10 @@ func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant,
 	}
 	g, err := s.login(ctx)
 	if err != nil {
+		s.logins.failed.Add(1)
 		return nil, err
 	}
+	s.logins.succeeded.Add(1)
 	g.instead = refused
 	s.log.Info("logged in to Vault", "method", s.auth.Method, "lease", g.lease, "renewable", g.renewable)
 	return g, nil

@@ -50,7 +50,8 @@ type Record struct {
 	Schema        int        `json:"schema"` // set by Write
 	Time          time.Time  `json:"time"`   // of the last, where it stands for several
 	RequestID     string     `json:"request_id,omitempty"`
-	Door          string     `json:"door"` // grpc or http
+	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
+	Door          string     `json:"door"`               // grpc or http
 	Method        string     `json:"method,omitempty"`
 	Action        string     `json:"action,omitempty"` // what the method needs a grant for
 	Caller        string     `json:"caller,omitempty"`
@@ -197,6 +198,7 @@ func (r *Record) encode() ([]byte, error) {
 	m.Number("schema", int64(r.Schema))
 	m.Time("time", r.Time)
 	m.Given("request_id", r.RequestID)
+	m.Given("trace_id", r.TraceID)
 	m.Text("door", r.Door)
 	m.Given("method", r.Method)
 	m.Given("action", r.Action)

@@ -109,6 +109,21 @@ func (k *KeySets) Issuers() []string {
 	return names
 }
 
+// Fetched tells when the keys of an issuer were last fetched, and whether they ever
+// were.
+func (k *KeySets) Fetched(i Issuer) (time.Time, bool) {
+	k.mu.Lock()
+	set := k.sets[origin(i)]
+	k.mu.Unlock()
+	if set == nil {
+		return time.Time{}, false
+	}
+	if held := set.current.Load(); held != nil {
+		return held.fetched, true
+	}
+	return time.Time{}, false
+}
+
 // origin is what settings say about where keys come from. Nothing else makes two
 // sets of one.
 func origin(i Issuer) Issuer {

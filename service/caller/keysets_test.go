@@ -181,7 +181,11 @@ func TestHangingIssuer(t *testing.T) {
 // TestIssuerAway: the last keys serve for a day, and then no longer.
 func TestIssuerAway(t *testing.T) {
 	f := newFixture(t, nil)
+	if at, known := f.sets.Fetched(f.issuer); known {
+		t.Errorf("fetched at %v, before anybody asked", at)
+	}
 	f.warm(t)
+	fetched := f.Now()
 	f.away()
 	f.add(24 * time.Hour)
 	expect(t, f, f.shop(), "shop/jwt", nil)
@@ -189,6 +193,9 @@ func TestIssuerAway(t *testing.T) {
 	expect(t, f, f.shop(), "shop/jwt", nil)
 	if log := f.log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "answers 503") || !strings.Contains(log, "until=2026-03-15T15:09:26") {
 		t.Errorf("the log is %q", log)
+	}
+	if at, known := f.sets.Fetched(f.issuer); !known || !at.Equal(fetched) {
+		t.Errorf("fetched at %v, %v; want %v", at, known, fetched)
 	}
 	f.add(time.Second)
 	expect(t, f, f.shop(), "", caller.ErrIssuerUnavailable)

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/telemetry"
+)
+
+// logFlags say how the log is written.
+type logFlags struct {
+	LogFormat string     `name:"log-format" enum:"json,text" default:"json" placeholder:"FORMAT" help:"How the log on standard error is written: ${enum}."`
+	LogLevel  slog.Level `name:"log-level" default:"info" placeholder:"LEVEL" help:"What the log tells of: debug, info, warn or error, and what is graver."`
+}
+
+func (f logFlags) logger(w io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: f.LogLevel}
+	if f.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// observed has the service's metrics tell of what the service itself doesn't know.
+func (h host) observed(o *service.Options) {
+	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
+		o.ClockOffset = remote.ClockOffset
+	}
+	if remote, ok := h.source.(interface {
+		Logins() (succeeded, failed uint64)
+		TokenExpiry() (time.Time, bool)
+	}); ok {
+		o.StoreLogins, o.StoreTokenExpiry = remote.Logins, remote.TokenExpiry
+	}
+	if h.listeners.TLS != nil {
+		o.CertificateExpiry = h.listeners.TLS.NotAfter
+	}
+	if h.keys != nil {
+		o.IssuerKeys = h.keys.Fetched
+	}
+}
+
+// flush bounds how long the end waits for a collector of telemetry.
+const flush = 3 * time.Second
+
+// traced has calls traced and metrics sent where the environment asks for it. Call
+// stop when the last request has ended.
+func (h host) traced(ctx context.Context, o *service.Options) (stop func(), err error) {
+	o.Registry = prometheus.NewRegistry()
+	t, err := telemetry.Open(ctx, telemetry.Options{
+		Getenv: h.getenv, Metrics: o.Registry, Methods: service.Methods(), Version: version(), Log: h.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.Stats, o.Propagator = t.Stats, t.Propagator
+	return func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flush)
+		defer cancel()
+		if err := t.Close(ctx); err != nil {
+			h.log.Warn("the last telemetry was not sent", slog.String("cause", err.Error()))
+		}
+	}, nil
+}
+
+// version is what the build recorded of itself.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,278 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	traces "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc/metadata"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/telemetry/telemetrytest"
+)
+
+const (
+	traceOfGRPC = "0af7651916cd43dd8448eb211c80319c"
+	traceOfHTTP = "4bf92f3577b34da6a3ce929d0e0e4736"
+	parent      = "b7ad6b7169203331"
+)
+
+// sendTo has telemetry sent to a collector, promptly.
+func sendTo(t *testing.T, endpoint, protocol string) {
+	t.Helper()
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+}
+
+// mintTraced mints at each door as part of a trace, with baggage that is nobody's business.
+func mintTraced(t *testing.T, d *deskmint, key string) {
+	t.Helper()
+	ctx := metadata.AppendToOutgoingContext(as(t.Context(), key),
+		"traceparent", "00-"+traceOfGRPC+"-"+parent+"-01", "baggage", "card=MARKER-baggage")
+	if _, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(ctx, ana("acme-customers")); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+d.http+"/v1/configurations/acme-customers:mintToken", strings.NewReader(anaJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Traceparent", "00-"+traceOfHTTP+"-"+parent+"-01")
+	r.Header.Set("Baggage", "card=MARKER-baggage")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := readAnswer(t, response); a.token == "" {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+func attributesOf(s *traces.Span) map[string]string {
+	all := make(map[string]string)
+	for _, a := range s.GetAttributes() {
+		all[a.GetKey()] = a.GetValue().GetStringValue()
+	}
+	return all
+}
+
+// A call through each door continues the trace that its caller sent, the same in all
+// but the door; its record and the metrics name the trace; and nothing that is
+// anybody's own leaves for the collector.
+func TestTelemetry(t *testing.T) {
+	for _, protocol := range []string{"grpc", "http/protobuf"} {
+		t.Run(path.Base(protocol), func(t *testing.T) {
+			c := telemetrytest.Start(t)
+			endpoint := c.HTTP
+			if protocol == "grpc" {
+				endpoint = c.GRPC
+			}
+			sendTo(t, endpoint, protocol)
+			config, _, key := files(t)
+			d := serve(t, config)
+			mintTraced(t, d, key)
+			// What nobody knows is told of, but not by the name that a stranger gave it.
+			_ = d.dial(t).Invoke(as(t.Context(), key), "/deskmint.v1.TokenService/MARKER-method", ana("acme-customers"), &pb.MintTokenResponse{})
+			d.post(t, key, "/v1/configurations/MARKER-name:mintToken", anaJSON)
+			d.post(t, "dmk_stranger_0123456789", "/v1/configurations/acme-customers:mintToken", anaJSON)
+
+			doors := map[string]string{}
+			for _, s := range c.Spans(t, 4) {
+				a := attributesOf(s)
+				if s.GetName() != "deskmint.v1.TokenService/MintToken" || s.GetKind() != traces.Span_SPAN_KIND_SERVER || len(s.GetEvents()) > 0 {
+					t.Errorf("a span is %v", s)
+				}
+				for _, unbounded := range []string{"client.address", "network.peer.address", "client.port", "network.peer.port"} {
+					if a[unbounded] != "" {
+						t.Errorf("%s is %s", unbounded, a[unbounded])
+					}
+				}
+				if hex.EncodeToString(s.GetParentSpanId()) != parent {
+					continue
+				}
+				doors[a["deskmint.door"]] = hex.EncodeToString(s.GetTraceId())
+				if a["deskmint.configuration"] != "acme-customers" || a["deskmint.decision"] != "allow" || a["deskmint.caller"] != "storefront" || a["rpc.response.status_code"] != "OK" {
+					t.Errorf("a span says %v", a)
+				}
+			}
+			if doors["grpc"] != traceOfGRPC || doors["http"] != traceOfHTTP || len(doors) != 2 {
+				t.Errorf("traces by door: %v", doors)
+			}
+			c.Metric(t, "rpc.server.call.duration")
+			c.Metric(t, "deskmint_decisions_total")
+			c.Metric(t, "deskmint_secret_usable")
+			for _, id := range []string{traceOfGRPC, traceOfHTTP} {
+				if !strings.Contains(d.out.String(), `"trace_id":"`+id+`"`) {
+					t.Errorf("no record names the trace %s:\n%s", id, &d.out)
+				}
+			}
+			if err := d.end(); err != nil {
+				t.Error(err)
+			}
+			shows(t, false, c.Text(), customersSecret, key, tokenStart, "ana@customer.example", "dmk_", "MARKER")
+			shows(t, true, c.Text(), "acme-customers") // or nothing of the above says anything
+		})
+	}
+}
+
+// A request after which the service ends is still told of.
+func TestTelemetryIsFlushed(t *testing.T) {
+	c := telemetrytest.Start(t)
+	sendTo(t, c.GRPC, "grpc")
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
+	config, _, key := files(t)
+	d := serve(t, config)
+	mintTraced(t, d, key)
+	if got := c.Text(); got != "" {
+		t.Fatalf("sent before it was time:\n%s", got)
+	}
+	if err := d.end(); err != nil {
+		t.Error(err)
+	}
+	c.Spans(t, 2)
+	c.Metric(t, "deskmint_requests_total")
+}
+
+// A collector that is away, or takes connections and never answers, costs no request
+// anything, nor the end more than a few seconds, and is told of once.
+func TestCollectorAway(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = gone.Close()
+	for name, address := range map[string]string{"gone": gone.Addr().String(), "silent": silent.Addr().String()} {
+		for _, protocol := range []string{"grpc", "http/protobuf"} {
+			t.Run(name+" "+path.Base(protocol), func(t *testing.T) {
+				sendTo(t, "http://"+address, protocol)
+				t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
+				t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "500")
+				t.Setenv("OTEL_METRIC_EXPORT_TIMEOUT", "500")
+				t.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
+				t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+				config, _, key := files(t)
+				d := serve(t, config)
+				const told = "the telemetry collector doesn't take what it is sent"
+				for range 20 { // more than are waited for
+					mintTraced(t, d, key)
+				}
+				if text, ok := d.err.await(told, d.ended); !ok {
+					t.Fatalf("not told:\n%s", text)
+				}
+				mintTraced(t, d, key)
+				began := time.Now()
+				if err := d.end(); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > flush+soon/3 {
+					t.Errorf("the end took %v", took)
+				}
+				if n := strings.Count(d.err.String(), told); n > 2 {
+					t.Errorf("told %d times, want once for each signal:\n%s", n, &d.err)
+				}
+				d.silent(t, customersSecret, key)
+			})
+		}
+	}
+}
+
+// What is wrong with the environment is told by the variable's name, and never shown.
+func TestTelemetryMisconfigured(t *testing.T) {
+	config, _, _ := files(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "Bearer MARKER-of-the-collector")
+	t.Setenv("OTEL_TRACES_SAMPLER", "most")
+	_, stderr, err := invoke(t, "", serveArgs(config)...)
+	if err == nil {
+		t.Fatal("it starts")
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_TRACES_SAMPLER"} {
+		if !strings.Contains(err.Error(), name) {
+			t.Errorf("%v: doesn't name %s", err, name)
+		}
+	}
+	shows(t, false, err.Error()+stderr, "MARKER")
+}
+
+// Prometheus, asking for OpenMetrics, is shown which trace a duration is an example
+// of, unless the trace isn't kept.
+func TestExemplars(t *testing.T) {
+	for sampler, want := range map[string]bool{"always_on": true, "always_off": false} {
+		t.Run(sampler, func(t *testing.T) {
+			c := telemetrytest.Start(t)
+			sendTo(t, c.GRPC, "grpc")
+			t.Setenv("OTEL_TRACES_SAMPLER", sampler)
+			config, _, key := files(t)
+			d := serve(t, config)
+			mintTraced(t, d, key)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.ops+"/metrics", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+			response, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			if err != nil || !strings.HasPrefix(response.Header.Get("Content-Type"), "application/openmetrics-text") {
+				t.Fatalf("%v %v", response.Header, err)
+			}
+			for door, id := range map[string]string{"grpc": traceOfGRPC, "http": traceOfHTTP} {
+				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{door=%q,method="MintToken",le="[^"]+"\} 1 # \{trace_id=%q\} `, door, id))
+				if line.Match(text) != want {
+					t.Errorf("an exemplar of the door %s: %v, want %v\n%s", door, !want, want, text)
+				}
+			}
+		})
+	}
+}
+
+// The log is JSON, or text for people; both name the request and its trace.
+func TestLogFormats(t *testing.T) {
+	c := telemetrytest.Start(t)
+	sendTo(t, c.GRPC, "grpc")
+	for format, want := range map[string]string{"json": `"trace_id":"` + traceOfGRPC + `"`, "text": " trace_id=" + traceOfGRPC} {
+		t.Run(format, func(t *testing.T) {
+			config, secrets, key := files(t)
+			d := serve(t, config, "--log-format", format, "--log-level", "warn")
+			r := metadata.AppendToOutgoingContext(as(t.Context(), key), "traceparent", "00-"+traceOfGRPC+"-"+parent+"-01")
+			write(t, secrets, "secrets: {}\n")
+			client := pb.NewTokenServiceClient(d.dial(t))
+			eventually(t, func() error {
+				if _, err := client.MintToken(r, ana("acme-customers")); reasonOf(err) != "SECRET_UNUSABLE" {
+					return fmt.Errorf("answered with %w", err)
+				}
+				return nil
+			})
+			text, ok := d.err.await(want, d.ended)
+			if !ok || !strings.Contains(text, "request_id") {
+				t.Errorf("the log doesn't name the trace and the request:\n%s", text)
+			}
+			for line := range strings.Lines(text) {
+				if json.Valid([]byte(line)) != (format == "json") || strings.Contains(line, "INFO") {
+					t.Errorf("a line of the log is %s", line)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,33 @@
+package vault_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets/vault"
+)
+
+// Logins are counted by how they end, and the token's end is that of its lease.
+func TestLoginsAndTheTokensEnd(t *testing.T) {
+	f, now := newFake(t), newClock()
+	f.lease = 600
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
+	if end, ends := source.TokenExpiry(); ends {
+		t.Errorf("a token before the first login, until %v", end)
+	}
+	f.set(func(f *fake) { f.answers["auth/approle/login"] = reply{503, canary} })
+	if _, err := source.Status(t.Context(), acme.Path); err == nil {
+		t.Fatal("read without a login")
+	}
+	f.set(func(f *fake) { delete(f.answers, "auth/approle/login") })
+	now.add(time.Minute)
+	if _, err := source.Status(t.Context(), acme.Path); err != nil {
+		t.Fatal(err)
+	}
+	if succeeded, failed := source.Logins(); succeeded != 1 || failed != 1 {
+		t.Errorf("%d logins, and %d that failed", succeeded, failed)
+	}
+	if end, ends := source.TokenExpiry(); !ends || !end.Equal(now.Now().Add(10*time.Minute)) {
+		t.Errorf("the token ends %v, %v", end, ends)
+	}
+}

@@ -1,0 +1,141 @@
+package service
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// stateCollector tells how everything stands at the moment of the scrape: the secret
+// of each configuration, and what the service only hears of by its options. Moments
+// are Unix times and not ages, so that a scrape that comes late tells no other.
+type stateCollector struct{ service *Service }
+
+var (
+	configInfo = prometheus.NewDesc("deskmint_config_info",
+		"Always 1: the digest of the present configuration, as /readyz and records have it.", []string{"digest"}, nil)
+	secretUsable = prometheus.NewDesc("deskmint_secret_usable",
+		"1 where the configuration's secret can sign, else 0.", []string{"configuration"}, nil)
+	secretActive = prometheus.NewDesc("deskmint_secret_active_version",
+		"The active version of the configuration's secret; 0: none is known.", []string{"configuration"}, nil)
+	secretStaged = prometheus.NewDesc("deskmint_secret_staged_version",
+		"The version of the configuration's secret that is newer than the active one; 0: none is.", []string{"configuration"}, nil)
+	secretSerial = prometheus.NewDesc("deskmint_secret_serial",
+		"How often the active version of the configuration's secret was moved; 0: the store doesn't say.", []string{"configuration"}, nil)
+	secretCreated = prometheus.NewDesc("deskmint_secret_active_version_created_timestamp_seconds",
+		"When the active version of the configuration's secret was written to the store, in Unix time; absent where the store doesn't say.", []string{"configuration"}, nil)
+	secretSuccess = prometheus.NewDesc("deskmint_secret_last_success_timestamp_seconds",
+		"When the store last answered with something to sign with, in Unix time; absent where it never did.", []string{"configuration"}, nil)
+	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
+		"The effective interval at which each secret is looked at.", nil, nil)
+	refreshes = prometheus.NewDesc("deskmint_secret_refreshes_total",
+		"Looks at a secret in the store, by result.", []string{"result"}, nil)
+	storeLogins = prometheus.NewDesc("deskmint_store_logins_total",
+		"Logins to the secret store, by result; absent where it has none.", []string{"result"}, nil)
+	storeToken = prometheus.NewDesc("deskmint_store_token_expiry_timestamp_seconds",
+		"When the token that the store is read with ends unless it is renewed, in Unix time; absent where it doesn't end.", nil, nil)
+	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
+		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
+	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
+		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.", nil, nil)
+	issuerKeys = prometheus.NewDesc("deskmint_issuer_keys_fetched_timestamp_seconds",
+		"When an issuer's keys were last fetched, in Unix time; absent where they never were.", []string{"issuer"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		configInfo, secretUsable, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
+		refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry, issuerKeys,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
+// too, but shows its value to whoever scrapes.
+func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
+	defer func() {
+		if p := recover(); p != nil {
+			ch <- prometheus.NewInvalidMetric(secretUsable, newPanicError(p))
+		}
+	}()
+	snapshot := c.service.snapshot.Load()
+	ch <- gauge(configInfo, 1, snapshot.Digest)
+	c.collectStore(ch)
+	if expiry := c.service.options.CertificateExpiry; expiry != nil {
+		ch <- gauge(certificateExpiry, seconds(expiry()))
+	}
+	if fetched := c.service.options.IssuerKeys; fetched != nil {
+		for _, issuer := range snapshot.Issuers {
+			if at, known := fetched(issuer); known {
+				ch <- gauge(issuerKeys, seconds(at), issuer.Name)
+			}
+		}
+	}
+	for _, name := range snapshot.Names() {
+		if conf, ok := snapshot.Configuration(name); ok {
+			c.collectSecret(ch, conf)
+		}
+	}
+}
+
+func (c *stateCollector) collectStore(ch chan<- prometheus.Metric) {
+	ch <- gauge(refreshInterval, c.service.secrets.Interval().Seconds())
+	looks := c.service.secrets.Looks()
+	for result, n := range map[string]uint64{"confirmed": looks.Confirmed, "lagging": looks.Lagging, "away": looks.Away, "fault": looks.Fault} {
+		ch <- prometheus.MustNewConstMetric(refreshes, prometheus.CounterValue, float64(n), result)
+	}
+	if logins := c.service.options.StoreLogins; logins != nil {
+		succeeded, failed := logins()
+		ch <- prometheus.MustNewConstMetric(storeLogins, prometheus.CounterValue, float64(succeeded), "succeeded")
+		ch <- prometheus.MustNewConstMetric(storeLogins, prometheus.CounterValue, float64(failed), "failed")
+	}
+	if expiry := c.service.options.StoreTokenExpiry; expiry != nil {
+		if at, ends := expiry(); ends {
+			ch <- gauge(storeToken, seconds(at))
+		}
+	}
+	if offset := c.service.options.ClockOffset; offset != nil {
+		if ahead, known := offset(); known {
+			ch <- gauge(clockOffset, ahead.Seconds())
+		}
+	}
+}
+
+func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config.Configuration) {
+	usable := 0.0
+	switch c.service.secretState(conf) {
+	case pb.SecretState_SECRET_STATE_USABLE, pb.SecretState_SECRET_STATE_STALE:
+		usable = 1
+	default:
+	}
+	state, _ := c.service.secrets.State(conf.Secret)
+	ch <- gauge(secretUsable, usable, conf.Name)
+	ch <- gauge(secretActive, float64(state.Status.Active), conf.Name)
+	ch <- gauge(secretStaged, float64(state.Status.Staged()), conf.Name)
+	ch <- gauge(secretSerial, float64(state.Status.Serial), conf.Name)
+	if at := created(state.Status); !at.IsZero() {
+		ch <- gauge(secretCreated, seconds(at), conf.Name)
+	}
+	if !state.Succeeded.IsZero() {
+		ch <- gauge(secretSuccess, seconds(state.Succeeded), conf.Name)
+	}
+}
+
+// created is when the active version was, zero where the store doesn't say.
+func created(s secrets.Status) time.Time {
+	active, _ := s.Version(s.Active)
+	return active.Created
+}
+
+func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// seconds is Unix time as Prometheus has it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -1,0 +1,292 @@
+package service_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// measuring is a service, not served, that knows all that its metrics can tell.
+func measuring(t *testing.T) *prometheus.Registry {
+	t.Helper()
+	snapshot, err := config.Parse("test.yaml", []byte("issuers: [{name: cluster, issuer: 'https://issuer.example', audience: deskmint}]\n"+configuration), config.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring := secrets.NewKeyring(secrets.Options{Source: store(), Now: func() time.Time { return now }, MaxRate: 1e6})
+	if err := ring.Warm(t.Context(), snapshot.Refs()...); err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	at := func() (time.Time, bool) { return now.Add(time.Hour), true }
+	if _, err := service.New(service.Options{
+		Snapshot: snapshot, Secrets: ring, Audit: discard(snapshot), Registry: registry, Now: func() time.Time { return now },
+		ClockOffset:       func() (time.Duration, bool) { return -1500 * time.Millisecond, true },
+		StoreLogins:       func() (succeeded, failed uint64) { return 3, 2 },
+		StoreTokenExpiry:  at,
+		CertificateExpiry: func() time.Time { return now.Add(2 * time.Hour) },
+		IssuerKeys: func(i caller.Issuer) (time.Time, bool) {
+			return now.Add(-time.Minute), i.Issuer == "https://issuer.example"
+		},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+// described are the registry's own metrics with their labels, also those that have no
+// value yet.
+func described(registry *prometheus.Registry) map[string]string {
+	all := make(map[string]string)
+	ch := make(chan *prometheus.Desc)
+	go func() { registry.Describe(ch); close(ch) }()
+	parts := regexp.MustCompile(`fqName: "([^"]+)".*constLabels: \{(.*)\}, variableLabels: \{([^}]*)\}`)
+	for d := range ch {
+		m := parts.FindStringSubmatch(d.String())
+		constant := regexp.MustCompile(`(\w+)="[^"]*"`).ReplaceAllString(m[2], "$1")
+		labels := strings.FieldsFunc(constant+","+m[3], func(r rune) bool { return r == ',' })
+		slices.Sort(labels)
+		all[m[1]] = strings.Join(labels, " ")
+	}
+	return all
+}
+
+// What the documentation has a row for and what there is to scrape are the same, with
+// the same types and labels.
+func TestMetricsAreDocumented(t *testing.T) {
+	registry := measuring(t)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := make(map[string]string)
+	for _, f := range families {
+		types[f.GetName()] = strings.ToLower(f.GetType().String())
+	}
+	text, err := os.ReadFile("../docs/telemetry.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	documented := make(map[string]string)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(deskmint_\\w+)` \\| (\\w+) \\|([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
+		labels := strings.Fields(strings.NewReplacer("`", "", ",", " ").Replace(row[3]))
+		slices.Sort(labels)
+		documented[row[1]] = strings.Join(labels, " ")
+		if types[row[1]] != row[2] && types[row[1]] != "" {
+			t.Errorf("%s is a %s, the table says %s", row[1], types[row[1]], row[2])
+		}
+	}
+	present := described(registry)
+	maps.DeleteFunc(present, func(name, _ string) bool { return !strings.HasPrefix(name, "deskmint_") })
+	if !maps.Equal(present, documented) {
+		for name := range present {
+			if labels, ok := documented[name]; !ok || labels != present[name] {
+				t.Errorf("%s with the labels %q: the table has %q, %v", name, present[name], labels, ok)
+			}
+		}
+		for name := range documented {
+			if _, ok := present[name]; !ok {
+				t.Errorf("%s is in the table, and nowhere else", name)
+			}
+		}
+	}
+}
+
+// Names and help are as Prometheus's own linter would have them.
+func TestMetricsConventions(t *testing.T) {
+	families, err := measuring(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "deskmint_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// What dashboard and alert rules ask for is there to be scraped. An expression that
+// asks for anything else never complains: it is always empty.
+func TestDashboardAndAlertsKnowTheMetrics(t *testing.T) {
+	known := described(measuring(t))
+	names := regexp.MustCompile(`\b(?:deskmint|process|go)_\w+`)
+	for _, file := range []string{"../deploy/grafana/deskmint.json", "../deploy/prometheus/deskmint.rules.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := names.FindAllString(string(text), -1)
+		if len(asked) < 15 {
+			t.Errorf("%s asks for %d metrics only", file, len(asked))
+		}
+		for _, name := range asked {
+			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
+			if _, ok := known[name]; !ok && known[base] != "door method" {
+				t.Errorf("%s asks for %s, which there isn't", file, name)
+			}
+		}
+		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
+			t.Errorf("%s is no JSON", file)
+		}
+	}
+}
+
+// Every alert is shown to fire by a test of promtool's.
+func TestAlertsAreTested(t *testing.T) {
+	rules, err := os.ReadFile("../deploy/prometheus/deskmint.rules.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := os.ReadFile("../deploy/prometheus/deskmint.rules.test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed struct {
+		Groups []struct{ Rules []struct{ Alert string } }
+	}
+	if err := yaml.Unmarshal(rules, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	var shown struct {
+		Tests []struct {
+			Alerts []struct {
+				Name     string      `yaml:"alertname"`
+				Expected []yaml.Node `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+			Samples []struct {
+				Expected []struct{ Labels string } `yaml:"exp_samples"`
+			} `yaml:"promql_expr_test"`
+		}
+	}
+	if err := yaml.Unmarshal(tests, &shown); err != nil {
+		t.Fatal(err)
+	}
+	fires, quiet := make(map[string]bool), make(map[string]bool)
+	for _, test := range shown.Tests {
+		for _, a := range test.Alerts {
+			fires[a.Name] = fires[a.Name] || len(a.Expected) > 0
+			quiet[a.Name] = quiet[a.Name] || len(a.Expected) == 0
+		}
+		for _, s := range test.Samples {
+			for _, e := range s.Expected {
+				if m := regexp.MustCompile(`alertname="(\w+)"`).FindStringSubmatch(e.Labels); m != nil {
+					fires[m[1]] = true
+				}
+			}
+		}
+	}
+	for _, r := range parsed.Groups[0].Rules {
+		if !fires[r.Alert] || !quiet[r.Alert] {
+			t.Errorf("%s: shown to fire %v, and to be quiet %v", r.Alert, fires[r.Alert], quiet[r.Alert])
+		}
+	}
+}
+
+// What the service is told of by its options is measured as it is told.
+func TestMetricsOfOthers(t *testing.T) {
+	families, err := measuring(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			got[name] = m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	unix := float64(now.UnixMilli()) / 1000
+	for name, want := range map[string]float64{
+		"deskmint_store_clock_offset_seconds":                                  -1.5,
+		"deskmint_store_logins_total succeeded":                                3,
+		"deskmint_store_logins_total failed":                                   2,
+		"deskmint_store_token_expiry_timestamp_seconds":                        unix + 3600,
+		"deskmint_tls_certificate_not_after_timestamp_seconds":                 unix + 7200,
+		"deskmint_issuer_keys_fetched_timestamp_seconds cluster":               unix - 60,
+		"deskmint_config_last_reload_success_timestamp_seconds":                unix,
+		"deskmint_config_last_reload_successful":                               1,
+		"deskmint_config_reloads_total failed":                                 0,
+		"deskmint_config_reloads_total unchanged":                              0,
+		"deskmint_secret_refreshes_total confirmed":                            4,
+		"deskmint_secret_refreshes_total fault":                                2,
+		"deskmint_decisions_total acme-customers ":                             0,
+		"deskmint_requests_total Unavailable grpc MintToken AUDIT_UNAVAILABLE": 0,
+	} {
+		value, ok := got[name]
+		if !ok || value != want {
+			t.Errorf("%s is %v, %v; want %v", name, value, ok, want)
+		}
+	}
+}
+
+// Only names of the present configuration are ever a label's value: those that a
+// reload takes away take their counts along, and a name that nobody configured has
+// none. Reloads are counted, and one that failed stays visible until one succeeds.
+func TestMetricsFollowTheConfiguration(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		mint(t, s, d, call{name: "acme-both", body: user("")})
+		d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
+		d.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})
+		d.send(t.Context(), t, s, call{method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"clock"`})
+	}
+	before := s.ops(t, "/metrics")
+	for _, line := range []string{
+		`deskmint_decisions_total{configuration="acme-both",reason=""} 4`, // the reports too
+		`deskmint_decisions_total{configuration="acme-both",reason="BRAND_NOT_ALLOWED"} 2`,
+		`deskmint_decisions_total{configuration="",reason="CALLER_NOT_ALLOWED"} 2`,
+		`deskmint_reported_sign_in_failures_total{class="SIGN_IN_FAILURE_CLASS_CLOCK",configuration="acme-both"} 2`,
+		`deskmint_config_last_reload_successful 1`,
+		`deskmint_config_reloads_total{result="succeeded"} 0`,
+	} {
+		if !strings.Contains(before, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if strings.Contains(before, "no-such-name") {
+		t.Error("a name that nobody configured is a label's value")
+	}
+	s.Reloaded(service.ReloadFailed)
+	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") || !strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
+		t.Error("a reload that failed doesn't show")
+	}
+	next := parse(t, strings.ReplaceAll(configuration, "acme-both", "acme-fresh"))
+	if err := s.Swap(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	s.Reloaded(service.ReloadSucceeded)
+	after := s.ops(t, "/metrics")
+	if strings.Contains(after, "acme-both") {
+		t.Error("a configuration that is gone is still counted")
+	}
+	for _, line := range []string{
+		`deskmint_decisions_total{configuration="acme-fresh",reason=""} 0`, `deskmint_config_last_reload_successful 1`,
+		`deskmint_config_reloads_total{result="succeeded"} 1`, fmt.Sprintf("deskmint_config_info{digest=%q} 1", next.Digest),
+	} {
+		if !strings.Contains(after, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+}
