@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -154,11 +155,22 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 					r := d.send(t.Context(), t, s, call{method: method, name: name, keys: []string{"dmk_storefront"}, body: body})
 					r.header.Del("Date")
 					r.header.Del("X-Request-Id")
-					text := fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry, r.header, string(r.body))
+					code, reason, shown := r.code, r.reason, ""
+					switch method { // both are asked for a page of the refusal
+					case "RenderForm":
+						m := get[*pb.RenderFormResponse](t, r)
+						code, reason, shown = codes.PermissionDenied, m.GetReason(), fmt.Sprint(m.GetHtml(), m.GetHeaders())
+					case "RenderPage":
+						code, reason, shown = codes.PermissionDenied, r.header.Get("Deskmint-Reason"), string(get[*httpbody.HttpBody](t, r).GetData())
+					}
+					if (method == "RenderForm" || method == "RenderPage") && !strings.Contains(shown, "<html") {
+						t.Errorf("%s is answered with no page", name)
+					}
+					text := shown + fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry, r.header, string(r.body))
 					if first == "" {
 						first = text
 					}
-					if text != first || r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
+					if text != first || code != codes.PermissionDenied || reason != "CALLER_NOT_ALLOWED" {
 						t.Errorf("%s is answered with\n%s, something that isn't there with\n%s", name, text, first)
 					}
 				}
@@ -178,7 +190,7 @@ func TestEveryConfigurationAndNone(t *testing.T) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "MintToken", body: user("") + `,"brandId":"99"`},
-			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "RenderPage", body: user(`,"phone":"1"`)},
 			{method: "MintToken", body: user("") + `,"validateOnly":true`},
 			{method: "InspectToken", body: `"token":"x"`},
 			{method: "GetConfiguration"},
