@@ -33,8 +33,6 @@ type call struct {
 	header   metadata.MD     // of the answer, if there is one
 	version  secrets.Version // that signed, or would have
 	sampled  bool            // the trace that record.TraceID names is kept
-	// refused is the error of an answer that is a page all the same.
-	refused error
 }
 
 type callKey struct{}

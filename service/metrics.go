@@ -173,9 +173,6 @@ func (m *metrics) configured(name string) string {
 
 // observe counts a request, and returns the reason of its refusal.
 func (m *metrics) observe(c *call, err error, took time.Duration) (reason string) {
-	if err == nil {
-		err = c.refused
-	}
 	door, method := c.record.Door, c.record.Method
 	s, known := m.served[door][method]
 	if !known {
