@@ -11,6 +11,8 @@ buf  := go tool -modfile=tools/buf/go.mod buf
 lint := go tool -modfile="$(CURDIR)/tools/lint/go.mod" golangci-lint
 
 FUZZTIME ?= 30s
+# Added to `make bench`; -help lists them.
+BENCHFLAGS ?=
 # Added to every `go test`, as in: make test TESTFLAGS='-run Page -v'
 TESTFLAGS ?=
 
@@ -39,7 +41,12 @@ fuzz: ## Run every fuzz target, each for FUZZTIME (30s)
 	@tools/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks, but those that take minutes (TESTFLAGS='-short=false -timeout 1h')
+bench: build ## Measure a running service against a floor (BENCHFLAGS='-each 10s'): docs/performance.md
+	@vault=$$(tools/find-vault) && node=$$(tools/find-node-rival) && set -x && \
+	go run -C tools/bench . -deskmint ../../bin/deskmint -vault "$$vault" -node "$$node" $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## Run Go's benchmarks, but those that take minutes (TESTFLAGS='-short=false -timeout 1h')
 	@vault=$$(tools/find-vault) && set -x && \
 	VAULT_BIN=$$vault go test -short -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
@@ -60,7 +67,7 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	$(lint) run ./...
 	go -C tools vet ./...
 	cd tools && $(lint) run ./...
-	for dir in deploy release; do go -C tools/$$dir vet ./... && (cd tools/$$dir && $(lint) run ./...) || exit 1; done
+	for dir in bench deploy release; do go -C tools/$$dir vet ./... && (cd tools/$$dir && $(lint) run ./...) || exit 1; done
 
 .PHONY: alerts
 alerts: ## Check and test the alert rules
@@ -72,7 +79,7 @@ alerts: ## Check and test the alert rules
 fmt: ## Format Go and the contract
 	$(lint) fmt
 	cd tools && $(lint) fmt
-	for dir in deploy release; do (cd tools/$$dir && $(lint) fmt) || exit 1; done
+	for dir in bench deploy release; do (cd tools/$$dir && $(lint) fmt) || exit 1; done
 	$(buf) format --write proto
 
 .PHONY: generate
@@ -98,7 +105,7 @@ generated: .cache/generated ## Fail if `make generate` would change something
 
 .PHONY: tidy
 tidy: ## Fail if `go mod tidy` would change something
-	for dir in . tools tools/buf tools/deploy tools/lint tools/release; do go -C $$dir mod tidy -diff || exit 1; done
+	for dir in . tools tools/bench tools/buf tools/deploy tools/lint tools/release; do go -C $$dir mod tidy -diff || exit 1; done
 
 .PHONY: check
 check: ## Do everything that CI does

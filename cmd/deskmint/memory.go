@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 )
@@ -21,7 +20,7 @@ func paceCollector() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	runtime.GC()
+	debug.FreeOSMemory() // what reading the configuration took is more than what it left
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	debug.SetGCPercent(collectAt(live[0].Value.Uint64()))

@@ -120,7 +120,7 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 		return err
 	}
 	r.keys.Retain(next.Issuers...)
-	r.keyring.SetRhythm(next.Secrets.Refresh, next.Secrets.MaxRate)
+	r.keyring.SetRhythm(next.Secrets.Refresh, lookRate(next))
 	return nil
 }
 
@@ -132,7 +132,7 @@ func (r *reloader) reading(next *config.Snapshot) time.Duration {
 		held[ref] = true
 	}
 	fresh := slices.DeleteFunc(next.Refs(), func(ref secrets.Ref) bool { return held[ref] })
-	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(r.running.Secrets.MaxRate)
+	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(lookRate(r.running))
 }
 
 // told is what has changed, by name, a group for each kind.

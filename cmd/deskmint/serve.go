@@ -114,6 +114,16 @@ func sourceOf(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
 	return nil, fmt.Errorf("secrets.source %s is for `deskmint dev`: use vault or file", s.Secrets.Source)
 }
 
+// lookRate is max_rate, which spares a store that others need too. A look at the file
+// source asks the file system whether one file has changed: thousands of secrets are not
+// to wait for that.
+func lookRate(s *config.Snapshot) int {
+	if s.Secrets.Source == "file" {
+		return max(s.Secrets.MaxRate, 10000)
+	}
+	return s.Secrets.MaxRate
+}
+
 // certificatesOf is nil where the listeners are plaintext.
 func certificatesOf(s *config.Snapshot, log *slog.Logger) (*certs.Store, error) {
 	if !s.TLS.Enabled() {
@@ -185,7 +195,7 @@ func (h host) run(ctx context.Context) error {
 	// can't be written, and nothing is signed until it can.
 	signal.Ignore(syscall.SIGPIPE)
 	keyring := secrets.NewKeyring(secrets.Options{
-		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: h.snapshot.Secrets.MaxRate, Log: h.log,
+		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: lookRate(h.snapshot), Log: h.log,
 	})
 	options := service.Options{
 		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,

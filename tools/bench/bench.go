@@ -168,26 +168,30 @@ func (b *bench) print(rows []*row) error {
 func micro(d time.Duration) string { return fmt.Sprintf("%.1f µs", float64(d.Nanoseconds())/1e3) }
 func milli(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Nanoseconds())/1e6) }
 
-// rows starts the servers and lists what is asked of them.
-func (b *bench) rows(ctx context.Context) ([]*row, error) {
-	var err error
+// servers are those that the table is about.
+type servers struct{ plain, secure, floor, floorTLS *process }
+
+func (b *bench) servers(ctx context.Context) (s servers, err error) {
 	if b.keys, err = newKeys(b.dir); err != nil {
-		return nil, err
+		return s, err
 	}
-	plain, err := b.serve(ctx, "deskmint", 1, 1, false)
-	if err != nil {
-		return nil, err
+	if s.plain, err = b.serve(ctx, "deskmint", 1, 1, false); err != nil {
+		return s, err
 	}
-	secure, err := b.serve(ctx, "deskmint-tls", 1, 1, true)
-	if err != nil {
-		return nil, err
+	if s.secure, err = b.serve(ctx, "deskmint-tls", 1, 1, true); err != nil {
+		return s, err
 	}
-	floor, err := b.floor(ctx, "floor")
-	if err != nil {
-		return nil, err
+	if s.floor, err = b.floor(ctx, "floor"); err != nil {
+		return s, err
 	}
 	path := func(name string) string { return filepath.Join(b.dir, name) }
-	floorTLS, err := b.floor(ctx, "floor-tls", "CERTIFICATE="+path("server.crt"), "KEY="+path("server.key"), "CLIENT_CA="+path("ca.crt"))
+	s.floorTLS, err = b.floor(ctx, "floor-tls", "CERTIFICATE="+path("server.crt"), "KEY="+path("server.key"), "CLIENT_CA="+path("ca.crt"))
+	return s, err
+}
+
+// rows starts the servers and lists what is asked of them.
+func (b *bench) rows(ctx context.Context) ([]*row, error) {
+	run, err := b.servers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -195,9 +199,9 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 		return caller{server: p, configuration: "configurations/acme-0", authorization: authorization}
 	}
 	key := "Bearer " + b.keys.apiKey
-	certified, floorCertified := as(secure, ""), as(floorTLS, "")
+	certified, floorCertified := as(run.secure, ""), as(run.floorTLS, "")
 	certified.tls, floorCertified.tls = b.keys.tls(true), b.keys.tls(true)
-	mine, bearer, base := as(plain, key), as(plain, "Bearer "+b.keys.jwt), as(floor, key)
+	mine, bearer, base := as(run.plain, key), as(run.plain, "Bearer "+b.keys.jwt), as(run.floor, key)
 
 	var rows []*row
 	add := func(name, against string, target float64, c caller, makes func(caller) (ask, error)) {
@@ -221,11 +225,41 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	add("floor gRPC, TLS", "", 0, floorCertified, caller.mintGRPC)
 	add("MintToken gRPC, mTLS", "floor gRPC, TLS", 1.5, certified, caller.mintGRPC)
 	add("floor REST", "", 0, base, mint)
+	through := base
+	through.listener = "gateway"
+	add("floor REST, through grpc-gateway", "floor REST", 0, through, mint)
 	add("MintToken REST, API key", "floor REST", 2.0, mine, mint)
 	add("MintToken REST, bearer JWT", "floor REST", 0, bearer, mint)
 	add("RenderForm REST, API key", "floor REST", 0, mine, form)
 	add("RenderPage REST, API key", "floor REST", 2.2, mine, page)
 	add("floor REST, TLS", "", 0, floorCertified, mint)
 	add("MintToken REST, mTLS", "floor REST, TLS", 2.0, certified, mint)
-	return rows, err
+	if err != nil {
+		return nil, err
+	}
+	rivals, err := b.rivals(ctx, key, mint)
+	return append(rows, rivals...), err
+}
+
+// rivals are what a user would have in Deskmint's place.
+func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (ask, error)) (rows []*row, err error) {
+	if b.node != "" && strings.Contains("node", b.only) {
+		p, err := b.nodeServer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r := &row{name: "Node: express and jsonwebtoken", server: p, against: "floor REST"}
+		if r.send, err = mint(caller{server: p, configuration: "configurations/acme-0", authorization: key}); err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	if b.vault != "" && strings.Contains("vault", b.only) {
+		p, err := b.vaultServer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, &row{name: "Vault: transit, the signature alone", server: p, against: "floor REST", send: transit(p)})
+	}
+	return rows, nil
 }

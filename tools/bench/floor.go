@@ -15,6 +15,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -129,9 +130,10 @@ func floorHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(out)
 }
 
-// runFloor serves both until ctx ends. With CERTIFICATE and KEY in the environment it speaks TLS, and with CLIENT_CA
+// runFloor serves both until ctx ends, and the first also through grpc-gateway, as it comes: what REST costs with the
+// libraries that Deskmint is made with. With CERTIFICATE and KEY in the environment it speaks TLS, and with CLIENT_CA
 // asks for client certificates.
-func runFloor(ctx context.Context) error {
+func runFloor(ctx context.Context, out io.Writer) error {
 	config, err := floorTLS()
 	if err != nil {
 		return err
@@ -146,7 +148,15 @@ func runFloor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("grpc=%s\nhttp=%s\nready\n", grpcListener.Addr(), httpListener.Addr())
+	gatewayListener, err := listen()
+	if err != nil {
+		return err
+	}
+	gateway := runtime.NewServeMux()
+	if err := pb.RegisterTokenServiceHandlerServer(ctx, gateway, floorGRPC{}); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "grpc=%s\nhttp=%s\ngateway=%s\nready\n", grpcListener.Addr(), httpListener.Addr(), gatewayListener.Addr())
 	if config != nil {
 		grpcOptions = append(grpcOptions, grpc.Creds(credentials.NewTLS(config)))
 		httpListener = tls.NewListener(httpListener, config)
@@ -156,8 +166,10 @@ func runFloor(ctx context.Context) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/configurations/{name}", floorHTTP)
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { server.Stop(); _ = web.Close() })
+	through := &http.Server{Handler: gateway, ReadHeaderTimeout: 10 * time.Second}
+	context.AfterFunc(ctx, func() { server.Stop(); _ = web.Close(); _ = through.Close() })
 	go func() { _ = web.Serve(httpListener) }()
+	go func() { _ = through.Serve(gatewayListener) }()
 	return server.Serve(grpcListener)
 }
 

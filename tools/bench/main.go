@@ -23,7 +23,7 @@ func main() {
 	var err error
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "floor":
-		err = runFloor(ctx)
+		err = runFloor(ctx, os.Stdout)
 	default:
 		err = run(ctx, os.Args[1:], os.Stdout)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -29,6 +30,7 @@ type caller struct {
 	server        *process
 	configuration string
 	authorization string // "": none
+	listener      string // of the server's, for REST; "": http
 	tls           *tls.Config
 }
 
@@ -110,33 +112,42 @@ func (c caller) rest(method, holds string) (ask, error) {
 	if c.tls != nil {
 		scheme = "https"
 	}
-	address := scheme + "://" + c.server.output["http"] + "/v1/" + c.configuration + ":" + method
+	address := scheme + "://" + c.server.output[cmp.Or(c.listener, "http")] + "/v1/" + c.configuration + ":" + method
 	return c.post(address, holds, func() string {
 		email, name := person()
 		return fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":%q,"externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc/en-us"}`, email, name)
 	}), nil
 }
 
+func (c caller) client() *http.Client {
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024}}
+}
+
 func (c caller) post(address, holds string, body func() string) ask {
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024}}
+	client := c.client()
 	return func(ctx context.Context, _ int) error {
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(body()))
-		if err != nil {
-			return err
-		}
-		r.Header.Set("Content-Type", "application/json")
-		if c.authorization != "" {
-			r.Header.Set("Authorization", c.authorization)
-		}
-		answer, err := client.Do(r)
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		content, err := io.ReadAll(answer.Body)
-		if err == nil && (answer.StatusCode != http.StatusOK || !bytes.Contains(content, []byte(holds))) {
-			err = fmt.Errorf("%s: %s", answer.Status, content)
-		}
+		return c.send(ctx, client, address, body(), holds, "Authorization", c.authorization)
+	}
+}
+
+// send posts JSON with one header more, if that isn't empty.
+func (caller) send(ctx context.Context, client *http.Client, address, body, holds, header, value string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(body))
+	if err != nil {
 		return err
 	}
+	r.Header.Set("Content-Type", "application/json")
+	if value != "" {
+		r.Header.Set(header, value)
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	content, err := io.ReadAll(answer.Body)
+	if err == nil && (answer.StatusCode != http.StatusOK || !bytes.Contains(content, []byte(holds))) {
+		err = fmt.Errorf("%s: %s", answer.Status, content)
+	}
+	return err
 }
