@@ -42,9 +42,15 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := c.load("http://{subdomain}.localhost:" + port)
+	app := "http://localhost:" + port // the demo, which is the company's
+	snapshot, err := c.load("http://{subdomain}.localhost:"+port, app)
 	if err != nil {
 		return err
+	}
+	if c.Config != "" {
+		for _, w := range snapshot.Warnings {
+			fmt.Fprintln(std.err, "warning:", w)
+		}
 	}
 	listen := c.over(config.DefaultListen())
 	if err := onLoopback(listen.GRPC, listen.HTTP, listen.Ops); err != nil {
@@ -53,7 +59,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	store, invented := inventedSecrets(snapshot)
 	records, lines := &witness{to: std.err}, &witness{to: std.err}
 	log := slog.New(slog.NewTextHandler(lines, nil))
-	zendesk, err := sandboxOf(snapshot, invented, "http://localhost:"+port)
+	zendesk, err := sandboxOf(snapshot, invented, app)
 	if err != nil {
 		return err
 	}
@@ -77,8 +83,8 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	return group.Wait()
 }
 
-func (c devCommand) load(endpoint string) (*config.Snapshot, error) {
-	o := config.Options{Endpoint: endpoint, Dev: true}
+func (c devCommand) load(endpoint, app string) (*config.Snapshot, error) {
+	o := config.Options{Endpoint: endpoint, Origin: app, Dev: true}
 	if c.Config == "" {
 		return config.Parse("demo.yaml", demoConfiguration, o)
 	}
@@ -100,9 +106,10 @@ func onLoopback(addresses ...string) error {
 }
 
 // sandboxOf makes a Zendesk account with every brand and configuration. People come
-// from the company's app and go back there, which is the demo.
+// from the company's app and go back there, which is the demo. It redirects, so that browsers hold the page's
+// form-action to the whole chain, as they do at Zendesk.
 func sandboxOf(s *config.Snapshot, invented demoSecretValues, app string) (*sandbox.Sandbox, error) {
-	o := sandbox.Options{MultipleOrganizations: true, App: app + "/", Explain: app + "/received"}
+	o := sandbox.Options{MultipleOrganizations: true, Redirect: true, App: app + "/", Explain: app + "/received"}
 	ids := make(map[string]string) // by subdomain; configurations share an account's brands
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,13 +157,13 @@ func signedInAt(t *testing.T, sandbox string, f form, name string) string {
 		fields.Set(key, value)
 	}
 	client := toSandbox(sandbox)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	response, err := client.PostForm(f.Action, fields)
 	if err != nil {
 		t.Fatal(err)
 	}
 	moved := readAnswer(t, response)
-	_, next, _ := strings.Cut(moved.header.Get("Refresh"), "url=")
-	at, err := response.Request.URL.Parse(next)
+	at, err := response.Request.URL.Parse(moved.header.Get("Location"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,6 +259,27 @@ func TestDevConfig(t *testing.T) {
 	}
 	if got := d.post(t, key, "/v1/configurations/shop:mintToken", strings.Replace(anaJSON, `"name"`, `"role":"ROLE_ADMIN","name"`, 1)); got.reason != "ROLE_NOT_ALLOWED" {
 		t.Errorf("an admin: %d %s", got.status, got.body)
+	}
+}
+
+// TestDevOrigins: the demo stands for the origins that a file lists. A file that lists none is told so, and its pages
+// don't reach the demo, as they wouldn't reach a company's app.
+func TestDevOrigins(t *testing.T) {
+	t.Parallel()
+	_, hash := caller.NewKey()
+	without := ownConfiguration(hash)
+	with := strings.Replace(without, "      brands:", "      origins: [https://login.shop.example]\n      brands:", 1)
+	for text, listed := range map[string]bool{without: false, with: true} {
+		dir := folder(t, map[string]string{"deskmint.yaml": text})
+		d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
+		page := d.post(t, config.DevKey, "/v1/configurations/shop:renderPage", anaJSON)
+		_, sources, _ := strings.Cut(page.header.Get("Content-Security-Policy"), "form-action ")
+		if got := slices.Contains(strings.Fields(strings.ReplaceAll(sources, ";", " ")), "http://localhost:"+portOf(t, d.sandbox)); page.status != http.StatusOK || got != listed {
+			t.Errorf("origins listed: %v, and the page (%d) may reach %s", listed, page.status, sources)
+		}
+		if strings.Contains(d.err.String(), "configurations[0].zendesk_sso.origins: lists none") == listed {
+			t.Errorf("origins listed: %v, and it is said that\n%s", listed, d.err.String())
+		}
 	}
 }
 

@@ -30,6 +30,11 @@ type Options struct {
 	// Endpoint, when set, replaces every configuration's endpoint once that has been
 	// checked: `deskmint dev` posts to its sandbox.
 	Endpoint string
+	// Origin, when set, stands for all the origins of every configuration that lists some:
+	// `deskmint dev` plays the company's app too, where remote login and logout are. One
+	// that lists none is warned of and gets none, so that what is missing in production
+	// is missing there as well.
+	Origin string
 	// Dev lets [DevKey] in, which is refused otherwise: as a caller of the file's, or
 	// else as one that may do everything. The files that the configuration names
 	// aren't looked at: `deskmint dev` uses neither certificates nor a store.

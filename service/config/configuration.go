@@ -151,7 +151,7 @@ func (l *loader) configuration(at place, c configuration, moved map[string][]str
 }
 
 // profile makes the profile as the file has it, and the one that serves. They differ
-// where [Options.Endpoint] takes the endpoint's place. Both are nil where faults were
+// where [Options.Endpoint] takes the endpoint's place, and [Options.Origin] the origins'. Both are nil where faults were
 // reported.
 func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Profile) {
 	zendesk.Check(z.Settings, z.brands(), at.report)
@@ -164,10 +164,23 @@ func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Pro
 	}
 	settings := z.Settings
 	settings.Endpoint = l.options.Endpoint
+	settings.Origins = l.standIn(at.at("origins"), settings.Origins)
 	if serving, err = zendesk.New(settings, z.brands()); err != nil {
 		at.at("endpoint").fault("can't be replaced: %v", err)
 	}
 	return written, serving
+}
+
+// standIn returns the origins that serve in place of those that the file lists.
+func (l *loader) standIn(at place, listed []string) []string {
+	switch {
+	case l.options.Origin == "":
+		return listed
+	case len(listed) == 0:
+		at.warn("lists none: where Zendesk sends a browser on from the sign-in to remote login or logout, Chrome and Safari stop there")
+		return nil
+	}
+	return []string{l.options.Origin}
 }
 
 func noteMoved(moved map[string][]string, written, serving *zendesk.Profile) {

@@ -118,6 +118,7 @@ var configurationFaults = []faultCase{
 	{"brand's name too long", "subdomain: acme,", "name: " + strings.Repeat("a ", 60) + "b, subdomain: acme,", []string{"11 configurations[0].zendesk_sso.brands[0]"}, "brand name"},
 	{"referrer policy", "audiences: [end_user]", "audiences: [end_user]\n      referrer_policy: origin", []string{"10 configurations[0].zendesk_sso.referrer_policy"}, "no-referrer, strict-origin"},
 	{"look of the page", "subdomain: acme,", "subdomain: acme, page: {language: en_US, color: blue},", []string{"11 configurations[0].zendesk_sso.brands[0].page.color", "11 configurations[0].zendesk_sso.brands[0].page.language"}, "colour"},
+	{"start of the page", "subdomain: acme,", "subdomain: acme, page: {start: //acme.com},", []string{"11 configurations[0].zendesk_sso.brands[0].page.start"}, "one slash"},
 	{"name twice", "callers:", "  - name: acme-customers\n    secret: {path: x}\n    zendesk_sso: {audiences: [end_user], brands: [{id: \"1\", subdomain: a}]}\ncallers:", []string{"12 configurations[1].name"}, "is the same name as in line 6"},
 }
 

@@ -17,6 +17,7 @@ func TestBrowser(t *testing.T) {
 		"without scripts":            testWithoutScripts,
 		"back":                       testBack,
 		"click while under way":      testClickWhileUnderWay,
+		"way out":                    testWayOut,
 		"restored from a cache":      testRestored,
 		"back to a sent page":        testBackToSentPage,
 		"back to an unsent page":     testBackToUnsentPage,
@@ -192,7 +193,16 @@ func testBackToSentPage(s *scene) {
 	if n := s.servings(); n != 1 {
 		s.t.Errorf("the page was served %d times: it didn't come from the cache", n)
 	}
+	evaluate[bool](s, `(document.querySelector('.out a').click(), true)`)
+	s.do(start)
 	s.expect(1)
+}
+
+// testWayOut: whoever is stopped in a loop can leave, and that posts nothing.
+func testWayOut(s *scene) {
+	s.stopped()
+	s.do(chromedp.Click(chromedp.CSS(".out a")), start)
+	s.expect(0)
 }
 
 // stopped leads to a page that the script doesn't send, whose button can be pressed.

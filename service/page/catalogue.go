@@ -23,6 +23,7 @@ type texts struct {
 	LoopButton  string // goes on all the same
 	UsedHeading string // the page was loaded again, or came back from the browser's cache
 	UsedText    string // how to start again
+	Start       string // label of the link out of here, on every page that doesn't go on by itself
 
 	Problems [ProblemLoop]words // by Problem, those after it excepted, which have their words above
 }
@@ -70,7 +71,7 @@ func (t texts) naming(brand string) texts {
 	}
 	for _, text := range []*string{
 		&t.Title, &t.Message, &t.Slow, &t.Button, &t.NoScript,
-		&t.LoopHeading, &t.LoopText, &t.LoopButton, &t.UsedHeading, &t.UsedText,
+		&t.LoopHeading, &t.LoopText, &t.LoopButton, &t.UsedHeading, &t.UsedText, &t.Start,
 	} {
 		*text = strings.ReplaceAll(*text, "{brand}", brand)
 	}

@@ -17,6 +17,7 @@ var arabic = texts{
 	LoopButton:  "المحاولة مرة أخرى",
 	UsedHeading: "سبق استخدام عملية تسجيل الدخول هذه",
 	UsedText:    "لا تصلح عملية تسجيل الدخول إلا مرة واحدة. لتسجيل الدخول من جديد، افتح {brand} من المكان الذي تبدأ منه عادةً.",
+	Start:       "العودة إلى البداية",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

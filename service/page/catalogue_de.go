@@ -16,6 +16,7 @@ var german = texts{
 	LoopButton:  "Noch einmal versuchen",
 	UsedHeading: "Diese Anmeldung wurde schon verwendet",
 	UsedText:    "Eine Anmeldung gilt nur einmal. Um sich erneut anzumelden, öffnen Sie {brand} dort, wo Sie sonst beginnen.",
+	Start:       "Zurück zum Anfang",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

@@ -17,6 +17,7 @@ var english = texts{
 	LoopButton:  "Try once more",
 	UsedHeading: "This sign-in has been used",
 	UsedText:    "A sign-in works only once. To sign in again, open {brand} from where you usually start.",
+	Start:       "Back to the start",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

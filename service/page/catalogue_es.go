@@ -16,6 +16,7 @@ var spanish = texts{
 	LoopButton:  "Intentarlo otra vez",
 	UsedHeading: "Este inicio de sesión ya se ha utilizado",
 	UsedText:    "Cada inicio de sesión sirve una sola vez. Para volver a entrar, abra {brand} desde donde suele hacerlo.",
+	Start:       "Volver al inicio",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

@@ -16,6 +16,7 @@ var french = texts{
 	LoopButton:  "Réessayer",
 	UsedHeading: "Cette connexion a déjà été utilisée",
 	UsedText:    "Une connexion ne sert qu’une fois. Pour vous reconnecter, ouvrez {brand} à partir de votre point de départ habituel.",
+	Start:       "Revenir au point de départ",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

@@ -17,6 +17,7 @@ var japanese = texts{
 	LoopButton:  "もう一度試す",
 	UsedHeading: "このサインインは使用済みです",
 	UsedText:    "サインインは一度しか使えません。もう一度サインインするには、いつもの場所から {brand} を開いてください。",
+	Start:       "最初に戻る",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

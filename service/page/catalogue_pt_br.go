@@ -16,6 +16,7 @@ var portuguese = texts{
 	LoopButton:  "Tentar mais uma vez",
 	UsedHeading: "Este acesso já foi usado",
 	UsedText:    "Cada acesso vale uma única vez. Para entrar de novo, abra {brand} por onde você costuma começar.",
+	Start:       "Voltar ao início",
 
 	Problems: [ProblemLoop]words{
 		ProblemFailed: {

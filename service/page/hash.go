@@ -5,7 +5,7 @@ package page
 // rendered bytes, and prints the new ones.
 const (
 	scriptHash = "sha256-gy0xggcl22Jklkd5EwZExgdKo+ZLXOBOFcgFqz7GSCo="
-	styleHash  = "sha256-90Qi23Nx+ygpNRYpN9ehCv3R5nRleOdr1XtcF3Aro9E="
+	styleHash  = "sha256-tGROHLWaGOO7ElFiG4fBCuE0gIGeV0hIiW6EefFFcsc="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's one script: "sha256-" and the hash in base64.

@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"regexp"
 	"strings"
 	"unicode"
@@ -31,16 +32,21 @@ type Settings struct {
 	// says, and an SVG without scripts and references to anything outside it. It is part of every page that is sent,
 	// and the page's policy lets no image be fetched. In dark it lies on white. Empty: the brand's name in its place.
 	Logo string `yaml:"logo"`
+	// Start is where people go who can't go on from here: the link on pages that tell of a problem. It is a path of the
+	// application that serves the page, or an absolute https URL, at most 2,048 bytes. Empty: /.
+	Start string `yaml:"start"`
 }
 
 const (
 	defaultLanguage = "en"
 	defaultColor    = "#1f73b7"
+	defaultStart    = "/"
 
 	maxTitle    = 100 // characters
 	maxMessage  = 500
 	maxButton   = 60
 	maxLanguage = 35 // bytes; RFC 5646 section 4.4.1
+	maxStart    = 2048
 )
 
 var colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
@@ -68,6 +74,9 @@ func (s Settings) Check(report func(path, message string)) {
 	if err := checkLogo(s.Logo); err != nil {
 		report("logo", err.Error())
 	}
+	if err := checkStart(s.withDefaults().Start); err != nil {
+		report("start", err.Error())
+	}
 }
 
 // withDefaults fills what doesn't depend on the brand; the texts' defaults need its name.
@@ -77,6 +86,9 @@ func (s Settings) withDefaults() Settings {
 	}
 	if s.Color == "" {
 		s.Color = defaultColor
+	}
+	if s.Start == "" {
+		s.Start = defaultStart
 	}
 	return s
 }
@@ -92,6 +104,23 @@ func parseLanguage(tag string) (language.Tag, error) {
 		return language.Und, fmt.Errorf("must be a BCP 47 language tag, such as en or pt-BR: %w", err)
 	}
 	return parsed, nil
+}
+
+// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a backslash that it
+// makes a slash, is not what the operator wrote.
+func checkStart(start string) error {
+	if len(start) > maxStart {
+		return fmt.Errorf("has %d bytes, at most %d are allowed", len(start), maxStart)
+	}
+	u, err := url.Parse(start)
+	if err != nil || strings.ContainsFunc(start, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'<>\^`+"`{|}", r) }) {
+		return errors.New("is not a URL: percent-encode what a URL can't hold")
+	}
+	path := strings.HasPrefix(start, "/") && !strings.HasPrefix(start, "//")
+	if !path && (!strings.HasPrefix(start, "https://") || u.Hostname() == "" || u.User != nil) {
+		return errors.New("must be a path that begins with one slash, such as /login, or an https URL without user info")
+	}
+	return nil
 }
 
 func checkText(text string, limit int) error {

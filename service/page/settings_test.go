@@ -1,6 +1,7 @@
 package page
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func TestCheck(t *testing.T) {
 		faults   []string
 	}{
 		"zero value":             {Settings{}, nil},
-		"all set":                {Settings{"pt-BR", "Olá", "Um momento", "Continuar", "#00ff7F", png}, nil},
+		"all set":                {Settings{"pt-BR", "Olá", "Um momento", "Continuar", "#00ff7F", png, "https://acme.com/login"}, nil},
 		"script in the tag":      {Settings{Language: "zh-Hant-TW"}, nil},
 		"made-up language":       {Settings{Language: "qq"}, []string{"language"}},
 		"not a tag":              {Settings{Language: "english!"}, []string{"language"}},
@@ -49,13 +50,45 @@ func TestCheck(t *testing.T) {
 		"noncharacters":          {Settings{Title: "\uFDD0", Message: "\U0001FFFE", Button: "\uFFFF"}, []string{"title", "message", "button"}},
 		"joiners":                {Settings{Title: "می\u200Cخواهم 👩\u200D🚀"}, nil},
 		"bad UTF-8":              {Settings{Title: "a\xffb"}, []string{"title"}},
-		"everything":             {Settings{"!", "\x00", "\x00", "\x00", "!", "!"}, []string{"language", "title", "message", "button", "color", "logo"}},
+		"everything":             {Settings{"!", "\x00", "\x00", "\x00", "!", "!", "!"}, []string{"language", "title", "message", "button", "color", "logo", "start"}},
 	} {
 		if got := faultsOf(test.settings); !slices.Equal(got, test.faults) {
 			t.Errorf("%s: faults at %q, want %q", name, got, test.faults)
 		}
 		if _, err := New(test.settings, acme()); (err != nil) != (test.faults != nil) {
 			t.Errorf("%s: New: %v", name, err)
+		}
+	}
+}
+
+// TestStart: where a link may lead that people are told to follow.
+func TestStart(t *testing.T) {
+	for _, start := range []string{
+		"", "/", "/login", "/login?from=help&x=%20#top", "/a//b", "/:8080", "https://acme.com", "https://acme.com:8443/a?b=c", "https://[2001:db8::1]/",
+	} {
+		if got := faultsOf(Settings{Start: start}); got != nil {
+			t.Errorf("%q is refused", start)
+		}
+		want := cmp.Or(start, "/")
+		p := mustNew(t, Settings{Start: start}, acme())
+		for name, page := range map[string][]byte{"sign-in": p.Render("a.b.c", "/"), "problem": p.RenderProblem(ProblemRefused)} {
+			if links := all(t, page, "a"); len(links) != 1 || attribute(links[0], "href") != want || content(links[0]) != "Back to the start" {
+				t.Errorf("%q, %s page: %d links, of which the first isn't to %s", start, name, len(links), want)
+			}
+		}
+	}
+	for _, start := range []string{
+		"//evil.test", `/\evil.test`, `\evil.test`, "/\t/evil.test", "\t/", " /", "/ ", "login", "./login", "?a", "#a", ".",
+		"http://acme.com", "HTTPS://acme.com", "https:", "https:/acme.com", "https:acme.com", "https://", "https://:443/", "https://u:p@acme.com", "https://acme.com\n",
+		"javascript:alert(1)", "data:text/html,x", "mailto:a@acme.com", "/%zz", "/ü", `/"`, "/<", "/" + strings.Repeat("a", 2048), "/\x00", "/\xff",
+	} {
+		if got := faultsOf(Settings{Start: start}); !slices.Equal(got, []string{"start"}) {
+			t.Errorf("%q: faults at %q, want start", start, got)
+		}
+	}
+	for _, page := range []*Page{Neutral("de"), Neutral("")} {
+		if links := all(t, page.RenderProblem(ProblemFailed), "a"); len(links) != 1 || attribute(links[0], "href") != "/" {
+			t.Error("the page without a brand has no way out")
 		}
 	}
 }

@@ -23,6 +23,7 @@ const (
 	fieldScope
 	fieldLoopLimit
 	fieldLoopWindow
+	fieldStart
 
 	fieldToken
 	fieldReturnTo

@@ -21,6 +21,7 @@ type view struct {
 	ReferrerPolicy      string
 
 	Action, Scope   string
+	Start           string // html/template sees a URL in it, and refuses scripts once more
 	LoopLimit       string
 	LoopWindow      string // milliseconds, as the script counts
 	Token, ReturnTo string
@@ -46,6 +47,7 @@ func newView(s Settings, f Frame, tag language.Tag, said texts) view {
 		ReferrerPolicy: f.ReferrerPolicy,
 		Action:         f.Action,
 		Scope:          f.Scope,
+		Start:          s.Start,
 		LoopLimit:      strconv.Itoa(f.LoopLimit),
 		LoopWindow:     strconv.FormatInt(f.LoopWindow.Milliseconds(), 10),
 	}
@@ -79,6 +81,7 @@ func markedView(said texts) view {
 		ReferrerPolicy: fieldReferrerPolicy.mark(),
 		Action:         fieldAction.mark(),
 		Scope:          fieldScope.mark(),
+		Start:          fieldStart.mark(),
 		LoopLimit:      fieldLoopLimit.mark(),
 		LoopWindow:     fieldLoopWindow.mark(),
 	}
