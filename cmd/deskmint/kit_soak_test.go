@@ -22,8 +22,8 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// inFlight64 is how many calls at most are under way at once: as many as the benchmarks have.
-const inFlight64 = 64
+// atOnce is how many calls at most are under way at once: as many as the benchmarks have.
+const atOnce = 64
 
 // recommended is one connection over all addresses, with the service config and the keepalive that
 // docs/clients.md recommends.
@@ -126,9 +126,9 @@ func (b *backend) load(t *testing.T, rate int) (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	began := time.Now()
-	for worker := range inFlight64 {
+	for worker := range atOnce {
 		running.Go(func() {
-			for n := worker; ctx.Err() == nil; n += inFlight64 {
+			for n := worker; ctx.Err() == nil; n += atOnce {
 				due := time.Now()
 				if rate > 0 {
 					due = began.Add(time.Duration(n) * time.Second / time.Duration(rate))

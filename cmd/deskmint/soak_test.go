@@ -45,7 +45,7 @@ func soakPlanned(t *testing.T) soakPlan {
 	return p
 }
 
-// TestSoak is a bad day, for hours on end or for a minute: secrets are rotated, configurations changed, replicas
+// TestSoak is a bad day in a minute, or in as long as is asked for: secrets are rotated, configurations changed, replicas
 // replaced and Vault's leaders stepped down, each at its own pace and none waiting for another, while people sign
 // in. Not one of them may notice, and the replica that lives through it all may not grow.
 func TestSoak(t *testing.T) {
@@ -61,8 +61,8 @@ func TestSoak(t *testing.T) {
 	mints, said := s.backend.account(t)
 	t.Logf("%v at %d a second (%s): %s; %d rotations, %d reloads, %d restarts, %d step-downs; an operator's command was repeated %d times; the replica that lived: before %v, after %v",
 		s.length, s.rate, s.most, said, s.rotations.Load(), s.reloads.Load(), s.restarts.Load(), s.stepDowns.Load(), s.repeated.Load(), before, after)
-	// A goroutine for each reload or restart would show, and a few bytes for each mint.
-	if after.goroutines > before.goroutines+8 || after.live > before.live+(2<<20) || after.resident > before.resident+(64<<20) {
+	// A goroutine for each reload or rotation would show, and a few hundred bytes for each mint; in ten minutes a few.
+	if after.goroutines > before.goroutines+5 || after.live > before.live+(2<<20) || after.resident > before.resident+(64<<20) {
 		t.Errorf("the replica that lived held %v before and %v after", before, after)
 	}
 	s.settled(t)
@@ -274,6 +274,7 @@ func (f footprint) String() string {
 // held is the least of several looks, since calls that are under way have goroutines too.
 func (d *deskmint) held(t *testing.T) (least footprint) {
 	t.Helper()
+	http.DefaultClient.CloseIdleConnections() // the other end of each is a goroutine there
 	pace := time.NewTicker(100 * time.Millisecond)
 	defer pace.Stop()
 	for n := range 20 {
