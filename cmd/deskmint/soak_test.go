@@ -51,13 +51,14 @@ func soakPlanned(t *testing.T) soakPlan {
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	s := newSoak(t)
-	warm := s.backend.load(t, s.rate)
-	<-time.After(s.length / 8)
-	before := s.survivor.held(t)
-	t.Logf("before: %v", before)
+	stop := s.backend.load(t, s.rate)
+	<-time.After(s.length / 8) // until all that is kept for good is there
+	stop()
+	before := s.survivor.held(t) // at rest, as after: a call that is under way has a goroutine
+	stop = s.backend.load(t, s.rate)
 	s.disturb(t)
+	stop()
 	after := s.survivor.held(t)
-	warm()
 	mints, said := s.backend.account(t)
 	t.Logf("%v at %d a second (%s): %s; %d rotations, %d reloads, %d restarts, %d step-downs; an operator's command was repeated %d times; the replica that lived: before %v, after %v",
 		s.length, s.rate, s.most, said, s.rotations.Load(), s.reloads.Load(), s.restarts.Load(), s.stepDowns.Load(), s.repeated.Load(), before, after)
@@ -220,7 +221,7 @@ func (s *soak) stepDownOnce(t *testing.T, _ int) {
 }
 
 func (s *soak) look(t *testing.T, n int) {
-	t.Logf("%d/10: %v", n+1, s.survivor.held(t))
+	t.Logf("%d/10, under load: %v", n+1, s.survivor.held(t))
 }
 
 // settled holds every replica to what was done last, and to having told no secret.
@@ -271,7 +272,7 @@ func (f footprint) String() string {
 	return fmt.Sprintf("%d goroutines, %.1f MiB live, %.1f MiB resident", f.goroutines, f.live/(1<<20), f.resident/(1<<20))
 }
 
-// held is the least of several looks, since calls that are under way have goroutines too.
+// held is the least of several looks: the end of what has ended takes a moment.
 func (d *deskmint) held(t *testing.T) (least footprint) {
 	t.Helper()
 	http.DefaultClient.CloseIdleConnections() // the other end of each is a goroutine there
