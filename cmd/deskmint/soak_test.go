@@ -30,7 +30,7 @@ func soakPlanned(t *testing.T) soakPlan {
 	length := os.Getenv("DESKMINT_SOAK")
 	if length == "" {
 		// GOGC, so that there are collections enough for what lives to be seen within a minute.
-		return soakPlan{40 * time.Second, 200, 3 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, []string{"GOGC=25"}}
+		return soakPlan{40 * time.Second, 150, 3 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second, []string{"GOGC=25"}}
 	}
 	p := soakPlan{rotate: 10 * time.Second, reload: 15 * time.Second, restart: 30 * time.Second, stepDown: time.Minute}
 	var err error
