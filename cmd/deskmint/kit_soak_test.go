@@ -155,6 +155,9 @@ func (b *backend) most(t *testing.T, during time.Duration) int {
 	stop()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.failures > 0 {
+		t.Fatalf("%d of %d mints failed before anything had happened: %v", b.failures, len(b.took), b.failed[0])
+	}
 	n := len(b.took)
 	b.took = nil
 	return int(float64(n) / during.Seconds())
