@@ -43,6 +43,16 @@ type fleet struct {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
+	f := fleetOf(t, "")
+	for range 3 {
+		f.replicas = append(f.replicas, serve(t, f.config))
+	}
+	return f
+}
+
+// fleetOf is a fleet without replicas yet, and with settings of its own beside those that all have.
+func fleetOf(t *testing.T, settings string) *fleet {
+	t.Helper()
 	f := &fleet{vault: vaulttest.StartCluster(t, 3), binary: build(t), values: map[uint32]string{}}
 	leader := f.vault.Leader(t)
 	for name, file := range map[string]string{"deskmint": "service", "deskmint-operator": "operator"} {
@@ -53,13 +63,10 @@ func newFleet(t *testing.T) *fleet {
 	key, hash := caller.NewKey()
 	f.key = key
 	dir := folder(t, map[string]string{"role-id": roleID, "secret-id": secretID, "deskmint.yaml": fmt.Sprintf(
-		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\n%s",
-		fleetRefresh, fleetMaxStale, strings.Join(f.vault.Addrs(), ", "), acme(hash))})
+		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\n%s%s",
+		fleetRefresh, fleetMaxStale, strings.Join(f.vault.Addrs(), ", "), settings, acme(hash))})
 	f.config = filepath.Join(dir, "deskmint.yaml")
 	f.secret(t, "stage", f.value(1))
-	for range 3 {
-		f.replicas = append(f.replicas, serve(t, f.config))
-	}
 	return f
 }
 
@@ -72,6 +79,16 @@ func (f *fleet) value(version uint32) string {
 // secret runs `deskmint secret` as an operator does, and returns what it prints.
 func (f *fleet) secret(t *testing.T, act, stdin string, args ...string) string {
 	t.Helper()
+	out, err := f.try(t, act, stdin, args...)
+	if err != nil {
+		t.Fatalf("secret %s: %v", act, err)
+	}
+	return out
+}
+
+// try is secret for a store that may be away.
+func (f *fleet) try(t *testing.T, act, stdin string, args ...string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
 	defer cancel()
 	command := exec.CommandContext(ctx, f.binary, append([]string{"secret", act, "acme-customers", "--config", f.config}, args...)...)
@@ -79,9 +96,9 @@ func (f *fleet) secret(t *testing.T, act, stdin string, args ...string) string {
 	var out, errs bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errs
 	if err := command.Run(); err != nil {
-		t.Fatalf("secret %s: %v\n%s%s", act, err, &out, &errs)
+		return "", fmt.Errorf("%w\n%s%s", err, &out, &errs)
 	}
-	return out.String()
+	return out.String(), nil
 }
 
 // await are the flags with which a command waits for every replica.

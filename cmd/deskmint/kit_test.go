@@ -137,8 +137,15 @@ func launch(t *testing.T, args ...string) *deskmint {
 // spawn runs a command in a process of its own, and doesn't wait for it to be ready.
 func spawn(t testing.TB, binary string, args ...string) *deskmint {
 	t.Helper()
+	return spawnIn(t, nil, binary, args...)
+}
+
+// spawnIn is spawn with more in the environment.
+func spawnIn(t testing.TB, env []string, binary string, args ...string) *deskmint {
+	t.Helper()
 	d := &deskmint{ended: make(chan struct{})}
 	cmd := exec.Command(binary, args...)
+	cmd.Env = append(cmd.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &d.out, &d.err
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
