@@ -44,7 +44,8 @@ func (p patience) bound(ctx context.Context, info *tap.Info) (context.Context, e
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
 		return ctx, nil
 	}
-	bounded, _ := context.WithTimeout(ctx, p.request) //nolint:gosec,govet // the end of ctx, which is the stream's, stops the timer too
+	bounded, cancel := context.WithTimeout(ctx, p.request) //nolint:gosec // the end of ctx, which is the stream's, stops the timer too
+	_ = cancel
 	return bounded, nil
 }
 
