@@ -118,7 +118,7 @@ func TestBrowserInALoop(t *testing.T) {
 		redirect                                 bool
 		posts                                    int // the limit is the number of the sign-in that is stopped
 	}{
-		{"as everybody has it", "", "de", "Die Anmeldung bei Acme klappt gerade nicht", "ltr", false, 3},
+		{"as everybody has it", "", "de", "Die Anmeldung bei Acme funktioniert gerade nicht", "ltr", false, 3},
 		{"third time", "loop: {limit: 3}", "ar", "يتعذر تسجيل الدخول إلى \u2068Acme\u2069", "rtl", true, 2},
 		{"sixth time", "loop: {limit: 6, window: 5m}", "fr", "La connexion à Acme ne fonctionne pas", "ltr", true, 5},
 	} {
