@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -78,21 +79,26 @@ type row struct {
 
 // median is that of the rounds' processor times for each request.
 func (r *row) median() time.Duration {
-	each := make([]time.Duration, len(r.bursts))
-	for i, one := range r.bursts {
-		each[i] = one.each()
-	}
-	slices.Sort(each)
-	return each[len(each)/2]
+	return quartiles(len(r.bursts), func(i int) time.Duration { return r.bursts[i].each() })[1]
 }
 
-// spread is by how much the rounds differ, as a part of the median.
-func (r *row) spread() float64 {
-	least, most := time.Duration(1<<62), time.Duration(0)
-	for _, one := range r.bursts {
-		least, most = min(least, one.each()), max(most, one.each())
+// ratio is the median of what the row cost as a multiple of another in the same round, and how far its quartiles lie
+// apart, as a part of it. What slows the machine down for some seconds is in both.
+func (r *row) ratio(base *row) (ratio, spread float64) {
+	q := quartiles(len(r.bursts), func(i int) float64 { return float64(r.bursts[i].each()) / float64(base.bursts[i].each()) })
+	return q[1], (q[2] - q[0]) / q[1]
+}
+
+func quartiles[T cmp.Ordered](n int, at func(int) T) (q [3]T) {
+	all := make([]T, n)
+	for i := range all {
+		all[i] = at(i)
 	}
-	return float64(most-least) / float64(r.median())
+	slices.Sort(all)
+	for i := range q {
+		q[i] = all[min(n-1, n*(i+1)/4)]
+	}
+	return q
 }
 
 func (b *bench) table(ctx context.Context) error {
@@ -123,11 +129,8 @@ func (b *bench) measure(ctx context.Context, rows []*row) error {
 		}
 	}
 	for _, r := range rows {
-		var most float64
-		for _, one := range r.bursts {
-			most = max(most, one.throughput())
-		}
-		half, err := open(ctx, r.server, r.send, most/2, b.each)
+		usual := quartiles(len(r.bursts), func(i int) float64 { return r.bursts[i].throughput() })[1]
+		half, err := open(ctx, r.server, r.send, usual/2, 4*b.each)
 		if err != nil {
 			return fmt.Errorf("%s at half: %w", r.name, err)
 		}
@@ -137,19 +140,21 @@ func (b *bench) measure(ctx context.Context, rows []*row) error {
 }
 
 func (b *bench) print(rows []*row) error {
-	medians := map[string]time.Duration{}
+	byName := make(map[string]*row, len(rows))
 	for _, r := range rows {
-		medians[r.name] = r.median()
+		byName[r.name] = r
 	}
 	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
 	fmt.Fprintf(w, "| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at half |\n")
 	fmt.Fprintf(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
-		ratio, target := "1", ""
-		if base, ok := medians[r.against]; ok {
-			ratio = fmt.Sprintf("%.2f", float64(r.median())/float64(base))
+		times, target, spread := "1", "", 0.0
+		if base := byName[r.against]; base != nil {
+			var ratio float64
+			ratio, spread = r.ratio(base)
+			times = fmt.Sprintf("%.2f", ratio)
 		} else if r.against != "" {
-			ratio = "?"
+			times = "?"
 		}
 		if r.target > 0 {
 			target = fmt.Sprintf("%.1f", r.target)
@@ -159,7 +164,7 @@ func (b *bench) print(rows []*row) error {
 			all.requests, all.elapsed = all.requests+one.requests, all.elapsed+one.elapsed
 			all.latencies = append(all.latencies, one.latencies...)
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s |\n", r.name, micro(r.median()), ratio, target, 100*r.spread(),
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s |\n", r.name, micro(r.median()), times, target, 100*spread,
 			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)), milli(r.half.quantile(0.99)))
 	}
 	return w.Flush()

@@ -52,8 +52,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags.StringVar(&o.vault, "vault", "", "a Vault server's binary, to compare with its transit engine")
 	flags.StringVar(&o.node, "node", "", "a folder with node_modules that hold express and jsonwebtoken, to compare with")
 	flags.IntVar(&o.inflight, "inflight", 64, "requests at once")
-	flags.DurationVar(&o.each, "each", 3*time.Second, "how long each is measured in each round")
-	flags.IntVar(&o.rounds, "rounds", 3, "how many rounds; the median counts")
+	flags.DurationVar(&o.each, "each", time.Second, "how long each is measured in each round")
+	flags.IntVar(&o.rounds, "rounds", 12, "how many rounds; the medians count")
 	flags.StringVar(&o.only, "only", "", "measure only what has this in its name")
 	flags.BoolVar(&o.scale, "scale", false, "also measure 10,000 configurations and 1,000 callers, memory and starts")
 	if err := flags.Parse(args); err != nil {

@@ -47,8 +47,9 @@ func (b *bench) scales(ctx context.Context) error {
 	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
 	fmt.Fprintf(w, "\n| configurations | callers | ready after | idle memory | CPU a request | × the smallest | spread |\n| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, s := range sizes {
+		ratio, spread := s.ratio(rows[0])
 		fmt.Fprintf(w, "| %d | %d | %d ms | %d MB | %s | %.2f | %.0f %% |\n", s.configurations, s.callers, s.server.ready.Milliseconds(), s.idle/1e6,
-			micro(s.median()), float64(s.median())/float64(rows[0].median()), 100*s.spread())
+			micro(s.median()), ratio, 100*spread)
 	}
 	return w.Flush()
 }
