@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -79,10 +80,14 @@ func (c claims) check() *refusal {
 	if _, custom := c["custom_role_id"]; custom && c["role"] != "agent" {
 		faults = append(faults, "the claim custom_role_id needs the role agent")
 	}
-	if faults != nil {
-		return refuse(ReasonClaims, messageInvalid, strings.Join(faults, "; "))
+	if faults == nil {
+		return nil
 	}
-	return nil
+	refused := refuse(ReasonClaims, messageInvalid, strings.Join(faults, "; "))
+	if _, named := c["name"]; !named {
+		refused.status = http.StatusUnauthorized // as has been seen of Zendesk
+	}
+	return refused
 }
 
 // undocumented returns the names of the claims that Zendesk says nothing of, sorted.

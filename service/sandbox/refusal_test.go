@@ -204,7 +204,7 @@ func TestClaims(t *testing.T) {
 	for claim, values := range map[string]struct{ good, bad []any }{
 		"jti":              {[]any{"x", "0"}, []any{nil, "", " ", 7, null, []string{"a"}}},
 		"email":            {[]any{"a@b.c", "o'hara+x@example.com"}, []any{nil, "", "ada", "@example.com", "ada@", "a@b@c", "a b@c.d", 7, null, []string{"a@b.c"}}},
-		"name":             {[]any{"Ada", "阿達"}, []any{nil, "", "  ", 7, null, true}},
+		"name":             {[]any{"Ada", "阿達"}, []any{"", "  ", 7, null, true}},
 		"external_id":      {[]any{"7", "shop-7"}, []any{7, "", null, true}},
 		"locale":           {[]any{1, 1176}, []any{"1", 0, -1, 1.5, null, "en"}},
 		"locale_id":        {[]any{1}, []any{"1", 0, json.RawMessage("1e3"), null}},
@@ -232,6 +232,10 @@ func TestClaims(t *testing.T) {
 				t.Errorf("%s %v: the detail names another claim: %s", claim, value, detail)
 			}
 		}
+	}
+	// Without a name people have been seen to get 401, and no redirect.
+	if got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil})}}); got.status != 401 || z.last(t).Reason != ReasonClaims {
+		t.Errorf("without a name: %d %+v", got.status, z.last(t))
 	}
 	// Every fault is named at once.
 	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil, "phone": 7, "tags": "a"})}})
