@@ -25,7 +25,7 @@ func TestRulesBite(t *testing.T) {
 		"privileges to gain":         {"allowPrivilegeEscalation: false", "allowPrivilegeEscalation: true", "may gain privileges"},
 		"a folder of the host's":     {"emptyDir:\n            sizeLimit: 16Mi", "hostPath: {path: /}", "is the host's"},
 		"any image":                  {"@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", ":latest", "may be any"},
-		"no memory limit":            {"limits:\n              memory: 256Mi\n            ", "", "may use up the node's memory"},
+		"no memory limit":            {"limits:\n              memory: 512Mi\n            ", "", "may use up the node's memory"},
 		"no readiness":               {"readinessProbe:", "livenessProbe2:", "unknown field"},
 		"liveness by the store":      {"/healthz", "/readyz", "the liveness probe asks /readyz"},
 		"killed within the drain":    {"terminationGracePeriodSeconds: 25", "terminationGracePeriodSeconds: 20", "its end takes 20s"},
