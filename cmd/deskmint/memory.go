@@ -12,7 +12,8 @@ const garbage = 64 << 20
 // paceCollector lets as much garbage gather as garbage says. What lives is a few
 // megabytes, and Go collects by default when as much again has gathered: dozens of times
 // a second under load, each time with the same few megabytes to look through, for a fifth
-// of the processor's time. Whoever sets GOGC in the environment is obeyed.
+// of the processor's time. With many configurations, where more lives, the default is the
+// longer. Whoever sets GOGC in the environment is obeyed.
 //
 // It looks at what lives now, so call it once the configuration is loaded.
 func paceCollector() {
@@ -25,9 +26,7 @@ func paceCollector() {
 	debug.SetGCPercent(collectAt(live[0].Value.Uint64()))
 }
 
-// collectAt is the percentage of what lives that may gather as garbage. Where much lives,
-// as with thousands of configurations, each collection looks through all of it: twice as
-// much garbage as Go's default halves that.
+// collectAt is the percentage of what lives that may gather as garbage.
 func collectAt(live uint64) int {
-	return int(max(200, min(garbage/max(live/100, 1), 10000)))
+	return int(max(100, min(garbage/max(live/100, 1), 10000)))
 }
