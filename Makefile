@@ -43,7 +43,7 @@ fuzz: ## Run every fuzz target, each for FUZZTIME (30s)
 .PHONY: bench
 bench: build ## Measure a running service against a floor (BENCHFLAGS='-each 10s'): docs/performance.md
 	@vault=$$(tools/find-vault) && node=$$(tools/find-node-rival) && set -x && \
-	go run -C tools/bench . -deskmint ../../bin/deskmint -vault "$$vault" -node "$$node" $(BENCHFLAGS)
+	go run -C tools/bench . -deskmint ../../bin/deskmint -vault "$$vault" -node "$$node" -scale $(BENCHFLAGS)
 
 .PHONY: microbench
 microbench: ## Run Go's benchmarks, but those that take minutes (TESTFLAGS='-short=false -timeout 1h')
