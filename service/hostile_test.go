@@ -21,7 +21,7 @@ import (
 
 // hurry is the patience of a server under attack: long enough for an ordinary caller
 // on a busy machine, short enough to see the others cut off.
-const hurry = 2 * time.Second
+const hurry = 3 * time.Second
 
 // connect dials a door with a small buffer for what comes from it; nil: it has failed.
 func connect(t *testing.T, s *server, door int) net.Conn {

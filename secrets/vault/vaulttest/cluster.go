@@ -3,6 +3,7 @@ package vaulttest
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,7 @@ type Node struct {
 	Server // RootToken and methods that write
 
 	binary, config string
+	clusterAddr    string // where the others reach it
 	unsealKey      string
 	process        *process
 }
@@ -83,7 +85,7 @@ func newNode(t testing.TB, binary, name string) (*Node, error) {
 		return nil, err
 	}
 	dir := t.TempDir()
-	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl")}
+	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl"), clusterAddr: raft}
 	text := fmt.Sprintf(`
 		storage "raft" {
 			path                   = %q
@@ -141,8 +143,14 @@ func (n *Node) join(first *Node) error {
 	return n.open()
 }
 
-// open unseals the server, and waits until it serves or passes on.
+// open unseals the server, and waits until it serves or passes on. A Vault that is
+// unsealed before its last cluster listener has let go of the port logs that it can't
+// listen, and goes on without: nobody hears it then, and it hears nobody.
 func (n *Node) open() error {
+	gone := func() bool { return !listens(n.clusterAddr) }
+	if err := n.process.await("gone from "+n.clusterAddr, gone); err != nil {
+		return err
+	}
 	if _, err := n.must(http.MethodPut, "sys/unseal", map[string]any{"key": n.unsealKey}); err != nil {
 		return err
 	}
@@ -184,7 +192,7 @@ func (c *Cluster) Leader(t testing.TB) *Node {
 			return err == nil && leader != nil && leader.running() && leader.active()
 		})
 		if err != nil {
-			t.Fatalf("vaulttest: %v", err)
+			t.Fatalf("vaulttest: %s: %v", n.Addr, err)
 		}
 	}
 	if leader == nil {
@@ -211,6 +219,15 @@ func (c *Cluster) Others(n *Node) []*Node {
 		}
 	}
 	return others
+}
+
+func listens(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 func (n *Node) running() bool {
