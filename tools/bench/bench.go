@@ -66,15 +66,18 @@ func (b *bench) floor(ctx context.Context, name string, environment ...string) (
 	return b.start(ctx, name, cmd)
 }
 
+// shares of a row's most are what is sent by the clock.
+var shares = [...]float64{0.25, 0.5}
+
 // row is one line of the table: one kind of request at one server.
 type row struct {
 	name    string
 	server  *process
 	against string // the row that it is a multiple of; "": itself
 	target  float64
-	send    ask
+	way     way
 	bursts  []burst
-	half    burst // at half of its most
+	paced   [len(shares)][]burst // by the clock
 }
 
 // median is that of the rounds' processor times for each request.
@@ -87,6 +90,13 @@ func (r *row) median() time.Duration {
 func (r *row) ratio(base *row) (ratio, spread float64) {
 	q := quartiles(len(r.bursts), func(i int) float64 { return float64(r.bursts[i].each()) / float64(base.bursts[i].each()) })
 	return q[1], (q[2] - q[0]) / q[1]
+}
+
+// tail is what one request in a hundred waits at a share of the most, and what each costs then: the medians of the turns.
+func (r *row) tail(share int) (p99, each time.Duration) {
+	turns := r.paced[share]
+	return quartiles(len(turns), func(i int) time.Duration { return turns[i].quantile(0.99) })[1],
+		quartiles(len(turns), func(i int) time.Duration { return turns[i].each() })[1]
 }
 
 func quartiles[T cmp.Ordered](n int, at func(int) T) (q [3]T) {
@@ -115,26 +125,30 @@ func (b *bench) table(ctx context.Context) error {
 // measure takes everybody in turns, so that what disturbs the machine for a while disturbs the compared alike.
 func (b *bench) measure(ctx context.Context, rows []*row) error {
 	for _, r := range rows { // connections, caches, the garbage collector's pace
-		if _, err := closed(ctx, r.server, r.send, b.inflight, b.each/3); err != nil {
+		if _, err := closed(ctx, r.server, r.way.ask, b.inflight, b.each/3); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 	}
 	for range b.rounds {
 		for _, r := range rows {
-			one, err := closed(ctx, r.server, r.send, b.inflight, b.each)
+			one, err := closed(ctx, r.server, r.way.ask, b.inflight, b.each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			r.bursts = append(r.bursts, one)
 		}
 	}
-	for _, r := range rows {
-		usual := quartiles(len(r.bursts), func(i int) float64 { return r.bursts[i].throughput() })[1]
-		half, err := open(ctx, r.server, r.send, usual/2, 4*b.each)
-		if err != nil {
-			return fmt.Errorf("%s at half: %w", r.name, err)
+	for range (b.rounds + 1) / 2 {
+		for _, r := range rows {
+			most := quartiles(len(r.bursts), func(i int) float64 { return r.bursts[i].throughput() })[1]
+			for i, share := range shares {
+				one, err := open(ctx, r.server, r.way.wire, most*share, b.each)
+				if err != nil {
+					return fmt.Errorf("%s at %.0f a second: %w", r.name, most*share, err)
+				}
+				r.paced[i] = append(r.paced[i], one)
+			}
 		}
-		r.half = half
 	}
 	return nil
 }
@@ -145,8 +159,8 @@ func (b *bench) print(rows []*row) error {
 		byName[r.name] = r
 	}
 	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at half |\n")
-	fmt.Fprintf(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	fmt.Fprintf(w, "| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at a quarter | p99 at half | CPU at half |\n")
+	fmt.Fprintf(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
 		times, target, spread := "1", "", 0.0
 		if base := byName[r.against]; base != nil {
@@ -164,8 +178,10 @@ func (b *bench) print(rows []*row) error {
 			all.requests, all.elapsed = all.requests+one.requests, all.elapsed+one.elapsed
 			all.latencies = append(all.latencies, one.latencies...)
 		}
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s |\n", r.name, micro(r.median()), times, target, 100*spread,
-			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)), milli(r.half.quantile(0.99)))
+		quarter, _ := r.tail(0)
+		half, each := r.tail(1)
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s | %s | %s |\n", r.name, micro(r.median()), times, target, 100*spread,
+			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)), milli(quarter), milli(half), micro(each))
 	}
 	return w.Flush()
 }
@@ -209,17 +225,17 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	mine, bearer, base := as(run.plain, key), as(run.plain, "Bearer "+b.keys.jwt), as(run.floor, key)
 
 	var rows []*row
-	add := func(name, against string, target float64, c caller, makes func(caller) (ask, error)) {
+	add := func(name, against string, target float64, c caller, makes func(caller) (way, error)) {
 		if !strings.Contains(name, b.only) || err != nil {
 			return
 		}
 		r := &row{name: name, server: c.server, against: against, target: target}
-		if r.send, err = makes(c); err == nil {
+		if r.way, err = makes(c); err == nil {
 			rows = append(rows, r)
 		}
 	}
-	rest := func(method, holds string) func(caller) (ask, error) {
-		return func(c caller) (ask, error) { return c.rest(method, holds) }
+	rest := func(method, holds string) func(caller) (way, error) {
+		return func(c caller) (way, error) { return c.rest(method, holds) }
 	}
 	mint, page, form := rest("mintToken", `"token"`), rest("renderPage", "<form"), rest("renderForm", `"html"`)
 	add("floor gRPC", "", 0, base, caller.mintGRPC)
@@ -247,14 +263,14 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 }
 
 // rivals are what a user would have in Deskmint's place.
-func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (ask, error)) (rows []*row, err error) {
+func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (way, error)) (rows []*row, err error) {
 	if b.node != "" && strings.Contains("node", b.only) {
 		p, err := b.nodeServer(ctx)
 		if err != nil {
 			return nil, err
 		}
 		r := &row{name: "Node: express and jsonwebtoken", server: p, against: "floor REST"}
-		if r.send, err = mint(caller{server: p, configuration: "configurations/acme-0", authorization: key}); err != nil {
+		if r.way, err = mint(caller{server: p, configuration: "configurations/acme-0", authorization: key}); err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
@@ -264,7 +280,7 @@ func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (ask, 
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, &row{name: "Vault: transit, the signature alone", server: p, against: "floor REST", send: transit(p)})
+		rows = append(rows, &row{name: "Vault: transit, the signature alone", server: p, against: "floor REST", way: transit(p)})
 	}
 	return rows, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -61,44 +62,64 @@ func closed(ctx context.Context, server *process, send ask, inflight int, length
 
 // open sends requests at a rate, whether or not those before have been answered, and counts the wait of each from when
 // it should have been sent: a server that stalls must not thereby slow down what measures it.
-func open(ctx context.Context, server *process, send ask, perSecond float64, length time.Duration) (burst, error) {
+func open(ctx context.Context, server *process, w wire, perSecond float64, length time.Duration) (burst, error) {
 	gap := time.Duration(float64(time.Second) / perSecond)
-	count := int(length / gap)
-	latencies := make([]time.Duration, count)
+	count := int64(length / gap)
+	var mu sync.Mutex
+	latencies := make([]time.Duration, 0, count)
+	all, err := w.lines(ctx, func(due time.Time) {
+		wait := time.Since(due)
+		mu.Lock()
+		latencies = append(latencies, wait)
+		mu.Unlock()
+	})
+	if err != nil {
+		return burst{}, err
+	}
+	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wait sync.WaitGroup
 	before, err := server.processor()
 	if err != nil {
 		return burst{}, err
 	}
-	// As many senders as requests could be under way: each takes the next that is due.
-	var next atomic.Int64
 	began := time.Now()
-	for range 256 {
+	for _, l := range all {
 		wait.Go(func() {
-			for ctx.Err() == nil && failed.Load() == nil {
-				i := int(next.Add(1) - 1)
-				if i >= count {
-					return
-				}
-				due := began.Add(time.Duration(i) * gap)
-				if early := time.Until(due); early > 0 {
-					select {
-					case <-ctx.Done():
-						return
-					case <-time.After(early):
-					}
-				}
-				if err := send(ctx, i%connections); err != nil {
-					failed.CompareAndSwap(nil, &err)
-					return
-				}
-				latencies[i] = time.Since(due)
+			err := play(ctx, l, func() (time.Time, bool) {
+				i := next.Add(1) - 1
+				return began.Add(time.Duration(i) * gap), i < count && failed.Load() == nil
+			})
+			if err != nil {
+				failed.CompareAndSwap(nil, &err)
 			}
 		})
 	}
 	wait.Wait()
 	return finish(ctx, server, began, before, latencies, failed.Load())
+}
+
+// beat is how often the clock looks what has come due: what has is sent together, as in a caller's connection that many
+// requests share. One system call for each would take the load more of the machine than the server gets.
+const beat = time.Millisecond
+
+// play sends each request when it is due, until none follows, and waits for the answers.
+func play(ctx context.Context, l line, next func() (due time.Time, more bool)) error {
+	for due, more := next(); more && ctx.Err() == nil; due, more = next() {
+		if early := time.Until(due); early > 0 {
+			if err := l.flush(); err != nil {
+				return errors.Join(err, l.close())
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(max(early, beat)):
+			}
+		}
+		if err := l.send(due); err != nil {
+			return errors.Join(err, l.close())
+		}
+	}
+	return errors.Join(l.flush(), l.close())
 }
 
 func finish(ctx context.Context, server *process, began time.Time, before time.Duration, latencies []time.Duration, failed *error) (burst, error) {

@@ -24,7 +24,7 @@ func (b *bench) scales(ctx context.Context) error {
 		}
 		s.server = p
 		c := caller{server: p, configuration: fmt.Sprintf("configurations/acme-%d", s.configurations/2), authorization: "Bearer " + b.keys.apiKey}
-		if s.send, err = c.mintGRPC(); err != nil {
+		if s.way, err = c.mintGRPC(); err != nil {
 			return err
 		}
 		rows = append(rows, &s.row)

@@ -5,16 +5,19 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 
+	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
@@ -49,96 +52,110 @@ func (k *keys) tls(certificate bool) *tls.Config {
 	return config
 }
 
-func (c caller) stubs() ([]pb.TokenServiceClient, error) {
-	transport := insecure.NewCredentials()
-	if c.tls != nil {
-		transport = credentials.NewTLS(c.tls)
-	}
-	stubs := make([]pb.TokenServiceClient, connections)
-	for i := range stubs {
-		conn, err := grpc.NewClient(c.server.output["grpc"], grpc.WithTransportCredentials(transport))
-		if err != nil {
-			return nil, err
-		}
-		stubs[i] = pb.NewTokenServiceClient(conn)
-	}
-	return stubs, nil
-}
-
 func user() *pb.User {
 	email, name := person()
 	return &pb.User{Email: email, EmailVerified: true, Name: name, ExternalId: "shop-9", Tags: &pb.Tags{Values: []string{"vip"}}}
 }
 
-// mintGRPC is MintToken over gRPC.
-func (c caller) mintGRPC() (ask, error) {
-	stubs, err := c.stubs()
-	return func(ctx context.Context, connection int) error {
-		out, err := stubs[connection].MintToken(c.as(ctx), &pb.MintTokenRequest{Configuration: c.configuration, User: user(), ReturnTo: "/hc/en-us"})
-		if err == nil && out.GetToken() == "" {
-			err = fmt.Errorf("no token")
-		}
-		return err
-	}, err
+// way is one kind of request, sent through the libraries that callers use, and with as little as it takes.
+type way struct {
+	ask
+	wire
 }
 
-// formGRPC is RenderForm over gRPC.
-func (c caller) formGRPC() (ask, error) {
-	stubs, err := c.stubs()
-	return func(ctx context.Context, connection int) error {
-		out, err := stubs[connection].RenderForm(c.as(ctx), &pb.RenderFormRequest{Configuration: c.configuration, User: user(), ReturnTo: "/hc/en-us"})
-		if err == nil && out.GetHtml() == "" {
-			err = fmt.Errorf("no page")
+// grpcWay is a method over gRPC; the answer must have something in what got returns.
+func grpcWay[Answer any](c caller, method string, request func(*pb.User) proto.Message, got func(*Answer) int) (way, error) {
+	transport := insecure.NewCredentials()
+	if c.tls != nil {
+		transport = credentials.NewTLS(c.tls)
+	}
+	conns := make([]*grpc.ClientConn, connections)
+	for i := range conns {
+		conn, err := grpc.NewClient(c.server.output["grpc"], grpc.WithTransportCredentials(transport))
+		if err != nil {
+			return way{}, err
 		}
-		return err
-	}, err
+		conns[i] = conn
+	}
+	fields := [][2]string{{"content-type", "application/grpc"}, {"te", "trailers"}}
+	if c.authorization != "" {
+		fields = append(fields, [2]string{"authorization", c.authorization})
+	}
+	return way{
+		func(ctx context.Context, connection int) error {
+			out := new(Answer)
+			err := conns[connection].Invoke(c.as(ctx), method, request(user()), out)
+			if err == nil && got(out) == 0 {
+				err = fmt.Errorf("an empty answer")
+			}
+			return err
+		},
+		wire{c.server.output["grpc"], c.tls, true, method, fields, func() []byte { return framed(request(user())) }},
+	}, nil
 }
 
-// pageGRPC is RenderPage over gRPC.
-func (c caller) pageGRPC() (ask, error) {
-	stubs, err := c.stubs()
-	return func(ctx context.Context, connection int) error {
-		out, err := stubs[connection].RenderPage(c.as(ctx), &pb.RenderPageRequest{Configuration: c.configuration, User: user(), ReturnTo: "/hc/en-us"})
-		if err == nil && len(out.GetData()) == 0 {
-			err = fmt.Errorf("no page")
-		}
-		return err
-	}, err
+// framed is a message as gRPC sends it: not compressed, and its length before it.
+func framed(m proto.Message) []byte {
+	out, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 5, 256), m)
+	if err != nil {
+		panic(err) // none of ours can fail
+	}
+	binary.BigEndian.PutUint32(out[1:5], uint32(len(out)-5))
+	return out
+}
+
+func (c caller) mintGRPC() (way, error) {
+	return grpcWay(c, pb.TokenService_MintToken_FullMethodName, func(u *pb.User) proto.Message {
+		return &pb.MintTokenRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
+	}, func(out *pb.MintTokenResponse) int { return len(out.GetToken()) })
+}
+
+func (c caller) formGRPC() (way, error) {
+	return grpcWay(c, pb.TokenService_RenderForm_FullMethodName, func(u *pb.User) proto.Message {
+		return &pb.RenderFormRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
+	}, func(out *pb.RenderFormResponse) int { return len(out.GetHtml()) })
+}
+
+func (c caller) pageGRPC() (way, error) {
+	return grpcWay(c, pb.TokenService_RenderPage_FullMethodName, func(u *pb.User) proto.Message {
+		return &pb.RenderPageRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
+	}, func(out *httpbody.HttpBody) int { return len(out.GetData()) })
 }
 
 // rest is a method over HTTP/1.1; the answer must hold a text.
-func (c caller) rest(method, holds string) (ask, error) {
-	scheme := "http"
+func (c caller) rest(method, holds string) (way, error) {
+	return c.post("/v1/"+c.configuration+":"+method, holds, func() string {
+		email, name := person()
+		return fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":%q,"externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc/en-us"}`, email, name)
+	}, "authorization", c.authorization), nil
+}
+
+// post is JSON to a path over HTTP/1.1, with one header more if that has a value.
+func (c caller) post(path, holds string, body func() string, header, value string) way {
+	scheme, address := "http", c.server.output[cmp.Or(c.listener, "http")]
 	if c.tls != nil {
 		scheme = "https"
 	}
-	address := scheme + "://" + c.server.output[cmp.Or(c.listener, "http")] + "/v1/" + c.configuration + ":" + method
-	return c.post(address, holds, func() string {
-		email, name := person()
-		return fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":%q,"externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc/en-us"}`, email, name)
-	}), nil
-}
-
-func (c caller) client() *http.Client {
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024}}
-}
-
-func (c caller) post(address, holds string, body func() string) ask {
-	client := c.client()
-	return func(ctx context.Context, _ int) error {
-		return c.send(ctx, client, address, body(), holds, "Authorization", c.authorization)
+	fields := [][2]string{{"content-type", "application/json"}}
+	if value != "" {
+		fields = append(fields, [2]string{header, value})
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024}}
+	return way{
+		func(ctx context.Context, _ int) error {
+			return send(ctx, client, scheme+"://"+address+path, body(), fields, holds)
+		},
+		wire{address, c.tls, false, path, fields, func() []byte { return []byte(body()) }},
 	}
 }
 
-// send posts JSON with one header more, if that isn't empty.
-func (caller) send(ctx context.Context, client *http.Client, address, body, holds, header, value string) error {
+func send(ctx context.Context, client *http.Client, address, body string, fields [][2]string, holds string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(body))
 	if err != nil {
 		return err
 	}
-	r.Header.Set("Content-Type", "application/json")
-	if value != "" {
-		r.Header.Set(header, value)
+	for _, f := range fields {
+		r.Header.Set(f[0], f[1])
 	}
 	answer, err := client.Do(r)
 	if err != nil {
