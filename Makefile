@@ -8,6 +8,8 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 buf  := go tool -modfile=tools/buf/go.mod buf
+# Names stay, and syntax that webviews of ten years ago have, so that the page can be read where it is served.
+minify := go tool -modfile=tools/minify/go.mod minify --quiet --js-keep-var-names --js-version=2017
 lint := go tool -modfile="$(CURDIR)/tools/lint/go.mod" golangci-lint
 
 FUZZTIME ?= 30s
@@ -83,14 +85,17 @@ fmt: ## Format Go and the contract
 	$(buf) format --write proto
 
 .PHONY: generate
-generate: .cache/generated ## Make the Go code and the OpenAPI document from the contract
+generate: .cache/generated ## Make what is made of others: Go code, the OpenAPI document, the page's style and script
 	find proto -name '*.pb.go' -delete -o -name '*.pb.gw.go' -delete -o -name '*.swagger.json' -delete
 	cp -R .cache/generated/proto .
+	cp .cache/generated/page/* service/page
 
 .PHONY: generated
 generated: .cache/generated ## Fail if `make generate` would change something
 	@diff -r -x '*.proto' -x openapi.yaml proto .cache/generated/proto \
 	|| { echo 'The generated code is not what the contract says: run make generate.' >&2; exit 1; }
+	@for file in .cache/generated/page/*; do diff service/page/$${file##*/} $$file \
+	|| { echo 'The page has not the style or script that its sources say: run make generate.' >&2; exit 1; }; done
 
 # Generated beside the tree and copied only when all of it worked: a fault in a
 # .proto file leaves the old code, and a removed one leaves nothing behind.
@@ -98,6 +103,9 @@ generated: .cache/generated ## Fail if `make generate` would change something
 .cache/generated: .cache/proto
 	rm -rf $@
 	$(buf) generate --output $@
+	mkdir $@/page
+	$(minify) -o $@/page/page.min.css service/page/page.css
+	$(minify) -o $@/page/page.min.js service/page/page.js
 
 .PHONY: .cache/proto
 .cache/proto:
@@ -105,7 +113,7 @@ generated: .cache/generated ## Fail if `make generate` would change something
 
 .PHONY: tidy
 tidy: ## Fail if `go mod tidy` would change something
-	for dir in . tools tools/bench tools/buf tools/deploy tools/lint tools/release; do go -C $$dir mod tidy -diff || exit 1; done
+	for dir in . tools tools/bench tools/buf tools/deploy tools/lint tools/minify tools/release; do go -C $$dir mod tidy -diff || exit 1; done
 
 .PHONY: check
 check: ## Do everything that CI does

@@ -10,11 +10,11 @@ import (
 // colours returns the custom properties of the style sheet, light and dark.
 func colours(t *testing.T) (light, dark map[string]string) {
 	t.Helper()
-	before, after, ok := strings.Cut(style, "@media (prefers-color-scheme: dark)")
+	before, after, ok := strings.Cut(style, "@media(prefers-color-scheme:dark)")
 	if !ok {
 		t.Fatal("page.css has no dark colours")
 	}
-	property := regexp.MustCompile(`(--[a-z]+): #([0-9a-f]+);`)
+	property := regexp.MustCompile(`(--[a-z]+):#([0-9a-f]+)[;}]`)
 	read := func(css string) map[string]string {
 		found := map[string]string{}
 		for _, m := range property.FindAllStringSubmatch(css, -1) {

@@ -29,9 +29,9 @@ import (
 var (
 	//go:embed page.html
 	markup string
-	//go:embed page.css
+	//go:embed page.min.css
 	style string
-	//go:embed page.js
+	//go:embed page.min.js
 	script string
 )
 

@@ -64,8 +64,8 @@
   const loaded = Date.now();
   let over = false;
   const old = () => {
-    over ||= Date.now() - loaded >= life;
-    form.hidden ||= over;
+    over = over || Date.now() - loaded >= life;
+    form.hidden = form.hidden || over;
     return over;
   };
 

@@ -204,6 +204,9 @@ func TestNoPlaceholder(t *testing.T) {
 		pages = append(pages, p.RenderProblem(problem))
 	}
 	for i, html := range pages {
+		for _, ours := range []string{style, script} { // which end their blocks with braces
+			html = bytes.ReplaceAll(html, []byte(ours), nil)
+		}
 		for _, left := range []string{"{{", "}}", "{brand}", "ZgotmplZ", "<no value>"} {
 			want := 0
 			if i == 2 && left != "ZgotmplZ" && left != "<no value>" {
