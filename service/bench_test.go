@@ -48,7 +48,7 @@ func BenchmarkMint(b *testing.B) {
 		ctx := metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer dmk_everything")
 		return conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, &pb.MintTokenResponse{})
 	}
-	url := "http://" + httpListener.Addr().String() + "/v1/configurations/acme-customers:mintToken"
+	url := "http://" + httpListener.Addr().String() + "/v1/configurations/acme-customers:"
 	base := 0.0
 	for _, way := range []struct {
 		name string
@@ -63,7 +63,8 @@ func BenchmarkMint(b *testing.B) {
 			return nil
 		}},
 		{"grpc", func() error { return invoke(wire) }},
-		{"rest", func() error { return postJSON(ctx, url, body) }},
+		{"rest", func() error { return postJSON(ctx, url+"mintToken", body) }},
+		{"rest, a page", func() error { return postJSON(ctx, url+"renderPage", body) }},
 	} {
 		b.Run(way.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -43,7 +44,7 @@ func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.HTTPBodyMarshaler{Marshaler: newStrictJSON()}),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
-		runtime.WithOutgoingHeaderMatcher(outgoingHeader),
+		runtime.WithOutgoingHeaderMatcher(outgoingHeaders()),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithErrorHandler(s.writeError),
 		runtime.WithRoutingErrorHandler(s.routingError),
@@ -114,17 +115,21 @@ func admissible(r *http.Request, params map[string]string) *requestError {
 	return nil
 }
 
-// outgoingHeader lets out the headers of a page and nothing else that a handler,
-// or a library of ours, may set.
-func outgoingHeader(name string) (string, bool) {
-	switch name := http.CanonicalHeaderKey(name); name {
-	case headerJTI, headerSecretVersion, headerAttempt, headerOutcome, headerReason:
-		return name, true
-	case "Cache-Control", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
-		"Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options", "X-Robots-Tag":
-		return name, true
+// outgoingHeaders are the headers of a page, by their names in metadata: nothing else that a handler, or a library of
+// ours, may set gets out.
+func outgoingHeaders() runtime.HeaderMatcherFunc {
+	canonical := make(map[string]string)
+	for _, name := range []string{
+		headerJTI, headerSecretVersion, headerAttempt, headerOutcome, headerReason,
+		"Cache-Control", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy",
+		"Permissions-Policy", "Referrer-Policy", "X-Content-Type-Options", "X-Frame-Options", "X-Robots-Tag",
+	} {
+		canonical[strings.ToLower(name)] = name
 	}
-	return "", false
+	return func(name string) (string, bool) {
+		header, ok := canonical[name]
+		return header, ok
+	}
 }
 
 // finish completes an answer's head: a page that tells of a refusal has the HTTP

@@ -72,6 +72,7 @@ func (o *output) take() string {
 // What a handler, or a library beneath one, puts in an answer's metadata reaches no
 // browser unless it is on the list.
 func TestOutgoingHeaders(t *testing.T) {
+	outgoingHeader := outgoingHeaders()
 	for name, want := range map[string]bool{
 		"deskmint-jti": true, "deskmint-secret-version": true, "deskmint-attempt": true, "deskmint-outcome": true, "deskmint-reason": true,
 		"content-security-policy": true, "cache-control": true, "x-frame-options": true, "referrer-policy": true, "x-robots-tag": true,

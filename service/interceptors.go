@@ -33,13 +33,17 @@ func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnarySe
 	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: doorOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
 	c.record.Action = string(actionOf(c.record.Method))
 	s.traced(ctx, c)
-	_ = grpc.SetHeader(ctx, metadata.Pairs(headerRequestID, c.record.RequestID)) // fails only where nobody listens for an answer
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
 	if err != nil {
 		response, err = s.recovered(ctx, c, func() (any, error) { return s.pageInstead(ctx, c, request, err) })
 	}
-	if err == nil && len(c.header) > 0 {
-		err = grpc.SetHeader(ctx, c.header)
+	header := c.header
+	if header == nil || err != nil {
+		header = metadata.MD{}
+	}
+	header.Set(headerRequestID, c.record.RequestID)
+	if unheard := grpc.SetHeader(ctx, header); err == nil {
+		err = unheard
 	}
 	if err != nil {
 		return nil, statusOf(err).Err()

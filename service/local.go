@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -135,7 +136,12 @@ func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
 	if s.sent {
 		return status.Error(codes.Internal, "the header has been sent")
 	}
-	*to, s.sent = metadata.Join(*to, md), send
+	s.sent = send
+	if len(*to) == 0 {
+		*to = maps.Clone(md) // what Join does, which most headers come by, for less
+	} else {
+		*to = metadata.Join(*to, md)
+	}
 	if send {
 		s.call.sentHeader(*to)
 	}
@@ -160,16 +166,16 @@ func (s *localStream) end(response any, err error) {
 	s.call.ended(err)
 }
 
-// answer gives a caller what it asked for by options.
+// answer gives a caller what it asked for by options. The header and the trailer are the caller's from here on.
 func (s *localStream) answer(ctx context.Context, opts []grpc.CallOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range opts {
 		switch o := o.(type) {
 		case grpc.HeaderCallOption:
-			*o.HeaderAddr = s.header.Copy()
+			*o.HeaderAddr = s.header
 		case grpc.TrailerCallOption:
-			*o.TrailerAddr = s.trailer.Copy()
+			*o.TrailerAddr = s.trailer
 		case grpc.PeerCallOption:
 			if p, ok := peer.FromContext(ctx); ok {
 				*o.PeerAddr = *p

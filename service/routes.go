@@ -2,8 +2,6 @@ package service
 
 import (
 	"net/http"
-	"path"
-	"regexp"
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
@@ -18,20 +16,38 @@ import (
 // also what GET would call a configuration.
 type routes []route
 
-type route struct{ method, pattern string } // a pattern of package path
+// route is a path that has a name between two texts, or is the first of them.
+type route struct {
+	method, before, after string
+	named, custom         bool
+}
+
+func newRoute(method, template string) route {
+	before, rest, named := strings.Cut(template, "{")
+	_, rest, _ = strings.Cut(rest, "=")
+	pattern, after, _ := strings.Cut(rest, "}")
+	return route{method, before + strings.TrimSuffix(pattern, "*"), after, named, strings.Contains(after, ":")}
+}
+
+func (r route) fits(p string) bool {
+	if !r.named {
+		return p == r.before
+	}
+	name, begins := strings.CutPrefix(p, r.before)
+	name, ends := strings.CutSuffix(name, r.after)
+	return begins && ends && name != "" && !strings.Contains(name, "/") && strings.Contains(p[len(r.before):], ":") == r.custom
+}
 
 func newRoutes() (all routes) {
-	parameter := regexp.MustCompile(`\{\w+=([^}]*)\*\}`)
 	for _, file := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
 			for j := range methods.Len() {
 				rule, _ := proto.GetExtension(methods.Get(j).Options(), annotations.E_Http).(*annotations.HttpRule)
-				r := route{http.MethodPost, rule.GetPost()}
+				r := newRoute(http.MethodPost, rule.GetPost())
 				if rule.GetGet() != "" {
-					r = route{http.MethodGet, rule.GetGet()}
+					r = newRoute(http.MethodGet, rule.GetGet())
 				}
-				r.pattern = parameter.ReplaceAllString(r.pattern, "${1}?*") // at least one character
 				all = append(all, r)
 			}
 		}
@@ -42,9 +58,8 @@ func newRoutes() (all routes) {
 // allowed is the one method that the contract has for a path; empty: nothing is
 // there.
 func (all routes) allowed(p string) string {
-	custom := strings.Contains(path.Base(p), ":")
 	for _, r := range all {
-		if ok, err := path.Match(r.pattern, p); ok && err == nil && custom == strings.Contains(r.pattern, ":") {
+		if r.fits(p) {
 			return r.method
 		}
 	}

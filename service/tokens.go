@@ -120,14 +120,15 @@ func (p shown) form() *pb.RenderFormResponse {
 
 // body leaves the page's headers with the call.
 func (p shown) body(c *call) *httpbody.HttpBody {
-	header := metadata.MD{}
+	headers := p.page.Headers()
+	header := make(metadata.MD, len(headers)+6) // and our own
 	contentType := ""
-	for _, h := range p.page.Headers() {
+	for _, h := range headers {
 		if h.Name == "Content-Type" {
 			contentType = h.Value // the body's own field; gRPC has another use for the header
 			continue
 		}
-		header.Append(h.Name, h.Value)
+		header.Set(h.Name, h.Value)
 	}
 	header.Set(headerOutcome, p.outcome.String())
 	for name, value := range map[string]string{headerJTI: p.jti, headerAttempt: p.attempt, headerReason: p.reason} {
