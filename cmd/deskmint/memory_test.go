@@ -7,7 +7,7 @@ func TestCollectAt(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 10000}, {4 << 20, 1600}, {16 << 20, 400}, {64 << 20, 100}, {1 << 40, 100},
+		{0, 10000}, {4 << 20, 1600}, {16 << 20, 400}, {64 << 20, 300}, {1 << 40, 300},
 	} {
 		// To within a hundredth of what lives.
 		if got := collectAt(c.live); got < c.want || got > c.want+1 {

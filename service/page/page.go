@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"html"
-	"unique"
 )
 
 var (
@@ -41,7 +40,6 @@ var (
 type Page struct {
 	documents      *documents
 	values         values
-	logo           unique.Handle[string] // of the value, so that the next page with this logo finds it
 	referrerPolicy string
 }
 
@@ -91,8 +89,6 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 	if p.values, err = p.documents.plain.read(printed); err != nil {
 		return nil, err
 	}
-	p.logo = unique.Make(p.values[fieldLogo])
-	p.values[fieldLogo] = p.logo.Value()
 	return p, nil
 }
 
@@ -114,7 +110,7 @@ const policy = "default-src 'none'; script-src '" + scriptHash + "'; style-src '
 // ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that merge it with their own.
 func (p *Page) ContentSecurityPolicy() string {
 	// As html/template has escaped it: sourceForm leaves nothing to escape, but 'none' has quotes.
-	return policy + " " + html.UnescapeString(p.values[fieldFormActions]) + "; frame-ancestors 'none'"
+	return policy + " " + html.UnescapeString(p.values.of(fieldFormActions)) + "; frame-ancestors 'none'"
 }
 
 // Headers returns every header field that the page should be served with, always in the same order. The slice is the

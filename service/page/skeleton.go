@@ -3,6 +3,7 @@ package page
 import (
 	"errors"
 	"strings"
+	"unique"
 )
 
 // field is a value that differs from page to page or, from fieldToken on, from request to request.
@@ -29,8 +30,39 @@ const (
 	fieldReturnTo
 )
 
-// values are what one page differs in from the others of its language, as html/template has escaped them.
-type values [fieldToken]string
+// values are what one page differs in from the others of its language, as html/template has escaped them. They are one
+// text, of which each has a part: seventy thousand pages with a dozen strings each are much for the garbage collector to
+// look through again and again.
+type values struct {
+	text string
+	ends [fieldToken]uint32
+	logo unique.Handle[string] // shared, and so kept alive, by all pages with this logo; else the zero handle
+}
+
+// newValues takes copies: a part of a page would keep the whole of it.
+func newValues(parts [fieldToken]string) (v values) {
+	if logo := parts[fieldLogo]; logo != "" {
+		v.logo, parts[fieldLogo] = unique.Make(strings.Clone(logo)), ""
+	}
+	v.text = strings.Join(parts[:], "")
+	end := 0
+	for f, part := range parts {
+		end += len(part)
+		v.ends[f] = uint32(end) //nolint:gosec // what a page holds beside its logo is checked, and thousands of bytes at most
+	}
+	return v
+}
+
+func (v *values) of(f field) string {
+	if f == fieldLogo && v.logo != (unique.Handle[string]{}) {
+		return v.logo.Value()
+	}
+	begin := uint32(0)
+	if f > 0 {
+		begin = v.ends[f-1]
+	}
+	return v.text[begin:v.ends[f]]
+}
 
 // skeleton is a page that was rendered once with marks for values and cut open there: literals[0], the value of
 // holes[0], literals[1], the value of holes[1], and so on.
@@ -62,16 +94,15 @@ func cut(html string) skeleton {
 // it begins: escaped, it has no quote and no angle bracket, and every literal that follows a value's first appearance
 // begins with one. The whole page is compared, so what is filled in later has been seen to be what html/template wrote.
 func (s skeleton) read(html string) (values, error) {
-	var v values
+	var parts [fieldToken]string
 	rest, same := strings.CutPrefix(html, s.literals[0])
 	for i, hole := range s.holes {
 		value, next := "", s.literals[i+1]
 		if hole < fieldToken {
-			if v[hole] == "" {
-				first, _, _ := strings.Cut(rest, next)
-				v[hole] = strings.Clone(first) // or the whole page would be kept
+			if parts[hole] == "" {
+				parts[hole], _, _ = strings.Cut(rest, next)
 			}
-			value = v[hole]
+			value = parts[hole]
 		}
 		if same {
 			rest, same = strings.CutPrefix(rest, value+next)
@@ -80,7 +111,7 @@ func (s skeleton) read(html string) (values, error) {
 	if !same || rest != "" {
 		return values{}, errors.New("the rendered page isn't its skeleton with values")
 	}
-	return v, nil
+	return newValues(parts), nil
 }
 
 // fill returns the page with a page's values and, escaped, those of a request, which are in the order of their fields.
@@ -88,7 +119,7 @@ func (s skeleton) fill(v *values, request ...string) []byte {
 	size := s.size
 	for _, hole := range s.holes {
 		if hole < fieldToken {
-			size += len(v[hole])
+			size += len(v.of(hole))
 		} else {
 			size += escapedLen(request[hole-fieldToken])
 		}
@@ -96,7 +127,7 @@ func (s skeleton) fill(v *values, request ...string) []byte {
 	page := append(make([]byte, 0, size), s.literals[0]...)
 	for i, hole := range s.holes {
 		if hole < fieldToken {
-			page = append(page, v[hole]...)
+			page = append(page, v.of(hole)...)
 		} else {
 			page = appendEscaped(page, request[hole-fieldToken])
 		}
