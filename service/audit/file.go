@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"time"
 )
 
 // openFile opens a file to append to, and says whether it ends within a line: whoever
@@ -16,12 +17,25 @@ func openFile(path string) (f *os.File, torn bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return f, endsWithin(f), nil
+	moment := func() { <-time.After(20 * time.Millisecond) }
+	return f, endsWithin(f, moment), nil
 }
 
-// endsWithin is true for a file whose last line has no end. One that can't be read
-// may be such: an empty line more does no harm.
-func endsWithin(f *os.File) bool {
+// endsWithin is true for a file whose last line has no end, and still has none a moment
+// later: of what another process is about to append a part can be seen before the rest
+// (on Linux, where a write crosses pages). One that can't be read may be such: an empty
+// line more does no harm.
+func endsWithin(f *os.File, moment func()) bool {
+	for range 3 {
+		if !cut(f) {
+			return false
+		}
+		moment()
+	}
+	return true
+}
+
+func cut(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return false

@@ -50,7 +50,11 @@ func (w wire) dial(ctx context.Context, answered func(due time.Time)) (line, err
 		if config.ServerName, _, err = net.SplitHostPort(w.address); err != nil {
 			return nil, err
 		}
-		conn = tls.Client(conn, config)
+		secure := tls.Client(conn, config)
+		if err := secure.HandshakeContext(ctx); err != nil { // or the first request would wait for it
+			return nil, err
+		}
+		conn = secure
 	}
 	if w.h2 {
 		return w.streams(conn, answered)
@@ -71,7 +75,7 @@ func (w wire) lines(ctx context.Context, answered func(due time.Time)) ([]line, 
 			return nil, err
 		}
 	}
-	if w.h2 { // one clock costs less than eight
+	if w.h2 { // one clock costs less than two
 		return []line{&inTurn{all, 0}}, nil
 	}
 	return all, nil
