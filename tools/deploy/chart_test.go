@@ -100,6 +100,38 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestMemoryLimit: Go knows the container's limit, or the one that an operator gives it; never two.
+func TestMemoryLimit(t *testing.T) {
+	for name, c := range map[string]struct{ values, want string }{
+		"the chart's":    {`{}`, "limits.memory"},
+		"beside others":  {`extraEnv: [{name: A, value: b}]`, "limits.memory"},
+		"the operator's": {`extraEnv: [{name: GOMEMLIMIT, value: 100MiB}]`, "100MiB"},
+		"none":           {`resources: {limits: null}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "values.yaml")
+			write(t, file, c.values)
+			o, err := decode(render(t, values(t, file)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range o.pod(t).Containers[0].Env {
+				switch {
+				case e.Name != "GOMEMLIMIT":
+				case e.ValueFrom != nil:
+					got = append(got, e.ValueFrom.ResourceFieldRef.Resource)
+				default:
+					got = append(got, e.Value)
+				}
+			}
+			if strings.Join(got, " and ") != c.want {
+				t.Errorf("GOMEMLIMIT is %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // tryRender is `helm template`: each template's output by its name, NOTES.txt too.
 func tryRender(ctx context.Context, values map[string]any) (map[string]string, error) {
 	chart, err := loader.LoadDir(chartFolder)
