@@ -264,23 +264,24 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 
 // rivals are what a user would have in Deskmint's place.
 func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (way, error)) (rows []*row, err error) {
-	if b.node != "" && strings.Contains("node", b.only) {
+	const node, vault = "Node: express and jsonwebtoken", "Vault: transit, the signature alone"
+	if b.node != "" && strings.Contains(node, b.only) {
 		p, err := b.nodeServer(ctx)
 		if err != nil {
 			return nil, err
 		}
-		r := &row{name: "Node: express and jsonwebtoken", server: p, against: "floor REST"}
+		r := &row{name: node, server: p, against: "floor REST"}
 		if r.way, err = mint(caller{server: p, configuration: "configurations/acme-0", authorization: key}); err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
 	}
-	if b.vault != "" && strings.Contains("vault", b.only) {
+	if b.vault != "" && strings.Contains(vault, b.only) {
 		p, err := b.vaultServer(ctx)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, &row{name: "Vault: transit, the signature alone", server: p, against: "floor REST", way: transit(p)})
+		rows = append(rows, &row{name: vault, server: p, against: "floor REST", way: transit(p)})
 	}
 	return rows, nil
 }

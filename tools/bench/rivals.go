@@ -18,7 +18,7 @@ import (
 //go:embed rival.js
 var rivalJS []byte
 
-// node starts what many backends do today by themselves: express and jsonwebtoken, with the secret in the environment.
+// nodeServer starts what many backends do today by themselves: express and jsonwebtoken, with the secret in the environment.
 // It too looks at no credential and keeps no record.
 func (b *bench) nodeServer(ctx context.Context) (*process, error) {
 	script := filepath.Join(b.dir, "rival.js")
@@ -42,7 +42,6 @@ func (b *bench) vaultServer(ctx context.Context) (*process, error) {
 	}
 	cmd := exec.CommandContext(ctx, b.vault, "server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token", "-dev-listen-address="+address, "-log-level=error")
 	cmd.Env = append(os.Environ(), "HOME="+b.dir)
-	cmd.Stdout = nil
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
