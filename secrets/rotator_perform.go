@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,10 +42,10 @@ func (r *Rotator) take(ctx context.Context, o Observed, s Step, value []byte) er
 	switch s.Kind {
 	case StepWrite:
 		return r.write(ctx, o, s, value)
-	case StepPin, StepPoint:
-		return r.Store.Point(ctx, r.Ref.Path, o, Pointer{Active: s.Version, Previous: s.Previous, Serial: s.Serial})
+	case StepMark:
+		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: o.DisabledBy})
 	default:
-		return r.Store.Switch(ctx, r.Ref.Path, o, s.Kind == StepDisable)
+		return r.Store.Change(ctx, r.Ref.Path, o, s.change())
 	}
 }
 
@@ -56,7 +57,7 @@ func (r *Rotator) write(ctx context.Context, o Observed, s Step, value []byte) e
 	if err != nil {
 		return err
 	}
-	failed := r.Store.Write(ctx, r.Ref, o, value)
+	failed := r.Store.Write(ctx, r.Ref, o, value, Mark{Staged: true, Disabled: cmp.Or(o.DisabledBy, o.MarkedOff)})
 	if failed == nil {
 		if _, err := r.readBack(ctx, s); err != nil {
 			return err

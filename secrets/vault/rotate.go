@@ -167,7 +167,8 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 	}
 	denied := map[secrets.StepKind]error{}
 	for kind, needs := range map[secrets.StepKind]struct{ capability, where string }{
-		secrets.StepWrite: {write, data}, secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata},
+		secrets.StepWrite: {write, data}, secrets.StepMark: {write, data},
+		secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata}, secrets.StepAdopt: {"patch", metadata},
 		secrets.StepDisable: {"patch", metadata}, secrets.StepEnable: {"patch", metadata},
 	} {
 		has := said.Data[needs.where]
