@@ -55,6 +55,7 @@ type Held struct {
 	Refreshed time.Time
 
 	active, staged, previous Key
+	marks                    []Mark // of all versions that were read
 }
 
 // Key finds the key of version v; zero: the active one.
@@ -99,7 +100,10 @@ type State struct {
 	// behindSince is when the store's answers began to be older than what is held.
 	// Zero: they aren't.
 	behindSince time.Time
-	cleared     []clearing
+	// offSerial is the serial that an answer needs to switch on. It means nothing while the
+	// secret is on.
+	offSerial uint64
+	cleared   []clearing // the switch-offs that were seen cleared, the oldest first
 }
 
 // Unpinned reports whether the newest version signs only because the store has no pointer.

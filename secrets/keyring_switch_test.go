@@ -2,6 +2,7 @@ package secrets_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,15 @@ const (
 // offBy is a status that the given value of the store's switches off.
 func offBy(s secrets.Status, by string) secrets.Status {
 	s.Disabled, s.DisabledBy = true, by
+	return s
+}
+
+// again is a status whose versions were all created later than those of others.
+func again(s secrets.Status) secrets.Status {
+	s.Versions = slices.Clone(s.Versions)
+	for i := range s.Versions {
+		s.Versions[i].Created = epoch.Add(time.Duration(i) * time.Minute)
+	}
 	return s
 }
 
@@ -46,13 +56,28 @@ func TestKillSwitchOverTime(t *testing.T) {
 		"a pointer that vanishes takes the switch-off along": {
 			{offBy(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4), true}, {pinned(2, 2, 6), false},
 		},
+		"a secret that was made again stays off": {
+			{offBy(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
+		},
+		"switched off and wiped between two answers": {
+			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false},
+		},
+		"switched on before the wipe": {
+			{pinned(2, 2, 5), false}, {offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
+		},
+		"started after it was switched on, before the wipe": {
+			{pinned(2, 3, 7), false}, {latest(3), false},
+		},
 		"a pointer that can't be used doesn't switch on": {
 			{offBy(pinned(2, 2, 5), morning), true}, {pinned(9, 2, 4), true}, {pinned(2, 2, 6), false},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := &fake{status: map[string]secrets.Status{acme.Path: answers[0].status}}
+				f := &fake{
+					status: map[string]secrets.Status{acme.Path: answers[0].status},
+					marks:  map[secrets.Version]secrets.Mark{3: {Disabled: morning}},
+				}
 				k, _ := newKeyring(t, f, secrets.Options{})
 				if err := k.Warm(t.Context(), acme); err != nil {
 					t.Fatal(err)

@@ -87,37 +87,43 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		return err
 	})
 	if err != nil {
-		next.Status = switchOf(next.Status, seen, nil)
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+		next.Status = offBy(next.Status, seen, nil)
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, 0, nil), nil
 	}
-	v := judge(last.Status, seen, last.cleared)
+	v := judge(last, seen)
 	if v.behind != nil {
-		return behind(next, v, e.ref)
+		next, alarm = behind(next, v, e.ref)
+		return remember(next, last, seen.Serial, nil), alarm
 	}
-	next.behindSince = time.Time{}
-	if k.rules.Load().requirePointer && v.fault == nil && isUnpinned(v.status) {
-		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable, pinAdvice)
-	}
+	next.behindSince, next.Status = time.Time{}, v.status
 	if v.alarm != nil {
 		alarm = fmt.Errorf("secret %s: %w", e.ref, v.alarm)
 	}
-	next.cleared = clearings(last.cleared, last.Status, v.status)
-	next.Status = v.status
-	if v.fault != nil {
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), nil
+	if k.rules.Load().requirePointer && v.fault == nil && isUnpinned(v.status) {
+		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable, pinAdvice)
 	}
-	held, doubt, err := k.assemble(ctx, e, v.status)
-	if err != nil {
-		if off := (*markedOffError)(nil); errors.As(err, &off) {
+	var held *Held
+	var doubt error
+	if v.fault == nil {
+		held, doubt, v.fault = k.assemble(ctx, e, v.status)
+	}
+	if v.fault != nil {
+		if off := (*markedOffError)(nil); errors.As(v.fault, &off) {
 			next.Status.Disabled, next.Status.DisabledBy = true, off.by
 		}
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial, nil), nil
 	}
-	held.Refreshed, next.Succeeded, next.Held, next.Status = began, began, held, held.Status
+	next.Status = held.Status
+	if v.vanished {
+		for _, m := range held.marks {
+			next.Status = offBy(next.Status, Status{Disabled: m.Disabled != "", DisabledBy: m.Disabled}, next.cleared)
+		}
+	}
+	held.Refreshed, next.Succeeded, next.Held = began, began, held
 	if alarm == nil && doubt != nil {
 		alarm = fmt.Errorf("secret %s: %w", e.ref, doubt)
 	}
-	return next, alarm
+	return remember(next, last, seen.Serial, held.marks), alarm
 }
 
 // behindAlarm is how long the store's answers may be older than what is held before an
@@ -198,6 +204,7 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *
 	}
 	staged, stagedErr := read(status.Staged())
 	for ; stagedErr == nil && staged.mark.SwitchOnly(); staged, stagedErr = read(status.Staged()) {
+		held.marks = append(held.marks, staged.mark)
 		status = status.without(staged.version)
 	}
 	var previous Key
@@ -217,6 +224,7 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *
 	if !previous.mark.SwitchOnly() {
 		held.previous = previous
 	}
+	held.marks = append(held.marks, held.active.mark, staged.mark, previous.mark)
 	held.Status, held.staged, e.values = status, staged, values
 	return held, errors.Join(stagedErr, previousErr), nil
 }

@@ -199,7 +199,7 @@ func (o Observed) Unclear() string {
 	switch {
 	case o.PointerFault != nil:
 		return fmt.Sprintf("its pointer can't be read: %v", o.PointerFault)
-	case !o.Pinned && (o.Marked || o.Managed):
+	case !o.Pinned && (o.Managed || o.Marked && o.Latest > 1): // the first version has no pointer for a moment
 		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put` and some provisioning tools replace all of them)"
 	case !o.Pinned && o.Wiped && o.Latest > 1:
 		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put`), version %d is the latest but maybe not the one that signs", o.Latest)

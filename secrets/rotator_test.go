@@ -166,7 +166,8 @@ func TestDecisions(t *testing.T) {
 		{name: "enable: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: enable, says: "First activate the version that shall sign"},
 		{name: "enable: a pointer that can't be read", secret: unpinned(1), change: []func(*book){garbled, disabled}, act: enable, says: "First activate the version that shall sign"},
 
-		{name: "stage: wiped", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: stage(fresh), says: "its metadata were wiped"},
+		{name: "stage: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Staged: true})}, act: stage(fresh), says: "its metadata were wiped"},
+		{name: "stage: wiped, one version", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: stage(fresh), steps: "pin version 1 as the active one (serial 1); write version 2", says: "it is pinned"},
 		{name: "activate: wiped, one version", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: activate(1), steps: "pin version 1 as the active one (serial 1800000000)", says: "to be above it"},
 		{name: "activate: switched off, then wiped", secret: unpinned(3), change: []func(*book){marked(3, secrets.Mark{Disabled: morning})}, act: activate(1), steps: "make version 1 active (previous 3, serial 1800000000)", says: "it stays off until it is enabled"},
 		{name: "activate: a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: activate(2), says: "only marks that the secret was switched off"},

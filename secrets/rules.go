@@ -11,7 +11,10 @@ type verdict struct {
 	status Status // what holds from now on
 	behind error  // the answer is older than what is held: only its kill switch counts
 	alarm  error  // an operator should know; signing goes on
-	fault  error  // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
+	// vanished says that the store has lost the pointer. The kill switch may be lost with it, and
+	// then the marks in the data tell.
+	vanished bool
+	fault    error // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
 }
 
 // judge decides what a newly seen status means after the last one that was accepted (zero:
@@ -23,46 +26,53 @@ type verdict struct {
 // old and must take effect. A roll-back has a higher serial. A secret that was made again
 // has later created times.
 //
-// The kill switch has a rule of its own: see [switchOf].
-func judge(last, seen Status, cleared []clearing) verdict {
+// The kill switch has rules of its own: see offBy and stillOff.
+func judge(last State, seen Status) verdict {
+	held := last.Status
 	// A store that is one file or one map doesn't lag: what it says now, holds.
-	if seen.Revision != 0 || len(last.Versions) == 0 {
+	if seen.Revision != 0 || len(held.Versions) == 0 {
 		return usable(verdict{status: seen})
 	}
-	if recreated(last, seen) {
-		if seen.Serial < last.Serial {
-			seen = switchOf(seen, last, cleared)
-		}
-		return usable(verdict{status: seen})
+	if recreated(held, seen) {
+		return usable(verdict{status: stillOff(seen, last)})
 	}
-	moved := seen.Pinned && seen.Serial > last.Serial // no answer from before has such a serial
-	if seen.Latest < last.Latest && !moved {
-		return verdict{status: switchOf(last, seen, cleared), behind: fmt.Errorf("latest version %d, held %d", seen.Latest, last.Latest)}
+	moved := seen.Pinned && seen.Serial > held.Serial // no answer from before has such a serial
+	if seen.Latest < held.Latest && !moved {
+		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest)}
 	}
-	if last.Pinned && !seen.Pinned {
+	if held.Pinned && !seen.Pinned {
 		// Whatever wiped the pointer (`vault kv metadata put` replaces the whole map) also wiped
 		// what was beside it.
-		off := switchOf(last, seen, cleared)
-		seen.Active, seen.Previous, seen.Serial, seen.Pinned = last.Active, last.Previous, last.Serial, true
+		off := offBy(held, seen, last.cleared)
+		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
-		return usable(verdict{status: seen, alarm: fmt.Errorf(
-			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate --version %[1]d`, which raises the serial above %d", last.Active, last.Serial)})
+		return usable(verdict{status: seen, vanished: true, alarm: fmt.Errorf(
+			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
-	if seen.Serial < last.Serial {
-		return verdict{status: switchOf(last, seen, cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, last.Serial)}
+	if seen.Serial < held.Serial {
+		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial)}
 	}
-	return usable(verdict{status: seen})
+	return usable(verdict{status: stillOff(seen, last)})
 }
 
-// switchOf returns status with the kill switch that follows from an answer which may be old.
-// It is off if either status or the answer says so: only an answer with an equal or higher
-// serial switches on. A switch-off that was seen cleared at a higher serial doesn't count,
-// because a standby that lags goes on telling it.
-func switchOf(status, answer Status, cleared []clearing) Status {
-	if answer.Disabled && !slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }) {
+// offBy returns status with the kill switch that follows from an answer which isn't taken whole.
+// It is off if either says so. A switch-off that was seen cleared at a higher serial doesn't
+// count, because a standby that lags goes on telling it.
+func offBy(status, answer Status, cleared []clearing) Status {
+	old := func(c clearing) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
+	if answer.Disabled && !slices.ContainsFunc(cleared, old) {
 		status.Disabled, status.DisabledBy = true, answer.DisabledBy
 	}
 	return status
+}
+
+// stillOff returns an answer that is taken whole. It switches on only with a serial that is no
+// lower than the one at which the secret was switched off.
+func stillOff(seen Status, last State) Status {
+	if last.Status.Disabled && !seen.Disabled && seen.Serial < last.offSerial {
+		seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
+	}
+	return seen
 }
 
 // A clearing is a switch-off that was seen cleared.
@@ -74,13 +84,35 @@ type clearing struct {
 // maxClearings bounds what is remembered. A standby doesn't lag by so many switch-offs.
 const maxClearings = 8
 
-// clearings returns what is remembered after an answer was accepted. Only a time identifies a
-// switch-off: who writes "true" by hand may write it again, and it must work again.
-func clearings(cleared []clearing, last, accepted Status) []clearing {
-	if !last.Disabled || accepted.DisabledBy == last.DisabledBy || !isTime(last.DisabledBy) {
+// remember returns s, which follows last, with what the rules need to know of the kill switch
+// later. The answer that led to it had the given serial, and the versions that were read for it
+// have the given marks.
+func remember(s, last State, serial uint64, marks []Mark) State {
+	switch {
+	case !s.Status.Disabled:
+		s.offSerial = 0
+		if last.Status.Disabled {
+			s.cleared = addClearing(s.cleared, last.Status.DisabledBy, s.Status.Serial)
+		}
+	case !last.Status.Disabled:
+		s.offSerial = max(last.Status.Serial, serial)
+	}
+	if s.Status.Pinned && !s.Status.Disabled {
+		for _, m := range marks { // the metadata are there, and no longer have it
+			s.cleared = addClearing(s.cleared, m.Disabled, s.Status.Serial)
+		}
+	}
+	return s
+}
+
+// addClearing adds a switch-off to those that were seen cleared. Only a time identifies one: who writes
+// "true" by hand may write it again, and it must work again.
+func addClearing(cleared []clearing, by string, serial uint64) []clearing {
+	c := clearing{by, serial}
+	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == by }) {
 		return cleared
 	}
-	cleared = append(slices.Clone(cleared), clearing{last.DisabledBy, accepted.Serial})
+	cleared = append(slices.Clone(cleared), c)
 	return cleared[max(0, len(cleared)-maxClearings):]
 }
 
