@@ -203,7 +203,7 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *
 		return nil, nil, err
 	}
 	staged, stagedErr := read(status.Staged())
-	for ; stagedErr == nil && staged.mark.SwitchOnly(); staged, stagedErr = read(status.Staged()) {
+	for ; stagedErr == nil && staged.mark.Disabled != ""; staged, stagedErr = read(status.Staged()) {
 		held.marks = append(held.marks, staged.mark)
 		status = status.without(staged.version)
 	}
@@ -218,10 +218,10 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *
 		}
 		return nil, nil, err
 	}
-	if held.active.mark.SwitchOnly() {
+	if held.active.mark.Disabled != "" {
 		return nil, nil, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
 	}
-	if !previous.mark.SwitchOnly() {
+	if previous.mark.Disabled == "" {
 		held.previous = previous
 	}
 	held.marks = append(held.marks, held.active.mark, staged.mark, previous.mark)

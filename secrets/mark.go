@@ -1,9 +1,6 @@
 package secrets
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // MarkField is the field of a version's data that holds its [Mark]. No [Ref] may name it.
 const MarkField = "deskmint"
@@ -15,8 +12,8 @@ const MarkField = "deskmint"
 type Mark struct {
 	// Staged says that `secret stage` or `secret replace` wrote the version.
 	Staged bool
-	// Disabled is the switch-off that was in force when the version was written: its time.
-	// It is empty if the secret was on.
+	// Disabled is a switch-off: its time. `secret disable` wrote the version for this mark
+	// alone. Its value repeats that of another version. It is never staged and never signs.
 	Disabled string
 }
 
@@ -28,35 +25,23 @@ const (
 // ParseMark reads the text of [MarkField]. A text that no command writes counts as staged:
 // it is a mark of ours, and the secret must not be taken for one without.
 func ParseMark(text string) Mark {
-	words := strings.Fields(text)
-	m := Mark{Staged: slices.Contains(words, markStaged)}
-	if i := slices.Index(words, markDisabled); i >= 0 {
-		m.Disabled = byHand
-		if i+1 < len(words) && isTime(words[i+1]) {
-			m.Disabled = words[i+1]
-		}
+	kind, by, _ := strings.Cut(text, " ")
+	switch {
+	case kind == markDisabled && isTime(by):
+		return Mark{Disabled: by}
+	case kind == markDisabled:
+		return Mark{Disabled: byHand}
 	}
-	if m.Disabled == "" {
-		m.Staged = true
-	}
-	return m
+	return Mark{Staged: true}
 }
 
 // String is the text that [ParseMark] reads.
 func (m Mark) String() string {
-	var words []string
-	if m.Staged {
-		words = append(words, markStaged)
-	}
 	if m.Disabled != "" {
-		words = append(words, markDisabled, m.Disabled)
+		return markDisabled + " " + m.Disabled
 	}
-	return strings.Join(words, " ")
+	return markStaged
 }
-
-// SwitchOnly reports whether the version was written for the mark alone. Such a version
-// repeats the value of the one before. It is never staged and never signs.
-func (m Mark) SwitchOnly() bool { return m.Disabled != "" && !m.Staged }
 
 // ReadSwitch reads a store's text for `disabled`. A switch must work for whoever writes it in a
 // hurry, so only an empty value and a plain no mean on. What it returns is empty for on. It is the

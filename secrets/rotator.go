@@ -35,13 +35,16 @@ type Writer interface {
 	// yet is an observation without versions, not an error.
 	Observe(ctx context.Context, path string) (Observed, error)
 	// Write adds version o.Latest + 1: ref's field with value, and every other field as the
-	// newest version that still has a value has it. A store that keeps marks adds m.
-	Write(ctx context.Context, ref Ref, o Observed, value []byte, m Mark) error
+	// newest version that still has a value has it. A store that keeps marks notes that the
+	// version was staged.
+	Write(ctx context.Context, ref Ref, o Observed, value []byte) error
 	// Change changes the pointer of path, and what stands beside it.
 	Change(ctx context.Context, path string, o Observed, to Change) error
 	// WriteMark adds version o.Latest + 1: every field as the newest version that still has a
 	// value has it, with the mark m.
 	WriteMark(ctx context.Context, path string, o Observed, m Mark) error
+	// DeleteMark deletes a version that was written for its mark alone.
+	DeleteMark(ctx context.Context, path string, v Version) error
 	// Mark returns the mark of a version; the zero Mark: it has none.
 	Mark(ctx context.Context, path string, v Version) (Mark, error)
 	// Begins tells whether the value of a version begins with prefix, which is
@@ -68,11 +71,12 @@ type Observed struct {
 	// Marked says that there is no pointer, though the newest versions bear a [Mark]: the
 	// metadata were wiped. Replicas that start now refuse to sign.
 	Marked bool
-	// MarkedOff is the switch-off that the newest version's mark tells. It is empty if that
-	// tells none, or if there is a pointer, whose metadata say more.
+	// MarkedOff is the switch-off that a mark tells. It is empty if none does, or if there is a
+	// pointer, whose metadata say more.
 	MarkedOff string
-	// NewestMark is the mark of the newest version that has a value.
-	NewestMark Mark
+	// Switches are the versions that were written for the mark of a switch-off alone, the newest
+	// first. They count as gone.
+	Switches []Version
 	// PointerFault is why the pointer that stands there can't be read; the status is
 	// then that of a secret without one. nil: it can, or there is none.
 	PointerFault error
@@ -146,7 +150,7 @@ func (r *Rotator) Disable(ctx context.Context) (Plan, error) {
 	return r.act(ctx, func(o Observed) (Plan, error) { return planDisable(o, r.now()) }, nil)
 }
 
-// Enable undoes Disable.
+// Enable undoes Disable. It deletes the versions that mark a switch-off, too.
 func (r *Rotator) Enable(ctx context.Context) (Plan, error) {
 	return r.act(ctx, planEnable, nil)
 }
@@ -234,40 +238,31 @@ func (r *Rotator) act(ctx context.Context, decide func(Observed) (Plan, error), 
 	return r.perform(ctx, o, plan, value)
 }
 
-// observe looks at the store, and at the marks of the versions that matter: those newer than
-// the active one, and the two newest of a secret without a pointer.
+// observe looks at the store, and at the marks of all versions that have a value.
 func (r *Rotator) observe(ctx context.Context) (Observed, error) {
 	o, err := r.Store.Observe(ctx, r.Ref.Path)
 	if err != nil || o.Revision != 0 { // a store that can't be wiped apart from its values
 		return o, err
 	}
-	newest, looked := true, 0
+	o.Fates = maps.Clone(o.Fates)
 	for _, vs := range slices.Backward(o.Versions) {
-		if o.Pinned && vs.Version < o.Active || looked == 2 {
-			break
-		}
 		if vs.Gone {
 			continue
 		}
 		// A mark that can't be read must not keep anybody from switching the secret off.
 		m, err := r.Store.Mark(ctx, r.Ref.Path, vs.Version)
-		if err != nil {
+		if err != nil || m == (Mark{}) {
 			continue
 		}
-		if newest {
-			o.NewestMark, newest = m, false
+		o.Marked = o.Marked || !o.Pinned
+		if m.Disabled != "" {
+			o.Switches = append(o.Switches, vs.Version)
+			if !o.Pinned {
+				o.MarkedOff = cmp.Or(o.MarkedOff, m.Disabled)
+			}
+			o.Status = o.without(vs.Version)
+			o.Fates[vs.Version] = fateSwitch
 		}
-		if !o.Pinned && m != (Mark{}) {
-			o.Marked = true
-			o.MarkedOff = cmp.Or(o.MarkedOff, m.Disabled)
-		}
-		if !m.SwitchOnly() {
-			looked++
-			continue
-		}
-		o.Status = o.without(vs.Version)
-		o.Fates = maps.Clone(o.Fates)
-		o.Fates[vs.Version] = fateSwitch
 	}
 	return o, nil
 }
@@ -289,7 +284,7 @@ func (r *Rotator) usable(ctx context.Context, o Observed, v Version) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: version %d can't be signed with, so it isn't activated: %w", o.Place, ErrRefused, v, err)
 	}
-	if key.mark.SwitchOnly() {
+	if key.mark.Disabled != "" {
 		return fmt.Errorf("%s: %w: version %d only marks that the secret was switched off: name another", o.Place, ErrRefused, v)
 	}
 	for _, ref := range r.Beside {
@@ -311,7 +306,7 @@ func (r *Rotator) find(ctx context.Context, o Observed, key Key) (Version, error
 		}
 		other, err := r.Store.Key(ctx, r.Ref, vs.Version)
 		switch {
-		case err == nil && other.mark.SwitchOnly():
+		case err == nil && other.mark.Disabled != "":
 		case err == nil && same(key, other):
 			return vs.Version, nil
 		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound):

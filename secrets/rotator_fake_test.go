@@ -103,8 +103,20 @@ func (b *book) write(what string, change func()) error {
 	return nil
 }
 
-func (b *book) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte, m secrets.Mark) error {
-	return b.write("write", func() { b.add(o.Latest+1, string(value)); b.marks[o.Latest+1] = m })
+func (b *book) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte) error {
+	return b.write("write", func() {
+		b.add(o.Latest+1, string(value))
+		b.marks[o.Latest+1] = secrets.Mark{Staged: true}
+	})
+}
+
+func (b *book) DeleteMark(_ context.Context, _ string, v secrets.Version) error {
+	return b.write(fmt.Sprintf("delete %d", v), func() {
+		for i := range b.o.Versions {
+			b.o.Versions[i].Gone = b.o.Versions[i].Gone || b.o.Versions[i].Version == v
+		}
+		b.o.Fates[v] = "deleted"
+	})
 }
 
 func (b *book) WriteMark(_ context.Context, _ string, o secrets.Observed, m secrets.Mark) error {

@@ -43,7 +43,9 @@ func (r *Rotator) take(ctx context.Context, o Observed, s Step, value []byte) er
 	case StepWrite:
 		return r.write(ctx, o, s, value)
 	case StepMark:
-		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: o.DisabledBy})
+		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: cmp.Or(o.DisabledBy, byHand)})
+	case StepUnmark:
+		return r.Store.DeleteMark(ctx, r.Ref.Path, s.Version)
 	default:
 		return r.Store.Change(ctx, r.Ref.Path, o, s.change())
 	}
@@ -57,7 +59,7 @@ func (r *Rotator) write(ctx context.Context, o Observed, s Step, value []byte) e
 	if err != nil {
 		return err
 	}
-	failed := r.Store.Write(ctx, r.Ref, o, value, Mark{Staged: true, Disabled: cmp.Or(o.DisabledBy, o.MarkedOff)})
+	failed := r.Store.Write(ctx, r.Ref, o, value)
 	if failed == nil {
 		if _, err := r.readBack(ctx, s); err != nil {
 			return err

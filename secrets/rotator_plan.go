@@ -28,6 +28,7 @@ const (
 	StepDisable                     // switch the secret off
 	StepEnable                      // and on again
 	StepMark                        // store Version with the mark of the switch-off
+	StepUnmark                      // delete Version, which has the mark of a switch-off
 	StepAdopt                       // raise the serial, so that replicas take the store as it is
 )
 
@@ -45,10 +46,10 @@ func (s Step) change() Change {
 	return Change{Active: s.Version, Previous: s.Previous, Serial: s.Serial, Disabled: s.Disabled, Enabled: s.Kind == StepEnable}
 }
 
-// Last is the last step that replicas show. The mark of a switch-off is for those to come.
+// Last is the last step that replicas show. Marks are for those that start later.
 func (p Plan) Last() Step {
 	for _, s := range slices.Backward(p.Steps) {
-		if s.Kind != StepMark {
+		if s.Kind != StepMark && s.Kind != StepUnmark {
 			return s
 		}
 	}
@@ -83,6 +84,8 @@ func (s Step) String() string {
 		return "switch the secret on" + beside
 	case StepMark:
 		return fmt.Sprintf("write version %d, which marks the switch-off", s.Version)
+	case StepUnmark:
+		return fmt.Sprintf("delete version %d, which marks a switch-off", s.Version)
 	case StepAdopt:
 		return fmt.Sprintf("make every replica take the store as it is, with version %d active%s", s.Version, beside)
 	}
@@ -97,6 +100,8 @@ func (s Step) shows(o Observed) bool {
 		return listed && !vs.Gone
 	case StepMark:
 		return o.Fates[s.Version] == fateSwitch
+	case StepUnmark:
+		return !slices.Contains(o.Switches, s.Version)
 	case StepDisable, StepEnable:
 		return o.Disabled == (s.Kind == StepDisable) && o.Serial >= s.Serial && (s.Version == 0 || o.Pinned)
 	default:
@@ -170,6 +175,9 @@ func planStage(o Observed, equal Version) (Plan, error) {
 		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays active", o.Active)
 	}
 	plan.Steps = append(plan.Steps, Step{Kind: StepWrite, Version: next})
+	if len(o.Switches) > 0 && o.Disabled && keepsRoom(o, next+1) == nil {
+		plan.Steps = append(plan.Steps, Step{Kind: StepMark, Version: next + 1}) // it has to be the newest
+	}
 	if vs, _ := o.Version(o.Active); vs.Gone || vs.Version == 0 {
 		plan.note("version %d is active but has no value any more: nothing signs until another one is activated", o.Active)
 	}
@@ -338,10 +346,10 @@ func (p *Plan) addMark(o Observed) {
 	newest, listed := o.Version(o.Latest)
 	why := error(nil)
 	switch {
-	case o.Revision != 0, o.NewestMark.Disabled != "":
+	case o.Revision != 0:
 		return
 	case !listed, newest.Gone:
-		return // without a pointer nothing would sign
+		return // it is marked already, or it was deleted: without a pointer nothing would sign
 	case o.Denied[StepMark] != nil:
 		why = o.Denied[StepMark]
 	default:
@@ -367,7 +375,16 @@ func planEnable(o Observed) (Plan, error) {
 	case !o.Disabled:
 		return refuse(o, "it isn't switched off. A replica that says so has seen a higher serial than %d, as after the store was restored from a backup: `deskmint secret adopt` makes it take the store as it is", o.Serial)
 	}
-	return Plan{Steps: []Step{{Kind: StepEnable, Serial: nextSerial(o)}}}, nil
+	var plan Plan
+	for _, v := range o.Switches {
+		if denied := o.Denied[StepUnmark]; denied != nil {
+			plan.note("version %d goes on marking that the secret was switched off: if a tool wipes the metadata, the secret is off again. It can't be deleted: %v", v, denied)
+			continue
+		}
+		plan.Steps = append(plan.Steps, Step{Kind: StepUnmark, Version: v})
+	}
+	plan.Steps = append(plan.Steps, Step{Kind: StepEnable, Serial: nextSerial(o)})
+	return plan, nil
 }
 
 func planAdopt(o Observed, now time.Time) (Plan, error) {

@@ -98,7 +98,7 @@ func (r *Rotator) fingerprint(ctx context.Context, v Version, fate string) (fing
 	if err != nil {
 		return "", fate, err
 	}
-	if key.mark.SwitchOnly() {
+	if key.mark.Disabled != "" {
 		fate = fateSwitch
 	}
 	signature, err := key.Sign(fingerprinted)

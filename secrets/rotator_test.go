@@ -49,7 +49,10 @@ func destroyed(b *book)       { b.o.Fates[1] = "destroyed" }
 func garbled(b *book)         { b.o.PointerFault = errors.New("active_version is no number") }
 func noMoves(b *book)         { b.o.Denied = map[secrets.StepKind]error{secrets.StepPoint: secrets.ErrDenied} }
 func noMarks(b *book)         { b.o.Denied = map[secrets.StepKind]error{secrets.StepMark: secrets.ErrDenied} }
-func unknownKeeps(b *book)    { b.o.KeepsFault = fmt.Errorf("mount's config: %w", secrets.ErrDenied) }
+func noDeletes(b *book) {
+	b.o.Denied = map[secrets.StepKind]error{secrets.StepUnmark: secrets.ErrDenied}
+}
+func unknownKeeps(b *book) { b.o.KeepsFault = fmt.Errorf("mount's config: %w", secrets.ErrDenied) }
 func unusable(v secrets.Version) func(*book) {
 	return func(b *book) {
 		b.keyErr = map[secrets.Version]error{v: fmt.Errorf("%w: too short", secrets.ErrUnusable)}
@@ -161,6 +164,10 @@ func TestDecisions(t *testing.T) {
 		{name: "disable nothing", secret: secrets.Status{}, act: disable, says: "check the configuration's secret.path"},
 		{name: "disable: read-only", secret: pointed(1, 0, 1, 1), change: []func(*book){barred}, act: disable, says: "a read-only mount"},
 		{name: "enable", secret: pointed(1, 0, 1, 1), change: []func(*book){disabled}, act: enable, steps: "switch the secret on (serial 2)", silence: true},
+		{name: "enable: marked", secret: pointed(1, 0, 4, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning}), marked(4, secrets.Mark{Disabled: morning})}, act: enable, steps: "delete version 4, which marks a switch-off; delete version 2, which marks a switch-off; switch the secret on (serial 2)", silence: true},
+		{name: "enable: marked, not allowed to delete", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, noDeletes, marked(2, secrets.Mark{Disabled: morning})}, act: enable, steps: "switch the secret on (serial 2)", says: "goes on marking"},
+		{name: "stage: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning})}, act: stage(fresh), steps: "write version 3; write version 4, which marks the switch-off", silence: true},
+		{name: "replace: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning})}, act: replace(fresh), steps: "write version 3; write version 4, which marks the switch-off; make version 3 active (previous 1, serial 2)", says: "switched off"},
 		{name: "enable again", secret: pointed(1, 0, 1, 1), act: enable, says: "`deskmint secret adopt` makes it take the store as it is"},
 		{name: "enable again, in a file", secret: pointed(1, 0, 1, 0), change: []func(*book){revision}, act: enable, says: "isn't switched off"},
 		{name: "enable: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: enable, says: "First activate the version that shall sign"},

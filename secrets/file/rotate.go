@@ -154,7 +154,7 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 }
 
 // Write implements secrets.Writer.
-func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte, _ secrets.Mark) error {
+func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	return w.change(ctx, ref.Path, o, func(t text) ([]edit, error) {
 		if t.fault != nil {
 			return nil, t.fault
@@ -199,6 +199,9 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 // WriteMark implements secrets.Writer. A file needs no marks: whoever replaces it replaces the
 // pointer and the values alike.
 func (*Writer) WriteMark(context.Context, string, secrets.Observed, secrets.Mark) error { return nil }
+
+// DeleteMark implements secrets.Writer.
+func (*Writer) DeleteMark(context.Context, string, secrets.Version) error { return nil }
 
 // Mark implements secrets.Writer.
 func (*Writer) Mark(context.Context, string, secrets.Version) (secrets.Mark, error) {

@@ -257,7 +257,7 @@ func TestChangesInBetween(t *testing.T) {
 		changed := strings.Replace(good, change[0], change[1], 1)
 		rewrite(t, path, changed, 0o600)
 		for name, act := range map[string]func() error{
-			"write": func() error { return w.Write(t.Context(), acme, o, []byte(three), secrets.Mark{}) },
+			"write": func() error { return w.Write(t.Context(), acme, o, []byte(three)) },
 			"point": func() error { return w.Change(t.Context(), acme.Path, o, secrets.Change{Active: 2}) },
 			"switch": func() error {
 				return w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"})

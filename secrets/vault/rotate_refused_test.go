@@ -295,7 +295,7 @@ func TestWritesOnTheWire(t *testing.T) {
 	for name, act := range map[string]func(path string) error{
 		"point": func(path string) error { return w.Change(t.Context(), path, o, secrets.Change{Active: 2}) },
 		"write": func(path string) error {
-			return w.Write(t.Context(), secrets.Ref{Path: path, Field: "f"}, secrets.Observed{}, []byte(canary), secrets.Mark{})
+			return w.Write(t.Context(), secrets.Ref{Path: path, Field: "f"}, secrets.Observed{}, []byte(canary))
 		},
 		"observe": func(path string) error { _, err := w.Observe(t.Context(), path); return err },
 	} {

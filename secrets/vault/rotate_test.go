@@ -168,7 +168,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	_, err := r.Stage(ctx, []byte(second))
 	refuses(t, err, secrets.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
-	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "marks a switch-off" {
+	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
 	}
 

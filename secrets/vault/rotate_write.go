@@ -17,17 +17,30 @@ import (
 )
 
 // Write implements secrets.Writer. Its check-and-set is Vault's own.
-func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte, m secrets.Mark) error {
+func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	quoted, err := json.Marshal(string(value))
 	if err != nil {
 		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of json's quotes what it was given
 	}
-	return w.write(ctx, ref.Path, o, m, map[string]json.RawMessage{ref.Field: quoted})
+	return w.write(ctx, ref.Path, o, secrets.Mark{Staged: true}, map[string]json.RawMessage{ref.Field: quoted})
 }
 
 // WriteMark implements secrets.Writer.
 func (w *Writer) WriteMark(ctx context.Context, path string, o secrets.Observed, m secrets.Mark) error {
 	return w.write(ctx, path, o, m, nil)
+}
+
+// DeleteMark implements secrets.Writer. The deletion is soft: `vault kv undelete` undoes it.
+func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version) error {
+	where := w.deletion(path)
+	act := fmt.Sprintf("deleting version %d at %s", v, where)
+	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+		return l.WriteRawWithContext(ctx, where, body)
+	})
+	if err == nil && a.status != http.StatusOK && a.status != http.StatusNoContent {
+		err = refused(act, a.status, "update", where)
+	}
+	return err
 }
 
 // Mark implements secrets.Writer.
