@@ -46,7 +46,7 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		State   string `json:"state"`
 		Active  uint32 `json:"active_version,omitempty"`
 		Staged  uint32 `json:"staged_version,omitempty"`
-		Serial  uint64 `json:"serial,omitempty"`
+		Serial  uint64 `json:"serial"` // 0: the store has none, or nobody has moved the pointer
 		Fault   string `json:"fault,omitempty"`
 		Success string `json:"last_success,omitempty"`
 		// Warnings are what an operator should change, though nothing is at fault.
