@@ -7,7 +7,6 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -153,9 +152,9 @@ func (r claimRule) reaches(id string) bool {
 	return false
 }
 
-// similarLetters are lower-case letters that case folding and decomposition leave alone, with the
-// letters that databases which ignore accents take them for.
-var similarLetters = strings.NewReplacer("ı", "i", "ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t",
+// similarLetters are lower-case letters that decomposition leaves alone, with the letters that
+// databases which ignore accents take them for.
+var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t",
 	"æ", "ae", "œ", "oe", "þ", "th")
 
 // FoldExternalID returns an external id in the form in which ids are compared with protected ones.
@@ -164,7 +163,9 @@ var similarLetters = strings.NewReplacer("ı", "i", "ø", "o", "đ", "d", "ð", 
 // outer white space only. A difference too few refuses a sign-in, and the operator sees why. A
 // difference too many would sign in a protected person.
 func FoldExternalID(id string) string {
-	folded := norm.NFKD.String(cases.Fold().String(norm.NFKD.String(id)))
+	// Every case of a letter has the same upper case, and that has one lower case. Case folding of
+	// golang.org/x/text exchanges the two cases of Cherokee.
+	folded := norm.NFKD.String(strings.ToLower(strings.ToUpper(norm.NFKD.String(id))))
 	visible := strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.M, unicode.Cf, unicode.Cc, unicode.Other_Default_Ignorable_Code_Point) {
 			return -1
