@@ -23,9 +23,11 @@ func (c *Configuration) Protects(email string) bool {
 }
 
 // ProtectsExternalID is Protects for the external id of a person. The id is as the caller sent it,
-// and empty where it sent none.
+// and empty where it sent none. A longer id than Zendesk takes isn't looked at, because no token
+// carries it.
 func (c *Configuration) ProtectsExternalID(id string) bool {
-	return id != "" && len(c.protectedExternalIDs) > 0 && c.protectedExternalIDs[policy.FoldExternalID(id)]
+	return id != "" && len(id) <= maxExternalID*utf8.UTFMax && len(c.protectedExternalIDs) > 0 &&
+		c.protectedExternalIDs[policy.FoldExternalID(id)]
 }
 
 // any is true where the file names any protected person.
