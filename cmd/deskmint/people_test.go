@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// quickstart is examples/quickstart.yaml with a caller's key, beside its secrets.
+// quickstart is a copy of examples/quickstart.yaml and its secrets, with a caller's key.
 func quickstart(t *testing.T, change ...string) (path, key string) {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -42,14 +42,16 @@ func TestExternalIDOfAnother(t *testing.T) {
 		for _, method := range []string{"mintToken", "renderForm", "renderPage"} {
 			body := `{"user":{"email":"x@evil.example","name":"X","emailVerified":true,"externalId":"` + id + `"}}`
 			got := d.post(t, key, "/v1/configurations/acme-customers:"+method, body)
-			if got.reason != want || (got.status == http.StatusOK) != (want == "") || want != "" && !strings.Contains(got.body, "user.external_id") {
+			named := strings.Contains(got.body, "user.external_id")
+			if got.reason != want || (got.status == http.StatusOK) != (want == "") || want != "" && !named {
 				t.Errorf("%s with external id %q: %d %s, want %q", method, id, got.status, got.body, want)
 			}
 		}
 	}
-	// Neither is it possible by an address of the denied domain or of its subdomains.
+	// An address of the denied domain or of its subdomains is refused too.
 	for _, email := range []string{"x@acme.com", "x@sub.acme.com"} {
-		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", strings.Replace(anaJSON, "ana@customer.example", email, 1)); got.reason != "EMAIL_NOT_ALLOWED" {
+		body := strings.Replace(anaJSON, "ana@customer.example", email, 1)
+		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body); got.reason != "EMAIL_NOT_ALLOWED" {
 			t.Errorf("%s: %d %s", email, got.status, got.body)
 		}
 	}
@@ -73,14 +75,17 @@ func TestProtectedExternalIDProcess(t *testing.T) {
 	}
 }
 
-// TestAnyExternalIDIsRefused: a file with `external_id: any` beside denied domains or protected
+// TestAnyExternalIDIsRefused: a file with `external_id: any` and denied domains or protected
 // people doesn't start, and `config check` names file, line and key.
 func TestAnyExternalIDIsRefused(t *testing.T) {
 	t.Parallel()
 	const rule = "external_id: {prefix: shop-}"
 	for name, change := range map[string][]string{
-		"denied domain":    {rule, "external_id: any"},
-		"protected person": {rule, "external_id: any", `, deny: [acme.com, "*.acme.com"]`, "", "    zendesk_sso:", "    protected: {emails: [ceo@acme.com]}\n    zendesk_sso:"},
+		"denied domain": {rule, "external_id: any"},
+		"protected person": {
+			rule, "external_id: any", `, deny: [acme.com, "*.acme.com"]`, "",
+			"    zendesk_sso:", "    protected: {emails: [ceo@acme.com]}\n    zendesk_sso:",
+		},
 	} {
 		path, _ := quickstart(t, change...)
 		text := readFile(t, path)
@@ -95,9 +100,11 @@ func TestAnyExternalIDIsRefused(t *testing.T) {
 			t.Errorf("%s: serve says %v", name, err)
 		}
 	}
-	path, _ := quickstart(t, rule, "external_id: {any: true, unbounded: true}", `deny: [acme.com, "*.acme.com"]`, "deny: [acme.com]")
+	const unbounded = "external_id: {any: true, unbounded: true}"
+	path, _ := quickstart(t, rule, unbounded, `deny: [acme.com, "*.acme.com"]`, "deny: [acme.com]")
 	out, warnings, err := invoke(t, "", "config", "check", path)
-	if err != nil || !strings.Contains(out, "ok, 1 configurations") || !strings.Contains(warnings, `callers[0].grants[0].email_domains.deny[0]: denies acme.com, but not its subdomains`) {
+	const warned = "callers[0].grants[0].email_domains.deny[0]: denies acme.com, but not its subdomains"
+	if err != nil || !strings.Contains(out, "ok, 1 configurations") || !strings.Contains(warnings, warned) {
 		t.Errorf("unbounded, and a domain without its subdomains: %v\n%s%s", err, out, warnings)
 	}
 }
@@ -107,8 +114,8 @@ func TestAnyExternalIDIsRefused(t *testing.T) {
 func TestBrandIsNoBoundary(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
-	text := strings.NewReplacer(`brands: ["*"]`, `brands: ["77"]`, "return_to_hosts: [shop.zendesk.com]", "return_to_hosts: []").Replace(ownConfiguration(hash))
-	dir := folder(t, map[string]string{"deskmint.yaml": text})
+	oneBrand := strings.NewReplacer(`brands: ["*"]`, `brands: ["77"]`, "return_to_hosts: [shop.zendesk.com]", "return_to_hosts: []")
+	dir := folder(t, map[string]string{"deskmint.yaml": oneBrand.Replace(ownConfiguration(hash))})
 	d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
 	const mint = "/v1/configurations/shop:mintToken"
 	if got := d.post(t, key, mint, strings.Replace(anaJSON, "{", `{"brandId":"78",`, 1)); got.reason != "BRAND_NOT_ALLOWED" {
@@ -121,7 +128,8 @@ func TestBrandIsNoBoundary(t *testing.T) {
 	elsewhere := minted.form
 	elsewhere.Action = strings.Replace(elsewhere.Action, "//shop.", "//outlet.", 1)
 	elsewhere.Fields["return_to"] = "/hc/en-us/orders" // nor does a token name return_to
-	if page := signedInAt(t, d.sandbox, elsewhere, "Ana"); !strings.Contains(page, "is signed in to Outlet") || !strings.Contains(page, "/hc/en-us/orders") {
+	page := signedInAt(t, d.sandbox, elsewhere, "Ana")
+	if !strings.Contains(page, "is signed in to Outlet") || !strings.Contains(page, "/hc/en-us/orders") {
 		t.Errorf("at the other brand:\n%s", page)
 	}
 }

@@ -18,13 +18,11 @@ const maxExternalID = 255
 // The address is one that [zendesk.ParseEmail] has returned.
 func (c *Configuration) Protects(email string) bool {
 	domain := zendesk.EmailDomain(email)
-	return slices.Contains(c.protectedEmails, email) ||
-		matchesDomain(c.protectedDomains, domain)
+	return slices.Contains(c.protectedEmails, email) || matchesDomain(c.protectedDomains, domain)
 }
 
 // ProtectsExternalID is Protects for the external id of a person. The id is as the caller sent it,
-// and empty where it sent none. A longer id than Zendesk takes isn't looked at, because no token
-// carries it.
+// and empty where it sent none. An id that is too long for a token isn't compared.
 func (c *Configuration) ProtectsExternalID(id string) bool {
 	return id != "" && len(id) <= maxExternalID*utf8.UTFMax && len(c.protectedExternalIDs) > 0 &&
 		c.protectedExternalIDs[policy.FoldExternalID(id)]

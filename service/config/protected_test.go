@@ -19,9 +19,9 @@ func protecting(t *testing.T, protected, rule string, more ...string) string {
 	return strings.NewReplacer(more...).Replace(text)
 }
 
-// TestExternalIDBesideProtectedPeople: what a grant's rule may be where its configurations protect
+// TestExternalIDWithProtectedPeople: what a grant's rule may be where its configurations protect
 // people, and where the fault or warning is.
-func TestExternalIDBesideProtectedPeople(t *testing.T) {
+func TestExternalIDWithProtectedPeople(t *testing.T) {
 	const (
 		people   = "{emails: [ceo@acme.com], external_ids: ['1', Shop-Chief, 0F5F3A6C-8b11-4c55-9d0e-7b432f6c1e0a]}"
 		emails   = "{emails: [ceo@acme.com]}"
@@ -30,7 +30,12 @@ func TestExternalIDBesideProtectedPeople(t *testing.T) {
 		allow    = `allow: ["*"]`
 		anyFault = "must not be any"
 	)
-	second := "\n  - {name: second, secret: {path: b}, protected: " + emails + ", zendesk_sso: {audiences: [end_user], brands: [{id: '2', subdomain: b}]}}\ncallers:"
+	second := `
+  - name: second
+    secret: {path: b}
+    protected: ` + emails + `
+    zendesk_sso: {audiences: [end_user], brands: [{id: '2', subdomain: b}]}
+callers:`
 	for _, test := range []struct {
 		name, protected, rule string
 		more                  []string // old and new parts
@@ -58,7 +63,8 @@ func TestExternalIDBesideProtectedPeople(t *testing.T) {
 	} {
 		for _, named := range []string{"[acme-customers]", `["*"]`} {
 			t.Run(test.name+" "+named, func(t *testing.T) {
-				text := protecting(t, test.protected, test.rule, append(test.more, "configurations: [acme-customers]", "configurations: "+named)...)
+				more := append(slices.Clone(test.more), "configurations: [acme-customers]", "configurations: "+named)
+				text := protecting(t, test.protected, test.rule, more...)
 				line := 1 + strings.Count(text[:strings.Index(text, "claims:")], "\n")
 				want := fmt.Sprintf("deskmint.yaml:%d callers[0].grants[0].claims.external_id", line)
 				s, err := Parse("deskmint.yaml", []byte(text), Options{})
@@ -72,7 +78,7 @@ func TestExternalIDBesideProtectedPeople(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if (test.warning != "") != (len(s.Warnings) == 1) || test.warning != "" && !strings.Contains(s.Warnings[0].String(), test.warning) {
+				if said := fmt.Sprint(s.Warnings); (test.warning != "") != (len(s.Warnings) == 1) || !strings.Contains(said, test.warning) {
 					t.Errorf("warnings %v, want %q", s.Warnings, test.warning)
 				}
 			})
@@ -101,7 +107,8 @@ func TestProtectedExternalIDs(t *testing.T) {
 		"[" + strings.Repeat("x ", 127) + "x]":  "",
 		"[" + strings.Repeat("x ", 127) + "xx]": "external_ids[0]: is longer than 255 characters",
 	} {
-		_, err := Parse("deskmint.yaml", []byte(change(t, "    zendesk_sso:", "    protected: {external_ids: "+ids+"}\n    zendesk_sso:")), Options{})
+		text := change(t, "    zendesk_sso:", "    protected: {external_ids: "+ids+"}\n    zendesk_sso:")
+		_, err := Parse("deskmint.yaml", []byte(text), Options{})
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), "deskmint.yaml:8: configurations[0].protected."+want) {
 			t.Errorf("%s: %v, want %q", ids, err, want)
 		}

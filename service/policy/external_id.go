@@ -160,8 +160,8 @@ var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð",
 // FoldExternalID returns an external id in the form in which ids are compared with protected ones.
 // Zendesk documents that it compares ids without case. It doesn't say what else it ignores, so two
 // ids are the same here if they differ in Unicode case, width, accents, invisible characters or
-// outer white space only. A difference too few refuses a sign-in, and the operator sees why. A
-// difference too many would sign in a protected person.
+// outer white space only. If this ignores too much, a sign-in is refused and the operator sees why.
+// If it ignored too little, a caller could sign in a protected person.
 func FoldExternalID(id string) string {
 	// Every case of a letter has the same upper case, and that has one lower case. Case folding of
 	// golang.org/x/text exchanges the two cases of Cherokee.

@@ -71,16 +71,20 @@ func TestExternalIDRules(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := fullGrant(func(g grant) { g.Claims = map[string]any{test.claim: test.rule} })
 			faults := checked(s)
-			if test.fault == "" && len(faults) > 0 || test.fault != "" && (len(faults) != 1 || !strings.HasPrefix(faults[0], "claims."+test.claim+": ") || !strings.Contains(faults[0], test.fault)) {
+			if test.fault == "" && len(faults) == 0 {
+				return
+			}
+			key := "claims." + test.claim + ": "
+			if test.fault == "" || len(faults) != 1 || !strings.HasPrefix(faults[0], key) || !strings.Contains(faults[0], test.fault) {
 				t.Errorf("faults %q, want %q", faults, test.fault)
 			}
 		})
 	}
 }
 
-// TestAnyExternalIDBesideEmailLimits: `any` is refused where the grant keeps some email out, and
+// TestAnyExternalIDWithEmailLimits: `any` is refused where the grant keeps some email out, and
 // the message names what to write.
-func TestAnyExternalIDBesideEmailLimits(t *testing.T) {
+func TestAnyExternalIDWithEmailLimits(t *testing.T) {
 	for _, test := range []struct {
 		allow, deny []string
 		actions     []policy.Action
@@ -113,7 +117,8 @@ func TestAnyExternalIDBesideEmailLimits(t *testing.T) {
 func TestCheckProtected(t *testing.T) {
 	nobody := []policy.ProtectedPeople{}
 	byEmail := []policy.ProtectedPeople{{Configuration: "a"}}
-	byID := []policy.ProtectedPeople{{Configuration: "a"}, {Configuration: "b", ExternalIDs: []string{"E-1", "77", strings.ToUpper(aUUID), "Shop-Chief"}}}
+	ids := []string{"E-1", "77", strings.ToUpper(aUUID), "Shop-Chief"}
+	byID := []policy.ProtectedPeople{{Configuration: "a"}, {Configuration: "b", ExternalIDs: ids}}
 	all := func(g grant) { g.EmailDomains, g.Protected = policy.EmailDomains{Allow: []string{"*"}}, false }
 	for _, test := range []struct {
 		name   string
@@ -200,7 +205,8 @@ func TestExternalIDForms(t *testing.T) {
 			}
 		}
 	}
-	if p := policyOf(t, fullGrant(externalID(block("any", "true", "unbounded", "true")))); !allows(t, p, fullAsk(func(a asked) { a.Claims[2].Values = []string{"E-1"} })) {
+	unbounded := policyOf(t, fullGrant(externalID(block("any", "true", "unbounded", "true"))))
+	if !allows(t, unbounded, fullAsk(func(a asked) { a.Claims[2].Values = []string{"E-1"} })) {
 		t.Error("unbounded denies an id")
 	}
 }

@@ -46,7 +46,8 @@ func model(s policy.Settings, a policy.Ask) bool {
 			}
 			prefix, _ := rule["prefix"].(string)
 			for _, v := range c.Values {
-				if rule["form"] == "digits" && strings.Trim(v, "0123456789") != "" || rule["form"] == "uuid" && v != aUUID || !strings.HasPrefix(v, prefix) {
+				formless := rule["form"] == "digits" && strings.Trim(v, "0123456789") != "" || rule["form"] == "uuid" && v != aUUID
+				if formless || !strings.HasPrefix(v, prefix) {
 					return false
 				}
 			}
@@ -125,7 +126,8 @@ func (d dice) grant() policy.Settings {
 		case 3:
 			s.Claims[name] = map[string]any{"prefix": "x"}
 		}
-		if forms := []map[string]any{block("form", "digits"), block("form", "uuid"), block("any", "true", "unbounded", "true")}; name == "external_id" && d.IntN(2) == 0 {
+		if name == "external_id" && d.IntN(2) == 0 {
+			forms := []any{block("form", "digits"), block("form", "uuid"), block("any", "true", "unbounded", "true")}
 			s.Claims[name] = forms[d.IntN(len(forms))]
 		}
 	}
@@ -149,7 +151,8 @@ func (d dice) ask() policy.Ask {
 		a.Claims = append(a.Claims, policy.Claim{Name: name, Field: "user." + name, Values: d.some("x", "xy")})
 	}
 	if d.IntN(3) == 0 {
-		a.Claims = append(a.Claims, policy.Claim{Name: "external_id", Field: "user.external_id", Values: []string{d.one("x", "xy", "12", aUUID)}})
+		values := []string{d.one("x", "xy", "12", aUUID)}
+		a.Claims = append(a.Claims, policy.Claim{Name: "external_id", Field: "user.external_id", Values: values})
 		a.ProtectedExternalID = d.IntN(4) == 0
 	}
 	return a
