@@ -53,7 +53,7 @@ callers:
         brands: ["*"]
         actions: [sign_in, read, inspect, refresh, stage]
         roles: [unset, end_user]
-        email_domains: {allow: ["*"], deny: [acme.example]}
+        email_domains: {allow: ["*"], deny: [acme.example, "*.acme.example"]}
         return_to_hosts: ["*"]
 `
 }

@@ -66,15 +66,16 @@ type loop struct {
 	Window time.Duration `yaml:"window"`
 }
 
-// userRate is a token bucket for each person.
+// userRate is a token bucket for each person at each caller.
 type userRate struct {
 	PerMinute float64 `yaml:"per_minute"`
 	Burst     int     `yaml:"burst"` // 0: one minute's worth
 }
 
 type protected struct {
-	Emails  []string `yaml:"emails"`
-	Domains []string `yaml:"domains"`
+	Emails      []string `yaml:"emails"`
+	Domains     []string `yaml:"domains"`
+	ExternalIDs []string `yaml:"external_ids"`
 }
 
 // zendeskSSO is the domain's settings, and beside them those of the page, which the
