@@ -106,7 +106,8 @@ type Status struct {
 	// Previous was active before, or is the one below Active where the store
 	// doesn't record that. Zero: none.
 	Previous Version
-	// Serial grows by one with every move of the pointer; zero if not recorded.
+	// Serial grows with every move of the pointer and every use of the kill switch. Zero: not
+	// recorded.
 	Serial uint64
 	// Managed says that the store has some metadata of ours beside the versions: a pointer,
 	// a previous version or a serial. Managed without Pinned means that the pointer is lost.

@@ -25,7 +25,7 @@ var (
 	secretStaged = prometheus.NewDesc("deskmint_secret_staged_version",
 		"The version of the configuration's secret that is newer than the active one; 0: none is.", []string{"configuration"}, nil)
 	secretSerial = prometheus.NewDesc("deskmint_secret_serial",
-		"How often the active version of the configuration's secret was moved; 0: the store doesn't say.", []string{"configuration"}, nil)
+		"Grows with every move of the active version and every use of the kill switch; 0: the store doesn't say.", []string{"configuration"}, nil)
 	secretCreated = prometheus.NewDesc("deskmint_secret_active_version_created_timestamp_seconds",
 		"When the active version of the configuration's secret was written to the store, in Unix time; absent where the store doesn't say.", []string{"configuration"}, nil)
 	secretSuccess = prometheus.NewDesc("deskmint_secret_last_success_timestamp_seconds",
