@@ -173,6 +173,15 @@ func (r *Rotator) Holds(ctx context.Context, p Plan) error {
 	return nil
 }
 
+// Writable returns why no value can be stored, as far as that is known before there is one.
+func (r *Rotator) Writable(ctx context.Context) error {
+	o, err := r.observe(ctx)
+	if err != nil {
+		return err
+	}
+	return writable(o)
+}
+
 // checkValue says what is wrong with a value that was typed or piped in, beside
 // what NewKey says: whether a store could give it back as it stands.
 func checkValue(value []byte) error {

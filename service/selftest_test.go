@@ -57,7 +57,7 @@ func TestSelfTest(t *testing.T) {
 	s := start(t, settings{configuration: configuration, secrets: func(ring service.Secrets) service.Secrets { d.Secrets = ring; return d }})
 	const fault = "self-test: signing with version 0: secrets: the zero Key neither signs nor verifies"
 	if ready := s.ops(t, "/readyz"); !strings.Contains(ready, `{"ready":true,`) ||
-		!strings.Contains(ready, `"acme-staff":{"state":"unusable","active_version":1,"fault":"`+fault) ||
+		!strings.Contains(ready, `"acme-staff":{"state":"unusable","active_version":1,"serial":0,"fault":"`+fault) ||
 		!strings.Contains(ready, `"acme-customers":{"state":"usable"`) || strings.Count(ready, "self-test") != 1 {
 		t.Errorf("/readyz: %s", ready)
 	}

@@ -29,6 +29,7 @@ func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient 
 	p.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(onVault(address, hash), "sso/acme-customers", p.path, 1)})
 	p.flags = []string{"--config", filepath.Join(p.dir, "deskmint.yaml")}
 	vault.Put(t, p.path, map[string]string{"shared_secret": customersSecret})
+	vault.PatchMetadata(t, p.path, map[string]string{"active_version": "1", "serial": "1"})
 	p.policy(t, "")
 	p.login(t, "")
 	return p
@@ -115,7 +116,14 @@ func TestDoctorOnVault(t *testing.T) {
 		"deleted":   {func(t *testing.T, p *patient) { p.vault.Delete(t, p.path, 1) }, 1, []string{`fault +secret \S+: .*deleted.*`}},
 		"another": {func(t *testing.T, p *patient) {
 			p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret})
+			p.vault.PatchMetadata(t, p.path, map[string]string{"active_version": "2", "serial": "2"})
 		}, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
+		"no pointer": {func(t *testing.T, p *patient) { p.vault.SetMetadata(t, p.path, map[string]string{"owner": "acme"}) }, 3, []string{
+			`warning +secret \S+: unpinned: version 1 signs because it is the newest, .*`}},
+		"a pointer that was lost": {func(t *testing.T, p *patient) { p.vault.SetMetadata(t, p.path, map[string]string{"serial": "3"}) }, 1, []string{
+			`fault +secret \S+: .*no active_version: .deskmint secret activate NAME --version N. pins .*`}},
+		"switched off": {func(t *testing.T, p *patient) { p.vault.PatchMetadata(t, p.path, map[string]string{"disabled": "yes"}) }, 3, []string{
+			`warning +secret \S+: it is switched off: nothing is signed with it`}},
 		"short leases": {func(t *testing.T, p *patient) { p.login(t, "30s") }, 3, []string{`warning +auth/token/lookup-self: the token lasts for .*`}},
 		"a token without renewal": {func(t *testing.T, p *patient) {
 			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h", "renewable": false}))

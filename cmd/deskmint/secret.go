@@ -186,7 +186,7 @@ func (f valueFlags) store(ctx context.Context, std streams, act func(*operation,
 			"pipe it in, or type it when you are asked. If that was the real one, reset it at Zendesk")
 	}
 	return f.run(ctx, std, func(op *operation) (secrets.Plan, error) {
-		if _, err := op.Store.Observe(ctx, op.Ref.Path); err != nil {
+		if err := op.Writable(ctx); err != nil {
 			return secrets.Plan{}, err
 		}
 		value, err := readSecret(ctx, std, op.name)

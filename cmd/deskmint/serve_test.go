@@ -202,13 +202,13 @@ func TestSecretsFile(t *testing.T) {
 func TestSecretFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, fault string }{
-		"short":              {secretsYAML("MARKER-0123456789-0123456789-31"), "32"},
-		"outer white space":  {secretsYAML(customersSecret + " "), "white space"},
-		"another field":      {strings.Replace(secretsYAML(customersSecret), "shared_secret", "password", 1), "shared_secret"},
-		"another path":       {strings.Replace(secretsYAML(customersSecret), "acme-customers", "acme", 1), "no such secret"},
-		"no YAML":            {"secrets: [" + customersSecret, "unusable"},
-		"an unknown key":     {secretsYAML(customersSecret) + "active: 1\n", "active"},
-		"an active unknown":  {strings.Replace(secretsYAML(customersSecret), "versions", "active: 7\n    versions", 1), "7"},
+		"short":             {secretsYAML("MARKER-0123456789-0123456789-31"), "32"},
+		"outer white space": {secretsYAML(customersSecret + " "), "white space"},
+		"another field":     {strings.Replace(secretsYAML(customersSecret), "shared_secret", "password", 1), "shared_secret"},
+		"another path":      {strings.Replace(secretsYAML(customersSecret), "acme-customers", "acme", 1), "no such secret"},
+		"no YAML":           {"secrets: [" + customersSecret, "unusable"},
+		"an unknown key":    {secretsYAML(customersSecret) + "active: 1\n", "active"},
+		"an active unknown": {strings.Replace(secretsYAML(customersSecret), "versions", "active: 7\n    versions", 1), "7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
