@@ -20,7 +20,7 @@ func FuzzRecord(f *testing.F) {
 		want := audit.Record{Rule: rule, Configuration: name, Caller: "shop", Decision: audit.Deny, Claims: []string{name, rule}}
 		var b bytes.Buffer
 		log := audit.New(&b, audit.Settings{PlainEmail: plain}, emailKey)
-		if err := log.Write(context.Background(), want, email); err != nil {
+		if err := log.Write(context.Background(), want, audit.Person{Email: email}); err != nil {
 			t.Fatal(err)
 		}
 		line, ok := strings.CutSuffix(b.String(), "\n")
