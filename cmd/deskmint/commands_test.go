@@ -293,7 +293,7 @@ func TestHelp(t *testing.T) {
 	}
 	for command, want := range map[string]string{
 		"dev": "--sandbox-listen", "serve": "--config", "config check": "<file>", "config schema": "Schema", "mint": "--address", "render": "--language",
-		"inspect": "--json", "key new": "API key", "explain": "--caller", "version": "version",
+		"inspect": "--json", "key new": "API key", "explain": "--caller", "audit find": "--record-id", "version": "version",
 	} {
 		if !strings.Contains(whole, "\n  "+command+" ") {
 			t.Errorf("--help doesn't tell of %s:\n%s", command, whole)
