@@ -84,12 +84,13 @@ func (t *tokenServer) signIn(ctx context.Context, r signInRequest) (*signedIn, e
 }
 
 // personOf returns what the record says about a person. It leaves out text that is no
-// address or no external id, because such text can be anything.
+// address or no external id, because such text can be anything, and a credential that was
+// sent as an id.
 func personOf(u zendesk.User) (p audit.Person) {
 	if email, err := zendesk.ParseEmail(u.Email); err == nil {
 		p.Email = email
 	}
-	if zendesk.IsExternalID(u.ExternalID) {
+	if zendesk.IsExternalID(u.ExternalID) && !isCredentialText(u.ExternalID) {
 		p.ExternalID = u.ExternalID
 	}
 	return p
