@@ -30,8 +30,9 @@ func lastUsed(who, identity string, at float64) string {
 	return fmt.Sprintf("deskmint_caller_identity_last_used_seconds{caller=%q,identity=%q} %s\n", who, identity, strconv.FormatFloat(at, 'g', -1, 64))
 }
 
-// TestIdentities shows that an identity is accepted until its end, on a connection that stays open, and then refused as
-// expired; that each record names it; and that its last use is a metric, which a reload doesn't lose.
+// TestIdentities shows that an identity is accepted until its end, on a connection that stays open,
+// and then refused as expired; that each record names it; and that its last use is a metric, which
+// a reload doesn't lose.
 func TestIdentities(t *testing.T) {
 	eachDoor(t, func(t *testing.T, d door) {
 		var c clock

@@ -34,7 +34,8 @@ type auditFindCommand struct {
 
 // Help is for kong.
 func (auditFindCommand) Help() string {
-	return "Prints the line of each record that matches all flags. Exit codes: 0 something was found, 1 nothing was, or a file can't be read, 2 the command line is at fault."
+	return "Prints the line of each record that matches all flags. Exit codes: 0 something was found, " +
+		"1 nothing was, or a file can't be read, 2 the command line is at fault."
 }
 
 // Run prints the records that are found.
@@ -89,7 +90,8 @@ func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 			slices.Reverse(c.Files) // so that records come in the order of their time
 		}
 		if len(c.Files) == 0 {
-			return nil, usage("%s: its records go to %s, where no file is: name the files", c.Config, cmp.Or(snapshot.Audit.Output, "stdout"))
+			return nil, usage("%s: its records go to %s, where no file is: name the files",
+				c.Config, cmp.Or(snapshot.Audit.Output, "stdout"))
 		}
 	}
 	for _, file := range files {
@@ -224,7 +226,8 @@ func (f *finder) fault(err error) {
 // verdict says what was looked through, where that is of interest.
 func (f *finder) verdict(files int) error {
 	if f.hashed > 0 {
-		fmt.Fprintf(f.std.err, "%d records name people by hashes only: give the key that they were made with, by --key-file or --config\n", f.hashed)
+		fmt.Fprintf(f.std.err, "%d records name people by hashes only: "+
+			"give the key that they were made with, by --key-file or --config\n", f.hashed)
 	}
 	switch {
 	case f.found == 0 && f.read.Records == 0:

@@ -22,8 +22,8 @@ import (
 
 const auditKey = "an-audit-key-of-the-tests-with-32-bytes-or-more"
 
-// recordFiles are the files of a service that keeps records in audit.log, with hashes. Its caller may ask for external ids
-// that begin with Shop-, and its key is known as identity checkout.
+// recordFiles are the files of a service that keeps records in audit.log, with hashes. Its caller
+// may ask for external ids that begin with Shop-, and its key is known as identity checkout.
 func recordFiles(t *testing.T) (config, key string) {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -73,8 +73,8 @@ func (d *deskmint) mintFor(t *testing.T, key, transport, email, externalID strin
 	return in
 }
 
-// TestAuditFind signs people in at a running service through both transports, has one denied, and finds the records by
-// each of the six ways, also after a rotation.
+// TestAuditFind signs people in at a running service through both transports, has one denied, and
+// finds the records by each of the six ways, also after a rotation.
 func TestAuditFind(t *testing.T) {
 	t.Parallel()
 	config, key := recordFiles(t)
@@ -167,7 +167,8 @@ func logOf(t *testing.T, path string, s audit.Settings, key string, people ...au
 	write(t, path, b.String())
 }
 
-// TestAuditFindFiles is about what files hold: people in the clear, hashes of several keys, torn lines, nothing.
+// TestAuditFindFiles is about what files hold: people in the clear, hashes of several keys, torn
+// lines, nothing.
 func TestAuditFindFiles(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"old.key": auditKey + "-old", "new.key": auditKey, "short.key": "x", "empty.log": "\n\n", "cut.log.gz": "\x1f\x8bnothing"})

@@ -69,11 +69,11 @@ func (c doctorCommand) examine(ctx context.Context, d *doctor, starts map[string
 	d.files(c.Config, snapshot)
 	d.certificates(snapshot, c.ServerName)
 	d.audit(snapshot)
-	d.identities(ctx, snapshot, c.Audit)
 	if c.Online {
 		d.hosts(ctx, snapshot)
 	}
 	d.store(ctx, snapshot, starts)
+	d.identities(ctx, snapshot, c.Audit) // last, because it may take long
 	return nil
 }
 

@@ -29,7 +29,7 @@ const (
 // configuration's own check warns of those that have ended.
 func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []string) {
 	now := d.now()
-	last := lastUses{since: now.Add(-identityUnused), unused: map[usedBy]string{}, left: d.auditRead}
+	last := usageScan{since: now.Add(-identityUnused), unused: map[usedBy]string{}, left: d.auditRead}
 	for _, id := range s.Identities {
 		if id.EndedAt(now) {
 			continue
@@ -39,7 +39,8 @@ func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []str
 			where += " (" + id.Owner + ")"
 		}
 		if !id.NotAfter.IsZero() && id.NotAfter.Sub(now) < identityEndsSoon {
-			d.warn(where, "it ends at "+id.NotAfter.Format(time.RFC3339), "give its caller another credential before that, or set a later not_after")
+			d.warn(where, "it ends at "+id.NotAfter.Format(time.RFC3339),
+				"give its caller another credential before that, or set a later not_after")
 		}
 		last.unused[usedBy{id.Caller, id.Label()}] = where
 	}
@@ -47,7 +48,7 @@ func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []str
 }
 
 // unused reports the identities whose use isn't on record.
-func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *lastUses, files []string) {
+func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan, files []string) {
 	all := len(last.unused)
 	own, err := auditLog(s)
 	if err != nil {
@@ -64,7 +65,7 @@ func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *lastUses,
 	others := last.reach
 	last.reach = time.Time{}
 	for _, file := range own {
-		if !last.settled() {
+		if !last.reachesBack() {
 			read(file)
 		}
 	}
@@ -77,22 +78,25 @@ func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *lastUses,
 	case len(last.unused) == 0:
 		d.ok(where, fmt.Sprintf("records show that each of %d was used within 90 days", all))
 	case len(files)+len(own) == 0:
-		d.ok(where, "whether each was used within 90 days isn't known: there is no file of records here, and --audit names none")
+		d.ok(where, "whether each was used within 90 days isn't known: "+
+			"there is no file of records here, and --audit names none")
 	case last.reach.IsZero():
 		d.ok(where, "whether each was used within 90 days isn't known: the records here name no identity")
 	case last.reach.After(last.since):
-		d.ok(where, fmt.Sprintf("whether %d of %d were used within 90 days isn't known: the records that were read begin at %s. These are not in them: %s",
+		d.ok(where, fmt.Sprintf("whether %d of %d were used within 90 days isn't known: "+
+			"the records that were read begin at %s. These are not in them: %s",
 			len(last.unused), all, last.reach.Format(time.RFC3339), strings.Join(last.missing(), ", ")))
 	default:
 		for _, id := range last.missing() {
 			d.warn(id, "the records show no use of it within 90 days",
-				"remove it if nobody needs it. If it is new, or other replicas keep records elsewhere, leave it: --audit adds files")
+				"remove it if nobody needs it. If it is new, leave it. "+
+					"If other replicas keep records elsewhere, add them with --audit")
 		}
 	}
 }
 
-// lastUses looks for identities in records.
-type lastUses struct {
+// usageScan looks for the use of identities in records.
+type usageScan struct {
 	since  time.Time
 	unused map[usedBy]string // identities that weren't found yet, as findings name them
 	reach  time.Time         // the earliest record that names an identity; zero: none was read
@@ -100,18 +104,18 @@ type lastUses struct {
 }
 
 // missing returns the identities that weren't found, sorted.
-func (l *lastUses) missing() []string { return slices.Sorted(maps.Values(l.unused)) }
+func (l *usageScan) missing() []string { return slices.Sorted(maps.Values(l.unused)) }
 
 type usedBy struct{ caller, identity string }
 
-// settled reports whether older files would tell nothing more.
-func (l *lastUses) settled() bool {
+// reachesBack reports whether the records that were read go back far enough.
+func (l *usageScan) reachesBack() bool {
 	return !l.reach.IsZero() && !l.reach.After(l.since)
 }
 
 // read reads a file, or the end of it where it is too long. It reads nothing where every
 // identity was found. The caller goes from the newest file to the oldest.
-func (l *lastUses) read(ctx context.Context, path string) error {
+func (l *usageScan) read(ctx context.Context, path string) error {
 	if len(l.unused) == 0 || l.left <= 0 {
 		return nil
 	}
@@ -164,7 +168,7 @@ func (l *lastUses) read(ctx context.Context, path string) error {
 }
 
 // skip moves to the part of a file that may be read. It can't skip a part of a compressed one.
-func (l *lastUses) skip(f *os.File) (compressed bool, err error) {
+func (l *usageScan) skip(f *os.File) (compressed bool, err error) {
 	magic := make([]byte, 2)
 	if _, err := f.ReadAt(magic, 0); err == nil && bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		return true, nil

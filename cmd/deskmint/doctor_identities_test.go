@@ -25,7 +25,8 @@ func uses(now time.Time, identity string, days ...int) (text string) {
 	return text
 }
 
-// TestDoctorIdentities shows what doctor says of identities that end, and of those that records show no use of.
+// TestDoctorIdentities shows what doctor says of identities that end, and of those that records
+// show no use of.
 func TestDoctorIdentities(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
@@ -107,7 +108,8 @@ func TestDoctorIdentities(t *testing.T) {
 	}
 }
 
-// TestDoctorReadsNoMoreThanNeeded shows that reading ends with the newest file where that has every identity.
+// TestDoctorReadsNoMoreThanNeeded shows that reading ends with the newest file where that has every
+// identity.
 func TestDoctorReadsNoMoreThanNeeded(t *testing.T) {
 	t.Parallel()
 	now := time.Now()

@@ -91,7 +91,8 @@ func TestWriteGolden(t *testing.T) {
 	}
 }
 
-// TestPerson shows that a person is on record only as the settings say, whatever the record brought along.
+// TestPerson shows that a person is on record only as the settings say, whatever the record brought
+// along.
 func TestPerson(t *testing.T) {
 	for _, test := range []struct {
 		name         string
@@ -130,8 +131,9 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// TestPersonHash shows that a person is found again whatever the case, that another key makes other hashes, that nobody
-// makes the hashes without the key, and that an id which looks like an address has another hash than the address.
+// TestPersonHash shows that a person is found again whatever the case, that another key makes other
+// hashes, that nobody makes the hashes without the key, and that an id which looks like an address
+// has another hash than the address.
 func TestPersonHash(t *testing.T) {
 	hash := func(key []byte, who audit.Person) (email, id string) {
 		var r audit.Record

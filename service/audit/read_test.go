@@ -87,8 +87,8 @@ func TestReadRecords(t *testing.T) {
 	}
 }
 
-// TestReadRecordsEnds shows that an error of the caller ends the reading, and that a compressed file that was cut gives
-// the records before the cut.
+// TestReadRecordsEnds shows that an error of the caller ends the reading, and that a compressed
+// file that was cut gives the records before the cut.
 func TestReadRecordsEnds(t *testing.T) {
 	enough := errors.New("enough")
 	line := recordAt("a", time.Now()) + "\n"

@@ -30,9 +30,9 @@ func TestLabel(t *testing.T) {
 	}
 }
 
-// TestIdentities shows for every kind of credential that the caller comes with the identity that was shown, that an
-// identity is accepted until its end and not after, without anything being loaded again, and that of a caller's several
-// identities one that goes on is enough.
+// TestIdentities shows for every kind of credential that the caller comes with the identity that
+// was shown, that an identity is accepted until its end and not after, without anything being
+// loaded again, and that of a caller's several identities one that goes on is enough.
 func TestIdentities(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
@@ -115,8 +115,8 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
-// TestRememberedIdentities shows that a token which fits two identities is accepted by the second after the first has
-// ended, although it was remembered with the first.
+// TestRememberedIdentities shows that a token which fits two identities is accepted by the second
+// after the first has ended, although it was remembered with the first.
 func TestRememberedIdentities(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)

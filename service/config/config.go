@@ -220,7 +220,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Audit:          main.Audit,
 		Callers:        authenticator,
 		Policy:         rights,
-		Identities:     callers.listed(),
+		Identities:     callers.allIdentities(),
 		Digest:         hex.EncodeToString(digest[:]),
 		Warnings:       warnings,
 		configurations: configurations.built,

@@ -251,7 +251,8 @@ func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
 	case out.Type() == timeType:
 		t, ok := endOf(n.Value)
 		if !ok {
-			at.misread(n.Line, "must be a time such as 2027-01-31T18:00:00Z, or a date such as 2027-01-31, which means its end in UTC")
+			at.misread(n.Line, "must be a time such as 2027-01-31T18:00:00Z, "+
+				"or a date such as 2027-01-31, which means its end in UTC")
 			return
 		}
 		out.Set(reflect.ValueOf(t))

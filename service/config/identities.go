@@ -52,8 +52,8 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 // maxOwner is how many characters an identity's owner has at most.
 const maxOwner = 100
 
-// checkAbout checks what an identity has besides its credential.
-func (l *loader) checkAbout(at place, id caller.Identity, names unique) {
+// checkIdentityMetadata checks name, owner and not_after of an identity.
+func (l *loader) checkIdentityMetadata(at place, id caller.Identity, names unique) {
 	if at.at("name").given() {
 		checkName(at.at("name"), id.Name, names)
 	}

@@ -59,7 +59,8 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestWarnsOfRecordsWithoutPeople shows when records don't say who was signed in, which `deskmint dev` needs no key for.
+// TestWarnsOfRecordsWithoutPeople shows when records don't say who was signed in, which `deskmint
+// dev` needs no key for.
 func TestWarnsOfRecordsWithoutPeople(t *testing.T) {
 	for audit, want := range map[string]string{
 		"":                                     "deskmint.yaml:1: audit: ",
