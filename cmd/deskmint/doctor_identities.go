@@ -54,10 +54,12 @@ func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan
 	if err != nil {
 		d.warn("audit.output: "+s.Audit.Output, causeOf(err), "let the service's user read the folder")
 	}
-	read := func(file string) {
-		if err := last.read(ctx, file); err != nil && ctx.Err() == nil {
+	read := func(file string) bool {
+		err := last.read(ctx, file)
+		if err != nil && ctx.Err() == nil {
 			d.warn("records in "+file, causeOf(err), "let the service's user read the file, or leave it out")
 		}
+		return err == nil
 	}
 	for _, file := range files {
 		read(file)
@@ -65,8 +67,8 @@ func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan
 	others := last.reach
 	last.reach = time.Time{}
 	for _, file := range own {
-		if !last.reachesBack() {
-			read(file)
+		if last.reachesBack() || !read(file) { // older files say nothing about the time of one that can't be read
+			break
 		}
 	}
 	if others.After(last.reach) { // only where both reach back that far, nothing is missing

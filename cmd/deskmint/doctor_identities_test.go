@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,7 @@ func TestDoctorIdentities(t *testing.T) {
 		"elsewhere":                    {"", map[string]string{"audit.log": old, "other/replica.log": uses(now, "checkout", 3)}, []string{"other/replica.log"}, 0, `ok identities: records show .*`},
 		"another replica's, too young": {"", map[string]string{"audit.log": old, "other.log": uses(now, "another", 3)}, []string{"other.log"}, 0, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
 		"not there":                    {"", map[string]string{"audit.log": old}, []string{"gone.log"}, 0, `warning identity checkout .* no use .*`},
+		"a gap":                        {"", map[string]string{"audit.log": uses(now, "another", 3), "audit.log.1": "\x1f\x8bcut", "audit.log.2": old}, nil, 0, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
 		"torn":                         {"", map[string]string{"audit.log": old + old[:40] + "\n" + uses(now, "checkout", 3)}, nil, 0, `ok identities: records show .*`},
 		"too long":                     {"", map[string]string{"audit.log": old + uses(now, "another", 3)}, nil, int64(len(old)) + 20, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
 		"its end is read":              {"", map[string]string{"audit.log": old + uses(now, "checkout", 3)}, nil, int64(len(old)) + 20, `ok identities: records show .*`},
@@ -71,7 +74,8 @@ func TestDoctorIdentities(t *testing.T) {
 				"deskmint.yaml": strings.Replace(onFile(hash), "- api_key_sha256:", identity+"        api_key_sha256:", 1) +
 					"audit: {output: audit.log, plain_email: true}\n",
 			})
-			for file, text := range c.files {
+			for i, file := range slices.Sorted(maps.Keys(c.files)) { // the newest first
+				text := c.files[file]
 				if strings.HasSuffix(file, ".gz") {
 					text = string(gzipped(t, text))
 				}
@@ -79,6 +83,10 @@ func TestDoctorIdentities(t *testing.T) {
 					t.Fatal(err)
 				}
 				write(t, filepath.Join(dir, file), text)
+				at := now.AddDate(0, 0, -i)
+				if err := os.Chtimes(filepath.Join(dir, file), at, at); err != nil {
+					t.Fatal(err)
+				}
 			}
 			d := &doctor{now: func() time.Time { return now }, auditRead: max(c.read, 0)}
 			if c.read == 0 {
