@@ -237,3 +237,22 @@ func gzipped(t *testing.T, text string) []byte {
 	}
 	return b.Bytes()
 }
+
+// TestServersWarnOfRecordsWithoutPeople shows that serve and doctor warn where records don't say who
+// was signed in, and that dev and the shipped quick start don't.
+func TestServersWarnOfRecordsWithoutPeople(t *testing.T) {
+	t.Parallel()
+	const warning = "don't say who was signed in"
+	config, _, _ := files(t)
+	d := serve(t, config)
+	if log := d.err.String(); !strings.Contains(log, warning) || !strings.Contains(log, "openssl rand") {
+		t.Errorf("serve logs\n%s", log)
+	}
+	examined(t, codeNotable, []string{"--config", config}, `warning +\S+: audit: .*`+warning+`.*`)
+	if log := dev(t).err.String(); strings.Contains(log, warning) {
+		t.Errorf("dev logs\n%s", log)
+	}
+	if out, errs, err := invoke(t, "", "config", "check", "../../examples/quickstart.yaml"); err != nil || errs != "" {
+		t.Errorf("the quick start: %s%s %v", out, errs, err)
+	}
+}
