@@ -25,6 +25,7 @@ type fake struct {
 	status   map[string]secrets.Status
 	secret   map[secrets.Version]string // "": canary
 	keyErr   map[secrets.Version]error
+	marks    map[secrets.Version]secrets.Mark
 	err      error
 	delay    time.Duration // each read takes so long
 	statuses []time.Time   // when Status was asked for
@@ -55,7 +56,7 @@ func (f *fake) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (sec
 	f.mu.Lock()
 	f.keys = append(f.keys, v)
 	f.reads = append(f.reads, time.Now())
-	secret, err, delay := f.secret[v], f.keyErr[v], f.delay
+	secret, mark, err, delay := f.secret[v], f.marks[v], f.keyErr[v], f.delay
 	f.mu.Unlock()
 	if e := pause(ctx, delay); e != nil {
 		return secrets.Key{}, e
@@ -66,7 +67,8 @@ func (f *fake) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (sec
 	if secret == "" {
 		secret = canary
 	}
-	return secrets.NewKey(v, []byte(secret))
+	key, err := secrets.NewKey(v, []byte(secret))
+	return key.WithMark(mark), err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

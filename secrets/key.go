@@ -35,6 +35,7 @@ var (
 // The zero Key is none; its Sign and Verify fail.
 type Key struct {
 	version Version
+	mark    Mark
 	sign    func(signingInput string) ([]byte, error)
 	verify  func(signingInput string, signature []byte) error
 }
@@ -82,6 +83,15 @@ func isOuterSpace(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }
 
 // Version is the secret version that the key was made of; zero for the zero Key.
 func (k Key) Version() Version { return k.version }
+
+// Mark returns what Deskmint's commands noted beside the value. The zero Mark: nothing.
+func (k Key) Mark() Mark { return k.mark }
+
+// WithMark returns the key with the mark that stands beside its value.
+func (k Key) WithMark(m Mark) Key {
+	k.mark = m
+	return k
+}
 
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k.sign == nil }

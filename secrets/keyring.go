@@ -36,6 +36,8 @@ type Options struct {
 	// MaxRate is the most reads a second that the Source is asked for, all
 	// secrets and all reasons together. The interval stretches to keep it.
 	MaxRate int
+	// RequirePointer refuses a secret without a pointer: its newest version doesn't sign.
+	RequirePointer bool
 	// Timeout bounds one read. It is a last resort: sources have shorter deadlines
 	// of their own, and nobody who signs waits for it.
 	Timeout time.Duration
@@ -53,6 +55,7 @@ type Held struct {
 	Refreshed time.Time
 
 	active, staged, previous Key
+	marks                    []Mark // of all versions that were read
 }
 
 // Key finds the key of version v; zero: the active one.
@@ -93,7 +96,26 @@ type State struct {
 	// Looked is when the store was last asked, Succeeded when it last answered
 	// with something to sign with; both are zero until then.
 	Looked, Succeeded time.Time
+
+	// behindSince is when the store's answers began to be older than what is held.
+	// Zero: they aren't.
+	behindSince time.Time
+	// offSerial is the serial that an answer needs to switch on. It means nothing while the
+	// secret is on.
+	offSerial uint64
+	cleared   []clearing // the switch-offs that were seen cleared, the oldest first
 }
+
+// Unpinned reports whether the newest version signs only because the store has no pointer.
+// Somebody wrote the secret by hand. An operator should pin it: until then, whoever writes a
+// version activates it.
+func (s *State) Unpinned() bool { return s.Held != nil && isUnpinned(s.Status) }
+
+func isUnpinned(s Status) bool { return !s.Pinned && s.Revision == 0 }
+
+// Behind returns since when the store's answers have been older than what is held. It is zero
+// if they aren't.
+func (s *State) Behind() time.Time { return s.behindSince }
 
 // UnavailableError tells that the store is away and that what is held is too
 // old, or that nothing is held yet. errors.Is(err, ErrUnavailable) holds.
@@ -122,7 +144,7 @@ type Keyring struct {
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
-	rhythm  atomic.Pointer[rhythm]
+	rules   atomic.Pointer[rules]
 	pace    *pace
 
 	// running is the context of every look, ended by Run's end: a look belongs
@@ -169,8 +191,8 @@ func NewKeyring(o Options) *Keyring {
 	if k.log == nil {
 		k.log = slog.New(slog.DiscardHandler)
 	}
-	first := newRhythm(o.Refresh, o.MaxRate)
-	k.rhythm.Store(first)
+	first := newRules(o.Refresh, o.MaxRate, o.RequirePointer)
+	k.rules.Store(first)
 	k.pace = newPace(first.maxRate)
 	k.running, k.stop = context.WithCancel(context.Background())
 	k.entries.Store(&map[Ref]*entry{})
@@ -212,7 +234,7 @@ func (k *Keyring) Get(ref Ref, maxStale time.Duration) (*Held, error) {
 }
 
 func (k *Keyring) unavailable(ref Ref, fault error) error {
-	return &UnavailableError{Ref: ref, RetryAfter: k.rhythm.Load().refresh, Fault: fault}
+	return &UnavailableError{Ref: ref, RetryAfter: k.rules.Load().refresh, Fault: fault}
 }
 
 // State tells all that is known about ref; false if it isn't in the keyring or
@@ -236,7 +258,7 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		for _, ref := range refs {
 			if _, ok := entries[ref]; !ok {
 				// Run leaves it alone for now; a Warm that ends early hands it over.
-				e := &entry{ref: ref, due: time.Now().Add(k.rhythm.Load().refresh)}
+				e := &entry{ref: ref, due: time.Now().Add(k.rules.Load().refresh)}
 				entries[ref] = e
 				heap.Push(&k.queue, e)
 			}
@@ -300,7 +322,7 @@ func (k *Keyring) change(edit func(map[Ref]*entry)) {
 	k.entries.Store(&entries)
 	if after := k.Interval(); after != before {
 		k.log.Info("secrets are looked at in another interval, so that max_rate is kept",
-			"secrets", len(entries), "interval", after, "max_rate", k.rhythm.Load().maxRate)
+			"secrets", len(entries), "interval", after, "max_rate", k.rules.Load().maxRate)
 	}
 	k.signal()
 }

@@ -87,30 +87,74 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		return err
 	})
 	if err != nil {
-		next.Status.Disabled = next.Status.Disabled || seen.Disabled
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+		next.Status = offBy(next.Status, seen, nil)
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, 0, nil), nil
 	}
-	v := judge(last.Status, seen)
+	v := judge(last, seen)
+	if v.behind != nil {
+		next, alarm = behind(next, v, e.ref)
+		return remember(next, last, seen.Serial, nil), alarm
+	}
+	next.behindSince, next.Status = time.Time{}, v.status
 	if v.alarm != nil {
 		alarm = fmt.Errorf("secret %s: %w", e.ref, v.alarm)
 	}
-	if v.ignore {
-		return next, alarm
+	if k.rules.Load().requirePointer && v.fault == nil && isUnpinned(v.status) {
+		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable, pinAdvice)
 	}
-	next.Status = v.status
+	var held *Held
+	var doubt error
+	if v.fault == nil {
+		held, doubt, v.fault = k.assemble(ctx, e, v.status)
+	}
 	if v.fault != nil {
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), nil
+		if off := (*markedOffError)(nil); errors.As(v.fault, &off) {
+			next.Status.Disabled, next.Status.DisabledBy = true, off.by
+		}
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial, nil), nil
 	}
-	held, doubt, err := k.assemble(ctx, e, v.status)
-	if err != nil {
-		return failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), nil
+	next.Status = held.Status
+	if v.vanished {
+		for _, m := range held.marks {
+			next.Status = offBy(next.Status, Status{Disabled: m.Disabled != "", DisabledBy: m.Disabled}, next.cleared)
+		}
 	}
 	held.Refreshed, next.Succeeded, next.Held = began, began, held
 	if alarm == nil && doubt != nil {
 		alarm = fmt.Errorf("secret %s: %w", e.ref, doubt)
 	}
-	return next, alarm
+	return remember(next, last, seen.Serial, held.marks), alarm
 }
+
+// behindAlarm is how long the store's answers may be older than what is held before an
+// operator is told. A standby that lags for so long is a fault as well.
+const behindAlarm = 5 * time.Minute
+
+// behind returns the state after an answer that is older than what is held. What is held goes
+// on up to max_stale, as if the store were away.
+func behind(next State, v verdict, ref Ref) (State, error) {
+	next.Status = v.status
+	if next.behindSince.IsZero() {
+		next.behindSince = next.Looked
+	}
+	since := next.Looked.Sub(next.behindSince)
+	if since < behindAlarm {
+		return next, nil
+	}
+	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held for %s (%w): "+
+		"only its kill switch counts. Either a standby lags, or the store was restored from a backup. "+
+		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is", ref, since.Round(time.Second), v.behind)
+}
+
+// markedOffError says that the newest version of a secret without a pointer bears the mark of
+// a switch-off.
+type markedOffError struct {
+	by  string
+	err error
+}
+
+func (e *markedOffError) Error() string { return e.err.Error() }
+func (e *markedOffError) Unwrap() error { return e.err }
 
 // failed keeps or drops what is held, by the kind of fault: losing permission
 // and deletion are kill switches, everything else leaves the last good key.
@@ -154,16 +198,34 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *
 		return known.key, known.err
 	}
 
-	held = &Held{Status: status}
+	held = &Held{}
 	if held.active, err = read(status.Active); err != nil {
 		return nil, nil, err
 	}
-	var stagedErr, previousErr error
-	held.staged, stagedErr = read(status.Staged())
-	if status.Previous != status.Active {
-		held.previous, previousErr = read(status.Previous)
+	staged, stagedErr := read(status.Staged())
+	for ; stagedErr == nil && staged.mark.Disabled != ""; staged, stagedErr = read(status.Staged()) {
+		held.marks = append(held.marks, staged.mark)
+		status = status.without(staged.version)
 	}
-	e.values = values
+	var previous Key
+	var previousErr error
+	if status.Previous != status.Active {
+		previous, previousErr = read(status.Previous)
+	}
+	if by, err := unpinned(status, held.active.mark, previous.mark); err != nil {
+		if by != "" {
+			err = &markedOffError{by, err}
+		}
+		return nil, nil, err
+	}
+	if held.active.mark.Disabled != "" {
+		return nil, nil, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
+	}
+	if previous.mark.Disabled == "" {
+		held.previous = previous
+	}
+	held.marks = append(held.marks, held.active.mark, staged.mark, previous.mark)
+	held.Status, held.staged, e.values = status, staged, values
 	return held, errors.Join(stagedErr, previousErr), nil
 }
 
@@ -212,6 +274,12 @@ func (k *Keyring) report(ctx context.Context, e *entry, last, next *State) {
 	if last.Status.Disabled != next.Status.Disabled {
 		log.Warn("the secret was switched on or off by an operator", "disabled", next.Status.Disabled)
 	}
+	if last.behindSince.IsZero() && !next.behindSince.IsZero() {
+		log.Info("the store's answer is older than what is held: a standby may lag", "serial", next.Status.Serial, "latest", next.Status.Latest)
+	}
+	if next.Unpinned() && !last.Unpinned() {
+		log.Warn("unpinned: the secret has no active_version, so its newest version signs; `deskmint secret activate` pins it", "active", next.Status.Active)
+	}
 	r := report{}
 	if next.Fault != nil {
 		r = report{fault: next.Fault.Error(), level: k.severity(next)}
@@ -232,7 +300,7 @@ func (k *Keyring) report(ctx context.Context, e *entry, last, next *State) {
 // severity: a store that is away is a warning until what is held gets old;
 // what needs an operator is an error at once.
 func (k *Keyring) severity(s *State) slog.Level {
-	if away(s.Fault) && s.Succeeded != s.Looked && s.Held != nil && k.now().Sub(s.Held.Refreshed) < AlarmAfter {
+	if s.behindSince.IsZero() && away(s.Fault) && s.Succeeded != s.Looked && s.Held != nil && k.now().Sub(s.Held.Refreshed) < AlarmAfter {
 		return slog.LevelWarn
 	}
 	return slog.LevelError

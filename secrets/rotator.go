@@ -1,9 +1,12 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -31,13 +34,19 @@ type Writer interface {
 	// Observe says all that a change is decided on. A path that the store doesn't have
 	// yet is an observation without versions, not an error.
 	Observe(ctx context.Context, path string) (Observed, error)
-	// Write adds version o.Latest + 1: ref's field with value, and every other field
-	// as the newest version that still has a value has it.
+	// Write adds version o.Latest + 1: ref's field with value, and every other field as the
+	// newest version that still has a value has it. A store that keeps marks notes that the
+	// version was staged.
 	Write(ctx context.Context, ref Ref, o Observed, value []byte) error
-	// Point moves the pointer of path, and what stands beside it.
-	Point(ctx context.Context, path string, o Observed, to Pointer) error
-	// Switch switches path off, or on again.
-	Switch(ctx context.Context, path string, o Observed, off bool) error
+	// Change changes the pointer of path, and what stands beside it.
+	Change(ctx context.Context, path string, o Observed, to Change) error
+	// WriteMark adds version o.Latest + 1: every field as the newest version that still has a
+	// value has it, with the mark m.
+	WriteMark(ctx context.Context, path string, o Observed, m Mark) error
+	// DeleteMark deletes a version that was written for its mark alone.
+	DeleteMark(ctx context.Context, path string, v Version) error
+	// Mark returns the mark of a version; the zero Mark: it has none.
+	Mark(ctx context.Context, path string, v Version) (Mark, error)
 	// Begins tells whether the value of a version begins with prefix, which is
 	// compared in constant time.
 	Begins(ctx context.Context, ref Ref, v Version, prefix string) (bool, error)
@@ -59,6 +68,15 @@ type Observed struct {
 	// a write of the whole map may have taken it, and then the latest version
 	// isn't the one that signs.
 	Wiped bool
+	// Marked says that there is no pointer, though the newest versions bear a [Mark]: the
+	// metadata were wiped. Replicas that start now refuse to sign.
+	Marked bool
+	// MarkedOff is the switch-off that a mark tells. It is empty if none does, or if there is a
+	// pointer, whose metadata say more.
+	MarkedOff string
+	// Switches are the versions that were written for the mark of a switch-off alone, the newest
+	// first. They count as gone.
+	Switches []Version
 	// PointerFault is why the pointer that stands there can't be read; the status is
 	// then that of a secret without one. nil: it can, or there is none.
 	PointerFault error
@@ -69,11 +87,15 @@ type Observed struct {
 	Denied map[StepKind]error
 }
 
-// Pointer is what a move of the pointer writes.
-type Pointer struct {
-	Active   Version
-	Previous Version // zero: none
-	Serial   uint64  // zero: the store has none
+// Change is what one write to a secret's metadata sets, all at once.
+type Change struct {
+	Active   Version // zero: the pointer stays as it is
+	Previous Version // written with Active; zero: none
+	Serial   uint64  // zero: it stays as it is, or the store has none
+	// Disabled is the switch-off to write: its time. Empty: the switch stays as it is.
+	Disabled string
+	// Enabled switches on.
+	Enabled bool
 }
 
 // A Rotator does to one secret what an operator decides: each act looks at the
@@ -121,14 +143,22 @@ func (r *Rotator) Rollback(ctx context.Context) (Plan, error) {
 	return r.move(ctx, planRollback)
 }
 
-// Disable switches the secret off: every replica refuses to sign with it.
+// Disable switches the secret off: every replica refuses to sign with it, whatever else its
+// metadata say. In a store that keeps marks it also writes a version with the mark of the
+// switch-off, so that it outlasts a tool that wipes the metadata.
 func (r *Rotator) Disable(ctx context.Context) (Plan, error) {
-	return r.act(ctx, func(o Observed) (Plan, error) { return planSwitch(o, true) }, nil)
+	return r.act(ctx, func(o Observed) (Plan, error) { return planDisable(o, r.now()) }, nil)
 }
 
-// Enable undoes Disable.
+// Enable undoes Disable. It deletes the versions that mark a switch-off, too.
 func (r *Rotator) Enable(ctx context.Context) (Plan, error) {
-	return r.act(ctx, func(o Observed) (Plan, error) { return planSwitch(o, false) }, nil)
+	return r.act(ctx, planEnable, nil)
+}
+
+// Adopt raises the serial above all that replicas can have seen, so that they take the store
+// as it is. It is the way out after the store was restored from a backup.
+func (r *Rotator) Adopt(ctx context.Context) (Plan, error) {
+	return r.act(ctx, func(o Observed) (Plan, error) { return planAdopt(o, r.now()) }, nil)
 }
 
 // Holds returns ErrConflict unless the secret stands as the last step of p has left it.
@@ -137,7 +167,7 @@ func (r *Rotator) Holds(ctx context.Context, p Plan) error {
 	if err != nil || len(p.Steps) == 0 {
 		return err
 	}
-	if last := p.Steps[len(p.Steps)-1]; !last.shows(o) {
+	if last := p.Last(); !last.shows(o) {
 		return fmt.Errorf("%s: %w: to %s was undone since; version %d is active now (serial %d): look at the status", o.Place, ErrConflict, last, o.Active, o.Serial)
 	}
 	return nil
@@ -208,9 +238,37 @@ func (r *Rotator) act(ctx context.Context, decide func(Observed) (Plan, error), 
 	return r.perform(ctx, o, plan, value)
 }
 
+// observe looks at the store, and at the marks of all versions that have a value.
 func (r *Rotator) observe(ctx context.Context) (Observed, error) {
-	return r.Store.Observe(ctx, r.Ref.Path)
+	o, err := r.Store.Observe(ctx, r.Ref.Path)
+	if err != nil || o.Revision != 0 { // a store that can't be wiped apart from its values
+		return o, err
+	}
+	o.Fates = maps.Clone(o.Fates)
+	for _, vs := range slices.Backward(o.Versions) {
+		if vs.Gone {
+			continue
+		}
+		// A mark that can't be read must not keep anybody from switching the secret off.
+		m, err := r.Store.Mark(ctx, r.Ref.Path, vs.Version)
+		if err != nil || m == (Mark{}) {
+			continue
+		}
+		o.Marked = o.Marked || !o.Pinned
+		if m.Disabled != "" {
+			o.Switches = append(o.Switches, vs.Version)
+			if !o.Pinned {
+				o.MarkedOff = cmp.Or(o.MarkedOff, m.Disabled)
+			}
+			o.Status = o.without(vs.Version)
+			o.Fates[vs.Version] = fateSwitch
+		}
+	}
+	return o, nil
 }
+
+// fateSwitch is the fate of a version that was written for the mark of a switch-off alone.
+const fateSwitch = "marks a switch-off"
 
 func (r *Rotator) now() time.Time {
 	if r.Now != nil {
@@ -222,8 +280,12 @@ func (r *Rotator) now() time.Time {
 // usable refuses a version that can't be signed with. A reference beside ours only
 // counts if it can be signed with now: it may have no secret yet.
 func (r *Rotator) usable(ctx context.Context, o Observed, v Version) error {
-	if _, err := r.Store.Key(ctx, r.Ref, v); err != nil {
+	key, err := r.Store.Key(ctx, r.Ref, v)
+	if err != nil {
 		return fmt.Errorf("%s: %w: version %d can't be signed with, so it isn't activated: %w", o.Place, ErrRefused, v, err)
+	}
+	if key.mark.Disabled != "" {
+		return fmt.Errorf("%s: %w: version %d only marks that the secret was switched off: name another", o.Place, ErrRefused, v)
 	}
 	for _, ref := range r.Beside {
 		if _, err := r.Store.Key(ctx, ref, o.Active); err != nil {
@@ -244,6 +306,7 @@ func (r *Rotator) find(ctx context.Context, o Observed, key Key) (Version, error
 		}
 		other, err := r.Store.Key(ctx, r.Ref, vs.Version)
 		switch {
+		case err == nil && other.mark.Disabled != "":
 		case err == nil && same(key, other):
 			return vs.Version, nil
 		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound):

@@ -17,6 +17,7 @@ import (
 type book struct {
 	o      secrets.Observed
 	values map[secrets.Version]string
+	marks  map[secrets.Version]secrets.Mark
 	keyErr map[secrets.Version]error
 	writes []string // what was written, in order
 
@@ -31,7 +32,7 @@ func secretOf(v secrets.Version) string { return strings.Repeat(fmt.Sprintf("%04
 
 // newBook has versions as a status lists them, with the value of each.
 func newBook(status secrets.Status, change ...func(*book)) *book {
-	b := &book{o: secrets.Observed{Status: status, Place: "vault: secret/metadata/sso/acme", Keeps: 10, Fates: map[secrets.Version]string{}}, values: map[secrets.Version]string{}}
+	b := &book{o: secrets.Observed{Status: status, Place: "vault: secret/metadata/sso/acme", Keeps: 10, Fates: map[secrets.Version]string{}}, values: map[secrets.Version]string{}, marks: map[secrets.Version]secrets.Mark{}}
 	for i, vs := range status.Versions {
 		if vs.Gone {
 			b.o.Fates[vs.Version] = "deleted"
@@ -72,7 +73,12 @@ func (b *book) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secre
 	case ref.Field != acme.Field && v > 1:
 		return secrets.Key{}, fmt.Errorf("%w: it has no field %s", secrets.ErrUnusable, ref.Field)
 	}
-	return secrets.NewKey(v, []byte(value))
+	key, err := secrets.NewKey(v, []byte(value))
+	return key.WithMark(b.marks[v]), err
+}
+
+func (b *book) Mark(_ context.Context, _ string, v secrets.Version) (secrets.Mark, error) {
+	return b.marks[v], b.keyErr[v]
 }
 
 func (b *book) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefix string) (bool, error) {
@@ -98,7 +104,26 @@ func (b *book) write(what string, change func()) error {
 }
 
 func (b *book) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte) error {
-	return b.write("write", func() { b.add(o.Latest+1, string(value)) })
+	return b.write("write", func() {
+		b.add(o.Latest+1, string(value))
+		b.marks[o.Latest+1] = secrets.Mark{Staged: true}
+	})
+}
+
+func (b *book) DeleteMark(_ context.Context, _ string, v secrets.Version) error {
+	return b.write(fmt.Sprintf("delete %d", v), func() {
+		for i := range b.o.Versions {
+			b.o.Versions[i].Gone = b.o.Versions[i].Gone || b.o.Versions[i].Version == v
+		}
+		b.o.Fates[v] = "deleted"
+	})
+}
+
+func (b *book) WriteMark(_ context.Context, _ string, o secrets.Observed, m secrets.Mark) error {
+	return b.write("mark", func() {
+		b.add(o.Latest+1, b.values[o.Before(o.Latest+1)])
+		b.marks[o.Latest+1] = m
+	})
 }
 
 func (b *book) add(v secrets.Version, value string) {
@@ -109,14 +134,18 @@ func (b *book) add(v secrets.Version, value string) {
 	}
 }
 
-func (b *book) Point(_ context.Context, _ string, _ secrets.Observed, to secrets.Pointer) error {
-	return b.write(fmt.Sprintf("point %d previous %d serial %d", to.Active, to.Previous, to.Serial), func() {
-		b.o.Active, b.o.Previous, b.o.Serial, b.o.Pinned = to.Active, to.Previous, to.Serial, true
+func (b *book) Change(_ context.Context, _ string, _ secrets.Observed, to secrets.Change) error {
+	return b.write(fmt.Sprintf("active %d previous %d serial %d off %v on %v", to.Active, to.Previous, to.Serial, to.Disabled != "", to.Enabled), func() {
+		if to.Active != 0 {
+			b.o.Active, b.o.Previous, b.o.Pinned = to.Active, to.Previous, true
+		}
+		if to.Serial != 0 {
+			b.o.Serial = to.Serial
+		}
+		if to.Disabled != "" || to.Enabled {
+			b.o.Disabled, b.o.DisabledBy = !to.Enabled, to.Disabled
+		}
 	})
-}
-
-func (b *book) Switch(_ context.Context, _ string, _ secrets.Observed, off bool) error {
-	return b.write(fmt.Sprintf("off %v", off), func() { b.o.Disabled = off })
 }
 
 // unpinned is a status without a pointer; Previous is what sources fill in.

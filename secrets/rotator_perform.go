@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -41,10 +42,12 @@ func (r *Rotator) take(ctx context.Context, o Observed, s Step, value []byte) er
 	switch s.Kind {
 	case StepWrite:
 		return r.write(ctx, o, s, value)
-	case StepPin, StepPoint:
-		return r.Store.Point(ctx, r.Ref.Path, o, Pointer{Active: s.Version, Previous: s.Previous, Serial: s.Serial})
+	case StepMark:
+		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: cmp.Or(o.DisabledBy, byHand)})
+	case StepUnmark:
+		return r.Store.DeleteMark(ctx, r.Ref.Path, s.Version)
 	default:
-		return r.Store.Switch(ctx, r.Ref.Path, o, s.Kind == StepDisable)
+		return r.Store.Change(ctx, r.Ref.Path, o, s.change())
 	}
 }
 

@@ -49,6 +49,9 @@ func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
+	if o.PointerFault != nil && o.Revision != 0 {
+		return Report{}, o.PointerFault
+	}
 	if o.Latest == 0 {
 		return Report{}, fmt.Errorf("%s: %w: stage its first version, or check the configuration's secret.path", o.Place, ErrNotFound)
 	}
@@ -60,8 +63,8 @@ func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 			VersionStatus: vs, Fate: o.Fates[vs.Version],
 			Active: vs.Version == o.Active, Staged: vs.Version == staged, Previous: vs.Version == o.Previous,
 		}
-		if !vs.Gone {
-			d.Fingerprint, d.Fault = r.fingerprint(ctx, vs.Version)
+		if !vs.Gone || d.Fate == fateSwitch {
+			d.Fingerprint, d.Fate, d.Fault = r.fingerprint(ctx, vs.Version, d.Fate)
 			d.Match = r.match(ctx, vs.Version, prefix)
 		}
 		report.Details = append(report.Details, d)
@@ -89,19 +92,23 @@ const fingerprinted = "deskmint: fingerprint of a secret"
 // stretch is the number of PBKDF2's rounds: some hundredths of a second a version.
 const stretch = 100_000
 
-func (r *Rotator) fingerprint(ctx context.Context, v Version) (string, error) {
+// fingerprint also returns the version's fate, which its mark may tell.
+func (r *Rotator) fingerprint(ctx context.Context, v Version, fate string) (fingerprint, told string, err error) {
 	key, err := r.Store.Key(ctx, r.Ref, v)
 	if err != nil {
-		return "", err
+		return "", fate, err
+	}
+	if key.mark.Disabled != "" {
+		fate = fateSwitch
 	}
 	signature, err := key.Sign(fingerprinted)
 	if err != nil {
-		return "", err
+		return "", fate, err
 	}
 	// No salt of its own: equal secrets are to be seen as such.
 	stretched, err := pbkdf2.Key(sha256.New, string(signature), []byte(fingerprinted), stretch, 4)
 	if err != nil {
-		return "", err
+		return "", fate, err
 	}
-	return hex.EncodeToString(stretched), nil
+	return hex.EncodeToString(stretched), fate, nil
 }

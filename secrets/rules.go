@@ -2,54 +2,131 @@ package secrets
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// A verdict is what an answer of the store comes to, given what was known.
+// A verdict is what an answer of the store comes to, given what was known before.
 type verdict struct {
 	status Status // what holds from now on
-	ignore bool   // the answer counts for nothing, as if nobody had asked
+	behind error  // the answer is older than what is held: only its kill switch counts
 	alarm  error  // an operator should know; signing goes on
-	fault  error  // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
+	// vanished says that the store has lost the pointer. The kill switch may be lost with it, and
+	// then the marks in the data tell.
+	vanished bool
+	fault    error // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
 }
 
-// judge decides, without asking anybody, what a newly seen status means after
-// the last one that was accepted (zero: none yet).
+// judge decides what a newly seen status means after the last one that was accepted (zero:
+// none yet). It asks nobody.
 //
-// Two dangers pull in opposite directions. A replica that lags must not undo a
-// move of the pointer, so what looks older is ignored. But a roll-back, a
-// deletion and a secret that was made anew also look older, and must take effect: a
-// roll-back shows by its higher serial, a new life by its later created times.
-func judge(last, seen Status) verdict {
+// A store can answer with something old for two reasons: a standby lags, or the store was
+// restored from a backup. Old pointers and versions are ignored, because a standby that lags
+// must not undo a move. A roll-back, a deletion and a secret that was made again also look
+// old and must take effect. A roll-back has a higher serial. A secret that was made again
+// has later created times.
+//
+// The kill switch has rules of its own: see offBy and stillOff.
+func judge(last State, seen Status) verdict {
+	held := last.Status
 	// A store that is one file or one map doesn't lag: what it says now, holds.
-	if seen.Revision != 0 || len(last.Versions) == 0 || recreated(last, seen) {
+	if seen.Revision != 0 || len(held.Versions) == 0 {
 		return usable(verdict{status: seen})
 	}
-	if seen.Latest < last.Latest {
-		return verdict{status: last, ignore: true, alarm: fmt.Errorf(
-			"the store's answer is older than what is held (latest version %d, held %d): ignored, as from a lagging replica", seen.Latest, last.Latest)}
+	if recreated(held, seen) {
+		return usable(verdict{status: stillOff(seen, last)})
 	}
-	if last.Pinned && !seen.Pinned {
-		// Whatever wiped the pointer (kv metadata put replaces the whole map) also wiped what
-		// stood beside it, and that includes the kill switch.
-		seen.Active, seen.Previous, seen.Serial, seen.Pinned = last.Active, last.Previous, last.Serial, true
-		seen.Disabled = seen.Disabled || last.Disabled
-		return usable(verdict{status: seen, alarm: fmt.Errorf(
-			"active_version has vanished from the store: version %d stays active; activate it again, with a serial above %d", last.Active, last.Serial)})
+	moved := seen.Pinned && seen.Serial > held.Serial // no answer from before has such a serial
+	if seen.Latest < held.Latest && !moved {
+		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest)}
 	}
-	if seen.Serial < last.Serial {
-		return verdict{status: last, ignore: true, alarm: fmt.Errorf(
-			"the store's answer is older than what is held (serial %d, held %d): ignored, as from a lagging replica; if it stays so, the pointer was moved without raising the serial", seen.Serial, last.Serial)}
+	if held.Pinned && !seen.Pinned {
+		// Whatever wiped the pointer (`vault kv metadata put` replaces the whole map) also wiped
+		// what was beside it.
+		off := offBy(held, seen, last.cleared)
+		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
+		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
+		return usable(verdict{status: seen, vanished: true, alarm: fmt.Errorf(
+			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
-	return usable(verdict{status: seen})
+	if seen.Serial < held.Serial {
+		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial)}
+	}
+	return usable(verdict{status: stillOff(seen, last)})
+}
+
+// offBy returns status with the kill switch that follows from an answer which isn't taken whole.
+// It is off if either says so. A switch-off that was seen cleared at a higher serial doesn't
+// count, because a standby that lags goes on telling it.
+func offBy(status, answer Status, cleared []clearing) Status {
+	old := func(c clearing) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
+	if answer.Disabled && !slices.ContainsFunc(cleared, old) {
+		status.Disabled, status.DisabledBy = true, answer.DisabledBy
+	}
+	return status
+}
+
+// stillOff returns an answer that is taken whole. It switches on only with a serial that is no
+// lower than the one at which the secret was switched off.
+func stillOff(seen Status, last State) Status {
+	if last.Status.Disabled && !seen.Disabled && seen.Serial < last.offSerial {
+		seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
+	}
+	return seen
+}
+
+// A clearing is a switch-off that was seen cleared.
+type clearing struct {
+	by     string // Status.DisabledBy
+	serial uint64 // of the answer that no longer had it
+}
+
+// maxClearings bounds what is remembered. A standby doesn't lag by so many switch-offs.
+const maxClearings = 8
+
+// remember returns s, which follows last, with what the rules need to know of the kill switch
+// later. The answer that led to it had the given serial, and the versions that were read for it
+// have the given marks.
+func remember(s, last State, serial uint64, marks []Mark) State {
+	switch {
+	case !s.Status.Disabled:
+		s.offSerial = 0
+		if last.Status.Disabled {
+			s.cleared = addClearing(s.cleared, last.Status.DisabledBy, s.Status.Serial)
+		}
+	case !last.Status.Disabled:
+		s.offSerial = max(last.Status.Serial, serial)
+	}
+	if s.Status.Pinned && !s.Status.Disabled {
+		for _, m := range marks { // the metadata are there, and no longer have it
+			s.cleared = addClearing(s.cleared, m.Disabled, s.Status.Serial)
+		}
+	}
+	return s
+}
+
+// addClearing adds a switch-off to those that were seen cleared. Only a time identifies one: who writes
+// "true" by hand may write it again, and it must work again.
+func addClearing(cleared []clearing, by string, serial uint64) []clearing {
+	c := clearing{by, serial}
+	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == by }) {
+		return cleared
+	}
+	cleared = append(slices.Clone(cleared), c)
+	return cleared[max(0, len(cleared)-maxClearings):]
+}
+
+func isTime(text string) bool {
+	_, err := time.Parse(time.RFC3339Nano, text)
+	return err == nil
 }
 
 // usable adds the fault of a status that names no version to sign with. A
 // missing active version is never replaced by the one before it.
 func usable(v verdict) verdict {
 	s := v.status
-	if !s.Pinned && s.Serial > 0 {
-		v.fault = fmt.Errorf("%w: it was staged before (serial %d), but has no active_version: activate one", ErrUnusable, s.Serial)
+	if !s.Pinned && (s.Serial > 0 || s.Managed) {
+		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable, s.Serial, pinAdvice)
 		return v
 	}
 	active, listed := s.Version(s.Active)
@@ -62,6 +139,26 @@ func usable(v verdict) verdict {
 		v.fault = fmt.Errorf("active version %d was %w or destroyed: activate another", s.Active, ErrDeleted)
 	}
 	return v
+}
+
+// pinAdvice is the way out where nobody can know which version signs.
+const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it"
+
+// unpinned judges the marks of a secret without a pointer, whose newest version would sign.
+// The marks are those of that version and of the one before.
+func unpinned(s Status, marks ...Mark) (disabledBy string, err error) {
+	if s.Pinned || s.Revision != 0 {
+		return "", nil
+	}
+	for _, m := range marks {
+		switch {
+		case m.Disabled != "":
+			return m.Disabled, fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until `deskmint secret enable NAME`", ErrUnusable, pinAdvice)
+		case m.Staged:
+			return "", fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were wiped: %s", ErrUnusable, pinAdvice)
+		}
+	}
+	return "", nil
 }
 
 // recreated reports whether the secret was removed as a whole and made anew:

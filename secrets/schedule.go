@@ -24,30 +24,32 @@ const (
 // Interval is the effective interval between two looks at a secret: Refresh, or
 // more where so many secrets are held that MaxRate demands it.
 func (k *Keyring) Interval() time.Duration {
-	r := k.rhythm.Load()
+	r := k.rules.Load()
 	load := float64(len(*k.entries.Load())) / (headroom * float64(r.maxRate))
 	return max(r.refresh, time.Duration(load*float64(time.Second)))
 }
 
-// rhythm is how often the store is asked. It is never changed.
-type rhythm struct {
-	refresh time.Duration
-	maxRate int
+// rules are the [Options] that a running keyring can change. They are immutable.
+type rules struct {
+	refresh        time.Duration
+	maxRate        int
+	requirePointer bool
 }
 
-func newRhythm(refresh time.Duration, maxRate int) *rhythm {
-	return &rhythm{orDefault(refresh, DefaultRefresh), orDefault(maxRate, DefaultMaxRate)}
+func newRules(refresh time.Duration, maxRate int, requirePointer bool) *rules {
+	return &rules{orDefault(refresh, DefaultRefresh), orDefault(maxRate, DefaultMaxRate), requirePointer}
 }
 
-// SetRhythm changes what [Options] said of Refresh and MaxRate, from the next look on.
-func (k *Keyring) SetRhythm(refresh time.Duration, maxRate int) {
-	next := newRhythm(refresh, maxRate)
+// SetRules replaces the Refresh, MaxRate and RequirePointer of [Options]. They hold from the
+// next refresh of each secret on.
+func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bool) {
+	next := newRules(refresh, maxRate, requirePointer)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if *next == *k.rhythm.Load() {
+	if *next == *k.rules.Load() {
 		return
 	}
-	k.rhythm.Store(next)
+	k.rules.Store(next)
 	k.pace.setRate(next.maxRate)
 	// Whoever shortens the interval doesn't wait for the end of the long one first.
 	now, interval := time.Now(), k.Interval()
@@ -57,7 +59,8 @@ func (k *Keyring) SetRhythm(refresh time.Duration, maxRate int) {
 		}
 	}
 	heap.Init(&k.queue)
-	k.log.Info("secrets are looked at in another rhythm", "interval", interval, "max_rate", next.maxRate)
+	k.log.Info("the rules for refreshing secrets have changed",
+		"interval", interval, "max_rate", next.maxRate, "require_pointer", next.requirePointer)
 	k.signal()
 }
 

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -42,6 +43,9 @@ func (r Ref) Check() error {
 	}
 	if strings.ContainsFunc(r.Path+r.Field, unicode.IsControl) {
 		return errors.New("path and field must not contain control characters")
+	}
+	if r.Field == MarkField {
+		return fmt.Errorf("field %q is taken: Deskmint's commands keep a mark of their own there", MarkField)
 	}
 	for segment := range strings.SplitSeq(r.Path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
@@ -102,10 +106,16 @@ type Status struct {
 	// Previous was active before, or is the one below Active where the store
 	// doesn't record that. Zero: none.
 	Previous Version
-	// Serial grows by one with every move of the pointer; zero if not recorded.
+	// Serial grows with every move of the pointer and every use of the kill switch. Zero: not
+	// recorded.
 	Serial uint64
-	// Disabled: an operator has switched the secret off.
+	// Managed says that the store has some metadata of ours beside the versions: a pointer,
+	// a previous version or a serial. Managed without Pinned means that the pointer is lost.
+	Managed bool
+	// Disabled says that an operator has switched the secret off.
 	Disabled bool
+	// DisabledBy tells one switch-off from another: see [ReadSwitch]. It may be empty.
+	DisabledBy string
 	// Revision is for stores that are one file or one map: it grows with every
 	// change, and a version's value may change with it. Zero: versions are
 	// immutable, and an answer may come from a replica that lags.
@@ -129,6 +139,17 @@ func (s Status) Version(v Version) (VersionStatus, bool) {
 		}
 	}
 	return VersionStatus{}, false
+}
+
+// without returns the status with version v counted as gone.
+func (s Status) without(v Version) Status {
+	s.Versions = slices.Clone(s.Versions)
+	for i := range s.Versions {
+		if s.Versions[i].Version == v {
+			s.Versions[i].Gone = true
+		}
+	}
+	return s
 }
 
 // Staged is the newest version that is newer than the active one and still

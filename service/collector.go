@@ -25,11 +25,15 @@ var (
 	secretStaged = prometheus.NewDesc("deskmint_secret_staged_version",
 		"The version of the configuration's secret that is newer than the active one; 0: none is.", []string{"configuration"}, nil)
 	secretSerial = prometheus.NewDesc("deskmint_secret_serial",
-		"How often the active version of the configuration's secret was moved; 0: the store doesn't say.", []string{"configuration"}, nil)
+		"Grows with every move of the active version and every use of the kill switch; 0: the store doesn't say.", []string{"configuration"}, nil)
 	secretCreated = prometheus.NewDesc("deskmint_secret_active_version_created_timestamp_seconds",
 		"When the active version of the configuration's secret was written to the store, in Unix time; absent where the store doesn't say.", []string{"configuration"}, nil)
 	secretSuccess = prometheus.NewDesc("deskmint_secret_last_success_timestamp_seconds",
 		"When the store last answered with something to sign with, in Unix time; absent where it never did.", []string{"configuration"}, nil)
+	secretUnpinned = prometheus.NewDesc("deskmint_secret_unpinned",
+		"1 where the newest version of the configuration's secret signs because the store has no pointer, else 0.", []string{"configuration"}, nil)
+	secretBehind = prometheus.NewDesc("deskmint_secret_behind_since_timestamp_seconds",
+		"Since when the store's answers have been older than what is held, in Unix time; absent where they aren't.", []string{"configuration"}, nil)
 	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
 		"The effective interval at which each secret is looked at.", nil, nil)
 	refreshes = prometheus.NewDesc("deskmint_secret_refreshes_total",
@@ -54,7 +58,8 @@ var (
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		configInfo, secretUsable, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
-		refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry, identityUsed, identityEnd, issuerKeys,
+		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry,
+		identityUsed, identityEnd, issuerKeys,
 	} {
 		ch <- d
 	}
@@ -133,6 +138,14 @@ func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config
 	ch <- gauge(secretActive, float64(state.Status.Active), conf.Name)
 	ch <- gauge(secretStaged, float64(state.Status.Staged()), conf.Name)
 	ch <- gauge(secretSerial, float64(state.Status.Serial), conf.Name)
+	unpinned := 0.0
+	if state.Unpinned() {
+		unpinned = 1
+	}
+	ch <- gauge(secretUnpinned, unpinned, conf.Name)
+	if since := state.Behind(); !since.IsZero() {
+		ch <- gauge(secretBehind, seconds(since), conf.Name)
+	}
 	if at := created(state.Status); !at.IsZero() {
 		ch <- gauge(secretCreated, seconds(at), conf.Name)
 	}

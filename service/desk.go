@@ -101,7 +101,7 @@ func (d desk) allow(who caller.Caller, ask signInAsk, rec *audit.Record) (*signe
 	if ask.validateOnly {
 		return out, nil
 	}
-	err = d.limits.Take(d.now, limitsOf(grant, conf, ask, out.checked.Email())...)
+	err = d.limits.Take(d.now, limitsOf(who, grant, conf, ask, out.checked.Email())...)
 	if limited := (*policy.LimitedError)(nil); errors.As(err, &limited) {
 		rec.Rule += ", " + limited.Limit
 	}
@@ -186,6 +186,7 @@ func (a signInAsk) policy(conf *config.Configuration, brand *zendesk.Brand) poli
 		ask.Email = email
 		ask.Protected = conf.Protects(email)
 	}
+	ask.ProtectedExternalID = conf.ProtectsExternalID(a.signIn.User.ExternalID)
 	if brand != nil {
 		ask.Brand = brand.ID
 		if to, err := brand.ReturnTo(a.signIn.ReturnTo); a.signIn.ReturnTo != "" && err == nil {

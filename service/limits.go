@@ -1,6 +1,9 @@
 package service
 
 import (
+	"strings"
+
+	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
@@ -16,10 +19,14 @@ const (
 // limitsOf are what a sign-in is counted against; all of them must have one left.
 // Where a request leaves the role out, the person keeps the one that Zendesk has,
 // which at a configuration for team members may be any.
-func limitsOf(g *policy.Grant, conf *config.Configuration, ask signInAsk, email string) []policy.Limit {
+//
+// A person is counted for each caller by itself. Otherwise one caller could use up the sign-ins of
+// a person and so keep them out at every other caller.
+func limitsOf(who caller.Caller, g *policy.Grant, conf *config.Configuration, ask signInAsk, email string) []policy.Limit {
 	role := ask.signIn.User.Role
 	team := role == zendesk.RoleAgent || role == zendesk.RoleAdmin || role == zendesk.RoleUnset && conf.Profile.Serves(zendesk.TeamMember)
-	person := policy.Limit{Name: limitUser, Key: conf.Name + " " + email, Rate: conf.UserRate, People: true}
+	key := strings.Join([]string{conf.Name, who.Name, email}, " ")
+	person := policy.Limit{Name: limitUser, Key: key, Rate: conf.UserRate, People: true}
 	return append([]policy.Limit{person}, g.Limits(team)...)
 }
 

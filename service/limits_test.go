@@ -66,6 +66,25 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A caller that uses up a person's sign-ins doesn't keep the person out at another caller.
+func TestUserRateIsOfEachCaller(t *testing.T) {
+	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}", "user_rate: {per_minute: 6, burst: 3}", 1)
+	eachDoor(t, func(t *testing.T, d door) {
+		s := start(t, settings{configuration: yaml})
+		of := func(key string) call { return call{method: "MintToken", keys: []string{key}, body: user("")} }
+		for _, key := range []string{"dmk_everything", "dmk_storefront"} {
+			for range 3 {
+				mint(t, s, d, of(key))
+			}
+			r := d.send(t.Context(), t, s, of(key))
+			refused(t, d, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 10*time.Second)
+			if r.info["limit"] != "user_rate" {
+				t.Errorf("refused by %v", r.info)
+			}
+		}
+	})
+}
+
 // A reload changes nothing of what has been used up, and gives nobody a fresh start.
 func TestLimitsOutliveReloads(t *testing.T) {
 	var at clock

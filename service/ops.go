@@ -46,9 +46,11 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		State   string `json:"state"`
 		Active  uint32 `json:"active_version,omitempty"`
 		Staged  uint32 `json:"staged_version,omitempty"`
-		Serial  uint64 `json:"serial,omitempty"`
+		Serial  uint64 `json:"serial"` // 0: the store has none, or nobody has moved the pointer
 		Fault   string `json:"fault,omitempty"`
 		Success string `json:"last_success,omitempty"`
+		// Warnings are what an operator should change, though nothing is at fault.
+		Warnings []string `json:"warnings,omitempty"`
 	}
 	snapshot := s.snapshot.Load()
 	out := struct {
@@ -74,6 +76,9 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		} else if err := s.selfTest(conf); err != nil {
 			state.Fault = err.Error()
 		}
+		if held.Unpinned() {
+			state.Warnings = append(state.Warnings, warningUnpinned)
+		}
 		if !held.Succeeded.IsZero() {
 			state.Success = held.Succeeded.UTC().Format("2006-01-02T15:04:05Z")
 		}
@@ -85,6 +90,9 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 	}
 	_ = json.NewEncoder(w).Encode(out)
 }
+
+// warningUnpinned says that the newest version signs because the store has no pointer.
+const warningUnpinned = "unpinned"
 
 // stateName is usable, stale, unavailable, unusable, disabled or unspecified.
 func stateName(s pb.SecretState) string {

@@ -39,7 +39,9 @@ func (d *doctor) store(ctx context.Context, s *config.Snapshot, starts map[strin
 	if s.Secrets.Source == "file" {
 		begins = file.NewWriter(s.Secrets.File)
 	}
-	e := examination{doctor: d, source: source, begins: begins, pause: time.Second / time.Duration(s.Secrets.MaxRate)}
+	e := examination{doctor: d, begins: begins, ring: secrets.NewKeyring(secrets.Options{
+		Source: source, MaxRate: lookRate(s), RequirePointer: s.Secrets.RequirePointer, Timeout: storeTimeout,
+	})}
 	usable, refs := 0, map[secrets.Ref]secrets.Version{}
 	for _, ref := range s.Refs() {
 		if active := e.secret(ctx, ref); active != 0 {
@@ -61,46 +63,40 @@ func (d *doctor) store(ctx context.Context, s *config.Snapshot, starts map[strin
 	}
 }
 
-// examination is of the secrets, one by one.
+// examination is of the secrets, one by one. Its keyring decides as one of a replica that starts now.
 type examination struct {
 	*doctor
 
-	source secrets.Source
-	begins beginner      // nil: this store can't
-	pause  time.Duration // between two reads, so that max_rate is kept here too
+	ring   *secrets.Keyring
+	begins beginner // nil: this store can't
 }
 
 // secret reads one, and returns the version that signs; 0: none can.
 func (e examination) secret(ctx context.Context, ref secrets.Ref) secrets.Version {
 	where := "secret " + ref.String()
-	e.wait(ctx)
-	status, err := e.source.Status(ctx, ref.Path)
-	if status.Disabled {
+	if err := e.ring.Warm(ctx, ref); err != nil {
+		return 0 // doctor says that its time is over
+	}
+	state, _ := e.ring.State(ref)
+	if state.Status.Disabled {
 		e.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
-	if err != nil {
-		e.fault(where, err.Error(), "see that the secret is there and that the service may read it; `deskmint secret stage` stores one")
+	if state.Held == nil {
+		e.fault(where, causeOf(state.Fault), "see that the secret is there and that the service may read it; `deskmint secret stage` stores one, and `deskmint secret activate` and `rollback` change the version that signs")
 		return 0
 	}
-	e.wait(ctx)
-	if _, err := e.source.Key(ctx, ref, status.Active); err != nil {
-		e.fault(where, err.Error(), "store a good value with `deskmint secret replace`, or go back with `deskmint secret rollback`")
-		return 0
-	}
-	if staged := status.Staged(); staged != 0 {
-		e.wait(ctx)
-		if _, err := e.source.Key(ctx, ref, staged); err != nil {
-			e.warn(where, "the staged version can't sign: "+err.Error(), "stage a good value before anybody activates this one")
+	if staged := state.Status.Staged(); state.Fault != nil {
+		what := "a version beside the active one can't sign: "
+		if _, held := state.Held.Key(staged); staged != 0 && !held {
+			what = "the staged version can't sign: "
 		}
+		e.warn(where, what+causeOf(state.Fault), "stage a good value before anybody activates the one at fault")
 	}
-	return status.Active
-}
-
-func (e examination) wait(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(e.pause):
+	if state.Unpinned() {
+		e.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, and whoever writes a version activates it", state.Status.Active),
+			"pin it with `deskmint secret activate --version N`; if a provisioning tool manages the secret's metadata, see deploy/terraform")
 	}
+	return state.Status.Active
 }
 
 // starts says match or no match, and shows no character.
@@ -110,7 +106,6 @@ func (e examination) starts(ctx context.Context, name string, ref secrets.Ref, a
 		e.warn(where, "this store can't compare a secret's beginning", "use vault or file")
 		return
 	}
-	e.wait(ctx)
 	switch match, err := e.begins.Begins(ctx, ref, active, start); {
 	case err != nil:
 		e.fault(where, "its beginning can't be compared: "+err.Error(), "try again")

@@ -14,7 +14,7 @@ include: [staff.yaml]
 configurations:
   - name: acme-customers
     secret: {path: sso/acme-customers}
-    protected: {emails: [ceo@acme.example]}
+    protected: {emails: [ceo@acme.example], external_ids: [Shop-1]}
     zendesk_sso:
       audiences: [end_user]
       brands:
@@ -29,7 +29,7 @@ callers:
         actions: [sign_in]
         roles: [unset, end_user]
         claims: {phone: any, external_id: {prefix: shop-}, tags: [vip]}
-        email_domains: {allow: ["*"], deny: [rival.example]}
+        email_domains: {allow: ["*"], deny: [rival.example, "*.rival.example"]}
         return_to_hosts: [acme.zendesk.com]
       - configurations: [acme-staff]
         brands: ["*"]
@@ -78,6 +78,7 @@ func TestExplain(t *testing.T) {
 		"role left out":           {staff, "--email a@acme.example", "", []string{"refused: ROLE_NOT_ALLOWED", "  rule: callers[0].grants[1].roles", "  user.role …"}},
 		"claim":                   {customers, "", `{"user":{"organizations":["Acme"]}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.organizations", "  user.organizations …"}},
 		"claim's prefix":          {customers, "", `{"user":{"external_id":"crm-7"}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.external_id", "  user.external_id …"}},
+		"protected external id":   {customers, "", `{"user":{"external_id":"shop-1"}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].protected", "  user.external_id …"}},
 		"claim's value":           {customers, "", `{"user":{"tags":{"values":["vip","root"]}}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.tags", "  user.tags …"}},
 		"tags cleared":            {customers, "", `{"user":{"tags":{}}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.clear_tags", "  user.tags …"}},
 		"domain":                  {customers, "--email a@rival.example", "", []string{"refused: EMAIL_NOT_ALLOWED", "  rule: callers[0].grants[0].email_domains", "  user.email …"}},

@@ -120,7 +120,7 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 		return err
 	}
 	r.keys.Retain(next.Issuers...)
-	r.keyring.SetRhythm(next.Secrets.Refresh, lookRate(next))
+	r.keyring.SetRules(next.Secrets.Refresh, lookRate(next), next.Secrets.RequirePointer)
 	return nil
 }
 

@@ -25,6 +25,7 @@ type secretCommand struct {
 	Replace  secretReplaceCommand  `cmd:"" help:"Stage and activate in one, for a secret that was just reset at Zendesk."`
 	Disable  secretDisableCommand  `cmd:"" help:"The kill switch: refuse every sign-in with the secret."`
 	Enable   secretEnableCommand   `cmd:"" help:"Undo disable."`
+	Adopt    secretAdoptCommand    `cmd:"" help:"After the store was restored from a backup: make every replica take it as it is."`
 }
 
 // secretFlags name a secret by the configuration that signs with it.
@@ -141,12 +142,12 @@ func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan s
 	if f.DryRun {
 		return nil
 	}
-	last := plan.Steps[len(plan.Steps)-1]
+	last := plan.Last()
 	if last.Kind == secrets.StepWrite {
 		fmt.Fprintf(std.out, "%s: version %d is staged: try it (secret_version %[2]d in a request), then activate it\n", op.name, last.Version)
 	}
 	if len(waiting.addresses) == 0 {
-		_, err := fmt.Fprintf(std.out, "%s: replicas follow within about %s (--replicas waits for them)\n", op.name, op.refresh)
+		_, err := fmt.Fprintf(std.out, "%s: replicas follow within about %s (--replicas waits for them)%s\n", op.name, op.refresh, unlessAhead(last))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Wait)
@@ -160,6 +161,14 @@ func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan s
 	}
 	_, err = fmt.Fprintf(std.out, "%s: %d of %d replicas follow\n", op.name, count, count)
 	return err
+}
+
+// unlessAhead names the replicas that don't switch on again.
+func unlessAhead(step secrets.Step) string {
+	if step.Serial == 0 || step.Kind != secrets.StepEnable {
+		return ""
+	}
+	return fmt.Sprintf(", unless they have seen a serial above %d: then the store was restored from a backup, and `deskmint secret adopt` is the way out", step.Serial)
 }
 
 // valueFlags are those of the commands that take a value, which is never an argument.
@@ -232,4 +241,11 @@ type secretEnableCommand struct{ actFlags }
 // Run switches the secret on again.
 func (c secretEnableCommand) Run(ctx context.Context, std streams) error {
 	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Enable(ctx) })
+}
+
+type secretAdoptCommand struct{ actFlags }
+
+// Run raises the serial above all that replicas can have seen.
+func (c secretAdoptCommand) Run(ctx context.Context, std streams) error {
+	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Adopt(ctx) })
 }

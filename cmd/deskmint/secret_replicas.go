@@ -150,6 +150,9 @@ func (r replicas) ask(ctx context.Context, target, name string, step secrets.Ste
 		return fmt.Errorf("it has no configuration %s: does it run with this configuration file?", name)
 	case !said.Ready:
 		return errors.New("it isn't ready")
+	case !got.follows(step) && got.Serial != nil && *got.Serial > step.Serial && step.Serial != 0:
+		return fmt.Errorf("%s; it has seen serial %d, above the store's %d: a later change has overtaken this one, or the store was restored from a backup. After a restore, `deskmint secret adopt` makes it take the store as it is",
+			got, *got.Serial, step.Serial)
 	case !got.follows(step):
 		return fmt.Errorf("%s", got)
 	}

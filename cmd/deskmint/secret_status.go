@@ -55,6 +55,7 @@ type secretStatus struct {
 	Keeps         int             `json:"max_versions,omitempty"`
 	ReadOnly      string          `json:"read_only,omitempty"`
 	Warnings      []string        `json:"warnings,omitempty"`
+	Unclear       string          `json:"unclear,omitempty"` // why it can't be known which version signs
 	Versions      []versionStatus `json:"versions"`
 }
 
@@ -77,8 +78,11 @@ func statusOf(op *operation, r secrets.Report) secretStatus {
 	if r.Barred != nil {
 		s.ReadOnly = r.Barred.Error()
 	}
-	if why := r.Unclear(); why != "" {
-		s.Warnings = append(s.Warnings, why)
+	if s.Unclear = r.Unclear(); s.Unclear != "" {
+		s.Warnings = append(s.Warnings, s.Unclear+". `deskmint secret activate --version N` pins the version that shall sign; the replicas' /readyz names the one that does")
+	}
+	if r.MarkedOff != "" && !r.Disabled {
+		s.Warnings = append(s.Warnings, "it was switched off ("+r.MarkedOff+") before its metadata were wiped: replicas that start don't sign with it")
 	}
 	if r.KeepsFault != nil {
 		s.Warnings = append(s.Warnings, "how many versions are kept isn't known: "+r.KeepsFault.Error())
@@ -118,7 +122,7 @@ func (s secretStatus) print(out io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if !s.Pinned {
+	if !s.Pinned && s.Unclear == "" {
 		fmt.Fprintln(out, "no pointer stands: the latest version is active")
 	}
 	if s.Disabled {

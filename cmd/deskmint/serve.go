@@ -195,7 +195,8 @@ func (h host) run(ctx context.Context) error {
 	// can't be written, and nothing is signed until it can.
 	signal.Ignore(syscall.SIGPIPE)
 	keyring := secrets.NewKeyring(secrets.Options{
-		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: lookRate(h.snapshot), Log: h.log,
+		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: lookRate(h.snapshot),
+		RequirePointer: h.snapshot.Secrets.RequirePointer, Log: h.log,
 	})
 	options := service.Options{
 		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,

@@ -57,7 +57,7 @@ callers:
         brands: ["*"]
         actions: [sign_in, read, inspect, refresh, stage]
         roles: [unset, end_user]
-        email_domains: {allow: ["*"], deny: [acme.example]}
+        email_domains: {allow: ["*"], deny: [acme.example, "*.acme.example"]}
         return_to_hosts: ["*"]
 `
 }
@@ -206,14 +206,13 @@ func TestSecretsFile(t *testing.T) {
 func TestSecretFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, fault string }{
-		"short":              {secretsYAML("MARKER-0123456789-0123456789-31"), "32"},
-		"outer white space":  {secretsYAML(customersSecret + " "), "white space"},
-		"another field":      {strings.Replace(secretsYAML(customersSecret), "shared_secret", "password", 1), "shared_secret"},
-		"another path":       {strings.Replace(secretsYAML(customersSecret), "acme-customers", "acme", 1), "no such secret"},
-		"no YAML":            {"secrets: [" + customersSecret, "unusable"},
-		"an unknown key":     {secretsYAML(customersSecret) + "active: 1\n", "active"},
-		"an active unknown":  {strings.Replace(secretsYAML(customersSecret), "versions", "active: 7\n    versions", 1), "7"},
-		"disabled, in words": {strings.Replace(secretsYAML(customersSecret), "versions", "disabled: maybe\n    versions", 1), "disabled"},
+		"short":             {secretsYAML("MARKER-0123456789-0123456789-31"), "32"},
+		"outer white space": {secretsYAML(customersSecret + " "), "white space"},
+		"another field":     {strings.Replace(secretsYAML(customersSecret), "shared_secret", "password", 1), "shared_secret"},
+		"another path":      {strings.Replace(secretsYAML(customersSecret), "acme-customers", "acme", 1), "no such secret"},
+		"no YAML":           {"secrets: [" + customersSecret, "unusable"},
+		"an unknown key":    {secretsYAML(customersSecret) + "active: 1\n", "active"},
+		"an active unknown": {strings.Replace(secretsYAML(customersSecret), "versions", "active: 7\n    versions", 1), "7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -227,9 +226,9 @@ func TestSecretFaults(t *testing.T) {
 			d.silent(t, "MARKER-0123456789", customersSecret, key)
 		})
 	}
-	// Switched off on purpose is no fault.
+	// Switched off on purpose is no fault, in whatever words.
 	config, secrets, key := files(t)
-	write(t, secrets, strings.Replace(secretsYAML(customersSecret), "versions", "disabled: true\n    versions", 1))
+	write(t, secrets, strings.Replace(secretsYAML(customersSecret), "versions", "disabled: maybe\n    versions", 1))
 	d := serve(t, config)
 	d.stands(t, "disabled", 1, "")
 	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusServiceUnavailable || got.reason != "CONFIGURATION_DISABLED" {

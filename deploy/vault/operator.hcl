@@ -3,7 +3,9 @@
 #             a version before it is activated, and to tell versions apart
 #   metadata  patch: to move the pointer, and only by single keys; a token that may
 #             also update could wipe it
+#   delete    update: to delete the version that marks a switch-off, when it is over
 #   config    how many versions the mount keeps
 path "secret/data/sso/*"     { capabilities = ["create", "read", "update"] }
 path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }
+path "secret/delete/sso/*"   { capabilities = ["update"] }
 path "secret/config"         { capabilities = ["read"] }

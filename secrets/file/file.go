@@ -5,15 +5,15 @@
 //	  sso/acme-customers:
 //	    active: 2         # absent: the highest number
 //	    previous: 1       # absent: the highest number under the active one
-//	    disabled: false   # true: nothing is signed with it
+//	    disabled: false   # anything but "false", "no", "0" or "": nothing is signed with it
 //	    versions:
 //	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
 //	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
 //
 // The file must be neither readable by everybody nor writable by its group. It
-// is read again when it has changed, and taken as a whole or not at all: after
-// a faulty change the last good content goes on, and every look says what is
-// wrong with the new one.
+// is read again when it has changed, and taken as a whole or not at all. After a faulty
+// change the last good content stays in use, and every refresh says what is wrong with the new
+// one. The kill switch is the exception: `disabled` counts in a faulty file, too.
 package file
 
 import (
@@ -66,6 +66,7 @@ type Store struct {
 	seen     fs.FileInfo // of the last reading, good or bad
 	settled  bool        // seen is old enough to tell every later change
 	fault    error       // of the last reading
+	off      switches    // of the last reading, if it was faulty
 	content  content     // of the last good one
 	revision uint64      // grows with each good one
 }
@@ -82,7 +83,8 @@ func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.refresh(); err != nil {
-		return secrets.Status{}, err
+		by := s.off[path]
+		return secrets.Status{Disabled: by != "", DisabledBy: by}, err
 	}
 	e, ok := s.content[path]
 	if !ok {
@@ -146,9 +148,10 @@ func (s *Store) refresh() error {
 
 	parsed, err := s.check(info.Mode().Perm(), data)
 	if s.fault = err; err != nil {
+		s.off = findSwitches(data)
 		return err
 	}
-	s.content = parsed
+	s.content, s.off = parsed, nil
 	s.revision++
 	return nil
 }

@@ -146,9 +146,8 @@ func (f *faults) secret(n *yaml.Node, what string) entry {
 			previous = n
 			e.status.Previous = f.version(n, what+": previous")
 		case "disabled":
-			if n.ShortTag() != "!!bool" || n.Decode(&e.status.Disabled) != nil {
-				f.add(n, "%s: disabled must be true or false", what)
-			}
+			e.status.DisabledBy = switchOf(n)
+			e.status.Disabled = e.status.DisabledBy != ""
 		case "versions":
 			for key, n := range f.mapping(n, what+": versions") {
 				if v := f.version(key, what+": versions: each key"); v != 0 {

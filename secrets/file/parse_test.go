@@ -45,12 +45,11 @@ var faulty = []struct {
 	{"active is a word", "secrets:\n  a:\n    active: " + canary + "\n    versions: {1: {k: " + canary + "}}\n", []string{":3: secret a: active must be a version number"}},
 	{"active is null", "secrets:\n  a:\n    active:\n    versions: {1: {k: " + canary + "}}\n", []string{":3: secret a: active must be a version number"}},
 	{"previous isn't there", "secrets:\n  a:\n    previous: 3\n    versions: {1: {k: " + canary + "}}\n", []string{":3: secret a: previous is 3"}},
-	{"disabled is a string", "secrets:\n  a:\n    disabled: \"yes\"\n    versions: {1: {k: " + canary + "}}\n", []string{":3: secret a: disabled must be true or false"}},
 	{"a number for a value", "secrets:\n  a:\n    versions: {1: {k: 123456789012345678901234567890123456}}\n", []string{":3: secret a version 1: the value of field k must be a string: put it in quotes"}},
 	{"a mapping for a value", "secrets:\n  a:\n    versions: {1: {k: {v: " + canary + "}}}\n", []string{":3: secret a version 1: the value of field k must be a string"}},
 	{"binary", "secrets:\n  a:\n    versions: {1: {k: !!binary " + canary + "}}\n", []string{":3: secret a version 1: the value of field k must be a string"}},
 	{"created is no time", "secrets:\n  a:\n    versions: {1: {k: " + canary + ", created: yesterday}}\n", []string{":3: secret a version 1: created must be a time"}},
-	{"everything at once", "extra: 1\nsecrets:\n  a:\n    active: 9\n    disabled: 3\n    versions: {1: {k: 7}}\n", []string{":1: unknown key extra", ":4: secret a: active is 9", ":5: secret a: disabled", ":6: secret a version 1: the value of field k"}},
+	{"everything at once", "extra: 1\nsecrets:\n  a:\n    active: 9\n    disabled: 3\n    versions: {1: {k: 7}}\n", []string{":1: unknown key extra", ":4: secret a: active is 9", ":6: secret a version 1: the value of field k"}},
 }
 
 func TestFaultsNameTheLineAndNeverAValue(t *testing.T) {
@@ -102,6 +101,13 @@ func FuzzFile(f *testing.F) {
 		}
 		if _, ok := status.Version(status.Active); !ok || status.Latest < status.Active {
 			t.Fatalf("status %+v names no version to sign with", status)
+		}
+		// A fault elsewhere in the file doesn't change what its kill switch says.
+		if err := os.WriteFile(path, []byte(text+"\nunknown: 1\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if faulty, err := open(path).Status(t.Context(), "a"); err != nil && status.Disabled && !faulty.Disabled && !strings.Contains(err.Error(), "not valid YAML") {
+			t.Fatalf("on with a fault elsewhere: %v", err)
 		}
 	})
 }

@@ -40,6 +40,7 @@ type text struct {
 	data    []byte
 	root    *yaml.Node
 	content content
+	fault   error // of the content; nothing but a switch-off may be written then
 }
 
 // none is what a file that isn't there yet is taken for.
@@ -66,11 +67,30 @@ func (w *Writer) load() (text, error) {
 	}
 	if len(t.data) == 0 {
 		t.data, t.content = []byte(none), content{}
-	} else if t.content, err = New(Settings{Path: w.path}).check(t.info.Mode().Perm(), t.data); err != nil {
-		return text{}, err
+	} else {
+		t.content, t.fault = New(Settings{Path: w.path}).check(t.info.Mode().Perm(), t.data)
 	}
-	t.root, _ = document(t.data) // no fault was found
+	var faults faults
+	if t.root, faults = document(t.data); faults != nil {
+		return text{}, t.fault
+	}
 	return t, nil
+}
+
+// status is that of a secret, also in a file that has a fault elsewhere.
+func (t text) status(path string) secrets.Status {
+	if t.fault == nil {
+		return t.content[path].status
+	}
+	key, n := find(t.root, "secrets", path)
+	if key == nil {
+		return secrets.Status{}
+	}
+	var ignored faults
+	status := ignored.secret(n, path).status
+	status.DisabledBy = findSwitches(t.data)[path]
+	status.Disabled = status.DisabledBy != ""
+	return status
 }
 
 // target is the file with symbolic links followed.
@@ -90,7 +110,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	if err != nil {
 		return secrets.Observed{}, err
 	}
-	o := secrets.Observed{Status: t.content[path].status, Place: w.path + ": " + path, Barred: t.barred()}
+	o := secrets.Observed{Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault}
 	if key, _ := find(t.root, "secrets", path); key != nil {
 		o.Place = fmt.Sprintf("%s:%d: %s", w.path, key.Line, path)
 	}
@@ -135,7 +155,10 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 
 // Write implements secrets.Writer.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
-	return w.change(ctx, ref.Path, o, func(t text) []edit {
+	return w.change(ctx, ref.Path, o, func(t text) ([]edit, error) {
+		if t.fault != nil {
+			return nil, t.fault
+		}
 		version := []edit{{key: ref.Field, value: string(value), quoted: true}}
 		if base := o.Before(o.Latest + 1); base != 0 {
 			_, fields := find(t.root, "secrets", ref.Path, "versions", number(base))
@@ -146,29 +169,48 @@ func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed,
 			}
 		}
 		version = append(version, edit{key: "created", value: w.now().UTC().Format(time.RFC3339)})
-		return []edit{{key: number(o.Latest + 1), version: version}}
+		return []edit{{key: number(o.Latest + 1), version: version}}, nil
 	})
 }
 
-// Point implements secrets.Writer.
-func (w *Writer) Point(ctx context.Context, path string, o secrets.Observed, to secrets.Pointer) error {
-	return w.change(ctx, path, o, func(text) []edit {
-		edits := []edit{{key: "active", value: number(to.Active)}}
+// Change implements secrets.Writer.
+func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
+	var edits []edit
+	if to.Active != 0 {
+		edits = append(edits, edit{key: "active", value: number(to.Active)})
 		if to.Previous != 0 {
 			edits = append(edits, edit{key: "previous", value: number(to.Previous)})
 		}
-		return edits
+	}
+	switch {
+	case to.Disabled != "":
+		edits = append(edits, edit{key: "disabled", value: to.Disabled, quoted: true})
+	case to.Enabled:
+		edits = append(edits, edit{key: "disabled", value: "false"})
+	}
+	return w.change(ctx, path, o, func(t text) ([]edit, error) {
+		if to.Disabled == "" {
+			return edits, t.fault
+		}
+		return edits, nil
 	})
 }
 
-// Switch implements secrets.Writer.
-func (w *Writer) Switch(ctx context.Context, path string, o secrets.Observed, off bool) error {
-	return w.change(ctx, path, o, func(text) []edit { return []edit{{key: "disabled", value: fmt.Sprint(off)}} })
+// WriteMark implements secrets.Writer. A file needs no marks: whoever replaces it replaces the
+// pointer and the values alike.
+func (*Writer) WriteMark(context.Context, string, secrets.Observed, secrets.Mark) error { return nil }
+
+// DeleteMark implements secrets.Writer.
+func (*Writer) DeleteMark(context.Context, string, secrets.Version) error { return nil }
+
+// Mark implements secrets.Writer.
+func (*Writer) Mark(context.Context, string, secrets.Version) (secrets.Mark, error) {
+	return secrets.Mark{}, nil
 }
 
 // change makes edits to one secret, alone with the file from the first look at it
 // to its replacement.
-func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, decide func(text) []edit) error {
+func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, decide func(text) ([]edit, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -187,16 +229,20 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	if err := t.barred(); err != nil {
 		return fmt.Errorf("%s: %w", o.Place, err)
 	}
-	now := t.content[path].status
+	now := t.status(path)
 	if now.Active != o.Active || now.Pinned != o.Pinned || now.Previous != o.Previous || now.Disabled != o.Disabled ||
 		!slices.EqualFunc(now.Versions, o.Versions, sameVersion) {
 		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again", o.Place, secrets.ErrConflict)
 	}
-	changed, err := apply(t.data, path, decide(t))
+	edits, err := decide(t)
+	if err != nil {
+		return err
+	}
+	changed, err := apply(t.data, path, edits)
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.path, err)
 	}
-	if _, faults := parse(changed); faults != nil {
+	if _, faults := parse(changed); faults != nil && t.fault == nil {
 		return fmt.Errorf("%w: with the change: %w", secrets.ErrUnusable, faults.in(w.path))
 	}
 	return t.replace(changed)

@@ -21,7 +21,7 @@ const three = "ThreeThreeThreeThreeThreeThreeThreeThreeThree123"
 func rotator(path string) *secrets.Rotator {
 	w := file.NewWriter(file.Settings{Path: path})
 	w.Now = func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("somewhere", 7200)) }
-	return &secrets.Rotator{Store: w, Ref: acme}
+	return &secrets.Rotator{Store: w, Ref: acme, Now: w.Now}
 }
 
 func read(t *testing.T, path string) string {
@@ -124,9 +124,9 @@ func TestLifeInAFile(t *testing.T) {
 	done(t)(r.Rollback(ctx))
 	stands("rolled back", 1, one, "    active: 2\n    previous: 1\n", "    active: 1\n    previous: 2\n")
 	done(t)(r.Disable(ctx))
-	stands("disabled", 1, one, "    previous: 2\n", "    previous: 2\n    disabled: true\n")
+	stands("disabled", 1, one, "    previous: 2\n", "    previous: 2\n    disabled: \"2026-09-01T10:00:00Z\"\n")
 	done(t)(r.Enable(ctx))
-	stands("enabled", 1, one, "disabled: true", "disabled: false")
+	stands("enabled", 1, one, "disabled: \"2026-09-01T10:00:00Z\"", "disabled: false")
 	done(t)(r.Replace(ctx, []byte(three)))
 	stands("replaced", 3, three,
 		"    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
@@ -257,9 +257,11 @@ func TestChangesInBetween(t *testing.T) {
 		changed := strings.Replace(good, change[0], change[1], 1)
 		rewrite(t, path, changed, 0o600)
 		for name, act := range map[string]func() error{
-			"write":  func() error { return w.Write(t.Context(), acme, o, []byte(three)) },
-			"point":  func() error { return w.Point(t.Context(), acme.Path, o, secrets.Pointer{Active: 2}) },
-			"switch": func() error { return w.Switch(t.Context(), acme.Path, o, true) },
+			"write": func() error { return w.Write(t.Context(), acme, o, []byte(three)) },
+			"point": func() error { return w.Change(t.Context(), acme.Path, o, secrets.Change{Active: 2}) },
+			"switch": func() error {
+				return w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"})
+			},
 		} {
 			if err := act(); !errors.Is(err, secrets.ErrConflict) || read(t, path) != changed {
 				t.Errorf("%s after %q: %v", name, change[1], err)
@@ -268,7 +270,7 @@ func TestChangesInBetween(t *testing.T) {
 	}
 	// What happens to other secrets of the file is no conflict, and stays.
 	rewrite(t, path, strings.Replace(good, "other: \"short\"", "other: \"new\"", 1), 0o600)
-	if err := w.Switch(t.Context(), acme.Path, o, true); err != nil || !strings.Contains(read(t, path), `other: "new"`) {
+	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"}); err != nil || !strings.Contains(read(t, path), `other: "new"`) {
 		t.Errorf("%v", err)
 	}
 }

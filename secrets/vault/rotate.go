@@ -21,8 +21,9 @@ const defaultMaxVersions = 10
 
 // Writer is Vault as an operator has it: a secrets.Writer that reads and writes
 // with the operator's own token, never the service's. It needs `create`, `read` and
-// `update` on the secret's data, `read` and `patch` on its metadata, and, where that
-// doesn't set max_versions, `read` on the mount's config.
+// `update` on the secret's data, `read` and `patch` on its metadata, `update` on its deletion
+// (to enable after a kill switch), and, where the metadata don't set max_versions, `read` on
+// the mount's config.
 type Writer struct{ source *Source }
 
 // NewWriter makes a Writer. Of the settings it takes everything but Auth: the
@@ -148,8 +149,8 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 // made without Vault's policy `default`; then the steps themselves will tell.
 func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (map[secrets.StepKind]error, error) {
 	const where = "sys/capabilities-self"
-	data, metadata := w.data(path), w.metadata(path)
-	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+	data, metadata, deletion := w.data(path), w.metadata(path), w.deletion(path)
+	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
 		return l.WriteRawWithContext(ctx, where, body)
 	})
 	if err != nil {
@@ -167,7 +168,8 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 	}
 	denied := map[secrets.StepKind]error{}
 	for kind, needs := range map[secrets.StepKind]struct{ capability, where string }{
-		secrets.StepWrite: {write, data}, secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata},
+		secrets.StepWrite: {write, data}, secrets.StepMark: {write, data}, secrets.StepUnmark: {"update", deletion},
+		secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata}, secrets.StepAdopt: {"patch", metadata},
 		secrets.StepDisable: {"patch", metadata}, secrets.StepEnable: {"patch", metadata},
 	} {
 		has := said.Data[needs.where]
@@ -236,6 +238,7 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 
 func (w *Writer) metadata(path string) string { return w.source.mount + "/metadata/" + path }
 func (w *Writer) data(path string) string     { return w.source.mount + "/data/" + path }
+func (w *Writer) deletion(path string) string { return w.source.mount + "/delete/" + path }
 
 // refused is statusError for what an operator's token isn't allowed.
 func refused(act string, status int, capability, where string) error {

@@ -286,14 +286,14 @@ func TestWritesOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := secrets.Observed{Status: secrets.Status{Latest: 2, Active: 1}}
-	if err := w.Point(t.Context(), acme.Path, o, secrets.Pointer{Active: 2, Previous: 1, Serial: 7}); err != nil {
+	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Active: 2, Previous: 1, Serial: 7}); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.last(); got.method != http.MethodPatch || got.path != "secret/metadata/sso/acme" || got.header.Get("Content-Type") != "application/merge-patch+json" {
 		t.Errorf("moved by %s %s %v", got.method, got.path, got.header)
 	}
 	for name, act := range map[string]func(path string) error{
-		"point": func(path string) error { return w.Point(t.Context(), path, o, secrets.Pointer{Active: 2}) },
+		"point": func(path string) error { return w.Change(t.Context(), path, o, secrets.Change{Active: 2}) },
 		"write": func(path string) error {
 			return w.Write(t.Context(), secrets.Ref{Path: path, Field: "f"}, secrets.Observed{}, []byte(canary))
 		},

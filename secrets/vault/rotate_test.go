@@ -163,12 +163,12 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		t.Errorf("disabled: %v", err)
 	}
 	done(t)(r.Enable(ctx))
-	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme", "disabled": "false"})
+	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "7", "owner": "acme", "disabled": "false"})
 
 	_, err := r.Stage(ctx, []byte(second))
 	refuses(t, err, secrets.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
-	if err != nil || len(report.Details) != 3 || report.Details[2].Match == nil || !*report.Details[2].Match || *report.Details[0].Match || report.Keeps != 10 {
+	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
 	}
 
@@ -242,7 +242,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
 	}
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, secrets.ErrRefused, "maybe not the one that signs", "/readyz")
+	refuses(t, err, secrets.ErrRefused, "its metadata were wiped", "/readyz")
 	_, err = r.Activate(ctx, 0)
 	refuses(t, err, secrets.ErrRefused, "Name the version that shall sign")
 	_, err = r.Rollback(ctx)
@@ -271,8 +271,13 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
-	done(t)(r.Enable(ctx))
+	_, err = r.Enable(ctx)
+	refuses(t, err, secrets.ErrRefused, "First activate the version that shall sign")
 	done(t)(r.Activate(ctx, 1))
+	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("activated, not enabled: %v", err)
+	}
+	done(t)(r.Enable(ctx))
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 {
 		t.Errorf("not mended: %+v, %v", held, err)
 	}

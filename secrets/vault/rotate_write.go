@@ -5,9 +5,11 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/vault/api"
 
@@ -16,22 +18,58 @@ import (
 
 // Write implements secrets.Writer. Its check-and-set is Vault's own.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
-	fields := map[string]json.RawMessage{}
-	if base := o.Before(o.Latest + 1); base != 0 {
-		var err error
-		if fields, err = w.fields(ctx, ref.Path, base); err != nil {
-			return err
-		}
-	}
 	quoted, err := json.Marshal(string(value))
 	if err != nil {
 		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of json's quotes what it was given
 	}
-	fields[ref.Field] = quoted
-	where := w.data(ref.Path)
+	return w.write(ctx, ref.Path, o, secrets.Mark{Staged: true}, map[string]json.RawMessage{ref.Field: quoted})
+}
+
+// WriteMark implements secrets.Writer.
+func (w *Writer) WriteMark(ctx context.Context, path string, o secrets.Observed, m secrets.Mark) error {
+	return w.write(ctx, path, o, m, nil)
+}
+
+// DeleteMark implements secrets.Writer. The deletion is soft: `vault kv undelete` undoes it.
+func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version) error {
+	where := w.deletion(path)
+	act := fmt.Sprintf("deleting version %d at %s", v, where)
+	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+		return l.WriteRawWithContext(ctx, where, body)
+	})
+	if err == nil && a.status != http.StatusOK && a.status != http.StatusNoContent {
+		err = refused(act, a.status, "update", where)
+	}
+	return err
+}
+
+// Mark implements secrets.Writer.
+func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secrets.Mark, error) {
+	fields, err := w.fields(ctx, path, v)
+	if err != nil || fields[secrets.MarkField] == nil {
+		return secrets.Mark{}, err
+	}
+	var text string
+	_ = json.Unmarshal(fields[secrets.MarkField], &text) // what is no text is a mark all the same
+	return secrets.ParseMark(text), nil
+}
+
+// write adds a version: the fields of the newest one that has a value, changed by set, and the
+// mark.
+func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage) error {
+	fields := map[string]json.RawMessage{}
+	if base := o.Before(o.Latest + 1); base != 0 {
+		var err error
+		if fields, err = w.fields(ctx, path, base); err != nil {
+			return err
+		}
+	}
+	maps.Copy(fields, set)
+	fields[secrets.MarkField] = json.RawMessage(strconv.Quote(m.String()))
+	where := w.data(path)
 	act := fmt.Sprintf("writing version %d of %s", o.Latest+1, where)
 	body := map[string]any{"options": map[string]any{"cas": o.Latest}, "data": fields}
-	a, err := w.send(ctx, act, ref.Path, body, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+	a, err := w.send(ctx, act, path, body, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
 		return l.WriteRawWithContext(ctx, where, body)
 	})
 	switch {
@@ -47,23 +85,31 @@ func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed,
 	return refused(act, a.status, "update", where)
 }
 
-// Point implements secrets.Writer. Vault has no check-and-set for metadata.
-func (w *Writer) Point(ctx context.Context, path string, _ secrets.Observed, to secrets.Pointer) error {
-	custom := map[string]any{
-		keyActive: strconv.FormatUint(uint64(to.Active), 10),
-		keySerial: strconv.FormatUint(to.Serial, 10),
-		// Null removes what stands there (RFC 7396).
-		keyPrevious: nil,
+// Change implements secrets.Writer. Vault has no check-and-set for metadata, but one request
+// changes all keys or none.
+func (w *Writer) Change(ctx context.Context, path string, _ secrets.Observed, to secrets.Change) error {
+	custom := map[string]any{}
+	var acts []string
+	if to.Active != 0 {
+		acts = append(acts, fmt.Sprintf("making version %d active", to.Active))
+		custom[keyActive] = strconv.FormatUint(uint64(to.Active), 10)
+		custom[keyPrevious] = nil // removes what is there (RFC 7396)
+		if to.Previous != 0 {
+			custom[keyPrevious] = strconv.FormatUint(uint64(to.Previous), 10)
+		}
 	}
-	if to.Previous != 0 {
-		custom[keyPrevious] = strconv.FormatUint(uint64(to.Previous), 10)
+	if to.Serial != 0 {
+		custom[keySerial] = strconv.FormatUint(to.Serial, 10)
 	}
-	return w.patch(ctx, fmt.Sprintf("making version %d active", to.Active), path, custom)
-}
-
-// Switch implements secrets.Writer.
-func (w *Writer) Switch(ctx context.Context, path string, _ secrets.Observed, off bool) error {
-	return w.patch(ctx, "switching off or on", path, map[string]any{keyDisabled: strconv.FormatBool(off)})
+	switch {
+	case to.Disabled != "":
+		acts = append(acts, "switching off")
+		custom[keyDisabled] = to.Disabled
+	case to.Enabled:
+		acts = append(acts, "switching on")
+		custom[keyDisabled] = "false"
+	}
+	return w.patch(ctx, strings.Join(acts, " and "), path, custom)
 }
 
 // patch changes the given keys of the custom metadata and leaves the others; a

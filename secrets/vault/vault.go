@@ -2,10 +2,11 @@
 // token of the service's own that needs nothing but `read` on the secrets'
 // data and metadata.
 //
-// KV v2 keeps versions but has no active one. Here the secret's custom metadata
-// say which: active_version, and beside it previous_version, serial (grows by one
-// with every move) and disabled. Without active_version the latest is active. Values are
-// always read by explicit version.
+// KV v2 keeps versions but has no active one. Here the secret's custom metadata say which:
+// active_version. Beside it are previous_version, serial (grows by one with every change) and
+// disabled. Without active_version the latest is active. Values are always read by explicit
+// version. The data of versions that Deskmint's commands wrote has a [secrets.Mark], too,
+// because a tool that manages metadata replaces all of them.
 //
 // An error of a Source names the Vault path and says what to do; it never holds
 // anything that Vault has answered.
@@ -20,7 +21,6 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -153,19 +153,15 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	status := said.status(s.now())
 	if err := point(&status, said.Data.Custom); err != nil {
 		// The kill switch counts even where the rest can't be read.
-		return secrets.Status{Disabled: status.Disabled}, fmt.Errorf("vault: %s: %w", act, err)
+		return secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy}, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
 
 // point fills in what custom metadata say.
 func point(status *secrets.Status, custom map[string]string) error {
-	// It errs on the side of off: whatever doesn't say no, says yes.
-	switch strings.ToLower(custom[keyDisabled]) {
-	case "", "false", "0", "no":
-	default:
-		status.Disabled = true
-	}
+	status.DisabledBy = secrets.ReadSwitch(custom[keyDisabled])
+	status.Disabled = status.DisabledBy != ""
 	var active, previous, serial uint64
 	for _, number := range []struct {
 		key  string
@@ -176,6 +172,7 @@ func point(status *secrets.Status, custom map[string]string) error {
 		if !ok {
 			continue
 		}
+		status.Managed = true
 		n, err := strconv.ParseUint(text, 10, number.bits)
 		if err != nil || n == 0 && number.key == keyActive {
 			return fmt.Errorf("%w: custom_metadata.%s is not a number of the kind it must be", secrets.ErrUnusable, number.key)
@@ -233,6 +230,9 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	key, err := secrets.NewKey(v, []byte(value))
 	if err != nil {
 		return secrets.Key{}, fmt.Errorf("vault: %s, field %s: %w", act, ref.Field, err)
+	}
+	if mark, ok := data[secrets.MarkField]; ok {
+		key = key.WithMark(secrets.ParseMark(fmt.Sprint(mark)))
 	}
 	return key, nil
 }

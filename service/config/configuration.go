@@ -28,14 +28,15 @@ type Configuration struct {
 	// LoopLimit is the number of the sign-in, within LoopWindow, that is stopped.
 	LoopLimit  int
 	LoopWindow time.Duration
-	// UserRate limits the sign-ins of each person, in each replica by itself.
+	// UserRate limits the sign-ins of each person by each caller, in each replica by itself.
 	UserRate policy.Rate
 	// Profile is the zendesk_sso block.
 	Profile *zendesk.Profile
 
-	protectedEmails  []string
-	protectedDomains []string
-	pages            map[string]pages // by brand id
+	protectedEmails      []string
+	protectedDomains     []string
+	protectedExternalIDs map[string]bool  // by policy.FoldExternalID
+	pages                map[string]pages // by brand id
 }
 
 // What a configuration leaves out.
@@ -52,14 +53,6 @@ func defaultUserRate() userRate { return userRate{PerMinute: 20, Burst: 30} }
 // maxLoopLimit keeps an attempt, which has a time for each sign-in before, within the
 // 1,024 bytes that the API takes back.
 const maxLoopLimit = 100
-
-// Protects is true of people whom only a grant with `protected: true` may sign in.
-// The address is one that [zendesk.ParseEmail] has returned.
-func (c *Configuration) Protects(email string) bool {
-	domain := zendesk.EmailDomain(email)
-	return slices.Contains(c.protectedEmails, email) ||
-		slices.ContainsFunc(c.protectedDomains, func(pattern string) bool { return policy.DomainMatches(pattern, domain) })
-}
 
 // Page is the page of a brand, the default one where brandID is empty, in the
 // language nearest to the one asked for: a BCP 47 tag, where empty or malformed ones
@@ -120,14 +113,15 @@ func (l *loader) readConfigurations() *slots {
 
 func (l *loader) configuration(at place, c configuration, moved map[string][]string) (slot, *Configuration) {
 	built := &Configuration{
-		Name:             c.Name,
-		DisplayName:      cmp.Or(c.DisplayName, c.Name),
-		Secret:           checkSecret(at.at("secret"), c.Secret),
-		MaxStale:         c.MaxStale,
-		LoopLimit:        c.Loop.Limit,
-		LoopWindow:       c.Loop.Window,
-		protectedEmails:  c.Protected.Emails,
-		protectedDomains: c.Protected.Domains,
+		Name:                 c.Name,
+		DisplayName:          cmp.Or(c.DisplayName, c.Name),
+		Secret:               checkSecret(at.at("secret"), c.Secret),
+		MaxStale:             c.MaxStale,
+		LoopLimit:            c.Loop.Limit,
+		LoopWindow:           c.Loop.Window,
+		protectedEmails:      c.Protected.Emails,
+		protectedDomains:     c.Protected.Domains,
+		protectedExternalIDs: foldedIDs(c.Protected.ExternalIDs),
 	}
 	checkDisplayName(at.at("display_name"), c.DisplayName)
 	secretsOfMain := l.sources[0].Secrets
@@ -256,19 +250,4 @@ func checkUserRate(at place, u *userRate) policy.Rate {
 		at.fault("must have a per_minute above 0, up to 60 million, and a burst up to a million that is back within 24 hours")
 	}
 	return r
-}
-
-func checkProtected(at place, p protected) {
-	for i, e := range p.Emails {
-		if parsed, err := zendesk.ParseEmail(e); err != nil {
-			at.at("emails").index(i).fault("%v", err)
-		} else if parsed != e {
-			at.at("emails").index(i).fault("must be in lower case, as addresses are compared")
-		}
-	}
-	for i, d := range p.Domains {
-		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
-			at.at("domains").index(i).fault("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
-		}
-	}
 }

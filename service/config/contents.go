@@ -36,6 +36,9 @@ type Secrets struct {
 	// MaxStale is how long a value may serve while the store is away. Each
 	// [Configuration] has its own, which is this one unless it says otherwise.
 	MaxStale time.Duration `yaml:"max_stale"`
+	// RequirePointer refuses secrets in Vault that have no active_version. Without it, the
+	// newest version of such a secret signs, with a warning.
+	RequirePointer bool `yaml:"require_pointer"`
 	// Vault and File are the settings of those sources; that of another source is
 	// the zero value or without effect.
 	Vault vault.Settings `yaml:"vault"`
@@ -63,15 +66,16 @@ type loop struct {
 	Window time.Duration `yaml:"window"`
 }
 
-// userRate is a token bucket for each person.
+// userRate is a token bucket for each person at each caller.
 type userRate struct {
 	PerMinute float64 `yaml:"per_minute"`
 	Burst     int     `yaml:"burst"` // 0: one minute's worth
 }
 
 type protected struct {
-	Emails  []string `yaml:"emails"`
-	Domains []string `yaml:"domains"`
+	Emails      []string `yaml:"emails"`
+	Domains     []string `yaml:"domains"`
+	ExternalIDs []string `yaml:"external_ids"`
 }
 
 // zendeskSSO is the domain's settings, and beside them those of the page, which the

@@ -133,6 +133,9 @@ func (p place) faultIn(line int, format string, args ...any) {
 // report is fault for the Check methods of other packages, whose keys are relative.
 func (p place) report(key, message string) { p.at(key).fault("%s", message) }
 
+// warning is warn for the checks of other packages, whose keys are relative.
+func (p place) warning(key, message string) { p.at(key).warn("%s", message) }
+
 // misread reports that the value can't be read as what it should be.
 func (p place) misread(line int, format string, args ...any) {
 	p.faultIn(line, format, args...)

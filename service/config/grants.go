@@ -26,6 +26,8 @@ func (l *loader) checkGrant(at place, g policy.Settings, all *slots) {
 		}
 	}
 	named := all.named(g)
+	g.CheckProtected(protectedPeople(named), at.report, at.warning)
+	warnDeniedDomains(at.at("email_domains"), g)
 	for i, id := range g.Brands {
 		if id != "*" && len(named) > 0 && !slices.ContainsFunc(named, func(s slot) bool { return s.hasBrand(id) }) {
 			at.at("brands").index(i).fault("is the id of no brand of the grant's configurations")

@@ -5,6 +5,7 @@
 package policy
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,12 +40,14 @@ type Ask struct {
 	Configuration string
 	Actions       []Action
 	// The rest is for sign-ins only; it is looked at where SignIn is asked for.
-	Brand        string
-	Role         string
-	Claims       []Claim
-	Email        string // parsed; empty where it can't be, for the validation to refuse
-	Protected    bool
-	ReturnToHost string // empty: none, or a path, which stays at the brand
+	Brand     string
+	Role      string
+	Claims    []Claim
+	Email     string // parsed; empty where it can't be, for the validation to refuse
+	Protected bool   // the email is a protected person's
+	// ProtectedExternalID is true where the external id is a protected person's.
+	ProtectedExternalID bool
+	ReturnToHost        string // empty: none, or a path, which stays at the brand
 }
 
 // Reason is why a request is denied, as the API's error reasons spell it.
@@ -189,6 +192,9 @@ func (g *Grant) denies(ask Ask) *DeniedError {
 			return deny(ClaimNotAllowed, c.Field, "claims."+c.Name)
 		}
 	}
+	if ask.ProtectedExternalID && !g.protected {
+		return deny(ClaimNotAllowed, "user.external_id", "protected")
+	}
 	if ask.Email != "" && !g.emailDomains.allows(ask.Email) {
 		return deny(EmailNotAllowed, "user.email", "email_domains")
 	}
@@ -209,6 +215,9 @@ type claimRule struct {
 	any    bool
 	values set[string]
 	prefix string
+	// The rest is for external_id only.
+	unbounded bool           // any was written with unbounded
+	form      *regexp.Regexp // nil: none
 }
 
 // covers is false of no values at all, unless the rule is any: a limit that nothing
@@ -218,7 +227,8 @@ func (r claimRule) covers(values []string) bool {
 }
 
 func (r claimRule) allows(value string) bool {
-	return r.values[value] || r.prefix != "" && strings.HasPrefix(value, r.prefix)
+	return r.values[value] || r.prefix != "" && strings.HasPrefix(value, r.prefix) ||
+		r.form != nil && r.form.MatchString(value)
 }
 
 func (d EmailDomains) allows(email string) bool {

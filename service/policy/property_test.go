@@ -41,9 +41,13 @@ func model(s policy.Settings, a policy.Ask) bool {
 				return false
 			}
 		case map[string]any:
+			if rule["unbounded"] == "true" {
+				break
+			}
 			prefix, _ := rule["prefix"].(string)
 			for _, v := range c.Values {
-				if !strings.HasPrefix(v, prefix) {
+				formless := rule["form"] == "digits" && strings.Trim(v, "0123456789") != "" || rule["form"] == "uuid" && v != aUUID
+				if formless || !strings.HasPrefix(v, prefix) {
 					return false
 				}
 			}
@@ -67,7 +71,7 @@ func model(s policy.Settings, a policy.Ask) bool {
 		}
 		email = in(s.EmailDomains.Allow) && !in(s.EmailDomains.Deny)
 	}
-	return has(s.Brands, a.Brand) && slices.Contains(s.Roles, a.Role) && email && (s.Protected || !a.Protected) &&
+	return has(s.Brands, a.Brand) && slices.Contains(s.Roles, a.Role) && email && (s.Protected || !a.Protected && !a.ProtectedExternalID) &&
 		(a.ReturnToHost == "" || has(s.ReturnToHosts, a.ReturnToHost))
 }
 
@@ -122,6 +126,10 @@ func (d dice) grant() policy.Settings {
 		case 3:
 			s.Claims[name] = map[string]any{"prefix": "x"}
 		}
+		if name == "external_id" && d.IntN(2) == 0 {
+			forms := []any{block("form", "digits"), block("form", "uuid"), block("any", "true", "unbounded", "true")}
+			s.Claims[name] = forms[d.IntN(len(forms))]
+		}
 	}
 	return s
 }
@@ -141,6 +149,11 @@ func (d dice) ask() policy.Ask {
 	}
 	for _, name := range d.some("phone", "tags") {
 		a.Claims = append(a.Claims, policy.Claim{Name: name, Field: "user." + name, Values: d.some("x", "xy")})
+	}
+	if d.IntN(3) == 0 {
+		values := []string{d.one("x", "xy", "12", aUUID)}
+		a.Claims = append(a.Claims, policy.Claim{Name: "external_id", Field: "user.external_id", Values: values})
+		a.ProtectedExternalID = d.IntN(4) == 0
 	}
 	return a
 }
@@ -266,12 +279,23 @@ func lesser(s policy.Settings) map[string]policy.Settings {
 				narrower(" as a list", []any{"x", "xy", "z"})
 				narrower(" as a prefix", map[string]any{"prefix": "x"})
 			}
+			if name == "external_id" {
+				narrower(" as a form", block("form", "digits"))
+			}
 		case []any:
 			for i := range rule {
 				narrower(fmt.Sprintf("[%d]", i), slices.Delete(slices.Clone(rule), i, i+1))
 			}
 		case map[string]any:
-			narrower(" with a longer prefix", map[string]any{"prefix": "xy"})
+			switch {
+			case rule["prefix"] != nil:
+				narrower(" with a longer prefix", map[string]any{"prefix": "xy"})
+			case rule["unbounded"] != nil:
+				narrower(" as digits", block("form", "digits"))
+				narrower(" as a uuid", block("form", "uuid"))
+			case rule["form"] == "digits":
+				narrower(" as a list of digits", []any{"12"})
+			}
 		}
 	}
 	unprotected := s
@@ -324,7 +348,7 @@ func TestAskingMoreNeverAllows(t *testing.T) {
 		before := allows(t, p, ask)
 		more := ask
 		more.Actions, more.Claims = slices.Clone(ask.Actions), slices.Clone(ask.Claims)
-		switch d.IntN(4) {
+		switch d.IntN(5) {
 		case 0:
 			more.Actions = append(more.Actions, policy.Stage)
 		case 1:
@@ -332,6 +356,8 @@ func TestAskingMoreNeverAllows(t *testing.T) {
 		case 2:
 			more.Protected = true
 		case 3:
+			more.ProtectedExternalID = true
+		case 4:
 			for i := range more.Claims {
 				more.Claims[i].Values = append(slices.Clone(more.Claims[i].Values), "z")
 			}

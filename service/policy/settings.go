@@ -13,7 +13,8 @@ import (
 type Settings struct {
 	// Configurations are names, or "*" for all.
 	Configurations []string `yaml:"configurations"`
-	// Brands are brand ids, or "*" for all of the configurations'.
+	// Brands are brand ids, or "*" for all of the configurations'. A token names no
+	// brand, so they guide callers and aren't a security boundary.
 	Brands []string `yaml:"brands"`
 	// Actions are those that may be asked for.
 	Actions []Action `yaml:"actions"`
@@ -21,12 +22,13 @@ type Settings struct {
 	Roles []string `yaml:"roles"`
 	// Claims names the optional claims that may be asked for. Each is `any`, a list
 	// of values, or {prefix: …}, values as the text that they are. They limit what is
-	// asked for; that something be asked for they can't require.
+	// asked for; that something be asked for they can't require. external_id may also be
+	// {form: digits}, {form: uuid} or {any: true, unbounded: true}.
 	Claims map[string]any `yaml:"claims"`
 	// EmailDomains are those of the people who may be signed in.
 	EmailDomains EmailDomains `yaml:"email_domains"`
 	// ReturnToHosts are hosts that return_to may name, or "*" for all of the brand's.
-	// A path needs none.
+	// A path needs none. They guide callers too: a token names no return_to.
 	ReturnToHosts []string `yaml:"return_to_hosts"`
 	// Protected lets the configuration's protected people be signed in.
 	Protected bool `yaml:"protected"`
@@ -120,7 +122,7 @@ func (s Settings) Check(report func(key, fault string)) {
 	for _, name := range slices.Sorted(maps.Keys(s.Claims)) {
 		if !slices.Contains(claimNames, name) {
 			report("claims."+name, "is no claim that can be granted: "+strings.Join(claimNames, ", "))
-		} else if rule, fault := parseClaimRule(s.Claims[name]); fault != "" {
+		} else if rule, fault := parseClaimRule(name, s.Claims[name]); fault != "" {
 			report("claims."+name, fault)
 		} else if name == ClaimClearTags && !rule.any {
 			report("claims."+name, "must be any: to clear has no values that could be limited")
@@ -136,7 +138,8 @@ func (s Settings) Check(report func(key, fault string)) {
 }
 
 // checkSignIn reports what would deny every sign-in, though sign_in is granted:
-// that is a slip, not a policy.
+// that is a slip, not a policy. It also reports an external_id that undoes the limits
+// of emails.
 func (s Settings) checkSignIn(report func(key, fault string)) {
 	if len(s.Brands) == 0 {
 		report("brands", `is required with sign_in: brand ids, or "*"`)
@@ -147,6 +150,7 @@ func (s Settings) checkSignIn(report func(key, fault string)) {
 	if len(s.EmailDomains.Allow) == 0 {
 		report("email_domains.allow", `is required with sign_in: domains, or "*"`)
 	}
+	s.checkExternalID(report)
 }
 
 func checkRate(report func(key, fault string), key string, r *Rate) {
@@ -169,9 +173,13 @@ func checkOneOf(report func(key, fault string), key, value string, values []stri
 	}
 }
 
-// parseClaimRule reads `any`, a list of scalars, or {prefix: …}.
-func parseClaimRule(v any) (rule claimRule, fault string) {
-	const want = "must be any, a list of values, or {prefix: …}"
+// parseClaimRule reads `any`, a list of scalars, or {prefix: …}. The rule for external_id
+// has further forms.
+func parseClaimRule(name string, v any) (rule claimRule, fault string) {
+	want := "must be any, a list of values, or {prefix: …}"
+	if name == ClaimExternalID {
+		want = wantExternalID
+	}
 	switch v := v.(type) {
 	case string:
 		if v == "any" {
@@ -188,6 +196,14 @@ func parseClaimRule(v any) (rule claimRule, fault string) {
 		}
 		return rule, ""
 	case map[string]any:
+		if name == ClaimExternalID {
+			return parseExternalIDBlock(v)
+		}
+		for _, key := range []string{"form", "unbounded"} {
+			if _, given := v[key]; given {
+				return rule, want + ": " + key + " is for external_id only"
+			}
+		}
 		prefix, ok := v["prefix"].(string)
 		if ok && len(v) == 1 && prefix != "" {
 			return claimRule{prefix: prefix}, ""
@@ -228,7 +244,7 @@ func newGrant(place string, s Settings) (*Grant, error) {
 		protected:      s.Protected,
 	}
 	for name, v := range s.Claims {
-		rule, fault := parseClaimRule(v)
+		rule, fault := parseClaimRule(name, v)
 		if fault != "" {
 			return nil, fmt.Errorf("%s.claims.%s %s", place, name, fault)
 		}

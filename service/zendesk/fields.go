@@ -38,7 +38,14 @@ func externalIDFaults(s string) []Fault {
 	if s != "" && blank(s) {
 		return []Fault{{field, "is blank"}}
 	}
-	return shortText(field, s, noJoiners)
+	if faults := shortText(field, s, noJoiners); faults != nil {
+		return faults
+	}
+	// Zendesk may strip outer white space. The id would then be another one than policy has compared.
+	if strings.TrimSpace(s) != s {
+		return []Fault{{field, "has white space at its start or end: send the id without it"}}
+	}
+	return nil
 }
 
 func shortTextFault(s string, j joiner) string {

@@ -77,6 +77,20 @@ func TestTextRefuses(t *testing.T) {
 	}
 }
 
+// TestExternalIDWithoutOuterSpace: an id that begins or ends with white space is refused, since
+// Zendesk may take it for the id without.
+func TestExternalIDWithoutOuterSpace(t *testing.T) {
+	p := testProfile(t)
+	for id, taken := range map[string]bool{
+		"E-1": true, "E 1": true, " E-1": false, "E-1 ": false, "\u00a0E-1": false, "E-1\u3000": false, "\u2003": false,
+	} {
+		_, err := p.Check(p.Brand(""), testSignIn(func(in *zendesk.SignIn) { in.User.ExternalID = id }))
+		if (err == nil) != taken {
+			t.Errorf("external id %q: %v", id, err)
+		}
+	}
+}
+
 func TestTextRefusesBadUTF8(t *testing.T) {
 	p := testProfile(t)
 	for _, field := range textFields {

@@ -187,7 +187,7 @@ configurations:
         actions: [sign_in, inspect, read]
         roles: [unset, end_user]
         claims: {external_id: {prefix: shop-}, tags: [vip, beta]}
-        email_domains: {allow: ["*"], deny: [acme.com]}
+        email_domains: {allow: ["*"], deny: [acme.com, "*.acme.com"]}
         return_to_hosts: ["*"]
         rate: {per_second: 1000000, burst: 1000000}
 `, i, hex.EncodeToString(hash[:]), more, configurations/2)

@@ -217,14 +217,16 @@ type MintTokenRequest struct {
 	// The configuration to sign for, `configurations/NAME`.
 	Configuration string `protobuf:"bytes,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
 	// The Zendesk brand to sign in at, as the `brand_id` that Zendesk sends to the
-	// remote login URL. Empty: the configuration's default brand.
+	// remote login URL. Empty: the configuration's default brand. It decides where
+	// the form posts to. The token doesn't name it, so the token signs in at every
+	// brand of the Zendesk account.
 	BrandId string `protobuf:"bytes,2,opt,name=brand_id,json=brandId,proto3" json:"brand_id,omitempty"`
 	// The person being signed in, whom the caller has authenticated. Required.
 	User *User `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	// Where Zendesk sends the person afterwards: a path ("/hc/en-us"), or an https
 	// URL on a host of the brand. At most 2,048 bytes once percent-encoded. Empty:
 	// Zendesk's own start page. A place that isn't the brand's is refused, or, where
-	// the configuration says so, left out with a warning.
+	// the configuration says so, left out with a warning. The token doesn't name it.
 	ReturnTo string `protobuf:"bytes,4,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
 	// The IP address of the person's browser, IPv4 or IPv6. Required where the
 	// configuration names IP ranges, and checked against them; otherwise unused.

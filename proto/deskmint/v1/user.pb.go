@@ -101,8 +101,11 @@ type User struct {
 	// The person's name; Zendesk renames its record to it. Required, at most 255
 	// characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// The person's id in the caller's own system, at most 255 characters. It leaves
-	// as a string. Zendesk may match a record by it, so a grant can limit it.
+	// The person's id in the caller's own system, at most 255 characters, without
+	// white space at its start or end. It leaves as a string. It is an identity:
+	// Zendesk may find a person by it where nobody has the email. So a grant limits
+	// it, and an id that the configuration protects is refused unless the grant
+	// allows protected people.
 	ExternalId string `protobuf:"bytes,4,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
 	// Zendesk changes the person's role to this. Unspecified: the claim is left out,
 	// which needs the role `unset` in the grant and, for team members, `omit_role`

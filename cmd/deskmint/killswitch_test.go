@@ -1,0 +1,211 @@
+package main
+
+import (
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// managedServer is a service whose secret is in a real Vault and has been written by our commands.
+type managedServer struct {
+	*vaultServer
+
+	config string
+}
+
+func newManagedServer(t *testing.T, vault *vaulttest.Server, settings string) *managedServer {
+	t.Helper()
+	m := &managedServer{}
+	m.vaultServer = onVaultServer(t, vault, settings, func(s *vaultServer) {
+		m.config = filepath.Join(s.dir, "deskmint.yaml")
+		if _, stderr, err := operate(t, firstSecret, "stage", "acme-customers", "--config", m.config); err != nil {
+			t.Fatalf("%v\n%s", err, stderr)
+		}
+	})
+	return m
+}
+
+// operate runs a command on the secret, which waits for the replica.
+func (m *managedServer) operate(t *testing.T, stdin, act string, more ...string) error {
+	t.Helper()
+	_, _, err := operate(t, stdin, append([]string{act, "acme-customers", "--config", m.config, "--replicas", m.ops}, more...)...)
+	return err
+}
+
+func (m *managedServer) must(t *testing.T, stdin, act string, more ...string) {
+	t.Helper()
+	if err := m.operate(t, stdin, act, more...); err != nil {
+		t.Fatalf("%s: %v", act, err)
+	}
+}
+
+// restart ends the replica and starts another, as a rollout does.
+func (m *managedServer) restart(t *testing.T) {
+	t.Helper()
+	if err := m.end(); err != nil {
+		t.Fatal(err)
+	}
+	m.deskmint = serve(t, m.config)
+}
+
+// wipe replaces the secret's metadata, as `vault kv metadata put` and some provisioning tools do.
+func (m *managedServer) wipe(t *testing.T) {
+	t.Helper()
+	m.vault.SetMetadata(t, m.path, map[string]string{"owner": "terraform"})
+}
+
+// TestKillSwitchOutlastsAWipe operates a live replica and its successor.
+func TestKillSwitchOutlastsAWipe(t *testing.T) {
+	vault := vaulttest.Start(t)
+	t.Setenv("VAULT_TOKEN", vault.RootToken)
+
+	t.Run("off and on", func(t *testing.T) {
+		m := newManagedServer(t, vault, "refresh: 1s")
+		m.must(t, "", "disable")
+		m.refuses(t, "CONFIGURATION_DISABLED")
+		m.wipe(t)
+		m.stands(t, "disabled", 1, "active_version has vanished")
+		m.refuses(t, "CONFIGURATION_DISABLED")
+		m.restart(t)
+		m.refuses(t, "CONFIGURATION_DISABLED")
+
+		if err := m.operate(t, "", "enable"); err == nil || !strings.Contains(err.Error(), "First activate the version that shall sign") {
+			t.Errorf("enable: %v", err)
+		}
+		if err := m.operate(t, secondSecret, "stage"); err == nil || !strings.Contains(err.Error(), "its metadata were wiped") {
+			t.Errorf("stage: %v", err)
+		}
+		m.must(t, "", "activate", "--version", "1")
+		m.refuses(t, "CONFIGURATION_DISABLED")
+		m.must(t, "", "enable")
+		m.signs(t, 1, firstSecret)
+
+		// A wipe after that takes nothing along that is still meant.
+		m.wipe(t)
+		m.stands(t, "usable", 1, "active_version has vanished")
+		m.must(t, "", "activate", "--version", "1")
+		m.signs(t, 1, firstSecret)
+	})
+	t.Run("a staged version", func(t *testing.T) {
+		m := newManagedServer(t, vault, "refresh: 1s")
+		m.must(t, secondSecret, "stage")
+		m.wipe(t)
+		m.stands(t, "usable", 1, "active_version has vanished")
+		m.signs(t, 1, firstSecret)
+		m.restart(t)
+		m.stands(t, "unusable", anyVersion, "`deskmint secret activate NAME --version N`")
+		m.refuses(t, "SECRET_UNUSABLE")
+		m.must(t, "", "activate", "--version", "1")
+		m.signs(t, 1, firstSecret)
+	})
+	t.Run("a lower serial", func(t *testing.T) {
+		m := newManagedServer(t, vault, "refresh: 1s")
+		m.must(t, secondSecret, "replace")
+		m.vault.SetMetadata(t, m.path, map[string]string{"active_version": "1", "serial": "1"})
+		if err := m.operate(t, "", "rollback", "--wait", "1s"); err == nil {
+			t.Error("there is nothing to roll back to")
+		}
+		if err := m.operate(t, "", "activate", "--version", "2", "--wait", "1s"); err != nil {
+			t.Errorf("activate at an equal serial: %v", err)
+		}
+		m.vault.SetMetadata(t, m.path, map[string]string{"active_version": "2"})
+		err := m.operate(t, "", "activate", "--version", "1", "--wait", "1s")
+		if err == nil || !strings.Contains(err.Error(), "it has seen serial 2, above the store's 1") || !strings.Contains(err.Error(), "`deskmint secret adopt`") {
+			t.Errorf("activate: %v", err)
+		}
+		m.must(t, "", "disable")
+		m.refuses(t, "CONFIGURATION_DISABLED")
+		m.must(t, "", "enable")
+		m.must(t, "", "adopt")
+		m.signs(t, 1, firstSecret)
+	})
+}
+
+// TestSecretWrittenByHand: it signs with a warning, until somebody pins it or a pointer is required.
+func TestSecretWrittenByHand(t *testing.T) {
+	vault := vaulttest.Start(t)
+	t.Setenv("VAULT_TOKEN", vault.RootToken)
+	byHand := func(s *vaultServer) { s.put(t, firstSecret); s.put(t, secondSecret) }
+	warned := func(s *vaultServer, want bool) {
+		t.Helper()
+		response, err := http.Get("http://" + s.ops + "/readyz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		measured, err := http.Get("http://" + s.ops + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready, metrics := readAnswer(t, response).body, readAnswer(t, measured).body
+		if strings.Contains(ready, `"warnings":["unpinned"]`) != want || strings.Contains(metrics, `deskmint_secret_unpinned{configuration="acme-customers"} 1`) != want {
+			t.Errorf("want a warning: %v\n%s", want, ready)
+		}
+	}
+	s := onVaultServer(t, vault, "refresh: 1s", byHand)
+	s.signs(t, 2, secondSecret)
+	warned(s, true)
+	config := filepath.Join(s.dir, "deskmint.yaml")
+	stdout, _, _ := invoke(t, "", "doctor", "--config", config)
+	if !strings.Contains(stdout, "unpinned: version 2 signs because it is the newest") {
+		t.Errorf("doctor says %s", stdout)
+	}
+	if _, stderr, err := operate(t, "", "activate", "acme-customers", "--config", config, "--version", "2", "--replicas", s.ops); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	s.signs(t, 2, secondSecret)
+	warned(s, false)
+
+	t.Run("required", func(t *testing.T) {
+		s := onVaultServer(t, vault, "refresh: 1s, require_pointer: true", func(s *vaultServer) { s.put(t, firstSecret) })
+		s.stands(t, "unusable", anyVersion, "secrets.require_pointer is set")
+		s.refuses(t, "SECRET_UNUSABLE")
+		if stdout, _, _ := invoke(t, "", "doctor", "--config", filepath.Join(s.dir, "deskmint.yaml")); !strings.Contains(stdout, "require_pointer") {
+			t.Errorf("doctor says %s", stdout)
+		}
+		s.vault.PatchMetadata(t, s.path, map[string]string{"active_version": "1"})
+		s.stands(t, "usable", 1, "")
+	})
+}
+
+// TestKillSwitchInAFaultyFile: a fault elsewhere in the secrets file stops nobody from switching off.
+func TestKillSwitchInAFaultyFile(t *testing.T) {
+	t.Parallel()
+	config, secretsFile, key := files(t)
+	d := serve(t, config)
+	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	refuses := func(what string) {
+		t.Helper()
+		d.stands(t, "disabled", 1, "secrets.yaml:")
+		if got := d.mint(t, key, "acme-customers"); got.reason != "CONFIGURATION_DISABLED" {
+			t.Errorf("%s: %d %s", what, got.status, got.body)
+		}
+	}
+	good := secretsYAML(customersSecret)
+	write(t, secretsFile, strings.Replace(good, "versions", "disabled: yes\n    versions", 1)+"extra: 1\n")
+	refuses("by hand")
+	write(t, secretsFile, good)
+	d.stands(t, "usable", 1, "")
+
+	write(t, secretsFile, good+"extra: 1\n")
+	d.stands(t, "stale", 1, "unknown key extra")
+	if _, stderr, err := operate(t, "", "disable", "acme-customers", "--config", config, "--replicas", d.ops); err != nil {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
+	refuses("by the command")
+	if _, _, err := operate(t, "", "enable", "acme-customers", "--config", config); err == nil || !strings.Contains(err.Error(), "unknown key extra") {
+		t.Errorf("enable: %v", err)
+	}
+	if err := d.end(); err != nil {
+		t.Fatal(err)
+	}
+	d = serve(t, config)
+	d.stands(t, "disabled", anyVersion, "unknown key extra")
+	if got := d.mint(t, key, "acme-customers"); got.reason != "CONFIGURATION_DISABLED" {
+		t.Errorf("after a restart: %d %s", got.status, got.body)
+	}
+}

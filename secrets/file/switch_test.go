@@ -1,0 +1,143 @@
+package file_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+// TestKillSwitchInAFile switches a secret off in each way that somebody may write it by hand.
+// The file is good before, and then has the fault of each row, if any.
+func TestKillSwitchInAFile(t *testing.T) {
+	head := "secrets:\n  sso/acme-customers:\n"
+	versions := "    versions:\n      1: {shared_secret: " + one + "}\n"
+	for _, tc := range []struct {
+		name string
+		text string
+		mode fs.FileMode
+		good bool // the rest of the file
+		on   bool
+	}{
+		{name: "true", text: head + "    disabled: true\n" + versions, good: true},
+		{name: "yes", text: head + "    disabled: yes\n" + versions, good: true},
+		{name: "on", text: head + "    disabled: on\n" + versions, good: true},
+		{name: "1", text: head + "    disabled: 1\n" + versions, good: true},
+		{name: "quoted", text: head + "    disabled: \"true\"\n" + versions, good: true},
+		{name: "a time", text: head + "    disabled: 2026-11-29T09:00:00Z\n" + versions, good: true},
+		{name: "a word", text: head + "    disabled: leaked\n" + versions, good: true},
+		{name: "no value", text: head + "    disabled:\n" + versions, good: true},
+		{name: "a list", text: head + "    disabled: [no]\n" + versions, good: true},
+		{name: "in one line", text: "secrets:\n  sso/acme-customers: {disabled: yes, versions: {1: {shared_secret: " + one + "}}}\n", good: true},
+		{name: "false", text: head + "    disabled: false\n" + versions, good: true, on: true},
+		{name: "no", text: head + "    disabled: no\n" + versions, good: true, on: true},
+		{name: "quoted no", text: head + "    disabled: 'No'\n" + versions, good: true, on: true},
+
+		{name: "an unknown key in the file", text: "extra: 1\n" + head + "    disabled: true\n" + versions},
+		{name: "an unknown key in the secret", text: head + "    disabled: true\n    extra: 1\n" + versions},
+		{name: "another secret at fault", text: head + "    disabled: true\n" + versions + "  sso/other: {active: 9}\n"},
+		{name: "the pointer at fault", text: head + "    active: two\n    disabled: true\n" + versions},
+		{name: "no versions", text: head + "    disabled: true\n"},
+		{name: "twice", text: head + "    disabled: false\n    disabled: true\n" + versions},
+		{name: "twice the other way round", text: head + "    disabled: true\n    disabled: false\n" + versions},
+		{name: "with a capital", text: head + "    Disabled: true\n" + versions},
+		{name: "an alias", text: "x: &x yes\n" + head + "    disabled: *x\n" + versions},
+		{name: "a merge key", text: "x: &x {disabled: yes}\n" + head + "    <<: *x\n" + versions},
+		{name: "a merge key with several", text: "x: &x {disabled: yes}\ny: &y {}\n" + head + "    <<: [*y, *x]\n" + versions},
+		{name: "the secret stands twice", text: head + versions + "  sso/acme-customers: {disabled: true}\n"},
+		{name: "readable by everybody", text: head + "    disabled: true\n" + versions, mode: 0o644},
+		{name: "a fault, and a plain no", text: "extra: 1\n" + head + "    disabled: false\n" + versions, on: true},
+
+		{name: "no YAML behind it", text: head + "    disabled: true\n" + versions + "  sso/other: {\n"},
+		{name: "no YAML before it", text: "\t- {\n" + head + "    disabled: true # leaked\n" + versions},
+		{name: "no YAML, quoted path", text: "secrets:\n  \"sso/acme-customers\":\n    disabled: 'yes'\n" + versions + "  ]\n"},
+		{name: "no YAML, in one line", text: "secrets:\n  sso/acme-customers: {disabled: yes, versions: {1: {shared_secret: " + one + "}}\n"},
+		{name: "no YAML, in braces over lines", text: "secrets:\n  sso/acme-customers: {\n    disabled: yes,\n    versions: {1: {shared_secret: " + one + "}}\n"},
+		{name: "no YAML, behind the versions", text: head + versions + "    disabled: true\n  ]\n"},
+		{name: "no YAML, no value", text: head + "    disabled:\n" + versions + "  ]\n"},
+		{name: "no YAML, Windows line ends", text: strings.ReplaceAll(head+"    disabled: true\n"+versions+"  ]\n", "\n", "\r\n")},
+		{name: "a tab for an indent", text: head + "\tdisabled: true\n" + versions},
+		{name: "no YAML, and a plain no", text: head + "    disabled: no\n" + versions + "  ]\n", on: true},
+		{name: "no YAML, another secret's", text: head + versions + "  sso/other:\n    disabled: true\n  ]\n", on: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := write(t, head+versions, 0o600)
+			k := secrets.NewKeyring(secrets.Options{Source: open(path)})
+			if err := k.Warm(t.Context(), acme); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := k.Get(acme, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			mode := tc.mode
+			if mode == 0 {
+				mode = 0o600
+			}
+			rewrite(t, path, tc.text, mode)
+			_, _, fault := k.Refresh(t.Context(), acme)
+			if tc.good != (fault == nil) {
+				t.Errorf("Refresh: %v", fault)
+			}
+			if _, err := k.Get(acme, time.Hour); tc.on == errors.Is(err, secrets.ErrDisabled) {
+				t.Errorf("Get: %v", err)
+			}
+			if tc.good || tc.on {
+				return
+			}
+			// A replica that starts with the faulty file is told the same.
+			status, err := open(path).Status(t.Context(), acme.Path)
+			if err == nil || !status.Disabled {
+				t.Errorf("%+v, %v", status, err)
+			}
+			// The fault's end alone doesn't switch on where the switch is still there.
+			rewrite(t, path, head+"    disabled: true\n"+versions, 0o600)
+			_, _, _ = k.Refresh(t.Context(), acme)
+			if _, err := k.Get(acme, time.Hour); !errors.Is(err, secrets.ErrDisabled) {
+				t.Errorf("mended, still off: %v", err)
+			}
+			rewrite(t, path, head+versions, 0o600)
+			_, _, _ = k.Refresh(t.Context(), acme)
+			if _, err := k.Get(acme, time.Hour); err != nil {
+				t.Errorf("switched on: %v", err)
+			}
+		})
+	}
+}
+
+// TestDisableInAFaultyFile: the command writes the switch into a file that it would otherwise
+// leave alone, and reads back what replicas make of it.
+func TestDisableInAFaultyFile(t *testing.T) {
+	text := "extra: 1\nsecrets:\n  sso/acme-customers:\n    active: 9\n    versions:\n      1: {shared_secret: " + one + "}\n  sso/other: {disabled: false, versions: 7}\n"
+	path := write(t, text, 0o600)
+	r := rotator(path)
+	for name, act := range map[string]func(context.Context) (secrets.Plan, error){
+		"stage":    func(ctx context.Context) (secrets.Plan, error) { return r.Stage(ctx, []byte(two)) },
+		"activate": func(ctx context.Context) (secrets.Plan, error) { return r.Activate(ctx, 1) },
+		"enable":   r.Enable,
+	} {
+		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	done(t)(r.Disable(t.Context()))
+	want := strings.Replace(text, "active: 9\n", "active: 9\n    disabled: \"2026-09-01T10:00:00Z\"\n", 1)
+	if got := read(t, path); got != want {
+		t.Errorf("the file is\n%s\nwant\n%s", got, want)
+	}
+	if status, err := open(path).Status(t.Context(), acme.Path); err == nil || !status.Disabled {
+		t.Errorf("%+v, %v", status, err)
+	}
+	if _, err := r.Disable(t.Context()); !errors.Is(err, secrets.ErrRefused) {
+		t.Errorf("again: %v", err)
+	}
+	// What can't be changed line by line is refused, never reported as done.
+	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
+	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") {
+		t.Errorf("no YAML: %v", err)
+	}
+}

@@ -1,0 +1,261 @@
+package secrets_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+)
+
+const (
+	morning = "2026-11-29T09:00:00Z"
+	evening = "2026-11-29T18:00:00Z"
+)
+
+// offBy is a status that the given value of the store's switches off.
+func offBy(s secrets.Status, by string) secrets.Status {
+	s.Disabled, s.DisabledBy = true, by
+	return s
+}
+
+// again is a status whose versions were all created later than those of others.
+func again(s secrets.Status) secrets.Status {
+	s.Versions = slices.Clone(s.Versions)
+	for i := range s.Versions {
+		s.Versions[i].Created = epoch.Add(time.Duration(i) * time.Minute)
+	}
+	return s
+}
+
+// TestKillSwitchOverTime tells a keyring one answer after another. A standby that lags must not
+// switch a secret off again that was switched on. Every other switch-off counts.
+func TestKillSwitchOverTime(t *testing.T) {
+	type answer struct {
+		status secrets.Status
+		off    bool
+	}
+	for name, answers := range map[string][]answer{
+		"a standby lags behind enable": {
+			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 5), morning), false}, {pinned(2, 2, 6), false},
+		},
+		"another switch-off in a backup that was restored": {
+			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {pinned(1, 1, 2), false}, {offBy(pinned(1, 1, 3), evening), true}, {pinned(1, 1, 4), true},
+			{pinned(1, 1, 7), false},
+		},
+		"the same word by hand twice": {
+			{offBy(pinned(2, 2, 5), "true"), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 4), "true"), true}, {pinned(2, 2, 6), false},
+		},
+		"a standby lags by two switch-offs": {
+			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 7), evening), true}, {pinned(2, 2, 8), false},
+			{offBy(pinned(2, 2, 5), morning), false}, {offBy(pinned(2, 2, 7), evening), false}, {pinned(2, 2, 6), false},
+		},
+		"a pointer that vanishes takes the switch-off along": {
+			{offBy(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4), true}, {pinned(2, 2, 6), false},
+		},
+		"a secret that was made again stays off": {
+			{offBy(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
+		},
+		"switched off and wiped between two answers": {
+			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false},
+		},
+		"switched on before the wipe": {
+			{pinned(2, 2, 5), false}, {offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
+		},
+		"started after it was switched on, before the wipe": {
+			{pinned(2, 3, 7), false}, {latest(3), false},
+		},
+		"a pointer that can't be used doesn't switch on": {
+			{offBy(pinned(2, 2, 5), morning), true}, {pinned(9, 2, 4), true}, {pinned(2, 2, 6), false},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{
+					status: map[string]secrets.Status{acme.Path: answers[0].status},
+					marks:  map[secrets.Version]secrets.Mark{3: {Disabled: morning}},
+				}
+				k, _ := newKeyring(t, f, secrets.Options{})
+				if err := k.Warm(t.Context(), acme); err != nil {
+					t.Fatal(err)
+				}
+				for i, a := range answers {
+					f.set(func(f *fake) { f.status[acme.Path] = a.status })
+					_, _, _ = k.Refresh(t.Context(), acme) // what it says is what Get says
+					_, err := k.Get(acme, time.Hour)
+					if a.off != errors.Is(err, secrets.ErrDisabled) || !a.off && err != nil {
+						t.Errorf("answer %d: %v, want off %v", i+1, err, a.off)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestAnswersFromBefore holds a keyring against a store that was restored from a backup: nobody
+// is told at first, since a standby may lag, and after five minutes the alarm names both causes
+// and the way out.
+func TestAnswersFromBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{status: map[string]secrets.Status{acme.Path: pinned(3, 3, 4)}}
+		k, log := newKeyring(t, f, secrets.Options{})
+		if err := k.Warm(t.Context(), acme); err != nil {
+			t.Fatal(err)
+		}
+		refresh := func() secrets.State {
+			t.Helper()
+			if _, _, err := k.Refresh(t.Context(), acme); err != nil {
+				t.Fatal(err)
+			}
+			state, _ := k.State(acme)
+			return state
+		}
+		f.set(func(f *fake) { f.status[acme.Path] = pinned(2, 2, 2) })
+		if s := refresh(); s.Fault != nil || s.Behind().IsZero() || s.Status.Active != 3 {
+			t.Errorf("at first: %+v", s)
+		}
+		time.Sleep(5*time.Minute - time.Second)
+		if s := refresh(); s.Fault != nil {
+			t.Errorf("before five minutes: %v", s.Fault)
+		}
+		time.Sleep(time.Second)
+		s := refresh()
+		if s.Fault == nil || s.Held == nil {
+			t.Fatalf("after five minutes: %+v", s)
+		}
+		for _, part := range []string{"sso/acme", "latest version 2, held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt"} {
+			if !strings.Contains(s.Fault.Error(), part) {
+				t.Errorf("%q doesn't say %q", s.Fault, part)
+			}
+		}
+		if !strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("no alarm in the log: %s", log)
+		}
+		if looks := k.Looks(); looks.Lagging != 3 {
+			t.Errorf("%+v", looks)
+		}
+		// What `secret adopt` writes.
+		f.set(func(f *fake) { f.status[acme.Path] = pinned(2, 2, 1_800_000_000) })
+		if s := refresh(); s.Fault != nil || !s.Behind().IsZero() || s.Status.Active != 2 {
+			t.Errorf("adopted: %+v", s)
+		}
+	})
+}
+
+// TestFirstLoad is about a replica that starts: what it makes of a secret without a pointer.
+func TestFirstLoad(t *testing.T) {
+	staged, off := secrets.Mark{Staged: true}, secrets.Mark{Disabled: morning}
+	managed := unpinned(2)
+	managed.Managed = true
+	file := unpinned(2)
+	file.Revision = 1
+	for _, tc := range []struct {
+		name    string
+		status  secrets.Status
+		marks   map[secrets.Version]secrets.Mark
+		require bool
+		err     error
+		says    string
+		pinned  bool // else the state is unpinned, where it signs
+	}{
+		{name: "written by hand once", status: unpinned(1)},
+		{name: "written by hand twice", status: unpinned(2)},
+		{name: "written by hand, and a pointer is required", status: unpinned(2), require: true, err: secrets.ErrUnusable, says: "require_pointer"},
+		{name: "a pointer, as required", status: pinned(1, 2, 1), marks: map[secrets.Version]secrets.Mark{2: staged}, require: true, pinned: true},
+		{name: "the newest was staged", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: staged}, err: secrets.ErrUnusable, says: "`deskmint secret activate NAME --version N`"},
+		{name: "the newest was written by hand, after a staged one", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
+		{name: "the only one was staged", status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
+		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "metadata of ours"},
+		{name: "switched off, then wiped", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
+		{name: "switched off and marked again, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: off}, err: secrets.ErrDisabled, says: "switched off"},
+		{name: "switched off, written by hand, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
+		{name: "the pointer names a mark", status: pinned(2, 2, 1), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrUnusable, says: "only marks"},
+		{name: "a store that keeps no marks", status: file, pinned: true},
+		{name: "a store that keeps no marks, and a pointer is required", status: file, require: true, pinned: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := &fake{status: map[string]secrets.Status{acme.Path: tc.status}, marks: tc.marks}
+			k, log := newKeyring(t, f, secrets.Options{RequirePointer: tc.require})
+			if err := k.Warm(t.Context(), acme); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := k.Get(acme, 0); !errors.Is(err, tc.err) || (err == nil) != (tc.err == nil) {
+				t.Errorf("Get: %v, want %v", err, tc.err)
+			}
+			state, _ := k.State(acme)
+			if tc.says != "" && (state.Fault == nil || !strings.Contains(state.Fault.Error(), tc.says)) {
+				t.Errorf("fault %v doesn't say %q", state.Fault, tc.says)
+			}
+			if want := tc.err == nil && !tc.pinned; state.Unpinned() != want || strings.Contains(log.String(), "unpinned") != want {
+				t.Errorf("unpinned %v, want %v: %s", state.Unpinned(), want, log)
+			}
+		})
+	}
+}
+
+// TestSwitchMarksAreNotStaged adds the versions that mark a switch-off: they are no values.
+func TestSwitchMarksAreNotStaged(t *testing.T) {
+	off := secrets.Mark{Disabled: morning}
+	f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)}, marks: map[secrets.Version]secrets.Mark{3: off, 4: off, 2: {Staged: true}}}
+	k, _ := newKeyring(t, f, secrets.Options{})
+	if err := k.Warm(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+	held, err := k.Get(acme, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkHeld(t, held, 1, []secrets.Version{1, 2})
+	if state, _ := k.State(acme); state.Status.Staged() != 2 || state.Fault != nil {
+		t.Errorf("staged %d, fault %v", state.Status.Staged(), state.Fault)
+	}
+	// The mark of the version that was rolled back from is none to verify with, either.
+	s := pinned(2, 4, 4)
+	s.Previous = 3
+	f.set(func(f *fake) { f.status[acme.Path] = s })
+	if _, _, err := k.Refresh(t.Context(), acme); err != nil {
+		t.Fatal(err)
+	}
+	if held, err = k.Get(acme, 0); err != nil {
+		t.Fatal(err)
+	}
+	checkHeld(t, held, 2, []secrets.Version{2})
+}
+
+func TestMarksReadBack(t *testing.T) {
+	for _, m := range []secrets.Mark{{Staged: true}, {Disabled: morning}} {
+		if got := secrets.ParseMark(m.String()); got != m {
+			t.Errorf("%q reads as %+v", m, got)
+		}
+	}
+	for text, want := range map[string]secrets.Mark{
+		"":                   {Staged: true}, // it is a mark, though none that we write
+		"something else":     {Staged: true},
+		"disabled":           {Disabled: "by-hand"},
+		"disabled yesterday": {Disabled: "by-hand"},
+		" staged ":           {Staged: true},
+	} {
+		if got := secrets.ParseMark(text); got != want {
+			t.Errorf("%q reads as %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func TestReadSwitch(t *testing.T) {
+	for _, on := range []string{"", "false", "False", "no", "NO", "0"} {
+		if by := secrets.ReadSwitch(on); by != "" {
+			t.Errorf("%q switches off: %q", on, by)
+		}
+	}
+	for _, off := range []string{"true", "yes", "on", "1", "off", "n", "f", " ", "false ", "disabled", "null", "~", "00", canary} {
+		if by := secrets.ReadSwitch(off); by == "" || strings.Contains(by, canary) {
+			t.Errorf("%q: %q", off, by)
+		}
+	}
+	if by := secrets.ReadSwitch(morning); by != morning {
+		t.Errorf("the time of a switch-off reads as %q", by)
+	}
+}

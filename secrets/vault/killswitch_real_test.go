@@ -1,0 +1,277 @@
+package vault_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/vault"
+	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
+)
+
+// TestRealKillSwitch switches a secret off with the command's own code, in each state that its
+// metadata can be in, and looks at what replicas do: one that ran before, and one that starts
+// afterwards.
+func TestRealKillSwitch(t *testing.T) {
+	server := vaulttest.Start(t)
+	server.Policy(t, "operator", operatorRules(t))
+	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	settings := readerSettings(t, server)
+	off := func(t *testing.T, path string) {
+		t.Helper()
+		done(t)(rotator(t, settings, path).Disable(t.Context()))
+	}
+	for _, tc := range []struct {
+		name string
+		do   func(t *testing.T, path string)
+	}{
+		{"in order", off},
+		{"the serial lost", func(t *testing.T, path string) {
+			server.SetMetadata(t, path, map[string]string{"active_version": "2"})
+			off(t, path)
+		}},
+		{"a lower serial", func(t *testing.T, path string) {
+			server.SetMetadata(t, path, map[string]string{"active_version": "2", "serial": "1"})
+			off(t, path)
+		}},
+		{"a serial that is no number", func(t *testing.T, path string) {
+			server.PatchMetadata(t, path, map[string]string{"serial": "x"})
+			off(t, path)
+		}},
+		{"a pointer that is no number", func(t *testing.T, path string) {
+			server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
+			off(t, path)
+		}},
+		{"the pointer wiped", func(t *testing.T, path string) {
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+			off(t, path)
+		}},
+		{"off, then the metadata wiped", func(t *testing.T, path string) {
+			off(t, path)
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+		}},
+		{"off, staged, then the metadata wiped", func(t *testing.T, path string) {
+			off(t, path)
+			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(third)))
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+		}},
+		{"the metadata wiped, then off again", func(t *testing.T, path string) {
+			off(t, path)
+			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+			off(t, path)
+		}},
+		{"off, then the metadata rewritten by a tool that keeps the pointer", func(t *testing.T, path string) {
+			off(t, path)
+			server.SetMetadata(t, path, map[string]string{"active_version": "2", "disabled": "true"})
+		}},
+		{"by hand: yes", func(t *testing.T, path string) {
+			server.PatchMetadata(t, path, map[string]string{"disabled": "yes"})
+		}},
+		{"by hand, without the rest", func(t *testing.T, path string) {
+			server.SetMetadata(t, path, map[string]string{"disabled": "1"})
+		}},
+		{"another version staged", func(t *testing.T, path string) {
+			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(third)))
+			off(t, path)
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			path := "sso/off-" + strings.NewReplacer(" ", "-", ",", "", ":", "").Replace(tc.name)
+			r := rotator(t, settings, path)
+			done(t)(r.Stage(t.Context(), []byte(first)))
+			done(t)(r.Replace(t.Context(), []byte(second)))
+			running := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
+			if _, err := running.Get(r.Ref, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			tc.do(t, path)
+			if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+				t.Errorf("the replica that ran before: %v", err)
+			}
+			started := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
+			if _, err := started.Get(r.Ref, time.Hour); !errors.Is(err, secrets.ErrDisabled) {
+				t.Errorf("a replica that starts: %v", err)
+			}
+
+			// The way out is the same: the version that shall sign, by its number, and then enable.
+			_, err := r.Enable(t.Context())
+			if err != nil {
+				refuses(t, err, secrets.ErrRefused)
+				done(t)(r.Activate(t.Context(), 2))
+				if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+					t.Errorf("activated, not enabled: %v", err)
+				}
+				done(t)(r.Enable(t.Context()))
+			}
+			if _, err := step(t, running, r.Ref); err != nil { // it has seen a higher serial
+				done(t)(r.Adopt(t.Context()))
+			}
+			for name, k := range map[string]*secrets.Keyring{"before": running, "started": started} {
+				held, err := step(t, k, r.Ref)
+				if err != nil {
+					t.Errorf("enabled, %s: %v", name, err)
+					continue
+				}
+				key, _ := held.Key(0)
+				signedWith(t, key, second)
+			}
+		})
+	}
+}
+
+// TestRealWipedMetadata starts replicas after a tool has replaced the metadata.
+func TestRealWipedMetadata(t *testing.T) {
+	server := vaulttest.Start(t)
+	server.Policy(t, "operator", operatorRules(t))
+	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	settings := readerSettings(t, server)
+	start := func(ref secrets.Ref) (*secrets.Held, secrets.State, error) {
+		k := warm(t, newSource(t, settings, vault.Options{}), ref)
+		held, err := k.Get(ref, time.Hour)
+		state, _ := k.State(ref)
+		return held, state, err
+	}
+
+	t.Run("a staged version never signs by accident", func(t *testing.T) {
+		r := rotator(t, settings, "sso/wiped-staged")
+		done(t)(r.Stage(t.Context(), []byte(first)))
+		done(t)(r.Stage(t.Context(), []byte(second)))
+		running := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
+		server.SetMetadata(t, r.Ref.Path, map[string]string{"owner": "terraform"})
+		_, _, err := start(r.Ref)
+		if !errors.Is(err, secrets.ErrUnusable) {
+			t.Fatalf("a replica that starts: %v", err)
+		}
+		says(t, err, "metadata were wiped", "`deskmint secret activate NAME --version N`")
+		held, err := step(t, running, r.Ref)
+		if err != nil || held.Status.Active != 1 {
+			t.Errorf("the replica that ran before: %+v, %v", held, err)
+		}
+		done(t)(r.Activate(t.Context(), 1))
+		if held, _, err := start(r.Ref); err != nil || held.Status.Active != 1 || held.Status.Staged() != 2 {
+			t.Errorf("pinned: %+v, %v", held, err)
+		}
+		if held, err = step(t, running, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
+			t.Errorf("pinned, the replica that ran before: %+v, %v", held, err)
+		}
+	})
+	t.Run("written by hand before Deskmint", func(t *testing.T) {
+		ref := secrets.Ref{Path: "sso/by-hand", Field: "shared_secret"}
+		server.Put(t, ref.Path, map[string]string{"shared_secret": first})
+		server.Put(t, ref.Path, map[string]string{"shared_secret": second})
+		held, state, err := start(ref)
+		if err != nil || held.Status.Active != 2 || !state.Unpinned() || state.Fault != nil {
+			t.Errorf("%+v, %v", state, err)
+		}
+		done(t)(rotator(t, settings, ref.Path).Activate(t.Context(), 2))
+		if _, state, err = start(ref); err != nil || state.Unpinned() {
+			t.Errorf("pinned: %+v, %v", state, err)
+		}
+	})
+}
+
+// TestRealSnapshot restores a Vault from a raft snapshot below replicas that run.
+func TestRealSnapshot(t *testing.T) {
+	server := vaulttest.StartCluster(t, 1).Nodes[0]
+	server.Policy(t, "operator", operatorRules(t))
+	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	settings := readerSettings(t, &server.Server)
+	r, ctx := rotator(t, settings, "sso/restored"), t.Context()
+	done(t)(r.Stage(ctx, []byte(first)))
+	snapshot := server.Snapshot(t)
+	done(t)(r.Replace(ctx, []byte(second)))
+	done(t)(r.Replace(ctx, []byte(third)))
+	done(t)(r.Rollback(ctx))
+	done(t)(r.Activate(ctx, 0))
+
+	now := time.Now()
+	k := secrets.NewKeyring(secrets.Options{Source: newSource(t, settings, vault.Options{}), Now: func() time.Time { return now }})
+	if err := k.Warm(ctx, r.Ref); err != nil {
+		t.Fatal(err)
+	}
+	server.Restore(t, snapshot)
+	held, err := step(t, k, r.Ref)
+	if err != nil || held.Status.Active != 3 {
+		t.Fatalf("restored: %+v, %v", held, err)
+	}
+	now = now.Add(6 * time.Minute)
+	_, _ = step(t, k, r.Ref)
+	state, _ := k.State(r.Ref)
+	if state.Fault == nil {
+		t.Fatal("no alarm")
+	}
+	says(t, state.Fault, "held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
+
+	// The kill switch works in the meantime; what only the backup has doesn't switch it on.
+	done(t)(r.Disable(ctx))
+	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("disabled: %v", err)
+	}
+	done(t)(r.Enable(ctx))
+	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+		t.Errorf("enabled at a lower serial: %v", err)
+	}
+	_, err = r.Enable(ctx)
+	refuses(t, err, secrets.ErrRefused, "`deskmint secret adopt`")
+
+	plan := done(t)(r.Adopt(ctx))
+	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "deskmint secret status --prefix") {
+		t.Errorf("notes %q", notes)
+	}
+	held, err = step(t, k, r.Ref)
+	if err != nil || held.Status.Active != 1 {
+		t.Fatalf("adopted: %+v, %v", held, err)
+	}
+	key, _ := held.Key(0)
+	signedWith(t, key, first)
+	done(t)(r.Replace(ctx, []byte(second)))
+	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active == 1 {
+		t.Errorf("replaced: %+v, %v", held, err)
+	}
+	key, _ = held.Key(0)
+	signedWith(t, key, second)
+}
+
+// TestRealTerraform sends Vault what the Terraform module in deploy writes to a secret's metadata:
+// it must leave the pointer and the kill switch alone.
+func TestRealTerraform(t *testing.T) {
+	server := vaulttest.Start(t)
+	server.Policy(t, "operator", operatorRules(t))
+	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	r := rotator(t, readerSettings(t, server), "sso/terraform")
+	done(t)(r.Stage(t.Context(), []byte(first)))
+	done(t)(r.Stage(t.Context(), []byte(second)))
+	before := custom(t, server, r.Ref.Path)
+
+	body, err := os.ReadFile("../../deploy/terraform/metadata.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut} { // the provider's first write and its later ones
+		server.DoRaw(t, method, "secret/metadata/"+r.Ref.Path, body)
+		after := custom(t, server, r.Ref.Path)
+		if len(after) == 0 || after["active_version"] != before["active_version"] || after["serial"] != before["serial"] {
+			t.Errorf("%s: custom metadata %v, before %v", method, after, before)
+		}
+	}
+	report, err := r.Status(t.Context(), "")
+	if err != nil || report.Keeps != 20 || report.Active != 1 || report.Staged() != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// readerSettings are those of a service that may read below sso.
+func readerSettings(t *testing.T, server *vaulttest.Server) vault.Settings {
+	t.Helper()
+	server.Reader(t, "reader", "sso/")
+	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
+	return vault.Settings{
+		Addresses: []string{server.Addr},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)},
+	}
+}

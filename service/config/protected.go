@@ -1,0 +1,129 @@
+package config
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// maxExternalID is how many characters an external id has at most.
+const maxExternalID = 255
+
+// Protects is true of people whom only a grant with `protected: true` may sign in.
+// The address is one that [zendesk.ParseEmail] has returned.
+func (c *Configuration) Protects(email string) bool {
+	domain := zendesk.EmailDomain(email)
+	return slices.Contains(c.protectedEmails, email) || matchesDomain(c.protectedDomains, domain)
+}
+
+// ProtectsExternalID is Protects for the external id of a person. The id is as the caller sent it,
+// and empty where it sent none. An id that is too long for a token isn't compared.
+func (c *Configuration) ProtectsExternalID(id string) bool {
+	return id != "" && len(id) <= maxExternalID*utf8.UTFMax && len(c.protectedExternalIDs) > 0 &&
+		c.protectedExternalIDs[policy.FoldExternalID(id)]
+}
+
+// any is true where the file names any protected person.
+func (p protected) any() bool { return len(p.Emails)+len(p.Domains)+len(p.ExternalIDs) > 0 }
+
+func foldedIDs(ids []string) map[string]bool {
+	folded := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		folded[policy.FoldExternalID(id)] = true
+	}
+	return folded
+}
+
+func checkProtected(at place, p protected) {
+	for i, e := range p.Emails {
+		if parsed, err := zendesk.ParseEmail(e); err != nil {
+			at.at("emails").index(i).fault("%v", err)
+		} else if parsed != e {
+			at.at("emails").index(i).fault("must be in lower case, as addresses are compared")
+		}
+	}
+	for i, d := range p.Domains {
+		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
+			at.at("domains").index(i).fault("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
+		}
+	}
+	warnHalfDomains(at.at("domains"), p.Domains, "protects", func(string) bool { return true })
+	first := map[string]place{}
+	for i, id := range p.ExternalIDs {
+		at, folded := at.at("external_ids").index(i), policy.FoldExternalID(id)
+		if fault := externalIDFault(id); fault != "" {
+			at.fault("%s", fault)
+		} else if before, twice := first[folded]; twice {
+			at.fault("is the same id as in %s, since ids are compared without case: remove one", at.seeing(before))
+		} else {
+			first[folded] = at
+		}
+	}
+}
+
+func externalIDFault(id string) string {
+	switch {
+	case id == "":
+		return "is empty: write the external id that the person has at Zendesk"
+	case utf8.RuneCountInString(id) > maxExternalID:
+		return "is longer than 255 characters, which no external id is"
+	case strings.ContainsFunc(id, unicode.IsControl):
+		return "holds a control character: remove it"
+	case strings.TrimSpace(id) != id:
+		return "has white space at its start or end: remove it"
+	}
+	return ""
+}
+
+// protectedPeople are the protected people of configurations, for the check of a grant that names
+// them. The order is always the same.
+func protectedPeople(named []slot) (people []policy.ProtectedPeople) {
+	for _, s := range named {
+		if p := s.settings.Protected; p.any() {
+			people = append(people, policy.ProtectedPeople{Configuration: s.settings.Name, ExternalIDs: p.ExternalIDs})
+		}
+	}
+	slices.SortFunc(people, func(a, b policy.ProtectedPeople) int { return cmp.Compare(a.Configuration, b.Configuration) })
+	return people
+}
+
+// warnDeniedDomains warns of a denied domain whose subdomains the grant allows, and the reverse.
+func warnDeniedDomains(at place, g policy.Settings) {
+	if slices.Contains(g.Actions, policy.SignIn) {
+		warnHalfDomains(at.at("deny"), g.EmailDomains.Deny, "denies", func(other string) bool {
+			return matchesDomain(g.EmailDomains.Allow, other)
+		})
+	}
+}
+
+// warnHalfDomains warns of a domain in a list that doesn't hold its subdomains, and of subdomains
+// without their domain: an operator who writes one of them usually means both. matters is false
+// where the other one needs no entry.
+func warnHalfDomains(at place, list []string, does string, matters func(other string) bool) {
+	for i, d := range list {
+		if d == "*" {
+			continue
+		}
+		// "*.acme.com" as a domain is a subdomain of acme.com that no list names.
+		other, subdomains := strings.CutPrefix(d, "*.")
+		if !subdomains {
+			other = "*." + d
+		}
+		switch {
+		case matchesDomain(list, other) || !matters(other):
+		case subdomains:
+			at.index(i).warn(`%s the subdomains of %s, but not %s itself: add %q`, does, other, other, other)
+		default:
+			at.index(i).warn(`%s %s, but not its subdomains, such as sub.%s: add %q`, does, d, d, other)
+		}
+	}
+}
+
+func matchesDomain(list []string, domain string) bool {
+	return slices.ContainsFunc(list, func(pattern string) bool { return policy.DomainMatches(pattern, domain) })
+}
