@@ -75,7 +75,7 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 alerts: ## Check and test the alert rules
 	@promtool=$$(tools/find-promtool) && set -x && \
 	$$promtool check rules deploy/prometheus/deskmint.rules.yaml && \
-	$$promtool test rules deploy/prometheus/deskmint.rules.test.yaml
+	$$promtool test rules deploy/prometheus/*.test.yaml
 
 .PHONY: fmt
 fmt: ## Format Go and the contract

@@ -29,10 +29,15 @@ type call struct {
 	snapshot *config.Snapshot // one for the whole request
 	caller   caller.Caller
 	record   audit.Record
-	email    string          // of the person, for the record
+	person   audit.Person    // to be signed in, for the record
 	header   metadata.MD     // of the answer, if there is one
 	version  secrets.Version // that signed, or would have
 	sampled  bool            // the trace that record.TraceID names is kept
+}
+
+// noteCaller puts the identity that was shown on record.
+func (c *call) noteCaller(who caller.Caller) {
+	c.record.Caller, c.record.Authenticated, c.record.Identity = who.Name, who.Method, who.Identity
 }
 
 type callKey struct{}

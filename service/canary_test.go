@@ -146,7 +146,8 @@ func TestNothingLeaks(t *testing.T) {
 	s.Store.Put("sso/acme-customers", "shared_secret", []byte(" "+nextSecret))
 	_, _, _ = s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"})
 	run()
-	for _, body := range []string{`{"user":{"email":"` + tokens[0] + `"}`, `{"` + tokens[0] + `":1}`, `{"attempt":` + tokens[0] + `}`, `{"secretVersion":"` + customersSecret + `"}`, `{"user":{"role":"dmk_everything"}}`} {
+	for _, body := range []string{`{"user":{"email":"` + tokens[0] + `"}`, `{"` + tokens[0] + `":1}`, `{"attempt":` + tokens[0] + `}`, `{"secretVersion":"` + customersSecret + `"}`, `{"user":{"role":"dmk_everything"}}`,
+		`{"user":{"email":"ana@customer.example","externalId":"dmk_everything"}}`, `{"user":{"email":"ana@customer.example","externalId":` + quote(tokenHeader+".e30.x") + `}}`} {
 		_, answer := s.wire(t, post(mintPath, asEverything+asJSON, body))
 		errs.Write(answer)
 	}

@@ -46,6 +46,10 @@ var (
 		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
 	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
 		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.", nil, nil)
+	identityUsed = prometheus.NewDesc("deskmint_caller_identity_last_used_seconds",
+		"When this process last authenticated a request by the identity, in Unix time; 0: not since it started.", []string{"caller", "identity"}, nil)
+	identityEnd = prometheus.NewDesc("deskmint_caller_identity_not_after_seconds",
+		"When the identity ends, in Unix time; absent where it doesn't.", []string{"caller", "identity"}, nil)
 	issuerKeys = prometheus.NewDesc("deskmint_issuer_keys_fetched_timestamp_seconds",
 		"When an issuer's keys were last fetched, in Unix time; absent where they never were.", []string{"issuer"}, nil)
 )
@@ -54,7 +58,8 @@ var (
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		configInfo, secretUsable, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
-		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry, issuerKeys,
+		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry,
+		identityUsed, identityEnd, issuerKeys,
 	} {
 		ch <- d
 	}
@@ -81,6 +86,16 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
+	c.service.metrics.identities.each(func(id identityKey, last, notAfter time.Time) {
+		used := 0.0
+		if !last.IsZero() {
+			used = seconds(last)
+		}
+		ch <- gauge(identityUsed, used, id.caller, id.identity)
+		if !notAfter.IsZero() {
+			ch <- gauge(identityEnd, seconds(notAfter), id.caller, id.identity)
+		}
+	})
 	for _, name := range snapshot.Names() {
 		if conf, ok := snapshot.Configuration(name); ok {
 			c.collectSecret(ch, conf)

@@ -113,10 +113,15 @@ func (s *Service) whoCalls(ctx context.Context, c *call) (caller.Caller, error) 
 func (s *Service) authenticated(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
 	c := callOf(ctx)
 	who, err := s.whoCalls(ctx, c)
+	if ended := (*caller.EndedError)(nil); errors.As(err, &ended) {
+		c.noteCaller(ended.Caller) // for the record alone: c.caller stays empty
+	}
 	if err != nil {
 		return nil, err
 	}
-	c.caller, c.record.Caller, c.record.Authenticated = who, who.Name, who.Method
+	c.caller = who
+	c.noteCaller(who)
+	s.metrics.identities.used(who, s.now())
 	return handle(ctx, request)
 }
 
@@ -135,7 +140,7 @@ func (s *Service) writeRecord(ctx context.Context, c *call, err error) error {
 	if errors.As(err, &denied) {
 		c.record.Rule = denied.Rule
 	}
-	return s.audit.Write(ctx, c.record, c.email)
+	return s.audit.Write(ctx, c.record, c.person)
 }
 
 // actionOf is what a method needs a grant for.

@@ -33,6 +33,8 @@ type metrics struct {
 	// is there with a zero before the first.
 	served  map[string]map[string]served                  // by door and method; never changed
 	allowed atomic.Pointer[map[string]prometheus.Counter] // by the present configurations' names; never changed
+
+	identities identityUses
 }
 
 // served is what a request that succeeds counts in.
@@ -143,6 +145,7 @@ func (m *metrics) take(next *config.Snapshot, now time.Time) {
 	for _, name := range next.Names() {
 		allowed[name] = m.decisions.WithLabelValues(name, "")
 	}
+	m.identities.take(next)
 	before := m.allowed.Swap(&allowed)
 	m.reloaded.Set(1)
 	m.loaded.Set(seconds(now))

@@ -11,6 +11,7 @@ import (
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 )
 
@@ -77,7 +78,7 @@ func TestRecords(t *testing.T) {
 		{"page", call{method: "RenderPage", body: user("")}, signed},
 		{"with claims", call{method: "MintToken", body: user(`,"role":"ROLE_END_USER","externalId":"9","tags":{"values":["vip"]},"userFields":{"plan":"gold"}`) + `,"brandId":"360002"`},
 			with(signed, func(r *audit.Record) {
-				r.Brand, r.Role = "360002", "end_user"
+				r.Brand, r.Role, r.ExternalID = "360002", "end_user", "9"
 				r.Claims = []string{"iat", "jti", "email", "name", "external_id", "role", "tags", "user_fields"}
 			})},
 		{"with a warning", call{method: "MintToken", name: "acme-both", body: user(`,"phone":"1"`)},
@@ -100,6 +101,16 @@ func TestRecords(t *testing.T) {
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
 				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"
 			})},
+		{"an external id that isn't granted", call{method: "MintToken", keys: []string{"dmk_storefront"}, body: user(`,"externalId":"Staff-7"`)},
+			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
+				r.Caller, r.Brand, r.ExternalID, r.Rule = "storefront", "360001", "Staff-7", grant+".claims.external_id"
+			})},
+		{"an external id and no address", call{method: "MintToken", body: `"user":{"email":"ana","externalId":"9"}`},
+			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand, r.Email, r.ExternalID = "*", "360001", "", "9" })},
+		{"what can't be an external id", call{method: "MintToken", body: user(`,"externalId":"a\nb"`)},
+			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
+		{"an external id of a trial run", call{method: "RenderForm", body: user(`,"externalId":"9"`) + `,"validateOnly":true`},
+			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly, r.ExternalID = 1, true, "9" })},
 		{"a field", call{method: "MintToken", body: user(`,"phone":"1"`)},
 			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
 		{"a secret", call{method: "MintToken", name: "acme-broken", body: user("")},
@@ -133,6 +144,12 @@ func TestRecords(t *testing.T) {
 				want := c.want
 				want.Schema, want.Door, want.Method, want.Time, want.Digest = audit.Schema, d.name, c.call.method, now, digest
 				want.Action, want.RequestID = actions[c.call.method], r.header.Get("X-Request-Id")
+				if want.Caller != "" {
+					want.Identity = "api_key:" + caller.HashKey("dmk_" + want.Caller)[:8]
+				}
+				if want.RecordID = got[0].RecordID; len(want.RecordID) != 26 {
+					t.Errorf("the record's id is %q", want.RecordID)
+				}
 				if want.Rule == "*" && got[0].Rule != "" {
 					want.Rule = got[0].Rule
 				}

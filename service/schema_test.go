@@ -53,8 +53,8 @@ func misfits(text string) (found []string) {
 // The schema is worth something only if it refuses what no record may be.
 func TestRecordSchema(t *testing.T) {
 	const (
-		read  = `{"schema":1,"time":"2026-03-14T15:09:26.5Z","request_id":"r","door":"grpc","method":"ListConfigurations","action":"read","caller":"shop","authenticated":"api_key","decision":"allow","configuration_digest":"aa"}`
-		count = `{"schema":1,"time":"2026-03-14T15:09:26.5Z","door":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
+		read  = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","request_id":"r","door":"grpc","method":"ListConfigurations","action":"read","caller":"shop","authenticated":"api_key","identity":"checkout","decision":"allow","configuration_digest":"aa"}`
+		count = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","door":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
 	)
 	hash := strings.Repeat("0a", 32)
 	signed := strings.Replace(read, `"read"`, `"sign_in","configuration":"acme","brand":"1","secret_version":1,"jti":"0123456789012345678901","claims":["iat"],"token_sha256":"`+hash+`"`, 1)
@@ -70,15 +70,18 @@ func TestRecordSchema(t *testing.T) {
 		"no such day":               strings.Replace(read, `03-14`, `02-30`, 1),
 		"an unknown field":          strings.Replace(read, `{`, `{"token":"x",`, 1),
 		"no name":                   strings.Replace(read, `"request_id":"r",`, ``, 1),
-		"allowed to nobody":         strings.Replace(read, `"caller":"shop","authenticated":"api_key",`, ``, 1),
+		"allowed to nobody":         strings.Replace(read, `"caller":"shop","authenticated":"api_key","identity":"checkout",`, ``, 1),
 		"allowed with a reason":     strings.Replace(read, `"allow"`, `"allow","reason":"INTERNAL"`, 1),
 		"known by nothing":          strings.Replace(read, `"authenticated":"api_key",`, ``, 1),
+		"no id of its own":          strings.Replace(read, `"record_id"`, `"rule"`, 1),
+		"known by no identity":      strings.Replace(read, `,"identity":"checkout"`, ``, 1),
+		"an empty external id":      strings.Replace(signed, `{`, `{"external_id":"",`, 1),
 		"signed without its hash":   strings.Replace(signed, `,"token_sha256":"`+hash+`"`, ``, 1),
 		"a hash in capitals":        strings.Replace(signed, hash, strings.ToUpper(hash), 1),
 		"a hash of half":            strings.Replace(signed, hash, hash[:32], 1),
 		"signed in a trial run":     strings.Replace(signed, `"jti"`, `"validate_only":true,"jti"`, 1),
 		"a claim's value":           strings.Replace(signed, `["iat"]`, `["email=a@b"]`, 1),
-		"numbers of known callers":  strings.Replace(count, `{`, `{"caller":"shop","authenticated":"api_key",`, 1),
+		"numbers of known callers":  strings.Replace(count, `{`, `{"caller":"shop","authenticated":"api_key","identity":"checkout",`, 1),
 		"a number without its time": strings.Replace(count, `,"first_time":"2026-03-14T15:09:16Z"`, ``, 1),
 		"a number of nothing":       strings.Replace(count, `12`, `0`, 1),
 		"a number of what went":     strings.Replace(count, `deny`, `allow`, 1),

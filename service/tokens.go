@@ -9,6 +9,7 @@ import (
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
@@ -74,14 +75,25 @@ func (t *tokenServer) signIn(ctx context.Context, r signInRequest) (*signedIn, e
 		return nil, err
 	}
 	c := callOf(ctx)
-	if email, err := zendesk.ParseEmail(ask.signIn.User.Email); err == nil {
-		c.email = email // what isn't an address isn't put on record as one
-	}
+	c.person = personOf(ask.signIn.User)
 	out, err := t.service.desk(c).signIn(ctx, c.caller, ask, &c.record)
 	if out != nil {
 		c.version = out.version
 	}
 	return out, err
+}
+
+// personOf returns what the record says about a person. It leaves out text that is no
+// address or no external id, because such text can be anything, and a credential that was
+// sent as an id.
+func personOf(u zendesk.User) (p audit.Person) {
+	if email, err := zendesk.ParseEmail(u.Email); err == nil {
+		p.Email = email
+	}
+	if zendesk.IsExternalID(u.ExternalID) && !isCredentialText(u.ExternalID) {
+		p.ExternalID = u.ExternalID
+	}
+	return p
 }
 
 // shown is a page on its way out, of a sign-in or of what stands in the way of one.

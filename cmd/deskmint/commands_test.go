@@ -231,7 +231,7 @@ func TestKeyNew(t *testing.T) {
 func TestConfigCheck(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
-	good := onFile(hash)
+	good := onFile(hash) + audited
 	check := func(files map[string]string) (out, faults string, err error) {
 		t.Helper()
 		dir := folder(t, files)
@@ -259,6 +259,10 @@ $`)
 		t.Errorf("%v\n%s%s", err, out, faults)
 	}
 	// What is odd but not wrong is told, and passes.
+	out, faults, err = check(map[string]string{"deskmint.yaml": onFile(hash)})
+	if err != nil || !strings.Contains(out, "ok") || !strings.HasPrefix(faults, "warning: deskmint.yaml:1: audit: has no email_key_file") {
+		t.Errorf("%v\n%s%s", err, out, faults)
+	}
 	out, faults, err = check(map[string]string{"deskmint.yaml": strings.Replace(good, "source: file, file: {path: secrets.yaml}", "source: memory", 1)})
 	if err != nil || !strings.Contains(out, "ok") || !strings.HasPrefix(faults, "warning: deskmint.yaml:1: secrets.source: ") {
 		t.Errorf("%v\n%s%s", err, out, faults)
@@ -293,7 +297,7 @@ func TestHelp(t *testing.T) {
 	}
 	for command, want := range map[string]string{
 		"dev": "--sandbox-listen", "serve": "--config", "config check": "<file>", "config schema": "Schema", "mint": "--address", "render": "--language",
-		"inspect": "--json", "key new": "API key", "explain": "--caller", "version": "version",
+		"inspect": "--json", "key new": "API key", "explain": "--caller", "audit find": "--record-id", "version": "version",
 	} {
 		if !strings.Contains(whole, "\n  "+command+" ") {
 			t.Errorf("--help doesn't tell of %s:\n%s", command, whole)

@@ -24,6 +24,7 @@ type doctorCommand struct {
 	StartsWith []string      `sep:"none" placeholder:"NAME=CHARACTERS" help:"Does the active secret of configuration NAME begin so? Zendesk shows a secret's first characters. Answers with match or no match. Repeatable."`
 	ServerName []string      `placeholder:"HOST" help:"A name or address that callers reach the service by: is the certificate good for it? Repeatable."`
 	Online     bool          `help:"Also look up every brand's hosts, and connect to where its forms are posted."`
+	Audit      []string      `sep:"none" placeholder:"FILE" help:"A file of records to look for the use of identities in, besides those of audit.output. Repeatable."`
 	JSON       bool          `help:"Print the findings as JSON."`
 	Timeout    time.Duration `default:"1m" help:"How long all of it may take."`
 }
@@ -41,7 +42,7 @@ func (c doctorCommand) Run(ctx context.Context, std streams) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	d := &doctor{now: time.Now}
+	d := &doctor{now: time.Now, auditRead: maxAuditRead}
 	if err := c.examine(ctx, d, starts); err != nil {
 		return err
 	}
@@ -72,6 +73,7 @@ func (c doctorCommand) examine(ctx context.Context, d *doctor, starts map[string
 		d.hosts(ctx, snapshot)
 	}
 	d.store(ctx, snapshot, starts)
+	d.identities(ctx, snapshot, c.Audit) // last, because it may take long
 	return nil
 }
 
@@ -93,8 +95,9 @@ func (c doctorCommand) starts() (map[string]string, error) {
 
 // doctor gathers findings.
 type doctor struct {
-	now      func() time.Time
-	findings []secrets.Finding
+	now       func() time.Time
+	auditRead int64 // how many bytes of records may be read
+	findings  []secrets.Finding
 }
 
 func (d *doctor) report(f secrets.Finding) {
@@ -115,7 +118,7 @@ func (d *doctor) fault(where, what, do string) { d.say(secrets.Fault, where, wha
 // configuration is nil where the file is refused.
 func (d *doctor) configuration(path string) *config.Snapshot {
 	const do = "mend it: nothing else is looked at until the file is whole"
-	snapshot, err := config.Load(path, config.Options{})
+	snapshot, err := config.Load(path, config.Options{Now: d.now})
 	if faults := (*config.FaultsError)(nil); errors.As(err, &faults) {
 		for _, f := range faults.Faults {
 			d.fault(placeOf(f), f.Message, do)

@@ -48,6 +48,7 @@ func examined(t *testing.T, code int, args []string, want ...string) string {
 func TestDoctorOnFile(t *testing.T) {
 	t.Parallel()
 	config, secrets, key := files(t)
+	write(t, config, readFile(t, config)+audited)
 	out := examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MARK"},
 		`ok +\S+deskmint.yaml: the configuration is whole: 1 configurations`,
 		`ok +secrets: 1 of 1 secrets have an active version that can sign`,
@@ -107,9 +108,9 @@ func TestDoctorConfiguration(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
 	dir := folder(t, map[string]string{
-		"broken.yaml":  strings.NewReplacer("audiences: [end_user]", "audiences: [everybody]", "subdomain: acme", "subdomain: a_b").Replace(onFile(hash)),
-		"warned.yaml":  twoConfigurations(hash),
-		"wide.yaml":    onFile(hash),
+		"broken.yaml":  strings.NewReplacer("audiences: [end_user]", "audiences: [everybody]", "subdomain: acme", "subdomain: a_b").Replace(onFile(hash) + audited),
+		"warned.yaml":  twoConfigurations(hash) + audited,
+		"wide.yaml":    onFile(hash) + audited,
 		"secrets.yaml": secretsYAML(customersSecret),
 	})
 	at := func(name string) []string { return []string{"--config", filepath.Join(dir, name)} }
@@ -197,7 +198,7 @@ func TestDoctorAudit(t *testing.T) {
 		"nowhere":  {"/proc/1/audit.log", 1, `fault +audit.output: .*`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := folder(t, map[string]string{"deskmint.yaml": "audit: {output: " + c.output + "}\n" + onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
+			dir := folder(t, map[string]string{"deskmint.yaml": "audit: {plain_email: true, output: " + c.output + "}\n" + onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
 			examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.want)
 			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
 				t.Errorf("left behind: %v %v", entries, err)
@@ -222,7 +223,7 @@ func TestDoctorOnline(t *testing.T) {
 		listener.Addr().String(): {0, `ok +endpoint http://\S+/access/jwt: it can be reached`},
 		freeAddress(t):           {1, `fault +endpoint http://\S+/access/jwt: no connection: .*refused`},
 	} {
-		text := strings.Replace(onFile(hash), "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://"+address, 1)
+		text := strings.Replace(onFile(hash)+audited, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://"+address, 1)
 		dir := folder(t, map[string]string{"deskmint.yaml": text, "secrets.yaml": secretsYAML(customersSecret)})
 		examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml"), "--online"}, c.want)
 	}

@@ -26,7 +26,7 @@ func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient 
 	name := "doctor-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	p := &patient{vault: vault, name: name, path: name + "/acme"}
 	_, hash := caller.NewKey()
-	p.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(onVault(address, hash), "sso/acme-customers", p.path, 1)})
+	p.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(onVault(address, hash)+audited, "sso/acme-customers", p.path, 1)})
 	p.flags = []string{"--config", filepath.Join(p.dir, "deskmint.yaml")}
 	vault.Put(t, p.path, map[string]string{"shared_secret": customersSecret})
 	vault.PatchMetadata(t, p.path, map[string]string{"active_version": "1", "serial": "1"})

@@ -76,6 +76,7 @@ type commands struct {
 	Key     keyCommand     `cmd:"" help:"Make API keys for callers."`
 	Explain explainCommand `cmd:"" help:"Offline: would this caller be allowed this request, and which rule says so?"`
 	Secret  secretCommand  `cmd:"" help:"Rotate a configuration's secret, with your own credential for the store."`
+	Audit   auditCommand   `cmd:"" help:"Search the audit log."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

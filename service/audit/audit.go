@@ -9,14 +9,12 @@ package audit
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/deskmint/deskmint/service/members"
@@ -26,13 +24,16 @@ import (
 type Settings struct {
 	// Output is stdout (the default), stderr, or a file's path.
 	Output string `yaml:"output"`
-	// PlainEmail records the person's address as it is.
+	// PlainEmail records the person's email address and external id in the clear.
 	PlainEmail bool `yaml:"plain_email"`
-	// EmailKeyFile holds the key, of 32 bytes or more, under which addresses are
-	// hashed. Absent: addresses are not recorded at all, since a hash without a key
-	// is as good as the address.
+	// EmailKeyFile names a file with a key of 32 bytes or more. The email address and the
+	// external id are recorded as hashes under this key. Without it they are not hashed:
+	// anybody could guess the address from a hash without a key.
 	EmailKeyFile string `yaml:"email_key_file"`
 }
+
+// NamesPeople reports whether sign-in records say who was signed in.
+func (s Settings) NamesPeople() bool { return s.PlainEmail || s.EmailKeyFile != "" }
 
 // Schema is the version of the records' form. Fields may be added to a version;
 // another version is for one that goes, or comes to mean something else.
@@ -47,8 +48,9 @@ const (
 // Record is one decision, or a number of the same denials of strangers. It never
 // holds a token or a secret.
 type Record struct {
-	Schema        int        `json:"schema"` // set by Write
-	Time          time.Time  `json:"time"`   // of the last, where it stands for several
+	Schema        int        `json:"schema"`              // set by Write
+	RecordID      string     `json:"record_id,omitempty"` // set by Write
+	Time          time.Time  `json:"time"`                // of the last, where it stands for several
 	RequestID     string     `json:"request_id,omitempty"`
 	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
 	Door          string     `json:"door"`               // grpc or http
@@ -56,6 +58,7 @@ type Record struct {
 	Action        string     `json:"action,omitempty"` // what the method needs a grant for
 	Caller        string     `json:"caller,omitempty"`
 	Authenticated string     `json:"authenticated,omitempty"` // how
+	Identity      string     `json:"identity,omitempty"`      // which identity of the caller
 	Configuration string     `json:"configuration,omitempty"`
 	Brand         string     `json:"brand,omitempty"`
 	Decision      string     `json:"decision"`
@@ -67,6 +70,8 @@ type Record struct {
 	TokenHash     string     `json:"token_sha256,omitempty"`
 	Email         string     `json:"email,omitempty"`
 	EmailHash     string     `json:"email_hmac_sha256,omitempty"`
+	ExternalID    string     `json:"external_id,omitempty"`
+	ExternalHash  string     `json:"external_id_hmac_sha256,omitempty"`
 	Role          string     `json:"role,omitempty"`
 	Claims        []string   `json:"claims,omitempty"`   // names only
 	Warnings      []string   `json:"warnings,omitempty"` // fields only
@@ -76,9 +81,12 @@ type Record struct {
 	Count         int        `json:"count,omitempty"`      // 0: it is one decision
 }
 
-// stranger says that a record is of a denial to somebody unknown, who can cause as
-// many of them as the network carries.
-func (r *Record) stranger() bool { return r.Caller == "" && r.Decision == Deny }
+// stranger reports whether the record is a denial of a request that was not authenticated.
+// Anybody can cause any number of these. A credential that has ended is one of them, although
+// its record names the caller.
+func (r *Record) stranger() bool {
+	return r.Decision == Deny && (r.Caller == "" || r.Credential != "")
+}
 
 // Log writes records. It is safe for concurrent use. Close it to have what is still
 // counted written.
@@ -87,7 +95,7 @@ type Log struct {
 	strangers  crowd
 	path       string // of a file of our own; empty: a stream of the process
 	plainEmail bool
-	emailKey   []byte
+	key        Key
 }
 
 // ErrUnavailable is matched by every failure to write a record.
@@ -95,7 +103,7 @@ var ErrUnavailable = errors.New("the audit record can't be written")
 
 // New makes a log on w, which Close leaves open. emailKey may be nil.
 func New(w io.Writer, s Settings, emailKey []byte) *Log {
-	l := &Log{plainEmail: s.PlainEmail, emailKey: bytes.Clone(emailKey)}
+	l := &Log{plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
 	l.lines.out = w
 	l.strangers.limit = newStrangersLimit()
 	l.strangers.write = func(r Record) error { return l.write(context.Background(), r) }
@@ -104,14 +112,11 @@ func New(w io.Writer, s Settings, emailKey []byte) *Log {
 
 // Open makes a log of what the settings name.
 func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
-	var key []byte
+	var key Key
 	if s.EmailKeyFile != "" {
 		var err error
-		if key, err = os.ReadFile(s.EmailKeyFile); err != nil {
+		if key, err = ReadKey(s.EmailKeyFile); err != nil {
 			return nil, fmt.Errorf("audit.email_key_file: %w", err)
-		}
-		if key = bytes.TrimSpace(key); len(key) < 32 {
-			return nil, fmt.Errorf("audit.email_key_file %s holds %d bytes: 32 at least", s.EmailKeyFile, len(key))
 		}
 	}
 	switch s.Output {
@@ -154,25 +159,20 @@ func (l *Log) Close() error {
 	return err
 }
 
-// Write records a decision; email is the person's address, kept only as the
-// settings say. The record is with the operating system when it returns, unless it
-// is one of too many denials to strangers: those are counted, and their number is
-// written soon.
+// Write records a decision about a person, who is named only as the settings say. The
+// record is with the operating system when it returns, unless it is one of too many
+// denials to strangers: those are counted, and their number is written soon.
 //
 // It waits for 5 s at most, and no longer than until ctx's deadline. It does wait
 // where ctx is over already: what was signed is to be on record, whoever still
 // listens. A record that was given up while it waited for others is never written;
 // one whose write was under way may yet appear, of a token that nobody was given.
-func (l *Log) Write(ctx context.Context, r Record, email string) error {
-	r.Email, r.EmailHash = "", ""
+func (l *Log) Write(ctx context.Context, r Record, who Person) error {
+	r.Email, r.ExternalID = "", ""
 	if l.plainEmail {
-		r.Email = email
+		r.Email, r.ExternalID = who.Email, who.ExternalID
 	}
-	if email != "" && len(l.emailKey) > 0 {
-		mac := hmac.New(sha256.New, l.emailKey)
-		mac.Write([]byte(strings.ToLower(email)))
-		r.EmailHash = hex.EncodeToString(mac.Sum(nil))
-	}
+	r.EmailHash, r.ExternalHash = l.key.HashEmail(who.Email), l.key.HashExternalID(who.ExternalID)
 	if r.stranger() && !l.strangers.pass(r) {
 		return nil
 	}
@@ -181,6 +181,9 @@ func (l *Log) Write(ctx context.Context, r Record, email string) error {
 
 func (l *Log) write(ctx context.Context, r Record) error {
 	r.Schema = Schema
+	if r.RecordID == "" {
+		r.RecordID = rand.Text()
+	}
 	line, err := r.encode()
 	if err == nil {
 		err = l.lines.write(ctx, append(line, '\n'))
@@ -194,8 +197,9 @@ func (l *Log) write(ctx context.Context, r Record) error {
 // encode writes the record as encoding/json would by the fields' tags, which a test
 // holds it to.
 func (r *Record) encode() ([]byte, error) {
-	m := members.List{JSON: make([]byte, 0, 768)}
+	m := members.List{JSON: make([]byte, 0, 1024)}
 	m.Number("schema", int64(r.Schema))
+	m.Given("record_id", r.RecordID)
 	m.Time("time", r.Time)
 	m.Given("request_id", r.RequestID)
 	m.Given("trace_id", r.TraceID)
@@ -204,6 +208,7 @@ func (r *Record) encode() ([]byte, error) {
 	m.Given("action", r.Action)
 	m.Given("caller", r.Caller)
 	m.Given("authenticated", r.Authenticated)
+	m.Given("identity", r.Identity)
 	m.Given("configuration", r.Configuration)
 	m.Given("brand", r.Brand)
 	m.Text("decision", r.Decision)
@@ -215,6 +220,8 @@ func (r *Record) encode() ([]byte, error) {
 	m.Given("token_sha256", r.TokenHash)
 	m.Given("email", r.Email)
 	m.Given("email_hmac_sha256", r.EmailHash)
+	m.Given("external_id", r.ExternalID)
+	m.Given("external_id_hmac_sha256", r.ExternalHash)
 	m.Given("role", r.Role)
 	if len(r.Claims) > 0 {
 		m.Texts("claims", r.Claims)

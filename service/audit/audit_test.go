@@ -30,6 +30,7 @@ func fullRecord() audit.Record {
 		Action:        "sign_in",
 		Caller:        "shop",
 		Authenticated: "api_key",
+		Identity:      "checkout",
 		Configuration: "acme-customers",
 		Brand:         "360001",
 		Decision:      "allow",
@@ -49,65 +50,80 @@ func fullRecord() audit.Record {
 	}
 }
 
-func write(t *testing.T, s audit.Settings, key []byte, r audit.Record, email string) string {
+// jo is a person of the tests, of a directory whose ids are not in lower case.
+var jo = audit.Person{Email: "jo@example.com", ExternalID: "Shop-Jo"}
+
+// write returns the line of a record, whose id is always the same.
+func write(t *testing.T, s audit.Settings, key []byte, r audit.Record, who audit.Person) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := audit.New(&b, s, key).Write(context.Background(), r, email); err != nil {
+	r.RecordID = "R1"
+	if err := audit.New(&b, s, key).Write(context.Background(), r, who); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
 }
 
 func TestWriteGolden(t *testing.T) {
-	mac := hmac.New(sha256.New, emailKey)
-	mac.Write([]byte("jo@example.com"))
+	hash := func(text string) string {
+		mac := hmac.New(sha256.New, emailKey)
+		mac.Write([]byte(text))
+		return hex.EncodeToString(mac.Sum(nil))
+	}
+	person := `"email":"jo@example.com","email_hmac_sha256":"` + hash("jo@example.com") + `",` +
+		`"external_id":"Shop-Jo","external_id_hmac_sha256":"` + hash("external_id:shop-jo") + `"`
 	for _, test := range []struct {
 		name   string
 		record audit.Record
 		want   string
 	}{
-		{"all", fullRecord(), `{"schema":1,"time":"2026-01-02T03:04:05.678Z","request_id":"r1","door":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key",` +
+		{"all", fullRecord(), `{"schema":1,"record_id":"R1","time":"2026-01-02T03:04:05.678Z","request_id":"r1","door":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key","identity":"checkout",` +
 			`"configuration":"acme-customers","brand":"360001","decision":"allow","reason":"NONE","credential":"unknown","rule":"callers[0].grants[1]","secret_version":7,"jti":"j1","token_sha256":"aa",` +
-			`"email":"jo@example.com","email_hmac_sha256":"` + hex.EncodeToString(mac.Sum(nil)) + `","role":"end_user","claims":["iat","jti"],"warnings":["user.phone"],` +
+			person + `,"role":"end_user","claims":["iat","jti"],"warnings":["user.phone"],` +
 			`"validate_only":true,"configuration_digest":"bb","first_time":"2026-01-02T03:04:00Z","count":9}` + "\n"},
 		{"as little as there is", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Door: "grpc"},
-			`{"schema":1,"time":"0001-01-01T00:00:00Z","door":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
-				`"email":"jo@example.com","email_hmac_sha256":"` + hex.EncodeToString(mac.Sum(nil)) + `"}` + "\n"},
+			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","door":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
+				person + "}\n"},
 	} {
-		if got := write(t, audit.Settings{PlainEmail: true}, emailKey, test.record, "jo@example.com"); got != test.want {
+		if got := write(t, audit.Settings{PlainEmail: true}, emailKey, test.record, jo); got != test.want {
 			t.Errorf("%s\n got %s\nwant %s", test.name, got, test.want)
 		}
 	}
 }
 
-// TestEmail: an address is on record only as the settings say, whatever the record
-// brought along.
-func TestEmail(t *testing.T) {
+// TestPerson shows that a person is on record only as the settings say, whatever the record brought
+// along.
+func TestPerson(t *testing.T) {
 	for _, test := range []struct {
 		name         string
 		plain        bool
 		key          []byte
-		email        string
+		who          audit.Person
 		want, hashed bool
 	}{
-		{"not at all", false, nil, "jo@example.com", false, false},
-		{"an empty key is none", false, []byte{}, "jo@example.com", false, false},
-		{"plain", true, nil, "jo@example.com", true, false},
-		{"hashed", false, emailKey, "jo@example.com", false, true},
-		{"both", true, emailKey, "jo@example.com", true, true},
-		{"nobody", true, emailKey, "", false, false},
+		{"not at all", false, nil, jo, false, false},
+		{"an empty key is none", false, []byte{}, jo, false, false},
+		{"plain", true, nil, jo, true, false},
+		{"hashed", false, emailKey, jo, false, true},
+		{"both", true, emailKey, jo, true, true},
+		{"nobody", true, emailKey, audit.Person{}, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, brought := range []audit.Record{{}, {Email: "brought@example.com", EmailHash: "brought"}} {
+			for _, brought := range []audit.Record{{}, {Email: "brought@example.com", EmailHash: "brought", ExternalID: "brought", ExternalHash: "brought"}} {
 				var got map[string]any
-				line := write(t, audit.Settings{PlainEmail: test.plain}, test.key, brought, test.email)
+				line := write(t, audit.Settings{PlainEmail: test.plain}, test.key, brought, test.who)
 				if err := json.Unmarshal([]byte(line), &got); err != nil {
 					t.Fatal(err)
 				}
-				if email, there := got["email"]; there != test.want || there && email != test.email {
-					t.Errorf("email is %v in %s", email, line)
+				for field, value := range map[string]string{"email": test.who.Email, "external_id": test.who.ExternalID} {
+					if plain, there := got[field]; there != test.want || there && plain != value {
+						t.Errorf("%s is %v in %s", field, plain, line)
+					}
+					if _, there := got[field+"_hmac_sha256"]; there != test.hashed {
+						t.Errorf("the record is %s", line)
+					}
 				}
-				if _, there := got["email_hmac_sha256"]; there != test.hashed || strings.Contains(line, "brought") {
+				if strings.Contains(line, "brought") {
 					t.Errorf("the record is %s", line)
 				}
 			}
@@ -115,25 +131,71 @@ func TestEmail(t *testing.T) {
 	}
 }
 
-// TestEmailHash: the same person is found again, whatever the case; another key makes
-// another hash; and without the key the hash can't be had.
-func TestEmailHash(t *testing.T) {
-	hash := func(key []byte, email string) string {
+// TestPersonHash shows that a person is found again whatever the case, that another key makes other
+// hashes, that nobody makes the hashes without the key, and that an id which looks like an address
+// has another hash than the address.
+func TestPersonHash(t *testing.T) {
+	hash := func(key []byte, who audit.Person) (email, id string) {
 		var r audit.Record
-		if err := json.Unmarshal([]byte(write(t, audit.Settings{}, key, audit.Record{}, email)), &r); err != nil {
+		if err := json.Unmarshal([]byte(write(t, audit.Settings{}, key, audit.Record{}, who)), &r); err != nil {
 			t.Fatal(err)
 		}
-		return r.EmailHash
+		return r.EmailHash, r.ExternalHash
 	}
-	jo := hash(emailKey, "jo@example.com")
-	if hash(emailKey, "Jo@Example.COM") != jo {
-		t.Error("the hash depends on the case")
+	same := audit.Person{Email: "jo@example.com", ExternalID: "jo@example.com"}
+	email, id := hash(emailKey, same)
+	if email == id || len(email) != 64 || len(id) != 64 {
+		t.Errorf("the hashes are %q and %q", email, id)
 	}
-	if hash(emailKey, "joe@example.com") == jo || hash([]byte(strings.Repeat("k", 32)), "jo@example.com") == jo {
-		t.Error("the hash depends on too little")
+	if e, i := hash(emailKey, audit.Person{Email: "Jo@Example.COM", ExternalID: "JO@example.com"}); e != email || i != id {
+		t.Error("the hashes depend on the case")
 	}
-	if sum := sha256.Sum256([]byte("jo@example.com")); hex.EncodeToString(sum[:]) == jo || len(jo) != 64 {
-		t.Error("the hash is a plain one")
+	for _, other := range []struct {
+		key []byte
+		who audit.Person
+	}{
+		{emailKey, audit.Person{Email: "joe@example.com", ExternalID: "joe@example.com"}},
+		{[]byte(strings.Repeat("k", 32)), same},
+	} {
+		if e, i := hash(other.key, other.who); e == email || i == id {
+			t.Error("a hash depends on too little")
+		}
+	}
+	for _, text := range []string{"jo@example.com", "external_id:jo@example.com"} {
+		if plain := audit.Hash(text); plain == email || plain == id {
+			t.Error("a hash is a plain one")
+		}
+	}
+}
+
+// TestRecordID shows that every record has an id of its own.
+func TestRecordID(t *testing.T) {
+	var b bytes.Buffer
+	log := audit.New(&b, audit.Settings{}, nil)
+	const many = 300
+	for range many {
+		// More denials of strangers than have a record each.
+		if err := log.Write(t.Context(), audit.Record{Decision: audit.Deny}, jo); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seen, counted := map[string]bool{}, 0
+	for line := range strings.Lines(b.String()) {
+		var r audit.Record
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.RecordID) < 22 || seen[r.RecordID] {
+			t.Errorf("the id is %q", r.RecordID)
+		}
+		seen[r.RecordID] = true
+		counted += r.Count
+	}
+	if counted == 0 || counted+len(seen)-1 != many {
+		t.Errorf("%d records, of which one counts %d", len(seen), counted)
 	}
 }
 
@@ -143,10 +205,10 @@ func TestNewCopiesTheKey(t *testing.T) {
 	var b bytes.Buffer
 	log := audit.New(&b, audit.Settings{}, key)
 	clear(key)
-	if err := log.Write(context.Background(), audit.Record{}, "jo@example.com"); err != nil {
+	if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, audit.Person{Email: "jo@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	if want := write(t, audit.Settings{}, emailKey, audit.Record{}, "jo@example.com"); b.String() != want {
+	if want := write(t, audit.Settings{}, emailKey, audit.Record{}, audit.Person{Email: "jo@example.com"}); b.String() != want {
 		t.Errorf("got %s, want %s", b.String(), want)
 	}
 }
@@ -157,7 +219,7 @@ func TestOneLineEach(t *testing.T) {
 		"a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\u0085b", "a\x00b", "a\x1b[2Jb", `"},{"decision":"allow`, "a\\nb", "\xff\xfe", "</script>", "\ufeff", strings.Repeat("x", 1<<20),
 	} {
 		r := audit.Record{Caller: s, Method: s, Reason: s, Rule: s, Configuration: s, Brand: s, Claims: []string{s}, Warnings: []string{s}, Decision: "deny"}
-		line := write(t, audit.Settings{PlainEmail: true}, nil, r, s)
+		line := write(t, audit.Settings{PlainEmail: true}, nil, r, audit.Person{Email: s, ExternalID: s})
 		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "}\n") || strings.ContainsAny(line[:len(line)-1], "\r\x00\x1b\u2028\u2029") {
 			t.Errorf("%.20q makes %.200q", s, line)
 		}
@@ -194,7 +256,7 @@ func TestWriteConcurrently(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := range each {
-				if err := log.Write(context.Background(), audit.Record{ID: fmt.Sprintf("%d-%d", g, i), Caller: strings.Repeat("x", 100*g)}, "jo@example.com"); err != nil {
+				if err := log.Write(context.Background(), audit.Record{ID: fmt.Sprintf("%d-%d", g, i), Caller: strings.Repeat("x", 100*g)}, audit.Person{Email: "jo@example.com"}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -252,18 +314,18 @@ func TestWriteFails(t *testing.T) {
 	for _, room := range []int{0, 1, 40} {
 		w := &brokenWriter{room: room, err: full}
 		log := audit.New(w, audit.Settings{}, nil)
-		err := log.Write(context.Background(), fullRecord(), "jo@example.com")
+		err := log.Write(context.Background(), fullRecord(), audit.Person{Email: "jo@example.com"})
 		if !errors.Is(err, audit.ErrUnavailable) || !errors.Is(err, full) {
 			t.Errorf("with room for %d bytes: %v", room, err)
 		}
 	}
 	r, w := io.Pipe()
 	_ = r.Close()
-	if err := audit.New(w, audit.Settings{}, nil).Write(context.Background(), audit.Record{}, ""); !errors.Is(err, audit.ErrUnavailable) {
+	if err := audit.New(w, audit.Settings{}, nil).Write(context.Background(), audit.Record{}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("into a closed pipe: %v", err)
 	}
 	// JSON has no year beyond 9999.
-	if err := audit.New(io.Discard, audit.Settings{}, nil).Write(context.Background(), audit.Record{Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, ""); !errors.Is(err, audit.ErrUnavailable) {
+	if err := audit.New(io.Discard, audit.Settings{}, nil).Write(context.Background(), audit.Record{Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("what can't be written as JSON: %v", err)
 	}
 }
@@ -274,13 +336,13 @@ func TestWriteAfterAFailure(t *testing.T) {
 	w := &brokenWriter{room: 40, err: errors.New("no space left on device")}
 	log := audit.New(w, audit.Settings{}, nil)
 	for range 3 {
-		if err := log.Write(context.Background(), fullRecord(), ""); err == nil {
+		if err := log.Write(context.Background(), fullRecord(), audit.Person{}); err == nil {
 			t.Fatal("nothing failed")
 		}
 	}
 	w.room = 1 << 20
 	for range 2 {
-		if err := log.Write(context.Background(), fullRecord(), ""); err != nil {
+		if err := log.Write(context.Background(), fullRecord(), audit.Person{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -300,7 +362,7 @@ func TestWriteAfterAFailure(t *testing.T) {
 func TestWriteSurvivesAPanic(t *testing.T) {
 	log := audit.New(panicWriter{}, audit.Settings{}, nil)
 	for range 2 {
-		err := log.Write(context.Background(), audit.Record{}, "")
+		err := log.Write(context.Background(), audit.Record{}, audit.Person{})
 		if !errors.Is(err, audit.ErrUnavailable) || !strings.Contains(err.Error(), "panicked with a string") || strings.Contains(err.Error(), "what it held") {
 			t.Errorf("got %v", err)
 		}

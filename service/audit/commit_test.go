@@ -53,7 +53,7 @@ func TestGroup(t *testing.T) {
 		var returned sync.WaitGroup
 		done := make(chan error, 50)
 		for i := range 50 {
-			returned.Go(func() { done <- log.Write(t.Context(), audit.Record{ID: fmt.Sprint(i)}, "") })
+			returned.Go(func() { done <- log.Write(t.Context(), audit.Record{ID: fmt.Sprint(i)}, audit.Person{}) })
 			synctest.Wait()
 		}
 		if len(done) > 0 {
@@ -84,7 +84,7 @@ func TestHangingOutput(t *testing.T) {
 		ask := func(id string, ctx context.Context, want time.Duration) {
 			all.Go(func() {
 				began := time.Now()
-				if err := log.Write(ctx, audit.Record{ID: id}, ""); !errors.Is(err, audit.ErrUnavailable) {
+				if err := log.Write(ctx, audit.Record{ID: id}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
 					t.Errorf("%s: %v", id, err)
 				}
 				if took := time.Since(began); took != want {
@@ -111,12 +111,12 @@ func TestHangingOutput(t *testing.T) {
 		all.Wait()
 
 		var late error
-		all.Go(func() { late = log.Write(t.Context(), audit.Record{ID: "late"}, "") })
+		all.Go(func() { late = log.Write(t.Context(), audit.Record{ID: "late"}, audit.Person{}) })
 		synctest.Wait()
 		time.Sleep(time.Second)
 		close(w.hold) // somebody reads again
 		all.Wait()
-		if err := log.Write(t.Context(), audit.Record{ID: "next"}, ""); err != nil || late != nil {
+		if err := log.Write(t.Context(), audit.Record{ID: "next"}, audit.Person{}); err != nil || late != nil {
 			t.Errorf("afterwards: %v, %v", late, err)
 		}
 		if got, want := ids(t, w.String()), []string{"begun", "late", "next"}; !slices.Equal(got, want) {
@@ -133,7 +133,7 @@ func TestQueueIsBounded(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}
 		log := audit.New(w, audit.Settings{}, nil)
 		var all sync.WaitGroup
-		one := func() { all.Go(func() { _ = log.Write(t.Context(), audit.Record{}, "") }) }
+		one := func() { all.Go(func() { _ = log.Write(t.Context(), audit.Record{}, audit.Person{}) }) }
 		one() // is being written
 		synctest.Wait()
 		for range queue {
@@ -141,13 +141,13 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 		synctest.Wait()
 		began := time.Now()
-		if err := log.Write(t.Context(), audit.Record{}, ""); !errors.Is(err, audit.ErrUnavailable) || time.Since(began) > 0 {
+		if err := log.Write(t.Context(), audit.Record{}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) || time.Since(began) > 0 {
 			t.Errorf("one more: %v after %v", err, time.Since(began))
 		}
 		all.Wait()
 		close(w.hold)
 		synctest.Wait()
-		if err := log.Write(t.Context(), audit.Record{}, ""); err != nil {
+		if err := log.Write(t.Context(), audit.Record{}, audit.Person{}); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 		if got := len(ids(t, w.String())); got != 2 {
@@ -202,7 +202,7 @@ func TestWhatIsSaidIsTrue(t *testing.T) {
 			all.Go(func() {
 				for i := range 10 {
 					id := fmt.Sprintf("%d-%d", g, i)
-					if log.Write(t.Context(), audit.Record{ID: id, Decision: "allow"}, "") == nil {
+					if log.Write(t.Context(), audit.Record{ID: id, Decision: "allow"}, audit.Person{}) == nil {
 						mu.Lock()
 						told = append(told, id)
 						mu.Unlock()

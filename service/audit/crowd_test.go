@@ -50,7 +50,7 @@ func TestStrangers(t *testing.T) {
 		log := audit.New(b, audit.Settings{}, nil)
 		put := func(r audit.Record) {
 			t.Helper()
-			if err := log.Write(t.Context(), r, ""); err != nil {
+			if err := log.Write(t.Context(), r, audit.Person{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -105,7 +105,7 @@ func TestStrangersAtTheEnd(t *testing.T) {
 		b := &brokenWriter{room: 1 << 20}
 		log := audit.New(b, audit.Settings{}, nil)
 		for range 150 {
-			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		}
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func TestStrangersAtTheEnd(t *testing.T) {
 		if single, counted := takeRecords(t, b.has(1<<20)); single != 100 || counted["grpc missing"].Count != 50 {
 			t.Errorf("%d records, %v", single, counted)
 		}
-		_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+		_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		if single, counted := takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
 		}
@@ -131,12 +131,12 @@ func TestStrangersAndAFullDisk(t *testing.T) {
 		log := audit.New(w, audit.Settings{}, nil)
 		began := time.Now()
 		for range 150 {
-			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		}
 		w.has(0)
 		time.Sleep(11 * time.Second)
 		for range 130 { // 100 of these would have a record, and can't
-			_ = log.Write(t.Context(), unknown("grpc", "missing"), "")
+			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		}
 		time.Sleep(30 * time.Second)
 		w.has(1 << 20)

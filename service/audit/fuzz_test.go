@@ -20,7 +20,7 @@ func FuzzRecord(f *testing.F) {
 		want := audit.Record{Rule: rule, Configuration: name, Caller: "shop", Decision: audit.Deny, Claims: []string{name, rule}}
 		var b bytes.Buffer
 		log := audit.New(&b, audit.Settings{PlainEmail: plain}, emailKey)
-		if err := log.Write(context.Background(), want, email); err != nil {
+		if err := log.Write(context.Background(), want, audit.Person{Email: email, ExternalID: name}); err != nil {
 			t.Fatal(err)
 		}
 		line, ok := strings.CutSuffix(b.String(), "\n")
@@ -39,6 +39,9 @@ func FuzzRecord(f *testing.F) {
 		}
 		if (got.Email != "") != (plain && email != "") || plain && got.Email != valid(email) || (len(got.EmailHash) == 64) != (email != "") {
 			t.Errorf("the address %q is on record as %q, %q", email, got.Email, got.EmailHash)
+		}
+		if (got.ExternalID != "") != (plain && name != "") || plain && got.ExternalID != valid(name) || (len(got.ExternalHash) == 64) != (name != "") {
+			t.Errorf("the external id %q is on record as %q, %q", name, got.ExternalID, got.ExternalHash)
 		}
 	})
 }

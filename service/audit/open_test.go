@@ -18,7 +18,7 @@ func TestOpenStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{Decision: "allow"}, "jo@example.com"); err != nil {
+		if err := log.Write(context.Background(), audit.Record{Decision: "allow"}, audit.Person{Email: "jo@example.com"}); err != nil {
 			t.Fatal(err)
 		}
 		used, other := &stdout, &stderr
@@ -35,7 +35,7 @@ func TestOpenStreams(t *testing.T) {
 		if err := log.Close(); err != nil {
 			t.Error(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{}, ""); err != nil {
+		if err := log.Write(context.Background(), audit.Record{}, audit.Person{}); err != nil {
 			t.Errorf("after Close: %v", err)
 		}
 	}
@@ -48,7 +48,7 @@ func TestOpenFile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{Decision: decision}, ""); err != nil {
+		if err := log.Write(context.Background(), audit.Record{Decision: decision}, audit.Person{}); err != nil {
 			t.Fatal(err)
 		}
 		// It is with the operating system before Close.
@@ -58,7 +58,7 @@ func TestOpenFile(t *testing.T) {
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{}, ""); err == nil {
+		if err := log.Write(context.Background(), audit.Record{}, audit.Person{}); err == nil {
 			t.Error("a closed file took a record")
 		}
 	}
@@ -142,14 +142,14 @@ func TestOpenEmailKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{}, "jo@example.com"); err != nil {
+		if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, audit.Person{Email: "jo@example.com"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if plain.String() != edited.String() || !strings.Contains(plain.String(), "email_hmac_sha256") || strings.Contains(plain.String(), "jo@") {
 		t.Errorf("got %s and %s", &plain, &edited)
 	}
-	if want := write(t, audit.Settings{}, []byte(canary), audit.Record{}, "jo@example.com"); plain.String() != want {
+	if want := write(t, audit.Settings{}, []byte(canary), audit.Record{}, audit.Person{Email: "jo@example.com"}); plain.String() != want {
 		t.Errorf("got %s, want %s", &plain, want)
 	}
 }

@@ -26,7 +26,7 @@ func openLog(t *testing.T, path string) *audit.Log {
 
 func put(t *testing.T, log *audit.Log, id string) {
 	t.Helper()
-	if err := log.Write(t.Context(), audit.Record{ID: id}, ""); err != nil {
+	if err := log.Write(t.Context(), audit.Record{ID: id}, audit.Person{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -185,7 +185,7 @@ func TestPipeWithoutReader(t *testing.T) {
 	// Nobody reads any more, and the pipe fills: refused, not waited for.
 	big := audit.Record{ID: "2", Rule: strings.Repeat("x", 1<<20)}
 	began := time.Now()
-	if err := log.Write(t.Context(), big, ""); err == nil || time.Since(began) < time.Second {
+	if err := log.Write(t.Context(), big, audit.Person{}); err == nil || time.Since(began) < time.Second {
 		t.Errorf("a full pipe took a record: %v after %v", err, time.Since(began))
 	}
 }

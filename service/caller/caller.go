@@ -25,6 +25,8 @@ type Caller struct {
 	Name string
 	// Method is how it was authenticated: one of the constants below.
 	Method string
+	// Identity is the [Identity.Label] of the identity that was shown.
+	Identity string
 }
 
 // The ways in which a caller is authenticated, as records name them.

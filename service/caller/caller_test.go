@@ -107,7 +107,7 @@ func TestNewKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := keys.Authenticate(context.Background(), caller.Credentials{Authorization: []string{"Bearer " + key}})
-		if want := (caller.Caller{Name: "shop", Method: "api_key"}); err != nil || got != want {
+		if want := (caller.Caller{Name: "shop", Method: "api_key", Identity: "api_key:" + hash[:8]}); err != nil || got != want {
 			t.Fatalf("Authenticate returned %+v, %v", got, err)
 		}
 	}

@@ -8,40 +8,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
-
-// Identity is one way in which a caller is known: exactly one of its fields is set.
-type Identity struct {
-	// MTLSURI is a URI of the client certificate's subject alternative names, such as
-	// a SPIFFE ID, compared as it stands. A certificate's common name is never looked at.
-	MTLSURI string `yaml:"mtls_uri"`
-	// MTLSDNS is a DNS name of the same, compared without regard to ASCII case
-	// (RFC 4343). A wildcard in a certificate stands for nothing but itself.
-	MTLSDNS string `yaml:"mtls_dns"`
-	// JWT is what a bearer token must say.
-	JWT *JWT `yaml:"jwt"`
-	// APIKeySHA256 is [HashKey] of an API key.
-	APIKeySHA256 string `yaml:"api_key_sha256"`
-}
-
-// JWT is what a verified token must say to be a caller's.
-type JWT struct {
-	// Issuer is the name of an [Issuer].
-	Issuer string `yaml:"issuer"`
-	// Subject is the claim sub; empty: any, where Claims tell the caller.
-	Subject string `yaml:"subject"`
-	// Claims are further ones, each with the text of its value: "true" and true are
-	// one, as are "7" and 7. Only a single value equals another, no list or object.
-	Claims map[string]any `yaml:"claims"`
-}
 
 // Callers are all callers of a configuration, by what they are known by. They are
 // immutable, but for remembering tokens that they have verified, and implement [Authenticator].
 type Callers struct {
-	keys    map[[sha256.Size]byte]string
-	uris    map[string]string
-	names   map[string]string  // DNS names, in lower case
+	keys    map[[sha256.Size]byte]known
+	uris    map[string]known
+	names   map[string]known   // DNS names, in lower case
 	issuers map[string]*issuer // by the claim iss
+	now     func() time.Time
 	memo    memo
 }
 
@@ -52,8 +29,8 @@ func New(callers map[string][]Identity, issuers []Issuer, sets *KeySets) (*Calle
 		sets = NewKeySets(KeySetOptions{})
 	}
 	c := &Callers{
-		keys: make(map[[sha256.Size]byte]string), uris: make(map[string]string),
-		names: make(map[string]string), issuers: make(map[string]*issuer),
+		keys: make(map[[sha256.Size]byte]known), uris: make(map[string]known),
+		names: make(map[string]known), issuers: make(map[string]*issuer), now: sets.now,
 	}
 	byName := make(map[string]*issuer, len(issuers))
 	for _, settings := range issuers {
@@ -76,30 +53,30 @@ func New(callers map[string][]Identity, issuers []Issuer, sets *KeySets) (*Calle
 func (c *Callers) add(name string, id Identity, issuers map[string]*issuer) error {
 	switch {
 	case id.MTLSURI != "":
-		return claim(c.uris, id.MTLSURI, name, "mtls_uri")
+		return claim(c.uris, id.MTLSURI, id.known(name, MethodMTLSURI), "mtls_uri")
 	case id.MTLSDNS != "":
-		return claim(c.names, lower(id.MTLSDNS), name, "mtls_dns")
+		return claim(c.names, lower(id.MTLSDNS), id.known(name, MethodMTLSDNS), "mtls_dns")
 	case id.JWT != nil:
 		i := issuers[id.JWT.Issuer]
 		if i == nil {
 			return fmt.Errorf("caller %s: there is no issuer %s", name, id.JWT.Issuer)
 		}
-		return i.add(name, *id.JWT)
+		return i.add(id.known(name, MethodJWT), *id.JWT)
 	}
 	sum, err := ParseHash(id.APIKeySHA256)
 	if err != nil {
 		return fmt.Errorf("caller %s: %w", name, err)
 	}
-	return claim(c.keys, sum, name, "API key")
+	return claim(c.keys, sum, id.known(name, MethodAPIKey), "API key")
 }
 
 // claim notes whose an identity is. That of two callers would make one of them, by
 // the order of a map.
-func claim[K comparable](of map[K]string, identity K, name, what string) error {
-	if before, ok := of[identity]; ok && before != name {
-		return fmt.Errorf("callers %s and %s have the same %s", min(before, name), max(before, name), what)
+func claim[K comparable](of map[K]known, credential K, k known, what string) error {
+	if before, ok := of[credential]; ok && before.Name != k.Name {
+		return fmt.Errorf("callers %s and %s have the same %s", min(before.Name, k.Name), max(before.Name, k.Name), what)
 	}
-	of[identity] = name
+	of[credential] = k
 	return nil
 }
 
@@ -108,7 +85,7 @@ func claim[K comparable](of map[K]string, identity K, name, what string) error {
 // and [KeySets] allow.
 func (c *Callers) Authenticate(ctx context.Context, shown Credentials) (Caller, error) {
 	certified, err := c.certified(shown.Certificate)
-	certificate := err != nil || certified != Caller{}
+	certificate := err != nil || certified.Name != ""
 	switch {
 	case certificate && len(shown.Authorization) > 0:
 		return Caller{}, ErrSeveral // even an empty or malformed one: something set it
@@ -124,8 +101,8 @@ func (c *Callers) Authenticate(ctx context.Context, shown Credentials) (Caller, 
 	}
 	// Looking up the hash of what was sent takes the same time whichever key it resembles.
 	sum := sha256.Sum256([]byte(bearer))
-	if name, ok := c.keys[sum]; ok {
-		return Caller{Name: name, Method: MethodAPIKey}, nil
+	if k, ok := c.keys[sum]; ok {
+		return k.authenticated(c.now())
 	}
 	if len(c.issuers) == 0 || strings.HasPrefix(bearer, KeyPrefix) || strings.Count(bearer, ".") != 2 {
 		return Caller{}, ErrUnknown
@@ -141,26 +118,21 @@ func (c *Callers) certified(leaf *x509.Certificate) (Caller, error) {
 	if leaf == nil {
 		return Caller{}, nil
 	}
-	var found Caller
+	var (
+		found known
+		now   = c.now()
+	)
 	for _, uri := range leaf.URIs {
-		if name, ok := c.uris[uri.String()]; ok && !found.become(name, MethodMTLSURI) {
+		if k, ok := c.uris[uri.String()]; ok && !found.add(k, now) {
 			return Caller{}, ErrAmbiguous
 		}
 	}
 	for _, dns := range leaf.DNSNames {
-		if name, ok := c.names[lower(dns)]; ok && !found.become(name, MethodMTLSDNS) {
+		if k, ok := c.names[lower(dns)]; ok && !found.add(k, now) {
 			return Caller{}, ErrAmbiguous
 		}
 	}
-	return found, nil
-}
-
-// become makes c the caller of that name, and is false where it is another already.
-func (c *Caller) become(name, method string) bool {
-	if c.Name == "" {
-		*c = Caller{Name: name, Method: method}
-	}
-	return c.Name == name
+	return found.authenticated(now)
 }
 
 // lower is ASCII's lower case alone: that of Unicode turns the Kelvin sign into k.

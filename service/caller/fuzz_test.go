@@ -89,7 +89,7 @@ func FuzzJWT(f *testing.F) {
 			}
 			return
 		}
-		if who != (caller.Caller{Name: "shop", Method: "jwt"}) {
+		if who != (caller.Caller{Name: "shop", Method: "jwt", Identity: "jwt:cluster/shop"}) {
 			t.Errorf("it is %+v", who)
 		}
 		var head map[string]any

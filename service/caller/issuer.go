@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -96,7 +97,8 @@ type issuer struct {
 }
 
 type tokenIdentity struct {
-	caller string
+	known
+
 	claims map[string]string
 }
 
@@ -114,17 +116,17 @@ func newIssuer(settings Issuer, sets *KeySets) *issuer {
 	}
 }
 
-func (i *issuer) add(name string, id JWT) error {
-	t := tokenIdentity{caller: name, claims: make(map[string]string, len(id.Claims))}
+func (i *issuer) add(k known, id JWT) error {
+	t := tokenIdentity{known: k, claims: make(map[string]string, len(id.Claims))}
 	for claim, value := range id.Claims {
 		text, ok := value.(string)
 		if !ok {
-			return fmt.Errorf("caller %s: claim %s is no text", name, claim)
+			return fmt.Errorf("caller %s: claim %s is no text", k.Name, claim)
 		}
 		t.claims[claim] = text
 	}
 	if id.Subject == "" && len(t.claims) == 0 {
-		return fmt.Errorf("caller %s: everybody whom issuer %s knows would be it", name, id.Issuer)
+		return fmt.Errorf("caller %s: everybody whom issuer %s knows would be it", k.Name, id.Issuer)
 	}
 	i.subjects[id.Subject] = append(i.subjects[id.Subject], t)
 	return nil
@@ -162,20 +164,20 @@ func unverified(err error) error {
 }
 
 // match finds the one caller that a verified token's claims describe.
-func (i *issuer) match(claims map[string]any) (Caller, error) {
+func (i *issuer) match(claims map[string]any, now time.Time) (known, error) {
 	subject, _ := claims["sub"].(string)
 	candidates := i.subjects[""]
 	if subject != "" {
 		candidates = append(candidates[:len(candidates):len(candidates)], i.subjects[subject]...)
 	}
-	var found Caller
+	var found known
 	for _, c := range candidates {
-		if c.fits(claims) && !found.become(c.caller, MethodJWT) {
-			return Caller{}, ErrAmbiguous
+		if c.fits(claims) && !found.add(c.known, now) {
+			return known{}, ErrAmbiguous
 		}
 	}
 	if found.Name == "" {
-		return Caller{}, ErrUnknown
+		return known{}, ErrUnknown
 	}
 	return found, nil
 }

@@ -33,6 +33,13 @@ type verified struct {
 	from, until time.Time // what the token's times allow, leeway included
 }
 
+// endsWith makes v count no longer than an identity does.
+func (v *verified) endsWith(notAfter time.Time) {
+	if !notAfter.IsZero() && notAfter.Before(v.until) {
+		v.until = notAfter
+	}
+}
+
 func (m *memo) get(sum [sha256.Size]byte) (Caller, bool) {
 	m.mu.RLock()
 	v, ok := m.young[sum]

@@ -57,7 +57,14 @@ func (c *Callers) tokened(ctx context.Context, raw string, sum [sha256.Size]byte
 	if err != nil {
 		return Caller{}, err
 	}
-	if v.caller, err = i.match(t.claims); err == nil {
+	now := c.now()
+	found, err := i.match(t.claims, now)
+	if err != nil {
+		return Caller{}, err
+	}
+	if v.caller, err = found.authenticated(now); err == nil {
+		// The token is matched again after the identity's end: another identity may fit it.
+		v.endsWith(found.notAfter)
 		c.memo.put(sum, v)
 	}
 	return v.caller, err

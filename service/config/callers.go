@@ -26,9 +26,11 @@ func (l *loader) readCallers(all *slots) *callers {
 			if len(entry.Identities) == 0 {
 				at.at("identities").fault("is required: how the caller is known, such as api_key_sha256")
 			}
+			labels := unique{} // two identities of a caller must not have the same name
 			for j, id := range entry.Identities {
 				at := at.at("identities").index(j)
 				l.checkIdentity(at, id, identities)
+				l.checkIdentityMetadata(at, id, labels)
 				if id.JWT != nil {
 					tokens = append(tokens, tokenIdentity{at.at("jwt"), entry.Name, *id.JWT})
 				}
@@ -67,6 +69,16 @@ func (c *callers) addDev() {
 	c.identities[name] = []caller.Identity{{APIKeySHA256: hash}}
 	c.grants[name] = []policy.Settings{policy.Everything()}
 	c.places[name] = []string{name}
+}
+
+// allIdentities returns the identities of all callers, sorted by the callers' names.
+func (c *callers) allIdentities() (all []Identity) {
+	for _, name := range sortedKeys(c.identities) {
+		for _, id := range c.identities[name] {
+			all = append(all, Identity{Identity: id, Caller: name})
+		}
+	}
+	return all
 }
 
 // name is how audit records and denials refer to a grant. The main file needs no mention.

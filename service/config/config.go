@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
@@ -39,6 +40,8 @@ type Options struct {
 	// else as one that may do everything. The files that the configuration names
 	// aren't looked at: `deskmint dev` uses neither certificates nor a store.
 	Dev bool
+	// Now is the clock that warnings of identities that have ended are judged by; nil: time.Now.
+	Now func() time.Time
 	// Keys keeps the issuers' keys from one snapshot to the next; nil: the snapshot has
 	// its own. They are asked for when a request needs them, never while a file is read.
 	Keys *caller.KeySets
@@ -58,6 +61,9 @@ type Snapshot struct {
 	// Callers tells who calls, and Policy what they may do.
 	Callers caller.Authenticator
 	Policy  *policy.Policy
+	// Identities are the identities of all callers, sorted by the callers' names and
+	// then in the order of the files.
+	Identities []Identity
 	// Digest tells one configuration from another: hexadecimal SHA-256 over those of
 	// the configuration files, in the order in which they were read. What these name
 	// (certificates, a file of secrets) isn't part of it.
@@ -68,6 +74,13 @@ type Snapshot struct {
 	configurations map[string]*Configuration
 	names          []string // theirs, sorted
 	parts          parts
+}
+
+// Identity is one identity of a caller.
+type Identity struct {
+	caller.Identity
+
+	Caller string
 }
 
 // Configuration finds a configuration by its name.
@@ -207,6 +220,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Audit:          main.Audit,
 		Callers:        authenticator,
 		Policy:         rights,
+		Identities:     callers.allIdentities(),
 		Digest:         hex.EncodeToString(digest[:]),
 		Warnings:       warnings,
 		configurations: configurations.built,

@@ -31,7 +31,10 @@ type decoder struct {
 
 const maxAliased = 200_000
 
-var durationType = reflect.TypeFor[time.Duration]()
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	timeType     = reflect.TypeFor[time.Time]()
+)
 
 // decode reads one document into out, a pointer to a struct.
 func decode(doc *document, text []byte, out any) {
@@ -106,17 +109,19 @@ func (d *decoder) value(n *yaml.Node, at place, out reflect.Value) {
 }
 
 func (d *decoder) plain(n *yaml.Node, at place, out reflect.Value) {
-	switch out.Kind() {
-	case reflect.Pointer:
+	switch kind := out.Kind(); {
+	case out.Type() == timeType:
+		d.scalar(n, at, out)
+	case kind == reflect.Pointer:
 		out.Set(reflect.New(out.Type().Elem()))
 		d.plain(n, at, out.Elem())
-	case reflect.Struct:
+	case kind == reflect.Struct:
 		d.block(n, at, out)
-	case reflect.Slice:
+	case kind == reflect.Slice:
 		d.list(n, at, out)
-	case reflect.Map:
+	case kind == reflect.Map:
 		d.namedValues(n, at, out)
-	case reflect.Interface:
+	case kind == reflect.Interface:
 		d.free(n, at, out)
 	default:
 		d.scalar(n, at, out)
@@ -243,6 +248,14 @@ func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
 			return
 		}
 		out.SetInt(int64(t))
+	case out.Type() == timeType:
+		t, ok := endOf(n.Value)
+		if !ok {
+			at.misread(n.Line, "must be a time such as 2027-01-31T18:00:00Z, "+
+				"or a date such as 2027-01-31, which means its end in UTC")
+			return
+		}
+		out.Set(reflect.ValueOf(t))
 	case kind == reflect.String:
 		if tag != "!!str" {
 			at.misread(n.Line, "must be text: put it in quotes")
@@ -272,6 +285,16 @@ func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
 	default:
 		at.misread(n.Line, "can't be set in a file") // a test holds that no field is of such a type
 	}
+}
+
+// endOf reads a moment at which something ends: an RFC 3339 time, or a date, which stands for
+// the last moment of that day in UTC.
+func endOf(text string) (time.Time, bool) {
+	if day, err := time.Parse(time.DateOnly, text); err == nil {
+		return day.AddDate(0, 0, 1).Add(-time.Nanosecond), true
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	return t, err == nil
 }
 
 // fieldsOf maps the keys of a block to the fields of its struct.

@@ -85,7 +85,7 @@ func TestQuickstart(t *testing.T) {
 		t.Error(err)
 	}
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"quickstart.yaml": text, "secrets.yaml": example(t, "secrets.yaml")}) // with 0600
+	write(t, dir, map[string]string{"quickstart.yaml": text, "secrets.yaml": example(t, "secrets.yaml"), "audit.key": example(t, "audit.key")}) // with 0600
 	s, err := Load(filepath.Join(dir, "quickstart.yaml"), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,11 @@
 package config
 
 import (
-	"bytes"
 	"crypto/x509"
 	"os"
 	"path/filepath"
 
+	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 )
 
@@ -44,8 +44,10 @@ func checkAuthorities(at place, path string) {
 
 func checkAudit(main *source) {
 	at := main.place("audit")
-	if key, ok := readFile(at.at("email_key_file"), main.Audit.EmailKeyFile); ok && len(bytes.TrimSpace(key)) < 32 {
-		at.at("email_key_file").fault("holds fewer than 32 bytes")
+	if text, ok := readFile(at.at("email_key_file"), main.Audit.EmailKeyFile); ok {
+		if _, err := audit.ParseKey(text); err != nil {
+			at.at("email_key_file").fault("%v", err)
+		}
 	}
 	if out := main.Audit.Output; out != "" && out != "stdout" && out != "stderr" {
 		if folder, err := os.Stat(filepath.Dir(out)); err != nil {

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/deskmint/deskmint/service/caller"
 )
@@ -45,6 +47,29 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 	default:
 		l.checkKey(at, id.APIKeySHA256, identities)
 	}
+}
+
+// maxOwner is how many characters an identity's owner has at most.
+const maxOwner = 100
+
+// checkIdentityMetadata checks name, owner and not_after of an identity.
+func (l *loader) checkIdentityMetadata(at place, id caller.Identity, names unique) {
+	if at.at("name").given() {
+		checkName(at.at("name"), id.Name, names)
+	}
+	if utf8.RuneCountInString(id.Owner) > maxOwner {
+		at.at("owner").fault("has more than %d characters", maxOwner)
+	}
+	if id.EndedAt(l.now()) {
+		at.at("not_after").warn("has passed, so this identity is refused: remove the identity, or give a later not_after")
+	}
+}
+
+func (l *loader) now() time.Time {
+	if l.options.Now == nil {
+		return time.Now()
+	}
+	return l.options.Now()
 }
 
 // checkClientCA warns only: `deskmint dev` has no certificates, and a file of callers

@@ -64,7 +64,7 @@ callers:`
 		for _, named := range []string{"[acme-customers]", `["*"]`} {
 			t.Run(test.name+" "+named, func(t *testing.T) {
 				more := append(slices.Clone(test.more), "configurations: [acme-customers]", "configurations: "+named)
-				text := protecting(t, test.protected, test.rule, more...)
+				text := protecting(t, test.protected, test.rule, more...) + audited
 				line := 1 + strings.Count(text[:strings.Index(text, "claims:")], "\n")
 				want := fmt.Sprintf("deskmint.yaml:%d callers[0].grants[0].claims.external_id", line)
 				s, err := Parse("deskmint.yaml", []byte(text), Options{})
@@ -162,7 +162,7 @@ func TestHalfDomainsWarn(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var got []string
-			for _, w := range parsed(t, test.text, Options{}).Warnings {
+			for _, w := range parsed(t, test.text+audited, Options{}).Warnings {
 				got = append(got, w.Key+": "+w.Message)
 			}
 			if !slices.EqualFunc(got, test.want, strings.HasPrefix) {
@@ -171,7 +171,7 @@ func TestHalfDomainsWarn(t *testing.T) {
 		})
 	}
 	read := strings.Replace(deny("'*'", "acme.com"), "actions: [sign_in, read]", "actions: [read]", 1)
-	if s := parsed(t, read, Options{}); len(s.Warnings) > 0 {
+	if s := parsed(t, read+audited, Options{}); len(s.Warnings) > 0 {
 		t.Errorf("a grant without sign_in: %v", s.Warnings)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
@@ -55,6 +56,8 @@ func withoutEmptyText(v any) any {
 				v[key] = withoutEmptyText(value)
 			}
 		}
+	case time.Time: // as editors read a date without quotes
+		return v.Format(time.RFC3339)
 	case []any:
 		for i := range v {
 			v[i] = withoutEmptyText(v[i])
@@ -106,6 +109,11 @@ func TestSchemaRefuses(t *testing.T) {
 		{"      - api_key_sha256:", "      - mtls_dns: a.example\n        api_key_sha256:"},
 		{"      - api_key_sha256:", "      - {}\n      - api_key_sha256:"},
 		{"      - api_key_sha256:", "      - jwt: {issuer: a}\n      - api_key_sha256:"},
+		{"      - api_key_sha256:", "      - not_after: tomorrow\n        api_key_sha256:"},
+		{"      - api_key_sha256:", "      - not_after: '2027-01-31 18:00:00'\n        api_key_sha256:"},
+		{"      - api_key_sha256:", "      - name: Checkout\n        api_key_sha256:"},
+		{"      - api_key_sha256:", "      - owner: " + strings.Repeat("x", 101) + "\n        api_key_sha256:"},
+		{"      - api_key_sha256:", "      - name: a\n      - api_key_sha256:"},
 		{"roles: [end_user]", "roles: [owner]"},
 		{"roles: [end_user]", "roles: []"},
 		{"        roles: [end_user]\n", ""},
@@ -164,7 +172,7 @@ func compare(t *testing.T, defs map[string]node, path string, goType reflect.Typ
 	}
 	want := ""
 	switch kind := goType.Kind(); {
-	case goType == durationType, kind == reflect.String:
+	case goType == durationType, goType == timeType, kind == reflect.String:
 		want = "string"
 	case kind == reflect.Pointer:
 		compare(t, defs, path, goType.Elem(), n)

@@ -24,6 +24,10 @@ func (l *loader) checkSettings(main *source) {
 	if out := &main.Audit.Output; *out != "stdout" && *out != "stderr" {
 		*out = rebase(l.dir, *out)
 	}
+	if !main.Audit.NamesPeople() && !at("audit").unread() {
+		at("audit").warn("has no email_key_file, so records of sign-ins don't say who was signed in: " +
+			"make a key with `openssl rand -hex 32 > audit.key`, and give the file's path. Or set plain_email: true")
+	}
 }
 
 func (s *Secrets) check(at place) {

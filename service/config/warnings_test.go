@@ -37,11 +37,12 @@ func TestWarnings(t *testing.T) {
 		{"jwt within another", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "may be said by a token that is caller x too (line 14)"},
 		{"jwts that cross", "callers:\n", issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "one that is several callers' is refused"},
 		{"jwts of one caller", "callers:\n", issuers + "callers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: b}}, {jwt: {issuer: a, claims: {c: d}}}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
+		{"an identity that has ended", "      - api_key_sha256:", "      - not_after: 2020-02-29\n        api_key_sha256:", []string{"15 callers[0].identities[0].not_after"}, "is refused"},
 		{"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}", []string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied"},
 		{"nobody", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "names nobody"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := parsed(t, change(t, test.old, test.with), Options{})
+			s := parsed(t, change(t, test.old, test.with)+audited, Options{})
 			var got []string
 			var text strings.Builder
 			for _, w := range s.Warnings {
@@ -58,9 +59,30 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestWarnsOfRecordsWithoutPeople shows when records don't say who was signed in, which `deskmint
+// dev` needs no key for.
+func TestWarnsOfRecordsWithoutPeople(t *testing.T) {
+	for audit, want := range map[string]string{
+		"":                                     "deskmint.yaml:1: audit: ",
+		"audit: {output: stderr}\n":            "deskmint.yaml:23: audit: ",
+		"audit: {plain_email: false}\n":        "deskmint.yaml:23: audit: ",
+		"audit: {email_key_file: audit.key}\n": "",
+		audited:                                "",
+	} {
+		s := parsed(t, minimal+audit, Options{})
+		switch {
+		case want == "" && len(s.Warnings) > 0:
+			t.Errorf("%q: the warnings are %v", audit, s.Warnings)
+		case want != "" && (len(s.Warnings) != 1 || !strings.HasPrefix(s.Warnings[0].String(), want) ||
+			!strings.Contains(s.Warnings[0].Message, "openssl rand -hex 32 > audit.key")):
+			t.Errorf("%q: the warnings are %v", audit, s.Warnings)
+		}
+	}
+}
+
 func TestEmptyIncludeFolder(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"deskmint.yaml": "include: ['conf.d/*.yaml']\n" + minimal})
+	write(t, dir, map[string]string{"deskmint.yaml": "include: ['conf.d/*.yaml']\n" + minimal + audited})
 	s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
 	if err != nil {
 		t.Fatal(err)

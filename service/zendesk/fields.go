@@ -30,6 +30,9 @@ func wholeNumber(field string, n int64) []Fault {
 	return nil
 }
 
+// IsExternalID reports whether s can be a person's external id.
+func IsExternalID(s string) bool { return s != "" && len(externalIDFaults(s)) == 0 }
+
 func externalIDFaults(s string) []Fault {
 	const field = "user.external_id"
 	if s != "" && blank(s) {

@@ -1,0 +1,64 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// Person identifies the person that a decision is about. A field is empty where it is not
+// known.
+type Person struct {
+	Email      string
+	ExternalID string
+}
+
+// Key is the key that a log hashes people's identifiers under. An empty key makes no hashes.
+type Key []byte
+
+// minKey is the least number of bytes of a key.
+const minKey = 32
+
+// ParseKey returns the key in the text of a key file, without the white space around it.
+func ParseKey(text []byte) (Key, error) {
+	key := bytes.TrimSpace(text)
+	if len(key) < minKey {
+		return nil, fmt.Errorf("holds %d bytes: %d at least", len(key), minKey)
+	}
+	return key, nil
+}
+
+// ReadKey reads a key file.
+func ReadKey(path string) (Key, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := ParseKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", path, err)
+	}
+	return key, nil
+}
+
+// HashEmail returns the value of email_hmac_sha256 for an address, or nothing without a key
+// or an address. The case of the address does not matter.
+func (k Key) HashEmail(email string) string { return k.hash("", email) }
+
+// HashExternalID returns the value of external_id_hmac_sha256 for an external id, or nothing
+// without a key or an id. The case of the id does not matter, because Deskmint compares ids
+// without case. The prefix keeps the hash apart from that of an equal address.
+func (k Key) HashExternalID(id string) string { return k.hash("external_id:", id) }
+
+func (k Key) hash(prefix, value string) string {
+	if value == "" || len(k) == 0 {
+		return ""
+	}
+	mac := hmac.New(sha256.New, k)
+	mac.Write([]byte(prefix + strings.ToLower(value)))
+	return hex.EncodeToString(mac.Sum(nil))
+}
