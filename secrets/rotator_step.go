@@ -1,0 +1,135 @@
+package secrets
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A Plan is what an act comes to for a secret as it was observed.
+type Plan struct {
+	// Version is the one that the act is about; zero for switching off and on.
+	Version Version
+	// Steps are in order; Done of them were taken (none in a dry run).
+	Steps []Step
+	Done  int
+	// Notes are what the operator should know, each a sentence.
+	Notes []string
+}
+
+// StepKind is what a Step does.
+type StepKind int
+
+// The kinds of steps.
+const (
+	StepWrite   StepKind = iota + 1 // store the value as Version
+	StepPin                         // make the pointer name Version, which is active without one
+	StepPoint                       // move the pointer to Version
+	StepDisable                     // switch the secret off
+	StepEnable                      // and on again
+	StepMark                        // store Version with the mark of the switch-off
+	StepUnmark                      // delete Version, which has the mark of a switch-off
+	StepAdopt                       // raise the serial, so that replicas take the store as it is
+)
+
+// A Step is one write to the store.
+type Step struct {
+	Kind     StepKind
+	Version  Version // zero: the step leaves the pointer as it is
+	Previous Version // zero: none
+	Serial   uint64  // zero: it stays as it is, or the store has none
+	Disabled string  // the switch-off that the step writes: its time
+}
+
+// change is what the step writes to the metadata.
+func (s Step) change() Change {
+	return Change{Active: s.Version, Previous: s.Previous, Serial: s.Serial, Disabled: s.Disabled, Enabled: s.Kind == StepEnable}
+}
+
+// Last is the last step that replicas show. Marks are for those that start later.
+func (p Plan) Last() Step {
+	for _, s := range slices.Backward(p.Steps) {
+		if s.Kind != StepMark && s.Kind != StepUnmark {
+			return s
+		}
+	}
+	return Step{}
+}
+
+// String is an order: "make version 2 active (previous 1, serial 3)".
+func (s Step) String() string {
+	beside := ""
+	if s.Previous != 0 {
+		beside += fmt.Sprintf(", previous %d", s.Previous)
+	}
+	if s.Serial != 0 {
+		beside += fmt.Sprintf(", serial %d", s.Serial)
+	}
+	if beside != "" {
+		beside = " (" + beside[2:] + ")"
+	}
+	switch s.Kind {
+	case StepWrite:
+		return fmt.Sprintf("write version %d", s.Version)
+	case StepPin:
+		return fmt.Sprintf("pin version %d as the active one%s", s.Version, beside)
+	case StepPoint:
+		return fmt.Sprintf("make version %d active%s", s.Version, beside)
+	case StepDisable:
+		if s.Version != 0 {
+			return fmt.Sprintf("switch the secret off, and pin version %d as the active one%s", s.Version, beside)
+		}
+		return "switch the secret off" + beside
+	case StepEnable:
+		return "switch the secret on" + beside
+	case StepMark:
+		return fmt.Sprintf("write version %d, which marks the switch-off", s.Version)
+	case StepUnmark:
+		return fmt.Sprintf("delete version %d, which marks a switch-off", s.Version)
+	case StepAdopt:
+		return fmt.Sprintf("make every replica take the store as it is, with version %d active%s", s.Version, beside)
+	}
+	return "do nothing"
+}
+
+// shows reports whether o is how the step leaves a secret.
+func (s Step) shows(o Observed) bool {
+	switch s.Kind {
+	case StepWrite:
+		vs, listed := o.Version(s.Version)
+		return listed && !vs.Gone
+	case StepMark:
+		return o.Fates[s.Version] == fateSwitch
+	case StepUnmark:
+		return !slices.Contains(o.Switches, s.Version)
+	case StepDisable, StepEnable:
+		return o.Disabled == (s.Kind == StepDisable) && o.Serial >= s.Serial && (s.Version == 0 || o.Pinned)
+	default:
+		return o.Pinned && o.Active == s.Version && o.Serial == s.Serial && (s.Previous == 0 || o.Previous == s.Previous) &&
+			(s.Disabled == "" || o.Disabled)
+	}
+}
+
+// fits reports whether o is still what the step was decided on.
+func (s Step) fits(o Observed) bool {
+	switch s.Kind {
+	case StepWrite, StepMark:
+		return o.Latest+1 == s.Version
+	case StepPoint:
+		return s.Previous == 0 || o.Active == s.Previous
+	default:
+		return true
+	}
+}
+
+// undone reports whether o may be an answer from before the step: a standby
+// that lags gives such. For a move there is the serial to tell.
+func (s Step) undone(o Observed) bool {
+	switch s.Kind {
+	case StepWrite, StepMark:
+		return o.Latest < s.Version
+	case StepPin, StepPoint, StepAdopt:
+		return o.Serial < s.Serial
+	default:
+		return true
+	}
+}
