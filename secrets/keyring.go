@@ -55,7 +55,6 @@ type Held struct {
 	Refreshed time.Time
 
 	active, staged, previous Key
-	marks                    []Mark // of all versions that were read
 }
 
 // Key finds the key of version v; zero: the active one.

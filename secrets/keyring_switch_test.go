@@ -60,7 +60,13 @@ func TestKillSwitchOverTime(t *testing.T) {
 			{offBy(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
 		},
 		"switched off and wiped between two answers": {
-			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false},
+			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false}, {latest(3), false},
+		},
+		"older metadata put back": {
+			{offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
+		},
+		"older metadata put back before the start": {
+			{pinned(2, 3, 4), true}, {pinned(2, 3, 5), true}, {pinned(2, 3, 0), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
 		},
 		"switched on before the wipe": {
 			{pinned(2, 2, 5), false}, {offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
@@ -76,7 +82,7 @@ func TestKillSwitchOverTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := &fake{
 					status: map[string]secrets.Status{acme.Path: answers[0].status},
-					marks:  map[secrets.Version]secrets.Mark{3: {Disabled: morning}},
+					marks:  map[secrets.Version]secrets.Mark{3: offMark(3, 6)},
 				}
 				k, _ := newKeyring(t, f, secrets.Options{})
 				if err := k.Warm(t.Context(), acme); err != nil {
@@ -147,7 +153,7 @@ func TestAnswersFromBefore(t *testing.T) {
 
 // TestFirstLoad is about a replica that starts: what it makes of a secret without a pointer.
 func TestFirstLoad(t *testing.T) {
-	staged, off := secrets.Mark{Staged: true}, secrets.Mark{Disabled: morning}
+	staged, off := secrets.Mark{Staged: true}, offMark(2, 4)
 	managed := unpinned(2)
 	managed.Managed = true
 	file := unpinned(2)
@@ -156,6 +162,7 @@ func TestFirstLoad(t *testing.T) {
 		name    string
 		status  secrets.Status
 		marks   map[secrets.Version]secrets.Mark
+		errs    map[secrets.Version]error
 		require bool
 		err     error
 		says    string
@@ -170,14 +177,23 @@ func TestFirstLoad(t *testing.T) {
 		{name: "the only one was staged", status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
 		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "metadata of ours"},
 		{name: "switched off, then wiped", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "switched off and marked again, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: off}, err: secrets.ErrDisabled, says: "switched off"},
+		{name: "switched off and marked again, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: offMark(3, 4)}, err: secrets.ErrDisabled, says: "switched off"},
 		{name: "switched off, written by hand, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "the pointer names a mark", status: pinned(2, 2, 1), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrUnusable, says: "only marks"},
+		{name: "switched off, written by hand twice, then wiped", status: unpinned(4), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
+		{name: "staged, written by hand twice, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
+		{name: "an older version can't be read", status: unpinned(3), errs: map[secrets.Version]error{1: errAway}, err: secrets.ErrUnavailable, says: "sealed"},
+		{name: "an older version is unusable", status: unpinned(3), errs: map[secrets.Version]error{1: secrets.ErrUnusable}},
+		{name: "switched off, then an older pointer put back", status: pinned(1, 2, 3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "put back to an older state"},
+		{name: "the same, and written by hand since", status: pinned(1, 3, 0), marks: map[secrets.Version]secrets.Mark{2: off, 3: off}, err: secrets.ErrDisabled, says: "put back to an older state"},
+		{name: "the same, and the mark can't be read", status: pinned(1, 2, 3), errs: map[secrets.Version]error{2: errAway}, err: secrets.ErrUnavailable, says: "sealed", pinned: true},
+		{name: "switched on, the mark still there", status: pinned(1, 2, 5), marks: map[secrets.Version]secrets.Mark{2: off}, pinned: true},
+		{name: "a value written by hand on a mark", status: pinned(3, 3, 5), marks: map[secrets.Version]secrets.Mark{2: off, 3: off}, pinned: true},
+		{name: "the pointer names a mark", status: pinned(2, 2, 4), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrUnusable, says: "only marks"},
 		{name: "a store that keeps no marks", status: file, pinned: true},
 		{name: "a store that keeps no marks, and a pointer is required", status: file, require: true, pinned: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := &fake{status: map[string]secrets.Status{acme.Path: tc.status}, marks: tc.marks}
+			f := &fake{status: map[string]secrets.Status{acme.Path: tc.status}, marks: tc.marks, keyErr: tc.errs}
 			k, log := newKeyring(t, f, secrets.Options{RequirePointer: tc.require})
 			if err := k.Warm(t.Context(), acme); err != nil {
 				t.Fatal(err)
@@ -198,8 +214,7 @@ func TestFirstLoad(t *testing.T) {
 
 // TestSwitchMarksAreNotStaged adds the versions that mark a switch-off: they are no values.
 func TestSwitchMarksAreNotStaged(t *testing.T) {
-	off := secrets.Mark{Disabled: morning}
-	f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)}, marks: map[secrets.Version]secrets.Mark{3: off, 4: off, 2: {Staged: true}}}
+	f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)}, marks: map[secrets.Version]secrets.Mark{3: offMark(3, 2), 4: offMark(4, 3), 2: {Staged: true}}}
 	k, _ := newKeyring(t, f, secrets.Options{})
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)
@@ -226,17 +241,20 @@ func TestSwitchMarksAreNotStaged(t *testing.T) {
 }
 
 func TestMarksReadBack(t *testing.T) {
-	for _, m := range []secrets.Mark{{Staged: true}, {Disabled: morning}} {
+	for _, m := range []secrets.Mark{{Staged: true}, offMark(3, 7)} {
 		if got := secrets.ParseMark(m.String()); got != m {
 			t.Errorf("%q reads as %+v", m, got)
 		}
 	}
 	for text, want := range map[string]secrets.Mark{
-		"":                   {Staged: true}, // it is a mark, though none that we write
-		"something else":     {Staged: true},
-		"disabled":           {Disabled: "by-hand"},
-		"disabled yesterday": {Disabled: "by-hand"},
-		" staged ":           {Staged: true},
+		"":                                      {Staged: true}, // it is a mark, though none that we write
+		"something else":                        {Staged: true},
+		" staged ":                              {Staged: true},
+		"disabled":                              {Disabled: "by-hand"},
+		"disabled yesterday 1 2":                {Disabled: "by-hand"},
+		"disabled " + morning + " many 2":       {Disabled: "by-hand"},
+		"disabled " + morning + " 1 2 more":     {Disabled: "by-hand"},
+		"disabled " + morning + " 1 5000000000": {Disabled: "by-hand"},
 	} {
 		if got := secrets.ParseMark(text); got != want {
 			t.Errorf("%q reads as %+v, want %+v", text, got, want)

@@ -1,10 +1,12 @@
 package secrets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -88,12 +90,13 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	})
 	if err != nil {
 		next.Status = offBy(next.Status, seen, nil)
-		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, 0, nil), nil
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, seen.Serial), nil
 	}
 	v := judge(last, seen)
 	if v.behind != nil {
+		k.markedOff(ctx, e, &v.status, seen)
 		next, alarm = behind(next, v, e.ref)
-		return remember(next, last, seen.Serial, nil), alarm
+		return remember(next, last, seen.Serial), alarm
 	}
 	next.behindSince, next.Status = time.Time{}, v.status
 	if v.alarm != nil {
@@ -102,28 +105,28 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	if k.rules.Load().requirePointer && v.fault == nil && isUnpinned(v.status) {
 		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable, pinAdvice)
 	}
-	var held *Held
-	var doubt error
+	var found assembled
 	if v.fault == nil {
-		held, doubt, v.fault = k.assemble(ctx, e, v.status)
+		found, v.fault = k.assemble(ctx, e, v.status, last.Held == nil)
+	}
+	for _, m := range found.marks {
+		if m.off(v.status) {
+			next.Status.Disabled, next.Status.DisabledBy = true, m.Disabled
+			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were put back to an older state since: "+
+				"it stays off until `deskmint secret enable NAME`", e.ref, m.Disabled))
+		}
 	}
 	if v.fault != nil {
-		if off := (*markedOffError)(nil); errors.As(v.fault, &off) {
-			next.Status.Disabled, next.Status.DisabledBy = true, off.by
-		}
-		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial, nil), nil
+		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial), nil
 	}
-	next.Status = held.Status
-	if v.vanished {
-		for _, m := range held.marks {
-			next.Status = offBy(next.Status, Status{Disabled: m.Disabled != "", DisabledBy: m.Disabled}, next.cleared)
-		}
+	off, by := next.Status.Disabled, next.Status.DisabledBy
+	next.Status = found.held.Status
+	next.Status.Disabled, next.Status.DisabledBy = off, by
+	found.held.Refreshed, next.Succeeded, next.Held = began, began, found.held
+	if alarm == nil && found.doubt != nil {
+		alarm = fmt.Errorf("secret %s: %w", e.ref, found.doubt)
 	}
-	held.Refreshed, next.Succeeded, next.Held = began, began, held
-	if alarm == nil && doubt != nil {
-		alarm = fmt.Errorf("secret %s: %w", e.ref, doubt)
-	}
-	return remember(next, last, seen.Serial, held.marks), alarm
+	return remember(next, last, seen.Serial), alarm
 }
 
 // behindAlarm is how long the store's answers may be older than what is held before an
@@ -146,16 +149,6 @@ func behind(next State, v verdict, ref Ref) (State, error) {
 		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is", ref, since.Round(time.Second), v.behind)
 }
 
-// markedOffError says that the newest version of a secret without a pointer bears the mark of
-// a switch-off.
-type markedOffError struct {
-	by  string
-	err error
-}
-
-func (e *markedOffError) Error() string { return e.err.Error() }
-func (e *markedOffError) Unwrap() error { return e.err }
-
 // failed keeps or drops what is held, by the kind of fault: losing permission
 // and deletion are kill switches, everything else leaves the last good key.
 func failed(s State, fault error) State {
@@ -176,57 +169,109 @@ func isAny(err error, sentinels ...error) bool {
 	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
-// assemble reads the values that status asks for and that aren't known yet.
-// Without the active one there is nothing to hold; the staged and the previous
-// one are left out when they can't be read, and doubt says why.
-func (k *Keyring) assemble(ctx context.Context, e *entry, status Status) (held *Held, doubt, err error) {
-	values := make(map[identity]value, 3)
-	read := func(v Version) (Key, error) {
-		vs, ok := status.Version(v)
-		if !ok || vs.Gone {
-			return Key{}, nil // no such version to hold
+// assembled is what the values that a status asks for come to.
+type assembled struct {
+	held  *Held
+	doubt error  // why the staged or the previous version is left out
+	marks []Mark // of all versions that were read
+}
+
+// assemble reads the values that status asks for and that aren't known yet. Without the active
+// one there is nothing to hold. The staged and the previous one are left out if they can't be
+// read.
+//
+// It also reads every version whose mark can tell of a switch-off or of lost metadata: those
+// newer than the active one, and all of a secret without a pointer. In a first answer each of
+// them must be readable.
+func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first bool) (found assembled, err error) {
+	r := reader{keyring: k, entry: e, status: status, values: make(map[identity]value, 3)}
+	found.held = &Held{}
+	if found.held.active, err = r.read(ctx, status.Active); err != nil {
+		return found, err
+	}
+	for _, vs := range slices.Backward(status.Versions) {
+		if vs.Version == status.Active || vs.Version < status.Active && !isUnpinned(status) {
+			continue
 		}
-		id := identity{v, vs.Created.UnixNano(), status.Revision}
-		known, ok := e.values[id]
-		if !ok {
-			known.key, known.err = k.key(ctx, e.ref, v)
+		key, err := r.read(ctx, vs.Version)
+		switch {
+		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound) && (first || isUnpinned(status)):
+			return found, err
+		case err == nil && key.mark.switchOnly(vs.Version):
+			status = status.without(vs.Version)
+		}
+	}
+	found.marks = r.marks
+	if err := unpinned(status, r.marks); err != nil {
+		return found, err
+	}
+	if found.held.active.mark.switchOnly(status.Active) {
+		return found, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
+	}
+	var stagedErr, previousErr error
+	found.held.staged, stagedErr = r.read(ctx, status.Staged())
+	if status.Previous != status.Active {
+		var previous Key
+		if previous, previousErr = r.read(ctx, status.Previous); !previous.mark.switchOnly(status.Previous) {
+			found.held.previous = previous
+		}
+	}
+	found.held.Status, e.values = status, r.values
+	found.doubt = errors.Join(stagedErr, previousErr)
+	return found, nil
+}
+
+// markedOff switches status off if a version of an answer that is otherwise ignored has the mark of
+// a later switch-off: its metadata may have been put back to an older state. Marks that can't be
+// read are looked at again with the next answer.
+func (k *Keyring) markedOff(ctx context.Context, e *entry, status *Status, answer Status) {
+	r := reader{keyring: k, entry: e, status: answer, values: map[identity]value{}}
+	maps.Copy(r.values, e.values)
+	for _, vs := range slices.Backward(answer.Versions) {
+		if vs.Version > answer.Active || isUnpinned(answer) {
+			_, _ = r.read(ctx, vs.Version)
+		}
+	}
+	for _, m := range r.marks {
+		if status.Pinned && m.off(*status) {
+			status.Disabled, status.DisabledBy = true, m.Disabled
+		}
+	}
+	e.values = r.values
+}
+
+// reader reads the versions of one answer, each once.
+type reader struct {
+	keyring *Keyring
+	entry   *entry
+	status  Status
+	values  map[identity]value // those that were asked for
+	marks   []Mark
+}
+
+func (r *reader) read(ctx context.Context, v Version) (Key, error) {
+	vs, ok := r.status.Version(v)
+	if !ok || vs.Gone {
+		return Key{}, nil // no such version to hold
+	}
+	id := identity{v, vs.Created.UnixNano(), r.status.Revision}
+	known, ok := r.values[id]
+	if !ok {
+		if known, ok = r.entry.values[id]; !ok {
+			known.key, known.err = r.keyring.key(ctx, r.entry.ref, v)
 		}
 		// What is unusable stays so; what couldn't be read is asked for again.
 		if known.err == nil || errors.Is(known.err, ErrUnusable) {
-			values[id] = known
+			r.values[id] = known
 		}
-		return known.key, known.err
 	}
-
-	held = &Held{}
-	if held.active, err = read(status.Active); err != nil {
-		return nil, nil, err
+	if m := known.key.mark; m != (Mark{}) && !slices.Contains(r.marks, m) {
+		r.marks = append(r.marks, m)
 	}
-	staged, stagedErr := read(status.Staged())
-	for ; stagedErr == nil && staged.mark.Disabled != ""; staged, stagedErr = read(status.Staged()) {
-		held.marks = append(held.marks, staged.mark)
-		status = status.without(staged.version)
+	if known.err != nil {
+		return Key{}, known.err
 	}
-	var previous Key
-	var previousErr error
-	if status.Previous != status.Active {
-		previous, previousErr = read(status.Previous)
-	}
-	if by, err := unpinned(status, held.active.mark, previous.mark); err != nil {
-		if by != "" {
-			err = &markedOffError{by, err}
-		}
-		return nil, nil, err
-	}
-	if held.active.mark.Disabled != "" {
-		return nil, nil, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
-	}
-	if previous.mark.Disabled == "" {
-		held.previous = previous
-	}
-	held.marks = append(held.marks, held.active.mark, staged.mark, previous.mark)
-	held.Status, held.staged, e.values = status, staged, values
-	return held, errors.Join(stagedErr, previousErr), nil
+	return known.key, nil
 }
 
 func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err error) {

@@ -1,6 +1,10 @@
 package secrets
 
-import "strings"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // MarkField is the field of a version's data that holds its [Mark]. No [Ref] may name it.
 const MarkField = "deskmint"
@@ -12,9 +16,14 @@ const MarkField = "deskmint"
 type Mark struct {
 	// Staged says that `secret stage` or `secret replace` wrote the version.
 	Staged bool
-	// Disabled is a switch-off: its time. `secret disable` wrote the version for this mark
-	// alone. Its value repeats that of another version. It is never staged and never signs.
+	// Disabled is a switch-off: its time. Such a version repeats the value of another one.
 	Disabled string
+	// Serial is that of the switch-off. Metadata with a lower serial are older than the
+	// switch-off, or were put back: they don't switch on.
+	Serial uint64
+	// Version is the one that was written for the switch-off. Another version that has the mark
+	// was written by hand, with all fields of the one before: it is a value like others.
+	Version Version
 }
 
 const (
@@ -25,22 +34,37 @@ const (
 // ParseMark reads the text of [MarkField]. A text that no command writes counts as staged:
 // it is a mark of ours, and the secret must not be taken for one without.
 func ParseMark(text string) Mark {
-	kind, by, _ := strings.Cut(text, " ")
-	switch {
-	case kind == markDisabled && isTime(by):
-		return Mark{Disabled: by}
-	case kind == markDisabled:
-		return Mark{Disabled: byHand}
+	words := strings.Fields(text)
+	if len(words) == 0 || words[0] != markDisabled {
+		return Mark{Staged: true}
 	}
-	return Mark{Staged: true}
+	m := Mark{Disabled: byHand}
+	if len(words) == 4 && isTime(words[1]) {
+		serial, err := strconv.ParseUint(words[2], 10, 64)
+		version, err2 := strconv.ParseUint(words[3], 10, 32)
+		if err == nil && err2 == nil {
+			m.Disabled, m.Serial, m.Version = words[1], serial, Version(version)
+		}
+	}
+	return m
 }
 
 // String is the text that [ParseMark] reads.
 func (m Mark) String() string {
-	if m.Disabled != "" {
-		return markDisabled + " " + m.Disabled
+	if m.Disabled == "" {
+		return markStaged
 	}
-	return markStaged
+	return fmt.Sprintf("%s %s %d %d", markDisabled, m.Disabled, m.Serial, m.Version)
+}
+
+// switchOnly reports whether version v was written for the mark alone. Such a version is never
+// staged and never signs.
+func (m Mark) switchOnly(v Version) bool { return m.Disabled != "" && m.Version == v }
+
+// off reports whether the mark tells of a switch-off that the metadata of status don't know.
+// Without a pointer every switch-off counts: nobody can tell what else the metadata had.
+func (m Mark) off(status Status) bool {
+	return m.Disabled != "" && (!status.Pinned || status.Serial < m.Serial)
 }
 
 // ReadSwitch reads a store's text for `disabled`. A switch must work for whoever writes it in a

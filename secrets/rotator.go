@@ -68,18 +68,25 @@ type Observed struct {
 	// a write of the whole map may have taken it, and then the latest version
 	// isn't the one that signs.
 	Wiped bool
-	// Marked says that there is no pointer, though the newest versions bear a [Mark]: the
-	// metadata were wiped. Replicas that start now refuse to sign.
+	// Marked says that there is no pointer, though versions bear a [Mark]: the metadata were
+	// wiped. Replicas that start now refuse to sign.
 	Marked bool
-	// MarkedOff is the switch-off that a mark tells. It is empty if none does, or if there is a
-	// pointer, whose metadata say more.
+	// MarksFault is why not every mark could be read; nil: each could.
+	MarksFault error
+	// MarkedOff is a switch-off that a mark tells and that the metadata don't know. Replicas that
+	// start now don't sign. Empty: there is none.
 	MarkedOff string
+	// MarkSerial is the highest serial of a mark.
+	MarkSerial uint64
 	// Switches are the versions that were written for the mark of a switch-off alone, the newest
 	// first. They count as gone.
 	Switches []Version
 	// PointerFault is why the pointer that stands there can't be read; the status is
 	// then that of a secret without one. nil: it can, or there is none.
 	PointerFault error
+	// SwitchKeys are further keys of the metadata that replicas take for the kill switch, such as
+	// Disabled in another case. Switching on removes them.
+	SwitchKeys []string
 	// Fates are remarks on versions: deleted, destroyed, to be deleted at some time.
 	Fates map[Version]string
 	// Denied is why the operator may not take a step of a kind, as far as the store says
@@ -254,24 +261,31 @@ func (r *Rotator) observe(ctx context.Context) (Observed, error) {
 		return o, err
 	}
 	o.Fates = maps.Clone(o.Fates)
-	for _, vs := range slices.Backward(o.Versions) {
+	metadata := o.Status
+	for _, vs := range slices.Backward(metadata.Versions) {
 		if vs.Gone {
 			continue
 		}
-		// A mark that can't be read must not keep anybody from switching the secret off.
 		m, err := r.Store.Mark(ctx, r.Ref.Path, vs.Version)
+		if err != nil && !isAny(err, ErrDeleted, ErrNotFound) {
+			o.MarksFault = err // which must not keep anybody from switching the secret off
+		}
 		if err != nil || m == (Mark{}) {
 			continue
 		}
 		o.Marked = o.Marked || !o.Pinned
-		if m.Disabled != "" {
+		o.MarkSerial = max(o.MarkSerial, m.Serial)
+		if m.off(metadata) {
+			o.MarkedOff = cmp.Or(o.MarkedOff, m.Disabled)
+		}
+		if m.switchOnly(vs.Version) {
 			o.Switches = append(o.Switches, vs.Version)
-			if !o.Pinned {
-				o.MarkedOff = cmp.Or(o.MarkedOff, m.Disabled)
-			}
 			o.Status = o.without(vs.Version)
 			o.Fates[vs.Version] = fateSwitch
 		}
+	}
+	if slices.Contains(o.Switches, o.Previous) {
+		o.Previous = o.Before(o.Active)
 	}
 	return o, nil
 }
@@ -293,7 +307,7 @@ func (r *Rotator) usable(ctx context.Context, o Observed, v Version) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w: version %d can't be signed with, so it isn't activated: %w", o.Place, ErrRefused, v, err)
 	}
-	if key.mark.Disabled != "" {
+	if key.mark.switchOnly(v) {
 		return fmt.Errorf("%s: %w: version %d only marks that the secret was switched off: name another", o.Place, ErrRefused, v)
 	}
 	for _, ref := range r.Beside {
@@ -315,7 +329,7 @@ func (r *Rotator) find(ctx context.Context, o Observed, key Key) (Version, error
 		}
 		other, err := r.Store.Key(ctx, r.Ref, vs.Version)
 		switch {
-		case err == nil && other.mark.Disabled != "":
+		case err == nil && other.mark.switchOnly(vs.Version):
 		case err == nil && same(key, other):
 			return vs.Version, nil
 		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound):

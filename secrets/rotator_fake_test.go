@@ -19,7 +19,9 @@ type book struct {
 	values map[secrets.Version]string
 	marks  map[secrets.Version]secrets.Mark
 	keyErr map[secrets.Version]error
-	writes []string // what was written, in order
+	// markErr is of the marks alone.
+	markErr map[secrets.Version]error
+	writes  []string // what was written, in order
 
 	// before and after are called around each write, with what it is.
 	before, after func(what string) error
@@ -78,7 +80,10 @@ func (b *book) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secre
 }
 
 func (b *book) Mark(_ context.Context, _ string, v secrets.Version) (secrets.Mark, error) {
-	return b.marks[v], b.keyErr[v]
+	if err := b.markErr[v]; err != nil {
+		return secrets.Mark{}, err
+	}
+	return b.marks[v], nil
 }
 
 func (b *book) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefix string) (bool, error) {

@@ -1,7 +1,6 @@
 package secrets
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -19,15 +18,28 @@ func (r *Rotator) perform(ctx context.Context, o Observed, p Plan, value []byte)
 	if r.DryRun {
 		return p, nil
 	}
-	for _, s := range p.Steps {
+	for i, s := range p.Steps {
+		if s.Kind == StepMark {
+			s.Version = o.Latest + 1 // somebody may have written one since; a mark fits behind any
+			p.Steps[i] = s
+		}
 		if !s.fits(o) { // what was read back after the step before has more in it than that step
 			return p, fmt.Errorf("%s: %w: the secret has changed since this was decided on (now version %d is active, %d the latest): look at the status, then try again", o.Place, ErrConflict, o.Active, o.Latest)
 		}
-		if err := r.take(ctx, o, s, value); err != nil {
-			return p, err
+		after, err := o, r.take(ctx, o, s, value)
+		if err == nil {
+			after, err = r.readBack(ctx, s)
 		}
-		after, err := r.readBack(ctx, s)
-		if err != nil {
+		switch {
+		case err != nil && s.Kind == StepMark:
+			p.note("%s", unmarked(err))
+			p.Steps = p.Steps[:i] // the earlier marks stay in its place
+			return p, nil
+		case err != nil && s.Kind == StepUnmark:
+			p.note("the version that marks an earlier switch-off could not be deleted, which does no harm: %v", err)
+			p.Steps = p.Steps[:i]
+			return p, nil
+		case err != nil:
 			return p, err
 		}
 		o, p.Done = after, p.Done+1
@@ -43,7 +55,7 @@ func (r *Rotator) take(ctx context.Context, o Observed, s Step, value []byte) er
 	case StepWrite:
 		return r.write(ctx, o, s, value)
 	case StepMark:
-		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: cmp.Or(o.DisabledBy, byHand)})
+		return r.Store.WriteMark(ctx, r.Ref.Path, o, Mark{Disabled: s.Disabled, Serial: s.Serial, Version: s.Version})
 	case StepUnmark:
 		return r.Store.DeleteMark(ctx, r.Ref.Path, s.Version)
 	default:

@@ -34,7 +34,7 @@ func planStage(o Observed, equal Version) (Plan, error) {
 		plan.Steps = []Step{{Kind: StepWrite, Version: next}, {Kind: StepPoint, Version: next, Serial: nextSerial(o)}}
 		plan.note("this is the first version ever: it becomes active at once, there is none to stay so")
 		return plan, nil
-	case o.Unclear() != "":
+	case o.Unclear() != "" && !o.firstUnpinned():
 		return refuse(o, "%s. The replicas' /readyz names the version that signs: activate it by its number, then stage", o.Unclear())
 	}
 	if err := keepsRoom(o, next); err != nil {
@@ -45,9 +45,6 @@ func planStage(o Observed, equal Version) (Plan, error) {
 		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays active", o.Active)
 	}
 	plan.Steps = append(plan.Steps, Step{Kind: StepWrite, Version: next})
-	if len(o.Switches) > 0 && o.Disabled && keepsRoom(o, next+1) == nil {
-		plan.Steps = append(plan.Steps, Step{Kind: StepMark, Version: next + 1}) // it has to be the newest
-	}
 	if vs, _ := o.Version(o.Active); vs.Gone || vs.Version == 0 {
 		plan.note("version %d is active but has no value any more: nothing signs until another one is activated", o.Active)
 	}
@@ -77,12 +74,20 @@ func (o Observed) Unclear() string {
 	switch {
 	case o.PointerFault != nil:
 		return fmt.Sprintf("its pointer can't be read: %v", o.PointerFault)
-	case !o.Pinned && (o.Managed || o.Marked && o.Latest > 1): // the first version has no pointer for a moment
+	case !o.Pinned && o.MarksFault != nil:
+		return fmt.Sprintf("it has no active_version, and the marks of its versions can't be read: %v", o.MarksFault)
+	case !o.Pinned && (o.Managed || o.Marked):
 		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put` and some provisioning tools replace all of them)"
 	case !o.Pinned && o.Wiped && o.Latest > 1:
 		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put`), version %d is the latest but maybe not the one that signs", o.Latest)
 	}
 	return ""
+}
+
+// firstUnpinned says that the secret has one version, and that no metadata were ever written. It
+// is so for a moment while the first version is staged, or after that was interrupted.
+func (o Observed) firstUnpinned() bool {
+	return o.Revision == 0 && o.Latest == 1 && !o.Pinned && !o.Managed && o.MarksFault == nil && o.PointerFault == nil
 }
 
 // before is the version to record beside a pin.
@@ -96,6 +101,8 @@ func before(o Observed) Version {
 // standing is what an equal version is, and what to do about it.
 func standing(o Observed, v Version) string {
 	switch {
+	case v == o.Active && o.firstUnpinned():
+		return "isn't pinned yet: activate it by its number"
 	case v == o.Active:
 		return "is active: there is nothing to do"
 	case v > o.Active:
@@ -147,6 +154,9 @@ func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
 	if v == o.Active {
 		step.Kind, step.Previous = StepPin, before(o)
 	}
+	if o.Unclear() != "" {
+		step.Previous = 0 // nobody knows which one signed before
+	}
 	plan := Plan{Version: v}
 	if !o.Pinned && o.Serial == 0 && (o.Latest > 1 || o.PointerFault != nil || o.Marked) && o.Revision == 0 {
 		// The pointer may have been wiped, and its serial with it.
@@ -157,7 +167,7 @@ func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
 	}
 	if !o.Disabled && o.MarkedOff != "" {
 		step.Disabled = o.MarkedOff
-		plan.note("the secret was switched off before its metadata were wiped: it stays off until it is enabled")
+		plan.note("the secret was switched off before its metadata were wiped or put back: it stays off until it is enabled")
 	}
 	plan.Steps = []Step{step}
 	plan.noteDisabled(o)
@@ -205,7 +215,7 @@ func present(o Observed, v Version) error {
 
 // nextSerial is what the next move of the pointer carries. A store that can't
 // lag has none.
-func nextSerial(o Observed) uint64 { return serialOf(o, o.Serial+1) }
+func nextSerial(o Observed) uint64 { return serialOf(o, max(o.Serial, o.MarkSerial)+1) }
 
 func serialOf(o Observed, serial uint64) uint64 {
 	if o.Revision != 0 {
@@ -215,9 +225,14 @@ func serialOf(o Observed, serial uint64) uint64 {
 }
 
 // timeSerial is a serial above all that replicas can have seen of a secret whose own serial was
-// lost or set back: the time, since no secret is changed once a second for long.
+// lost or set back: the time, since no secret is changed once a second for long. A clock that was
+// set back doesn't make it lower than what the store shows.
 func timeSerial(o Observed, now time.Time) uint64 {
-	return max(o.Serial+1, uint64(max(now.Unix(), 1)))
+	latest := now.Unix()
+	if created := newestCreated(o.Status); !created.IsZero() {
+		latest = max(latest, created.Unix()+1)
+	}
+	return max(nextSerial(o), uint64(max(latest, 1)))
 }
 
 func (p *Plan) note(format string, args ...any) {

@@ -98,7 +98,7 @@ func (r *Rotator) fingerprint(ctx context.Context, v Version, fate string) (fing
 	if err != nil {
 		return "", fate, err
 	}
-	if key.mark.Disabled != "" {
+	if key.mark.switchOnly(v) {
 		fate = fateSwitch
 	}
 	signature, err := key.Sign(fingerprinted)

@@ -80,6 +80,9 @@ func (s Step) String() string {
 		}
 		return "switch the secret off" + beside
 	case StepEnable:
+		if s.Version != 0 {
+			return fmt.Sprintf("switch the secret on, and pin version %d as the active one%s", s.Version, beside)
+		}
 		return "switch the secret on" + beside
 	case StepMark:
 		return fmt.Sprintf("write version %d, which marks the switch-off", s.Version)
@@ -112,7 +115,7 @@ func (s Step) shows(o Observed) bool {
 // fits reports whether o is still what the step was decided on.
 func (s Step) fits(o Observed) bool {
 	switch s.Kind {
-	case StepWrite, StepMark:
+	case StepWrite:
 		return o.Latest+1 == s.Version
 	case StepPoint:
 		return s.Previous == 0 || o.Active == s.Previous

@@ -1,6 +1,10 @@
 package secrets
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
 
 // planDisable is never refused because the secret is off already: a replica may have seen that
 // switch-off cleared, and ignores it after the store was restored from a backup.
@@ -15,39 +19,50 @@ func planDisable(o Observed, now time.Time) (Plan, error) {
 	}
 	step := Step{Kind: StepDisable, Disabled: now.UTC().Format(time.RFC3339)}
 	var plan Plan
-	if o.Revision == 0 && o.Unclear() == "" {
+	switch {
+	case o.Revision != 0:
+	case o.Pinned && o.Unclear() == "":
 		step.Serial = nextSerial(o)
-		if !o.Pinned { // else nobody could tell later which version signed
-			step.Version, step.Previous = o.Active, before(o)
-		}
+	case o.firstUnpinned(): // else which version signs is for `activate` to say
+		step.Serial, step.Version = nextSerial(o), o.Active
+		plan.note("version %d is pinned as the active one", o.Active)
 	}
 	plan.Steps = []Step{step}
 	plan.note("every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds the secret: only a reset at Zendesk does")
-	plan.addMark(o)
+	plan.addMark(o, step, now)
 	return plan, nil
 }
 
-// addMark adds the step that makes a switch-off outlast wiped metadata, where one is needed and
-// possible. The switch-off itself must not fail because the mark can't be written.
-func (p *Plan) addMark(o Observed) {
-	next := o.Latest + 1
-	newest, listed := o.Version(o.Latest)
-	why := error(nil)
-	switch {
-	case o.Revision != 0:
-		return
-	case !listed, newest.Gone:
-		return // it is marked already, or it was deleted: without a pointer nothing would sign
-	case o.Denied[StepMark] != nil:
-		why = o.Denied[StepMark]
-	default:
-		why = keepsRoom(o, next)
+// addMark adds the steps that make a switch-off outlast metadata which are wiped or put back. The
+// switch-off itself must not fail because no mark can be written.
+func (p *Plan) addMark(o Observed, off Step, now time.Time) {
+	if o.Revision != 0 || o.Before(o.Latest+1) == 0 {
+		return // without a pointer nothing would sign
+	}
+	why := o.Denied[StepMark]
+	if why == nil {
+		why = keepsRoom(o, o.Latest+1)
 	}
 	if why != nil {
-		p.note("the switch-off is in the metadata alone: if a tool wipes them and a replica starts after that, it signs again. No version could be written that marks it: %v", why)
+		p.note("%s", unmarked(why))
 		return
 	}
-	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: next})
+	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: o.Latest + 1, Serial: cmp.Or(off.Serial, timeSerial(o, now)), Disabled: off.Disabled})
+	p.unmark(o) // it has taken the place of earlier ones
+}
+
+func unmarked(why error) string {
+	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a replica starts after that, it signs again. No version could be written that marks it: %v", why)
+}
+
+// unmark adds the steps that delete the marks of switch-offs which are over.
+func (p *Plan) unmark(o Observed) {
+	if o.Denied[StepUnmark] != nil {
+		return // they don't count any more: the serial is higher than theirs
+	}
+	for _, v := range o.Switches {
+		p.Steps = append(p.Steps, Step{Kind: StepUnmark, Version: v})
+	}
 }
 
 func planEnable(o Observed) (Plan, error) {
@@ -56,22 +71,21 @@ func planEnable(o Observed) (Plan, error) {
 		return Plan{}, writable(o)
 	case o.Latest == 0:
 		return refuse(o, "it has no version: check the configuration's secret.path")
-	case unclear != "":
+	case unclear != "" && !o.firstUnpinned():
 		return refuse(o, "%s. First activate the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it", unclear)
 	case !o.Disabled && o.Revision != 0:
 		return refuse(o, "it isn't switched off")
-	case !o.Disabled:
+	case !o.Disabled && o.MarkedOff == "":
 		return refuse(o, "it isn't switched off. A replica that says so has seen a higher serial than %d, as after the store was restored from a backup: `deskmint secret adopt` makes it take the store as it is", o.Serial)
+	case o.Revision == 0 && !o.Pinned && o.Latest > 1:
+		return refuse(o, "it has no active_version, so nobody can tell which version signed before. First activate the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it")
 	}
-	var plan Plan
-	for _, v := range o.Switches {
-		if denied := o.Denied[StepUnmark]; denied != nil {
-			plan.note("version %d goes on marking that the secret was switched off: if a tool wipes the metadata, the secret is off again. It can't be deleted: %v", v, denied)
-			continue
-		}
-		plan.Steps = append(plan.Steps, Step{Kind: StepUnmark, Version: v})
+	step := Step{Kind: StepEnable, Serial: nextSerial(o)}
+	if o.Revision == 0 && !o.Pinned {
+		step.Version = o.Active
 	}
-	plan.Steps = append(plan.Steps, Step{Kind: StepEnable, Serial: nextSerial(o)})
+	plan := Plan{Steps: []Step{step}}
+	plan.unmark(o)
 	return plan, nil
 }
 

@@ -59,6 +59,16 @@ func unusable(v secrets.Version) func(*book) {
 	}
 }
 
+// unreadable is a version that can't be read at the moment.
+func unreadable(v secrets.Version) func(*book) {
+	return func(b *book) { b.markErr = map[secrets.Version]error{v: errAway} }
+}
+
+// offMark is the mark of a switch-off at the given serial, for which version v was written.
+func offMark(v secrets.Version, serial uint64) secrets.Mark {
+	return secrets.Mark{Disabled: morning, Serial: serial, Version: v}
+}
+
 func marked(v secrets.Version, m secrets.Mark) func(*book) {
 	return func(b *book) { b.marks[v] = m }
 }
@@ -129,8 +139,8 @@ func TestDecisions(t *testing.T) {
 		{name: "activate: no pointer, one version", secret: unpinned(1), act: activate(1), steps: "pin version 1 as the active one (serial 1)", silence: true},
 		{name: "activate: no pointer, nothing named", secret: unpinned(2), act: activate(0), says: "nothing is staged"},
 		{name: "activate: wiped, nothing named", secret: unpinned(2), change: []func(*book){wiped}, act: activate(0), says: "Name the version that shall sign"},
-		{name: "activate: wiped, the one that signs", secret: unpinned(2), change: []func(*book){wiped}, act: activate(1), steps: "make version 1 active (previous 2, serial 1800000000)", says: "disable the secret again"},
-		{name: "activate: wiped, the latest", secret: unpinned(2), change: []func(*book){wiped}, act: activate(2), steps: "pin version 2 as the active one (previous 1, serial 1800000000)", says: "to be above it"},
+		{name: "activate: wiped, the one that signs", secret: unpinned(2), change: []func(*book){wiped}, act: activate(1), steps: "make version 1 active (serial 1800000000)", says: "disable the secret again"},
+		{name: "activate: wiped, the latest", secret: unpinned(2), change: []func(*book){wiped}, act: activate(2), steps: "pin version 2 as the active one (serial 1800000000)", says: "to be above it"},
 		{name: "a pointer that can't be read", secret: unpinned(1), change: []func(*book){garbled}, act: stage(fresh), says: "its pointer can't be read: active_version is no number. The replicas' /readyz names"},
 		{name: "activate: a pointer that can't be read", secret: unpinned(2), change: []func(*book){garbled}, act: activate(0), says: "Name the version that shall sign"},
 		{name: "activate: a pointer that can't be read, by number", secret: unpinned(1), change: []func(*book){garbled}, act: activate(1), steps: "pin version 1 as the active one (serial 1800000000)", says: "no pointer stands"},
@@ -152,34 +162,46 @@ func TestDecisions(t *testing.T) {
 
 		{name: "disable", secret: pointed(1, 0, 1, 1), act: disable, steps: "switch the secret off (serial 2); write version 2, which marks the switch-off", says: "only a reset at Zendesk does"},
 		{name: "disable again", secret: pointed(1, 0, 1, 1), change: []func(*book){disabled}, act: disable, steps: "switch the secret off (serial 2); write version 2, which marks the switch-off", says: "only a reset at Zendesk does"},
-		{name: "disable: marked already", secret: pointed(1, 0, 2, 1), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: disable, steps: "switch the secret off (serial 2)", says: "only a reset at Zendesk does"},
-		{name: "disable: no pointer", secret: unpinned(2), act: disable, steps: "switch the secret off, and pin version 2 as the active one (previous 1, serial 1); write version 3, which marks the switch-off", says: "only a reset"},
+		{name: "disable: marked already", secret: pointed(1, 0, 2, 1), change: []func(*book){marked(2, offMark(2, 1))}, act: disable, steps: "switch the secret off (serial 2); write version 3, which marks the switch-off; delete version 2, which marks a switch-off", says: "only a reset at Zendesk does"},
+		{name: "disable: no pointer, one version", secret: unpinned(1), act: disable, steps: "switch the secret off, and pin version 1 as the active one (serial 1); write version 2, which marks the switch-off", says: "version 1 is pinned"},
+		{name: "disable: no pointer", secret: unpinned(2), act: disable, steps: "switch the secret off; write version 3, which marks the switch-off", says: "only a reset"},
+		{name: "disable: no pointer, marks can't be read", secret: unpinned(2), change: []func(*book){unreadable(2)}, act: disable, steps: "switch the secret off; write version 3, which marks the switch-off", says: "only a reset"},
 		{name: "disable: other metadata, no pointer", secret: unpinned(2), change: []func(*book){wiped}, act: disable, steps: "switch the secret off; write version 3, which marks the switch-off", says: "only a reset"},
 		{name: "disable: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Staged: true})}, act: disable, steps: "switch the secret off; write version 3, which marks the switch-off", says: "only a reset"},
 		{name: "disable: no room for a mark", secret: pointed(1, 0, 2, 1), change: []func(*book){keeps(2)}, act: disable, steps: "switch the secret off (serial 2)", says: "is in the metadata alone"},
 		{name: "disable: a mark isn't allowed", secret: pointed(1, 0, 2, 1), change: []func(*book){noMarks}, act: disable, steps: "switch the secret off (serial 2)", says: "permission denied"},
-		{name: "disable: the newest was deleted", secret: pointed(1, 0, 2, 1, 2), act: disable, steps: "switch the secret off (serial 2)", says: "only a reset"},
+		{name: "disable: the newest was deleted", secret: pointed(1, 0, 2, 1, 2), act: disable, steps: "switch the secret off (serial 2); write version 3, which marks the switch-off", says: "only a reset"},
 		{name: "disable: in a file", secret: pointed(1, 0, 1, 0), change: []func(*book){revision}, act: disable, steps: "switch the secret off", says: "only a reset"},
 		{name: "disable: in a file again", secret: pointed(1, 0, 1, 0), change: []func(*book){revision, disabled}, act: disable, says: "switched off already"},
 		{name: "disable nothing", secret: secrets.Status{}, act: disable, says: "check the configuration's secret.path"},
 		{name: "disable: read-only", secret: pointed(1, 0, 1, 1), change: []func(*book){barred}, act: disable, says: "a read-only mount"},
 		{name: "enable", secret: pointed(1, 0, 1, 1), change: []func(*book){disabled}, act: enable, steps: "switch the secret on (serial 2)", silence: true},
-		{name: "enable: marked", secret: pointed(1, 0, 4, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning}), marked(4, secrets.Mark{Disabled: morning})}, act: enable, steps: "delete version 4, which marks a switch-off; delete version 2, which marks a switch-off; switch the secret on (serial 2)", silence: true},
-		{name: "enable: marked, not allowed to delete", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, noDeletes, marked(2, secrets.Mark{Disabled: morning})}, act: enable, steps: "switch the secret on (serial 2)", says: "goes on marking"},
-		{name: "stage: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning})}, act: stage(fresh), steps: "write version 3; write version 4, which marks the switch-off", silence: true},
-		{name: "replace: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, secrets.Mark{Disabled: morning})}, act: replace(fresh), steps: "write version 3; write version 4, which marks the switch-off; make version 3 active (previous 1, serial 2)", says: "switched off"},
+		{name: "enable: marked", secret: pointed(1, 0, 4, 1), change: []func(*book){disabled, marked(2, offMark(2, 1)), marked(4, offMark(4, 1))}, act: enable, steps: "switch the secret on (serial 2); delete version 4, which marks a switch-off; delete version 2, which marks a switch-off", silence: true},
+		{name: "enable: marked, not allowed to delete", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, noDeletes, marked(2, offMark(2, 1))}, act: enable, steps: "switch the secret on (serial 2)", silence: true},
+		{name: "stage: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, offMark(2, 1))}, act: stage(fresh), steps: "write version 3", silence: true},
+		{name: "replace: switched off and marked", secret: pointed(1, 0, 2, 1), change: []func(*book){disabled, marked(2, offMark(2, 1))}, act: replace(fresh), steps: "write version 3; make version 3 active (previous 1, serial 2)", says: "switched off"},
+		{name: "enable: no pointer", secret: unpinned(2), change: []func(*book){disabled}, act: enable, says: "First activate the version that shall sign"},
+		{name: "enable: no pointer, one version", secret: unpinned(1), change: []func(*book){disabled}, act: enable, steps: "switch the secret on, and pin version 1 as the active one (serial 1)", silence: true},
+		{name: "enable: older metadata were put back", secret: pointed(2, 1, 3, 2), change: []func(*book){marked(3, offMark(3, 5))}, act: enable, steps: "switch the secret on (serial 6); delete version 3, which marks a switch-off", silence: true},
+		{name: "enable: a value written by hand on a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){disabled, marked(2, offMark(2, 1)), marked(3, offMark(2, 1))}, act: enable, steps: "switch the secret on (serial 2); delete version 2, which marks a switch-off", silence: true},
+		{name: "activate: a value written by hand on a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){disabled, marked(2, offMark(2, 1)), marked(3, offMark(2, 1))}, act: activate(0), steps: "make version 3 active (previous 1, serial 2)", says: "switched off"},
+		{name: "activate: older metadata were put back", secret: pointed(2, 1, 3, 2), change: []func(*book){marked(3, offMark(3, 5))}, act: activate(1), steps: "make version 1 active (previous 2, serial 6)", says: "stays off"},
+		{name: "roll back: past a mark", secret: pointed(4, 3, 4, 6), change: []func(*book){marked(3, offMark(3, 5))}, act: rollback, steps: "make version 2 active (previous 4, serial 7)", says: "WARNING"},
+		{name: "stage: interrupted before", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: stage(secretOf(1)), says: "isn't pinned yet: activate it by its number"},
+		{name: "stage: marks can't be read", secret: unpinned(2), change: []func(*book){unreadable(2)}, act: stage(fresh), says: "can't be read"},
+		{name: "adopt: marks can't be read", secret: unpinned(2), change: []func(*book){unreadable(2)}, act: adopt, says: "can't be read"},
 		{name: "enable again", secret: pointed(1, 0, 1, 1), act: enable, says: "`deskmint secret adopt` makes it take the store as it is"},
 		{name: "enable again, in a file", secret: pointed(1, 0, 1, 0), change: []func(*book){revision}, act: enable, says: "isn't switched off"},
-		{name: "enable: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: enable, says: "First activate the version that shall sign"},
+		{name: "enable: wiped", secret: unpinned(2), change: []func(*book){marked(2, offMark(2, 1))}, act: enable, says: "First activate the version that shall sign"},
 		{name: "enable: a pointer that can't be read", secret: unpinned(1), change: []func(*book){garbled, disabled}, act: enable, says: "First activate the version that shall sign"},
 
 		{name: "stage: wiped", secret: unpinned(2), change: []func(*book){marked(2, secrets.Mark{Staged: true})}, act: stage(fresh), says: "its metadata were wiped"},
 		{name: "stage: wiped, one version", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: stage(fresh), steps: "pin version 1 as the active one (serial 1); write version 2", says: "it is pinned"},
 		{name: "activate: wiped, one version", secret: unpinned(1), change: []func(*book){marked(1, secrets.Mark{Staged: true})}, act: activate(1), steps: "pin version 1 as the active one (serial 1800000000)", says: "to be above it"},
-		{name: "activate: switched off, then wiped", secret: unpinned(3), change: []func(*book){marked(3, secrets.Mark{Disabled: morning})}, act: activate(1), steps: "make version 1 active (previous 3, serial 1800000000)", says: "it stays off until it is enabled"},
-		{name: "activate: a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: activate(2), says: "only marks that the secret was switched off"},
-		{name: "activate: the staged one below a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){marked(3, secrets.Mark{Disabled: morning})}, act: activate(0), steps: "make version 2 active (previous 1, serial 2)", silence: true},
-		{name: "stage: the value of a mark", secret: pointed(1, 0, 2, 1, 1), change: []func(*book){marked(2, secrets.Mark{Disabled: morning})}, act: stage(secretOf(2)), steps: "write version 3", says: "nothing signs until"},
+		{name: "activate: switched off, then wiped", secret: unpinned(3), change: []func(*book){marked(3, offMark(3, 1))}, act: activate(1), steps: "make version 1 active (serial 1800000000)", says: "it stays off until it is enabled"},
+		{name: "activate: a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){marked(2, offMark(2, 1))}, act: activate(2), says: "only marks that the secret was switched off"},
+		{name: "activate: the staged one below a mark", secret: pointed(1, 0, 3, 1), change: []func(*book){marked(3, offMark(3, 1))}, act: activate(0), steps: "make version 2 active (previous 1, serial 2)", silence: true},
+		{name: "stage: the value of a mark", secret: pointed(1, 0, 2, 1, 1), change: []func(*book){marked(2, offMark(2, 1))}, act: stage(secretOf(2)), steps: "write version 3", says: "nothing signs until"},
 
 		{name: "adopt", secret: pointed(2, 1, 2, 3), act: adopt, steps: "make every replica take the store as it is, with version 2 active (previous 1, serial 1800000000)", says: "deskmint secret status --prefix"},
 		{name: "adopt again", secret: pointed(2, 1, 2, clock), act: adopt, steps: "make every replica take the store as it is, with version 2 active (previous 1, serial 1800000001)", says: "are lost"},

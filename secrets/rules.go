@@ -11,10 +11,7 @@ type verdict struct {
 	status Status // what holds from now on
 	behind error  // the answer is older than what is held: only its kill switch counts
 	alarm  error  // an operator should know; signing goes on
-	// vanished says that the store has lost the pointer. The kill switch may be lost with it, and
-	// then the marks in the data tell.
-	vanished bool
-	fault    error // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
+	fault  error  // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
 }
 
 // judge decides what a newly seen status means after the last one that was accepted (zero:
@@ -26,7 +23,7 @@ type verdict struct {
 // old and must take effect. A roll-back has a higher serial. A secret that was made again
 // has later created times.
 //
-// The kill switch has rules of its own: see offBy and stillOff.
+// The kill switch has rules of its own: see offBy, stillOff and [Mark].
 func judge(last State, seen Status) verdict {
 	held := last.Status
 	// A store that is one file or one map doesn't lag: what it says now, holds.
@@ -46,7 +43,7 @@ func judge(last State, seen Status) verdict {
 		off := offBy(held, seen, last.cleared)
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
-		return usable(verdict{status: seen, vanished: true, alarm: fmt.Errorf(
+		return usable(verdict{status: seen, alarm: fmt.Errorf(
 			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
 	if seen.Serial < held.Serial {
@@ -85,9 +82,8 @@ type clearing struct {
 const maxClearings = 8
 
 // remember returns s, which follows last, with what the rules need to know of the kill switch
-// later. The answer that led to it had the given serial, and the versions that were read for it
-// have the given marks.
-func remember(s, last State, serial uint64, marks []Mark) State {
+// later. The answer that led to it had the given serial.
+func remember(s, last State, serial uint64) State {
 	switch {
 	case !s.Status.Disabled:
 		s.offSerial = 0
@@ -96,11 +92,6 @@ func remember(s, last State, serial uint64, marks []Mark) State {
 		}
 	case !last.Status.Disabled:
 		s.offSerial = max(last.Status.Serial, serial)
-	}
-	if s.Status.Pinned && !s.Status.Disabled {
-		for _, m := range marks { // the metadata are there, and no longer have it
-			s.cleared = addClearing(s.cleared, m.Disabled, s.Status.Serial)
-		}
 	}
 	return s
 }
@@ -144,21 +135,21 @@ func usable(v verdict) verdict {
 // pinAdvice is the way out where nobody can know which version signs.
 const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it"
 
-// unpinned judges the marks of a secret without a pointer, whose newest version would sign.
-// The marks are those of that version and of the one before.
-func unpinned(s Status, marks ...Mark) (disabledBy string, err error) {
-	if s.Pinned || s.Revision != 0 {
-		return "", nil
+// unpinned returns why a secret without a pointer can't be signed with, which the marks of its
+// versions tell. Without marks its newest version signs.
+func unpinned(s Status, marks []Mark) error {
+	if !isUnpinned(s) {
+		return nil
 	}
 	for _, m := range marks {
 		switch {
 		case m.Disabled != "":
-			return m.Disabled, fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until `deskmint secret enable NAME`", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until `deskmint secret enable NAME`", ErrUnusable, pinAdvice)
 		case m.Staged:
-			return "", fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were wiped: %s", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were wiped: %s", ErrUnusable, pinAdvice)
 		}
 	}
-	return "", nil
+	return nil
 }
 
 // recreated reports whether the secret was removed as a whole and made anew:

@@ -85,11 +85,12 @@ var (
 // means that the store is away: nothing was learnt, and what is held goes on
 // for a while. No error may contain a value, or an answer of the store.
 type Source interface {
-	// Status says which versions a secret has, without their values. Beside an
-	// error its Disabled still counts: a kill switch works whatever else is wrong.
+	// Status says which versions a secret has, without their values. Beside an error its
+	// Disabled, DisabledBy and Serial still count: a kill switch works whatever else is wrong.
 	Status(ctx context.Context, path string) (Status, error)
 	// Key reads the value of one version, never "the current one": between a
-	// look at the status and a look at the value the current one may change.
+	// look at the status and a look at the value the current one may change. Beside
+	// ErrUnusable the key still tells its mark.
 	Key(ctx context.Context, ref Ref, v Version) (Key, error)
 }
 

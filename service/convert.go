@@ -33,6 +33,9 @@ func (s *Service) askOf(r signInRequest) (signInAsk, error) {
 		return signInAsk{}, err
 	}
 	user := userOf(r.GetUser())
+	if isCredentialText(user.ExternalID) { // it would be signed, and reach the browser and Zendesk
+		faults = append(faults, zendesk.Fault{Field: "user.external_id", Description: "is an API key or a JWT: send the person's id"})
+	}
 	return signInAsk{
 		configuration: nameOf(r.GetConfiguration()),
 		brand:         r.GetBrandId(),

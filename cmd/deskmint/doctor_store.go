@@ -78,7 +78,11 @@ func (e examination) secret(ctx context.Context, ref secrets.Ref) secrets.Versio
 		return 0 // doctor says that its time is over
 	}
 	state, _ := e.ring.State(ref)
-	if state.Status.Disabled {
+	switch {
+	case state.Status.Disabled && state.Fault != nil:
+		e.warn(where, "it is switched off: nothing is signed with it; and "+causeOf(state.Fault), "`deskmint secret enable` switches it on again, or says what has to be done before")
+		return 0
+	case state.Status.Disabled:
 		e.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
 	if state.Held == nil {

@@ -24,6 +24,7 @@ func quickstart(t *testing.T, change ...string) (path, key string) {
 	dir := folder(t, map[string]string{
 		"quickstart.yaml": strings.NewReplacer(change...).Replace(text),
 		"secrets.yaml":    readFile(t, "../../examples/secrets.yaml"),
+		"audit.key":       readFile(t, "../../examples/audit.key"),
 	})
 	return filepath.Join(dir, "quickstart.yaml"), key
 }

@@ -71,7 +71,7 @@ func (f secretFlags) open(std streams) (*operation, error) {
 		return nil, err
 	}
 	op := &operation{
-		Rotator: &secrets.Rotator{Store: store, Ref: conf.Secret},
+		Rotator: &secrets.Rotator{Store: store, Ref: conf.Secret, Now: clockOf(store)},
 		name:    name,
 		refresh: snapshot.Secrets.Refresh,
 	}
@@ -86,6 +86,15 @@ func (f secretFlags) open(std streams) (*operation, error) {
 		}
 	}
 	return op, nil
+}
+
+// clockOf returns the store's clock where it has one. Serials that are times must not depend on the
+// operator's machine.
+func clockOf(store secrets.Writer) func() time.Time {
+	if remote, ok := store.(interface{ StoreTime() time.Time }); ok {
+		return remote.StoreTime
+	}
+	return nil
 }
 
 // writerOf is the store as its operator has it: the file's auth block is the
@@ -163,9 +172,9 @@ func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan s
 	return err
 }
 
-// unlessAhead names the replicas that don't switch on again.
+// unlessAhead names the replicas that don't follow. A switch-off reaches all of them.
 func unlessAhead(step secrets.Step) string {
-	if step.Serial == 0 || step.Kind != secrets.StepEnable {
+	if step.Serial == 0 || step.Kind == secrets.StepDisable || step.Kind == secrets.StepAdopt {
 		return ""
 	}
 	return fmt.Sprintf(", unless they have seen a serial above %d: then the store was restored from a backup, and `deskmint secret adopt` is the way out", step.Serial)

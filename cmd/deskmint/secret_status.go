@@ -82,7 +82,7 @@ func statusOf(op *operation, r secrets.Report) secretStatus {
 		s.Warnings = append(s.Warnings, s.Unclear+". `deskmint secret activate --version N` pins the version that shall sign; the replicas' /readyz names the one that does")
 	}
 	if r.MarkedOff != "" && !r.Disabled {
-		s.Warnings = append(s.Warnings, "it was switched off ("+r.MarkedOff+") before its metadata were wiped: replicas that start don't sign with it")
+		s.Warnings = append(s.Warnings, "it was switched off ("+r.MarkedOff+"), and its metadata were wiped or put back to an older state since: replicas that start don't sign with it until `deskmint secret enable`")
 	}
 	if r.KeepsFault != nil {
 		s.Warnings = append(s.Warnings, "how many versions are kept isn't known: "+r.KeepsFault.Error())

@@ -83,7 +83,7 @@ func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.refresh(); err != nil {
-		by := s.off[path]
+		by := s.off.of(path)
 		return secrets.Status{Disabled: by != "", DisabledBy: by}, err
 	}
 	e, ok := s.content[path]
@@ -151,7 +151,7 @@ func (s *Store) refresh() error {
 		s.off = findSwitches(data)
 		return err
 	}
-	s.content, s.off = parsed, nil
+	s.content, s.off = parsed, switches{}
 	s.revision++
 	return nil
 }

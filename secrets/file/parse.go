@@ -203,6 +203,8 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 	fields = map[string]value{}
 	for key, n := range f.mapping(n, what) {
 		switch {
+		case strings.EqualFold(key.Value, "disabled"):
+			f.add(key, "%s: disabled belongs one level higher, beside versions: it switches the whole secret off", what)
 		case key.Value == "created":
 			if n.Decode(&created) != nil {
 				f.add(n, "%s: created must be a time such as 2026-06-01T09:00:00Z", what)

@@ -72,7 +72,7 @@ func (w *Writer) load() (text, error) {
 	}
 	var faults faults
 	if t.root, faults = document(t.data); faults != nil {
-		return text{}, t.fault
+		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file", t.fault)
 	}
 	return t, nil
 }
@@ -88,7 +88,7 @@ func (t text) status(path string) secrets.Status {
 	}
 	var ignored faults
 	status := ignored.secret(n, path).status
-	status.DisabledBy = findSwitches(t.data)[path]
+	status.DisabledBy = findSwitches(t.data).of(path)
 	status.Disabled = status.DisabledBy != ""
 	return status
 }

@@ -3,78 +3,66 @@ package file
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// switches are the secrets that a file switches off: what [secrets.ReadSwitch] says, by path.
-type switches map[string]string
+// switches are the kill switches of a file that is otherwise at fault: what [secrets.ReadSwitch]
+// says, by each key that stands above one. Keys that aren't paths do no harm.
+type switches struct {
+	byKey map[string]string
+	// all is for a switch that can't be told to be of one secret. It switches off every secret
+	// of the file.
+	all string
+}
 
-// findSwitches reads the kill switches of a file that is otherwise at fault. It errs on the side
-// of off. A file that isn't even YAML is searched line by line.
+// of returns what switches the secret at path off; empty: nothing.
+func (s switches) of(path string) string { return cmp.Or(s.byKey[path], s.all) }
+
+// findSwitches errs on the side of off. Somebody who switches a secret off by hand is in a hurry:
+// the switch may have the wrong indent, no colon, or be in a file that isn't even YAML.
 func findSwitches(data []byte) switches {
-	found := switches{}
-	root, faults := document(data)
-	if faults != nil {
-		found.scan(string(data))
-		return found
+	found := switches{byKey: map[string]string{}}
+	if root, faults := document(data); faults == nil {
+		found.walk(root, nil, maxDepth)
 	}
-	for key, value := range pairs(root) {
-		if key.Value != "secrets" {
-			continue
-		}
-		for path, secret := range pairs(value) {
-			for key, value := range pairs(secret) {
-				if by := switchOf(value); by != "" && strings.EqualFold(key.Value, "disabled") {
-					found[path.Value] = by
-				}
-			}
-		}
-	}
+	found.scan(string(data))
 	return found
 }
 
-// pairs yields the keys and values of a mapping, those of its aliases and merge keys included.
-// It may yield a key several times.
-func pairs(n *yaml.Node) func(yield func(key, value *yaml.Node) bool) {
-	return func(yield func(key, value *yaml.Node) bool) { eachPair(n, maxMerges, yield) }
-}
+// maxDepth is how deep a file is searched. An anchor can refer to itself.
+const maxDepth = 16
 
-// maxMerges is how deep merge keys may refer to each other. An anchor can refer to itself.
-const maxMerges = 8
-
-func eachPair(n *yaml.Node, depth int, yield func(key, value *yaml.Node) bool) bool {
-	if n != nil && n.Kind == yaml.AliasNode {
+// walk finds the switches below a node. above are the keys that lead to it.
+func (s *switches) walk(n *yaml.Node, above []string, depth int) {
+	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
-	if n == nil || depth == 0 {
-		return true
-	}
-	if n.Kind == yaml.SequenceNode {
-		for _, item := range n.Content { // of a merge key with several mappings
-			if !eachPair(item, depth-1, yield) {
-				return false
-			}
-		}
-		return true
+	if depth == 0 {
+		return
 	}
 	if n.Kind != yaml.MappingNode {
-		return true
+		for _, item := range n.Content {
+			s.walk(item, above, depth-1)
+		}
+		return
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
-		if key.ShortTag() == "!!merge" {
-			if !eachPair(value, depth-1, yield) {
-				return false
-			}
-		} else if !yield(key, value) {
-			return false
+		if strings.EqualFold(key.Value, "disabled") {
+			s.note(above, switchOf(value))
 		}
+		next := above
+		if key.ShortTag() != "!!merge" { // which puts its keys here
+			next = append(slices.Clone(above), key.Value)
+		}
+		s.walk(value, next, depth-1)
 	}
-	return true
 }
 
 // switchOf reads the value of `disabled`. What isn't a single value is no plain no.
@@ -90,43 +78,65 @@ func switchOf(n *yaml.Node) (disabledBy string) {
 
 var (
 	// keyLine is a line that begins with a key: its indent, the key, and what follows it.
-	keyLine = regexp.MustCompile(`^(\s*)["']?([^"'#]*?)["']?\s*:(?:\s+(.*))?$`)
-	// inlineSwitch is the switch of a secret that is written in one line.
-	inlineSwitch = regexp.MustCompile(`(?i)["']?\bdisabled["']?\s*:\s*([^,}]*)`)
+	keyLine = regexp.MustCompile(`^([\s\p{Z}\x{FEFF}-]*)["']?([^"'#]*?)["']?[\s\p{Z}]*:(?:[\s\p{Z}]+.*)?$`)
+	// switchText is a switch anywhere in a line: what is before it, and its value.
+	switchText = regexp.MustCompile(`(?i)^(|.*?[^\pL\pN_-])["']?disabled["']?(?:[\s\p{Z}]*[:=][\s\p{Z}]*|[\s\p{Z}]+|$)([^,}\]#]*)`)
+	// anyKey is a key anywhere in a line.
+	anyKey = regexp.MustCompile(`["']?([^"'{}\[\],:\s]+)["']?[\s\p{Z}]*:`)
 )
 
 // tab is what a tab is taken for. YAML forbids it in an indent.
 const tab = "        "
 
 // scan finds the switches of a text by its lines and their indents.
-func (s switches) scan(text string) {
+func (s *switches) scan(text string) {
 	type open struct {
 		indent int
 		key    string
 	}
 	var above []open
 	for line := range strings.Lines(text) {
-		parts := keyLine.FindStringSubmatch(strings.TrimRight(line, "\r\n"))
-		if parts == nil {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
 			continue
 		}
-		indent, key, value := len(strings.ReplaceAll(parts[1], "\t", tab)), parts[2], parts[3]
-		for len(above) > 0 && above[len(above)-1].indent >= indent {
-			above = above[:len(above)-1]
+		indent := -1
+		parts := keyLine.FindStringSubmatch(line)
+		if parts != nil {
+			indent = utf8.RuneCountInString(strings.ReplaceAll(parts[1], "\t", tab))
+			for len(above) > 0 && above[len(above)-1].indent >= indent {
+				above = above[:len(above)-1]
+			}
 		}
-		if len(above) > 0 && strings.EqualFold(key, "disabled") {
-			s.note(above[len(above)-1].key, value)
-		} else if inline := inlineSwitch.FindStringSubmatch(value); inline != nil {
-			s.note(key, inline[1])
+		if found := switchText.FindStringSubmatch(line); found != nil {
+			var keys []string
+			for _, o := range above {
+				keys = append(keys, o.key)
+			}
+			for _, key := range anyKey.FindAllStringSubmatch(found[1], -1) {
+				keys = append(keys, key[1])
+			}
+			value := strings.Trim(strings.TrimSpace(found[2]), `"'`)
+			s.note(keys, secrets.ReadSwitch(cmp.Or(value, "no value")))
 		}
-		above = append(above, open{indent, key})
+		if parts != nil {
+			above = append(above, open{indent, parts[2]})
+		}
 	}
 }
 
-func (s switches) note(path, value string) {
-	value, _, _ = strings.Cut(value, " #")
-	value = strings.Trim(strings.TrimRight(strings.TrimSpace(value), ",} "), `"'`)
-	if by := secrets.ReadSwitch(cmp.Or(value, "no value")); by != "" {
-		s[path] = by
+// note switches off the secrets that the keys above a switch name, or all if none can be one.
+func (s *switches) note(above []string, by string) {
+	if by == "" {
+		return
+	}
+	paths := slices.DeleteFunc(slices.Clone(above), func(key string) bool {
+		return slices.Contains([]string{"secrets", "versions", "active", "previous", "disabled", ""}, strings.ToLower(key)) || canonical.MatchString(key)
+	})
+	if len(paths) == 0 {
+		s.all = by
+	}
+	for _, path := range paths {
+		s.byKey[path] = by
 	}
 }

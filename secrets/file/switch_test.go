@@ -62,6 +62,25 @@ func TestKillSwitchInAFile(t *testing.T) {
 		{name: "no YAML, no value", text: head + "    disabled:\n" + versions + "  ]\n"},
 		{name: "no YAML, Windows line ends", text: strings.ReplaceAll(head+"    disabled: true\n"+versions+"  ]\n", "\n", "\r\n")},
 		{name: "a tab for an indent", text: head + "\tdisabled: true\n" + versions},
+		{name: "too deep, below the pointer", text: head + "    active: 1\n      disabled: true\n" + versions},
+		{name: "a tab, below the pointer", text: head + "    active: 1\n\tdisabled: true\n" + versions},
+		{name: "too deep, below the versions", text: head + versions + "     disabled: true\n"},
+		{name: "among the versions", text: head + versions + "      disabled: true\n"},
+		{name: "in a version", text: head + "    versions:\n      1: {shared_secret: " + one + ", disabled: true}\n"},
+		{name: "in a version, in words", text: head + "    versions:\n      1: {shared_secret: " + one + ", disabled: yes}\n"},
+		{name: "at the path's level", text: head + versions + "  disabled: true\n"},
+		{name: "at the file's level", text: head + versions + "disabled: true\n"},
+		{name: "without a space", text: head + "    disabled:true\n" + versions},
+		{name: "without a colon", text: head + "    disabled true\n" + versions},
+		{name: "without a colon, below the pointer", text: head + "    active: 1\n    disabled true\n" + versions},
+		{name: "as an item", text: head + "    - disabled: true\n" + versions},
+		{name: "a no-break space for an indent", text: head + "\u00a0\u00a0\u00a0\u00a0disabled: true\n" + versions},
+		{name: "the file's key misspelt", text: strings.Replace(head, "secrets", "Secrets", 1) + "    disabled: true\n" + versions},
+		{name: "the file's key missing", text: strings.Replace(head, "secrets:\n", "", 1) + "    disabled: true\n" + versions},
+		{name: "no YAML, all in one line", text: "{\"secrets\": {\"sso/acme-customers\": {\"disabled\": true, \"versions\": {\"1\": {}}}}\n"},
+		{name: "no YAML, an equals sign", text: head + "    disabled = true\n" + versions},
+		{name: "no YAML, in a comment", text: head + versions + "    # disabled: true\n  ]\n", on: true},
+		{name: "no YAML, another word", text: head + versions + "    not_disabled: true\n  ]\n", on: true},
 		{name: "no YAML, and a plain no", text: head + "    disabled: no\n" + versions + "  ]\n", on: true},
 		{name: "no YAML, another secret's", text: head + versions + "  sso/other:\n    disabled: true\n  ]\n", on: true},
 	} {
@@ -137,7 +156,7 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	}
 	// What can't be changed line by line is refused, never reported as done.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
-	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") {
+	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") || !strings.Contains(err.Error(), "add a line `disabled: true`") {
 		t.Errorf("no YAML: %v", err)
 	}
 }

@@ -19,7 +19,8 @@ import (
 func TestRealKillSwitch(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorRules(t))
-	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
+	operator := server.Token(t, "1h", "operator")
+	t.Setenv("VAULT_TOKEN", operator)
 	settings := readerSettings(t, server)
 	off := func(t *testing.T, path string) {
 		t.Helper()
@@ -68,6 +69,39 @@ func TestRealKillSwitch(t *testing.T) {
 		{"off, then the metadata rewritten by a tool that keeps the pointer", func(t *testing.T, path string) {
 			off(t, path)
 			server.SetMetadata(t, path, map[string]string{"active_version": "2", "disabled": "true"})
+		}},
+		{"off, then older metadata put back", func(t *testing.T, path string) {
+			before := custom(t, server, path)
+			off(t, path)
+			server.SetMetadata(t, path, before)
+		}},
+		{"off, then only the pointer put back", func(t *testing.T, path string) {
+			off(t, path)
+			server.SetMetadata(t, path, map[string]string{"active_version": "2"})
+		}},
+		{"off, then values written by hand and the metadata wiped", func(t *testing.T, path string) {
+			off(t, path)
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+			server.Put(t, path, map[string]string{"shared_secret": third})
+			server.Put(t, path, map[string]string{"shared_secret": third + "-2"})
+		}},
+		{"twice off and on, then off, then metadata of the first time put back", func(t *testing.T, path string) {
+			off(t, path)
+			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			before := custom(t, server, path)
+			off(t, path)
+			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			off(t, path)
+			server.SetMetadata(t, path, before)
+		}},
+		{"by a token that can't read the values", func(t *testing.T, path string) {
+			server.Policy(t, "on-call", `path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
+			t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "on-call"))
+			off(t, path)
+			t.Setenv("VAULT_TOKEN", operator)
+		}},
+		{"by hand, in another case", func(t *testing.T, path string) {
+			server.PatchMetadata(t, path, map[string]string{"Disabled": "true"})
 		}},
 		{"by hand: yes", func(t *testing.T, path string) {
 			server.PatchMetadata(t, path, map[string]string{"disabled": "yes"})
@@ -159,6 +193,43 @@ func TestRealWipedMetadata(t *testing.T) {
 		if held, err = step(t, running, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
 			t.Errorf("pinned, the replica that ran before: %+v, %v", held, err)
 		}
+	})
+	t.Run("a value written in Vault's user interface while it is off", func(t *testing.T) {
+		r := rotator(t, settings, "sso/by-ui")
+		done(t)(r.Stage(t.Context(), []byte(first)))
+		done(t)(r.Replace(t.Context(), []byte(second)))
+		done(t)(r.Disable(t.Context()))
+		newest := server.Do(t, "GET", "secret/data/sso/by-ui", nil)["data"].(map[string]any)["data"].(map[string]any)
+		newest["shared_secret"] = third
+		server.Do(t, "POST", "secret/data/sso/by-ui", map[string]any{"data": newest})
+		done(t)(r.Activate(t.Context(), 0))
+		done(t)(r.Enable(t.Context()))
+		held, _, err := start(r.Ref)
+		if err != nil || held.Status.Active != 4 {
+			t.Fatalf("%+v, %v", held, err)
+		}
+		key, _ := held.Key(0)
+		signedWith(t, key, third)
+	})
+	t.Run("switched off by hand, and on by the command", func(t *testing.T) {
+		ref := secrets.Ref{Path: "sso/off-by-hand", Field: "shared_secret"}
+		server.Put(t, ref.Path, map[string]string{"shared_secret": first})
+		server.PatchMetadata(t, ref.Path, map[string]string{"disabled": "true"})
+		done(t)(rotator(t, settings, ref.Path).Enable(t.Context()))
+		if held, state, err := start(ref); err != nil || held.Status.Active != 1 || state.Unpinned() {
+			t.Errorf("%+v, %v", state, err)
+		}
+	})
+	t.Run("a staged version, and a token that can't read the values", func(t *testing.T) {
+		r := rotator(t, settings, "sso/on-call")
+		done(t)(r.Stage(t.Context(), []byte(first)))
+		done(t)(r.Stage(t.Context(), []byte(second)))
+		server.SetMetadata(t, r.Ref.Path, map[string]string{"owner": "terraform"})
+		server.Policy(t, "on-call", `path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
+		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "on-call"))
+		done(t)(rotator(t, settings, r.Ref.Path).Disable(t.Context()))
+		_, err := rotator(t, settings, r.Ref.Path).Enable(t.Context())
+		refuses(t, err, secrets.ErrRefused, "can't be read")
 	})
 	t.Run("written by hand before Deskmint", func(t *testing.T) {
 		ref := secrets.Ref{Path: "sso/by-hand", Field: "shared_secret"}

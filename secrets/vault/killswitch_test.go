@@ -2,6 +2,7 @@ package vault_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 // without it switches on again.
 func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 	f := newFake(t)
+	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", "{}")}
+	f.answers["secret/data/sso/acme"] = reply{200, data(1, fmt.Sprintf(`{"shared_secret": %q}`, canary))}
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
 	ring := secrets.NewKeyring(secrets.Options{Source: source})
 	if err := ring.Warm(t.Context(), acme); err != nil {
@@ -28,7 +31,7 @@ func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 		{"repaired", `{}`, nil},
 		{"nonsense alone leaves the last good key", `{"active_version": "two"}`, nil},
 	} {
-		f.set(func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(2, "", step.custom)} })
+		f.set(func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", step.custom)} })
 		_, _, _ = ring.Refresh(t.Context(), acme) // what it says is what Get says
 		if _, err := ring.Get(acme, time.Hour); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
 			t.Errorf("%s: %v, want %v", step.name, err, step.want)

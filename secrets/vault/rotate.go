@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/api"
 
@@ -91,9 +93,13 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	if o.PointerFault = point(&o.Status, said.Data.Custom); o.PointerFault != nil {
 		o.Active = o.Latest // as without a pointer, so that it can be mended
 		o.Previous = o.Before(o.Active)
-		o.Serial, _ = strconv.ParseUint(said.Data.Custom[keySerial], 10, 64) // zero where that is at fault too
 	}
 	o.Wiped = !o.Pinned && len(said.Data.Custom) > 0
+	for key := range said.Data.Custom {
+		if key != keyDisabled && strings.EqualFold(key, keyDisabled) {
+			o.SwitchKeys = append(o.SwitchKeys, key)
+		}
+	}
 	o.Keeps, o.KeepsFault = w.keeps(ctx, limit.Data.MaxVersions)
 	o.Denied, err = w.denied(ctx, path, o.Latest)
 	return o, err
@@ -234,6 +240,12 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 		err = refused("reading "+where+" version "+strconv.Itoa(int(v)), http.StatusForbidden, "read", where)
 	}
 	return key, err
+}
+
+// StoreTime returns the time by Vault's clock, or by ours before Vault's first answer.
+func (w *Writer) StoreTime() time.Time {
+	offset, _ := w.source.clock.last()
+	return w.source.now().Add(offset)
 }
 
 func (w *Writer) metadata(path string) string { return w.source.mount + "/metadata/" + path }

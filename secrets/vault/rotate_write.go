@@ -87,7 +87,7 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 
 // Change implements secrets.Writer. Vault has no check-and-set for metadata, but one request
 // changes all keys or none.
-func (w *Writer) Change(ctx context.Context, path string, _ secrets.Observed, to secrets.Change) error {
+func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
 	custom := map[string]any{}
 	var acts []string
 	if to.Active != 0 {
@@ -108,6 +108,9 @@ func (w *Writer) Change(ctx context.Context, path string, _ secrets.Observed, to
 	case to.Enabled:
 		acts = append(acts, "switching on")
 		custom[keyDisabled] = "false"
+		for _, key := range o.SwitchKeys {
+			custom[key] = nil
+		}
 	}
 	return w.patch(ctx, strings.Join(acts, " and "), path, custom)
 }

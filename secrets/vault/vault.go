@@ -13,6 +13,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -153,34 +155,40 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	status := said.status(s.now())
 	if err := point(&status, said.Data.Custom); err != nil {
 		// The kill switch counts even where the rest can't be read.
-		return secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy}, fmt.Errorf("vault: %s: %w", act, err)
+		return secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
 
-// point fills in what custom metadata say.
-func point(status *secrets.Status, custom map[string]string) error {
-	status.DisabledBy = secrets.ReadSwitch(custom[keyDisabled])
+// point fills in what custom metadata say. Of metadata that can't be read it fills in the kill
+// switch and the serial.
+func point(status *secrets.Status, custom map[string]string) (err error) {
+	for key, text := range custom {
+		if strings.EqualFold(key, keyDisabled) { // somebody may have written it by hand, in a hurry
+			status.DisabledBy = cmp.Or(secrets.ReadSwitch(text), status.DisabledBy)
+		}
+	}
 	status.Disabled = status.DisabledBy != ""
-	var active, previous, serial uint64
-	for _, number := range []struct {
-		key  string
-		bits int
-		into *uint64
-	}{{keyActive, 32, &active}, {keyPrevious, 32, &previous}, {keySerial, 64, &serial}} {
-		text, ok := custom[number.key]
+	number := func(key string, bits int) uint64 {
+		text, ok := custom[key]
 		if !ok {
-			continue
+			return 0
 		}
 		status.Managed = true
-		n, err := strconv.ParseUint(text, 10, number.bits)
-		if err != nil || n == 0 && number.key == keyActive {
-			return fmt.Errorf("%w: custom_metadata.%s is not a number of the kind it must be", secrets.ErrUnusable, number.key)
+		n, fault := strconv.ParseUint(text, 10, bits)
+		if fault != nil || n == 0 && key == keyActive {
+			err = fmt.Errorf("%w: custom_metadata.%s is not a number of the kind it must be", secrets.ErrUnusable, key)
+			return 0
 		}
-		*number.into = n
+		return n
+	}
+	status.Serial = number(keySerial, 64)
+	active, previous := number(keyActive, 32), number(keyPrevious, 32)
+	if err != nil {
+		return err
 	}
 	status.Active, status.Pinned = secrets.Version(active), active != 0
-	status.Previous, status.Serial = secrets.Version(previous), serial
+	status.Previous = secrets.Version(previous)
 	if !status.Pinned {
 		status.Active = status.Latest
 	}
@@ -225,16 +233,23 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	}
 	value, ok := data[ref.Field].(string)
 	if !ok {
-		return secrets.Key{}, fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable, ref.Field)
+		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable, ref.Field)
 	}
 	key, err := secrets.NewKey(v, []byte(value))
+	key = key.WithMark(markOf(data).Mark())
 	if err != nil {
-		return secrets.Key{}, fmt.Errorf("vault: %s, field %s: %w", act, ref.Field, err)
-	}
-	if mark, ok := data[secrets.MarkField]; ok {
-		key = key.WithMark(secrets.ParseMark(fmt.Sprint(mark)))
+		return key, fmt.Errorf("vault: %s, field %s: %w", act, ref.Field, err)
 	}
 	return key, nil
+}
+
+// markOf is a key that has a mark and nothing else.
+func markOf(data map[string]any) secrets.Key {
+	text, ok := data[secrets.MarkField]
+	if !ok {
+		return secrets.Key{}
+	}
+	return secrets.Key{}.WithMark(secrets.ParseMark(fmt.Sprint(text)))
 }
 
 // read asks for where, which path is part of. A refusal may only mean that the

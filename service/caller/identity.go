@@ -3,9 +3,7 @@ package caller
 import (
 	"encoding/hex"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
+	"net/url"
 	"time"
 )
 
@@ -62,16 +60,18 @@ func (id Identity) Label() string {
 	return MethodAPIKey + ":" + hex.EncodeToString(sum[:4])
 }
 
-// label is ISSUER/SUBJECT,CLAIM=VALUE… without the parts that are not asked for.
+// label is ISSUER/SUBJECT?CLAIM=VALUE&… without the parts that are not asked for. Subject and
+// claims are escaped as in a URL, so that no two identities have the same label.
 func (j JWT) label() string {
-	var parts []string
-	if j.Subject != "" {
-		parts = append(parts, j.Subject)
+	label := j.Issuer + "/" + url.PathEscape(j.Subject)
+	claims := url.Values{}
+	for claim, value := range j.Claims {
+		claims.Set(claim, fmt.Sprint(value))
 	}
-	for _, claim := range slices.Sorted(maps.Keys(j.Claims)) {
-		parts = append(parts, fmt.Sprintf("%s=%v", claim, j.Claims[claim]))
+	if len(claims) > 0 {
+		label += "?" + claims.Encode()
 	}
-	return j.Issuer + "/" + strings.Join(parts, ",")
+	return label
 }
 
 // EndedAt reports whether the identity's NotAfter has passed at the time now.

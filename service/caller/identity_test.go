@@ -21,8 +21,10 @@ func TestLabel(t *testing.T) {
 		{caller.Identity{MTLSURI: "spiffe://acme.internal/shop"}, "mtls_uri:spiffe://acme.internal/shop"},
 		{caller.Identity{MTLSDNS: "Shop.acme.internal"}, "mtls_dns:shop.acme.internal"},
 		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}}, "jwt:cluster/shop"},
-		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "env": "prod"}}}, "jwt:cluster/env=prod,team=7"},
-		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop", Claims: map[string]any{"env": "prod"}}}, "jwt:cluster/shop,env=prod"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "system:serviceaccount:shop:storefront"}}, "jwt:cluster/system:serviceaccount:shop:storefront"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop?env=prod"}}, "jwt:cluster/shop%3Fenv=prod"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "env": "prod"}}}, "jwt:cluster/?env=prod&team=7"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop", Claims: map[string]any{"env": "prod"}}}, "jwt:cluster/shop?env=prod"},
 	} {
 		if got := test.id.Label(); got != test.want {
 			t.Errorf("the label is %q, want %q", got, test.want)

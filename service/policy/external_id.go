@@ -159,18 +159,21 @@ var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð",
 
 // FoldExternalID returns an external id in the form in which ids are compared with protected ones.
 // Zendesk documents that it compares ids without case. It doesn't say what else it ignores, so two
-// ids are the same here if they differ in Unicode case, width, accents, invisible characters or
-// outer white space only. If this ignores too much, a sign-in is refused and the operator sees why.
+// ids are the same here if they differ in Unicode case, width, accents, dashes, invisible characters
+// or white space only. If this ignores too much, a sign-in is refused and the operator sees why.
 // If it ignored too little, a caller could sign in a protected person.
 func FoldExternalID(id string) string {
 	// Every case of a letter has the same upper case, and that has one lower case. Case folding of
 	// golang.org/x/text exchanges the two cases of Cherokee.
 	folded := norm.NFKD.String(strings.ToLower(strings.ToUpper(norm.NFKD.String(id))))
 	visible := strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Pd) || r == '\u2212' { // a dash looks like every other
+			return '-'
+		}
 		if unicode.In(r, unicode.M, unicode.Cf, unicode.Cc, unicode.Other_Default_Ignorable_Code_Point) {
 			return -1
 		}
 		return r
 	}, folded)
-	return strings.TrimSpace(similarLetters.Replace(visible))
+	return strings.Join(strings.Fields(similarLetters.Replace(visible)), " ")
 }
