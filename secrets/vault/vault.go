@@ -187,8 +187,8 @@ func point(status *secrets.Status, custom map[string]string) (err error) {
 	if err != nil {
 		return err
 	}
-	status.Active, status.Pinned = secrets.Version(active), active != 0
-	status.Previous = secrets.Version(previous)
+	status.Active, status.Pinned = secrets.Version(active), active != 0 //nolint:gosec // number has bounded it
+	status.Previous = secrets.Version(previous)                         //nolint:gosec // likewise
 	if !status.Pinned {
 		status.Active = status.Latest
 	}
