@@ -102,7 +102,9 @@ type State struct {
 	// offSerial is the serial that an answer needs to switch on. It means nothing while the
 	// secret is on.
 	offSerial uint64
-	cleared   []clearing // the switch-offs that were seen cleared, the oldest first
+	// activeUnknown says that the metadata were wiped: the newest version may be a staged one.
+	activeUnknown bool
+	cleared       []clearing // the switch-offs that were seen cleared, the oldest first
 }
 
 // Unpinned reports whether the newest version signs only because the store has no pointer.
@@ -111,6 +113,15 @@ type State struct {
 func (s *State) Unpinned() bool { return s.Held != nil && isUnpinned(s.Status) }
 
 func isUnpinned(s Status) bool { return !s.Pinned && s.Revision == 0 }
+
+// ActiveVersion returns the version that signs, or that the store's pointer names. Zero: nobody can
+// know.
+func (s *State) ActiveVersion() Version {
+	if s.activeUnknown {
+		return 0
+	}
+	return s.Status.Active
+}
 
 // Behind returns since when the store's answers have been older than what is held. It is zero
 // if they aren't.

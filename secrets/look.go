@@ -109,6 +109,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	if v.fault == nil {
 		found, v.fault = k.assemble(ctx, e, v.status, last.Held == nil)
 	}
+	next.activeUnknown = isUnpinned(v.status) && (v.status.Managed || v.status.Serial > 0 || len(found.marks) > 0)
 	for _, m := range found.marks {
 		if m.off(v.status) {
 			next.Status.Disabled, next.Status.DisabledBy = true, m.Disabled
@@ -140,13 +141,13 @@ func behind(next State, v verdict, ref Ref) (State, error) {
 	if next.behindSince.IsZero() {
 		next.behindSince = next.Looked
 	}
-	since := next.Looked.Sub(next.behindSince)
-	if since < behindAlarm {
+	if next.Looked.Sub(next.behindSince) < behindAlarm {
 		return next, nil
 	}
-	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held for %s (%w): "+
+	// Without a duration: the text must stay the same, so that it is logged once.
+	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held since %s (%w): "+
 		"only its kill switch counts. Either a standby lags, or the store was restored from a backup. "+
-		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is", ref, since.Round(time.Second), v.behind)
+		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is", ref, next.behindSince.UTC().Format(time.RFC3339), v.behind)
 }
 
 // failed keeps or drops what is held, by the kind of fault: losing permission
@@ -316,8 +317,11 @@ func (k *Keyring) report(ctx context.Context, e *entry, last, next *State) {
 	} else if h != nil && last.Held.Status.Staged() != h.Status.Staged() {
 		log.Info("the staged secret version has changed", "active", h.Status.Active, "staged", h.Status.Staged())
 	}
-	if last.Status.Disabled != next.Status.Disabled {
-		log.Warn("the secret was switched on or off by an operator", "disabled", next.Status.Disabled)
+	switch {
+	case next.Status.Disabled && !last.Status.Disabled:
+		log.Warn("the secret was switched off by an operator: nothing is signed with it", "since", next.Status.DisabledBy)
+	case last.Status.Disabled && !next.Status.Disabled:
+		log.Warn("the secret was switched on again by an operator")
 	}
 	if last.behindSince.IsZero() && !next.behindSince.IsZero() {
 		log.Info("the store's answer is older than what is held: a standby may lag", "serial", next.Status.Serial, "latest", next.Status.Latest)

@@ -77,9 +77,9 @@ func (o Observed) Unclear() string {
 	case !o.Pinned && o.MarksFault != nil:
 		return fmt.Sprintf("it has no active_version, and the marks of its versions can't be read: %v", o.MarksFault)
 	case !o.Pinned && (o.Managed || o.Marked):
-		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put` and some provisioning tools replace all of them)"
+		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put -custom-metadata` and some provisioning tools replace all of them)"
 	case !o.Pinned && o.Wiped && o.Latest > 1:
-		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put`), version %d is the latest but maybe not the one that signs", o.Latest)
+		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put -custom-metadata`), version %d is the latest but maybe not the one that signs", o.Latest)
 	}
 	return ""
 }
@@ -162,7 +162,7 @@ func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
 		// The pointer may have been wiped, and its serial with it.
 		step.Serial = timeSerial(o, now)
 		if o.MarkedOff == "" {
-			plan.note("no pointer stands: if one was wiped, then a switch-off may have been wiped, too (disable the secret again where that was meant), and so was its serial: this one is the time, to be above it")
+			plan.note("no pointer stands. If one was wiped, a switch-off may have been wiped with it: disable the secret again where that was meant. The serial is the current time, so that it is above every serial that replicas have seen")
 		}
 	}
 	if !o.Disabled && o.MarkedOff != "" {

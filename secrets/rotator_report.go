@@ -61,7 +61,9 @@ func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 		vs := o.Versions[i]
 		d := VersionReport{
 			VersionStatus: vs, Fate: o.Fates[vs.Version],
-			Active: vs.Version == o.Active, Staged: vs.Version == staged, Previous: vs.Version == o.Previous,
+		}
+		if o.Unclear() == "" {
+			d.Active, d.Staged, d.Previous = vs.Version == o.Active, vs.Version == staged, vs.Version == o.Previous
 		}
 		if !vs.Gone || d.Fate == fateSwitch {
 			d.Fingerprint, d.Fate, d.Fault = r.fingerprint(ctx, vs.Version, d.Fate)

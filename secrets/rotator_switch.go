@@ -104,7 +104,7 @@ func planAdopt(o Observed, now time.Time) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: before(o), Serial: timeSerial(o, now)}}}
-	plan.note("versions above %d that replicas had seen are lost, and their numbers will be given again. Check that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters", o.Latest, o.Active)
+	plan.note("if replicas had seen versions above %d, those are lost, and their numbers will be given again. Check that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters", o.Latest, o.Active)
 	plan.noteDisabled(o)
 	return plan, nil
 }

@@ -31,7 +31,7 @@ func judge(last State, seen Status) verdict {
 		return usable(verdict{status: seen})
 	}
 	if recreated(held, seen) {
-		return usable(verdict{status: stillOff(seen, last)})
+		return usable(stillOff(seen, last))
 	}
 	moved := seen.Pinned && seen.Serial > held.Serial // no answer from before has such a serial
 	if seen.Latest < held.Latest && !moved {
@@ -44,12 +44,12 @@ func judge(last State, seen Status) verdict {
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
 		return usable(verdict{status: seen, alarm: fmt.Errorf(
-			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
+			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
 	if seen.Serial < held.Serial {
 		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial)}
 	}
-	return usable(verdict{status: stillOff(seen, last)})
+	return usable(stillOff(seen, last))
 }
 
 // offBy returns status with the kill switch that follows from an answer which isn't taken whole.
@@ -65,11 +65,13 @@ func offBy(status, answer Status, cleared []clearing) Status {
 
 // stillOff returns an answer that is taken whole. It switches on only with a serial that is no
 // lower than the one at which the secret was switched off.
-func stillOff(seen Status, last State) Status {
-	if last.Status.Disabled && !seen.Disabled && seen.Serial < last.offSerial {
-		seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
+func stillOff(seen Status, last State) verdict {
+	if !last.Status.Disabled || seen.Disabled || seen.Serial >= last.offSerial {
+		return verdict{status: seen}
 	}
-	return seen
+	seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
+	return verdict{status: seen, alarm: fmt.Errorf(
+		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it stays off until `deskmint secret adopt NAME` makes every replica take the store as it is", seen.Serial, last.offSerial)}
 }
 
 // A clearing is a switch-off that was seen cleared.
@@ -133,7 +135,7 @@ func usable(v verdict) verdict {
 }
 
 // pinAdvice is the way out where nobody can know which version signs.
-const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it"
+const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it, and so does secret_version in the audit log"
 
 // unpinned returns why a secret without a pointer can't be signed with, which the marks of its
 // versions tell. Without marks its newest version signs.

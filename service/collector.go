@@ -135,7 +135,7 @@ func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config
 	}
 	state, _ := c.service.secrets.State(conf.Secret)
 	ch <- gauge(secretUsable, usable, conf.Name)
-	ch <- gauge(secretActive, float64(state.Status.Active), conf.Name)
+	ch <- gauge(secretActive, float64(state.ActiveVersion()), conf.Name)
 	ch <- gauge(secretStaged, float64(state.Status.Staged()), conf.Name)
 	ch <- gauge(secretSerial, float64(state.Status.Serial), conf.Name)
 	unpinned := 0.0

@@ -159,7 +159,7 @@ func (c *configurationServer) secret(conf *config.Configuration) *pb.SecretStatu
 		return &pb.SecretStatus{}
 	}
 	out := &pb.SecretStatus{
-		ActiveVersion: uint32(state.Status.Active),
+		ActiveVersion: uint32(state.ActiveVersion()),
 		LatestVersion: uint32(state.Status.Latest),
 		StagedVersion: uint32(state.Status.Staged()),
 		State:         c.service.secretState(conf),

@@ -67,7 +67,7 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		held, _ := s.secrets.State(conf.Secret)
 		state := secret{
 			State:  stateName(s.secretState(conf)),
-			Active: uint32(held.Status.Active),
+			Active: uint32(held.ActiveVersion()),
 			Staged: uint32(held.Status.Staged()),
 			Serial: held.Status.Serial,
 		}

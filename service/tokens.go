@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc/metadata"
@@ -90,8 +91,8 @@ func personOf(u zendesk.User) (p audit.Person) {
 	if email, err := zendesk.ParseEmail(u.Email); err == nil {
 		p.Email = email
 	}
-	if zendesk.IsExternalID(u.ExternalID) && !isCredentialText(u.ExternalID) {
-		p.ExternalID = u.ExternalID
+	if id := strings.TrimSpace(u.ExternalID); zendesk.IsExternalID(id) && !isCredentialText(id) { // it may be refused for the space
+		p.ExternalID = id
 	}
 	return p
 }

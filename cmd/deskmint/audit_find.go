@@ -229,6 +229,9 @@ func (f *finder) verdict(files int) error {
 		fmt.Fprintf(f.std.err, "%d records name people by hashes only: "+
 			"give the key that they were made with, by --key-file or --config\n", f.hashed)
 	}
+	if f.found == 0 && f.failed == nil && len(f.email.hashes)+len(f.externalID.hashes) > 0 && f.read.Records > 0 {
+		fmt.Fprintln(f.std.err, "a person who is on record by a hash is found only with the key that made it: name the older keys, too")
+	}
 	switch {
 	case f.found == 0 && f.read.Records == 0:
 		return fmt.Errorf("nothing found: the files (%d) have no records", files)

@@ -86,7 +86,7 @@ func (e examination) secret(ctx context.Context, ref secrets.Ref) secrets.Versio
 		e.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
 	if state.Held == nil {
-		e.fault(where, causeOf(state.Fault), "see that the secret is there and that the service may read it; `deskmint secret stage` stores one, and `deskmint secret activate` and `rollback` change the version that signs")
+		e.fault(where, causeOf(state.Fault), "mend that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
 		return 0
 	}
 	if staged := state.Status.Staged(); state.Fault != nil {
@@ -98,7 +98,7 @@ func (e examination) secret(ctx context.Context, ref secrets.Ref) secrets.Versio
 	}
 	if state.Unpinned() {
 		e.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, and whoever writes a version activates it", state.Status.Active),
-			"pin it with `deskmint secret activate --version N`; if a provisioning tool manages the secret's metadata, see deploy/terraform")
+			"pin it with `deskmint secret activate NAME --version N`; if a provisioning tool manages the secret's metadata, see deploy/terraform")
 	}
 	return state.Status.Active
 }

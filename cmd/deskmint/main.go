@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, std streams) error {
 
 // credential finds API keys and tokens. People paste them where a file's name or
 // nothing belongs, and errors quote what they were given.
-var credential = regexp.MustCompile(`dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
+var credential = regexp.MustCompile(`(?i)dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
 func withheld(err error) error {
 	if err == nil || !credential.MatchString(err.Error()) {

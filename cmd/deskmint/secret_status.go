@@ -79,7 +79,8 @@ func statusOf(op *operation, r secrets.Report) secretStatus {
 		s.ReadOnly = r.Barred.Error()
 	}
 	if s.Unclear = r.Unclear(); s.Unclear != "" {
-		s.Warnings = append(s.Warnings, s.Unclear+". `deskmint secret activate --version N` pins the version that shall sign; the replicas' /readyz names the one that does")
+		s.Active, s.Staged, s.Previous = 0, 0, 0
+		s.Warnings = append(s.Warnings, s.Unclear+". `deskmint secret activate NAME --version N` pins the version that shall sign. The /readyz of a replica that still signs names it; so does secret_version in the audit log")
 	}
 	if r.MarkedOff != "" && !r.Disabled {
 		s.Warnings = append(s.Warnings, "it was switched off ("+r.MarkedOff+"), and its metadata were wiped or put back to an older state since: replicas that start don't sign with it until `deskmint secret enable`")

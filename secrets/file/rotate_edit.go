@@ -94,7 +94,7 @@ func (d *draft) apply(root *yaml.Node, path string, e edit) error {
 		return nil
 	}
 	if _, n := find(secret, e.key); n != nil {
-		return d.replace(n, e.value)
+		return d.replace(n, e.scalar())
 	}
 	if !isBlock(secret) {
 		return errLayout(secret.Line)
@@ -163,6 +163,10 @@ func (d *draft) replace(n *yaml.Node, value string) error {
 	}
 	before, rest := string(line[:n.Column-1]), string(line[n.Column-1:])
 	written := []string{n.Value, `"` + n.Value + `"`, "'" + n.Value + "'"}
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 { // nothing is written there
+		d.lines[n.Line-1] = strings.TrimRight(before, " ") + " " + value + rest
+		return nil
+	}
 	if n.Kind == yaml.MappingNode {
 		written = []string{"{}"}
 	}

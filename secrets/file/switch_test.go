@@ -154,6 +154,16 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	if _, err := r.Disable(t.Context()); !errors.Is(err, secrets.ErrRefused) {
 		t.Errorf("again: %v", err)
 	}
+	// Twice, over whatever is written there.
+	for _, value := range []string{"false", "no", "0", `""`, "'no'", "false # c"} {
+		rewrite(t, path, "secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n", 0o600)
+		done(t)(r.Disable(t.Context()))
+		done(t)(r.Enable(t.Context()))
+		done(t)(r.Disable(t.Context()))
+		if status, err := open(path).Status(t.Context(), acme.Path); err != nil || !status.Disabled {
+			t.Errorf("over %s: %+v, %v: %s", value, status, err, read(t, path))
+		}
+	}
 	// What can't be changed line by line is refused, never reported as done.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
 	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") || !strings.Contains(err.Error(), "add a line `disabled: true`") {

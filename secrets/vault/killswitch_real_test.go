@@ -55,6 +55,12 @@ func TestRealKillSwitch(t *testing.T) {
 			off(t, path)
 			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
 		}},
+		{"off, on, off, then the metadata wiped", func(t *testing.T, path string) {
+			off(t, path)
+			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			off(t, path)
+			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
+		}},
 		{"off, staged, then the metadata wiped", func(t *testing.T, path string) {
 			off(t, path)
 			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(third)))

@@ -127,7 +127,7 @@ func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
 	if !known {
 		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
 	}
-	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant of caller " + caller + " names the configuration and the action"}
+	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant of caller " + caller + " names the configuration and " + named(ask.Actions)}
 	for _, g := range grants {
 		if !g.covers(ask.Configuration, ask.Actions...) {
 			continue
@@ -141,6 +141,18 @@ func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
 		}
 	}
 	return nil, furthest
+}
+
+// named returns actions for an operator to read.
+func named(actions []Action) string {
+	if len(actions) == 1 {
+		return "the action " + string(actions[0])
+	}
+	texts := make([]string, len(actions))
+	for i, a := range actions {
+		texts[i] = string(a)
+	}
+	return "the actions " + strings.Join(texts, " and ")
 }
 
 // May returns the place of the first of the caller's grants that names the
