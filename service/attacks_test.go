@@ -18,12 +18,12 @@ import (
 // crowd is how many hostile clients there are at once.
 const crowd = 200
 
-// attack is what each of a crowd does with a connection to a door. It returns when
+// attack is what each of a crowd does with a connection to a transport. It returns when
 // the server has ended the connection.
 type attack struct {
-	name string
-	door int // 0: gRPC, 1: HTTP
-	do   func(t *testing.T, conn net.Conn) error
+	name      string
+	transport int // 0: gRPC, 1: HTTP
+	do        func(t *testing.T, conn net.Conn) error
 }
 
 func attacks() []attack {

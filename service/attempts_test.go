@@ -31,7 +31,7 @@ func (c *clock) advance(after time.Duration) { c.offset.Add(int64(after)) }
 func with(body, attempt string) string { return body + `,"attempt":` + quote(attempt) }
 
 // mint signs in and returns the attempt that came back.
-func mint(t *testing.T, s *server, d door, c call) (attempt string) {
+func mint(t *testing.T, s *server, d transport, c call) (attempt string) {
 	t.Helper()
 	c.method = "MintToken"
 	r := d.send(t.Context(), t, s, c)
@@ -45,7 +45,7 @@ func mint(t *testing.T, s *server, d door, c call) (attempt string) {
 // Replicas whose clocks differ count alike: a browser that is sent from one to the
 // other is stopped at the limit. What is from far ahead is a clock put right since.
 func TestAttemptsOfSkewedReplicas(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []struct {
 			ahead time.Duration
 			stops int
@@ -69,7 +69,7 @@ func TestAttemptsOfSkewedReplicas(t *testing.T) {
 }
 
 // looped is a sign-in that must be stopped.
-func looped(t *testing.T, s *server, d door, c call, retry time.Duration) {
+func looped(t *testing.T, s *server, d transport, c call, retry time.Duration) {
 	t.Helper()
 	c.method = "MintToken"
 	r := d.send(t.Context(), t, s, c)
@@ -91,7 +91,7 @@ func looped(t *testing.T, s *server, d door, c call, retry time.Duration) {
 func TestFourthSignInIsALoop(t *testing.T) {
 	var c clock
 	s := start(t, settings{configuration: configuration, now: c.now})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		c.set(0)
 		first := mint(t, s, d, call{body: user("")})
 		c.advance(10 * time.Second)
@@ -124,7 +124,7 @@ func TestLoopSettings(t *testing.T) {
 	var c clock
 	yaml := strings.Replace(configuration, "    display_name: Acme customers", "    loop: {limit: 3, window: 5m}", 1)
 	s := start(t, settings{configuration: yaml, now: c.now})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		c.set(0)
 		page := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
 		form := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", body: with(user(""), page.header.Get("Deskmint-Attempt"))}))
@@ -138,7 +138,7 @@ func TestLoopSettings(t *testing.T) {
 // The page says that it is a loop, and asks for a sign-in of its own later.
 func TestLoopAsAPage(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		attempt := ""
 		for range 3 {
 			attempt = mint(t, s, d, call{body: with(user(""), attempt)})
@@ -154,7 +154,7 @@ func TestLoopAsAPage(t *testing.T) {
 // Neither a refusal nor a trial run counts.
 func TestWhatIsNoAttempt(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		attempt := ""
 		for range 2 {
 			attempt = mint(t, s, d, call{body: with(user(""), attempt)})
@@ -176,7 +176,7 @@ func TestWhatIsNoAttempt(t *testing.T) {
 // nobody else, and one that is damaged stops nobody at all.
 func TestForeignAttempts(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		third := ""
 		for range 3 {
 			third = mint(t, s, d, call{body: with(user(""), third)})
@@ -239,7 +239,7 @@ func TestForeignAttempts(t *testing.T) {
 func TestAttemptsOfAnotherConfiguration(t *testing.T) {
 	yaml := strings.Replace(configuration, "secret: {path: sso/acme-staff,", "secret: {path: sso/acme-customers,", 1)
 	s := start(t, settings{configuration: yaml})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		staff := call{name: "acme-staff", body: user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"192.0.2.7"`}
 		first := mint(t, s, d, staff)
 		customers := mint(t, s, d, call{body: user("")})
@@ -256,7 +256,7 @@ func TestAttemptsOfAnotherConfiguration(t *testing.T) {
 // A loop goes on through a rotation, so its count does: what any held version has
 // sealed is believed. What was sealed under one that is held no more isn't.
 func TestAttemptsSurviveRotation(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: configuration})
 		ref := secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
 		activate := func(v secrets.Version) {
@@ -293,7 +293,7 @@ func TestAttemptsSurviveRotation(t *testing.T) {
 // made into one.
 func TestAttemptIsNoToken(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		attempt := mint(t, s, d, call{body: user("")})
 		if strings.Contains(attempt, ".") {
 			t.Errorf("attempt %q has parts", attempt)

@@ -49,17 +49,17 @@ func TestHangingAudit(t *testing.T) {
 	release := w.hold()
 	// The one whose record's write hangs, then those behind it.
 	var first, rest sync.WaitGroup
-	check := func(d door, c call) {
+	check := func(d transport, c call) {
 		r := d.send(t.Context(), t, s, c)
 		refused(t, d, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 		if len(aToken.Find(r.body)) > 0 || r.header.Get("Deskmint-Jti") != "" {
 			t.Errorf("%s: an error came with a token", c.method)
 		}
 	}
-	doors := []door{{"grpc", sendGRPC}, {"http", sendHTTP}}
-	first.Go(func() { check(doors[0], call{method: "MintToken", body: user("")}) })
+	transports := []transport{{"grpc", sendGRPC}, {"http", sendHTTP}}
+	first.Go(func() { check(transports[0], call{method: "MintToken", body: user("")}) })
 	first.Wait()
-	for _, d := range doors {
+	for _, d := range transports {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")}, {method: "RenderForm", body: user("")}, {method: "RenderPage", body: user("")},
 			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_STATUS"`}, {method: "ListConfigurations"},
@@ -69,18 +69,18 @@ func TestHangingAudit(t *testing.T) {
 	}
 	rest.Wait()
 	release()
-	minted := doors[0].send(t.Context(), t, s, call{method: "MintToken", body: user("")})
+	minted := transports[0].send(t.Context(), t, s, call{method: "MintToken", body: user("")})
 	all := records(t, s)
 	if len(all) != 2 || minted.code != codes.OK || all[1].TokenHash != audit.Hash(get[*pb.MintTokenResponse](t, minted).GetToken()) {
 		t.Errorf("on record are %+v, want the one whose write had begun, and the last", all)
 	}
-	mint(t, s, doors[1], call{body: user("")})
+	mint(t, s, transports[1], call{body: user("")})
 }
 
 // Strangers don't fill the disk: beyond a rate they are a number. Each is refused as
 // ever, and those that are known have a record each.
 func TestFloodOfStrangers(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		const flood, burst = 160, 100
 		s := start(t, settings{configuration: configuration})
 		began := time.Now()
@@ -108,7 +108,7 @@ func TestFloodOfStrangers(t *testing.T) {
 				single++
 			default:
 				counted[r.Credential] += r.Count
-				if r.Door != d.name || r.Reason != "CALLER_UNAUTHENTICATED" || r.RequestID != "" || r.FirstTime == nil {
+				if r.Transport != d.name || r.Reason != "CALLER_UNAUTHENTICATED" || r.RequestID != "" || r.FirstTime == nil {
 					t.Errorf("a number is %+v", r)
 				}
 			}

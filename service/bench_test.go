@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkMint measures one sign-in the whole way through, by each way in. What the
-// doors add to the work itself is told as a multiple of the first: a run's own
+// transports add to the work itself is told as a multiple of the first: a run's own
 // ratios, which hold on another machine where its nanoseconds don't.
 func BenchmarkMint(b *testing.B) {
 	const body = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana","externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc"}`
@@ -24,7 +24,7 @@ func BenchmarkMint(b *testing.B) {
 	in := &pb.MintTokenRequest{Configuration: "configurations/acme-customers", User: user, ReturnTo: "/hc"}
 
 	s := inside(b, io.Discard, nil)
-	d := newJSONDoor(b)
+	d := newJSONGateway(b)
 	conn := newLocalConn(s.intercept, nil)
 	s.register(conn)
 	grpcListener, httpListener := loopback(b), loopback(b)

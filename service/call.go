@@ -17,10 +17,10 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// The doors that a request can come in by.
+// The transports that a request can come in by.
 const (
-	doorGRPC = "grpc"
-	doorHTTP = "http"
+	transportGRPC = "grpc"
+	transportHTTP = "http"
 )
 
 // call is what is known of one request besides its message. The interceptors fill
@@ -54,14 +54,14 @@ func callOf(ctx context.Context) *call {
 
 type httpRequestKey struct{}
 
-// withHTTPRequest marks a call as one of the HTTP door. The value is of a type that
+// withHTTPRequest marks a call as one of the REST gateway. The value is of a type that
 // only this package can make: no header and no metadata can stand in for it.
 func withHTTPRequest(ctx context.Context, r *http.Request) context.Context {
 	return context.WithValue(ctx, httpRequestKey{}, r)
 }
 
-// outcome is what authenticating a request of the HTTP door came to, and under which
-// configuration: the door has to know before it reads a body, and a bearer token's
+// outcome is what authenticating a request of the REST gateway came to, and under which
+// configuration: the transport has to know before it reads a body, and a bearer token's
 // signature costs more than all the rest of a request.
 type outcome struct {
 	snapshot *config.Snapshot
@@ -71,16 +71,16 @@ type outcome struct {
 
 type outcomeKey struct{}
 
-// doorOf is the door that a call came in by.
-func doorOf(ctx context.Context) string {
+// transportOf is the transport that a call came in by.
+func transportOf(ctx context.Context) string {
 	if _, ok := ctx.Value(httpRequestKey{}).(*http.Request); ok {
-		return doorHTTP
+		return transportHTTP
 	}
-	return doorGRPC
+	return transportGRPC
 }
 
-// presented takes what says who is calling from the door that the call came in by. A
-// call of the HTTP door brings the request's own header; its metadata has no say.
+// presented takes what says who is calling from the transport that the call came in by. A
+// call of the REST gateway brings the request's own header; its metadata has no say.
 // Certificates are those of the connection: what headers such as
 // X-Forwarded-Client-Cert say of one is not looked at.
 func presented(ctx context.Context) (c caller.Credentials) {

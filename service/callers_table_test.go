@@ -160,7 +160,7 @@ func mustKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// TestCredentials: who somebody is doesn't depend on the door, nor does what is said
+// TestCredentials: who somebody is doesn't depend on the transport, nor does what is said
 // to those who are nobody.
 func TestCredentials(t *testing.T) {
 	issuer := newTokenIssuer(t)
@@ -169,7 +169,7 @@ func TestCredentials(t *testing.T) {
 	for _, c := range credentialCases(issuer) {
 		tokens = append(tokens, c.bearers...)
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				records(t, s)
 				r := d.send(t.Context(), t, s, call{method: "ListConfigurations", keys: append([]string{}, c.bearers...)})
 				if c.caller == "" {

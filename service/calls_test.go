@@ -30,7 +30,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// call is a request in a form that either door can be given.
+// call is a request in a form that either transport can be given.
 type call struct {
 	method string   // MintToken
 	name   string   // the configuration's; empty: acme-customers
@@ -40,15 +40,15 @@ type call struct {
 	header http.Header
 }
 
-// door sends a call through one of the two, and fails the test only where there is
+// transport sends a call through one of the two, and fails the test only where there is
 // no answer of the service's.
-type door struct {
+type transport struct {
 	name string
 	send func(context.Context, *testing.T, *server, call) reply
 }
 
 // reply is an answer with its message, which is empty unless the call succeeded.
-// The keys of its header are canonical, whichever door it came by.
+// The keys of its header are canonical, whichever transport it came by.
 type reply struct {
 	answer
 	message proto.Message
@@ -64,10 +64,10 @@ func get[M proto.Message](t *testing.T, r reply) M {
 	return m
 }
 
-// eachDoor runs a test at both.
-func eachDoor(t *testing.T, run func(*testing.T, door)) {
+// eachTransport runs a test at both.
+func eachTransport(t *testing.T, run func(*testing.T, transport)) {
 	t.Helper()
-	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		t.Run(d.name, func(t *testing.T) { run(t, d) })
 	}
 }

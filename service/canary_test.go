@@ -85,7 +85,7 @@ func TestCanaryIsFoundWherePlanted(t *testing.T) {
 	}
 }
 
-// Everything at once, at the log's most talkative: every decision of the doors'
+// Everything at once, at the log's most talkative: every decision of the transports'
 // table, every refusal as a page, what a broken store, clock or record brings about,
 // what was never a request. Then all that came out, except what a caller may have, is
 // searched for every secret, key and token in every form.
@@ -114,7 +114,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	calls := leakCalls()
 	run := func() {
-		eachDoor(t, func(t *testing.T, d door) {
+		eachTransport(t, func(t *testing.T, d transport) {
 			for _, c := range calls {
 				note(d.send(t.Context(), t, s, c))
 			}
@@ -180,7 +180,7 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// leakCalls are the calls of the doors' table and of the refusals, by each method.
+// leakCalls are the calls of the transports' table and of the refusals, by each method.
 // The first ten are of different kinds.
 func leakCalls() (calls []call) {
 	for _, method := range []string{"MintToken", "RenderForm", "RenderPage", "InspectToken", "ListConfigurations", "GetConfiguration", "RefreshSecret", "ResolveConfiguration"} {

@@ -117,7 +117,7 @@ func forged(ctx context.Context) (context.Context, http.Header) {
 	return ctx, header
 }
 
-// TestCertificates: who somebody is by what he shows, the same at every door.
+// TestCertificates: who somebody is by what he shows, the same at every transport.
 func TestCertificates(t *testing.T) {
 	h := openHall(t)
 	ours, theirs := h.Authority, certstest.New(t, "theirs")
@@ -182,7 +182,7 @@ func TestCertificates(t *testing.T) {
 		{"for servers", changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, uri), nil, "", "handshake"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				for _, protocol := range []string{"http/1.1", "h2"} {
 					s := h.seenBy(t, c.pair.TLS, protocol)
 					ctx, header := forged(t.Context())
@@ -262,15 +262,15 @@ func TestAuthorityReplaced(t *testing.T) {
 	open := before.keptOpen(t)
 	says := func(t *testing.T, want string) {
 		t.Helper()
-		for door, ask := range open {
+		for transport, ask := range open {
 			if got := ask(t); got != want {
-				t.Errorf("%s: credential %q, want %q", door, got, want)
+				t.Errorf("%s: credential %q, want %q", transport, got, want)
 			}
 		}
 	}
 	connects := func(t *testing.T, s *server, want codes.Code) {
 		t.Helper()
-		eachDoor(t, func(t *testing.T, d door) {
+		eachTransport(t, func(t *testing.T, d transport) {
 			if r := d.send(t.Context(), t, h.seenBy(t, s.own(t)), call{method: "GetConfiguration", keys: []string{}}); r.code != want {
 				t.Errorf("a new connection: %v %q, want %v", r.code, r.message, want)
 			}
@@ -303,7 +303,7 @@ func (s *server) own(t *testing.T) *tls.Certificate {
 	return certificate
 }
 
-// TestNoSessions: neither door lets a client resume a session, which would carry its
+// TestNoSessions: neither transport lets a client resume a session, which would carry its
 // certificate past the end of the authority that issued it.
 func TestNoSessions(t *testing.T) {
 	h, next := openHall(t), certstest.New(t, "next")

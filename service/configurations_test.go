@@ -31,8 +31,8 @@ func brandsOf(c *pb.Configuration) (ids []string) {
 	return ids
 }
 
-// list asks for one page, in the form that the door takes.
-func list(t *testing.T, s *server, d door, key string, size int, token string) reply {
+// list asks for one page, in the form that the transport takes.
+func list(t *testing.T, s *server, d transport, key string, size int, token string) reply {
 	t.Helper()
 	return d.send(t.Context(), t, s, call{
 		method: "ListConfigurations", keys: []string{key},
@@ -44,7 +44,7 @@ func list(t *testing.T, s *server, d door, key string, size int, token string) r
 func TestListConfigurations(t *testing.T) {
 	all := []string{"acme-both", "acme-broken", "acme-customers", "acme-gone", "acme-off", "acme-staff"}
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for size := range len(all) + 2 {
 			var got []string
 			token, pages := "", 0
@@ -102,7 +102,7 @@ func TestGetConfiguration(t *testing.T) {
 		t.Fatal("the store isn't away")
 	}
 	s.Store.SetError(nil)
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
 		if m.GetName() != "configurations/acme-customers" || m.GetDisplayName() != "Acme customers" || m.GetProfile() != "zendesk_sso" ||
 			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) || !slices.Equal(brandsOf(m), []string{"360001", "360002"}) {
@@ -149,7 +149,7 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 	}
 	for method, body := range bodies {
 		t.Run(method, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				var first string
 				for _, name := range []string{"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both"} {
 					r := d.send(t.Context(), t, s, call{method: method, name: name, keys: []string{"dmk_storefront"}, body: body})
@@ -186,7 +186,7 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 func TestEveryConfigurationAndNone(t *testing.T) {
 	yaml := strings.Replace(configuration, "configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]", `configurations: ["*"]`, 1)
 	s := start(t, settings{configuration: yaml})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "MintToken", body: user("") + `,"brandId":"99"`},
@@ -259,7 +259,7 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "an audience there isn't", body: `"audience":9`, reason: "INVALID_FIELD", field: "audience"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				keys := []string{c.key}
 				if c.key == "" {
 					keys = nil
@@ -287,7 +287,7 @@ func TestResolveConfiguration(t *testing.T) {
 
 // A refresh shows what it found at once, good or bad, and never the secret.
 func TestRefreshSecret(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		refresh := func(name string) *pb.RefreshSecretResponse {

@@ -16,7 +16,7 @@ import (
 )
 
 // decodable registers services whose messages come over a wire, so that bytes which
-// are no message, or too many, are the caller's fault as they are at the HTTP door.
+// are no message, or too many, are the caller's fault as they are at the REST gateway.
 // The library would call them its own fault, in its own words, and has answered
 // before a handler or an interceptor is asked.
 type decodable struct{ grpc.ServiceRegistrar }

@@ -243,7 +243,7 @@ func statusOf(err error) *status.Status {
 	if s, ok := status.FromError(err); ok {
 		return s
 	}
-	// The caller's own end: no reason of ours, and the same at both doors.
+	// The caller's own end: no reason of ours, and the same at both transports.
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return status.New(status.FromContextError(contextCause(err)).Code(), "The request was cancelled, or its deadline has passed.")
 	}

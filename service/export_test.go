@@ -10,13 +10,13 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Hurry shortens how long the doors wait for a client that stalls; a whole request has
+// Hurry shortens how long the transports wait for a client that stalls; a whole request has
 // three times as long. Call it before Serve.
 func (s *Service) Hurry(d time.Duration) {
 	s.patience.request, s.patience.read, s.patience.write, s.patience.idle, s.patience.quiet = 3*d, d, d, d, d
 }
 
-// Age shortens how long the doors use a connection. Call it before Serve.
+// Age shortens how long the transports use a connection. Call it before Serve.
 func (s *Service) Age(d time.Duration) { s.patience.age = d }
 
 // KnownAnswer is the test of the algorithm, with keys made by newKey.
@@ -24,9 +24,9 @@ func KnownAnswer(newKey func(secrets.Version, []byte) (secrets.Key, error)) erro
 	return knownAnswer(newKey)
 }
 
-// Inside are both doors without their sockets: what they hand requests to.
+// Inside are both transports without their sockets: what they hand requests to.
 func (s *Service) Inside(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {
-	handler, err := s.httpDoor(ctx)
+	handler, err := s.httpTransport(ctx)
 	conn := newLocalConn(s.intercept, nil)
 	s.register(conn)
 	return s.sheltered(ending(handler)), conn, err

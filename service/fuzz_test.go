@@ -25,7 +25,7 @@ import (
 // marker stands in every body somewhere; no error may repeat it.
 const marker = "zq7-echo"
 
-// verdict is an answer in a form that both doors' can be compared in.
+// verdict is an answer in a form that both transports' can be compared in.
 type verdict struct {
 	code   codes.Code
 	reason string
@@ -54,27 +54,27 @@ func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict
 	return v
 }
 
-// jsonDoor posts bodies to the HTTP door's handler, without a network.
-type jsonDoor struct {
+// jsonGateway posts bodies to the REST gateway's handler, without a network.
+type jsonGateway struct {
 	handler http.Handler
 	conn    *localConn // to the same handlers, as gRPC comes
 	log     *output
 }
 
-func newJSONDoor(tb testing.TB) jsonDoor {
+func newJSONGateway(tb testing.TB) jsonGateway {
 	tb.Helper()
 	log := &output{}
 	s := inside(tb, log, nil)
-	handler, err := s.httpDoor(context.Background())
+	handler, err := s.httpTransport(context.Background())
 	if err != nil {
 		tb.Fatal(err)
 	}
 	conn := newLocalConn(s.intercept, nil)
 	s.register(conn)
-	return jsonDoor{handler, conn, log}
+	return jsonGateway{handler, conn, log}
 }
 
-func (d jsonDoor) post(body []byte) *httptest.ResponseRecorder {
+func (d jsonGateway) post(body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer dmk_everything")
@@ -84,7 +84,7 @@ func (d jsonDoor) post(body []byte) *httptest.ResponseRecorder {
 }
 
 // overHTTP checks the form of an answer and returns what it says.
-func (d jsonDoor) overHTTP(t *testing.T, body []byte) verdict {
+func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 	t.Helper()
 	w := d.post(body)
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
@@ -127,8 +127,8 @@ func (d jsonDoor) overHTTP(t *testing.T, body []byte) verdict {
 	return v
 }
 
-// overGRPC gives the same request to the other door; false where it isn't one.
-func (d jsonDoor) overGRPC(t *testing.T, body []byte) (verdict, bool) {
+// overGRPC gives the same request to the other transport; false where it isn't one.
+func (d jsonGateway) overGRPC(t *testing.T, body []byte) (verdict, bool) {
 	t.Helper()
 	const name = "configurations/acme-customers"
 	in, out := &pb.MintTokenRequest{}, &pb.MintTokenResponse{}
@@ -138,7 +138,7 @@ func (d jsonDoor) overGRPC(t *testing.T, body []byte) (verdict, bool) {
 		}
 	}
 	if in.GetConfiguration() != "" && in.GetConfiguration() != name {
-		return verdict{}, false // what only the other door has a name for
+		return verdict{}, false // what only the other transport has a name for
 	}
 	in.Configuration = name
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
@@ -178,7 +178,7 @@ func FuzzJSONRequest(f *testing.F) {
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
-	d := newJSONDoor(f)
+	d := newJSONGateway(f)
 	f.Fuzz(func(t *testing.T, before, after []byte) {
 		body := slices.Concat(before, []byte(marker), after)
 		d.log.take()
@@ -194,7 +194,7 @@ func FuzzJSONRequest(f *testing.F) {
 			return
 		}
 		if got != want {
-			t.Errorf("the doors disagree:\nHTTP %+v\ngRPC %+v", got, want)
+			t.Errorf("the transports disagree:\nHTTP %+v\ngRPC %+v", got, want)
 		}
 	})
 }

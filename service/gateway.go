@@ -32,13 +32,13 @@ const (
 	headerReason        = "Deskmint-Reason"
 )
 
-// maxBody is the most that a request may have at either door, in bytes. Claims are
+// maxBody is the most that a request may have at either transport, in bytes. Claims are
 // limited to 16 KiB and tokens to 32 KiB.
 const maxBody = 64 << 10
 
-// httpDoor is the REST API: a gateway in front of a connection that ends in the
-// same handlers and interceptors as the gRPC door's.
-func (s *Service) httpDoor(ctx context.Context) (http.Handler, error) {
+// httpTransport is the REST API: a gateway in front of a connection that ends in the
+// same handlers and interceptors as the gRPC server's.
+func (s *Service) httpTransport(ctx context.Context) (http.Handler, error) {
 	conn := newLocalConn(s.intercept, s.options.Stats)
 	s.register(conn)
 	mux := runtime.NewServeMux(

@@ -23,13 +23,13 @@ import (
 // on a busy machine, short enough to see the others cut off.
 const hurry = 3 * time.Second
 
-// connect dials a door with a small buffer for what comes from it; nil: it has failed.
-func connect(t *testing.T, s *server, door int) net.Conn {
+// connect dials a transport with a small buffer for what comes from it; nil: it has failed.
+func connect(t *testing.T, s *server, transport int) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
 	}}
-	conn, err := dialer.DialContext(t.Context(), "tcp", s.listeners[door].Addr().String())
+	conn, err := dialer.DialContext(t.Context(), "tcp", s.listeners[transport].Addr().String())
 	if err != nil {
 		t.Error(err)
 		return nil
@@ -37,7 +37,7 @@ func connect(t *testing.T, s *server, door int) net.Conn {
 	return conn
 }
 
-// ordinary is a caller who means well, at both doors, while something goes on.
+// ordinary is a caller who means well, at both transports, while something goes on.
 type ordinary struct {
 	mu     sync.Mutex
 	took   []time.Duration
@@ -50,7 +50,7 @@ func (o *ordinary) calls(ctx context.Context, t *testing.T, s *server) {
 	defer pace.Stop()
 	for ctx.Err() == nil {
 		<-pace.C
-		for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 			began := time.Now()
 			r := d.send(context.WithoutCancel(ctx), t, s, call{method: "MintToken", body: user("") + `,"validateOnly":true`})
 			o.mu.Lock()
@@ -82,15 +82,15 @@ func (o *ordinary) report(t *testing.T) {
 		o.took[n*99/100].Round(10*time.Microsecond), o.took[n-1].Round(10*time.Microsecond))
 }
 
-// TestHostileClients: 200 at once of each kind, at the door in question; ordinary
-// callers are served without one failure at both doors, and the others are cut off.
+// TestHostileClients: 200 at once of each kind, at the transport in question; ordinary
+// callers are served without one failure at both transports, and the others are cut off.
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, settings{configuration: configuration, patience: hurry, narrow: true, grace: time.Second})
 			t.Run("nobody", func(t *testing.T) { besieged(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
-				if a.door != d {
+				if a.transport != d {
 					continue
 				}
 				t.Run(a.name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func (a attack) run(t *testing.T, s *server) {
 	var hostile sync.WaitGroup
 	for range crowd {
 		hostile.Go(func() {
-			conn := connect(t, s, a.door)
+			conn := connect(t, s, a.transport)
 			if conn == nil {
 				return
 			}
@@ -143,7 +143,7 @@ func besieged(t *testing.T, s *server, attack func()) {
 }
 
 // TestFloods: connections that open streams faster than they can be served, and never
-// end or read them, or reset them at once (CVE-2023-44487). Each door in earnest.
+// end or read them, or reset them at once (CVE-2023-44487). Each transport in earnest.
 func TestFloods(t *testing.T) {
 	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
 	t.Run("gRPC", func(t *testing.T) {
@@ -251,7 +251,7 @@ func TestManyIdle(t *testing.T) {
 	besieged(t, s, func() { <-time.After(time.Second) })
 }
 
-// TestConnectionAge: at both doors an old connection ends with an orderly goodbye, and
+// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and
 // its client notices nothing.
 func TestConnectionAge(t *testing.T) {
 	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})

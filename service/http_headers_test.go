@@ -117,7 +117,7 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 				t.Fatalf("HTTP %d %s %v, want %d %s", a.http, a.reason, a.info, c.code, c.credential)
 			}
 			r := records(t, s)
-			if len(r) != 1 || r[0].Caller != c.caller || r[0].Door != "http" {
+			if len(r) != 1 || r[0].Caller != c.caller || r[0].Transport != "http" {
 				t.Errorf("recorded as %+v, want one of caller %q", r, c.caller)
 			}
 		})

@@ -64,7 +64,7 @@ const (
 	asJSON       = "Content-Type: application/json\r\n"
 )
 
-// checkHead holds for every answer of the door, whatever it says.
+// checkHead holds for every answer of the transport, whatever it says.
 func checkHead(t *testing.T, h http.Header) {
 	t.Helper()
 	if got := h.Values("Cache-Control"); !slices.Equal(got, []string{"no-store"}) {

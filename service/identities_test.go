@@ -34,7 +34,7 @@ func lastUsed(who, identity string, at float64) string {
 // and then refused as expired; that each record names it; and that its last use is a metric, which
 // a reload doesn't lose.
 func TestIdentities(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		old, fresh := "dmk_slow", "dmk_fresh"
@@ -99,7 +99,7 @@ func TestIdentities(t *testing.T) {
 
 // TestFloodOfEndedIdentities shows that somebody with an ended credential can't fill the disk.
 func TestFloodOfEndedIdentities(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		if err := s.Swap(t.Context(), withIdentities(t, &c, "{not_after: 2026-03-13, api_key_sha256: "+caller.HashKey("dmk_slow")+"}")); err != nil {

@@ -40,7 +40,7 @@ var identityNames = strings.Fields(`
 	x-jwt-assertion x-jwt-payload x-endpoint-api-userinfo impersonate-user impersonate-group x-impersonate-user x-sudo sudo
 	proxy-authorization www-authenticate authentication x-amz-security-token authorisation autorization authorization_ authorization-
 	x-authorization-bearer bearer token id-token access_token cookie cookie2 set-cookie
-	deskmint-caller deskmint-configuration deskmint-key deskmint-jti deskmint-reason deskmint-outcome x-deskmint-caller deskmint-door
+	deskmint-caller deskmint-configuration deskmint-key deskmint-jti deskmint-reason deskmint-outcome x-deskmint-caller deskmint-transport
 	te grpc-timeout grpc-encoding grpc-accept-encoding grpc-previous-rpc-attempts content-encoding accept accept-encoding user-agent from
 	referer origin host2 x-host x-request-id x-correlation-id traceparent tracestate baggage b3 x-b3-traceid priority early-data
 	content-language if-match range date pragma cache-control upgrade-insecure-requests sec-fetch-site access-control-request-method`)
@@ -160,20 +160,20 @@ func (d disguise) expected() string {
 	return identities[d.given[0]].caller
 }
 
-// masquerade is one door's share of the property: requests that are sent one after
+// masquerade is one transport's share of the property: requests that are sent one after
 // another, with their answers and records.
 type masquerade struct {
 	*server
 	masks   masks
-	handler http.Handler             // the HTTP door without its socket
-	calls   grpc.ClientConnInterface // the gRPC door without its socket
+	handler http.Handler             // the REST gateway without its socket
+	calls   grpc.ClientConnInterface // the gRPC server without its socket
 	conn    net.Conn
 	h2      *rawH2 // over conn
 	served  int
 }
 
 // TestNobodyIsAnotherByHeaders: whatever a client puts into headers or metadata, at
-// either door, it is the caller of the one credential that it gave, or refused. Most
+// either transport, it is the caller of the one credential that it gave, or refused. Most
 // cases go to what is behind the sockets, which has the say.
 func TestNobodyIsAnotherByHeaders(t *testing.T) {
 	for _, run := range []struct {
@@ -275,7 +275,7 @@ func (d disguise) seen(code int, mints bool, answer []byte) (int, error) {
 	return len(list.Configurations), err
 }
 
-// toHandler gives the request to the HTTP door's handler.
+// toHandler gives the request to the REST gateway's handler.
 func (m *masquerade) toHandler(_ *testing.T, d disguise) (sees int, err error) {
 	text, mints := m.httpRequest(d)
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
@@ -327,7 +327,7 @@ func (d disguise) shown(response proto.Message) int {
 	return len(list.GetConfigurations())
 }
 
-// toMethod makes the call with the metadata behind the gRPC door's socket.
+// toMethod makes the call with the metadata behind the gRPC server's socket.
 func (m *masquerade) toMethod(t *testing.T, d disguise) (sees int, err error) {
 	t.Helper()
 	method, request, response := m.grpcCall()
@@ -341,7 +341,7 @@ func (m *masquerade) toMethod(t *testing.T, d disguise) (sees int, err error) {
 	return d.shown(response), nil
 }
 
-// viaGRPC sends the call as frames. What the door's HTTP/2 refuses ends the stream or
+// viaGRPC sends the call as frames. What the transport's HTTP/2 refuses ends the stream or
 // the connection.
 func (m *masquerade) viaGRPC(t *testing.T, d disguise) (sees int, err error) {
 	t.Helper()

@@ -19,8 +19,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// inside is a service without doors, for tests that look at it from within. Its
-// configuration, clock and secrets are those of the tests that come by the doors.
+// inside is a service without transports, for tests that look at it from within. Its
+// configuration, clock and secrets are those of the tests that come by the transports.
 func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	tb.Helper()
 	yaml, err := os.ReadFile("testdata/service.yaml")

@@ -23,14 +23,14 @@ import (
 // with. Nothing here waits for the network but RefreshSecret.
 const maxDuration = 15 * time.Second
 
-// intercept is what every request passes, at both doors: recovery outermost, so
+// intercept is what every request passes, at both transports: recovery outermost, so
 // that a panic further in is one request's error; then the record, which is written
 // before the answer leaves; then the deadline; then who is calling.
 func (s *Service) intercept(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	if !ours(info.FullMethod) {
 		return handle(ctx, request) // health, which anybody may ask
 	}
-	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Door: doorOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
+	c := &call{snapshot: s.snapshotFor(ctx), record: audit.Record{Transport: transportOf(ctx), Method: info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], RequestID: requestID(ctx)}}
 	c.record.Action = string(actionOf(c.record.Method))
 	s.traced(ctx, c)
 	response, err := s.recovered(ctx, c, func() (any, error) { return s.concluded(withCall(ctx, c), c, request, handle) })
@@ -83,7 +83,7 @@ func (s *Service) recovered(ctx context.Context, c *call, do func() (any, error)
 }
 
 func (s *Service) bounded(ctx context.Context, request any, handle grpc.UnaryHandler) (any, error) {
-	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > maxDuration { // else the door has seen to it
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > maxDuration { // else the transport has seen to it
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, maxDuration)
 		defer cancel()
@@ -177,7 +177,7 @@ func (s *Service) logFault(ctx context.Context, c *call, err error) {
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", c.record.RequestID), slog.Int("left_out", left),
-		slog.String("door", c.record.Door), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
+		slog.String("transport", c.record.Transport), slog.String("method", c.record.Method), slog.String("caller", c.record.Caller),
 		slog.String("configuration", c.record.Configuration), slog.String("reason", refuse(err).reason), slog.String("cause", err.Error()),
 	}
 	if c.record.TraceID != "" {

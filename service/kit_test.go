@@ -46,12 +46,12 @@ const (
 // now is the moment at which every test's service lives.
 var now = time.Date(2026, 3, 14, 15, 9, 26, 535_000_000, time.UTC)
 
-// server is a service with both doors open on loopback.
+// server is a service with both transports open on loopback.
 type server struct {
 	*service.Service
 
 	GRPC  *grpc.ClientConn
-	URL   string // of the HTTP door
+	URL   string // of the REST gateway
 	Ops   string
 	Store *memory.Store
 	Ring  *secrets.Keyring
@@ -73,10 +73,10 @@ type settings struct {
 	secrets       func(service.Secrets) service.Secrets // what stands between the keyring and the service
 	stats         stats.Handler
 	drain, grace  time.Duration
-	certificates  *certs.Store  // of both doors; nil: plaintext
-	patience      time.Duration // of the doors with a client that stalls; 0: as in earnest
+	certificates  *certs.Store  // of both transports; nil: plaintext
+	patience      time.Duration // of the transports with a client that stalls; 0: as in earnest
 	age           time.Duration // that a connection reaches; 0: as in earnest
-	narrow        bool          // the doors have listeners that are
+	narrow        bool          // the transports have listeners that are
 }
 
 // start serves until the test ends.
@@ -210,7 +210,7 @@ func parse(t testing.TB, yaml string) *config.Snapshot {
 	return snapshot
 }
 
-// answer is what came back from either door, in one form.
+// answer is what came back from either transport, in one form.
 type answer struct {
 	code    codes.Code
 	http    int // 0 over gRPC

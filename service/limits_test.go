@@ -34,7 +34,7 @@ func TestLimits(t *testing.T) {
 		{"the person's", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
 		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"), "user_rate", 10 * time.Second},
 	} {
-		eachDoor(t, func(t *testing.T, d door) {
+		eachTransport(t, func(t *testing.T, d transport) {
 			t.Run(c.name, func(t *testing.T) {
 				var at clock
 				s := start(t, settings{configuration: yaml, now: at.now})
@@ -69,7 +69,7 @@ func TestLimits(t *testing.T) {
 // A caller that uses up a person's sign-ins doesn't keep the person out at another caller.
 func TestUserRateIsOfEachCaller(t *testing.T) {
 	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}", "user_rate: {per_minute: 6, burst: 3}", 1)
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: yaml})
 		of := func(key string) call { return call{method: "MintToken", keys: []string{key}, body: user("")} }
 		for _, key := range []string{"dmk_everything", "dmk_storefront"} {
@@ -89,7 +89,7 @@ func TestUserRateIsOfEachCaller(t *testing.T) {
 func TestLimitsOutliveReloads(t *testing.T) {
 	var at clock
 	s := start(t, settings{configuration: configuration, now: at.now})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		at.advance(time.Hour)
 		slow := call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")}
 		mint(t, s, d, slow)
@@ -112,7 +112,7 @@ func TestLimitsOutliveReloads(t *testing.T) {
 
 // A caller with the action refresh can't use up what the store is asked for.
 func TestRefreshLimits(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var at clock
 		s := start(t, settings{configuration: configuration, now: at.now})
 		of := func(name string) call { return call{method: "RefreshSecret", name: name} }

@@ -18,7 +18,7 @@ import (
 // localConn is a grpc.ClientConnInterface whose server is in the same process: a
 // call runs the registered handler through the interceptor, on the caller's own
 // goroutine and with its context. There is no socket and no serialisation, and so
-// no second identity: who called the HTTP door is who calls the handler.
+// no second identity: who called the REST gateway is who calls the handler.
 //
 // Register everything before the first call; after that it is safe for concurrent
 // use.

@@ -31,7 +31,7 @@ type metrics struct {
 
 	// What nearly every request counts in is found without hashing four labels, and
 	// is there with a zero before the first.
-	served  map[string]map[string]served                  // by door and method; never changed
+	served  map[string]map[string]served                  // by transport and method; never changed
 	allowed atomic.Pointer[map[string]prometheus.Counter] // by the present configurations' names; never changed
 
 	identities identityUses
@@ -47,12 +47,12 @@ func newMetrics(s *Service) *metrics {
 	m := &metrics{
 		registry: s.options.Registry,
 		requests: counterVec("deskmint_requests_total",
-			"Requests answered, by door, method, gRPC code and reason.", "door", "method", "code", "reason"),
+			"Requests answered, by transport, method, gRPC code and reason.", "transport", "method", "code", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "deskmint_request_duration_seconds",
 			Help:    "Time from a request's arrival at the interceptors to its answer.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
-		}, []string{"door", "method"}),
+		}, []string{"transport", "method"}),
 		decisions: counterVec("deskmint_decisions_total",
 			"Decisions, by configuration and the reason of a denial; no reason: allowed; no configuration: none that is configured.", "configuration", "reason"),
 		reports: counterVec("deskmint_reported_sign_in_failures_total",
@@ -73,7 +73,7 @@ func newMetrics(s *Service) *metrics {
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.reloads, m.reloaded, m.loaded, buildInfo(),
 		&stateCollector{service: s}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.served = map[string]map[string]served{doorGRPC: m.serving(doorGRPC), doorHTTP: m.serving(doorHTTP)}
+	m.served = map[string]map[string]served{transportGRPC: m.serving(transportGRPC), transportHTTP: m.serving(transportHTTP)}
 	for _, result := range []ReloadResult{ReloadSucceeded, ReloadFailed, ReloadUnchanged} {
 		m.reloads.WithLabelValues(string(result)) // so that the first is a step from 0, which rate() sees
 	}
@@ -103,15 +103,15 @@ func buildInfo() prometheus.Collector {
 	}, func() float64 { return 1 })
 }
 
-// serving is a door's part of served.
-func (m *metrics) serving(door string) map[string]served {
+// serving is a transport's part of served.
+func (m *metrics) serving(transport string) map[string]served {
 	all := make(map[string]served)
 	for _, method := range Methods() {
 		name := path.Base(method)
-		m.requests.WithLabelValues(door, name, codes.Unavailable.String(), reasonAuditUnavailable) // for an alarm at the first
+		m.requests.WithLabelValues(transport, name, codes.Unavailable.String(), reasonAuditUnavailable) // for an alarm at the first
 		all[name] = served{
-			ok:      m.requests.WithLabelValues(door, name, codes.OK.String(), ""),
-			seconds: m.seconds.WithLabelValues(door, name),
+			ok:      m.requests.WithLabelValues(transport, name, codes.OK.String(), ""),
+			seconds: m.seconds.WithLabelValues(transport, name),
 		}
 	}
 	return all
@@ -176,10 +176,10 @@ func (m *metrics) configured(name string) string {
 
 // observe counts a request, and returns the reason of its refusal.
 func (m *metrics) observe(c *call, err error, took time.Duration) (reason string) {
-	door, method := c.record.Door, c.record.Method
-	s, known := m.served[door][method]
+	transport, method := c.record.Transport, c.record.Method
+	s, known := m.served[transport][method]
 	if !known {
-		s.seconds = m.seconds.WithLabelValues(door, method)
+		s.seconds = m.seconds.WithLabelValues(transport, method)
 	}
 	if c.sampled {
 		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": c.record.TraceID})
@@ -205,7 +205,7 @@ func (m *metrics) observe(c *call, err error, took time.Duration) (reason string
 // count is for what is rare. A call whose caller has gone is a request, but no
 // decision: it isn't on record either.
 func (m *metrics) count(c *call, code codes.Code, reason string) {
-	m.requests.WithLabelValues(c.record.Door, c.record.Method, code.String(), reason).Inc()
+	m.requests.WithLabelValues(c.record.Transport, c.record.Method, code.String(), reason).Inc()
 	if c.record.Decision != "" {
 		m.decisions.WithLabelValues(m.configured(c.record.Configuration), reason).Inc()
 	}

@@ -140,7 +140,7 @@ func TestDashboardAndAlertsKnowTheMetrics(t *testing.T) {
 		}
 		for _, name := range asked {
 			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
-			if _, ok := known[name]; !ok && known[base] != "door method" {
+			if _, ok := known[name]; !ok && known[base] != "transport method" {
 				t.Errorf("%s asks for %s, which there isn't", file, name)
 			}
 		}
@@ -246,7 +246,7 @@ func TestMetricsOfOthers(t *testing.T) {
 // none. Reloads are counted, and one that failed stays visible until one succeeds.
 func TestMetricsFollowTheConfiguration(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		mint(t, s, d, call{name: "acme-both", body: user("")})
 		d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
 		d.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})

@@ -98,7 +98,7 @@ func TestReadyz(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	s := opened(t)
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		mint(t, s, d, call{body: user("")})
 		d.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + echo + `"`})
 		d.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
@@ -108,13 +108,13 @@ func TestMetrics(t *testing.T) {
 	s.wire(t, request("GET", "/"+echo, "")) // a path that isn't there counts nowhere
 	text := s.ops(t, "/metrics")
 	for _, line := range []string{
-		`deskmint_requests_total{code="OK",door="grpc",method="MintToken",reason=""} 1`,
-		`deskmint_requests_total{code="OK",door="http",method="MintToken",reason=""} 1`,
-		`deskmint_requests_total{code="PermissionDenied",door="http",method="MintToken",reason="BRAND_NOT_ALLOWED"} 1`,
-		`deskmint_requests_total{code="Unauthenticated",door="grpc",method="MintToken",reason="CALLER_UNAUTHENTICATED"} 1`,
-		`deskmint_requests_total{code="InvalidArgument",door="grpc",method="RenderPage",reason="INVALID_FIELD"} 1`, // a page all the same
-		`deskmint_requests_total{code="InvalidArgument",door="http",method="RenderPage",reason="INVALID_FIELD"} 1`,
-		`deskmint_request_duration_seconds_count{door="http",method="MintToken"} 4`,
+		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="grpc"} 1`,
+		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="http"} 1`,
+		`deskmint_requests_total{code="PermissionDenied",method="MintToken",reason="BRAND_NOT_ALLOWED",transport="http"} 1`,
+		`deskmint_requests_total{code="Unauthenticated",method="MintToken",reason="CALLER_UNAUTHENTICATED",transport="grpc"} 1`,
+		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="grpc"} 1`, // a page all the same
+		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="http"} 1`,
+		`deskmint_request_duration_seconds_count{method="MintToken",transport="http"} 4`,
 		`deskmint_secret_refresh_interval_seconds 10`,
 		`deskmint_secret_usable{configuration="acme-customers"} 1`,
 		`deskmint_secret_usable{configuration="acme-staff"} 1`,
@@ -212,18 +212,18 @@ func TestOpsPaths(t *testing.T) {
 	if got := s.Audit.String(); got != "" {
 		t.Errorf("recorded: %s", got)
 	}
-	// The HTTP door speaks no gRPC, the gRPC door no REST.
+	// The REST gateway speaks no gRPC, the gRPC server no REST.
 	conn := dial(t, strings.TrimPrefix(s.URL, "http://"))
 	defer conn.Close()
 	_, err := pb.NewTokenServiceClient(conn).MintToken(t.Context(), &pb.MintTokenRequest{}, grpc.WaitForReady(false))
 	if status.Code(err) != codes.Unavailable {
-		t.Errorf("gRPC at the HTTP door: %v", err)
+		t.Errorf("gRPC at the REST gateway: %v", err)
 	}
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.listeners[0].Addr().String()+"/v1/configurations", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if res, _, err := exchange(r); err == nil {
-		t.Errorf("REST at the gRPC door: %v", res)
+		t.Errorf("REST at the gRPC server: %v", res)
 	}
 }

@@ -40,9 +40,9 @@ func pageOf(t *testing.T, name, brand, language string) *page.Page {
 }
 
 // checkPageHead compares every header of a RenderPage answer: those of the page once
-// each, ours, and no other. Which door it came by makes no difference but for where
+// each, ours, and no other. Which transport it came by makes no difference but for where
 // the content type is told.
-func checkPageHead(t *testing.T, d door, r reply, p *page.Page, ours map[string]string) {
+func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[string]string) {
 	t.Helper()
 	want := make(map[string]string)
 	for _, h := range p.Headers() {
@@ -92,7 +92,7 @@ func TestRenderPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pageOf(t, "acme-customers", c.brand, c.language)
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				r := d.send(t.Context(), t, s, call{method: "RenderPage", body: c.body})
 				html := get[*httpbody.HttpBody](t, r).GetData()
 				token := string(aToken.Find(html))
@@ -151,7 +151,7 @@ func TestFormAction(t *testing.T) {
 		"360001": {"https://acme.zendesk.com", "https://help.acme.com", "https://login.acme.com"},
 		"360002": {"https://acme-labs.zendesk.com", "https://login.acme.com"},
 	} {
-		eachDoor(t, func(t *testing.T, d door) {
+		eachTransport(t, func(t *testing.T, d transport) {
 			body := user("") + `,"brandId":"` + brand + `"`
 			minted := get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: body}))
 			sources := slices.Sorted(slices.Values(minted.GetForm().GetFormActionSources()))
@@ -234,13 +234,13 @@ func TestRefusalsAsPages(t *testing.T) {
 	s.switchOff(t, "sso/acme-off")
 	for _, c := range refusals() {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) { c.check(t, s, d) })
+			eachTransport(t, func(t *testing.T, d transport) { c.check(t, s, d) })
 		})
 	}
 }
 
 // check asks for the refusal as a page and as a status, in each form.
-func (c refusal) check(t *testing.T, s *server, d door) {
+func (c refusal) check(t *testing.T, s *server, d transport) {
 	t.Helper()
 	plain := c.call.body
 	for _, method := range []string{"RenderForm", "RenderPage"} {
@@ -267,7 +267,7 @@ func (c refusal) check(t *testing.T, s *server, d door) {
 	}
 }
 
-func (c refusal) checkPage(t *testing.T, d door, r reply) {
+func (c refusal) checkPage(t *testing.T, d transport, r reply) {
 	t.Helper()
 	name := strings.TrimPrefix(c.call.resource(), "configurations/")
 	var p *page.Page
@@ -279,7 +279,7 @@ func (c refusal) checkPage(t *testing.T, d door, r reply) {
 	c.checkOf(t, d, r, p)
 }
 
-func (c refusal) checkOf(t *testing.T, d door, r reply, p *page.Page) {
+func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
 	t.Helper()
 	outcome := pb.Outcome_OUTCOME_REFUSED
 	if c.loop {
@@ -310,7 +310,7 @@ func (c refusal) checkOf(t *testing.T, d door, r reply, p *page.Page) {
 // configuration or the brand exists.
 func TestNeutralPages(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		want := page.Neutral("de").RenderProblem(page.ProblemFailed)
 		if bytes.Contains(want, []byte("Acme")) || !bytes.Contains(want, []byte(`<html lang="de"`)) || !bytes.Contains(want, []byte("Zendesk")) {
 			t.Fatalf("the neutral page is %s", want)
@@ -335,7 +335,7 @@ func TestNeutralPages(t *testing.T) {
 // was allowed but not recorded: nothing of the sign-in is left in it.
 func TestFaultsAsPages(t *testing.T) {
 	body := user("") + `,"brandId":"360002","onError":"ON_ERROR_PAGE"`
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, method := range []string{"RenderForm", "RenderPage"} {
 			w := &failing{}
 			var broken atomic.Bool
@@ -364,7 +364,7 @@ func TestFaultsAsPages(t *testing.T) {
 // With validate_only there is nothing to show, and nothing that a browser could post.
 func TestPagesValidateOnly(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		r := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("") + `,"validateOnly":true`})
 		if got := get[*httpbody.HttpBody](t, r); len(got.GetData()) > 0 {
 			t.Errorf("a page: %s", got.GetData())

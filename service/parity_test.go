@@ -17,10 +17,10 @@ import (
 )
 
 // counted reads one value of deskmint_requests_total.
-func counted(t *testing.T, s *server, door, method string, code codes.Code, reason string) string {
+func counted(t *testing.T, s *server, transport, method string, code codes.Code, reason string) string {
 	t.Helper()
 	text := s.ops(t, "/metrics")
-	line := fmt.Sprintf(`deskmint_requests_total{code=%q,door=%q,method=%q,reason=%q} `, code, door, method, reason)
+	line := fmt.Sprintf(`deskmint_requests_total{code=%q,transport=%q,method=%q,reason=%q} `, code, transport, method, reason)
 	_, rest, _ := strings.Cut(text, line)
 	value, _, _ := strings.Cut(rest, "\n")
 	return value
@@ -55,7 +55,7 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 		}, false, codes.DeadlineExceeded, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				watching, g := newEvents(), &gate{}
 				s := start(t, settings{configuration: configuration, secrets: g.between, stats: watching})
 				entered, release := g.hold(t)
@@ -99,7 +99,7 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 
 // One whose deadline has passed before it comes does not get as far as a handler.
 func TestDeadlineBeforeTheHandler(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var g gate
 		s := start(t, settings{configuration: configuration, secrets: g.between})
 		g.shut(func() { t.Error("a handler was reached") })
@@ -121,7 +121,7 @@ func TestDeadlineBeforeTheHandler(t *testing.T) {
 
 // The context of a request is the store's too, where a request waits for it.
 func TestRefreshEndsWithItsCaller(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		g := gate{refresh: func(ctx context.Context) error {
 			<-ctx.Done()
 			return fmt.Errorf("the store: %w", ctx.Err())
@@ -156,7 +156,7 @@ func TestPanic(t *testing.T) {
 	}
 	for name, value := range values {
 		t.Run(name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				var g gate
 				s := start(t, settings{configuration: configuration, secrets: g.between})
 				g.shut(func() {
@@ -190,7 +190,7 @@ func onErrorPage(method string) string {
 	return ""
 }
 
-func checkInternal(t *testing.T, d door, r reply) {
+func checkInternal(t *testing.T, d transport, r reply) {
 	t.Helper()
 	if r.code != codes.Internal || r.reason != "INTERNAL" || d.name == "http" && r.http != http.StatusInternalServerError {
 		t.Errorf("got %v %s %q, HTTP %d", r.code, r.reason, r.answer.message, r.http)
@@ -203,7 +203,7 @@ func checkInternal(t *testing.T, d door, r reply) {
 // What a panic outside of any handler does: in the clock, which also dates the
 // record, and in what the record is written to.
 func TestPanicAroundTheHandler(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		t.Run("clock", func(t *testing.T) {
 			var broken atomic.Bool
 			s := start(t, settings{configuration: configuration, now: func() time.Time {
@@ -260,7 +260,7 @@ func TestTwoServers(t *testing.T) {
 	one := start(t, settings{configuration: configuration})
 	renamed := strings.ReplaceAll(configuration, "acme-customers", "other-customers")
 	other := start(t, settings{configuration: strings.ReplaceAll(renamed, "sso/other-customers", "sso/acme-customers")})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for range 3 {
 			mint(t, one, d, call{body: user("")})
 		}
@@ -275,7 +275,7 @@ func TestTwoServers(t *testing.T) {
 	if err := one.stop(); err != nil {
 		t.Error(err)
 	}
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		r := d.send(t.Context(), t, other, call{method: "GetConfiguration", name: "other-customers"})
 		if get[*pb.Configuration](t, r).GetName() != "configurations/other-customers" {
 			t.Errorf("after the one's end, the other says %v %s", r.code, r.reason)
@@ -306,5 +306,5 @@ func TestPanicForOperators(t *testing.T) {
 	if got := s.Log.String(); strings.Contains(got, customersSecret) || !strings.Contains(got, "panic with a service_test.marked at ") {
 		t.Errorf("the log: %s", got)
 	}
-	eachDoor(t, func(t *testing.T, d door) { mint(t, s, d, call{body: user("")}) })
+	eachTransport(t, func(t *testing.T, d transport) { mint(t, s, d, call{body: user("")}) })
 }

@@ -11,11 +11,11 @@ import (
 	"google.golang.org/grpc/tap"
 )
 
-// patience is how long the doors wait for a client. Whoever is slower is cut off:
+// patience is how long the transports wait for a client. Whoever is slower is cut off:
 // what a connection holds is little, but there is no limit to their number. One
 // would be the attacker's tool: who opens that many locks everybody else out.
 type patience struct {
-	// request is for the whole of a request at the gRPC door, from its header on.
+	// request is for the whole of a request at the gRPC server, from its header on.
 	request time.Duration
 	// read is for a handshake, a request's header, and its body.
 	read time.Duration

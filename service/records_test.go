@@ -51,7 +51,7 @@ func identify(t *testing.T, r reply) (id, hash string) {
 }
 
 // One record of each decision, with all that was decided on and nothing that could
-// be used: the same through both doors but for the door.
+// be used: the same through both transports but for the transport.
 func TestRecords(t *testing.T) {
 	const grant, everything = "callers[0].grants[0]", "callers[1].grants[0]"
 	ana := audit.Record{Caller: "everything", Authenticated: "api_key", Configuration: "acme-customers", Brand: "360001", Decision: "allow", Rule: everything, Email: "ana@customer.example"}
@@ -135,14 +135,14 @@ func TestRecords(t *testing.T) {
 	s, digest := start(t, settings{configuration: configuration}), parse(t, configuration).Digest
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				r := d.send(t.Context(), t, s, c.call)
 				got := records(t, s)
 				if len(got) != 1 {
 					t.Fatalf("%d records: %+v", len(got), got)
 				}
 				want := c.want
-				want.Schema, want.Door, want.Method, want.Time, want.Digest = audit.Schema, d.name, c.call.method, now, digest
+				want.Schema, want.Transport, want.Method, want.Time, want.Digest = audit.Schema, d.name, c.call.method, now, digest
 				want.Action, want.RequestID = actions[c.call.method], r.header.Get("X-Request-Id")
 				if want.Caller != "" {
 					want.Identity = "api_key:" + caller.HashKey("dmk_" + want.Caller)[:8]

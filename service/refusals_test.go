@@ -22,9 +22,9 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// refused checks an error through either door: code, reason, and what tells the
+// refused checks an error through either transport: code, reason, and what tells the
 // caller when to come again.
-func refused(t *testing.T, d door, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
+func refused(t *testing.T, d transport, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
 	t.Helper()
 	if r.code != code || r.reason != reason || r.retry != retry {
 		t.Errorf("got %v %s, retry after %v; want %v %s %v", r.code, r.reason, r.retry, code, reason, retry)
@@ -50,7 +50,7 @@ func TestStoreAway(t *testing.T) {
 	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); !errors.Is(err, secrets.ErrUnavailable) {
 		t.Fatal(err)
 	}
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		c.set(time.Hour)
 		mint(t, s, d, call{body: user("")})
 		c.set(time.Hour + time.Second)
@@ -81,7 +81,7 @@ func TestStoreAway(t *testing.T) {
 // The grant's rate: what is over it is told when to come again. A refusal of another
 // kind and a trial run cost nothing.
 func TestRate(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		slow := []string{"dmk_slow"}
@@ -130,7 +130,7 @@ func (f *failing) Write(b []byte) (int, error) {
 func TestAuditUnavailable(t *testing.T) {
 	w := &failing{}
 	s := start(t, settings{configuration: configuration, audit: w})
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
@@ -178,7 +178,7 @@ func (h *hooked) Write(b []byte) (int, error) {
 // The record comes before the answer: while the one is being written, the other
 // hasn't left.
 func TestRecordBeforeAnswer(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
@@ -205,8 +205,8 @@ func TestRecordBeforeAnswer(t *testing.T) {
 	})
 }
 
-// What only gRPC's door can be asked.
-func TestGRPCDoor(t *testing.T) {
+// What only gRPC's transport can be asked.
+func TestGRPCTransport(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	as := func(ctx context.Context, key string) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
@@ -269,7 +269,7 @@ func TestGRPCDoor(t *testing.T) {
 	}
 }
 
-// What is no message of the request's is the caller's fault at the gRPC door too,
+// What is no message of the request's is the caller's fault at the gRPC server too,
 // with a reason, and isn't repeated.
 func TestUndecodable(t *testing.T) {
 	s := start(t, settings{configuration: configuration})

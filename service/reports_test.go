@@ -14,10 +14,10 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-// What Zendesk says at the remote logout URL is classed alike through both doors, with advice for both
+// What Zendesk says at the remote logout URL is classed alike through both transports, with advice for both
 // sides, is counted, and is never shown to anybody, since anybody could have said it.
 func TestReports(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: configuration})
 		counted := map[string]int{}
 		for _, c := range []struct {
@@ -70,7 +70,7 @@ func TestReports(t *testing.T) {
 // A report that speaks of the signature makes the service look at the store, and one
 // that comes within 5 s of it doesn't.
 func TestReportsRefresh(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var clock clock
 		s := start(t, settings{configuration: configuration, now: clock.now})
 		signed := func() uint32 {
@@ -101,7 +101,7 @@ func TestReportsOfABrand(t *testing.T) {
 		t.Fatal("the caller has other actions")
 	}
 	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`, `["acme.zendesk.com"]`, `["acme-labs.zendesk.com"]`).Replace(yaml)
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []struct {
 			yaml, brand string
 			want        *page.Page

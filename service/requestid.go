@@ -12,7 +12,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// headerRequestID is where a caller may name its request, at both doors, and where
+// headerRequestID is where a caller may name its request, at both transports, and where
 // every answer names it: the word for it in records and in the log.
 const headerRequestID = "X-Request-Id"
 
@@ -34,7 +34,7 @@ func isCredentialText(text string) bool {
 
 type requestIDKey struct{}
 
-// identified names every request of the HTTP door in its answer, also those that
+// identified names every request of the REST gateway in its answer, also those that
 // never become a call, and knows the trace that it is part of.
 func (s *Service) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +45,7 @@ func (s *Service) identified(next http.Handler) http.Handler {
 	})
 }
 
-// requestID is the name of a call that has come in by either door.
+// requestID is the name of a call that has come in by either transport.
 func requestID(ctx context.Context) string {
 	if id, ok := ctx.Value(requestIDKey{}).(string); ok {
 		return id

@@ -37,7 +37,7 @@ func TestRequestID(t *testing.T) {
 		{"a token's beginning", []string{tokenHeader + ".e30.x"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				if d.name == "grpc" && c.name == "not ASCII" {
 					return // which no client can send
 				}
@@ -78,7 +78,7 @@ func TestRequestID(t *testing.T) {
 func TestRequestIDsDiffer(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	seen := make(map[string]bool)
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		for range 20 {
 			r := d.send(context.WithoutCancel(t.Context()), t, s, call{method: "ListConfigurations"})
 			seen[r.header.Get("X-Request-Id")] = true

@@ -53,8 +53,8 @@ func misfits(text string) (found []string) {
 // The schema is worth something only if it refuses what no record may be.
 func TestRecordSchema(t *testing.T) {
 	const (
-		read  = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","request_id":"r","door":"grpc","method":"ListConfigurations","action":"read","caller":"shop","authenticated":"api_key","identity":"checkout","decision":"allow","configuration_digest":"aa"}`
-		count = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","door":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
+		read  = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","request_id":"r","transport":"grpc","method":"ListConfigurations","action":"read","caller":"shop","authenticated":"api_key","identity":"checkout","decision":"allow","configuration_digest":"aa"}`
+		count = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","transport":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
 	)
 	hash := strings.Repeat("0a", 32)
 	signed := strings.Replace(read, `"read"`, `"sign_in","configuration":"acme","brand":"1","secret_version":1,"jti":"0123456789012345678901","claims":["iat"],"token_sha256":"`+hash+`"`, 1)

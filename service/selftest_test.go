@@ -75,7 +75,7 @@ func TestSelfTest(t *testing.T) {
 	if log := s.Log.String(); strings.Count(log, "the self-test of a configuration failed") != 1 || !strings.Contains(log, `"configuration":"acme-staff"`) {
 		t.Errorf("logged: %s", log)
 	}
-	mint(t, s, door{"grpc", sendGRPC}, call{body: user("")})
+	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")})
 	if all := records(t, s); len(all) != 1 {
 		t.Errorf("%d records, want the one of the sign-in", len(all))
 	}
@@ -98,7 +98,7 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
-// TestNotReady: a replica that can sign nothing opens no door, says why, and opens
+// TestNotReady: a replica that can sign nothing opens no transport, says why, and opens
 // them when it can.
 func TestNotReady(t *testing.T) {
 	d := &dud{}

@@ -22,7 +22,7 @@ import (
 	"github.com/deskmint/deskmint/service/certs"
 )
 
-// Limits of both doors. The libraries' own are made for any service: 4 MiB
+// Limits of both transports. The libraries' own are made for any service: 4 MiB
 // messages, 2^32 streams, no end to a connection. A sign-in is a few kilobytes.
 const (
 	maxHeaders = 16 << 10 // bytes
@@ -53,12 +53,12 @@ type Listeners struct {
 // Options.Grace, and cuts what is left. It returns when all has stopped; nil when
 // ctx was the reason.
 //
-// The ops listener is served at once, and says that we aren't ready. The doors
+// The ops listener is served at once, and says that we aren't ready. The transports
 // follow when each secret is held or known to be at fault, and those that are held
 // have been signed with; who comes before waits.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
-	// The doors outlive ctx by the time that an orderly end takes.
-	handler, err := s.httpDoor(context.WithoutCancel(ctx))
+	// The transports outlive ctx by the time that an orderly end takes.
+	handler, err := s.httpTransport(context.WithoutCancel(ctx))
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Service) setServing(serving bool) {
 	s.health.SetServingStatus("", state)
 }
 
-// stop ends the doors in order; ops is last, so that probes see the end coming.
+// stop ends the transports in order; ops is last, so that probes see the end coming.
 func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server, endStreams func()) {
 	if s.ready.Load() {
 		s.setServing(false)
@@ -116,8 +116,8 @@ func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server, en
 	endStreams()
 	ctx, cancel := context.WithTimeout(context.Background(), s.options.Grace)
 	defer cancel()
-	var doors errgroup.Group
-	doors.Go(func() error {
+	var transports errgroup.Group
+	transports.Go(func() error {
 		finished := make(chan struct{})
 		go func() { grpcServer.GracefulStop(); close(finished) }()
 		select {
@@ -128,8 +128,8 @@ func (s *Service) stop(grpcServer *grpc.Server, httpServer, ops *http.Server, en
 			return ctx.Err()
 		}
 	})
-	doors.Go(func() error { return shutdown(ctx, httpServer) })
-	if err := doors.Wait(); err != nil {
+	transports.Go(func() error { return shutdown(ctx, httpServer) })
+	if err := transports.Wait(); err != nil {
 		s.log.Warn("requests were cut off", slog.Duration("grace", s.options.Grace))
 	}
 	if ops != nil {
@@ -146,11 +146,11 @@ func shutdown(ctx context.Context, server *http.Server) error {
 }
 
 // named says which listener failed. A server that was told to stop hasn't.
-func named(door string, err error) error {
+func named(transport string, err error) error {
 	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
-	return fmt.Errorf("%s listener: %w", door, err)
+	return fmt.Errorf("%s listener: %w", transport, err)
 }
 
 // until ends streams with ctx: a health watch goes on for as long as its client

@@ -1,8 +1,8 @@
 // Package service is Deskmint as a server: the gRPC services, what every request
-// passes on its way to them, and the two doors it comes in by.
+// passes on its way to them, and the two transports it comes in by.
 //
 // There is one path. A request is authenticated, authorised, validated, signed and
-// recorded by the same code whether it arrives as gRPC or as REST: the REST door
+// recorded by the same code whether it arrives as gRPC or as REST: the REST gateway
 // turns HTTP into calls of the same handlers through the same interceptors, inside
 // the process and without a socket. See [Service.Serve] for what listens where.
 //
@@ -61,7 +61,7 @@ type Options struct {
 	// StoreTokenExpiry tells when the token that the store is read with ends, and
 	// whether it does; nil: there is none.
 	StoreTokenExpiry func() (time.Time, bool)
-	// CertificateExpiry tells when the certificate of the doors expires; nil: they are
+	// CertificateExpiry tells when the certificate of the transports expires; nil: they are
 	// plaintext.
 	CertificateExpiry func() time.Time
 	// IssuerKeys tells when an issuer's keys were last fetched, and whether they ever
@@ -74,11 +74,11 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock that tokens are dated by; nil: time.Now.
 	Now func() time.Time
-	// Stats is told of every call at either door, as grpc.Server tells it; nil:
+	// Stats is told of every call at either transport, as grpc.Server tells it; nil:
 	// nobody is. It is handed whole messages, tokens among them: they belong in no
 	// trace and no log.
 	Stats stats.Handler
-	// Propagator finds the trace that a request of the HTTP door is part of, for Stats
+	// Propagator finds the trace that a request of the REST gateway is part of, for Stats
 	// to continue, and has traces named in records, log and metrics; nil: nobody
 	// traces, and no request has to pay for it. It should take no baggage: callers
 	// are told apart later.
@@ -86,7 +86,7 @@ type Options struct {
 	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
 	// is for development.
 	Reflection bool
-	// Ready is called once, when the doors are open; nil: nobody is told.
+	// Ready is called once, when the transports are open; nil: nobody is told.
 	Ready func()
 	// Drain is how long the service goes on taking requests after it has said that
 	// it is going away, so that balancers notice; 0: not at all.
@@ -106,7 +106,7 @@ type Service struct {
 	validator protovalidate.Validator
 	metrics   *metrics
 	routes    routes
-	health    *health.Server // of the public gRPC door
+	health    *health.Server // of the public gRPC server
 	ready     atomic.Bool
 	patience  patience
 	limits    policy.Meter // longer-lived than a snapshot: a reload gives nobody a fresh start

@@ -29,7 +29,7 @@ const soon = 20 * time.Second
 func TestShutdownFinishesRequests(t *testing.T) {
 	var g gate
 	s := start(t, settings{configuration: configuration, secrets: g.between, grace: soon})
-	mint(t, s, door{"grpc", sendGRPC}, call{body: user("")}) // the doors are open
+	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")}) // the transports are open
 	told := make(chan string, 2)
 	for _, l := range s.listeners[:2] {
 		// Still open at this moment, and not ready any more.
@@ -37,7 +37,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	}
 	entered, release := g.hold(t)
 	answers := make(chan reply, 4)
-	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		for _, method := range []string{"MintToken", "RenderForm"} {
 			go func() {
 				answers <- d.send(context.WithoutCancel(t.Context()), t, s, call{method: method, body: user("")})
@@ -53,7 +53,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	go func() { stopped <- s.stop() }()
 	for range 2 {
 		if body := <-told; !strings.Contains(body, `"ready":false`) {
-			t.Errorf("a door was closed before readiness said so: %s", body)
+			t.Errorf("a transport was closed before readiness said so: %s", body)
 		}
 	}
 	for _, l := range s.listeners[:2] {
@@ -83,9 +83,9 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	<-s.listeners[2].closed
 }
 
-// Grace ends: what doesn't finish is cut off, at both doors, and the log says so.
+// Grace ends: what doesn't finish is cut off, at both transports, and the log says so.
 func TestGraceIsBounded(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var g gate
 		s := start(t, settings{configuration: configuration, secrets: g.between, grace: 50 * time.Millisecond})
 		entered, release := g.hold(t)
@@ -137,7 +137,7 @@ func TestDrain(t *testing.T) {
 	if state := next(); state != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Fatalf("told %v at the end", state)
 	}
-	eachDoor(t, func(t *testing.T, d door) { mint(t, s, d, call{body: user("")}) })
+	eachTransport(t, func(t *testing.T, d transport) { mint(t, s, d, call{body: user("")}) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -222,6 +222,6 @@ func TestNoOpsListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := exchange(r); err == nil {
-		t.Error("the HTTP door is still open")
+		t.Error("the REST gateway is still open")
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // watched tells a stats handler of one call of the in-process connection, in the
-// order that grpc.Server has, so that the doors look alike in traces and metrics.
+// order that grpc.Server has, so that the transports look alike in traces and metrics.
 // There is no wire here: lengths are the messages' own, and WireLength is 0.
 type watched struct {
 	handler stats.Handler // nil: nobody is told

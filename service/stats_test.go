@@ -16,7 +16,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// summary is an event in words that must be the same whichever door it is of: what
+// summary is an event in words that must be the same whichever transport it is of: what
 // only a wire has is left out.
 func summary(t *testing.T, s stats.RPCStats) string {
 	t.Helper()
@@ -68,7 +68,7 @@ func summary(t *testing.T, s stats.RPCStats) string {
 	return fmt.Sprintf("%T", s)
 }
 
-// A stats handler is told the same of a call, in the same order, whichever door it
+// A stats handler is told the same of a call, in the same order, whichever transport it
 // came by.
 func TestStats(t *testing.T) {
 	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy deskmint-attempt deskmint-jti " +
@@ -102,7 +102,7 @@ func TestStats(t *testing.T) {
 	s := start(t, settings{configuration: configuration, stats: watching})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			eachDoor(t, func(t *testing.T, d door) {
+			eachTransport(t, func(t *testing.T, d transport) {
 				d.send(t.Context(), t, s, c.call)
 				<-watching.begun
 				<-watching.ended

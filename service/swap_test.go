@@ -21,7 +21,7 @@ func renamed() string {
 // A request ends with the configuration that it began with; the next one has the new
 // one.
 func TestSwapBetweenRequests(t *testing.T) {
-	eachDoor(t, func(t *testing.T, d door) {
+	eachTransport(t, func(t *testing.T, d transport) {
 		var g gate
 		s := start(t, settings{configuration: configuration, secrets: g.between})
 		entered, release := g.hold(t)
@@ -52,7 +52,7 @@ func TestSwapBetweenRequests(t *testing.T) {
 // secret along.
 func TestSwapWhole(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	grpcDoor := door{"grpc", sendGRPC}
+	overGRPC := transport{"grpc", sendGRPC}
 	fresh := strings.ReplaceAll(renamed(), "path: sso/acme-both", "path: sso/acme-fresh")
 	s.Store.Put("sso/acme-fresh", "shared_secret", []byte(nextSecret))
 	cancelled, cancel := context.WithCancel(t.Context())
@@ -60,22 +60,22 @@ func TestSwapWhole(t *testing.T) {
 	if err := s.Swap(cancelled, parse(t, fresh)); !errors.Is(err, context.Canceled) {
 		t.Errorf("swapped with %v", err)
 	}
-	mint(t, s, grpcDoor, call{body: user("") + `,"brandId":"360002"`})
+	mint(t, s, overGRPC, call{body: user("") + `,"brandId":"360002"`})
 	if err := s.Swap(t.Context(), parse(t, fresh)); err != nil {
 		t.Fatal(err)
 	}
-	mint(t, s, grpcDoor, call{name: "acme-both", body: user("")})
+	mint(t, s, overGRPC, call{name: "acme-both", body: user("")})
 	if _, known := s.Ring.State(secrets.Ref{Path: "sso/acme-both", Field: "shared_secret"}); known {
 		t.Error("a secret that no configuration names is still held")
 	}
 }
 
-// Requests through both doors, while everything under them moves.
+// Requests through both transports, while everything under them moves.
 func TestAllAtOnce(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	snapshots := []string{configuration, renamed()}
 	var all sync.WaitGroup
-	for _, d := range []door{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		for range 2 {
 			all.Go(func() {
 				for i := range 15 {

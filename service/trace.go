@@ -9,9 +9,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// withTrace takes up the trace that a request of the HTTP door is part of, in the
+// withTrace takes up the trace that a request of the REST gateway is part of, in the
 // header that its Propagator knows. None of its headers becomes metadata, so
-// Options.Stats wouldn't find it there as it does at the gRPC door.
+// Options.Stats wouldn't find it there as it does at the gRPC server.
 func (s *Service) withTrace(ctx context.Context, header http.Header) context.Context {
 	if s.options.Propagator == nil {
 		return ctx
@@ -36,7 +36,7 @@ func (s *Service) outlined(ctx context.Context, c *call, reason string) {
 	if !c.sampled || !span.IsRecording() {
 		return
 	}
-	told := []attribute.KeyValue{attribute.String("deskmint.door", c.record.Door)}
+	told := []attribute.KeyValue{attribute.String("deskmint.transport", c.record.Transport)}
 	for key, value := range map[string]string{
 		"deskmint.configuration": s.metrics.configured(c.record.Configuration),
 		"deskmint.caller":        c.record.Caller,

@@ -45,7 +45,7 @@ func recording(t *testing.T, binary string) (d *deskmint, key, records string) {
 	return d, key, filepath.Join(filepath.Dir(config), "audit.log")
 }
 
-// crowd is a number of clients at both doors, who mint until they are told to end or
+// crowd is a number of clients at both transports, who mint until they are told to end or
 // there is nobody to ask.
 type crowd struct {
 	mu     sync.Mutex
@@ -272,7 +272,7 @@ func testRotated(t *testing.T, binary string) {
 }
 
 // testFullDisk: a file system without room refuses in the middle of a record. Nothing
-// is answered then, at either door, the process stays ready, and goes on by itself as
+// is answered then, at either transport, the process stays ready, and goes on by itself as
 // soon as there is room.
 func testFullDisk(t *testing.T, binary string) {
 	d, key, records := recording(t, binary)

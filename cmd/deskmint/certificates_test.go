@@ -20,7 +20,7 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// mintAs asks both doors for a token, on new connections and with nothing but a
+// mintAs asks both transports for a token, on new connections and with nothing but a
 // certificate to say who asks.
 func (d *deskmint) mintAs(t *testing.T, server *certstest.Authority, client certstest.Pair) error {
 	t.Helper()

@@ -143,7 +143,7 @@ func explained(err error) error {
 		}
 	}
 	if st.Code() == codes.Unavailable && len(st.Details()) == 0 {
-		b.WriteString("\n  is the service running, and is --address its gRPC door, as HOST:PORT?")
+		b.WriteString("\n  is the service running, and is --address its gRPC server, as HOST:PORT?")
 	}
 	return errors.New(b.String())
 }

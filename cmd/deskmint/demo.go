@@ -26,13 +26,13 @@ import (
 var demoFiles embed.FS
 
 // demo is the company in the newcomer's first minute: the app that has somebody
-// signed in, asks Deskmint's REST door for the page and passes it through; the page
+// signed in, asks Deskmint's REST gateway for the page and passes it through; the page
 // that Zendesk sends failed sign-ins to; and the operator, who rotates secrets and
 // finds out what went wrong.
 type demo struct {
 	configurations []demoConfigurationView
 	people         []person
-	deskmint, ops  string // URLs of the REST door and the ops listener
+	deskmint, ops  string // URLs of the REST gateway and the ops listener
 	usersURL       string // of the sandbox's page of users
 	client         *http.Client
 	zendesk        *sandbox.Sandbox

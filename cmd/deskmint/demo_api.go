@@ -20,7 +20,7 @@ type answered struct {
 	body   []byte
 }
 
-// ask posts to Deskmint's REST door as the app does, with its key.
+// ask posts to Deskmint's REST gateway as the app does, with its key.
 func (d *demo) ask(ctx context.Context, path string, body []byte) (answered, error) {
 	// #nosec G704 -- the host is our own listener, and in path only a configured name differs
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.deskmint+path, bytes.NewReader(body))

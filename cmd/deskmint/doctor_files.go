@@ -85,9 +85,9 @@ func (d *doctor) certificates(s *config.Snapshot, names []string) {
 		d.server("tls.certificate: "+s.TLS.Certificate, own, names)
 		d.authorities("tls.client_ca: "+s.TLS.ClientCA, clients)
 	case s.TLS != nil && s.TLS.AllowPlaintext:
-		d.ok("tls.allow_plaintext", "the doors are plaintext: what is in front of them has the certificate")
+		d.ok("tls.allow_plaintext", "the transports are plaintext: what is in front of them has the certificate")
 	default:
-		d.ok("tls", "the doors are plaintext, on loopback only")
+		d.ok("tls", "the transports are plaintext, on loopback only")
 	}
 	if s.Secrets.Source == "vault" && s.Secrets.Vault.CA != "" {
 		d.authorities("secrets.vault.ca: "+s.Secrets.Vault.CA, authoritiesIn(s.Secrets.Vault.CA))

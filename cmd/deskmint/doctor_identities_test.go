@@ -21,7 +21,7 @@ import (
 // uses are the records of an identity of caller storefront, each so many days before now.
 func uses(now time.Time, identity string, days ...int) (text string) {
 	for _, n := range days {
-		text += fmt.Sprintf(`{"schema":1,"time":%q,"door":"grpc","decision":"allow","caller":"storefront","authenticated":"api_key","identity":%q}`+"\n",
+		text += fmt.Sprintf(`{"schema":1,"time":%q,"transport":"grpc","decision":"allow","caller":"storefront","authenticated":"api_key","identity":%q}`+"\n",
 			now.AddDate(0, 0, -n).Format(time.RFC3339), identity)
 	}
 	return text

@@ -109,13 +109,13 @@ func (f *fleet) await() (flags []string) {
 	return flags
 }
 
-// load is sign-ins that go on: some 200 a second, through every replica and both doors.
+// load is sign-ins that go on: some 200 a second, through every replica and both transports.
 type load struct {
 	fleet *fleet
 	stop  func()
 
 	mu     sync.Mutex
-	minted [][]minted // by lane: a replica's door
+	minted [][]minted // by lane: a replica's transport
 }
 
 // minted is one sign-in that was asked for.
@@ -126,7 +126,7 @@ type minted struct {
 	retry   bool // the refusal has a RetryInfo
 }
 
-const lanes = 2 // the doors of a replica
+const lanes = 2 // the transports of a replica
 
 // begin starts the load, which goes on until finish.
 func (f *fleet) begin(t *testing.T) {

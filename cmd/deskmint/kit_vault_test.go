@@ -114,7 +114,7 @@ func (s *vaultServer) put(t *testing.T, secret string) {
 	s.vault.Put(t, s.path, map[string]string{"shared_secret": secret})
 }
 
-// signs holds both doors to a version and its secret.
+// signs holds both transports to a version and its secret.
 func (s *vaultServer) signs(t *testing.T, version uint32, secret string) {
 	t.Helper()
 	got := s.mint(t, s.key, "acme-customers")
@@ -124,7 +124,7 @@ func (s *vaultServer) signs(t *testing.T, version uint32, secret string) {
 	claims(t, got.token, secret)
 }
 
-// refuses holds both doors to a reason.
+// refuses holds both transports to a reason.
 func (s *vaultServer) refuses(t *testing.T, reason string) {
 	t.Helper()
 	if got := s.mint(t, s.key, "acme-customers"); got.reason != reason || got.token != "" || strings.Contains(got.body, s.path) {

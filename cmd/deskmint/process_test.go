@@ -57,7 +57,7 @@ func serveArgs(config string, more ...string) []string {
 	return append(append([]string{"serve", "--config", config}, anyPort...), more...)
 }
 
-// inFlight is a request at each door that has reached its handler, or waits for it, and lacks its end.
+// inFlight is a request at each transport that has reached its handler, or waits for it, and lacks its end.
 type inFlight struct {
 	http net.Conn
 	read *bufio.Reader
@@ -152,12 +152,12 @@ func testTerm(t *testing.T, binary string) {
 	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusOK {
 		t.Errorf("while draining: %d %s", got.status, got.body)
 	}
-	for _, door := range []string{d.grpc, d.http} {
+	for _, transport := range []string{d.grpc, d.http} {
 		eventually(t, func() error {
-			conn, err := net.Dial("tcp", door)
+			conn, err := net.Dial("tcp", transport)
 			if err == nil {
 				_ = conn.Close()
-				return fmt.Errorf("%s takes connections", door)
+				return fmt.Errorf("%s takes connections", transport)
 			}
 			return nil
 		})

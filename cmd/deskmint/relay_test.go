@@ -109,8 +109,8 @@ func TestRelayedPage(t *testing.T) {
 
 	posts := 0
 	for _, c := range []struct {
-		name, door, returnTo, at string
-		withoutScripts           bool
+		name, transport, returnTo, at string
+		withoutScripts                bool
 	}{
 		{"REST", "/by-rest", "", "/", false},
 		{"REST, to a path of the help centre", "/by-rest", "/hc/en-us/requests/7?a=1&b=%22#c", "/hc/en-us/requests/7?a=1&b=%22#c", false},
@@ -127,7 +127,7 @@ func TestRelayedPage(t *testing.T) {
 					return err
 				}))
 			}
-			goTo(t, tab, app.URL+c.door+"?"+url.Values{"return_to": {c.returnTo}}.Encode())
+			goTo(t, tab, app.URL+c.transport+"?"+url.Values{"return_to": {c.returnTo}}.Encode())
 			if c.withoutScripts {
 				do(t, tab, chromedp.WaitVisible(chromedp.CSS("noscript p")))
 				if n := len(zendesk.SignIns()); n != posts {

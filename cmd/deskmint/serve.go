@@ -25,8 +25,8 @@ import (
 
 // listenFlags are the addresses that a command line may give instead of the file's.
 type listenFlags struct {
-	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC door. Port 0: any free one."`
-	HTTPListen string `name:"http-listen" placeholder:"HOST:PORT" help:"Address of the REST door."`
+	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC server. Port 0: any free one."`
+	HTTPListen string `name:"http-listen" placeholder:"HOST:PORT" help:"Address of the REST gateway."`
 	OpsListen  string `name:"ops-listen" placeholder:"HOST:PORT" help:"Address of health, readiness and metrics."`
 }
 

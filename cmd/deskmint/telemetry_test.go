@@ -35,7 +35,7 @@ func sendTo(t *testing.T, endpoint, protocol string) {
 	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
 }
 
-// mintTraced mints at each door as part of a trace, with baggage that is nobody's business.
+// mintTraced mints at each transport as part of a trace, with baggage that is nobody's business.
 func mintTraced(t *testing.T, d *deskmint, key string) {
 	t.Helper()
 	ctx := metadata.AppendToOutgoingContext(as(t.Context(), key),
@@ -68,8 +68,8 @@ func attributesOf(s *traces.Span) map[string]string {
 	return all
 }
 
-// A call through each door continues the trace that its caller sent, the same in all
-// but the door; its record and the metrics name the trace; and nothing that is
+// A call through each transport continues the trace that its caller sent, the same in all
+// but the transport; its record and the metrics name the trace; and nothing that is
 // anybody's own leaves for the collector.
 func TestTelemetry(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
@@ -88,7 +88,7 @@ func TestTelemetry(t *testing.T) {
 			d.post(t, key, "/v1/configurations/MARKER-name:mintToken", anaJSON)
 			d.post(t, "dmk_stranger_0123456789", "/v1/configurations/acme-customers:mintToken", anaJSON)
 
-			doors := map[string]string{}
+			transports := map[string]string{}
 			for _, s := range c.Spans(t, 4) {
 				a := attributesOf(s)
 				if s.GetName() != "deskmint.v1.TokenService/MintToken" || s.GetKind() != traces.Span_SPAN_KIND_SERVER || len(s.GetEvents()) > 0 {
@@ -102,13 +102,13 @@ func TestTelemetry(t *testing.T) {
 				if hex.EncodeToString(s.GetParentSpanId()) != parent {
 					continue
 				}
-				doors[a["deskmint.door"]] = hex.EncodeToString(s.GetTraceId())
+				transports[a["deskmint.transport"]] = hex.EncodeToString(s.GetTraceId())
 				if a["deskmint.configuration"] != "acme-customers" || a["deskmint.decision"] != "allow" || a["deskmint.caller"] != "storefront" || a["rpc.response.status_code"] != "OK" {
 					t.Errorf("a span says %v", a)
 				}
 			}
-			if doors["grpc"] != traceOfGRPC || doors["http"] != traceOfHTTP || len(doors) != 2 {
-				t.Errorf("traces by door: %v", doors)
+			if transports["grpc"] != traceOfGRPC || transports["http"] != traceOfHTTP || len(transports) != 2 {
+				t.Errorf("traces by transport: %v", transports)
 			}
 			c.Metric(t, "rpc.server.call.duration")
 			c.Metric(t, "deskmint_decisions_total")
@@ -237,10 +237,10 @@ func TestExemplars(t *testing.T) {
 			if err != nil || !strings.HasPrefix(response.Header.Get("Content-Type"), "application/openmetrics-text") {
 				t.Fatalf("%v %v", response.Header, err)
 			}
-			for door, id := range map[string]string{"grpc": traceOfGRPC, "http": traceOfHTTP} {
-				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{door=%q,method="MintToken",le="[^"]+"\} 1 # \{trace_id=%q\} `, door, id))
+			for transport, id := range map[string]string{"grpc": traceOfGRPC, "http": traceOfHTTP} {
+				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{transport=%q,method="MintToken",le="[^"]+"\} 1 # \{trace_id=%q\} `, transport, id))
 				if line.Match(text) != want {
-					t.Errorf("an exemplar of the door %s: %v, want %v\n%s", door, !want, want, text)
+					t.Errorf("an exemplar of the transport %s: %v, want %v\n%s", transport, !want, want, text)
 				}
 			}
 		})

@@ -53,7 +53,7 @@ type Record struct {
 	Time          time.Time  `json:"time"`                // of the last, where it stands for several
 	RequestID     string     `json:"request_id,omitempty"`
 	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
-	Door          string     `json:"door"`               // grpc or http
+	Transport     string     `json:"transport"`          // grpc or http
 	Method        string     `json:"method,omitempty"`
 	Action        string     `json:"action,omitempty"` // what the method needs a grant for
 	Caller        string     `json:"caller,omitempty"`
@@ -203,7 +203,7 @@ func (r *Record) encode() ([]byte, error) {
 	m.Time("time", r.Time)
 	m.Given("request_id", r.RequestID)
 	m.Given("trace_id", r.TraceID)
-	m.Text("door", r.Door)
+	m.Text("transport", r.Transport)
 	m.Given("method", r.Method)
 	m.Given("action", r.Action)
 	m.Given("caller", r.Caller)

@@ -25,7 +25,7 @@ func fullRecord() audit.Record {
 	return audit.Record{
 		Time:          time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC),
 		RequestID:     "r1",
-		Door:          "http",
+		Transport:     "http",
 		Method:        "MintToken",
 		Action:        "sign_in",
 		Caller:        "shop",
@@ -77,12 +77,12 @@ func TestWriteGolden(t *testing.T) {
 		record audit.Record
 		want   string
 	}{
-		{"all", fullRecord(), `{"schema":1,"record_id":"R1","time":"2026-01-02T03:04:05.678Z","request_id":"r1","door":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key","identity":"checkout",` +
+		{"all", fullRecord(), `{"schema":1,"record_id":"R1","time":"2026-01-02T03:04:05.678Z","request_id":"r1","transport":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key","identity":"checkout",` +
 			`"configuration":"acme-customers","brand":"360001","decision":"allow","reason":"NONE","credential":"unknown","rule":"callers[0].grants[1]","secret_version":7,"jti":"j1","token_sha256":"aa",` +
 			person + `,"role":"end_user","claims":["iat","jti"],"warnings":["user.phone"],` +
 			`"validate_only":true,"configuration_digest":"bb","first_time":"2026-01-02T03:04:00Z","count":9}` + "\n"},
-		{"as little as there is", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Door: "grpc"},
-			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","door":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
+		{"as little as there is", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Transport: "grpc"},
+			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","transport":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
 				person + "}\n"},
 	} {
 		if got := write(t, audit.Settings{PlainEmail: true}, emailKey, test.record, jo); got != test.want {

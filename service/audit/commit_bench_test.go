@@ -42,7 +42,7 @@ func processorTime(b *testing.B) time.Duration {
 // those of processor time.
 func BenchmarkCommit(b *testing.B) {
 	record := Record{
-		Schema: Schema, Time: time.Now().UTC(), RequestID: strings.Repeat("R", 26), Door: "grpc", Method: "MintToken", Action: "sign_in", Caller: "storefront",
+		Schema: Schema, Time: time.Now().UTC(), RequestID: strings.Repeat("R", 26), Transport: "grpc", Method: "MintToken", Action: "sign_in", Caller: "storefront",
 		Authenticated: "api_key", Configuration: "acme-customers", Brand: "360001", Decision: Allow, Rule: "callers[0].grants[0]", SecretVersion: 2,
 		ID: strings.Repeat("j", 26), TokenHash: Hash("x"), EmailHash: Hash("y"), Claims: []string{"iat", "jti", "email", "name"}, Digest: Hash("z"),
 	}

@@ -33,7 +33,7 @@ type crowd struct {
 }
 
 // kind is what counted denials have in common. There are few.
-type kind struct{ door, reason, credential string }
+type kind struct{ transport, reason, credential string }
 
 // pass says that a denial is to have a record of its own; otherwise it is counted.
 func (c *crowd) pass(r Record) bool {
@@ -47,7 +47,7 @@ func (c *crowd) pass(r Record) bool {
 	}
 	first := r.Time
 	c.add(Record{
-		Time: r.Time, FirstTime: &first, Count: 1, Door: r.Door, Decision: r.Decision,
+		Time: r.Time, FirstTime: &first, Count: 1, Transport: r.Transport, Decision: r.Decision,
 		Reason: r.Reason, Credential: r.Credential, Digest: r.Digest,
 	})
 	if c.timer == nil {
@@ -58,7 +58,7 @@ func (c *crowd) pass(r Record) bool {
 
 // add is under mu.
 func (c *crowd) add(r Record) {
-	k := kind{r.Door, r.Reason, r.Credential}
+	k := kind{r.Transport, r.Reason, r.Credential}
 	if before, ok := c.counted[k]; ok {
 		r.Count += before.Count
 		if before.FirstTime.Before(*r.FirstTime) {

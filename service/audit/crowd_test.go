@@ -12,15 +12,15 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-func unknown(door, credential string) audit.Record {
+func unknown(transport, credential string) audit.Record {
 	return audit.Record{
-		Time: time.Now(), RequestID: "r", Door: door, Method: "MintToken", Action: "sign_in", Decision: "deny",
+		Time: time.Now(), RequestID: "r", Transport: transport, Method: "MintToken", Action: "sign_in", Decision: "deny",
 		Reason: "CALLER_UNAUTHENTICATED", Credential: credential, Digest: "aa",
 	}
 }
 
 // takeRecords reads what was written since it was last called: those of one decision,
-// and the numbers by door and credential.
+// and the numbers by transport and credential.
 func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]audit.Record) {
 	t.Helper()
 	counted = make(map[string]audit.Record)
@@ -33,10 +33,10 @@ func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]
 			single++
 			continue
 		}
-		if _, twice := counted[r.Door+" "+r.Credential]; twice {
-			t.Errorf("two numbers of %s %s", r.Door, r.Credential)
+		if _, twice := counted[r.Transport+" "+r.Credential]; twice {
+			t.Errorf("two numbers of %s %s", r.Transport, r.Credential)
 		}
-		counted[r.Door+" "+r.Credential] = r
+		counted[r.Transport+" "+r.Credential] = r
 	}
 	b.Reset()
 	return single, counted

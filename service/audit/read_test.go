@@ -28,7 +28,7 @@ func zipped(t *testing.T, text string) string {
 }
 
 func recordAt(id string, at time.Time) string {
-	return fmt.Sprintf(`{"schema":1,"record_id":%q,"time":%q,"door":"grpc","decision":"deny"}`, id, at.Format(time.RFC3339))
+	return fmt.Sprintf(`{"schema":1,"record_id":%q,"time":%q,"transport":"grpc","decision":"deny"}`, id, at.Format(time.RFC3339))
 }
 
 func readAll(t *testing.T, r io.Reader, each func(line []byte, r *audit.Record) error) (audit.Summary, error) {

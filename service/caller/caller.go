@@ -4,7 +4,7 @@
 // that the configuration names, or a client certificate. No credential, an unknown
 // one and more than one are all refused, because a request that could be two callers'
 // would be judged by whichever grants suit it. Credentials arrive as Go values that
-// the door took from the connection itself, never as metadata that a client could
+// the transport took from the connection itself, never as metadata that a client could
 // set under another name.
 package caller
 

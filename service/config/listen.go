@@ -12,7 +12,7 @@ import (
 
 // Listen holds the addresses to listen on, each as host:port. Port 0 is any free one.
 type Listen struct {
-	// GRPC and HTTP are the two doors of the public API.
+	// GRPC and HTTP are the two transports of the public API.
 	GRPC string `yaml:"grpc"`
 	HTTP string `yaml:"http"`
 	// Ops has health, readiness and metrics, never the public API.

@@ -19,7 +19,7 @@ import (
 //go:embed testdata/service.yaml
 var configuration string
 
-// signInCase is a request and what must come of it, at either door.
+// signInCase is a request and what must come of it, at either transport.
 type signInCase struct {
 	name   string
 	caller string // API key; empty: everything's
@@ -142,7 +142,7 @@ func (c signInCase) configuration() string {
 	return "configurations/" + c.conf
 }
 
-func TestBothDoors(t *testing.T) {
+func TestBothTransports(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	if err := s.Store.Disable("sso/acme-off", true); err != nil {
 		t.Fatal(err)

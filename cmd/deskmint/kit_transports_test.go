@@ -21,7 +21,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// answer is what came back from either door.
+// answer is what came back from either transport.
 type answer struct {
 	status int // of HTTP; 0 over gRPC
 	reason string
@@ -38,7 +38,7 @@ type form struct {
 	Fields map[string]string
 }
 
-// post asks the REST door.
+// post asks the REST gateway.
 func (d *deskmint) post(t *testing.T, key, path, body string) answer {
 	t.Helper()
 	return send(t, http.DefaultClient, "http://"+d.http+path, key, body)
@@ -82,7 +82,7 @@ func readAnswer(t *testing.T, response *http.Response) answer {
 	return a
 }
 
-// dial connects to the gRPC door.
+// dial connects to the gRPC server.
 func (d *deskmint) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(d.grpc, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
@@ -108,7 +108,7 @@ func ana(configuration string) *pb.MintTokenRequest {
 
 const anaJSON = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana"}}`
 
-// mint asks both doors for a token of the same person, and holds them to the same answer.
+// mint asks both transports for a token of the same person, and holds them to the same answer.
 func (d *deskmint) mint(t *testing.T, key, configuration string) answer {
 	t.Helper()
 	overHTTP := d.post(t, key, "/v1/configurations/"+configuration+":mintToken", anaJSON)
