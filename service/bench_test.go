@@ -25,7 +25,7 @@ func BenchmarkMint(b *testing.B) {
 
 	s := inside(b, io.Discard, nil)
 	d := newJSONGateway(b)
-	conn := newLocalConn(s.intercept, nil)
+	conn := newLocalConn(nil, nil)
 	s.register(conn)
 	grpcListener, httpListener := loopback(b), loopback(b)
 	ctx, cancel := context.WithCancel(b.Context())

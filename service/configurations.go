@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -12,34 +13,29 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
 const defaultPageSize = 100
 
-// configurationServer is the gRPC face of what the desk knows of configurations.
-type configurationServer struct {
-	pb.UnimplementedConfigurationServiceServer
-	service *Service
-}
-
-func (c *configurationServer) ListConfigurations(ctx context.Context, r *pb.ListConfigurationsRequest) (*pb.ListConfigurationsResponse, error) {
-	if err := c.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListConfigurationsRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
 	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
 	if err != nil {
-		return nil, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is none that an answer has given"}}}
+		return answer{}, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is none that an answer has given"}}}
 	}
 	size := int(r.GetPageSize())
 	if size == 0 {
 		size = defaultPageSize
 	}
-	call := callOf(ctx)
 	response, bytes := &pb.ListConfigurationsResponse{}, 0
-	for _, conf := range c.readable(call) {
+	for _, conf := range x.readable() {
 		if conf.Name <= string(after) {
 			continue
 		}
@@ -48,71 +44,70 @@ func (c *configurationServer) ListConfigurations(ctx context.Context, r *pb.List
 			response.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
 		}
-		described := c.describe(call, conf)
+		described := s.describe(x, conf)
 		bytes += proto.Size(described)
 		response.Configurations = append(response.Configurations, described)
 	}
-	return response, nil
+	return answer{message: response}, nil
 }
 
-func (c *configurationServer) GetConfiguration(ctx context.Context, r *pb.GetConfigurationRequest) (*pb.Configuration, error) {
-	if err := c.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) getConfiguration(_ context.Context, x *exchange, r *pb.GetConfigurationRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
-	call := callOf(ctx)
-	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Read, &call.record)
+	var facts signin.Facts
+	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Read, &facts)
 	if err != nil {
-		return nil, err
+		return answer{facts: facts}, err
 	}
-	return c.describe(call, conf), nil
+	return answer{facts: facts, message: s.describe(x, conf)}, nil
 }
 
-func (c *configurationServer) ResolveConfiguration(ctx context.Context, r *pb.ResolveConfigurationRequest) (*pb.ResolveConfigurationResponse, error) {
-	if err := c.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) resolveConfiguration(_ context.Context, x *exchange, r *pb.ResolveConfigurationRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
 	wanted, err := searchOf(r)
 	if err != nil {
-		return nil, err
+		return answer{}, err
 	}
-	call := callOf(ctx)
 	var found []*pb.ResolveConfigurationResponse
-	for _, conf := range c.readable(call) {
-		for _, b := range wanted.in(conf, c.brands(call, conf)) {
+	for _, conf := range x.readable() {
+		for _, b := range wanted.in(conf, x.brands(conf)) {
 			found = append(found, &pb.ResolveConfigurationResponse{Configuration: collection + conf.Name, BrandId: b.ID})
 		}
 	}
 	if len(found) != 1 {
-		return nil, &resolveError{len(found)}
+		return answer{}, &resolveError{len(found)}
 	}
-	call.record.Configuration, call.record.Brand = nameOf(found[0].GetConfiguration()), found[0].GetBrandId()
-	return found[0], nil
+	facts := signin.Facts{Configuration: nameOf(found[0].GetConfiguration()), Brand: found[0].GetBrandId()}
+	return answer{facts: facts, message: found[0]}, nil
 }
 
-func (c *configurationServer) RefreshSecret(ctx context.Context, r *pb.RefreshSecretRequest) (*pb.RefreshSecretResponse, error) {
-	if err := c.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshSecretRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
-	call := callOf(ctx)
-	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Refresh, &call.record)
+	var facts signin.Facts
+	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Refresh, &facts)
 	if err != nil {
-		return nil, err
+		return answer{facts: facts}, err
 	}
-	if err := c.service.limits.Take(c.service.now(), refreshLimits(call.caller.Name, conf.Name)...); err != nil {
-		return nil, err
+	if err := s.limits.Take(s.now(), refreshLimits(x.caller.Name, conf.Name)...); err != nil {
+		return answer{facts: facts}, err
 	}
-	before := c.secret(conf)
-	if _, _, err := c.service.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
-		return nil, err // otherwise the state below says what was found
+	before := s.secretStatus(conf)
+	if _, _, err := s.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
+		return answer{facts: facts}, err // otherwise the state below says what was found
 	}
-	return &pb.RefreshSecretResponse{Before: before, After: c.secret(conf)}, nil
+	return answer{facts: facts, message: &pb.RefreshSecretResponse{Before: before, After: s.secretStatus(conf)}}, nil
 }
 
 // readable lists the configurations that a caller may read, by name.
-func (c *configurationServer) readable(call *call) (confs []*config.Configuration) {
-	for _, name := range call.snapshot.Names() {
-		conf, ok := call.snapshot.Configuration(name)
-		if _, may := call.snapshot.Policy.May(call.caller.Name, name, policy.Read); ok && may {
+func (x *exchange) readable() (confs []*config.Configuration) {
+	for _, name := range x.snapshot.Names() {
+		conf, ok := x.snapshot.Configuration(name)
+		if _, may := x.snapshot.Policy.May(x.caller.Name, name, policy.Read); ok && may {
 			confs = append(confs, conf)
 		}
 	}
@@ -120,22 +115,22 @@ func (c *configurationServer) readable(call *call) (confs []*config.Configuratio
 }
 
 // brands are those of a configuration that a caller may read.
-func (c *configurationServer) brands(call *call, conf *config.Configuration) []*zendesk.Brand {
-	allowed := call.snapshot.Policy.Brands(call.caller.Name, conf.Name, policy.Read)
+func (x *exchange) brands(conf *config.Configuration) []*zendesk.Brand {
+	allowed := x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.Read)
 	return slices.DeleteFunc(conf.Profile.Brands(), func(b *zendesk.Brand) bool { return !allowed(b.ID) })
 }
 
-func (c *configurationServer) describe(call *call, conf *config.Configuration) *pb.Configuration {
+func (s *Service) describe(x *exchange, conf *config.Configuration) *pb.Configuration {
 	out := &pb.Configuration{
 		Name:        collection + conf.Name,
 		DisplayName: conf.DisplayName,
 		Profile:     "zendesk_sso",
-		Secret:      c.secret(conf),
+		Secret:      s.secretStatus(conf),
 	}
 	for _, a := range conf.Profile.Audiences() {
 		out.Audiences = append(out.Audiences, audienceOf(a))
 	}
-	for _, b := range c.brands(call, conf) {
+	for _, b := range x.brands(conf) {
 		out.Brands = append(out.Brands, &pb.Brand{
 			Id: b.ID, Name: b.Name, Subdomain: b.Subdomain, Hosts: b.Hosts, Default: b.Default, Action: b.Action,
 		})
@@ -153,8 +148,8 @@ func audienceOf(a zendesk.Audience) pb.Audience {
 	return pb.Audience_AUDIENCE_UNSPECIFIED
 }
 
-func (c *configurationServer) secret(conf *config.Configuration) *pb.SecretStatus {
-	state, ok := c.service.secrets.State(conf.Secret)
+func (s *Service) secretStatus(conf *config.Configuration) *pb.SecretStatus {
+	state, ok := s.secrets.State(conf.Secret)
 	if !ok {
 		return &pb.SecretStatus{}
 	}
@@ -162,7 +157,7 @@ func (c *configurationServer) secret(conf *config.Configuration) *pb.SecretStatu
 		ActiveVersion: uint32(state.ActiveVersion()),
 		LatestVersion: uint32(state.Status.Latest),
 		StagedVersion: uint32(state.Status.Staged()),
-		State:         c.service.secretState(conf),
+		State:         s.secretState(conf),
 	}
 	if active, ok := state.Status.Version(state.Status.Active); ok && !active.Created.IsZero() {
 		out.ActiveCreateTime = timestamppb.New(active.Created)
@@ -184,11 +179,11 @@ func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
 		return pb.SecretState_SECRET_STATE_STALE
 	case err == nil:
 		return pb.SecretState_SECRET_STATE_USABLE
-	case refuse(err).reason == reasonDisabled:
+	case errors.Is(err, secrets.ErrDisabled):
 		return pb.SecretState_SECRET_STATE_DISABLED
 	case isUnusable(err):
 		return pb.SecretState_SECRET_STATE_UNUSABLE
-	case refuse(err).reason == reasonUnavailable:
+	case errors.Is(err, secrets.ErrUnavailable):
 		return pb.SecretState_SECRET_STATE_UNAVAILABLE
 	}
 	return pb.SecretState_SECRET_STATE_UNSPECIFIED

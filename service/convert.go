@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"buf.build/go/protovalidate"
 	"google.golang.org/protobuf/proto"
@@ -11,6 +12,8 @@ import (
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/signin"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -27,23 +30,23 @@ type signInRequest interface {
 	GetValidateOnly() bool
 }
 
-func (s *Service) askOf(r signInRequest) (signInAsk, error) {
+func (s *Service) signInOf(r signInRequest) (signin.Request, error) {
 	faults, err := s.faults(r)
 	if err != nil {
-		return signInAsk{}, err
+		return signin.Request{}, err
 	}
 	user := userOf(r.GetUser())
-	if isCredentialText(user.ExternalID) { // it would be signed, and reach the browser and Zendesk
+	if caller.LooksLikeCredential(user.ExternalID) { // it would be signed, and reach the browser and Zendesk
 		faults = append(faults, zendesk.Fault{Field: "user.external_id", Description: "is an API key or a JWT: send the person's id"})
 	}
-	return signInAsk{
-		configuration: nameOf(r.GetConfiguration()),
-		brand:         r.GetBrandId(),
-		signIn:        zendesk.SignIn{User: user, ReturnTo: r.GetReturnTo(), ClientIP: r.GetClientIp()},
-		version:       secrets.Version(r.GetSecretVersion()),
-		attempt:       r.GetAttempt(),
-		validateOnly:  r.GetValidateOnly(),
-		faults:        faults,
+	return signin.Request{
+		Configuration: nameOf(r.GetConfiguration()),
+		Brand:         r.GetBrandId(),
+		SignIn:        zendesk.SignIn{User: user, ReturnTo: r.GetReturnTo(), ClientIP: r.GetClientIp()},
+		Version:       secrets.Version(r.GetSecretVersion()),
+		Attempt:       r.GetAttempt(),
+		ValidateOnly:  r.GetValidateOnly(),
+		Faults:        faults,
 	}, nil
 }
 
@@ -132,31 +135,31 @@ func roleOf(r pb.Role) zendesk.Role {
 	return "unknown" // not a role of ours: no grant has it, and Check refuses it
 }
 
-// form is what a browser has to post; nil where nothing was signed.
-func (o *signedIn) form() *pb.SignInForm {
-	if o.token.Value == "" {
+// formOf is what a browser has to post; nil where nothing was signed.
+func formOf(d signin.Decision) *pb.SignInForm {
+	if d.Token.Value == "" {
 		return nil
 	}
-	fields := map[string]string{"jwt": o.token.Value}
-	if to := o.checked.ReturnTo.URL; to != "" {
+	fields := map[string]string{"jwt": d.Token.Value}
+	if to := d.Checked.ReturnTo.URL; to != "" {
 		fields["return_to"] = to
 	}
-	return &pb.SignInForm{Action: o.brand.Action, Fields: fields, FormActionSources: o.brand.FormActionSources}
+	return &pb.SignInForm{Action: d.Brand.Action, Fields: fields, FormActionSources: d.Brand.FormActionSources}
 }
 
-func (o *signedIn) warnings() (warnings []*pb.Warning) {
-	for _, w := range o.checked.Warnings {
+func warningsOf(faults []zendesk.Fault) (warnings []*pb.Warning) {
+	for _, w := range faults {
 		warnings = append(warnings, &pb.Warning{Field: w.Field, Description: w.Description})
 	}
 	return warnings
 }
 
-// times are the token's, absent where nothing was signed.
-func (o *signedIn) times() (issued, expires *timestamppb.Timestamp) {
-	if o.token.Value == "" {
+// times are a token's, absent where nothing was signed.
+func times(t zendesk.Token) (issued, expires *timestamppb.Timestamp) {
+	if t.Value == "" {
 		return nil, nil
 	}
-	return timestamppb.New(o.token.IssueTime), timestamppb.New(o.token.ExpireTime)
+	return timestamppb.New(t.IssueTime), timestamppb.New(t.ExpireTime)
 }
 
 func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
@@ -196,3 +199,8 @@ func partOf(p zendesk.Part) pb.TokenPart {
 	}
 	return pb.TokenPart_TOKEN_PART_UNSPECIFIED
 }
+
+const collection = "configurations/"
+
+// nameOf takes the name out of a resource name that has passed its rule.
+func nameOf(resource string) string { return strings.TrimPrefix(resource, collection) }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -15,28 +14,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// decodable registers services whose messages come over a wire, so that bytes which
-// are no message, or too many, are the caller's fault as they are at the REST gateway.
-// The library would call them its own fault, in its own words, and has answered
-// before a handler or an interceptor is asked.
-type decodable struct{ grpc.ServiceRegistrar }
-
-// RegisterService implements [grpc.ServiceRegistrar].
-func (d decodable) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	own := *desc
-	own.Methods = slices.Clone(desc.Methods)
-	for i, m := range own.Methods {
-		own.Methods[i].Handler = func(impl any, ctx context.Context, receive func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-			return m.Handler(impl, ctx, func(v any) error { return decode(receive, v) }, intercept)
-		}
+// decodeMessage reads a request's message from where its transport has it. receive is gRPC's own
+// decoder or, for a call of the REST gateway, gives what the path says.
+func decodeMessage(ctx context.Context, receive func(any) error, m proto.Message) error {
+	if call := httpCallOf(ctx); call != nil {
+		return call.decode(receive, m)
 	}
-	d.ServiceRegistrar.RegisterService(&own, impl)
-}
-
-func decode(receive func(any) error, v any) error {
-	m, ok := v.(proto.Message)
-	if !ok {
-		return fmt.Errorf("can't decode into a %T", v)
+	if compressed(ctx) {
+		return &requestError{code: codes.Unimplemented, http: http.StatusUnsupportedMediaType, message: "Compressed messages are not taken: send them as they are."}
 	}
 	in := incoming{Message: m}
 	if err := receive(&in); err != nil {
@@ -44,11 +29,18 @@ func decode(receive func(any) error, v any) error {
 	}
 	switch {
 	case in.bytes > maxBody:
-		return statusOf(tooLarge(maxBody)).Err()
+		return tooLarge(maxBody)
 	case in.fault != nil:
-		return statusOf(badRequest("The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.")).Err()
+		return badRequest("The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.")
 	}
 	return nil
+}
+
+// compressed reports whether the message of a gRPC call is compressed. A library beneath us brings
+// the codec along, and a short message could stand for a very long one.
+func compressed(ctx context.Context) bool {
+	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ RecvCompress() string })
+	return ok && stream.RecvCompress() != "" && stream.RecvCompress() != encoding.Identity
 }
 
 func tooLarge(limit int64) *requestError {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,6 +19,7 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -51,61 +54,60 @@ func reasons() []string {
 	}
 }
 
-// answer is what a reason looks like from outside. The message is a fixed
+// wording is what a reason looks like from outside. The message is a fixed
 // sentence: nothing that a request brought, and no cause, ever gets into it.
-type answer struct {
+type wording struct {
 	code    codes.Code
 	http    int
 	message string
 }
 
-// answerTo is the one table of errors, that of the API's documentation.
-func answerTo(reason string) answer {
+// wordingOf is the one table of errors, that of the API's documentation.
+func wordingOf(reason string) wording {
 	switch reason {
 	case reasonUnauthenticated:
-		return answer{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one credential: an API key or a JWT as `Authorization: Bearer …`, or a client certificate."}
+		return wording{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one credential: an API key or a JWT as `Authorization: Bearer …`, or a client certificate."}
 	case string(policy.CallerNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this action at this configuration, or there is no such configuration."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this action at this configuration, or there is no such configuration."}
 	case string(policy.BrandNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this brand, or the configuration has no such brand."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this brand, or the configuration has no such brand."}
 	case string(policy.RoleNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant that gives this role."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant that gives this role."}
 	case string(policy.ClaimNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this claim or its value."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this claim or its value."}
 	case string(policy.EmailNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant to sign this person in."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant to sign this person in."}
 	case string(policy.ReturnToNotAllowed):
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The person may not be sent to this return_to."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The person may not be sent to this return_to."}
 	case reasonClientIP:
-		return answer{codes.PermissionDenied, http.StatusForbidden, "The person's browser is outside the configuration's IP ranges."}
+		return wording{codes.PermissionDenied, http.StatusForbidden, "The person's browser is outside the configuration's IP ranges."}
 	case reasonInvalidField:
-		return answer{codes.InvalidArgument, http.StatusBadRequest, "The request has invalid fields."}
+		return wording{codes.InvalidArgument, http.StatusBadRequest, "The request has invalid fields."}
 	case reasonInvalidRequest:
-		return answer{codes.InvalidArgument, http.StatusBadRequest, "This is not a request that the API knows."}
+		return wording{codes.InvalidArgument, http.StatusBadRequest, "This is not a request that the API knows."}
 	case reasonNotResolved:
-		return answer{codes.NotFound, http.StatusNotFound, "None of the caller's configurations serves this."}
+		return wording{codes.NotFound, http.StatusNotFound, "None of the caller's configurations serves this."}
 	case reasonAmbiguous:
-		return answer{codes.FailedPrecondition, http.StatusConflict, "Several of the caller's configurations or brands serve this."}
+		return wording{codes.FailedPrecondition, http.StatusConflict, "Several of the caller's configurations or brands serve this."}
 	case reasonVersionUnknown:
-		return answer{codes.NotFound, http.StatusNotFound, "This version of the secret is not held."}
+		return wording{codes.NotFound, http.StatusNotFound, "This version of the secret is not held."}
 	case reasonRateLimited:
-		return answer{codes.ResourceExhausted, http.StatusTooManyRequests, "There were too many requests; the metadata's limit says of what kind."}
+		return wording{codes.ResourceExhausted, http.StatusTooManyRequests, "There were too many requests; the metadata's limit says of what kind."}
 	case reasonLoop:
-		return answer{codes.FailedPrecondition, http.StatusConflict, "This browser came back to sign in too often."}
+		return wording{codes.FailedPrecondition, http.StatusConflict, "This browser came back to sign in too often."}
 	case reasonDisabled:
-		return answer{codes.Unavailable, http.StatusServiceUnavailable, "An operator has switched this configuration off."}
+		return wording{codes.Unavailable, http.StatusServiceUnavailable, "An operator has switched this configuration off."}
 	case reasonUnusable:
-		return answer{codes.Internal, http.StatusInternalServerError, "The configuration's secret can't be used; an operator must act."}
+		return wording{codes.Internal, http.StatusInternalServerError, "The configuration's secret can't be used; an operator must act."}
 	case reasonUnavailable:
-		return answer{codes.Unavailable, http.StatusServiceUnavailable, "The configuration's secret is not available at the moment."}
+		return wording{codes.Unavailable, http.StatusServiceUnavailable, "The configuration's secret is not available at the moment."}
 	case reasonAuditUnavailable:
-		return answer{codes.Unavailable, http.StatusServiceUnavailable, "The decision can't be recorded, so nothing was signed."}
+		return wording{codes.Unavailable, http.StatusServiceUnavailable, "The decision can't be recorded, so nothing was signed."}
 	}
-	return answer{codes.Internal, http.StatusInternalServerError, "A fault of ours; it has been logged."}
+	return wording{codes.Internal, http.StatusInternalServerError, "A fault of ours; it has been logged."}
 }
 
-// requestError is a request that never reached a handler, with a sentence that
-// says what to do.
+// requestError is a request that can't be decoded, with a sentence that says what to do.
 type requestError struct {
 	code    codes.Code
 	http    int
@@ -115,86 +117,121 @@ type requestError struct {
 
 func (e *requestError) Error() string { return e.message }
 
-type versionUnknownError struct{ version secrets.Version }
-
-func (e *versionUnknownError) Error() string { return fmt.Sprintf("version %d is not held", e.version) }
-
 // resolveError is a search that didn't end in exactly one configuration and brand.
 type resolveError struct{ found int }
 
 func (e *resolveError) Error() string { return fmt.Sprintf("%d configurations or brands", e.found) }
 
-// refusal is an error on its way out: the reason, what goes along with it, and
-// whether the cause is news to an operator.
+// refusal is an error as it goes out. It is made once, by [classify]. Record, log, metrics, page and
+// status are made of it.
 type refusal struct {
-	reason   string
+	reason   string // empty where the library's own status leaves, or the caller has gone
+	code     codes.Code
+	http     int
+	message  string
 	metadata map[string]string
 	fields   []zendesk.Fault
 	retry    time.Duration
-	fault    bool // ours, or the store's: log the cause
+
+	credential string        // what was wrong with the caller's credential
+	ended      caller.Caller // whose identity has ended
+	gone       bool          // the caller has gone, or its deadline has passed
+	fault      bool          // ours, or the store's: an operator should know the cause
+	logged     bool
+	cause      error
+	status     *status.Status // where the cause was one already
 }
 
-// refuse says what an error of the domain is called outside.
-func refuse(err error) refusal {
+// Error implements error. It is what callers are told; the cause is for the log.
+func (r *refusal) Error() string { return r.message }
+
+// Unwrap returns the cause.
+func (r *refusal) Unwrap() error { return r.cause }
+
+// classify says what an error is called outside.
+func classify(err error) *refusal {
+	r := &refusal{cause: err}
+	if st, ok := status.FromError(err); ok && st != nil { // a library's, such as that a message ends too soon
+		r.status, r.code, r.message, r.http = st, st.Code(), st.Message(), runtime.HTTPStatusFromCode(st.Code())
+		r.gone = st.Code() == codes.Canceled || st.Code() == codes.DeadlineExceeded
+		return r
+	}
+	// The caller's own end: no reason of ours, and the same at both transports.
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		r.code, r.message, r.gone = status.FromContextError(contextCause(err)).Code(), "The request was cancelled, or its deadline has passed.", true
+		r.http = runtime.HTTPStatusFromCode(r.code)
+		return r
+	}
+	r.explain(err)
+	a := wordingOf(r.reason)
+	r.code, r.http, r.message = a.code, a.http, a.message
+	if request := (*requestError)(nil); errors.As(err, &request) {
+		r.code, r.http, r.message = request.code, request.http, request.message
+	}
+	return r
+}
+
+// explain finds the reason, and what goes along with it.
+func (r *refusal) explain(err error) {
 	var (
-		denied   *policy.DeniedError
-		invalid  *zendesk.InvalidError
-		foreign  *zendesk.ForeignError
-		outside  *zendesk.OutOfRangeError
-		request  *requestError
-		version  *versionUnknownError
-		limited  *policy.LimitedError
-		loop     *loopError
-		resolve  *resolveError
-		held     *secrets.UnavailableError
-		onField  = func(f string) map[string]string { return map[string]string{"field": f} }
-		tryAgain = time.Second
+		denied  *policy.DeniedError
+		invalid *zendesk.InvalidError
+		foreign *zendesk.ForeignError
+		outside *zendesk.OutOfRangeError
+		request *requestError
+		version *signin.VersionUnknownError
+		limited *policy.LimitedError
+		loop    *signin.LoopError
+		resolve *resolveError
+		held    *secrets.UnavailableError
 	)
+	onField := func(f string) { r.metadata = map[string]string{"field": f} }
 	switch {
 	case errors.As(err, &request):
-		return refusal{reason: reasonInvalidRequest, fields: request.fields}
-	case isCredential(err):
-		return refuseCredential(err)
-	case errors.As(err, &denied) && denied.Field == "":
-		return refusal{reason: string(denied.Reason)}
+		r.reason, r.fields = reasonInvalidRequest, request.fields
+	case credentialFault(err) != "":
+		r.explainCredential(err)
 	case errors.As(err, &denied):
+		r.reason = string(denied.Reason)
+		if denied.Field == "" {
+			return
+		}
 		why := "is not covered by a grant of the caller"
 		if denied.Reason == policy.RoleNotAllowed {
 			why += "; left out, it needs one with the role unset"
 		}
-		return refusal{
-			reason: string(denied.Reason), metadata: onField(denied.Field),
-			fields: []zendesk.Fault{{Field: denied.Field, Description: why}},
-		}
+		onField(denied.Field)
+		r.fields = []zendesk.Fault{{Field: denied.Field, Description: why}}
 	case errors.As(err, &invalid):
-		return refusal{reason: reasonInvalidField, fields: invalid.Faults}
+		r.reason, r.fields = reasonInvalidField, invalid.Faults
 	case errors.As(err, &foreign):
-		return refusal{
-			reason: string(policy.ReturnToNotAllowed), metadata: onField("return_to"),
-			fields: []zendesk.Fault{{Field: "return_to", Description: foreign.Fault}},
-		}
+		onField("return_to")
+		r.reason, r.fields = string(policy.ReturnToNotAllowed), []zendesk.Fault{{Field: "return_to", Description: foreign.Fault}}
 	case errors.As(err, &outside):
-		return refusal{reason: reasonClientIP, metadata: onField("client_ip")}
+		onField("client_ip")
+		r.reason = reasonClientIP
 	case errors.As(err, &version):
-		return refusal{reason: reasonVersionUnknown, metadata: onField("secret_version")}
+		onField("secret_version")
+		r.reason = reasonVersionUnknown
 	case errors.As(err, &limited):
-		return refusal{reason: reasonRateLimited, metadata: map[string]string{"limit": limited.Limit}, retry: limited.Wait}
+		r.reason, r.metadata, r.retry = reasonRateLimited, map[string]string{"limit": limited.Limit}, limited.Wait
 	case errors.As(err, &loop):
-		return refusal{reason: reasonLoop, retry: loop.wait}
+		r.reason, r.retry = reasonLoop, loop.Wait
 	case errors.As(err, &resolve) && resolve.found == 0:
-		return refusal{reason: reasonNotResolved}
+		r.reason = reasonNotResolved
 	case errors.As(err, &resolve):
-		return refusal{reason: reasonAmbiguous}
+		r.reason = reasonAmbiguous
 	case errors.As(err, &held):
-		return refusal{reason: reasonUnavailable, retry: held.RetryAfter, fault: true}
+		r.reason, r.retry, r.fault = reasonUnavailable, held.RetryAfter, true
 	case errors.Is(err, secrets.ErrDisabled):
-		return refusal{reason: reasonDisabled}
+		r.reason = reasonDisabled
 	case isUnusable(err):
-		return refusal{reason: reasonUnusable, fault: true}
+		r.reason, r.fault = reasonUnusable, true
 	case errors.Is(err, audit.ErrUnavailable):
-		return refusal{reason: reasonAuditUnavailable, retry: tryAgain, fault: true}
+		r.reason, r.retry, r.fault = reasonAuditUnavailable, time.Second, true
+	default:
+		r.reason, r.fault = reasonInternal, true
 	}
-	return refusal{reason: reasonInternal, fault: true}
 }
 
 func isUnusable(err error) bool {
@@ -202,16 +239,14 @@ func isUnusable(err error) bool {
 		errors.Is(err, secrets.ErrDeleted) || errors.Is(err, secrets.ErrDenied)
 }
 
-func isCredential(err error) bool { return credentialFault(err) != "" }
-
-// refuseCredential is never a fault for the log. That an issuer is away is one, but
-// its key set tells of it, once a fetch: strangers can make any number of requests.
-func refuseCredential(err error) refusal {
-	r := refusal{reason: reasonUnauthenticated, metadata: map[string]string{"credential": credentialFault(err)}}
+// explainCredential is never a fault for the log. That an issuer is away is one, but its key set
+// logs it, once a fetch: strangers can make any number of requests.
+func (r *refusal) explainCredential(err error) {
+	r.credential = credentialFault(err)
+	r.reason, r.metadata, r.ended = reasonUnauthenticated, map[string]string{"credential": r.credential}, endedCaller(err)
 	if errors.Is(err, caller.ErrIssuerUnavailable) {
 		r.retry = 5 * time.Second // no sooner is it asked again
 	}
-	return r
 }
 
 // credentialFault is the word in the metadata for what is wrong with a credential;
@@ -237,31 +272,28 @@ func credentialFault(err error) string {
 // that many clients cap at 8 KiB.
 const maxViolations = 25
 
-// statusOf turns any error into the status that leaves. Errors that are statuses
-// already stay as they are.
-func statusOf(err error) *status.Status {
-	if s, ok := status.FromError(err); ok {
-		return s
+// violations are the fields at fault, as far as there is room.
+func (r *refusal) violations() []zendesk.Fault {
+	if len(r.fields) <= maxViolations {
+		return r.fields
 	}
-	// The caller's own end: no reason of ours, and the same at both transports.
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return status.New(status.FromContextError(contextCause(err)).Code(), "The request was cancelled, or its deadline has passed.")
+	fields := slices.Clone(r.fields[:maxViolations+1])
+	fields[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.fields)-maxViolations)
+	return fields
+}
+
+// GRPCStatus makes the status that leaves over gRPC. Package status of grpc-go looks for it.
+func (r *refusal) GRPCStatus() *status.Status {
+	if r.status != nil {
+		return r.status
 	}
-	r := refuse(err)
-	a := answerTo(r.reason)
-	var request *requestError
-	if errors.As(err, &request) {
-		a.code, a.message = request.code, request.message
+	if r.reason == "" {
+		return status.New(r.code, r.message)
 	}
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.reason, Metadata: r.metadata}}
 	if len(r.fields) > 0 {
 		bad := &errdetails.BadRequest{}
-		for i, f := range r.fields {
-			if i == maxViolations {
-				f.Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.fields)-maxViolations)
-			} else if i > maxViolations {
-				break
-			}
+		for _, f := range r.violations() {
 			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Field, Description: f.Description})
 		}
 		details = append(details, bad)
@@ -269,11 +301,11 @@ func statusOf(err error) *status.Status {
 	if r.retry > 0 {
 		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(r.retry)})
 	}
-	s, err := status.New(a.code, a.message).WithDetails(details...)
+	st, err := status.New(r.code, r.message).WithDetails(details...)
 	if err != nil {
-		return status.New(codes.Internal, answerTo(reasonInternal).message)
+		return status.New(codes.Internal, wordingOf(reasonInternal).message)
 	}
-	return s
+	return st
 }
 
 // contextCause is the bare error, for status.FromContextError, which doesn't unwrap.
@@ -282,14 +314,4 @@ func contextCause(err error) error {
 		return context.DeadlineExceeded
 	}
 	return context.Canceled
-}
-
-// reasonOf finds the reason in a status; empty where it has none.
-func reasonOf(s *status.Status) string {
-	for _, d := range s.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
-			return info.GetReason()
-		}
-	}
-	return ""
 }

@@ -4,10 +4,10 @@ import (
 	"errors"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
-	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -27,23 +27,22 @@ func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenReques
 	if err != nil {
 		return Explanation{}, err
 	}
-	ask, err := (&Service{validator: validator}).askOf(r)
+	request, err := (&Service{validator: validator}).signInOf(r)
 	if err != nil {
 		return Explanation{}, err
 	}
-	ask.validateOnly = true
-	var rec audit.Record
-	_, err = desk{snapshot: snapshot}.allow(caller.Caller{Name: callerName}, ask, &rec)
+	request.ValidateOnly = true
+	decision, err := (&signin.Decider{}).Authorize(signin.Context{Snapshot: snapshot, Caller: caller.Caller{Name: callerName}}, request)
 	if err == nil {
-		return Explanation{Allowed: true, Rule: rec.Rule}, nil
+		return Explanation{Allowed: true, Rule: decision.Facts.Rule}, nil
 	}
-	refused := refuse(err)
-	return Explanation{Reason: refused.reason, Rule: ruleOf(err, ask), Fields: refused.fields}, nil
+	refused := classify(err)
+	return Explanation{Reason: refused.reason, Rule: ruleOf(err, request), Fields: refused.fields}, nil
 }
 
 // ruleOf names what refused: a part of a grant or, once a grant has allowed, the
 // configuration.
-func ruleOf(err error, ask signInAsk) string {
+func ruleOf(err error, r signin.Request) string {
 	var (
 		denied  *policy.DeniedError
 		foreign *zendesk.ForeignError
@@ -53,9 +52,9 @@ func ruleOf(err error, ask signInAsk) string {
 	case errors.As(err, &denied):
 		return denied.Rule
 	case errors.As(err, &foreign):
-		return "configuration " + ask.configuration + ", the hosts of its brand"
+		return "configuration " + r.Configuration + ", the hosts of its brand"
 	case errors.As(err, &outside):
-		return "configuration " + ask.configuration + ", zendesk_sso.ip_ranges"
+		return "configuration " + r.Configuration + ", zendesk_sso.ip_ranges"
 	}
-	return "configuration " + ask.configuration + ", what its profile asks of a request"
+	return "configuration " + r.Configuration + ", what its profile asks of a request"
 }

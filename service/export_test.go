@@ -27,7 +27,7 @@ func KnownAnswer(newKey func(secrets.Version, []byte) (secrets.Key, error)) erro
 // Inside are both transports without their sockets: what they hand requests to.
 func (s *Service) Inside(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {
 	handler, err := s.httpTransport(ctx)
-	conn := newLocalConn(s.intercept, nil)
+	conn := newLocalConn(nil, nil)
 	s.register(conn)
 	return s.sheltered(ending(handler)), conn, err
 }

@@ -36,7 +36,7 @@ type verdict struct {
 func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict {
 	tb.Helper()
 	st := status.Convert(err)
-	v := verdict{code: st.Code(), reason: reasonOf(st)}
+	v := verdict{code: st.Code(), reason: reasonIn(st)}
 	for _, d := range st.Details() {
 		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
@@ -69,7 +69,7 @@ func newJSONGateway(tb testing.TB) jsonGateway {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conn := newLocalConn(s.intercept, nil)
+	conn := newLocalConn(nil, nil)
 	s.register(conn)
 	return jsonGateway{handler, conn, log}
 }
@@ -121,7 +121,7 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 	}
 	v := verdictOf(t, status.FromProto(&st).Err(), nil)
 	// Nothing that a body can say is a fault of ours, and none makes up a status.
-	if want := answerTo(v.reason).http; v.reason == "" || v.reason == reasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
+	if want := wordingOf(v.reason).http; v.reason == "" || v.reason == reasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("HTTP %d, reason %s, code %v: %s", w.Code, v.reason, v.code, w.Body)
 	}
 	return v
@@ -197,4 +197,14 @@ func FuzzJSONRequest(f *testing.F) {
 			t.Errorf("the transports disagree:\nHTTP %+v\ngRPC %+v", got, want)
 		}
 	})
+}
+
+// reasonIn finds the reason in a status; empty where it has none.
+func reasonIn(s *status.Status) string {
+	for _, d := range s.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
+			return info.GetReason()
+		}
+	}
+	return ""
 }

@@ -1,24 +1,25 @@
 package service
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
-	"mime"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
@@ -39,7 +40,7 @@ const maxBody = 64 << 10
 // httpTransport is the REST API: a gateway in front of a connection that ends in the
 // same handlers and interceptors as the gRPC server's.
 func (s *Service) httpTransport(ctx context.Context) (http.Handler, error) {
-	conn := newLocalConn(s.intercept, s.options.Stats)
+	conn := newLocalConn(nil, s.options.Stats)
 	s.register(conn)
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.HTTPBodyMarshaler{Marshaler: newStrictJSON()}),
@@ -63,56 +64,26 @@ func (s *Service) httpTransport(ctx context.Context) (http.Handler, error) {
 	return s.identified(mux), nil
 }
 
-// admit checks what the gateway would overlook, and hands the connection's own
-// facts to the interceptors as Go values.
+// admit keeps the request for the pipeline, as a Go value that no header can replace. The gateway
+// gets neither its body nor its query: it would read them before anybody knows who sends them.
 func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		if s.routes.allowed(r.URL.Path) != r.Method {
 			s.routingError(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
 			return
 		}
-		if err := admissible(r, params); err != nil {
-			s.writeStatus(w, statusOf(err), err.http)
-			return
-		}
-		// A stranger's body isn't read: parsing it would cost more than all the rest.
-		// The request goes on without it, to be refused and recorded like any other.
-		ctx := withHTTPRequest(r.Context(), r)
-		o := outcome{snapshot: s.snapshot.Load()}
-		if o.caller, o.err = o.snapshot.Callers.Authenticate(ctx, presented(ctx)); o.err != nil {
-			r.Body = http.NoBody
-		}
-		ctx = context.WithValue(ctx, outcomeKey{}, o)
+		call := &httpCall{request: r, body: http.MaxBytesReader(w, r.Body, maxBody), params: params, query: r.URL.RawQuery}
+		ctx := withHTTPCall(r.Context(), call)
 		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 			ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(a), LocalAddr: local})
 		}
-		r = r.WithContext(ctx)
-		r.Body = &pathBody{ReadCloser: http.MaxBytesReader(w, r.Body, maxBody), size: r.ContentLength, params: params}
-		next(w, r, params)
+		outline := r.WithContext(ctx)
+		path := *r.URL
+		path.RawQuery = ""
+		outline.URL, outline.Body = &path, http.NoBody
+		next(w, outline, params)
 	}
-}
-
-func admissible(r *http.Request, params map[string]string) *requestError {
-	switch {
-	case r.Method == http.MethodPost && r.URL.RawQuery != "":
-		return badRequest("This request takes no query parameters: put everything into the JSON body.")
-	case len(params) > 0 && r.URL.RawQuery != "":
-		return badRequest("This request takes no query parameters: the path says it all.") // the gateway wouldn't look
-	case r.Method != http.MethodPost:
-		return strictQuery(r.URL.Query(), &pb.ListConfigurationsRequest{}) // the one route with parameters
-	}
-	contentType := r.Header.Get("Content-Type")
-	if contentType == "" && r.ContentLength == 0 {
-		return nil
-	}
-	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
-		return &requestError{
-			code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType,
-			message: "The request's body must be JSON, with Content-Type: application/json.",
-		}
-	}
-	return nil
 }
 
 // outgoingHeaders are the headers of a page, by their names in metadata: nothing else that a handler, or a library of
@@ -139,7 +110,7 @@ func finish(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
 	md, ok := runtime.ServerMetadataFromContext(ctx)
 	switch reason := md.HeaderMD.Get(headerReason); {
 	case ok && len(reason) == 1:
-		w.WriteHeader(answerTo(reason[0]).http)
+		w.WriteHeader(wordingOf(reason[0]).http)
 	case slices.Equal(md.HeaderMD.Get(headerOutcome), []string{pb.Outcome_OUTCOME_REFUSED.String()}):
 		w.WriteHeader(http.StatusGatewayTimeout) // our own deadline alone has no reason
 	}
@@ -154,18 +125,14 @@ func private(h http.Header) {
 }
 
 // writeError is the gateway's error handler.
-func (s *Service) writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	if body, ok := r.Body.(*pathBody); ok && body.fault != nil {
-		err = body.fault
+func (s *Service) writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+	var r *refusal
+	if !errors.As(err, &r) {
+		if r = classify(err); r.code == codes.InvalidArgument { // what generated code found
+			r = classify(badRequest("The request's path, query or headers can't be read."))
+		}
 	}
-	st, ok := status.FromError(err)
-	switch {
-	case !ok:
-		st = statusOf(err)
-	case reasonOf(st) == "" && st.Code() == codes.InvalidArgument:
-		st = statusOf(badRequest("The request's path, query or headers can't be read.")) // what generated code found
-	}
-	s.writeStatus(w, st, httpStatusOf(err, st))
+	s.writeRefusal(w, r)
 }
 
 // routingError answers requests that no route fits.
@@ -180,24 +147,13 @@ func (s *Service) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime
 		e.code, e.http, e.message = codes.Unimplemented, http.StatusMethodNotAllowed, "There is something at this path, but not for this HTTP method."
 		w.Header().Set("Allow", allow)
 	}
-	s.writeStatus(w, statusOf(e), e.http)
+	s.writeRefusal(w, classify(e))
 }
 
-// httpStatusOf finds the HTTP status: a request's own where it never became a call,
-// otherwise that of the reason, otherwise that of the code.
-func httpStatusOf(err error, st *status.Status) int {
-	if request, ok := err.(*requestError); ok && request.http != 0 { //nolint:errorlint // as our decoder made it
-		return request.http
-	}
-	if reason := reasonOf(st); reason != "" && reason != reasonInvalidRequest {
-		return answerTo(reason).http
-	}
-	return runtime.HTTPStatusFromCode(st.Code())
-}
-
-// writeStatus writes a google.rpc.Status as JSON.
-func (s *Service) writeStatus(w http.ResponseWriter, st *status.Status, code int) {
-	body, err := newStrictJSON().Marshal(st.Proto())
+// writeRefusal writes a refusal as a google.rpc.Status in JSON.
+func (s *Service) writeRefusal(w http.ResponseWriter, r *refusal) {
+	body, err := r.json()
+	code := r.http
 	if err != nil {
 		body, code = []byte(fmt.Sprintf(`{"code":%d}`, codes.Internal)), http.StatusInternalServerError
 	}
@@ -208,18 +164,62 @@ func (s *Service) writeStatus(w http.ResponseWriter, st *status.Status, code int
 	if code == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	if wait := retryOf(st); wait > 0 {
-		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+	if r.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.retry.Seconds()))))
 	}
 	w.WriteHeader(code)
 	_, _ = w.Write(body) //nolint:gosec // JSON of fixed sentences; and whoever has gone away needs no error
 }
 
-func retryOf(st *status.Status) time.Duration {
-	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.RetryInfo); ok {
-			return info.GetRetryDelay().AsDuration()
-		}
+// json writes the refusal as protojson writes its status, without making one. A test holds the one
+// to the other.
+func (r *refusal) json() ([]byte, error) {
+	if r.reason == "" {
+		return newStrictJSON().Marshal(r.GRPCStatus().Proto())
 	}
-	return 0
+	type violation struct {
+		Field       string    `json:"field"`
+		Description string    `json:"description"`
+		Reason      string    `json:"reason"`
+		Localized   *struct{} `json:"localizedMessage"`
+	}
+	metadata := r.metadata
+	if metadata == nil {
+		metadata = map[string]string{}
+	}
+	details := []any{struct {
+		Type     string            `json:"@type"`
+		Reason   string            `json:"reason"`
+		Domain   string            `json:"domain"`
+		Metadata map[string]string `json:"metadata"`
+	}{"type.googleapis.com/google.rpc.ErrorInfo", r.reason, Domain, metadata}}
+	if len(r.fields) > 0 {
+		var violations []violation
+		for _, f := range r.violations() {
+			violations = append(violations, violation{Field: f.Field, Description: f.Description})
+		}
+		details = append(details, struct {
+			Type       string      `json:"@type"`
+			Violations []violation `json:"fieldViolations"`
+		}{"type.googleapis.com/google.rpc.BadRequest", violations})
+	}
+	if r.retry > 0 {
+		delay, err := protojson.Marshal(durationpb.New(r.retry))
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, struct {
+			Type  string          `json:"@type"`
+			Delay json.RawMessage `json:"retryDelay"`
+		}{"type.googleapis.com/google.rpc.RetryInfo", delay})
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(struct {
+		Code    codes.Code `json:"code"`
+		Message string     `json:"message"`
+		Details []any      `json:"details"`
+	}{r.code, r.message, details})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

@@ -2,15 +2,18 @@ package service
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -28,25 +31,78 @@ func newStrictJSON() *strictJSON {
 	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
 }
 
-// NewDecoder implements [runtime.Marshaler].
-func (*strictJSON) NewDecoder(r io.Reader) runtime.Decoder {
-	return runtime.DecoderFunc(func(v any) error {
-		m, ok := v.(proto.Message)
-		if !ok {
-			return fmt.Errorf("can't decode into a %T", v)
-		}
-		err := decodeStrict(r, m)
-		// The generated code makes a status of the text alone; the error handler
-		// finds the error itself here.
-		if body, ok := r.(*pathBody); ok {
-			body.fault = err
-		}
-		return err
-	})
+// NewDecoder implements [runtime.Marshaler]. It reads nothing: the gateway asks for the body before
+// anybody knows who sends it. The pipeline's step decode reads it.
+func (*strictJSON) NewDecoder(io.Reader) runtime.Decoder {
+	return runtime.DecoderFunc(func(any) error { return nil })
 }
 
-func decodeStrict(r io.Reader, m proto.Message) error {
-	b, err := readAll(r)
+// httpCall is a request of the REST gateway, on its way to the pipeline.
+type httpCall struct {
+	request *http.Request
+	body    io.Reader // bounded
+	params  map[string]string
+	query   string
+}
+
+type httpCallKey struct{}
+
+// withHTTPCall marks a call as one of the REST gateway. The value is of a type that only this
+// package can make: no header and no metadata can take its place.
+func withHTTPCall(ctx context.Context, call *httpCall) context.Context {
+	return context.WithValue(ctx, httpCallKey{}, call)
+}
+
+// httpCallOf returns nil for a call of the gRPC server.
+func httpCallOf(ctx context.Context) *httpCall {
+	call, _ := ctx.Value(httpCallKey{}).(*httpCall)
+	return call
+}
+
+// decode reads the query or the body into m, and then what the path says, which receive gives. The
+// generated code would let the path win over the body in silence.
+func (c *httpCall) decode(receive func(any) error, m proto.Message) error {
+	if err := c.admissible(m); err != nil {
+		return err
+	}
+	if c.request.Method == http.MethodPost {
+		if err := c.decodeBody(m); err != nil {
+			return err
+		}
+	}
+	path := m.ProtoReflect().New().Interface()
+	if err := receive(path); err != nil {
+		return err
+	}
+	proto.Merge(m, path)
+	return nil
+}
+
+// admissible checks what the gateway would overlook, and reads the query of a GET request.
+func (c *httpCall) admissible(m proto.Message) error {
+	switch {
+	case c.request.Method == http.MethodPost && c.query != "":
+		return badRequest("This request takes no query parameters: put everything into the JSON body.")
+	case len(c.params) > 0 && c.query != "":
+		return badRequest("This request takes no query parameters: the path says it all.")
+	case c.request.Method != http.MethodPost:
+		return decodeQuery(c.query, m)
+	}
+	contentType := c.request.Header.Get("Content-Type")
+	if contentType == "" && c.request.ContentLength == 0 {
+		return nil
+	}
+	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
+		return &requestError{
+			code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType,
+			message: "The request's body must be JSON, with Content-Type: application/json.",
+		}
+	}
+	return nil
+}
+
+func (c *httpCall) decodeBody(m proto.Message) error {
+	b, err := c.readAll()
 	var over *http.MaxBytesError
 	switch {
 	case errors.As(err, &over):
@@ -59,20 +115,31 @@ func decodeStrict(r io.Reader, m proto.Message) error {
 	if err := protojson.Unmarshal(b, m); err != nil {
 		return jsonFault(err)
 	}
-	if body, ok := r.(*pathBody); ok {
-		return body.compare(m)
-	}
-	return nil
+	return c.compare(m)
 }
 
 // readAll makes room for what the header has announced, at once.
-func readAll(r io.Reader) ([]byte, error) {
+func (c *httpCall) readAll() ([]byte, error) {
 	var b bytes.Buffer
-	if body, ok := r.(*pathBody); ok && body.size > 0 && body.size <= maxBody {
-		b.Grow(int(body.size) + bytes.MinRead)
+	if size := c.request.ContentLength; size > 0 && size <= maxBody {
+		b.Grow(int(size) + bytes.MinRead)
 	}
-	_, err := b.ReadFrom(r)
+	_, err := b.ReadFrom(c.body)
 	return b.Bytes(), err
+}
+
+// compare refuses a body that says something else than the path.
+func (c *httpCall) compare(m proto.Message) error {
+	for name, want := range c.params {
+		f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+		if f == nil || f.Kind() != protoreflect.StringKind {
+			continue
+		}
+		if got := m.ProtoReflect().Get(f).String(); got != "" && got != want {
+			return &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: name, Description: "differs from the path's: leave it out of the body"}}}
+		}
+	}
+	return nil
 }
 
 // A field's name is repeated only where it is a word: a value that has come to
@@ -109,34 +176,13 @@ func badRequest(message string, fields ...zendesk.Fault) *requestError {
 	return &requestError{code: codes.InvalidArgument, http: http.StatusBadRequest, message: message, fields: fields}
 }
 
-// pathBody is a request's body that knows what the path says, since the generated
-// code lets the path win in silence.
-type pathBody struct {
-	io.ReadCloser
-	size   int64 // announced; -1: not
-	params map[string]string
-	fault  error
-}
-
-// compare refuses a body that says something else than the path.
-func (b *pathBody) compare(m proto.Message) error {
-	for name, want := range b.params {
-		f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
-		if f == nil || f.Kind() != protoreflect.StringKind {
-			continue
-		}
-		if got := m.ProtoReflect().Get(f).String(); got != "" && got != want {
-			return &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: name, Description: "differs from the path's: leave it out of the body"}}}
-		}
+// decodeQuery reads a query into m, and refuses what the gateway's parser would pass over: a
+// parameter that is no field of the message, and one in both of its spellings.
+func decodeQuery(query string, m proto.Message) error {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return badRequest("The request's path, query or headers can't be read.")
 	}
-	return nil
-}
-
-// strictQuery refuses what the gateway's query parser would pass over: a parameter
-// that is no field of the message, and one in both of its spellings. It isn't a
-// parser of its own in the gateway's place, because that place is one variable for
-// all services in the process.
-func strictQuery(values url.Values, m proto.Message) *requestError {
 	fields := m.ProtoReflect().Descriptor().Fields()
 	seen := make(map[protoreflect.FieldDescriptor]bool)
 	for name := range values {
@@ -145,9 +191,12 @@ func strictQuery(values url.Values, m proto.Message) *requestError {
 			f = fields.ByJSONName(name)
 		}
 		if f == nil || seen[f] || len(values[name]) > 1 {
-			return badRequest("The request's query has a parameter that is unknown, or that stands there twice.")
+			return badRequest("The request's query has a parameter that is unknown, or that is given twice.")
 		}
 		seen[f] = true
+	}
+	if runtime.PopulateQueryParameters(m, values, utilities.NewDoubleArray(nil)) != nil {
+		return badRequest("The request's path, query or headers can't be read.")
 	}
 	return nil
 }

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/deskmint/deskmint/service/signin"
 )
 
 // localConn is a grpc.ClientConnInterface whose server is in the same process: a
@@ -54,13 +56,13 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	stream := &localStream{method: method, call: watch(serverContext(ctx), c.stats, method)}
 	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream),
 		stream.call.received(copyInto(args)), c.intercept)
-	if ended := over(ctx); ended != nil && err == nil {
+	if ended := signin.Over(ctx); ended != nil && err == nil {
 		err = ended // as over the wire: an answer after the deadline is no answer
 	}
 	if err == nil {
 		err = copyInto(response)(reply)
 	}
-	if _, ok := status.FromError(err); !ok {
+	if known := (interface{ GRPCStatus() *status.Status })(nil); err != nil && !errors.As(err, &known) { // a status isn't made here: it is dear
 		err = status.FromContextError(contextCauseOr(err)).Err()
 	}
 	stream.end(response, err)

@@ -174,40 +174,35 @@ func (m *metrics) configured(name string) string {
 	return ""
 }
 
-// observe counts a request, and returns the reason of its refusal.
-func (m *metrics) observe(c *call, err error, took time.Duration) (reason string) {
-	transport, method := c.record.Transport, c.record.Method
-	s, known := m.served[transport][method]
+// observe counts a request, and how long it took.
+func (m *metrics) observe(x *exchange, a answer, took time.Duration) {
+	s, known := m.served[x.transport][x.method.name]
 	if !known {
-		s.seconds = m.seconds.WithLabelValues(transport, method)
+		s.seconds = m.seconds.WithLabelValues(x.transport, x.method.name)
 	}
-	if c.sampled {
-		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": c.record.TraceID})
+	if x.sampled {
+		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), prometheus.Labels{"trace_id": x.traceID})
 	} else {
 		s.seconds.Observe(took.Seconds())
 	}
-	allowed, present := (*m.allowed.Load())[c.record.Configuration]
+	allowed, present := (*m.allowed.Load())[a.facts.Configuration]
 	switch {
-	case err == nil && known && present:
+	case a.refusal != nil:
+		m.count(x, a, a.refusal.code, a.refusal.reason)
+	case known && present:
 		s.ok.Inc()
 		allowed.Inc()
-		return ""
-	case err == nil:
-		m.count(c, codes.OK, "")
-		return ""
+	default:
+		m.count(x, a, codes.OK, "")
 	}
-	st := statusOf(err)
-	reason = reasonOf(st)
-	m.count(c, st.Code(), reason)
-	return reason
 }
 
 // count is for what is rare. A call whose caller has gone is a request, but no
 // decision: it isn't on record either.
-func (m *metrics) count(c *call, code codes.Code, reason string) {
-	m.requests.WithLabelValues(c.record.Transport, c.record.Method, code.String(), reason).Inc()
-	if c.record.Decision != "" {
-		m.decisions.WithLabelValues(m.configured(c.record.Configuration), reason).Inc()
+func (m *metrics) count(x *exchange, a answer, code codes.Code, reason string) {
+	m.requests.WithLabelValues(x.transport, x.method.name, code.String(), reason).Inc()
+	if x.decision != "" {
+		m.decisions.WithLabelValues(m.configured(a.facts.Configuration), reason).Inc()
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/deskmint/deskmint/service/signin"
 )
 
 func TestRepeats(t *testing.T) {
@@ -57,7 +59,7 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 	out := &output{}
 	s := inside(t, out, nil)
 	for range 1000 {
-		s.logFault(t.Context(), &call{}, fmt.Errorf("the store is away"))
+		s.logFault(t.Context(), &exchange{method: methods()[0]}, signin.Facts{}, classify(fmt.Errorf("the store is away")))
 	}
 	if log := out.take(); len(log) > 2000 {
 		t.Errorf("a thousand faults make %d bytes of log", len(log))

@@ -21,15 +21,10 @@ var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // requestIDOf takes the caller's own name for a request where that can stand in a log
 // line, and makes one otherwise. A credential that has come to stand there isn't one.
 func requestIDOf(given []string) string {
-	if len(given) == 1 && plainID.MatchString(given[0]) && !isCredentialText(given[0]) && !strings.HasPrefix(given[0], "eyJ") {
+	if len(given) == 1 && plainID.MatchString(given[0]) && !caller.LooksLikeCredential(given[0]) && !strings.HasPrefix(given[0], "eyJ") {
 		return given[0]
 	}
 	return rand.Text()
-}
-
-// isCredentialText reports whether text has the form of an API key or of a whole JWT.
-func isCredentialText(text string) bool {
-	return strings.HasPrefix(text, caller.KeyPrefix) || strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2
 }
 
 type requestIDKey struct{}

@@ -174,10 +174,9 @@ func (s *boundedStream) Context() context.Context { return s.ctx }
 
 func (s *Service) grpcServer(streams context.Context, certificates *certs.Store) *grpc.Server {
 	options := []grpc.ServerOption{
-		grpc.UnaryInterceptor(s.intercept),
 		grpc.StreamInterceptor(until(streams)),
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
-			return statusOf(&requestError{code: codes.Unimplemented, message: "There is no such method."}).Err()
+			return classify(&requestError{code: codes.Unimplemented, http: http.StatusNotFound, message: "There is no such method."})
 		}),
 		grpc.ForceServerCodecV2(newPatientCodec()),
 		grpc.MaxRecvMsgSize(4 * maxBody), // beyond it the library answers, in its own words
@@ -200,7 +199,7 @@ func (s *Service) grpcServer(streams context.Context, certificates *certs.Store)
 		options = append(options, grpc.Creds(credentials.NewTLS(certificates.TLS("h2"))))
 	}
 	server := grpc.NewServer(options...)
-	s.register(decodable{server})
+	s.register(server)
 	healthpb.RegisterHealthServer(server, s.health)
 	if s.options.Reflection {
 		reflection.Register(server)

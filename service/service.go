@@ -19,19 +19,16 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/propagation"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/stats"
-	"google.golang.org/protobuf/proto"
-
-	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/stats"
 )
 
 // Secrets is what the service needs of a keyring. Get must not wait for a store.
@@ -109,7 +106,9 @@ type Service struct {
 	health    *health.Server // of the public gRPC server
 	ready     atomic.Bool
 	patience  patience
-	limits    policy.Meter // longer-lived than a snapshot: a reload gives nobody a fresh start
+	limits    policy.Meter // longer-lived than a snapshot: a reload resets no limit
+	decider   signin.Decider
+	pipeline  handler
 	reported  reportedRefreshes
 	repeats   repeats // in the log
 	selfTests selfTests
@@ -146,6 +145,8 @@ func New(o Options) (*Service, error) {
 		patience:  defaultPatience(),
 		options:   o,
 	}
+	s.decider = signin.Decider{Secrets: o.Secrets, Limits: &s.limits}
+	s.pipeline = s.newPipeline()
 	s.metrics = newMetrics(s)
 	s.snapshot.Store(o.Snapshot)
 	return s, nil
@@ -172,23 +173,8 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	return nil
 }
 
-// register puts the services' handlers wherever calls come from.
-func (s *Service) register(r grpc.ServiceRegistrar) {
-	pb.RegisterTokenServiceServer(r, &tokenServer{service: s})
-	pb.RegisterConfigurationServiceServer(r, &configurationServer{service: s})
-}
-
 // newValidator compiles the rules of every request at once; compiled at the first
 // message, they would cost it tens of milliseconds.
 func newValidator() (protovalidate.Validator, error) {
 	return protovalidate.New(protovalidate.WithMessages(requests()...), protovalidate.WithDisableLazy())
-}
-
-// requests are all messages that have rules of their own.
-func requests() []proto.Message {
-	return []proto.Message{
-		&pb.MintTokenRequest{}, &pb.RenderFormRequest{}, &pb.RenderPageRequest{}, &pb.InspectTokenRequest{},
-		&pb.ListConfigurationsRequest{}, &pb.GetConfigurationRequest{}, &pb.ResolveConfigurationRequest{},
-		&pb.RefreshSecretRequest{}, &pb.ReportSignInFailureRequest{},
-	}
 }

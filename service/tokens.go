@@ -3,102 +3,75 @@ package service
 import (
 	"context"
 	"strconv"
-	"strings"
 
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc/metadata"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
-	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/page"
-	"github.com/deskmint/deskmint/service/zendesk"
+	"github.com/deskmint/deskmint/service/signin"
 )
 
-// tokenServer is the gRPC face of the desk's sign-ins.
-type tokenServer struct {
-	pb.UnimplementedTokenServiceServer
-	service *Service
-}
-
-func (t *tokenServer) MintToken(ctx context.Context, r *pb.MintTokenRequest) (*pb.MintTokenResponse, error) {
-	out, err := t.signIn(ctx, r)
+func (s *Service) mintToken(ctx context.Context, x *exchange, r *pb.MintTokenRequest) (answer, error) {
+	d, err := s.decide(ctx, x, r)
 	if err != nil {
-		return nil, err
+		return answer{facts: d.Facts}, err
 	}
-	issued, expires := out.times()
-	return &pb.MintTokenResponse{
-		Token:         out.token.Value,
-		Jti:           out.token.ID,
+	issued, expires := times(d.Token)
+	return answer{facts: d.Facts, message: &pb.MintTokenResponse{
+		Token:         d.Token.Value,
+		Jti:           d.Token.ID,
 		IssueTime:     issued,
 		ExpireTime:    expires,
-		SecretVersion: uint32(out.version),
-		Form:          out.form(),
-		Attempt:       out.attempt,
-		Warnings:      out.warnings(),
-	}, nil
+		SecretVersion: secretVersion(d.Facts.SecretVersion),
+		Form:          formOf(d),
+		Attempt:       d.Attempt,
+		Warnings:      warningsOf(d.Checked.Warnings),
+	}}, nil
 }
 
-func (t *tokenServer) RenderForm(ctx context.Context, r *pb.RenderFormRequest) (*pb.RenderFormResponse, error) {
-	out, err := t.signIn(ctx, r)
+func (s *Service) renderForm(ctx context.Context, x *exchange, r *pb.RenderFormRequest) (answer, error) {
+	d, err := s.decide(ctx, x, r)
 	if err != nil {
-		return nil, err
+		return answer{facts: d.Facts}, err
 	}
-	response := out.shown(r.GetLanguage()).form()
-	response.IssueTime, response.ExpireTime = out.times()
-	response.Warnings = out.warnings()
-	return response, nil
+	response := pageOf(d, r.GetLanguage()).form()
+	response.IssueTime, response.ExpireTime = times(d.Token)
+	response.Warnings = warningsOf(d.Checked.Warnings)
+	return answer{facts: d.Facts, message: response}, nil
 }
 
-func (t *tokenServer) RenderPage(ctx context.Context, r *pb.RenderPageRequest) (*httpbody.HttpBody, error) {
-	out, err := t.signIn(ctx, r)
+func (s *Service) renderPage(ctx context.Context, x *exchange, r *pb.RenderPageRequest) (answer, error) {
+	d, err := s.decide(ctx, x, r)
 	if err != nil {
-		return nil, err
+		return answer{facts: d.Facts}, err
 	}
-	return out.shown(r.GetLanguage()).body(callOf(ctx)), nil
+	body, header := pageOf(d, r.GetLanguage()).body()
+	return answer{facts: d.Facts, message: body, header: header}, nil
 }
 
-func (t *tokenServer) InspectToken(ctx context.Context, r *pb.InspectTokenRequest) (*pb.InspectTokenResponse, error) {
-	if err := t.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) inspectToken(_ context.Context, x *exchange, r *pb.InspectTokenRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
-	c := callOf(ctx)
-	inspection, err := t.service.desk(c).inspect(c.caller, nameOf(r.GetConfiguration()), r.GetToken(), &c.record)
+	inspection, facts, err := s.decider.Inspect(s.context(x), nameOf(r.GetConfiguration()), r.GetToken())
 	if err != nil {
-		return nil, err
+		return answer{facts: facts}, err
 	}
-	return inspectionOf(inspection), nil
+	return answer{facts: facts, message: inspectionOf(inspection)}, nil
 }
 
-func (t *tokenServer) signIn(ctx context.Context, r signInRequest) (*signedIn, error) {
-	ask, err := t.service.askOf(r)
+func (s *Service) decide(ctx context.Context, x *exchange, r signInRequest) (signin.Decision, error) {
+	request, err := s.signInOf(r)
 	if err != nil {
-		return nil, err
+		return signin.Decision{}, err
 	}
-	c := callOf(ctx)
-	c.person = personOf(ask.signIn.User)
-	out, err := t.service.desk(c).signIn(ctx, c.caller, ask, &c.record)
-	if out != nil {
-		c.version = out.version
-	}
-	return out, err
+	return s.decider.Decide(ctx, s.context(x), request)
 }
 
-// personOf returns what the record says about a person. It leaves out text that is no
-// address or no external id, because such text can be anything, and a credential that was
-// sent as an id.
-func personOf(u zendesk.User) (p audit.Person) {
-	if email, err := zendesk.ParseEmail(u.Email); err == nil {
-		p.Email = email
-	}
-	if id := strings.TrimSpace(u.ExternalID); zendesk.IsExternalID(id) && !isCredentialText(id) { // it may be refused for the space
-		p.ExternalID = id
-	}
-	return p
-}
-
-// shown is a page on its way out, of a sign-in or of what stands in the way of one.
-type shown struct {
+// renderedPage is a page on its way out, of a sign-in or of a refusal.
+type renderedPage struct {
 	page         *page.Page
 	html         []byte
 	outcome      pb.Outcome
@@ -107,16 +80,16 @@ type shown struct {
 	jti, attempt string
 }
 
-// shown makes the page of a sign-in: none, where it was only to be checked.
-func (out *signedIn) shown(language string) shown {
-	p := shown{page: out.configuration.Page(out.brand.ID, language), version: out.version, jti: out.token.ID, attempt: out.attempt}
-	if out.token.Value != "" {
-		p.outcome, p.html = pb.Outcome_OUTCOME_SIGN_IN, p.page.Render(out.token.Value, out.checked.ReturnTo.URL)
+// pageOf makes the page of a sign-in: one without HTML where the request was only to be checked.
+func pageOf(d signin.Decision, language string) renderedPage {
+	p := renderedPage{page: d.Configuration.Page(d.Brand.ID, language), version: d.Facts.SecretVersion, jti: d.Token.ID, attempt: d.Attempt}
+	if d.Token.Value != "" {
+		p.outcome, p.html = pb.Outcome_OUTCOME_SIGN_IN, p.page.Render(d.Token.Value, d.Checked.ReturnTo.URL)
 	}
 	return p
 }
 
-func (p shown) form() *pb.RenderFormResponse {
+func (p renderedPage) form() *pb.RenderFormResponse {
 	return &pb.RenderFormResponse{
 		Html:                  string(p.html),
 		Headers:               headersOf(p.page),
@@ -131,8 +104,8 @@ func (p shown) form() *pb.RenderFormResponse {
 	}
 }
 
-// body leaves the page's headers with the call.
-func (p shown) body(c *call) *httpbody.HttpBody {
+// body is the page itself, and the headers that it is served with.
+func (p renderedPage) body() (*httpbody.HttpBody, metadata.MD) {
 	headers := p.page.Headers()
 	header := make(metadata.MD, len(headers)+6) // and our own
 	contentType := ""
@@ -152,8 +125,7 @@ func (p shown) body(c *call) *httpbody.HttpBody {
 	if p.version != 0 {
 		header.Set(headerSecretVersion, strconv.FormatUint(uint64(p.version), 10))
 	}
-	c.header = header
-	return &httpbody.HttpBody{ContentType: contentType, Data: p.html}
+	return &httpbody.HttpBody{ContentType: contentType, Data: p.html}, header
 }
 
 // headersOf are every header that a page should be served with.

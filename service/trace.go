@@ -19,33 +19,40 @@ func (s *Service) withTrace(ctx context.Context, header http.Header) context.Con
 	return s.options.Propagator.Extract(ctx, propagation.HeaderCarrier(header))
 }
 
-// traced notes which trace a call is part of, for its record and for the log.
-func (s *Service) traced(ctx context.Context, c *call) {
+// tracing notes which trace the request is part of, for its record and for the log.
+func (s *Service) tracing(next handler) handler {
 	if s.options.Propagator == nil {
-		return
+		return next
 	}
-	if in := trace.SpanContextFromContext(ctx); in.HasTraceID() {
-		c.record.TraceID, c.sampled = in.TraceID().String(), in.IsSampled()
+	return func(ctx context.Context, x *exchange) answer {
+		if in := trace.SpanContextFromContext(ctx); in.HasTraceID() {
+			x.traceID, x.sampled = in.TraceID().String(), in.IsSampled()
+		}
+		return next(ctx, x)
 	}
 }
 
-// outlined tells the call's span what was decided, in words of the configuration's
-// and ours. Nothing else of a request gets into a trace.
-func (s *Service) outlined(ctx context.Context, c *call, reason string) {
+// describeSpan adds the decision to the request's span, in words of the configuration's and ours.
+// Nothing else of a request gets into a trace.
+func (s *Service) describeSpan(ctx context.Context, x *exchange, a answer) {
 	span := trace.SpanFromContext(ctx)
-	if !c.sampled || !span.IsRecording() {
+	if !x.sampled || !span.IsRecording() {
 		return
 	}
-	told := []attribute.KeyValue{attribute.String("deskmint.transport", c.record.Transport)}
+	attributes := []attribute.KeyValue{attribute.String("deskmint.transport", x.transport)}
+	reason := ""
+	if a.refusal != nil {
+		reason = a.refusal.reason
+	}
 	for key, value := range map[string]string{
-		"deskmint.configuration": s.metrics.configured(c.record.Configuration),
-		"deskmint.caller":        c.record.Caller,
-		"deskmint.decision":      c.record.Decision,
+		"deskmint.configuration": s.metrics.configured(a.facts.Configuration),
+		"deskmint.caller":        x.caller.Name,
+		"deskmint.decision":      x.decision,
 		"deskmint.reason":        reason,
 	} {
 		if value != "" {
-			told = append(told, attribute.String(key, value))
+			attributes = append(attributes, attribute.String(key, value))
 		}
 	}
-	span.SetAttributes(told...)
+	span.SetAttributes(attributes...)
 }

@@ -73,6 +73,12 @@ var (
 // KeyPrefix begins every API key, so that scanners for leaked secrets can find them.
 const KeyPrefix = "dmk_"
 
+// LooksLikeCredential reports whether text has the form of an API key or of a whole JWT. People
+// send them where they don't belong.
+func LooksLikeCredential(text string) bool {
+	return strings.HasPrefix(text, KeyPrefix) || strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2
+}
+
 // NewKey makes an API key of 256 random bits, and the hash that stands for it in
 // the configuration file.
 func NewKey() (key, sha256hex string) {

@@ -29,7 +29,7 @@ func TestClassify(t *testing.T) {
 		{"error", "something new", "UNKNOWN"},
 		{"error", "", "UNKNOWN"},
 	} {
-		f := classify(c.kind, c.message)
+		f := classOf(c.kind, c.message)
 		if got := strings.TrimPrefix(f.class.String(), "SIGN_IN_FAILURE_CLASS_"); got != c.want {
 			t.Errorf("%q %q is classed as %s, want %s", c.kind, c.message, got, c.want)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 )
 
 // failure is a kind of refusal by Zendesk. There is no official list of its
@@ -71,8 +72,8 @@ var failures = []failure{
 	},
 }
 
-// classify finds what a report means. No kind is an ordinary logout.
-func classify(kind, message string) failure {
+// classOf finds what a report means. No kind is an ordinary logout.
+func classOf(kind, message string) failure {
 	if kind == "" {
 		return failure{class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT, cause: "The person has signed out of Zendesk."}
 	}
@@ -92,36 +93,36 @@ func classify(kind, message string) failure {
 // ReportSignInFailure classes what Zendesk sent to the remote logout URL. Anybody
 // can forge that query: its words go nowhere, and the most it can bring about is
 // one look at the secret store in a while.
-func (c *configurationServer) ReportSignInFailure(ctx context.Context, r *pb.ReportSignInFailureRequest) (*pb.ReportSignInFailureResponse, error) {
-	if err := c.service.valid(r); err != nil {
-		return nil, err
+func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.ReportSignInFailureRequest) (answer, error) {
+	if err := s.valid(r); err != nil {
+		return answer{}, err
 	}
-	call := callOf(ctx)
-	conf, err := c.service.desk(call).configuration(call.caller, nameOf(r.GetName()), policy.Report, &call.record)
+	var facts signin.Facts
+	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Report, &facts)
 	if err != nil {
-		return nil, err
+		return answer{facts: facts}, err
 	}
-	f := classify(r.GetKind(), r.GetMessage())
-	c.service.metrics.reports.WithLabelValues(conf.Name, f.class.String()).Inc()
-	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && c.service.reported.may(conf.Secret, c.service.now()) {
+	f := classOf(r.GetKind(), r.GetMessage())
+	s.metrics.reports.WithLabelValues(conf.Name, f.class.String()).Inc()
+	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && s.reported.may(conf.Secret, s.now()) {
 		// What it finds shows in the secret's state; the report is answered either way.
 		looking, cancel := context.WithTimeout(ctx, reportPatience)
-		_, _, _ = c.service.secrets.Refresh(looking, conf.Secret)
+		_, _, _ = s.secrets.Refresh(looking, conf.Secret)
 		cancel()
 	}
 	response := &pb.ReportSignInFailureResponse{Class: f.class, Cause: f.cause, OperatorAdvice: f.operator, UserAdvice: f.user}
 	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {
-		response.Html, response.Headers = reportPage(call, conf, r, f.problem)
+		response.Html, response.Headers = reportPage(x, conf, r, f.problem)
 	}
-	return response, nil
+	return answer{facts: facts, message: response}, nil
 }
 
 // reportPage has the look of the brand that the query names or, where it names none
 // that the caller may report for, of the default one. Where that isn't the caller's
 // either, it is nobody's.
-func reportPage(c *call, conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
+func reportPage(x *exchange, conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
 	p := page.Neutral(r.GetLanguage())
-	may := c.snapshot.Policy.Brands(c.caller.Name, conf.Name, policy.Report)
+	may := x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.Report)
 	for _, id := range []string{r.GetBrandId(), ""} {
 		if brand := conf.Profile.Brand(id); brand != nil && may(brand.ID) {
 			p = conf.Page(brand.ID, r.GetLanguage())

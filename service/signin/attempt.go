@@ -1,4 +1,4 @@
-package service
+package signin
 
 import (
 	"encoding/base64"
@@ -29,10 +29,11 @@ type attempt struct {
 // long as that was wrong.
 const maxSkew = 30
 
-// loopError says that a browser has come back too often.
-type loopError struct{ wait time.Duration }
+// LoopError says that a browser came back to sign in too often. After Wait it may try again.
+type LoopError struct{ Wait time.Duration }
 
-func (*loopError) Error() string { return "sign-in loop" }
+// Error implements error.
+func (*LoopError) Error() string { return "sign-in loop" }
 
 func newAttempt(configuration, brand, email string, limit int, window time.Duration) attempt {
 	return attempt{
@@ -52,7 +53,7 @@ func (a attempt) next(given string, held []secrets.Key, signing secrets.Key, now
 	})
 	if len(times)+1 >= a.limit {
 		oldest := time.Unix(slices.Min(times), 0)
-		return "", &loopError{wait: max(time.Second, oldest.Add(a.window).Sub(now))}
+		return "", &LoopError{Wait: max(time.Second, oldest.Add(a.window).Sub(now))}
 	}
 	return a.seal(append(times, now.Unix()), signing)
 }

@@ -7,6 +7,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 )
 
 // pageRequest is a sign-in request that is answered with a page.
@@ -16,36 +17,37 @@ type pageRequest interface {
 	GetOnError() pb.OnError
 }
 
-// pageInstead makes an error a page, whatever has gone wrong and wherever, where the
-// caller wants its person to see one. On record, in metrics and in the log it is the
-// error. It stays one for a caller that isn't known, and for one that is gone or whose
-// own deadline has passed: over gRPC it would hear nothing else.
-func (s *Service) pageInstead(ctx context.Context, c *call, request any, err error) (any, error) {
-	r, ok := request.(pageRequest)
-	if !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE || c.caller.Name == "" || over(ctx) != nil {
-		return nil, err
+// withPage adds a page to a refusal where the caller wants its person to see one. On record, in
+// metrics and in the log it stays the refusal. There is no page for a caller that isn't known, nor
+// for one that is gone or whose own deadline has passed: over gRPC it would hear nothing else.
+func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
+	r, ok := x.message.(pageRequest)
+	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE || x.caller.Name == "" || signin.Over(ctx) != nil {
+		return a
 	}
-	p := shown{page: c.problemPage(r), outcome: pb.Outcome_OUTCOME_REFUSED, reason: reasonOf(statusOf(err)), version: c.version}
+	p := renderedPage{page: x.problemPage(r), outcome: pb.Outcome_OUTCOME_REFUSED, reason: a.refusal.reason, version: a.facts.SecretVersion}
 	if p.reason == reasonLoop {
 		p.outcome = pb.Outcome_OUTCOME_LOOP
 	}
 	p.html = p.page.RenderProblem(problemOf(p.reason))
-	if _, ok := request.(*pb.RenderFormRequest); ok {
-		return p.form(), nil
+	if _, ok := x.message.(*pb.RenderFormRequest); ok {
+		a.message = p.form()
+		return a
 	}
-	return p.body(c), nil
+	a.message, a.header = p.body()
+	return a
 }
 
 // problemPage has the brand's look where the caller could sign somebody in there, and
 // nobody's where it could not: the same bytes whether there is such a brand or not.
-func (c *call) problemPage(r pageRequest) *page.Page {
+func (x *exchange) problemPage(r pageRequest) *page.Page {
 	name, ok := strings.CutPrefix(r.GetConfiguration(), collection)
-	conf, exists := c.snapshot.Configuration(name)
+	conf, exists := x.snapshot.Configuration(name)
 	if !ok || !exists {
 		return page.Neutral(r.GetLanguage())
 	}
 	brand := conf.Profile.Brand(r.GetBrandId())
-	if brand == nil || !c.snapshot.Policy.Brands(c.caller.Name, conf.Name, policy.SignIn)(brand.ID) {
+	if brand == nil || !x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.SignIn)(brand.ID) {
 		return page.Neutral(r.GetLanguage())
 	}
 	return conf.Page(brand.ID, r.GetLanguage())

@@ -1,4 +1,4 @@
-package service
+package signin
 
 import (
 	"strings"
@@ -9,12 +9,8 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// The names of the limits that aren't a grant's, in the metadata of a refusal.
-const (
-	limitUser       = "user_rate"
-	limitRefresh    = "refresh_rate"
-	limitRefreshAll = "refresh_rate_all"
-)
+// limitUser is the name of the limit of each person, in the metadata of a refusal.
+const limitUser = "user_rate"
 
 // limitsOf are what a sign-in is counted against; all of them must have one left.
 // Where a request leaves the role out, the person keeps the one that Zendesk has,
@@ -22,19 +18,10 @@ const (
 //
 // A person is counted for each caller by itself. Otherwise one caller could use up the sign-ins of
 // a person and so keep them out at every other caller.
-func limitsOf(who caller.Caller, g *policy.Grant, conf *config.Configuration, ask signInAsk, email string) []policy.Limit {
-	role := ask.signIn.User.Role
+func limitsOf(who caller.Caller, g *policy.Grant, conf *config.Configuration, ask Request, email string) []policy.Limit {
+	role := ask.SignIn.User.Role
 	team := role == zendesk.RoleAgent || role == zendesk.RoleAdmin || role == zendesk.RoleUnset && conf.Profile.Serves(zendesk.TeamMember)
 	key := strings.Join([]string{conf.Name, who.Name, email}, " ")
 	person := policy.Limit{Name: limitUser, Key: key, Rate: conf.UserRate, People: true}
 	return append([]policy.Limit{person}, g.Limits(team)...)
-}
-
-// refreshLimits keep a caller with the action refresh from using up secrets.max_rate,
-// which the looks at every other secret share: at one secret, and at all together.
-func refreshLimits(caller, configuration string) []policy.Limit {
-	return []policy.Limit{
-		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 20}},
-		{Name: limitRefreshAll, Key: caller, Rate: policy.Rate{PerSecond: 5, Burst: 40}},
-	}
 }
