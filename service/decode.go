@@ -18,7 +18,11 @@ import (
 // decoder or, for a call of the REST gateway, gives what the path says.
 func decodeMessage(ctx context.Context, receive func(any) error, m proto.Message) error {
 	if call := httpCallOf(ctx); call != nil {
-		return call.decode(receive, m)
+		err := call.decode(receive, m)
+		if stream, ok := grpc.ServerTransportStreamFromContext(ctx).(*localStream); ok && err == nil {
+			stream.call.receivedPayload(m)
+		}
+		return err
 	}
 	if compressed(ctx) {
 		return &requestError{code: codes.Unimplemented, http: http.StatusUnsupportedMediaType, message: "Compressed messages are not taken: send them as they are."}

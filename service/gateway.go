@@ -178,10 +178,9 @@ func (r *refusal) json() ([]byte, error) {
 		return newStrictJSON().Marshal(r.GRPCStatus().Proto())
 	}
 	type violation struct {
-		Field       string    `json:"field"`
-		Description string    `json:"description"`
-		Reason      string    `json:"reason"`
-		Localized   *struct{} `json:"localizedMessage"`
+		Field       string `json:"field"`
+		Description string `json:"description"`
+		Reason      string `json:"reason"`
 	}
 	metadata := r.metadata
 	if metadata == nil {

@@ -54,8 +54,11 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 		return status.Error(codes.Unimplemented, "unknown method")
 	}
 	stream := &localStream{method: method, call: watch(serverContext(ctx), c.stats, method)}
-	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream),
-		stream.call.received(copyInto(args)), c.intercept)
+	receive := copyInto(args)
+	if httpCallOf(ctx) == nil { // else the message comes from elsewhere, and decodeMessage tells of it
+		receive = stream.call.received(receive)
+	}
+	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream), receive, c.intercept)
 	if ended := signin.Over(ctx); ended != nil && err == nil {
 		err = ended // as over the wire: an answer after the deadline is no answer
 	}

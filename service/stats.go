@@ -46,13 +46,20 @@ func (w watched) tell(s stats.RPCStats) {
 // received tells of the request once it is decoded.
 func (w watched) received(decode func(any) error) func(any) error {
 	return func(to any) error {
-		if err := decode(to); err != nil || w.handler == nil {
+		if err := decode(to); err != nil {
 			return err
 		}
-		size := sizeOf(to)
-		w.tell(&stats.InPayload{Payload: to, Length: size, CompressedLength: size, RecvTime: time.Now()})
+		w.receivedPayload(to)
 		return nil
 	}
+}
+
+func (w watched) receivedPayload(message any) {
+	if w.handler == nil {
+		return
+	}
+	size := sizeOf(message)
+	w.tell(&stats.InPayload{Payload: message, Length: size, CompressedLength: size, RecvTime: time.Now()})
 }
 
 func (w watched) sentHeader(md metadata.MD) {

@@ -91,7 +91,7 @@ func TestStats(t *testing.T) {
 			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
 		}},
 		{"stranger", call{method: "RenderPage", keys: []string{"dmk_other"}}, []string{
-			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutHeader x-request-id", "OutTrailer ", "End Unauthenticated",
+			"InHeader " + method + "RenderPage", "Begin", "OutHeader x-request-id", "OutTrailer ", "End Unauthenticated", // the message isn't decoded
 		}},
 		{"empty message", call{method: "ListConfigurations"}, []string{
 			"InHeader /deskmint.v1.ConfigurationService/ListConfigurations", "Begin", fmt.Sprintf("InPayload %T", &pb.ListConfigurationsRequest{}),
@@ -116,8 +116,19 @@ func TestStats(t *testing.T) {
 			})
 		})
 	}
-	t.Run("what is no call", func(t *testing.T) {
+	t.Run("what can't be decoded", func(t *testing.T) {
 		s.wire(t, post(mintPath, asEverything+asJSON, "{"))
+		<-watching.begun
+		<-watching.ended
+		var got []string
+		for _, e := range watching.take() {
+			got = append(got, summary(t, e))
+		}
+		if want := []string{"InHeader " + method + "MintToken", "Begin", "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+	t.Run("what is no call", func(t *testing.T) {
 		s.wire(t, request("GET", "/", ""))
 		if told := watching.take(); len(told) > 0 {
 			t.Errorf("told %v", told)

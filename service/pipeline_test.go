@@ -1,0 +1,278 @@
+package service
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/encoding/gzip"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+const (
+	everythingKey = "dmk_everything"
+	anaJSON       = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana"}}`
+)
+
+// overHTTP sends a request through the REST gateway, without a socket.
+func overHTTP(t testing.TB, s *Service, key, body string) (code int, answer []byte) {
+	t.Helper()
+	handler, err := s.httpTransport(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return w.Code, w.Body.Bytes()
+}
+
+// overGRPC sends a request to a gRPC server on loopback.
+func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, options ...grpc.CallOption) error {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := s.grpcServer(t.Context(), nil)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() { server.Stop(); <-served }()
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+key)
+	_, err = pb.NewTokenServiceClient(conn).MintToken(ctx, r, options...)
+	return err
+}
+
+// TestPanics puts a panic into each place of the pipeline. Both transports give the same answer and
+// count it. A panic inside audit is on record; one elsewhere has a line in the log.
+func TestPanics(t *testing.T) {
+	names := []string{"requestID", "tracing", "recovery", "measure", "auditing", "errorPage", "timeout", "authentication", "decode", "handle"}
+	for i := 3; i <= 9; i++ { // inside recovery and further in; what is outside belongs to the transports
+		for _, transport := range []string{transportGRPC, transportHTTP} {
+			t.Run("inside "+names[i-1]+"/"+transport, func(t *testing.T) {
+				out := &output{}
+				s := inside(t, out, nil)
+				run := s.handle
+				steps := s.steps()
+				steps = slices.Insert(steps, i, func(handler) handler {
+					return func(context.Context, *exchange) answer { panic("MARKER-a value that nobody may see") }
+				})
+				for j := len(steps) - 1; j >= 0; j-- {
+					run = steps[j](run)
+				}
+				s.pipeline = run
+				if transport == transportHTTP {
+					if code, body := overHTTP(t, s, everythingKey, anaJSON); code != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"INTERNAL"`)) {
+						t.Errorf("HTTP %d %s", code, body)
+					}
+				} else if err := overGRPC(t, s, everythingKey, &pb.MintTokenRequest{}); status.Code(err) != codes.Internal {
+					t.Errorf("%v", err)
+				}
+				text := out.take()
+				recorded := strings.Count(text, `"decision":"deny","reason":"INTERNAL"`)
+				if want := map[bool]int{true: 1, false: 0}[i >= 5]; recorded != want { // inside auditing
+					t.Errorf("%d records, want %d: %s", recorded, want, text)
+				}
+				if strings.Count(text, "request failed") != 1 || strings.Contains(text, "MARKER") {
+					t.Errorf("the log has %s", text)
+				}
+				if i >= 4 { // inside measure
+					counted(t, s, transport, "Internal", reasonInternal)
+				}
+			})
+		}
+	}
+}
+
+func counted(t *testing.T, s *Service, transport, code, reason string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	s.metrics.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	line := fmt.Sprintf("deskmint_requests_total{code=%q,method=\"MintToken\",reason=%q,transport=%q} 1", code, reason, transport)
+	if !strings.Contains(w.Body.String(), line) {
+		t.Errorf("no line %s", line)
+	}
+}
+
+// TestCompressedMessages: nothing is decompressed, for nobody. A stranger learns only that it is one.
+func TestCompressedMessages(t *testing.T) {
+	s := inside(t, &output{}, nil)
+	r := &pb.MintTokenRequest{Configuration: "configurations/acme-customers"}
+	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a stranger: %v", err)
+	}
+	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unimplemented || reasonIn(status.Convert(err)) != reasonInvalidRequest {
+		t.Errorf("a caller: %v", err)
+	}
+}
+
+// TestStrangersAreNotDecoded sends what would be refused for its form, were it looked at.
+func TestStrangersAreNotDecoded(t *testing.T) {
+	s := inside(t, &output{}, nil)
+	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*maxBody)} {
+		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized || !bytes.Contains(answer, []byte(reasonUnauthenticated)) {
+			t.Errorf("%.20q: %d %s", body, code, answer)
+		}
+	}
+	large := &pb.MintTokenRequest{Attempt: strings.Repeat("x", 2*maxBody)}
+	if err := overGRPC(t, s, "dmk_stranger", large); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("a large message: %v", err)
+	}
+	if err := overGRPC(t, s, everythingKey, large); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("a caller's large message: %v", err)
+	}
+}
+
+// TestMethodsAreTheContract: an RPC without an entry would not be served, and one whose entry has
+// another's request would decode nonsense.
+func TestMethodsAreTheContract(t *testing.T) {
+	var want []string
+	for _, file := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
+		for i := range file.Services().Len() {
+			for j := range file.Services().Get(i).Methods().Len() {
+				m := file.Services().Get(i).Methods().Get(j)
+				full := "/" + string(m.Parent().FullName()) + "/" + string(m.Name())
+				want = append(want, full)
+				k := slices.IndexFunc(methods(), func(m *method) bool { return m.full == full })
+				if k < 0 {
+					t.Errorf("no entry for %s", full)
+					continue
+				}
+				entry := methods()[k]
+				if got := entry.request().ProtoReflect().Descriptor().FullName(); got != m.Input().FullName() || entry.action == "" || entry.name != string(m.Name()) {
+					t.Errorf("%s has the request %s and the action %q", full, got, entry.action)
+				}
+			}
+		}
+	}
+	got := Methods()
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("methods %v, want %v", got, want)
+	}
+}
+
+// refusals is an error of each kind.
+func refusals() map[string]error {
+	many := &zendesk.InvalidError{}
+	for i := range maxViolations + 5 {
+		many.Faults = append(many.Faults, zendesk.Fault{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
+	}
+	return map[string]error{
+		"credential":  caller.ErrUnknown,
+		"issuer away": caller.ErrIssuerUnavailable,
+		"denied":      &policy.DeniedError{Reason: policy.RoleNotAllowed, Field: "user.role"},
+		"not allowed": &policy.DeniedError{Reason: policy.CallerNotAllowed},
+		"fields":      many,
+		"foreign":     &zendesk.ForeignError{Fault: "is another's"},
+		"limited":     &policy.LimitedError{Limit: "rate", Wait: 1500 * time.Millisecond},
+		"loop":        &signin.LoopError{Wait: time.Minute},
+		"away":        &secrets.UnavailableError{RetryAfter: 10 * time.Second},
+		"off":         secrets.ErrDisabled,
+		"audit":       audit.ErrUnavailable,
+		"request":     badRequest("It can't be read.", zendesk.Fault{Field: "x", Description: "is no field"}),
+		"panic":       newPanicError("x"),
+		"cancelled":   context.Canceled,
+		"deadline":    fmt.Errorf("around: %w", context.DeadlineExceeded),
+		"a status":    status.Error(codes.DataLoss, "gone"),
+		"other":       errors.New("x"),
+	}
+}
+
+// TestRefusalJSON holds what is written by hand to what protojson makes of the status.
+func TestRefusalJSON(t *testing.T) {
+	for name, err := range refusals() {
+		r := classify(err)
+		got, err := r.json()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := newStrictJSON().JSONPb.Marshal(r.GRPCStatus().Proto())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var a, b any
+		if json.Unmarshal(got, &a) != nil || json.Unmarshal(want, &b) != nil || !reflect.DeepEqual(a, b) {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, want)
+		}
+	}
+}
+
+// BenchmarkRefusal and BenchmarkToken are compared: a refusal costs no more than a token.
+func BenchmarkRefusal(b *testing.B) {
+	benchmarkREST(b, `{"user":{"email":"ana","name":"Ana"}}`, http.StatusBadRequest)
+}
+
+func BenchmarkToken(b *testing.B) { benchmarkREST(b, anaJSON, http.StatusOK) }
+
+func benchmarkREST(b *testing.B, body string, want int) {
+	s := inside(b, &output{}, nil)
+	handler, err := s.httpTransport(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+everythingKey)
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != want && w.Code != http.StatusTooManyRequests {
+			b.Fatal(w.Code, w.Body)
+		}
+	}
+}
+
+// BenchmarkStranger compares an empty message with one that is dear to decode.
+func BenchmarkStranger(b *testing.B) {
+	dear := &pb.MintTokenRequest{User: &pb.User{UserFields: map[string]*structpb.Value{}}}
+	for i := range 5000 {
+		dear.User.UserFields[fmt.Sprint(i)] = &structpb.Value{}
+	}
+	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "dear": dear} {
+		b.Run(name, func(b *testing.B) {
+			s := inside(b, &output{}, nil)
+			conn := newLocalConn(nil, nil)
+			s.register(conn)
+			for b.Loop() {
+				err := conn.Invoke(b.Context(), pb.TokenService_MintToken_FullMethodName, r, &pb.MintTokenResponse{})
+				if status.Code(err) != codes.Unauthenticated {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
