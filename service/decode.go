@@ -61,14 +61,14 @@ type incoming struct {
 	fault error
 }
 
-// patientCodec is the protobuf codec, but leaves it to who receives a message to
+// deferringCodec is the protobuf codec, but leaves it to who receives a message to
 // say what is wrong with it.
-type patientCodec struct{ encoding.CodecV2 }
+type deferringCodec struct{ encoding.CodecV2 }
 
-func newPatientCodec() patientCodec { return patientCodec{encoding.GetCodecV2(protocodec.Name)} }
+func newDeferringCodec() deferringCodec { return deferringCodec{encoding.GetCodecV2(protocodec.Name)} }
 
 // Unmarshal implements [encoding.CodecV2].
-func (c patientCodec) Unmarshal(data mem.BufferSlice, v any) error {
+func (c deferringCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	in, ok := v.(*incoming)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)

@@ -65,7 +65,7 @@ func (g *gate) hold(t *testing.T) (entered <-chan struct{}, release func()) {
 
 // events is a stats handler that remembers what it was told of calls.
 type events struct {
-	begun chan watched // each call, once it has begun
+	begun chan callStats // each call, once it has begun
 	ended chan *stats.End
 
 	mu   sync.Mutex
@@ -74,8 +74,8 @@ type events struct {
 
 type eventsKey struct{}
 
-// watched is a call as the service sees it.
-type watched struct {
+// callStats is a call as the service sees it.
+type callStats struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -83,13 +83,13 @@ type watched struct {
 // gone waits until every part of the service that works on the call knows that its
 // caller has gone. A context's Done comes before that of those made from it; cancel
 // returns only after them.
-func (w watched) gone() {
+func (w callStats) gone() {
 	<-w.ctx.Done()
 	w.cancel()
 }
 
 func newEvents() *events {
-	return &events{begun: make(chan watched, 64), ended: make(chan *stats.End, 64)}
+	return &events{begun: make(chan callStats, 64), ended: make(chan *stats.End, 64)}
 }
 
 func (e *events) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
@@ -107,7 +107,7 @@ func (e *events) HandleRPC(ctx context.Context, s stats.RPCStats) {
 	e.mu.Unlock()
 	switch s := s.(type) {
 	case *stats.Begin:
-		e.begun <- watched{ctx, cancel}
+		e.begun <- callStats{ctx, cancel}
 	case *stats.End:
 		cancel()
 		e.ended <- s

@@ -61,7 +61,7 @@ func (s *Service) httpTransport(ctx context.Context) (http.Handler, error) {
 	if err := pb.RegisterConfigurationServiceHandlerClient(ctx, mux, pb.NewConfigurationServiceClient(conn)); err != nil {
 		return nil, err
 	}
-	return s.identified(mux), nil
+	return s.withRequestID(mux), nil
 }
 
 // admit keeps the request for the pipeline, as a Go value that no header can replace. The gateway

@@ -53,7 +53,7 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	if !ok {
 		return status.Error(codes.Unimplemented, "unknown method")
 	}
-	stream := &localStream{method: method, call: watch(serverContext(ctx), c.stats, method)}
+	stream := &localStream{method: method, call: beginStats(serverContext(ctx), c.stats, method)}
 	receive := copyInto(args)
 	if httpCallOf(ctx) == nil { // else the message comes from elsewhere, and decodeMessage tells of it
 		receive = stream.call.received(receive)
@@ -111,7 +111,7 @@ func contextCauseOr(err error) error {
 // localStream gathers the header and trailer that a handler sets.
 type localStream struct {
 	method string
-	call   watched
+	call   callStats
 
 	mu              sync.Mutex
 	header, trailer metadata.MD

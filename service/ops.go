@@ -59,8 +59,8 @@ func (s *Service) readyz(w http.ResponseWriter, _ *http.Request) {
 		Digest         string            `json:"configuration_digest"`
 		Configurations map[string]secret `json:"configurations"`
 	}{Ready: s.ready.Load(), Digest: snapshot.Digest, Configurations: make(map[string]secret)}
-	if unfit := s.selfTests.unfit.Load(); unfit != nil {
-		out.Fault = *unfit
+	if fault := s.selfTests.fault.Load(); fault != nil {
+		out.Fault = *fault
 	}
 	for _, name := range snapshot.Names() {
 		conf, _ := snapshot.Configuration(name)

@@ -237,7 +237,7 @@ func (s *Service) handle(ctx context.Context, x *exchange) answer {
 // has the same cause: each has one line a second.
 func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *refusal) {
 	r.logged = true
-	left, ok := s.repeats.pass(r.cause.Error(), time.Now())
+	left, ok := s.logLimiter.pass(r.cause.Error(), time.Now())
 	if !ok {
 		return
 	}

@@ -29,9 +29,9 @@ func requestIDOf(given []string) string {
 
 type requestIDKey struct{}
 
-// identified names every request of the REST gateway in its answer, also those that
+// withRequestID names every request of the REST gateway in its answer, also those that
 // never become a call, and knows the trace that it is part of.
-func (s *Service) identified(next http.Handler) http.Handler {
+func (s *Service) withRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestIDOf(r.Header.Values(headerRequestID))
 		w.Header().Set(headerRequestID, id)

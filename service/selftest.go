@@ -24,7 +24,7 @@ const selfTestPause = time.Second
 // configuration is next asked about; no request that signs waits for it.
 type selfTests struct {
 	results sync.Map // by the configuration's name
-	unfit   atomic.Pointer[string]
+	fault   atomic.Pointer[string]
 }
 
 // tested is what a test has found, and of what: another profile or another value of
@@ -62,7 +62,7 @@ func (s *Service) heldKey(conf *config.Configuration) (*secrets.Held, secrets.Ke
 
 // test tests whatever was found before, and logs what has changed since.
 func (s *Service) test(conf *config.Configuration, held *secrets.Held, key secrets.Key) error {
-	now := tested{conf: conf, version: key.Version(), revision: held.Status.Revision, fault: s.tried(conf, key)}
+	now := tested{conf: conf, version: key.Version(), revision: held.Status.Revision, fault: s.runSelfTest(conf, key)}
 	last, _ := s.selfTests.results.Swap(conf.Name, now)
 	before, _ := last.(tested)
 	switch {
@@ -75,8 +75,8 @@ func (s *Service) test(conf *config.Configuration, held *secrets.Held, key secre
 	return now.fault
 }
 
-// tried keeps a configuration that breaks the code from taking the others with it.
-func (s *Service) tried(conf *config.Configuration, key secrets.Key) (err error) {
+// runSelfTest keeps a configuration that breaks the code from taking the others with it.
+func (s *Service) runSelfTest(conf *config.Configuration, key secrets.Key) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("self-test: %w", newPanicError(p))
@@ -88,11 +88,11 @@ func (s *Service) tried(conf *config.Configuration, key secrets.Key) (err error)
 	return nil
 }
 
-// fit tests a snapshot's configurations, some microseconds each, on all processors.
+// canSign tests a snapshot's configurations, some microseconds each, on all processors.
 // The error is that nothing can be signed here: the algorithm gives wrong answers, or
 // every one of the configurations whose secrets are held fails. A secret that isn't
 // held is the keyring's story.
-func (s *Service) fit(snapshot *config.Snapshot) error {
+func (s *Service) canSign(snapshot *config.Snapshot) error {
 	if err := knownAnswer(secrets.NewKey); err != nil {
 		return err
 	}
@@ -119,16 +119,16 @@ func (s *Service) fit(snapshot *config.Snapshot) error {
 	return nil
 }
 
-// awaitFit returns when something can be signed; false if ctx ends first.
-func (s *Service) awaitFit(ctx context.Context) bool {
+// awaitSelfTest returns when something can be signed; false if ctx ends first.
+func (s *Service) awaitSelfTest(ctx context.Context) bool {
 	for {
-		err := s.fit(s.snapshot.Load())
+		err := s.canSign(s.snapshot.Load())
 		if err == nil {
-			s.selfTests.unfit.Store(nil)
+			s.selfTests.fault.Store(nil)
 			return true
 		}
 		what := err.Error()
-		if last := s.selfTests.unfit.Swap(&what); last == nil || *last != what {
+		if last := s.selfTests.fault.Swap(&what); last == nil || *last != what {
 			s.log.Error("not ready: nothing can be signed here", slog.String("cause", what))
 		}
 		select {

@@ -79,7 +79,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		group.Go(func() error { return named("ops", ops.Serve(l.Ops)) })
 	}
 	group.Go(func() error {
-		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil || !s.awaitFit(ctx) {
+		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil || !s.awaitSelfTest(ctx) {
 			_, _ = l.GRPC.Close(), l.HTTP.Close() // told to end before it has begun
 			return nil
 		}
@@ -87,7 +87,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		if s.options.Ready != nil {
 			s.options.Ready()
 		}
-		group.Go(func() error { return named("grpc", grpcServer.Serve(impatient{l.GRPC, s.patience.write})) })
+		group.Go(func() error { return named("grpc", grpcServer.Serve(deadlineListener{l.GRPC, s.timeouts.write})) })
 		return named("http", httpServer.Serve(l.HTTP))
 	})
 	group.Go(func() error {
@@ -178,17 +178,17 @@ func (s *Service) grpcServer(streams context.Context, certificates *certs.Store)
 		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 			return classify(&requestError{code: codes.Unimplemented, http: http.StatusNotFound, message: "There is no such method."})
 		}),
-		grpc.ForceServerCodecV2(newPatientCodec()),
+		grpc.ForceServerCodecV2(newDeferringCodec()),
 		grpc.MaxRecvMsgSize(4 * maxBody), // beyond it the library answers, in its own words
 		grpc.MaxSendMsgSize(maxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(workers),
 		grpc.MaxHeaderListSize(maxHeaders),
-		grpc.ConnectionTimeout(s.patience.read),
-		grpc.InTapHandle(s.patience.bound),
+		grpc.ConnectionTimeout(s.timeouts.read),
+		grpc.InTapHandle(s.timeouts.bound),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionIdle: s.patience.idle, MaxConnectionAge: s.patience.age, MaxConnectionAgeGrace: s.patience.request,
-			Time: s.patience.quiet, Timeout: s.patience.read,
+			MaxConnectionIdle: s.timeouts.idle, MaxConnectionAge: s.timeouts.age, MaxConnectionAgeGrace: s.timeouts.request,
+			Time: s.timeouts.quiet, Timeout: s.timeouts.read,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
 	}
@@ -209,26 +209,26 @@ func (s *Service) grpcServer(streams context.Context, certificates *certs.Store)
 
 func (s *Service) httpServer(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler:                      s.sheltered(ending(handler)),
-		ConnContext:                  s.patience.withEnd,
+		Handler:                      s.recoverHTTP(closeOld(handler)),
+		ConnContext:                  s.timeouts.withEnd,
 		DisableGeneralOptionsHandler: true, // `OPTIONS *` is answered like everything else
-		ReadHeaderTimeout:            s.patience.read,
-		ReadTimeout:                  s.patience.read,
-		WriteTimeout:                 s.patience.request + s.patience.write, // from the header on
-		IdleTimeout:                  s.patience.idle,
+		ReadHeaderTimeout:            s.timeouts.read,
+		ReadTimeout:                  s.timeouts.read,
+		WriteTimeout:                 s.timeouts.request + s.timeouts.write, // from the header on
+		IdleTimeout:                  s.timeouts.idle,
 		MaxHeaderBytes:               maxHeaders,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
 			MaxReceiveBufferPerConnection: 4 * maxBody, MaxReceiveBufferPerStream: maxBody,
-			SendPingTimeout: s.patience.quiet, PingTimeout: s.patience.read, WriteByteTimeout: s.patience.write,
+			SendPingTimeout: s.timeouts.quiet, PingTimeout: s.timeouts.read, WriteByteTimeout: s.timeouts.write,
 		},
-		ErrorLog: log.New(complaints{s}, "", 0),
+		ErrorLog: log.New(serverErrorLog{s}, "", 0),
 	}
 }
 
-// sheltered is for panics that no interceptor sees: net/http would log their value.
+// recoverHTTP handles panics outside the pipeline: net/http would log their value.
 // The connection ends, since nobody knows how much of an answer has left.
-func (s *Service) sheltered(next http.Handler) http.Handler {
+func (s *Service) recoverHTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {

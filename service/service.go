@@ -95,24 +95,24 @@ type Options struct {
 // Service answers requests. Several can live in one process. It is safe for
 // concurrent use.
 type Service struct {
-	snapshot  atomic.Pointer[config.Snapshot]
-	secrets   Secrets
-	audit     *audit.Log
-	log       *slog.Logger
-	now       func() time.Time
-	validator protovalidate.Validator
-	metrics   *metrics
-	routes    routes
-	health    *health.Server // of the public gRPC server
-	ready     atomic.Bool
-	patience  patience
-	limits    policy.Meter // longer-lived than a snapshot: a reload resets no limit
-	decider   signin.Decider
-	pipeline  handler
-	reported  reportedRefreshes
-	repeats   repeats // in the log
-	selfTests selfTests
-	options   Options
+	snapshot   atomic.Pointer[config.Snapshot]
+	secrets    Secrets
+	audit      *audit.Log
+	log        *slog.Logger
+	now        func() time.Time
+	validator  protovalidate.Validator
+	metrics    *metrics
+	routes     routes
+	health     *health.Server // of the public gRPC server
+	ready      atomic.Bool
+	timeouts   timeouts
+	limits     policy.Meter // longer-lived than a snapshot: a reload resets no limit
+	decider    signin.Decider
+	pipeline   handler
+	reported   reportedRefreshes
+	logLimiter logLimiter
+	selfTests  selfTests
+	options    Options
 }
 
 // New makes a service. It compiles every validation rule, so that no request has
@@ -142,7 +142,7 @@ func New(o Options) (*Service, error) {
 		validator: validator,
 		routes:    newRoutes(),
 		health:    health.NewServer(),
-		patience:  defaultPatience(),
+		timeouts:  defaultTimeouts(),
 		options:   o,
 	}
 	s.decider = signin.Decider{Secrets: o.Secrets, Limits: &s.limits}
@@ -162,7 +162,7 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 		s.secrets.Retain(s.snapshot.Load().Refs()...) // not those that it has begun with
 		return err
 	}
-	if err := s.fit(next); err != nil {
+	if err := s.canSign(next); err != nil {
 		s.secrets.Retain(s.snapshot.Load().Refs()...)
 		return err
 	}

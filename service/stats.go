@@ -10,19 +10,19 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// watched tells a stats handler of one call of the in-process connection, in the
+// callStats tells a stats handler of one call of the in-process connection, in the
 // order that grpc.Server has, so that the transports look alike in traces and metrics.
 // There is no wire here: lengths are the messages' own, and WireLength is 0.
-type watched struct {
+type callStats struct {
 	handler stats.Handler // nil: nobody is told
 	ctx     context.Context
 	begun   time.Time
 }
 
-// watch begins a call. What the handler tags the context with is in the result's,
+// beginStats begins a call. What the handler tags the context with is in the result's,
 // which the call has to go on with.
-func watch(ctx context.Context, handler stats.Handler, method string) watched {
-	w := watched{handler: handler, ctx: ctx, begun: time.Now()}
+func beginStats(ctx context.Context, handler stats.Handler, method string) callStats {
+	w := callStats{handler: handler, ctx: ctx, begun: time.Now()}
 	if handler == nil {
 		return w
 	}
@@ -37,14 +37,14 @@ func watch(ctx context.Context, handler stats.Handler, method string) watched {
 	return w
 }
 
-func (w watched) tell(s stats.RPCStats) {
+func (w callStats) tell(s stats.RPCStats) {
 	if w.handler != nil {
 		w.handler.HandleRPC(w.ctx, s)
 	}
 }
 
 // received tells of the request once it is decoded.
-func (w watched) received(decode func(any) error) func(any) error {
+func (w callStats) received(decode func(any) error) func(any) error {
 	return func(to any) error {
 		if err := decode(to); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (w watched) received(decode func(any) error) func(any) error {
 	}
 }
 
-func (w watched) receivedPayload(message any) {
+func (w callStats) receivedPayload(message any) {
 	if w.handler == nil {
 		return
 	}
@@ -62,13 +62,13 @@ func (w watched) receivedPayload(message any) {
 	w.tell(&stats.InPayload{Payload: message, Length: size, CompressedLength: size, RecvTime: time.Now()})
 }
 
-func (w watched) sentHeader(md metadata.MD) {
+func (w callStats) sentHeader(md metadata.MD) {
 	if w.handler != nil {
 		w.tell(&stats.OutHeader{Header: md.Copy()})
 	}
 }
 
-func (w watched) sentPayload(response any) {
+func (w callStats) sentPayload(response any) {
 	if w.handler == nil {
 		return
 	}
@@ -76,13 +76,13 @@ func (w watched) sentPayload(response any) {
 	w.tell(&stats.OutPayload{Payload: response, Length: size, CompressedLength: size, SentTime: time.Now()})
 }
 
-func (w watched) sentTrailer(md metadata.MD) {
+func (w callStats) sentTrailer(md metadata.MD) {
 	if w.handler != nil {
 		w.tell(&stats.OutTrailer{Trailer: md.Copy()})
 	}
 }
 
-func (w watched) ended(err error) {
+func (w callStats) ended(err error) {
 	if w.handler == nil {
 		return
 	}

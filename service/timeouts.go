@@ -11,10 +11,10 @@ import (
 	"google.golang.org/grpc/tap"
 )
 
-// patience is how long the transports wait for a client. Whoever is slower is cut off:
+// timeouts are how long the transports wait for a client. Whoever is slower is cut off:
 // what a connection holds is little, but there is no limit to their number. One
 // would be the attacker's tool: who opens that many locks everybody else out.
-type patience struct {
+type timeouts struct {
 	// request is for the whole of a request at the gRPC server, from its header on.
 	request time.Duration
 	// read is for a handshake, a request's header, and its body.
@@ -31,8 +31,8 @@ type patience struct {
 	age time.Duration
 }
 
-func defaultPatience() patience {
-	return patience{
+func defaultTimeouts() timeouts {
+	return timeouts{
 		request: maxDuration, read: 10 * time.Second, write: 10 * time.Second,
 		idle: 2 * time.Minute, quiet: time.Minute, age: 30 * time.Minute,
 	}
@@ -40,7 +40,7 @@ func defaultPatience() patience {
 
 // bound ends requests whose message doesn't come; the interceptor, with the same
 // limit, is only called when it has. A health watch is meant to go on.
-func (p patience) bound(ctx context.Context, info *tap.Info) (context.Context, error) {
+func (p timeouts) bound(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
 		return ctx, nil
 	}
@@ -49,30 +49,30 @@ func (p patience) bound(ctx context.Context, info *tap.Info) (context.Context, e
 	return bounded, nil
 }
 
-// impatient is the listener of connections whose every write has a deadline. A
+// deadlineListener is the listener of connections whose every write has a deadline. A
 // client that goes on sending but doesn't read is otherwise kept for good by gRPC,
 // which only asks whether something comes.
-type impatient struct {
+type deadlineListener struct {
 	net.Listener
 	write time.Duration
 }
 
 // Accept implements [net.Listener].
-func (l impatient) Accept() (net.Conn, error) {
+func (l deadlineListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return impatientConn{conn, l.write}, nil
+	return deadlineConn{conn, l.write}, nil
 }
 
-type impatientConn struct {
+type deadlineConn struct {
 	net.Conn
 	write time.Duration
 }
 
 // Write implements [net.Conn].
-func (c impatientConn) Write(b []byte) (int, error) {
+func (c deadlineConn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(c.write)); err != nil {
 		return 0, err
 	}
@@ -86,14 +86,14 @@ func (c impatientConn) Write(b []byte) (int, error) {
 type endKey struct{}
 
 // withEnd is for http.Server.ConnContext: it notes when a connection has to end.
-func (p patience) withEnd(ctx context.Context, _ net.Conn) context.Context {
+func (p timeouts) withEnd(ctx context.Context, _ net.Conn) context.Context {
 	spread := rand.Int64N(int64(p.age)/5 + 1) //nolint:gosec // only spreads load
 	return context.WithValue(ctx, endKey{}, time.Now().Add(p.age-p.age/10+time.Duration(spread)))
 }
 
-// ending ends old connections with an answer, as gRPC's MaxConnectionAge does. Of an
+// closeOld ends old connections with an answer, as gRPC's MaxConnectionAge does. Of an
 // HTTP/2 connection net/http makes it a graceful shutdown.
-func ending(next http.Handler) http.Handler {
+func closeOld(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if end, ok := r.Context().Value(endKey{}).(time.Time); ok && time.Now().After(end) {
 			w.Header().Set("Connection", "close")

@@ -13,7 +13,7 @@ import (
 
 func TestRepeats(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
-	var r repeats
+	var r logLimiter
 	for _, step := range []struct {
 		after time.Duration
 		cause string
@@ -39,15 +39,15 @@ func TestRepeats(t *testing.T) {
 // Causes that are all different can't fill the memory, nor the log.
 func TestRepeatsAreBounded(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
-	var r repeats
+	var r logLimiter
 	logged := 0
-	for i := range 10 * maxRepeats {
+	for i := range 10 * maxCauses {
 		if _, ok := r.pass(fmt.Sprint(i), begin); ok {
 			logged++
 		}
 	}
-	if logged != maxRepeats+1 || len(r.seen) != maxRepeats+1 {
-		t.Errorf("%d lines, %d causes kept; at most %d of either", logged, len(r.seen), maxRepeats+1)
+	if logged != maxCauses+1 || len(r.seen) != maxCauses+1 {
+		t.Errorf("%d lines, %d causes kept; at most %d of either", logged, len(r.seen), maxCauses+1)
 	}
 	if left, ok := r.pass("new", begin.Add(time.Second)); left != 0 || !ok || len(r.seen) != 1 {
 		t.Errorf("a second later: %d %v, %d causes kept", left, ok, len(r.seen))
@@ -69,7 +69,7 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 // Failed handshakes of strangers, each from another port, are one line a second.
 func TestComplaints(t *testing.T) {
 	var log bytes.Buffer
-	c := complaints{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	c := serverErrorLog{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
 	for port := range 500 {
 		line := fmt.Appendf(nil, "http: TLS handshake error from 192.0.2.1:%d: EOF\n", port)
 		if n, err := c.Write(line); n != len(line) || err != nil {
