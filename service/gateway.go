@@ -38,7 +38,7 @@ const (
 const maxBody = 64 << 10
 
 // httpTransport is the REST API: a gateway in front of a connection that ends in the
-// same handlers and interceptors as the gRPC server's.
+// same pipeline as the gRPC server's.
 func (s *Service) httpTransport(ctx context.Context) (http.Handler, error) {
 	conn := newLocalConn(nil, s.options.Stats)
 	s.register(conn)
@@ -168,7 +168,7 @@ func (s *Service) writeRefusal(w http.ResponseWriter, r *refusal) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.retry.Seconds()))))
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) //nolint:gosec // JSON of fixed sentences; and whoever has gone away needs no error
+	_, _ = w.Write(body) // a client that has gone away needs no error
 }
 
 // json writes the refusal as protojson writes its status, without making one. A test holds the one

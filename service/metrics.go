@@ -50,7 +50,7 @@ func newMetrics(s *Service) *metrics {
 			"Requests answered, by transport, method, gRPC code and reason.", "transport", "method", "code", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "deskmint_request_duration_seconds",
-			Help:    "Time from a request's arrival at the interceptors to its answer.",
+			Help:    "Time that a request takes in the pipeline.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}, []string{"transport", "method"}),
 		decisions: counterVec("deskmint_decisions_total",

@@ -3,7 +3,7 @@
 //
 // There is one path. A request is authenticated, authorised, validated, signed and
 // recorded by the same code whether it arrives as gRPC or as REST: the REST gateway
-// turns HTTP into calls of the same handlers through the same interceptors, inside
+// turns HTTP into calls of the same methods through the same pipeline, inside
 // the process and without a socket. See [Service.Serve] for what listens where.
 //
 // What a person who asks is told and what an operator is told are two things: the
@@ -19,16 +19,17 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/propagation"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/stats"
+
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/propagation"
-	"google.golang.org/grpc/health"
-	"google.golang.org/grpc/stats"
 )
 
 // Secrets is what the service needs of a keyring. Get must not wait for a store.

@@ -38,7 +38,7 @@ func defaultTimeouts() timeouts {
 	}
 }
 
-// bound ends requests whose message doesn't come; the interceptor, with the same
+// bound ends requests whose message doesn't come; the pipeline's timeout, with the same
 // limit, is only called when it has. A health watch is meant to go on.
 func (p timeouts) bound(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
