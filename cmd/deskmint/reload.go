@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
-	"github.com/deskmint/deskmint/service/watch"
+	"github.com/deskmint/deskmint/service/filewatch"
 )
 
 const (
@@ -50,7 +50,7 @@ type reloader struct {
 
 // follow reloads whenever the files have changed, until ctx ends.
 func (r *reloader) follow(ctx context.Context) {
-	watch.Follow(ctx, watch.Options{What: "the configuration", Log: r.log, Poll: reloadPoll}, r.reader.Paths, func() { r.look(ctx) })
+	filewatch.Watch(ctx, filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}, r.reader.Paths, func() { r.look(ctx) })
 }
 
 // look reloads if the files are others than at the last time, or if that one failed.
