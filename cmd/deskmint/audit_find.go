@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/auditfiles"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 )
@@ -84,7 +85,7 @@ func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 			files = append(files, snapshot.Audit.EmailKeyFile)
 		}
 		if len(c.Files) == 0 {
-			if c.Files, err = auditLog(snapshot); err != nil {
+			if c.Files, err = auditfiles.List(snapshot.Audit.Output); err != nil {
 				return nil, err
 			}
 			slices.Reverse(c.Files) // so that records come in the order of their time

@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
 )
@@ -102,7 +103,7 @@ type doctor struct {
 
 func (d *doctor) report(f secrets.Finding) {
 	for _, text := range []*string{&f.Where, &f.What, &f.Do} {
-		*text = credential.ReplaceAllString(strings.ReplaceAll(*text, "\n", "; "), "…")
+		*text = errtext.Redact(strings.ReplaceAll(*text, "\n", "; "))
 	}
 	d.findings = append(d.findings, f)
 }

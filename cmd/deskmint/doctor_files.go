@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	"github.com/deskmint/deskmint/service/config"
 )
 
@@ -67,7 +68,7 @@ func (d *doctor) mode(key, path string, private, wrong fs.FileMode) {
 }
 
 // causeOf is an error of the file system without the path, which stands beside it.
-func causeOf(err error) string { return unwrapped(err).Error() }
+func causeOf(err error) string { return errtext.Cause(err).Error() }
 
 // certificates looks at dates, names and chain. That they can be read and that the key
 // fits, the configuration's own check has seen.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/auditfiles"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 )
@@ -50,7 +51,7 @@ func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []str
 // unused reports the identities whose use isn't on record.
 func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan, files []string) {
 	all := len(last.unused)
-	own, err := auditLog(s)
+	own, err := auditfiles.List(s.Audit.Output)
 	if err != nil {
 		d.warn("audit.output: "+s.Audit.Output, causeOf(err), "let the service's user read the folder")
 	}

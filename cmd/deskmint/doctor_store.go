@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
 	"github.com/deskmint/deskmint/service/config"
@@ -27,7 +28,7 @@ type diagnosable interface {
 
 // store reads every secret that the configurations name, as the service does.
 func (d *doctor) store(ctx context.Context, s *config.Snapshot, starts map[string]string) {
-	source, err := sourceOf(s, nil)
+	source, err := secretstore.Open(s, nil)
 	if err != nil {
 		d.fault("secrets", err.Error(), "mend the block secrets of the configuration file")
 		return
@@ -40,7 +41,7 @@ func (d *doctor) store(ctx context.Context, s *config.Snapshot, starts map[strin
 		begins = file.NewWriter(s.Secrets.File)
 	}
 	e := examination{doctor: d, begins: begins, ring: secrets.NewKeyring(secrets.Options{
-		Source: source, MaxRate: lookRate(s), RequirePointer: s.Secrets.RequirePointer, Timeout: storeTimeout,
+		Source: source, MaxRate: secretstore.MaxRate(s), RequirePointer: s.Secrets.RequirePointer, Timeout: secretstore.CommandTimeout,
 	})}
 	usable, refs := 0, map[secrets.Ref]secrets.Version{}
 	for _, ref := range s.Refs() {

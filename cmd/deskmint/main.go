@@ -9,10 +9,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 )
 
 func main() {
@@ -86,18 +87,19 @@ var errRefused = errors.New("")
 // run is the program without the process around it. It returns when the command
 // has ended, which for a server is when ctx ends.
 func run(ctx context.Context, args []string, std streams) error {
-	return withheld(execute(ctx, args, std))
+	return withoutCredentials(execute(ctx, args, std))
 }
 
-// credential finds API keys and tokens. People paste them where a file's name or
-// nothing belongs, and errors quote what they were given.
-var credential = regexp.MustCompile(`(?i)dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
-
-func withheld(err error) error {
-	if err == nil || !credential.MatchString(err.Error()) {
+// withoutCredentials returns err without the credentials that its text quotes.
+func withoutCredentials(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := errtext.Redact(err.Error())
+	if text == err.Error() {
 		return err
 	}
-	return &exitError{codeOf(err), credential.ReplaceAllString(err.Error(), "…")}
+	return &exitError{codeOf(err), text}
 }
 
 func execute(ctx context.Context, args []string, std streams) error {

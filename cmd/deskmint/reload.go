@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/caller"
@@ -120,7 +121,7 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 		return err
 	}
 	r.keys.Retain(next.Issuers...)
-	r.keyring.SetRules(next.Secrets.Refresh, lookRate(next), next.Secrets.RequirePointer)
+	r.keyring.SetRules(next.Secrets.Refresh, secretstore.MaxRate(next), next.Secrets.RequirePointer)
 	return nil
 }
 
@@ -132,7 +133,7 @@ func (r *reloader) reading(next *config.Snapshot) time.Duration {
 		held[ref] = true
 	}
 	fresh := slices.DeleteFunc(next.Refs(), func(ref secrets.Ref) bool { return held[ref] })
-	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(lookRate(r.running))
+	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(secretstore.MaxRate(r.running))
 }
 
 // told is what has changed, by name, a group for each kind.
