@@ -1,15 +1,15 @@
-package main
+package demo
 
 import (
 	"net/http"
 	"strings"
 )
 
-// person is somebody whom the demo's app has signed in. The claims are the app's
-// profile of them, as the API has it.
+// person is a user of the demo's app. Claims are what the app's profile of the user adds to a
+// request, as fields of the API's User message.
 type person struct {
 	Name, Email string
-	Role        string // as the API has it; empty: left out
+	Role        string // a value of the API's Role; "": no role is sent
 	About       string
 	Claims      map[string]any
 }
@@ -18,10 +18,10 @@ func demoPeople() []person {
 	return []person{
 		{Name: "Ana Customer", Email: "ana@customer.example", About: "customer", Claims: map[string]any{
 			"externalId": "shop-1001", "phone": "+15551234567", "organizations": []string{"Ana and Daughters"},
-			"tags": values("newsletter"),
+			"tags": tags("newsletter"),
 		}},
 		{Name: "Bao Customer", Email: "bao@customer.example", Role: "ROLE_END_USER", About: "customer, with the role in the token", Claims: map[string]any{
-			"externalId": "shop-1002", "tags": values("vip", "beta"), "userFields": map[string]any{"plan": "gold", "seats": 3},
+			"externalId": "shop-1002", "tags": tags("vip", "beta"), "userFields": map[string]any{"plan": "gold", "seats": 3},
 		}},
 		{Name: "Chidi Agent", Email: "chidi@acme.example", Role: "ROLE_AGENT", About: "agent", Claims: map[string]any{
 			"externalId": "staff-7", "localeId": "1",
@@ -30,11 +30,11 @@ func demoPeople() []person {
 	}
 }
 
-func values(tags ...string) map[string]any { return map[string]any{"values": tags} }
+func tags(values ...string) map[string]any { return map[string]any{"values": values} }
 
-// userOf is the `user` of a request: the person's profile, with what the form
-// changes of it.
-func userOf(p person, r *http.Request) map[string]any {
+// userMessage returns the User message of a request: the person's profile with the changes that the
+// form asks for.
+func userMessage(p person, r *http.Request) map[string]any {
 	user := map[string]any{"email": p.Email, "emailVerified": true, "name": p.Name}
 	if p.Role != "" {
 		user["role"] = p.Role
@@ -50,23 +50,24 @@ func userOf(p person, r *http.Request) map[string]any {
 			user[name] = value
 		}
 	}
-	if organizations := list(r.FormValue("organizations")); len(organizations) > 0 {
+	if organizations := splitList(r.FormValue("organizations")); len(organizations) > 0 {
 		user["organizations"] = organizations
 	}
-	switch tags := strings.TrimSpace(r.FormValue("tags")); tags {
+	switch value := strings.TrimSpace(r.FormValue("tags")); value {
 	case "":
 	case "-":
-		user["tags"] = values()
+		user["tags"] = tags()
 	default:
-		user["tags"] = values(list(tags)...)
+		user["tags"] = tags(splitList(value)...)
 	}
-	if fields := fieldsOf(r.FormValue("user_fields")); len(fields) > 0 {
+	if fields := parseFields(r.FormValue("user_fields")); len(fields) > 0 {
 		user["userFields"] = fields
 	}
 	return user
 }
 
-func list(text string) []string {
+// splitList splits a list at its commas, and drops empty parts.
+func splitList(text string) []string {
 	var all []string
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part != "" {
@@ -76,10 +77,10 @@ func list(text string) []string {
 	return all
 }
 
-// fieldsOf reads key=value, key=value. Without a value the field is cleared.
-func fieldsOf(text string) map[string]any {
+// parseFields parses "key=value, key=value". A field without a value is cleared.
+func parseFields(text string) map[string]any {
 	all := map[string]any{}
-	for _, part := range list(text) {
+	for _, part := range splitList(text) {
 		key, value, _ := strings.Cut(part, "=")
 		if key = strings.TrimSpace(key); key == "" {
 			continue
