@@ -12,7 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// runAxe returns the rules that hold and those that are broken. The page in the frame of a trace has its own test.
+// runAxe returns the rules that hold and those that are broken. The page in the frame of a trace
+// has its own test.
 const runAxe = `axe.run(document, {iframes: false}).then((r) => ({
 	Held: r.passes.map((v) => v.id),
 	Broken: r.violations.map((v) => v.id),
@@ -46,8 +47,9 @@ func prefer(t *testing.T, tab context.Context, scheme string) {
 	}))
 }
 
-// TestDemoAccessibility: no page of the demo, nor of the sandbox that it shows, breaks a rule, light or dark. They are
-// visited after sign-ins that went well, were refused by Deskmint and by Zendesk, and with something out of order.
+// TestDemoAccessibility: no page of the demo, nor of the sandbox that it shows, breaks a rule,
+// light or dark. They are visited after sign-ins that went well, were refused by Deskmint and by
+// Zendesk, and with something out of order.
 func TestDemoAccessibility(t *testing.T) {
 	t.Parallel()
 	source := browsertest.Axe(t)

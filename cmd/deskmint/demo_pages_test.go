@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// TestDemoClaims shows that the trace has what the form said, the claims that were sent, and what Zendesk
-// did with them.
+// TestDemoClaims shows that the trace has what the form said, the claims that were sent, and what
+// Zendesk did with them.
 func TestDemoClaims(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -46,8 +46,8 @@ func TestDemoClaims(t *testing.T) {
 	}
 }
 
-// TestDemoFaults shows what Zendesk, the person and the operator see of each fault, and that it can be
-// switched off.
+// TestDemoFaults shows what Zendesk, the person and the operator see of each fault, and that it can
+// be switched off.
 func TestDemoFaults(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -106,8 +106,8 @@ func TestDemoRotation(t *testing.T) {
 	d.silentOnErr(t)
 }
 
-// TestDemoRotationWithoutGap shows that no sign-in fails during a rotation with a second configuration at
-// Zendesk.
+// TestDemoRotationWithoutGap shows that no sign-in fails during a rotation with a second
+// configuration at Zendesk.
 func TestDemoRotationWithoutGap(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -157,8 +157,8 @@ func configured(t *testing.T, change ...string) *deskmint {
 	return dev(t, "--config", file)
 }
 
-// TestDemoSharedPath has the secrets of two configurations in fields of one path. Each version has both,
-// and a rotation of one doesn't change the other.
+// TestDemoSharedPath has the secrets of two configurations in fields of one path. Each version has
+// both, and a rotation of one doesn't change the other.
 func TestDemoSharedPath(t *testing.T) {
 	t.Parallel()
 	d := configured(t, "path: sso/acme-staff, field: shared_secret", "path: sso/acme-customers, field: staff_secret")
@@ -220,8 +220,8 @@ func TestDemoRemoteURLs(t *testing.T) {
 	}
 }
 
-// TestDemoIsGuarded shows that other sites can't post the demo's forms, and that every page has a content
-// security policy.
+// TestDemoIsGuarded shows that other sites can't post the demo's forms, and that every page has a
+// content security policy.
 func TestDemoIsGuarded(t *testing.T) {
 	t.Parallel()
 	d := dev(t)

@@ -64,8 +64,8 @@ func TestDemo(t *testing.T) {
 	d.silentOnErr(t)
 }
 
-// TestDemoFailure shows that a browser whose sign-in Zendesk refuses ends at a page that explains it,
-// and that no page of the demo violates its own content security policy.
+// TestDemoFailure shows that a browser whose sign-in Zendesk refuses ends at a page that explains
+// it, and that no page of the demo violates its own content security policy.
 func TestDemoFailure(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
@@ -101,8 +101,8 @@ func TestDemoFailure(t *testing.T) {
 	}
 }
 
-// TestDemoRefusal shows that nothing is posted to Zendesk when Deskmint refuses, and that the trace has
-// the reason and the page that the person sees.
+// TestDemoRefusal shows that nothing is posted to Zendesk when Deskmint refuses, and that the trace
+// has the reason and the page that the person sees.
 func TestDemoRefusal(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -121,7 +121,8 @@ func TestDemoRefusal(t *testing.T) {
 		}
 		contains(t, "the list", rows[0], c.reason, "never asked")
 		page := d.visit(t, fmt.Sprintf("/traces/%d/page", n+1))
-		// The policy of the trace's page also applies to the page in the frame. It must allow its style.
+		// The policy of the trace's page also applies to the page in the frame. It must allow its
+		// style.
 		_, style, _ := strings.Cut(page.body, "<style>")
 		style, _, _ = strings.Cut(style, "</style>")
 		sum := sha256.Sum256([]byte(style))

@@ -83,7 +83,8 @@ func (c devCommand) load(port string) (*config.Snapshot, error) {
 	return config.Load(c.Config, o)
 }
 
-// checkLoopback refuses addresses that other machines can reach, because the API key of dev is public.
+// checkLoopback refuses addresses that other machines can reach, because the API key of dev is
+// public.
 func checkLoopback(addresses ...string) error {
 	for _, a := range addresses {
 		name, _, err := net.SplitHostPort(a)

@@ -138,8 +138,8 @@ func grpcurl(t *testing.T) string {
 	return dir
 }
 
-// postTokenOf posts the form of a minted token as a browser does, and checks that this signs the person
-// in.
+// postTokenOf posts the form of a minted token as a browser does, and checks that this signs the
+// person in.
 func (d *deskmint) postTokenOf(t *testing.T, mintResponse, name string) {
 	t.Helper()
 	var minted struct{ Form form }
@@ -226,8 +226,8 @@ callers:
 `
 }
 
-// TestDevConfig shows that the forms of a given configuration post to the sandbox, and that its grants
-// apply.
+// TestDevConfig shows that the forms of a given configuration post to the sandbox, and that its
+// grants apply.
 func TestDevConfig(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
@@ -263,8 +263,9 @@ func TestDevConfig(t *testing.T) {
 	}
 }
 
-// TestDevOrigins shows that the demo takes the place of the origins that a file lists. If a file lists
-// none, dev warns, and the pages don't lead to the demo, as they wouldn't lead to a company's app.
+// TestDevOrigins shows that the demo takes the place of the origins that a file lists. If a file
+// lists none, dev warns, and the pages don't lead to the demo, as they wouldn't lead to a company's
+// app.
 func TestDevOrigins(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()

@@ -26,7 +26,8 @@ func do(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Voi
 	}
 }
 
-// goTo navigates without waiting for a load event. A page that posts its form at once may not have one.
+// goTo navigates without waiting for a load event. A page that posts its form at once may not have
+// one.
 func goTo(t *testing.T, tab context.Context, address string) {
 	t.Helper()
 	if _, err := chromedp.Call(tab, cdppage.Navigate, cdppage.NavigateParams{URL: address}); err != nil {

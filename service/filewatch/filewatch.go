@@ -134,8 +134,8 @@ func (f *folders) affects(e fsnotify.Event) bool {
 }
 
 // resolve returns every entry that decides what a path leads to: the path itself, the links in it
-// and what they point to, and the first part that doesn't exist. The folders of these entries exist,
-// and their names are free of links, so that no folder is watched under two names.
+// and what they point to, and the first part that doesn't exist. The folders of these entries
+// exist, and their names are free of links, so that no folder is watched under two names.
 func resolve(path string) []string {
 	var entries []string
 	add := func(path string) {

@@ -21,8 +21,8 @@ type homeView struct {
 	TryStaged      bool
 }
 
-// showHome shows the forms that sign people in. It also serves the remote login URL, to which Zendesk
-// sends people who want to sign in.
+// showHome shows the forms that sign people in. It also serves the remote login URL, to which
+// Zendesk sends people who want to sign in.
 func (d *pages) showHome(w http.ResponseWriter, r *http.Request) {
 	view := homeView{
 		Configurations: d.configurations, People: d.people, Traces: d.summaries(), ReturnTo: "/hc/en-us",
@@ -39,8 +39,9 @@ func (d *pages) showHome(w http.ResponseWriter, r *http.Request) {
 	d.render(w, "home", "Sign somebody in", "/", view)
 }
 
-// signIn requests the page that signs a person in, and passes it through with its headers. If Deskmint
-// refuses, it shows the trace instead, with Deskmint's error page inside: the reader is a developer.
+// signIn requests the page that signs a person in, and passes it through with its headers. If
+// Deskmint refuses, it shows the trace instead, with Deskmint's error page inside: the reader is a
+// developer.
 func (d *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	n, err := strconv.Atoi(r.FormValue("person"))

@@ -2,8 +2,8 @@
 // with Deskmint, and the tools of the operator, who rotates secrets and looks for faults.
 //
 // The demo is a client of Deskmint's REST gateway, as a real app is. Zendesk is played by
-// [github.com/deskmint/deskmint/service/sandbox]. The demo keeps a trace of each sign-in and shows it
-// step by step: the app's request, Deskmint's decision and audit record, and what Zendesk did.
+// [github.com/deskmint/deskmint/service/sandbox]. The demo keeps a trace of each sign-in and shows
+// it step by step: the app's request, Deskmint's decision and audit record, and what Zendesk did.
 package demo
 
 import (

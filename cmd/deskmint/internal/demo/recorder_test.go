@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRecorder shows that a recorder passes every line on, keeps the latest, and doesn't keep what the
-// writer failed to take.
+// TestRecorder shows that a recorder passes every line on, keeps the latest, and doesn't keep what
+// the writer failed to take.
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	var to strings.Builder

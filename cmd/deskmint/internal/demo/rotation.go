@@ -43,9 +43,9 @@ func (values secretValues) byPath() map[string]map[string][]byte {
 	return paths
 }
 
-// rotation does what an operator does to rotate a secret: it changes the secret at Zendesk, copies it
-// into the store and selects the version that signs. `deskmint secret` does the last two with a real
-// store.
+// rotation does what an operator does to rotate a secret: it changes the secret at Zendesk, copies
+// it into the store and selects the version that signs. `deskmint secret` does the last two with a
+// real store.
 type rotation struct {
 	sandbox *sandbox.Sandbox
 	store   *memory.Store

@@ -8,9 +8,9 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// newSandbox returns a Zendesk account with every configuration and brand of the snapshot. Its remote
-// login and logout URLs are pages of the demo. It answers a form with a redirect, so that the
-// browser applies the page's form-action to the redirect, too, as it does at Zendesk.
+// newSandbox returns a Zendesk account with every configuration and brand of the snapshot. Its
+// remote login and logout URLs are pages of the demo. It answers a form with a redirect, so that
+// the browser applies the page's form-action to the redirect, too, as it does at Zendesk.
 func newSandbox(s *config.Snapshot, values secretValues, origin string) (*sandbox.Sandbox, error) {
 	o := sandbox.Options{
 		MultipleOrganizations: true, Redirect: true, App: origin + "/", Explain: origin + "/received",

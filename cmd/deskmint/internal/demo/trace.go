@@ -15,8 +15,8 @@ import (
 // maxTraces is how many traces are kept. The oldest are dropped first.
 const maxTraces = 50
 
-// trace is one sign-in as each side saw it: the app's request, Deskmint's decision and audit records,
-// and what Zendesk reported. It never holds a token.
+// trace is one sign-in as each side saw it: the app's request, Deskmint's decision and audit
+// records, and what Zendesk reported. It never holds a token.
 type trace struct {
 	ID            int
 	Time          time.Time
@@ -123,9 +123,9 @@ func (d *Demo) traceOf(signIn sandbox.SignIn) trace {
 	return d.traces.add(t)
 }
 
-// traceOfFailure returns the trace that a failure belongs to, which Zendesk has reported at the remote
-// logout URL: that of the latest sign-in that Zendesk refused for this brand, if it has no report yet.
-// Anybody can open that URL, so a report that matches no sign-in gets a new trace.
+// traceOfFailure returns the trace that a failure belongs to, which Zendesk has reported at the
+// remote logout URL: that of the latest sign-in that Zendesk refused for this brand, if it has no
+// report yet. Anybody can open that URL, so a report that matches no sign-in gets a new trace.
 func (d *Demo) traceOfFailure(configuration, brand string) trace {
 	for _, signIn := range slices.Backward(d.sandbox.SignIns()) {
 		if signIn.Outcome != sandbox.OutcomeRefused || signIn.Brand != brand || signIn.JTI == "" {

@@ -34,8 +34,8 @@ func (d *pages) showTrace(w http.ResponseWriter, r *http.Request) {
 		}
 		view.Claims = append(view.Claims, string(claims))
 	}
-	// The frame is made of an attribute and not of a URL, so the policy of this page also applies to
-	// its style.
+	// The frame is made of an attribute and not of a URL, so the policy of this page also applies
+	// to its style.
 	policy := headerValue(t.PageHeaders, "Content-Security-Policy")
 	styles := styleHash.FindAllString(directive(policy, "style-src"), -1)
 	d.render(w, "trace", "Step by step", "", view, styles...)

@@ -13,8 +13,8 @@ var credential = regexp.MustCompile(`(?i)dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]
 // and error messages quote their input.
 func Redact(text string) string { return credential.ReplaceAllString(text, "…") }
 
-// Cause returns the error that err wraps, or err itself. Use it where the file or URL that the outer
-// error names is printed anyway.
+// Cause returns the error that err wraps, or err itself. Use it where the file or URL that the
+// outer error names is printed anyway.
 func Cause(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
 		return inner

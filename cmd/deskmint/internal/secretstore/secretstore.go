@@ -13,8 +13,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// CommandTimeout limits one request to Vault by a command that an operator runs. An operator can wait
-// longer than a refresh of the running service.
+// CommandTimeout limits one request to Vault by a command that an operator runs. An operator can
+// wait longer than a refresh of the running service.
 const CommandTimeout = 10 * time.Second
 
 // Open returns the store that the configuration names. log may be nil.
