@@ -92,7 +92,8 @@ func checkLoopback(addresses ...string) error {
 			return fmt.Errorf("%q is no HOST:PORT", a)
 		}
 		if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return fmt.Errorf("%s is not on loopback: everybody knows the key of deskmint dev, so it listens nowhere else", a)
+			return fmt.Errorf("%s is not on loopback: everybody knows the key of deskmint dev, so it listens "+
+				"nowhere else", a)
 		}
 	}
 	return nil

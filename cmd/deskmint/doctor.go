@@ -32,7 +32,8 @@ func (c doctorCommand) Run(ctx context.Context, std streams) error {
 		return err
 	}
 	report, err := doctor.Run(ctx, doctor.Options{
-		Config: c.Config, Prefixes: prefixes, ServerNames: c.ServerName, Online: c.Online, AuditFiles: c.Audit, Timeout: c.Timeout,
+		Config: c.Config, Prefixes: prefixes, ServerNames: c.ServerName, Online: c.Online,
+		AuditFiles: c.Audit, Timeout: c.Timeout,
 	})
 	if err != nil {
 		return usage("--starts-with: %v", err)
@@ -64,7 +65,8 @@ func (c doctorCommand) prefixes() (map[string]string, error) {
 		case !ok || name == "" || prefix == "":
 			return nil, usage("--starts-with: give NAME=CHARACTERS, such as acme-customers=abcd")
 		case utf8.RuneCountInString(prefix) > secrets.MaxPrefix:
-			return nil, usage("--starts-with takes at most %d characters: more of a secret belongs on no command line. If that was the real one, reset it at Zendesk", secrets.MaxPrefix)
+			return nil, usage("--starts-with takes at most %d characters: more of a secret belongs on no command "+
+				"line. If that was the real one, reset it at Zendesk", secrets.MaxPrefix)
 		}
 		all[strings.TrimPrefix(name, "configurations/")] = prefix
 	}

@@ -1,4 +1,4 @@
-// Package auditfiles finds the files that hold a service's audit records.
+// Package auditfiles finds the files that hold the audit records of a service, and records in them.
 package auditfiles
 
 import (

@@ -49,7 +49,8 @@ func (d *pages) signIn(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such person", http.StatusBadRequest)
 		return
 	}
-	i := slices.IndexFunc(d.configurations, func(c configurationView) bool { return c.Name == r.FormValue("configuration") })
+	name := r.FormValue("configuration")
+	i := slices.IndexFunc(d.configurations, func(c configurationView) bool { return c.Name == name })
 	if i < 0 {
 		http.Error(w, "no such configuration", http.StatusBadRequest)
 		return
@@ -80,7 +81,7 @@ func (d *pages) signIn(w http.ResponseWriter, r *http.Request) {
 		answer.writeTo(w)
 		return
 	}
-	http.Redirect(w, r, t.path(), http.StatusSeeOther)
+	http.Redirect(w, r, tracePath(t.ID), http.StatusSeeOther)
 }
 
 // addResponse adds Deskmint's response to the request for a page.
@@ -116,16 +117,14 @@ func (r response) writeTo(w http.ResponseWriter) {
 	_, _ = w.Write(r.body)
 }
 
-// queryFields maps the parameters of the remote logout URL to fields of ReportSignInFailure.
-var queryFields = map[string]string{
-	"kind": "kind", "message": "message", "email": "email", "external_id": "externalId", "brand_id": "brandId",
-}
-
 // signedOut serves the remote logout URL. Zendesk sends people here when they sign out, and when it
 // couldn't sign them in.
 func (d *pages) signedOut(w http.ResponseWriter, r *http.Request) {
+	fields := map[string]string{ // of ReportSignInFailure, by parameter of the URL
+		"kind": "kind", "message": "message", "email": "email", "external_id": "externalId", "brand_id": "brandId",
+	}
 	query := map[string]string{}
-	for parameter, field := range queryFields {
+	for parameter, field := range fields {
 		if value := r.FormValue(parameter); value != "" {
 			query[field] = value
 		}
@@ -148,7 +147,7 @@ func (d *pages) signedOut(w http.ResponseWriter, r *http.Request) {
 	d.traces.update(t.ID, func(t *trace) {
 		t.Query, t.Failure, t.Page, t.PageHeaders = query, failure, failure.HTML, failure.Headers
 	})
-	http.Redirect(w, r, t.path(), http.StatusSeeOther)
+	http.Redirect(w, r, tracePath(t.ID), http.StatusSeeOther)
 }
 
 // showReceived is the target of the links in the sandbox's pages. It leads to the trace.
@@ -160,5 +159,5 @@ func (d *pages) showReceived(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the sandbox remembers no such sign-in", http.StatusNotFound)
 		return
 	}
-	http.Redirect(w, r, d.traceOf(all[i]).path(), http.StatusFound)
+	http.Redirect(w, r, tracePath(d.traceOf(all[i]).ID), http.StatusFound)
 }

@@ -75,7 +75,9 @@ type signInFailure struct {
 }
 
 // reportSignInFailure calls ReportSignInFailure with the query of the remote logout URL.
-func (c *client) reportSignInFailure(ctx context.Context, configuration string, query map[string]string) (signInFailure, error) {
+func (c *client) reportSignInFailure(
+	ctx context.Context, configuration string, query map[string]string,
+) (signInFailure, error) {
 	body := map[string]string{"onError": "ON_ERROR_PAGE"}
 	for name, value := range query {
 		body[name] = value

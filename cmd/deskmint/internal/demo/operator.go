@@ -16,6 +16,7 @@ const (
 
 func (d *pages) showOperator(w http.ResponseWriter, r *http.Request) {
 	d.render(w, "operator", "What the operator sees", "/operator", operatorView{
-		Ready: d.client.readyz(r.Context()), Audit: d.audit.latest(auditLines), Log: d.log.latest(logLines), Ops: d.client.ops,
+		Ready: d.client.readyz(r.Context()), Ops: d.client.ops,
+		Audit: d.audit.latest(auditLines), Log: d.log.latest(logLines),
 	})
 }

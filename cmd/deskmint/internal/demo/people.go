@@ -16,16 +16,25 @@ type person struct {
 
 func demoPeople() []person {
 	return []person{
-		{Name: "Ana Customer", Email: "ana@customer.example", About: "customer", Claims: map[string]any{
-			"externalId": "shop-1001", "phone": "+15551234567", "organizations": []string{"Ana and Daughters"},
-			"tags": tags("newsletter"),
-		}},
-		{Name: "Bao Customer", Email: "bao@customer.example", Role: "ROLE_END_USER", About: "customer, with the role in the token", Claims: map[string]any{
-			"externalId": "shop-1002", "tags": tags("vip", "beta"), "userFields": map[string]any{"plan": "gold", "seats": 3},
-		}},
-		{Name: "Chidi Agent", Email: "chidi@acme.example", Role: "ROLE_AGENT", About: "agent", Claims: map[string]any{
-			"externalId": "staff-7", "localeId": "1",
-		}},
+		{
+			Name: "Ana Customer", Email: "ana@customer.example", About: "customer",
+			Claims: map[string]any{
+				"externalId": "shop-1001", "phone": "+15551234567", "organizations": []string{"Ana and Daughters"},
+				"tags": tags("newsletter"),
+			},
+		},
+		{
+			Name: "Bao Customer", Email: "bao@customer.example", Role: "ROLE_END_USER",
+			About: "customer, with the role in the token",
+			Claims: map[string]any{
+				"externalId": "shop-1002", "tags": tags("vip", "beta"),
+				"userFields": map[string]any{"plan": "gold", "seats": 3},
+			},
+		},
+		{
+			Name: "Chidi Agent", Email: "chidi@acme.example", Role: "ROLE_AGENT", About: "agent",
+			Claims: map[string]any{"externalId": "staff-7", "localeId": "1"},
+		},
 		{Name: "Dana Admin", Email: "dana@acme.example", Role: "ROLE_ADMIN", About: "administrator"},
 	}
 }

@@ -29,11 +29,14 @@ func newSandbox(s *config.Snapshot, values secretValues, origin string) (*sandbo
 		}
 		for _, b := range conf.Profile.Brands() {
 			if known, ok := ids[b.Subdomain]; ok && known != b.ID {
-				return nil, fmt.Errorf("the brands %s and %s have the same subdomain %s, so that one sandbox can't tell them apart", known, b.ID, b.Subdomain)
+				return nil, fmt.Errorf("the brands %s and %s have the same subdomain %s, so that one sandbox can't "+
+					"tell them apart", known, b.ID, b.Subdomain)
 			}
 			if _, ok := ids[b.Subdomain]; !ok {
 				ids[b.Subdomain] = b.ID
-				o.Brands = append(o.Brands, sandbox.Brand{ID: b.ID, Name: b.Name, Subdomain: b.Subdomain, Hosts: b.Hosts})
+				o.Brands = append(o.Brands, sandbox.Brand{
+					ID: b.ID, Name: b.Name, Subdomain: b.Subdomain, Hosts: b.Hosts,
+				})
 			}
 			if !slices.Contains(c.Brands, b.ID) {
 				c.Brands = append(c.Brands, b.ID)

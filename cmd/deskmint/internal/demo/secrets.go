@@ -48,12 +48,15 @@ func (d *Demo) secretView(c configurationView) secretView {
 		Staged: status.Staged() != 0, CanRollBack: hasPrevious(status), Disabled: status.Disabled,
 		TwoAtZendesk: len(atZendesk) == 2,
 	}
+	accepted := func(value string) bool {
+		return slices.ContainsFunc(atZendesk, func(z zendeskConfiguration) bool { return z.secret == value })
+	}
 	for i, version := range status.Versions {
 		row := versionView{
 			Number: uint32(version.Version), Created: version.Created,
 			Signs: version.Version == status.Active, Staged: version.Version == status.Staged(),
 			Previous: version.Version == status.Previous && hasPrevious(status),
-			Accepted: slices.ContainsFunc(atZendesk, func(z zendeskConfiguration) bool { return z.secret == values[i] }),
+			Accepted: accepted(values[i]),
 		}
 		view.Stored = view.Stored || values[i] == newest.secret
 		view.NewestSigns = view.NewestSigns || row.Signs && values[i] == newest.secret
@@ -79,7 +82,8 @@ func (d *pages) changeSecret(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if _, err := d.client.post(r.Context(), "/v1/configurations/"+configuration+":refreshSecret", []byte("{}")); err != nil {
+	path := "/v1/configurations/" + configuration + ":refreshSecret"
+	if _, err := d.client.post(r.Context(), path, []byte("{}")); err != nil {
 		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
 		return
 	}

@@ -40,7 +40,7 @@ type trace struct {
 // Refused reports whether Deskmint returned no token.
 func (t trace) Refused() bool { return t.Status >= http.StatusBadRequest }
 
-func (t trace) path() string { return fmt.Sprintf("/traces/%d", t.ID) }
+func tracePath(id int) string { return fmt.Sprintf("/traces/%d", id) }
 
 // isOf reports whether a trace and a record of the sandbox are about the same sign-in.
 func (t trace) isOf(s sandbox.SignIn) bool {
@@ -165,7 +165,10 @@ func (d *Demo) summaries() []summary {
 }
 
 func (d *Demo) summarize(t trace) summary {
-	s := summary{trace: t, BrandName: d.brandName(t.Configuration, t.Brand), Deskmint: "page given", Zendesk: "not posted yet"}
+	s := summary{
+		trace: t, BrandName: d.brandName(t.Configuration, t.Brand),
+		Deskmint: "page given", Zendesk: "not posted yet",
+	}
 	signedIn := func(i sandbox.SignIn) bool { return i.Outcome == sandbox.OutcomeSignedIn }
 	switch signIns := d.signInsOf(t); {
 	case t.Refused():

@@ -26,7 +26,9 @@ func (d *pages) showTrace(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such sign-in: only the latest are remembered", http.StatusNotFound)
 		return
 	}
-	view := traceView{trace: t, BrandName: d.brandName(t.Configuration, t.Brand), SignIns: d.signInsOf(t), Frame: t.Page != ""}
+	view := traceView{
+		trace: t, BrandName: d.brandName(t.Configuration, t.Brand), SignIns: d.signInsOf(t), Frame: t.Page != "",
+	}
 	for _, signIn := range view.SignIns {
 		claims, err := json.Marshal(signIn.Claims)
 		if err != nil {

@@ -66,23 +66,29 @@ func (e *examination) server(where string, chain []*x509.Certificate, names []st
 		e.dates(where, c, true)
 	}
 	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
-		e.fault(where, "it has no DNS name and no address, so no client takes it", "have one issued with subject alternative names")
+		e.fault(where, "it has no DNS name and no address, so no client takes it",
+			"have one issued with subject alternative names")
 	}
-	if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	forServers := slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) ||
+		slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny)
+	if len(leaf.ExtKeyUsage) > 0 && !forServers {
 		e.fault(where, "it isn't one for a server", "have one issued with the extended key usage serverAuth")
 	}
 	for _, name := range names {
 		if leaf.VerifyHostname(name) != nil {
-			e.fault(where, "it isn't good for "+name, "have one issued with that name, or let callers use one of "+strings.Join(namesOf(leaf), ", "))
+			e.fault(where, "it isn't good for "+name,
+				"have one issued with that name, or let callers use one of "+strings.Join(namesOf(leaf), ", "))
 		}
 	}
 	for i := range chain[1:] {
 		if chain[i].CheckSignatureFrom(chain[i+1]) != nil {
-			e.warn(where, fmt.Sprintf("certificate %d in it wasn't issued by certificate %d", i+1, i+2), "put the server's first, and after it each one's issuer: some clients fail otherwise")
+			e.warn(where, fmt.Sprintf("certificate %d in it wasn't issued by certificate %d", i+1, i+2),
+				"put the server's first, and after it each one's issuer: some clients fail otherwise")
 		}
 	}
 	if len(e.findings) == found {
-		e.ok(where, fmt.Sprintf("good until %s, for %s", leaf.NotAfter.Format(time.DateOnly), strings.Join(namesOf(leaf), ", ")))
+		validFor := strings.Join(namesOf(leaf), ", ")
+		e.ok(where, fmt.Sprintf("good until %s, for %s", leaf.NotAfter.Format(time.DateOnly), validFor))
 	}
 }
 
@@ -101,7 +107,8 @@ func (e *examination) authorities(where string, all []*x509.Certificate) {
 		return
 	}
 	now, found := e.now(), len(e.findings)
-	good := slices.ContainsFunc(all, func(c *x509.Certificate) bool { return now.After(c.NotBefore) && now.Before(c.NotAfter) })
+	valid := func(c *x509.Certificate) bool { return now.After(c.NotBefore) && now.Before(c.NotAfter) }
+	good := slices.ContainsFunc(all, valid)
 	for _, c := range all {
 		e.dates(where, c, !good)
 	}
@@ -120,10 +127,13 @@ func (e *examination) dates(where string, c *x509.Certificate, needed bool) {
 	who := fmt.Sprintf("the certificate of %q", c.Subject)
 	switch {
 	case now.After(c.NotAfter):
-		bad(where, fmt.Sprintf("%s has expired on %s", who, c.NotAfter.Format(time.DateOnly)), "replace the file: the service follows without a restart")
+		bad(where, fmt.Sprintf("%s has expired on %s", who, c.NotAfter.Format(time.DateOnly)),
+			"replace the file: the service follows without a restart")
 	case now.Before(c.NotBefore):
-		bad(where, fmt.Sprintf("%s isn't valid before %s", who, c.NotBefore.Format(time.DateTime)), "compare this machine's clock, or put the one before back until then")
+		bad(where, fmt.Sprintf("%s isn't valid before %s", who, c.NotBefore.Format(time.DateTime)),
+			"compare this machine's clock, or put the one before back until then")
 	case c.NotAfter.Sub(now) < expiresSoon:
-		e.warn(where, fmt.Sprintf("%s expires on %s", who, c.NotAfter.Format(time.DateOnly)), "renew it: a replaced file counts from the next connection on")
+		e.warn(where, fmt.Sprintf("%s expires on %s", who, c.NotAfter.Format(time.DateOnly)),
+			"renew it: a replaced file counts from the next connection on")
 	}
 }

@@ -67,7 +67,8 @@ func (e *examination) run(ctx context.Context, o Options) error {
 		if _, ok := snapshot.Configuration(name); !ok {
 			// The name is not quoted, because it may be a secret that was pasted in the wrong
 			// place.
-			return fmt.Errorf("no configuration has that name: %s has %s", o.Config, strings.Join(snapshot.Names(), ", "))
+			names := strings.Join(snapshot.Names(), ", ")
+			return fmt.Errorf("no configuration has that name: %s has %s", o.Config, names)
 		}
 	}
 	e.permissions(o.Config, snapshot)

@@ -21,8 +21,9 @@ func (e *examination) permissions(path string, s *config.Snapshot) {
 		secret["tls.key"] = s.TLS.Key
 	}
 	if s.Secrets.Source == "vault" { // Kubernetes sets the mode of its own token file
-		secret["secrets.vault.auth.token_file"], secret["secrets.vault.auth.secret_id_file"], secret["secrets.vault.auth.jwt_file"] =
-			vault.TokenFile, vault.SecretIDFile, vault.JWTFile
+		secret["secrets.vault.auth.token_file"] = vault.TokenFile
+		secret["secrets.vault.auth.secret_id_file"] = vault.SecretIDFile
+		secret["secrets.vault.auth.jwt_file"] = vault.JWTFile
 	}
 	for _, key := range slices.Sorted(maps.Keys(secret)) {
 		if secret[key] != "" {
@@ -38,7 +39,8 @@ func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	where := key + ": " + path
 	f, err := os.Open(path)
 	if err != nil {
-		e.fault(where, causeOf(err), "create the file, or let the service's user read it; run this command as that user")
+		e.fault(where, causeOf(err),
+			"create the file, or let the service's user read it; run this command as that user")
 		return
 	}
 	defer f.Close()
@@ -82,7 +84,8 @@ func (e *examination) auditOutput(s *config.Snapshot) {
 		}
 		_ = f.Close()
 		if mode := info.Mode().Perm(); mode&0o022 != 0 {
-			e.warn(where, fmt.Sprintf("its permissions (%#o) let others change what is on record", mode), fmt.Sprintf("chmod %o %s", mode&^0o022, out))
+			e.warn(where, fmt.Sprintf("its permissions (%#o) let others change what is on record", mode),
+				fmt.Sprintf("chmod %o %s", mode&^0o022, out))
 			return
 		}
 	default:

@@ -37,7 +37,8 @@ func (e *examination) store(ctx context.Context, s *config.Snapshot, prefixes ma
 		comparer = file.NewWriter(s.Secrets.File)
 	}
 	c := secretChecker{examination: e, comparer: comparer, ring: secrets.NewKeyring(secrets.Options{
-		Source: source, MaxRate: secretstore.MaxRate(s), RequirePointer: s.Secrets.RequirePointer, Timeout: secretstore.CommandTimeout,
+		Source: source, MaxRate: secretstore.MaxRate(s), RequirePointer: s.Secrets.RequirePointer,
+		Timeout: secretstore.CommandTimeout,
 	})}
 	usable, active := 0, map[secrets.Ref]secrets.Version{}
 	for _, ref := range s.Refs() {
@@ -77,13 +78,15 @@ func (c *secretChecker) check(ctx context.Context, ref secrets.Ref) secrets.Vers
 	state, _ := c.ring.State(ref)
 	switch {
 	case state.Status.Disabled && state.Fault != nil:
-		c.warn(where, "it is switched off: nothing is signed with it; and "+causeOf(state.Fault), "`deskmint secret enable` switches it on again, or says what has to be done before")
+		c.warn(where, "it is switched off: nothing is signed with it; and "+causeOf(state.Fault),
+			"`deskmint secret enable` switches it on again, or says what has to be done before")
 		return 0
 	case state.Status.Disabled:
 		c.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
 	if state.Held == nil {
-		c.fault(where, causeOf(state.Fault), "mend that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
+		c.fault(where, causeOf(state.Fault),
+			"mend that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
 		return 0
 	}
 	if staged := state.Status.Staged(); state.Fault != nil {
@@ -94,15 +97,19 @@ func (c *secretChecker) check(ctx context.Context, ref secrets.Ref) secrets.Vers
 		c.warn(where, what+causeOf(state.Fault), "stage a good value before anybody activates the one at fault")
 	}
 	if state.Unpinned() {
-		c.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, and whoever writes a version activates it", state.Status.Active),
-			"pin it with `deskmint secret activate NAME --version N`; if a provisioning tool manages the secret's metadata, see deploy/terraform")
+		c.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, and whoever writes a "+
+			"version activates it", state.Status.Active),
+			"pin it with `deskmint secret activate NAME --version N`; if a provisioning tool manages the secret's "+
+				"metadata, see deploy/terraform")
 	}
 	return state.Status.Active
 }
 
 // comparePrefix reports whether the active version of a secret begins with prefix. No finding
 // quotes the prefix.
-func (c *secretChecker) comparePrefix(ctx context.Context, name string, ref secrets.Ref, active secrets.Version, prefix string) {
+func (c *secretChecker) comparePrefix(
+	ctx context.Context, name string, ref secrets.Ref, active secrets.Version, prefix string,
+) {
 	where := "secret of " + name
 	if c.comparer == nil {
 		c.warn(where, "this store can't compare a secret's beginning", "use vault or file")
@@ -114,7 +121,9 @@ func (c *secretChecker) comparePrefix(ctx context.Context, name string, ref secr
 	case match:
 		c.ok(where, fmt.Sprintf("match: version %d begins as given", active))
 	default:
-		c.fault(where, fmt.Sprintf("no match: version %d begins otherwise, so Zendesk would refuse its signatures", active),
-			"copy the secret that Zendesk has (or reset it there), and store it with `deskmint secret replace`; `deskmint secret status --prefix` looks at the other versions")
+		c.fault(where, fmt.Sprintf("no match: version %d begins otherwise, so Zendesk would refuse its "+
+			"signatures", active),
+			"copy the secret that Zendesk has (or reset it there), and store it with `deskmint secret replace`; "+
+				"`deskmint secret status --prefix` looks at the other versions")
 	}
 }
