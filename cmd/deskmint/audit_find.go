@@ -4,13 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/auditfiles"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 )
@@ -47,17 +44,11 @@ func (c auditFindCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	want, err := c.query(std, keys)
+	query, err := c.query(std, keys)
 	if err != nil {
 		return err
 	}
-	f := finder{query: want, std: std}
-	for _, path := range c.Files {
-		if err := f.file(ctx, path); err != nil {
-			return err
-		}
-	}
-	return f.verdict(len(c.Files))
+	return auditfiles.Find(ctx, query, c.Files, std.in, std.out, std.err)
 }
 
 func (c auditFindCommand) check() error {
@@ -84,7 +75,7 @@ func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 			files = append(files, snapshot.Audit.EmailKeyFile)
 		}
 		if len(c.Files) == 0 {
-			if c.Files, err = auditLog(snapshot); err != nil {
+			if c.Files, err = auditfiles.List(snapshot.Audit.Output); err != nil {
 				return nil, err
 			}
 			slices.Reverse(c.Files) // so that records come in the order of their time
@@ -104,23 +95,9 @@ func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 	return keys, nil
 }
 
-// query is what a record must have. What is empty is not asked for.
-type query struct {
-	tokenHash, recordID, jti, requestID string
-	email, externalID                   personQuery
-}
-
-// personQuery is a person's address or external id, as records have it.
-type personQuery struct {
-	clear  string // in lower case
-	hashes []string
-}
-
-func (c *auditFindCommand) query(std streams, keys []audit.Key) (query, error) {
-	q := query{
-		recordID: c.RecordID, jti: c.JTI, requestID: c.RequestID,
-		email:      personBy(c.Email, keys, audit.Key.HashEmail),
-		externalID: personBy(c.ExternalID, keys, audit.Key.HashExternalID),
+func (c *auditFindCommand) query(std streams, keys []audit.Key) (auditfiles.Query, error) {
+	q := auditfiles.Query{
+		RecordID: c.RecordID, JTI: c.JTI, RequestID: c.RequestID, Email: c.Email, ExternalID: c.ExternalID, Keys: keys,
 	}
 	if c.Token {
 		text, err := read("-", std)
@@ -131,115 +108,7 @@ func (c *auditFindCommand) query(std streams, keys []audit.Key) (query, error) {
 		if token == "" {
 			return q, errors.New("no token on standard input")
 		}
-		q.tokenHash = audit.Hash(token)
+		q.TokenHash = audit.Hash(token)
 	}
 	return q, nil
-}
-
-func personBy(value string, keys []audit.Key, hash func(audit.Key, string) string) personQuery {
-	p := personQuery{clear: strings.ToLower(strings.TrimSpace(value))}
-	for _, key := range keys {
-		p.hashes = append(p.hashes, hash(key, p.clear))
-	}
-	return p
-}
-
-func (q *query) matches(r *audit.Record) bool {
-	for _, exact := range []struct{ want, got string }{
-		{q.tokenHash, r.TokenHash}, {q.recordID, r.RecordID}, {q.jti, r.ID}, {q.requestID, r.RequestID},
-	} {
-		if exact.want != "" && exact.want != exact.got {
-			return false
-		}
-	}
-	return q.email.matches(r.Email, r.EmailHash) && q.externalID.matches(r.ExternalID, r.ExternalHash)
-}
-
-func (p *personQuery) matches(clear, hash string) bool {
-	return p.clear == "" || p.clear == strings.ToLower(clear) || hash != "" && slices.Contains(p.hashes, hash)
-}
-
-// undecided reports whether a key is needed to tell if a record names the person.
-func (p *personQuery) undecided(clear, hash string) bool {
-	return p.clear != "" && len(p.hashes) == 0 && clear == "" && hash != ""
-}
-
-// finder searches one file after another.
-type finder struct {
-	query
-	std streams
-
-	read   audit.Summary
-	found  int
-	hashed int   // records that would need a key
-	failed error // of the first file that couldn't be read to its end
-}
-
-// file searches a file. A file that can't be read doesn't stop the others from being searched.
-func (f *finder) file(ctx context.Context, path string) error {
-	var in io.Reader = f.std.in
-	if path != "-" {
-		file, err := os.Open(path)
-		if err != nil {
-			f.fault(err)
-			return nil
-		}
-		defer file.Close()
-		in = file
-	}
-	in, err := audit.Decompress(in)
-	if err != nil {
-		f.fault(fmt.Errorf("%s: %w", path, err))
-		return nil
-	}
-	var stop error // which is no fault of the file
-	read, err := audit.ReadRecords(in, func(line []byte, r *audit.Record) error {
-		if stop = ctx.Err(); stop == nil && f.matches(r) {
-			f.found++
-			_, stop = fmt.Fprintf(f.std.out, "%s\n", line)
-		}
-		if f.email.undecided(r.Email, r.EmailHash) || f.externalID.undecided(r.ExternalID, r.ExternalHash) {
-			f.hashed++
-		}
-		return stop
-	})
-	f.read.Add(read)
-	switch {
-	case stop != nil:
-		return stop
-	case err != nil:
-		f.fault(fmt.Errorf("%s: %w", path, err))
-	}
-	if read.Others > 0 {
-		fmt.Fprintf(f.std.err, "%s: passed over %d lines that are no records\n", path, read.Others)
-	}
-	return nil
-}
-
-func (f *finder) fault(err error) {
-	fmt.Fprintln(f.std.err, err)
-	if f.failed == nil {
-		f.failed = err
-	}
-}
-
-// verdict says what was looked through, where that is of interest.
-func (f *finder) verdict(files int) error {
-	if f.hashed > 0 {
-		fmt.Fprintf(f.std.err, "%d records name people by hashes only: "+
-			"give the key that they were made with, by --key-file or --config\n", f.hashed)
-	}
-	if f.found == 0 && f.failed == nil && len(f.email.hashes)+len(f.externalID.hashes) > 0 && f.read.Records > 0 {
-		fmt.Fprintln(f.std.err, "a person who is on record by a hash is found only with the key that made it: name the older keys, too")
-	}
-	switch {
-	case f.found == 0 && f.read.Records == 0:
-		return fmt.Errorf("nothing found: the files (%d) have no records", files)
-	case f.found == 0:
-		return fmt.Errorf("nothing found in %d records of %d files, from %s to %s",
-			f.read.Records, files, f.read.First.Format(time.RFC3339), f.read.Last.Format(time.RFC3339))
-	case f.failed != nil:
-		return errors.New("not all files could be read to their ends, so there may be more")
-	}
-	return nil
 }

@@ -12,7 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// runAxe answers the rules that hold, and what breaks one. The frame in a story is a page that has its own test.
+// runAxe returns the rules that hold and those that are broken. The page in the frame of a trace
+// has its own test.
 const runAxe = `axe.run(document, {iframes: false}).then((r) => ({
 	Held: r.passes.map((v) => v.id),
 	Broken: r.violations.map((v) => v.id),
@@ -46,8 +47,9 @@ func prefer(t *testing.T, tab context.Context, scheme string) {
 	}))
 }
 
-// TestDemoAccessibility: no page of the demo, nor of the sandbox that it shows, breaks a rule, light or dark. They are
-// visited after sign-ins that went well, were refused by Deskmint and by Zendesk, and with something out of order.
+// TestDemoAccessibility: no page of the demo, nor of the sandbox that it shows, breaks a rule,
+// light or dark. They are visited after sign-ins that went well, were refused by Deskmint and by
+// Zendesk, and with something out of order.
 func TestDemoAccessibility(t *testing.T) {
 	t.Parallel()
 	source := browsertest.Axe(t)
@@ -65,7 +67,7 @@ func TestDemoAccessibility(t *testing.T) {
 	demo, acme, labs := "http://localhost:"+port, "http://acme.localhost:"+port, "http://acme-labs.localhost:"+port
 	for _, address := range []string{
 		demo + "/", demo + "/?staged=yes", demo + "/login?configuration=acme-customers&brand_id=360001&return_to=/x",
-		demo + "/stories/1", demo + "/stories/2", demo + "/stories/2/page", demo + "/stories/3",
+		demo + "/traces/1", demo + "/traces/2", demo + "/traces/2/page", demo + "/traces/3",
 		demo + "/secrets", demo + "/faults", demo + "/operator", demo + "/signed-out?configuration=acme-staff&email=a@b.example",
 		acme + "/hc/en-us", acme + "/sandbox/users", labs + "/hc/en-us", labs + "/access/normal", labs + "/access/unauthenticated", labs + "/access/jwt",
 	} {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,41 +10,44 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/demo"
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// TestDemoClaims: the story shows what the form said, what left, and what Zendesk made of it.
+// TestDemoClaims shows that the trace has what the form said, the claims that were sent, and what
+// Zendesk did with them.
 func TestDemoClaims(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
 	contains(t, "Ana's profile", d.signIn(t, url.Values{}), "shop-1001", "&#34;organization&#34;: &#34;Ana and Daughters&#34;", "<ins>newsletter</ins>", "&#34;decision&#34;: &#34;allow&#34;")
-	story := d.signIn(t, url.Values{"tags": {"vip, <b>"}, "user_fields": {"plan=gold, seats="}, "organizations": {"Other"}})
-	contains(t, "with changes", story, "<td><del>newsletter</del></td><td><ins>vip, &lt;b&gt;</ins></td>", "<ins>gold</ins>", "<ins>Ana and Daughters, Other</ins>", "&#34;seats&#34;: null")
+	trace := d.signIn(t, url.Values{"tags": {"vip, <b>"}, "user_fields": {"plan=gold, seats="}, "organizations": {"Other"}})
+	contains(t, "with changes", trace, "<td><del>newsletter</del></td><td><ins>vip, &lt;b&gt;</ins></td>", "<ins>gold</ins>", "<ins>Ana and Daughters, Other</ins>", "&#34;seats&#34;: null")
 	contains(t, "without tags", d.signIn(t, url.Values{"tags": {"-"}}), "<td><del>vip, &lt;b&gt;</del></td>")
-	if story := d.signIn(t, url.Values{"profile": {"none"}, "tags": {"x"}}); !strings.Contains(story, "Nothing new") || strings.Contains(story, "&#34;tags&#34;") {
-		t.Errorf("with no claims: %s", story)
+	if trace := d.signIn(t, url.Values{"profile": {"none"}, "tags": {"x"}}); !strings.Contains(trace, "Nothing new") || strings.Contains(trace, "&#34;tags&#34;") {
+		t.Errorf("with no claims: %s", trace)
 	}
-	shows(t, false, story, tokenStart)
-	// Somebody who posts a token that the demo didn't ask for has a story too.
+	shows(t, false, trace, tokenStart)
+	// A token that something other than the demo requested has a trace, too.
 	minted := d.post(t, config.DevKey, "/v1/configurations/acme-customers:mintToken", anaJSON)
 	page := signedInAt(t, d.sandbox, minted.form, "Ana")
 	found := regexp.MustCompile(`/received\?sign_in=\d+`).FindString(page)
 	contains(t, "of another caller", d.visit(t, found).body, "Somebody at Acme", "MintToken", "Signed in.")
-	// And so has what isn't a token at all.
+	// And so has a request without a token.
 	asked := toSandboxPage(t, d, "/access/jwt")
 	found = regexp.MustCompile(`/received\?sign_in=\d+`).FindString(asked)
 	for range 2 {
 		contains(t, "of a GET", d.visit(t, found).body, "GET is deprecated", "It may not be a token of Deskmint’s at all")
 	}
 	if n := strings.Count(d.home(t), "not from here</span>"); n != 2 {
-		t.Errorf("%d stories from elsewhere, want 2", n)
+		t.Errorf("%d traces from elsewhere, want 2", n)
 	}
 	if got := d.visit(t, "/received?sign_in=99"); got.status != http.StatusNotFound {
 		t.Errorf("of nothing: %d", got.status)
 	}
 }
 
-// TestDemoFaults: each one is seen by Zendesk, the person and the operator, and can be put right.
+// TestDemoFaults shows what Zendesk, the person and the operator see of each fault, and that it can
+// be switched off.
 func TestDemoFaults(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -60,8 +61,8 @@ func TestDemoFaults(t *testing.T) {
 		d.press(t, "/faults", url.Values{"fault": {fault}, "on": {"yes"}, "address": {"ana@customer.example"}})
 		contains(t, fault, d.signIn(t, url.Values{}), append(want, `<iframe sandbox srcdoc=`)...)
 		d.press(t, "/faults", url.Values{"fault": {fault}, "on": {"no"}})
-		if story := d.signIn(t, url.Values{}); !strings.Contains(story, "Signed in.") || strings.Contains(story, "Out of order") {
-			t.Errorf("after %s: %s", fault, story)
+		if trace := d.signIn(t, url.Values{}); !strings.Contains(trace, "Signed in.") || strings.Contains(trace, "Out of order") {
+			t.Errorf("after %s: %s", fault, trace)
 		}
 	}
 	if got := d.press(t, "/faults", url.Values{"fault": {"none"}}); got.status != http.StatusBadRequest {
@@ -69,7 +70,7 @@ func TestDemoFaults(t *testing.T) {
 	}
 }
 
-// TestDemoRotation: in place, with the failures that come between, and back.
+// TestDemoRotation rotates a secret in place, with the failures that this causes, and back.
 func TestDemoRotation(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -105,7 +106,8 @@ func TestDemoRotation(t *testing.T) {
 	d.silentOnErr(t)
 }
 
-// TestDemoRotationWithoutGap: with a second configuration at Zendesk no sign-in fails on the way.
+// TestDemoRotationWithoutGap shows that no sign-in fails during a rotation with a second
+// configuration at Zendesk.
 func TestDemoRotationWithoutGap(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -123,13 +125,13 @@ func TestDemoRotationWithoutGap(t *testing.T) {
 	} {
 		got := d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {step.act}})
 		contains(t, step.act, got.body, step.says, "In order:")
-		// A button that breaks something is there only where what it resets signs.
+		// The button that resets a secret is there only if this secret signs.
 		if got, want := strings.Count(d.visit(t, "/faults").body, "Reset it at Zendesk"), step.resets; got != want {
 			t.Errorf("after %s secrets of %d configurations can be reset, want %d", step.act, got, want)
 		}
 		contains(t, "a sign-in after "+step.act, d.signIn(t, url.Values{}), step.signsWith, "Signed in.")
 	}
-	// What was removed is dead.
+	// Zendesk refuses the secret of the configuration that was removed.
 	d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"rollback"}})
 	contains(t, "with the first one's secret", d.signIn(t, url.Values{}), "JWT signature invalid.", "CLASS_SIGNATURE")
 	for _, act := range []string{"second", "remove"} {
@@ -140,23 +142,23 @@ func TestDemoRotationWithoutGap(t *testing.T) {
 	}
 }
 
-// configured starts the demo with its own configuration, changed.
+// configured starts dev with a changed copy of its configuration.
 func configured(t *testing.T, change ...string) *deskmint {
 	t.Helper()
 	for i := 0; i < len(change); i += 2 {
-		if !bytes.Contains(demoConfiguration, []byte(change[i])) {
+		if !bytes.Contains(demo.Configuration(), []byte(change[i])) {
 			t.Fatalf("the demo's configuration has no %q", change[i])
 		}
 	}
 	file := filepath.Join(t.TempDir(), "deskmint.yaml")
-	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(demoConfiguration))), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(strings.NewReplacer(change...).Replace(string(demo.Configuration()))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return dev(t, "--config", file)
 }
 
-// TestDemoSharedPath: two configurations' secrets may be fields of one path. Its versions have both, and changing one
-// leaves the other as it is.
+// TestDemoSharedPath has the secrets of two configurations in fields of one path. Each version has
+// both, and a rotation of one doesn't change the other.
 func TestDemoSharedPath(t *testing.T) {
 	t.Parallel()
 	d := configured(t, "path: sso/acme-staff, field: shared_secret", "path: sso/acme-customers, field: staff_secret")
@@ -179,20 +181,20 @@ func TestDemoSharedPath(t *testing.T) {
 	both("after a change of one")
 }
 
-// TestDemoRefusals: a refusal is told as one, with a page for the person or without.
+// TestDemoRefusals shows how a refusal looks, with a page for the person and without one.
 func TestDemoRefusals(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
-	check := func(story string, wanted ...string) {
+	check := func(trace string, wanted ...string) {
 		t.Helper()
-		contains(t, "the story", story, append(wanted, "Nothing was signed.", `class="failed"`)...)
+		contains(t, "the trace", trace, append(wanted, "Nothing was signed.", `class="failed"`)...)
 		contains(t, "the list", d.rows(t)[0], "refused: ", "never asked")
-		if strings.Contains(story, "Allowed:") || strings.Contains(story, "It has not arrived") {
-			t.Errorf("a refusal is told as a sign-in: %s", story)
+		if strings.Contains(trace, "Allowed:") || strings.Contains(trace, "It has not arrived") {
+			t.Errorf("a refusal looks like a sign-in: %s", trace)
 		}
 	}
 	check(d.signIn(t, url.Values{"brand": {"99"}}), "HTTP 403: <code>BRAND_NOT_ALLOWED</code>", "<iframe sandbox srcdoc=")
-	// In JSON an angle bracket is six times as long, and that more than is read.
+	// In JSON an angle bracket is six times as long, so that the request is longer than the limit.
 	response, err := http.Post("http://"+d.sandbox+"/sign-in", "application/x-www-form-urlencoded",
 		strings.NewReader("person=0&configuration=acme-customers&brand="+strings.Repeat("<", 15000)))
 	if err != nil {
@@ -201,38 +203,7 @@ func TestDemoRefusals(t *testing.T) {
 	check(readAnswer(t, response).body, "HTTP 413: <code>INVALID_REQUEST</code>")
 }
 
-// TestWitness passes everything on, remembers the latest, and not what the stream didn't take.
-func TestWitness(t *testing.T) {
-	t.Parallel()
-	var to strings.Builder
-	w := &witness{to: &to}
-	before := w.mark()
-	for i := range remembered + 5 {
-		if i == remembered {
-			before = w.mark()
-		}
-		fmt.Fprintf(w, "line %d\n", i)
-	}
-	if all := w.since(0); len(all) != remembered || all[0] != "line 5" || strings.Count(to.String(), "\n") != remembered+5 {
-		t.Errorf("%d remembered from %q", len(all), all[0])
-	}
-	if got := fmt.Sprint(w.since(before)); got != "[line 200 line 201 line 202 line 203 line 204]" {
-		t.Errorf("since: %s", got)
-	}
-	if got := fmt.Sprint(w.latest(2)); got != "[line 204 line 203]" {
-		t.Errorf("latest: %s", got)
-	}
-	broken := &witness{to: brokenWriter{}}
-	if _, err := broken.Write([]byte("x\n")); err == nil || len(broken.since(0)) != 0 {
-		t.Errorf("on a broken stream: %v, %q", err, broken.since(0))
-	}
-}
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
-
-// TestDemoRemoteURLs are where Zendesk sends people; anybody may make one up.
+// TestDemoRemoteURLs opens the URLs that Zendesk sends people to, and one that is made up.
 func TestDemoRemoteURLs(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -249,7 +220,8 @@ func TestDemoRemoteURLs(t *testing.T) {
 	}
 }
 
-// TestDemoIsGuarded: pages of other sites press no button, and every page has its policy.
+// TestDemoIsGuarded shows that other sites can't post the demo's forms, and that every page has a
+// content security policy.
 func TestDemoIsGuarded(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -290,7 +262,7 @@ func TestDemoIsGuarded(t *testing.T) {
 		}
 		contains(t, host, readAnswer(t, response).body, "Sign somebody in")
 	}
-	for _, path := range []string{"/stories/1", "/stories/x", "/stories/1/page", "/nothing"} {
+	for _, path := range []string{"/traces/1", "/traces/x", "/traces/1/page", "/nothing"} {
 		if got := d.visit(t, path); got.status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, got.status)
 		}

@@ -1,162 +1,21 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	cdplog "github.com/chromedp/cdproto/log"
-	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
-
-// tab opens a tab with cookies and storage of its own.
-func tab(t *testing.T, browser context.Context) context.Context {
-	t.Helper()
-	ctx, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(closeTab)
-	ctx, cancel := context.WithTimeout(ctx, soon)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func do(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
-	t.Helper()
-	if err := chromedp.Do(tab, steps...); err != nil {
-		shown, _ := chromedp.Run(tab, chromedp.Evaluate[string](`location.href + "\n" + document.documentElement.innerText`))
-		t.Fatalf("%v; the tab shows %s", err, shown)
-	}
-}
-
-// goTo navigates without waiting for a load event, which a page that goes on at once may not have.
-func goTo(t *testing.T, tab context.Context, address string) {
-	t.Helper()
-	if _, err := chromedp.Call(tab, cdppage.Navigate, cdppage.NavigateParams{URL: address}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func evaluate(t *testing.T, tab context.Context, script string) string {
-	t.Helper()
-	value, err := chromedp.Run(tab, chromedp.Evaluate[string](script))
-	if err != nil {
-		t.Fatalf("%s: %v", script, err)
-	}
-	return value
-}
-
-var signedIn = chromedp.WaitVisible(chromedp.CSS("#signed-in"))
-
-// choice is what somebody does on the demo's page.
-type choice struct {
-	configuration, brand string
-	person               int // in the order of the page
-	returnTo             string
-}
-
-// choose opens the demo's page, fills in a form and presses its button.
-func (d *deskmint) choose(t *testing.T, tab context.Context, c choice) {
-	t.Helper()
-	form := fmt.Sprintf(`form:has([name=configuration][value=%q]) `, c.configuration)
-	goTo(t, tab, "http://localhost:"+portOf(t, d.sandbox)+"/")
-	do(t, tab,
-		chromedp.Click(chromedp.CSS(fmt.Sprintf(`%s[name=person][value="%d"]`, form, c.person))),
-		chromedp.SetValue(chromedp.CSS(form+"[name=brand]"), c.brand),
-	)
-	if c.returnTo != "" {
-		do(t, tab, chromedp.SetValue(chromedp.CSS(form+"[name=return_to]"), c.returnTo))
-	}
-	do(t, tab, chromedp.Click(chromedp.CSS(form+"button")))
-}
-
-// rows are those of the list of what has happened, the latest first.
-func (d *deskmint) rows(t *testing.T) []string {
-	t.Helper()
-	_, text, _ := strings.Cut(d.home(t), `id="stories"`)
-	text, _, _ = strings.Cut(text, "</tbody>")
-	return strings.Split(text, "<tr><td>")[1:]
-}
-
-// visit opens a page of the demo and returns what it shows.
-func (d *deskmint) visit(t *testing.T, path string) answer {
-	t.Helper()
-	response, err := http.Get("http://" + d.sandbox + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return readAnswer(t, response)
-}
-
-// press posts a form of the demo's, and returns the page it leads to.
-func (d *deskmint) press(t *testing.T, path string, fields url.Values) answer {
-	t.Helper()
-	response, err := http.PostForm("http://"+d.sandbox+path, fields)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return readAnswer(t, response)
-}
-
-var jwtField = regexp.MustCompile(`name="jwt" value="([^"]+)"`)
-
-// signIn goes the whole way without a browser: it presses the demo's button, posts the form, and returns the story.
-func (d *deskmint) signIn(t *testing.T, fields url.Values) string {
-	t.Helper()
-	if !fields.Has("person") {
-		fields.Set("person", "0")
-	}
-	if !fields.Has("configuration") {
-		fields.Set("configuration", "acme-customers")
-	}
-	page := d.press(t, "/sign-in", fields)
-	if found := jwtField.FindStringSubmatch(page.body); found != nil {
-		client := toSandbox(d.sandbox)
-		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		response, err := client.PostForm("http://acme.localhost:"+portOf(t, d.sandbox)+"/access/jwt", url.Values{"jwt": {found[1]}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := response.Header.Get("Location")
-		if readAnswer(t, response); strings.Contains(target, "/access/unauthenticated") {
-			// The sandbox sends the browser to the remote logout URL, which is the demo's.
-			response, err := client.Get(target)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer response.Body.Close()
-			back, err := response.Location()
-			if err != nil || back.Path != "/signed-out" {
-				t.Fatalf("refused, and sent to %v (%v)", back, err)
-			}
-			return d.visit(t, back.RequestURI()).body
-		}
-	}
-	_, latest, _ := strings.Cut(d.rows(t)[0], `href="`)
-	latest, _, _ = strings.Cut(latest, `"`)
-	return d.visit(t, latest).body
-}
-
-func contains(t *testing.T, what, text string, wanted ...string) {
-	t.Helper()
-	if _, body, ok := strings.Cut(text, "</head>"); ok {
-		text = body
-	}
-	for _, w := range wanted {
-		if !strings.Contains(text, w) {
-			t.Errorf("%s lacks %q:\n%s", what, w, text)
-		}
-	}
-}
 
 func TestDemo(t *testing.T) {
 	t.Parallel()
@@ -198,24 +57,24 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%+v: of %d sign-ins there are %d", c, n+1, len(rows))
 		}
 		contains(t, "the latest sign-in", rows[0], c.name, c.configuration, "page given", "signed in")
-		// From where the person ended it is one click to the story.
+		// The page where the person ends has a link to the trace.
 		do(t, tab, chromedp.Click(chromedp.CSS("#explain")), chromedp.WaitVisible(chromedp.CSS(".steps")))
-		contains(t, "the story", evaluate(t, tab, `document.querySelector("h1").innerText`), c.name)
+		contains(t, "the trace", evaluate(t, tab, `document.querySelector("h1").innerText`), c.name)
 	}
 	d.silentOnErr(t)
 }
 
-// TestDemoFailure: a browser whose sign-in Zendesk refuses ends at a page that explains it, and nothing of the demo
-// offends against its own policy.
+// TestDemoFailure shows that a browser whose sign-in Zendesk refuses ends at a page that explains
+// it, and that no page of the demo violates its own content security policy.
 func TestDemoFailure(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
 	d := dev(t)
 	tab := tab(t, browser)
-	var complaints atomic.Int64
+	var violations atomic.Int64
 	if err := chromedp.Listen(tab, func(event any) {
 		if said, ok := event.(*cdplog.EventEntryAdded); ok && strings.Contains(said.Entry.Text, "Content Security Policy") {
-			complaints.Add(1)
+			violations.Add(1)
 		}
 	}); err != nil {
 		t.Fatal(err)
@@ -237,12 +96,13 @@ func TestDemoFailure(t *testing.T) {
 		goTo(t, tab, home+path)
 		do(t, tab, chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf(`nav [href=%q][aria-current]`, path))))
 	}
-	if n := complaints.Load(); n != 0 {
-		t.Errorf("the browser complained %d times", n)
+	if n := violations.Load(); n != 0 {
+		t.Errorf("the browser reported %d violations", n)
 	}
 }
 
-// TestDemoRefusal: what Deskmint refuses is posted nowhere; the person's page and the reason are in the story.
+// TestDemoRefusal shows that nothing is posted to Zendesk when Deskmint refuses, and that the trace
+// has the reason and the page that the person sees.
 func TestDemoRefusal(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -253,19 +113,20 @@ func TestDemoRefusal(t *testing.T) {
 		{"acme-customers", "360001", "0", "https://evil.example/", "We can&#39;t sign you in to Acme", "RETURN_TO_NOT_ALLOWED"},
 	} {
 		fields := url.Values{"configuration": {c.configuration}, "brand": {c.brand}, "person": {c.person}, "return_to": {c.returnTo}}
-		story := d.press(t, "/sign-in", fields)
-		contains(t, "the story", story.body, `id="reason"`, c.reason, "&#34;decision&#34;: &#34;deny&#34;", "<iframe sandbox srcdoc=")
+		trace := d.press(t, "/sign-in", fields)
+		contains(t, "the trace", trace.body, `id="reason"`, c.reason, "&#34;decision&#34;: &#34;deny&#34;", "<iframe sandbox srcdoc=")
 		rows := d.rows(t)
 		if len(rows) != n+1 {
 			t.Fatalf("%d rows", len(rows))
 		}
 		contains(t, "the list", rows[0], c.reason, "never asked")
-		page := d.visit(t, fmt.Sprintf("/stories/%d/page", n+1))
-		// In the frame the person's page is under the story's policy, which must let its style be.
+		page := d.visit(t, fmt.Sprintf("/traces/%d/page", n+1))
+		// The policy of the trace's page also applies to the page in the frame. It must allow its
+		// style.
 		_, style, _ := strings.Cut(page.body, "<style>")
 		style, _, _ = strings.Cut(style, "</style>")
 		sum := sha256.Sum256([]byte(style))
-		contains(t, "the story's policy", story.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+		contains(t, "the policy of the trace", trace.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 		contains(t, "the person's page", page.body, c.heading)
 		if page.status != http.StatusForbidden || strings.Contains(page.body, c.reason) {
 			t.Errorf("the person's page: %d %s", page.status, page.body)
@@ -276,16 +137,8 @@ func TestDemoRefusal(t *testing.T) {
 	}
 }
 
-func toSandboxPage(t *testing.T, d *deskmint, path string) string {
-	t.Helper()
-	response, err := toSandbox(d.sandbox).Get("http://acme.localhost:" + portOf(t, d.sandbox) + path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return readAnswer(t, response).body
-}
-
-// TestDemoForms that the page doesn't have; and the demo's hosts are not the sandbox's.
+// TestDemoForms shows that the demo refuses forms that its page doesn't have, and that the hosts of
+// brands lead to the sandbox.
 func TestDemoForms(t *testing.T) {
 	t.Parallel()
 	d := dev(t)

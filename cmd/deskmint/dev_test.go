@@ -68,14 +68,14 @@ func TestDev(t *testing.T) {
 	}
 }
 
-// silentOnErr: no stream has a token, and only the greeting has the key.
+// silentOnErr checks that no stream has a token, and that only the greeting has the key.
 func (d *deskmint) silentOnErr(t *testing.T) {
 	t.Helper()
 	shows(t, false, d.out.String()+d.err.String(), tokenStart)
 	shows(t, false, d.err.String(), config.DevKey)
 }
 
-// home is the demo's page.
+// home returns the demo's home page.
 func (d *deskmint) home(t *testing.T) string {
 	t.Helper()
 	response, err := http.Get("http://" + d.sandbox + "/")
@@ -103,7 +103,7 @@ func linesWith(text, start string) (lines []string) {
 	return lines
 }
 
-// paste runs a printed line as it stands, with a folder of commands in front of the PATH.
+// paste runs a printed line as it is, with a folder of commands in front of the PATH.
 func paste(t *testing.T, line, folder string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -117,8 +117,7 @@ func paste(t *testing.T, line, folder string) string {
 	return string(out)
 }
 
-// grpcurl makes a folder with a command of that name: the tool of this repository, built with the
-// Go that runs the test.
+// grpcurl returns a folder with a command of that name, which runs the tool of this repository.
 func grpcurl(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -130,7 +129,7 @@ func grpcurl(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "grpcurl"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// The first call builds it, which on a fresh machine takes as long as it takes.
+	// The first call builds it, which may take minutes.
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, filepath.Join(dir, "grpcurl"), "-version").CombinedOutput(); err != nil {
@@ -139,7 +138,8 @@ func grpcurl(t *testing.T) string {
 	return dir
 }
 
-// postTokenOf posts the form of a minted token as a browser would, and must end signed in.
+// postTokenOf posts the form of a minted token as a browser does, and checks that this signs the
+// person in.
 func (d *deskmint) postTokenOf(t *testing.T, mintResponse, name string) {
 	t.Helper()
 	var minted struct{ Form form }
@@ -149,7 +149,7 @@ func (d *deskmint) postTokenOf(t *testing.T, mintResponse, name string) {
 	signedInAt(t, d.sandbox, minted.Form, name)
 }
 
-// signedInAt posts a form to a sandbox, follows the answer, and returns the page it ends at.
+// signedInAt posts a form to a sandbox, follows the redirect, and returns the last page.
 func signedInAt(t *testing.T, sandbox string, f form, name string) string {
 	t.Helper()
 	fields := url.Values{}
@@ -185,7 +185,7 @@ func signedInAt(t *testing.T, sandbox string, f form, name string) string {
 	return page
 }
 
-// TestTwoDevs: two in one process know nothing of each other.
+// TestTwoDevs shows that two devs in one process share nothing.
 func TestTwoDevs(t *testing.T) {
 	t.Parallel()
 	one, other := dev(t), dev(t)
@@ -193,7 +193,7 @@ func TestTwoDevs(t *testing.T) {
 	if minted.status != http.StatusOK {
 		t.Fatalf("%d %s", minted.status, minted.body)
 	}
-	// Each has made up its own secrets.
+	// Each has different secrets.
 	inspected := other.post(t, config.DevKey, "/v1/configurations/acme-customers:inspectToken", fmt.Sprintf(`{"token":%q}`, minted.token))
 	if inspected.status != http.StatusOK || !strings.Contains(inspected.body, `"acceptable":false`) || !strings.Contains(inspected.body, "SIGNATURE") {
 		t.Errorf("the other one says of the token: %d %s", inspected.status, inspected.body)
@@ -206,7 +206,7 @@ func TestTwoDevs(t *testing.T) {
 	}
 }
 
-// ownConfiguration is a file as for `serve`, with a Vault that isn't there.
+// ownConfiguration returns a file as for `serve`. Its Vault doesn't exist.
 func ownConfiguration(hash string) string {
 	return `
 secrets: {source: vault, vault: {addresses: ["https://vault.invalid"], auth: {method: approle, role_id: r, secret_id_file: nowhere}}}
@@ -226,7 +226,8 @@ callers:
 `
 }
 
-// TestDevConfig: an own configuration posts to the sandbox, and its grants hold.
+// TestDevConfig shows that the forms of a given configuration post to the sandbox, and that its
+// grants apply.
 func TestDevConfig(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
@@ -245,7 +246,7 @@ func TestDevConfig(t *testing.T) {
 			t.Errorf("%s: ended at\n%s", brand, page)
 		}
 	}
-	// What is printed to paste, and the demo's page, are for this configuration too.
+	// The printed command lines and the demo's page are for this configuration, too.
 	greeting, _ := d.out.await("Ctrl-C", d.ended)
 	if _, err := exec.LookPath("curl"); err == nil {
 		d.postTokenOf(t, paste(t, linesWith(greeting, "curl ")[0], ""), "Ana Customer")
@@ -262,8 +263,9 @@ func TestDevConfig(t *testing.T) {
 	}
 }
 
-// TestDevOrigins: the demo stands for the origins that a file lists. A file that lists none is told so, and its pages
-// don't reach the demo, as they wouldn't reach a company's app.
+// TestDevOrigins shows that the demo takes the place of the origins that a file lists. If a file
+// lists none, dev warns, and the pages don't lead to the demo, as they wouldn't lead to a company's
+// app.
 func TestDevOrigins(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
@@ -283,7 +285,7 @@ func TestDevOrigins(t *testing.T) {
 	}
 }
 
-// TestDevStaysAtHome: everybody knows its key.
+// TestDevStaysAtHome shows that dev listens on loopback only, because its key is public.
 func TestDevStaysAtHome(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--grpc-listen", "--http-listen", "--ops-listen", "--sandbox-listen"} {
@@ -302,7 +304,7 @@ func TestDevStaysAtHome(t *testing.T) {
 	}
 }
 
-// TestPortInUse: the message says what to do about it.
+// TestPortInUse shows that the error names the flag that chooses another port.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -15,8 +15,8 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// examined is a doctor's run that must end with this code and print all of this, as
-// patterns of whole lines.
+// examined runs doctor and returns its output. It checks the exit code and that each pattern
+// matches a whole line.
 func examined(t *testing.T, code int, args []string, want ...string) string {
 	t.Helper()
 	out, logged, err := invoke(t, "", append([]string{"doctor"}, args...)...)
@@ -31,7 +31,7 @@ func examined(t *testing.T, code int, args []string, want ...string) string {
 	if err != nil && err.Error() != "" && code != codeUsage {
 		t.Errorf("the output has said why; the error says %q too", err)
 	}
-	// Each thing that is wrong says what to do about it.
+	// Each fault and each warning says what to do.
 	lines := strings.Split(out, "\n")
 	for i, line := range lines {
 		if wrong := strings.HasPrefix(line, "fault ") || strings.HasPrefix(line, "warning "); wrong != (i+1 < len(lines) && strings.HasPrefix(lines[i+1], "         → ")) {
@@ -83,7 +83,7 @@ func TestDoctorOnFile(t *testing.T) {
 	}
 }
 
-// TestDoctorUsage: what is wrong with the command line is said without repeating it.
+// TestDoctorUsage shows that errors of the command line don't quote it.
 func TestDoctorUsage(t *testing.T) {
 	t.Parallel()
 	config, _, _ := files(t)
@@ -102,8 +102,8 @@ func TestDoctorUsage(t *testing.T) {
 	}
 }
 
-// TestDoctorConfiguration: every fault of a file that is refused, and the warnings of
-// one that isn't.
+// TestDoctorConfiguration shows the findings about configuration files, with faults and with
+// warnings only.
 func TestDoctorConfiguration(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
@@ -183,7 +183,7 @@ func TestDoctorCertificates(t *testing.T) {
 	}
 }
 
-// TestDoctorAudit: nothing is left behind by the look.
+// TestDoctorAudit shows the findings about audit.output, and that the check leaves nothing behind.
 func TestDoctorAudit(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
@@ -207,7 +207,7 @@ func TestDoctorAudit(t *testing.T) {
 	}
 }
 
-// TestDoctorOnline: endpoints on loopback, one that answers and one that doesn't.
+// TestDoctorOnline checks one endpoint that accepts connections and one that doesn't.
 func TestDoctorOnline(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -12,7 +12,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// patient is a service's files at a Vault, where nothing is wrong yet.
+// patient is a service with its files and its secret in Vault. Nothing is wrong with it at first.
 type patient struct {
 	vault *vaulttest.Server
 	name  string // of its folder at Vault, its role and its policy
@@ -35,7 +35,7 @@ func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient 
 	return p
 }
 
-// policy gives the role what deploy/vault/service.hcl has, and more.
+// policy gives the role the policy of deploy/vault/service.hcl, and more.
 func (p *patient) policy(t *testing.T, more string) {
 	t.Helper()
 	p.vault.Policy(t, p.name, strings.ReplaceAll(readFile(t, "../../deploy/vault/service.hcl"), "sso/", p.name+"/")+more)
@@ -48,7 +48,7 @@ func (p *patient) login(t *testing.T, ttl string) {
 	write(t, filepath.Join(p.dir, "secret-id"), secretID+"\n")
 }
 
-// byToken logs in with a ready-made token.
+// byToken makes the service log in with a given token.
 func (p *patient) byToken(t *testing.T, token string) {
 	t.Helper()
 	config := filepath.Join(p.dir, "deskmint.yaml")
@@ -56,7 +56,7 @@ func (p *patient) byToken(t *testing.T, token string) {
 	write(t, filepath.Join(p.dir, "token"), token)
 }
 
-// tokenOf makes one with the settings of Vault's auth/token/create.
+// tokenOf creates a token with settings of Vault's auth/token/create.
 func (p *patient) tokenOf(t *testing.T, settings map[string]any) string {
 	t.Helper()
 	settings["policies"] = []string{p.name}
@@ -64,12 +64,12 @@ func (p *patient) tokenOf(t *testing.T, settings map[string]any) string {
 	return answer["auth"].(map[string]any)["client_token"].(string)
 }
 
-// TestDoctorOnVault: the policy that goes with Deskmint is the right one; what is wrong,
-// beside it, is found, and each finding says where.
+// TestDoctorOnVault shows that the policy that comes with Deskmint has no findings, and what doctor
+// finds with other policies, tokens and secrets.
 func TestDoctorOnVault(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)
-	vault.AppRole(t, "first", "") // mounts the method, which the tests beside each other would all do
+	vault.AppRole(t, "first", "") // mounts the method once, before the parallel tests
 	const wide = `more than it should: `
 	for name, c := range map[string]struct {
 		change func(*testing.T, *patient)
@@ -92,7 +92,7 @@ func TestDoctorOnVault(t *testing.T) {
 		}, 1, []string{`fault +secret/destroy/\S+/acme: the token may update here, .*`}},
 		"may list": {func(t *testing.T, p *patient) {
 			p.policy(t, `path "secret/metadata/*" { capabilities = ["list"] }`)
-		}, 1, []string{ // with the * it may list what it can't read
+		}, 1, []string{ // the * also matches paths that the token can't read
 			`warning +secret/metadata/: the token may list here, ` + wide + `the names of all secrets`}},
 		"reads everything": {func(t *testing.T, p *patient) {
 			p.policy(t, `path "secret/data/*" { capabilities = ["read"] }`)
@@ -148,7 +148,8 @@ func TestDoctorOnVault(t *testing.T) {
 	}
 }
 
-// TestDoctorVaultAway: sealed, gone, and a proxy in between with another clock.
+// TestDoctorVaultAway shows the findings about a Vault that is sealed, one that doesn't answer, and
+// one behind a proxy with another clock.
 func TestDoctorVaultAway(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)
@@ -186,7 +187,7 @@ func TestDoctorVaultAway(t *testing.T) {
 	examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: asking sys/health: .*no connection.*refused.*`)
 }
 
-// dater answers at another time.
+// dater sets another time in the header Date.
 type dater struct {
 	http.ResponseWriter
 	now time.Time

@@ -9,14 +9,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"regexp"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 )
 
 func main() {
-	// Never stopped: a second signal on the way out must not make a clean end a death by signal.
+	// The notification is never stopped, so that a second signal doesn't kill a process that is
+	// ending.
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil {
@@ -34,8 +36,8 @@ const (
 	codeNotable = 3 // doctor has warnings and no fault; probe was granted what must be refused
 )
 
-// exitError ends a command with an exit code of its own. An empty text is for one
-// whose output has already said why.
+// exitError is an error with an exit code. Its text is empty if the output of the command has
+// already said why.
 type exitError struct {
 	code int
 	text string
@@ -44,7 +46,7 @@ type exitError struct {
 // Error implements error.
 func (e *exitError) Error() string { return e.text }
 
-// usage is an error of the command line.
+// usage returns an error of the command line.
 func usage(format string, args ...any) error {
 	return &exitError{codeUsage, fmt.Sprintf(format, args...)}
 }
@@ -56,14 +58,14 @@ func codeOf(err error) int {
 	return codeFailed
 }
 
-// streams are a command's standard input and output, so that tests need no process.
+// streams are the standard streams of a command. Tests replace them.
 type streams struct {
 	in  io.Reader
 	out io.Writer
 	err io.Writer
 }
 
-// commands is the command line; each command is a file of its own.
+// commands is the command line. Each command has its own file.
 type commands struct {
 	Dev     devCommand     `cmd:"" help:"Everything in one process on loopback, to try things out: demo configurations, a stand-in for Zendesk, a page to click through."`
 	Serve   serveCommand   `cmd:"" help:"The service."`
@@ -80,24 +82,24 @@ type commands struct {
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// errRefused ends a command whose output has already said why with a failure.
+// errRefused makes a command fail whose output has already said why.
 var errRefused = errors.New("")
 
-// run is the program without the process around it. It returns when the command
-// has ended, which for a server is when ctx ends.
+// run runs a command line and returns when the command has ended. A server ends when ctx ends.
 func run(ctx context.Context, args []string, std streams) error {
-	return withheld(execute(ctx, args, std))
+	return withoutCredentials(execute(ctx, args, std))
 }
 
-// credential finds API keys and tokens. People paste them where a file's name or
-// nothing belongs, and errors quote what they were given.
-var credential = regexp.MustCompile(`(?i)dmk_[A-Za-z0-9_-]{16,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
-
-func withheld(err error) error {
-	if err == nil || !credential.MatchString(err.Error()) {
+// withoutCredentials returns err without the credentials that its text quotes.
+func withoutCredentials(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := errtext.Redact(err.Error())
+	if text == err.Error() {
 		return err
 	}
-	return &exitError{codeOf(err), credential.ReplaceAllString(err.Error(), "…")}
+	return &exitError{codeOf(err), text}
 }
 
 func execute(ctx context.Context, args []string, std streams) error {
@@ -129,7 +131,7 @@ func execute(ctx context.Context, args []string, std streams) error {
 
 type versionCommand struct{}
 
-// Run prints what the build recorded of itself.
+// Run prints the version that the build has recorded.
 func (versionCommand) Run(std streams) error {
 	_, err := fmt.Fprintln(std.out, version())
 	return err

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
@@ -207,7 +208,7 @@ func timed(check string, do func() (string, error)) probed {
 	if err != nil {
 		detail = cmp.Or(err.Error(), "failed")
 	}
-	return probed{Check: check, OK: err == nil, Detail: credential.ReplaceAllString(detail, "…"), Millis: time.Since(began).Milliseconds()}
+	return probed{Check: check, OK: err == nil, Detail: errtext.Redact(detail), Millis: time.Since(began).Milliseconds()}
 }
 
 func (c probeCommand) print(std streams, results []probed) error {

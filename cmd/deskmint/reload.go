@@ -9,11 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
-	"github.com/deskmint/deskmint/service/watch"
+	"github.com/deskmint/deskmint/service/filewatch"
 )
 
 const (
@@ -50,7 +51,7 @@ type reloader struct {
 
 // follow reloads whenever the files have changed, until ctx ends.
 func (r *reloader) follow(ctx context.Context) {
-	watch.Follow(ctx, watch.Options{What: "the configuration", Log: r.log, Poll: reloadPoll}, r.reader.Paths, func() { r.look(ctx) })
+	filewatch.Watch(ctx, filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}, r.reader.Paths, func() { r.look(ctx) })
 }
 
 // look reloads if the files are others than at the last time, or if that one failed.
@@ -120,7 +121,7 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 		return err
 	}
 	r.keys.Retain(next.Issuers...)
-	r.keyring.SetRules(next.Secrets.Refresh, lookRate(next), next.Secrets.RequirePointer)
+	r.keyring.SetRules(next.Secrets.Refresh, secretstore.MaxRate(next), next.Secrets.RequirePointer)
 	return nil
 }
 
@@ -132,7 +133,7 @@ func (r *reloader) reading(next *config.Snapshot) time.Duration {
 		held[ref] = true
 	}
 	fresh := slices.DeleteFunc(next.Refs(), func(ref secrets.Ref) bool { return held[ref] })
-	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(lookRate(r.running))
+	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(secretstore.MaxRate(r.running))
 }
 
 // told is what has changed, by name, a group for each kind.

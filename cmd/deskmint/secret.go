@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
 	"github.com/deskmint/deskmint/secrets/vault"
@@ -42,9 +43,6 @@ type actFlags struct {
 	Replicas []string      `placeholder:"HOST:PORT" help:"Ops address of replicas to wait for; a DNS name stands for all its addresses. Repeatable."`
 	Wait     time.Duration `default:"1m" help:"How long to wait for them."`
 }
-
-// storeTimeout is for one request to Vault. An operator has more patience than a refresh.
-const storeTimeout = 10 * time.Second
 
 // operation is one configuration's secret, ready to be worked on.
 type operation struct {
@@ -104,7 +102,7 @@ func writerOf(s *config.Snapshot, log *slog.Logger) (secrets.Writer, error) {
 	case "file":
 		return file.NewWriter(s.Secrets.File), nil
 	case "vault":
-		return vault.NewWriter(s.Secrets.Vault, vault.Options{Timeout: storeTimeout, Log: log})
+		return vault.NewWriter(s.Secrets.Vault, vault.Options{Timeout: secretstore.CommandTimeout, Log: log})
 	}
 	return nil, fmt.Errorf("secrets.source is %s, which has nothing to rotate: use vault or file", s.Secrets.Source)
 }

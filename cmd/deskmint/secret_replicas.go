@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	"github.com/deskmint/deskmint/secrets"
 )
 
@@ -133,7 +134,7 @@ func (r replicas) ask(ctx context.Context, target, name string, step secrets.Ste
 	}
 	response, err := r.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no answer: %w", unwrapped(err))
+		return fmt.Errorf("no answer: %w", errtext.Cause(err))
 	}
 	defer response.Body.Close()
 	var said struct {
@@ -190,12 +191,4 @@ func (r replica) String() string {
 		}
 		return c
 	}, text)
-}
-
-// unwrapped is an error without the method and URL that the client puts before it.
-func unwrapped(err error) error {
-	if inner := errors.Unwrap(err); inner != nil {
-		return inner
-	}
-	return err
 }

@@ -13,9 +13,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
-	"github.com/deskmint/deskmint/secrets/file"
-	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
@@ -64,7 +63,7 @@ func (c serveCommand) serve(ctx context.Context, std streams, hangups <-chan os.
 		return err
 	}
 	warn(log, snapshot)
-	source, err := sourceOf(snapshot, log)
+	source, err := secretstore.Open(snapshot, log)
 	if err != nil {
 		return err
 	}
@@ -102,26 +101,6 @@ func warn(log *slog.Logger, s *config.Snapshot) {
 	for _, w := range s.Warnings {
 		log.Warn("configuration", slog.String("warning", w.String()))
 	}
-}
-
-func sourceOf(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
-	switch s.Secrets.Source {
-	case "file":
-		return file.New(s.Secrets.File), nil
-	case "vault":
-		return vault.New(s.Secrets.Vault, vault.Options{Log: log})
-	}
-	return nil, fmt.Errorf("secrets.source %s is for `deskmint dev`: use vault or file", s.Secrets.Source)
-}
-
-// lookRate is max_rate, which spares a store that others need too. A look at the file
-// source asks the file system whether one file has changed: thousands of secrets are not
-// to wait for that.
-func lookRate(s *config.Snapshot) int {
-	if s.Secrets.Source == "file" {
-		return max(s.Secrets.MaxRate, 10000)
-	}
-	return s.Secrets.MaxRate
 }
 
 // certificatesOf is nil where the listeners are plaintext.
@@ -195,7 +174,7 @@ func (h host) run(ctx context.Context) error {
 	// can't be written, and nothing is signed until it can.
 	signal.Ignore(syscall.SIGPIPE)
 	keyring := secrets.NewKeyring(secrets.Options{
-		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: lookRate(h.snapshot),
+		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: secretstore.MaxRate(h.snapshot),
 		RequirePointer: h.snapshot.Secrets.RequirePointer, Log: h.log,
 	})
 	options := service.Options{

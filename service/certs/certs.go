@@ -23,7 +23,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/deskmint/deskmint/service/watch"
+	"github.com/deskmint/deskmint/service/filewatch"
 )
 
 // soon is how long before its end a certificate is warned of.
@@ -189,6 +189,6 @@ func (s *Store) Run(ctx context.Context) {
 			paths = append(paths, path)
 		}
 	}
-	watch.Follow(ctx, watch.Options{What: "the TLS certificates", Log: s.options.Log, Poll: s.options.Poll},
+	filewatch.Watch(ctx, filewatch.Options{Name: "the TLS certificates", Log: s.options.Log, PollInterval: s.options.Poll},
 		func() []string { return paths }, s.follow)
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -12,24 +12,25 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/auditfiles"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 )
 
 const (
-	// identityEndsSoon is how long before its end an identity is warned of.
+	// identityEndsSoon is how long before its end an identity causes a warning.
 	identityEndsSoon = 14 * 24 * time.Hour
-	// identityUnused is how long an identity may be unused without a warning.
+	// identityUnused is how long an identity may be unused without causing a warning.
 	identityUnused = 90 * 24 * time.Hour
-	// maxAuditRead is how many bytes of records are read for it, at most.
-	maxAuditRead = 1 << 30
+	// maxAuditBytes is how many bytes of audit records are read at most.
+	maxAuditBytes = 1 << 30
 )
 
-// identities checks when callers' identities end, and whether each is still used. The
-// configuration's own check warns of those that have ended.
-func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []string) {
-	now := d.now()
-	last := usageScan{since: now.Add(-identityUnused), unused: map[usedBy]string{}, left: d.auditRead}
+// identities checks when callers' identities end, and whether each is still used. Loading the
+// configuration has already warned of identities that have ended.
+func (e *examination) identities(ctx context.Context, s *config.Snapshot, files []string) {
+	now := e.now()
+	last := usageScan{since: now.Add(-identityUnused), unused: map[usedBy]string{}, left: e.maxAuditBytes}
 	for _, id := range s.Identities {
 		if id.EndedAt(now) {
 			continue
@@ -39,25 +40,25 @@ func (d *doctor) identities(ctx context.Context, s *config.Snapshot, files []str
 			where += " (" + id.Owner + ")"
 		}
 		if !id.NotAfter.IsZero() && id.NotAfter.Sub(now) < identityEndsSoon {
-			d.warn(where, "it ends at "+id.NotAfter.Format(time.RFC3339),
+			e.warn(where, "it ends at "+id.NotAfter.Format(time.RFC3339),
 				"give its caller another credential before that, or set a later not_after")
 		}
 		last.unused[usedBy{id.Caller, id.Label()}] = where
 	}
-	d.unused(ctx, s, &last, files)
+	e.unused(ctx, s, &last, files)
 }
 
-// unused reports the identities whose use isn't on record.
-func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan, files []string) {
+// unused reports the identities that no audit record of the last 90 days names.
+func (e *examination) unused(ctx context.Context, s *config.Snapshot, last *usageScan, files []string) {
 	all := len(last.unused)
-	own, err := auditLog(s)
+	own, err := auditfiles.List(s.Audit.Output)
 	if err != nil {
-		d.warn("audit.output: "+s.Audit.Output, causeOf(err), "let the service's user read the folder")
+		e.warn("audit.output: "+s.Audit.Output, causeOf(err), "let the service's user read the folder")
 	}
 	read := func(file string) bool {
 		err := last.read(ctx, file)
 		if err != nil && ctx.Err() == nil {
-			d.warn("records in "+file, causeOf(err), "let the service's user read the file, or leave it out")
+			e.warn("records in "+file, causeOf(err), "let the service's user read the file, or leave it out")
 		}
 		return err == nil
 	}
@@ -78,19 +79,19 @@ func (d *doctor) unused(ctx context.Context, s *config.Snapshot, last *usageScan
 	switch {
 	case all == 0:
 	case len(last.unused) == 0:
-		d.ok(where, fmt.Sprintf("records show that each of %d was used within 90 days", all))
+		e.ok(where, fmt.Sprintf("records show that each of %d was used within 90 days", all))
 	case len(files)+len(own) == 0:
-		d.ok(where, "whether each was used within 90 days isn't known: "+
+		e.ok(where, "whether each was used within 90 days isn't known: "+
 			"there is no file of records here, and --audit names none")
 	case last.reach.IsZero():
-		d.ok(where, "whether each was used within 90 days isn't known: the records here name no identity")
+		e.ok(where, "whether each was used within 90 days isn't known: the records here name no identity")
 	case last.reach.After(last.since):
-		d.ok(where, fmt.Sprintf("whether %d of %d were used within 90 days isn't known: "+
+		e.ok(where, fmt.Sprintf("whether %d of %d were used within 90 days isn't known: "+
 			"the records that were read begin at %s. These are not in them: %s",
 			len(last.unused), all, last.reach.Format(time.RFC3339), strings.Join(last.missing(), ", ")))
 	default:
 		for _, id := range last.missing() {
-			d.warn(id, "the records show no use of it within 90 days",
+			e.warn(id, "the records show no use of it within 90 days",
 				"remove it if nobody needs it. If it is new, leave it. "+
 					"If other replicas keep records elsewhere, add them with --audit")
 		}

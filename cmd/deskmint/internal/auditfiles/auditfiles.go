@@ -1,4 +1,5 @@
-package main
+// Package auditfiles finds the files that hold the audit records of a service, and records in them.
+package auditfiles
 
 import (
 	"cmp"
@@ -6,15 +7,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/deskmint/deskmint/service/config"
 )
 
-// auditLog returns the files that records are kept in, the newest first: the configured file,
-// and those beside it that a rotation has renamed to its name with a suffix (.1, .2.gz,
-// -20260131). It returns none where records go to a stream of the process.
-func auditLog(s *config.Snapshot) ([]string, error) {
-	path := s.Audit.Output
+// List returns the files that the records of a service are in, the newest first. path is the
+// setting audit.output. The list has that file and the older ones that log rotation has renamed,
+// in the same folder: their names are that of the file and a suffix, such as .1, .2.gz or
+// -20260131. It is empty if the records go to standard output or standard error.
+func List(path string) ([]string, error) {
 	if path == "" || path == "stdout" || path == "stderr" {
 		return nil, nil
 	}

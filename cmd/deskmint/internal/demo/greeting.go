@@ -1,26 +1,26 @@
-package main
+package demo
 
 import (
 	"fmt"
+	"io"
 
-	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// greet tells what to do next, in lines to paste.
-func greet(std streams, s *config.Snapshot, l service.Listeners, port string) {
-	name := s.Names()[0]
-	conf, _ := s.Configuration(name)
+// Greet prints what to do next, with command lines to paste.
+func (d *Demo) Greet(w io.Writer, at Addresses) {
+	name := d.snapshot.Names()[0]
+	conf, _ := d.snapshot.Configuration(name)
 	role := ""
 	if !conf.Profile.Serves(zendesk.EndUser) {
 		role = `,"role":"ROLE_AGENT"`
 	}
 	user := `"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana Customer"` + role + `}`
-	fmt.Fprintf(std.out, `
+	fmt.Fprintf(w, `
 Sign somebody in, in your browser:
 
-    http://localhost:%[1]s/
+    %[1]s/
 
 The caller's key is %[2]s. A token over REST:
 
@@ -35,5 +35,5 @@ The same over gRPC (without grpcurl on the PATH: go tool -modfile=tools/go.mod g
 grpcurl -plaintext -H 'Authorization: Bearer %[2]s' -d '{"configuration":"configurations/%[4]s",%[5]s}' %[6]s deskmint.v1.TokenService/MintToken
 
 Ctrl-C ends it.
-`, port, config.DevKey, l.HTTP.Addr(), name, user, l.GRPC.Addr())
+`, Origin(d.port), config.DevKey, at.HTTP, name, user, at.GRPC)
 }

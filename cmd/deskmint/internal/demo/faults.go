@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"net/http"
@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// clockOff is how far the demo puts Zendesk's clock off: more than the 3 minutes that
-// it takes.
-const clockOff = 5 * time.Minute
+// clockOffset is how far the demo moves Zendesk's clock. Zendesk tolerates 3 minutes.
+const clockOffset = 5 * time.Minute
 
-// switchedOn says in words what is out of order, for the top of every page.
-func (d *demo) switchedOn() []string {
+// activeFaults returns in words which faults are switched on, for the top of every page.
+func (d *Demo) activeFaults() []string {
 	var all []string
-	f := d.zendesk.Faults()
+	f := d.sandbox.Faults()
 	switch {
 	case f.ClockOffset > 0:
 		all = append(all, "Zendesk’s clock is 5 minutes ahead.")
@@ -30,7 +29,7 @@ func (d *demo) switchedOn() []string {
 		all = append(all, "At Zendesk, "+name+" is assigned to nobody.")
 	}
 	for _, s := range d.secretViews() {
-		if !s.InOrder {
+		if !s.Working {
 			all = append(all, "Zendesk takes another secret than the one that signs for "+s.Name+".")
 		}
 		if s.Disabled {
@@ -43,15 +42,14 @@ func (d *demo) switchedOn() []string {
 type faultsView struct {
 	People         []person
 	Configurations []secretView
-	ClockOffset    time.Duration
 	Ahead, Behind  bool
 	RateLimited    bool
 	Blocked        string
 	Unassigned     []string
 }
 
-func (d *demo) showFaults(w http.ResponseWriter, _ *http.Request) {
-	f := d.zendesk.Faults()
+func (d *pages) showFaults(w http.ResponseWriter, _ *http.Request) {
+	f := d.sandbox.Faults()
 	view := faultsView{
 		People: d.people, Configurations: d.secretViews(),
 		Ahead: f.ClockOffset > 0, Behind: f.ClockOffset < 0, RateLimited: f.RateLimited, Unassigned: f.Unassigned,
@@ -59,52 +57,40 @@ func (d *demo) showFaults(w http.ResponseWriter, _ *http.Request) {
 	if len(f.Blocked) > 0 {
 		view.Blocked = f.Blocked[0]
 	}
-	d.show(w, "faults", "Break something", "/faults", view)
+	d.render(w, "faults", "Break something", "/faults", view)
 }
 
-// setFault takes a button of the page of faults.
-func (d *demo) setFault(w http.ResponseWriter, r *http.Request) {
-	f := d.zendesk.Faults()
+// setFault switches a fault of the sandbox on or off.
+func (d *pages) setFault(w http.ResponseWriter, r *http.Request) {
+	f := d.sandbox.Faults()
 	on := r.PostFormValue("on") == "yes"
 	switch what := r.PostFormValue("fault"); what {
 	case "ahead", "behind":
 		f.ClockOffset = 0
 		if on && what == "ahead" {
-			f.ClockOffset = clockOff
+			f.ClockOffset = clockOffset
 		} else if on {
-			f.ClockOffset = -clockOff
+			f.ClockOffset = -clockOffset
 		}
 	case "rate":
 		f.RateLimited = on
 	case "blocked":
 		f.Blocked = nil
-		if address := r.PostFormValue("address"); on && slices.ContainsFunc(d.people, func(p person) bool { return p.Email == address }) {
+		address := r.PostFormValue("address")
+		if on && slices.ContainsFunc(d.people, func(p person) bool { return p.Email == address }) {
 			f.Blocked = []string{address}
 		}
 	case "unassigned":
 		f.Unassigned = nil
 		if on {
 			for _, c := range d.configurations {
-				f.Unassigned = append(f.Unassigned, d.vault.zendeskNames(c.Name)...)
+				f.Unassigned = append(f.Unassigned, d.rotation.zendeskNames(c.Name)...)
 			}
 		}
 	default:
 		http.Error(w, "no such fault", http.StatusBadRequest)
 		return
 	}
-	d.zendesk.SetFaults(f)
+	d.sandbox.SetFaults(f)
 	http.Redirect(w, r, "/faults", http.StatusSeeOther)
-}
-
-type operatorView struct {
-	Ready      readiness
-	Audit, Log []string
-	Ops        string
-}
-
-// shown is how many lines of each kind the operator's page has.
-const shown = 10
-
-func (d *demo) showOperator(w http.ResponseWriter, r *http.Request) {
-	d.show(w, "operator", "What the operator sees", "/operator", operatorView{d.readyz(r.Context()), d.audit.latest(shown), d.log.latest(2 * shown), d.ops})
 }

@@ -1,0 +1,217 @@
+// Package demo serves the pages of `deskmint dev`: a company's app that signs people in to Zendesk
+// with Deskmint, and the tools of the operator, who rotates secrets and looks for faults.
+//
+// The demo is a client of Deskmint's REST gateway, as a real app is. Zendesk is played by
+// [github.com/deskmint/deskmint/service/sandbox]. The demo keeps a trace of each sign-in and shows
+// it step by step: the app's request, Deskmint's decision and audit record, and what Zendesk did.
+package demo
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/sandbox"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+//go:embed demo.html demo.css demo.yaml
+var files embed.FS
+
+// readFile returns an embedded file.
+func readFile(name string) []byte {
+	b, err := files.ReadFile(name)
+	if err != nil {
+		panic(err) // the compiler has embedded it
+	}
+	return b
+}
+
+// Configuration returns the configuration file that `deskmint dev` uses if it is given none.
+func Configuration() []byte { return readFile("demo.yaml") }
+
+// Origin returns the URL of the app, which is served at the sandbox's port.
+func Origin(port string) string { return "http://localhost:" + port }
+
+// Options of [New].
+type Options struct {
+	// Snapshot is the configuration of the service.
+	Snapshot *config.Snapshot
+	// Port is the port that [Demo.Handler] is served at.
+	Port string
+	// Output receives the log and the audit records.
+	Output io.Writer
+}
+
+// Addresses are those of the service's listeners, each as HOST:PORT.
+type Addresses struct{ GRPC, HTTP, Ops string }
+
+// Demo holds the state of the demo. It is safe for concurrent use.
+type Demo struct {
+	snapshot       *config.Snapshot
+	port           string
+	configurations []configurationView
+	people         []person
+	sandbox        *sandbox.Sandbox
+	templates      *template.Template
+	style          string
+	audit, log     *recorder
+	rotation       *rotation
+	traces         traceStore
+}
+
+type configurationView struct {
+	Name, DisplayName string
+	Brands            []*zendesk.Brand
+	Customers, Team   bool // who is signed in
+}
+
+// New makes up the secrets that the configuration names, and a sandbox that knows them.
+func New(o Options) (*Demo, error) {
+	store, values := newSecrets(o.Snapshot)
+	z, err := newSandbox(o.Snapshot, values, Origin(o.Port))
+	if err != nil {
+		return nil, err
+	}
+	d := &Demo{
+		snapshot: o.Snapshot,
+		port:     o.Port,
+		sandbox:  z,
+		style:    string(readFile("demo.css")),
+		people:   demoPeople(),
+		audit:    &recorder{to: o.Output},
+		log:      &recorder{to: o.Output},
+		rotation: newRotation(o.Snapshot, z, store, values),
+	}
+	d.templates = template.Must(template.New("demo").Funcs(template.FuncMap{
+		"style":  func() template.CSS { return template.CSS(d.style) }, // #nosec G203 -- our own file
+		"pretty": indentJSON,
+		"clock":  func(t time.Time) string { return t.Format("15:04:05") },
+	}).ParseFS(files, "demo.html"))
+	for _, name := range o.Snapshot.Names() {
+		conf, _ := o.Snapshot.Configuration(name)
+		view := configurationView{
+			Name: name, DisplayName: conf.DisplayName, Brands: conf.Profile.Brands(),
+			Customers: slices.Contains(conf.Profile.Audiences(), zendesk.EndUser),
+			Team:      slices.Contains(conf.Profile.Audiences(), zendesk.TeamMember),
+		}
+		if view.DisplayName == "" {
+			view.DisplayName = name
+		}
+		d.configurations = append(d.configurations, view)
+	}
+	return d, nil
+}
+
+// Secrets returns the store that the service must read its secrets from.
+func (d *Demo) Secrets() secrets.Source { return d.rotation.store }
+
+// Audit returns the writer for audit records, which the pages show.
+func (d *Demo) Audit() io.Writer { return d.audit }
+
+// Log returns the writer for the log, which the pages show.
+func (d *Demo) Log() io.Writer { return d.log }
+
+// Handler serves the demo at http://localhost:PORT/, and the sandbox at the hosts of its brands.
+func (d *Demo) Handler(at Addresses) http.Handler {
+	p := &pages{Demo: d, client: &client{
+		rest: "http://" + at.HTTP, ops: "http://" + at.Ops, http: &http.Client{Timeout: 10 * time.Second},
+	}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", p.showHome)
+	mux.HandleFunc("GET /login", p.showHome) // the remote login URL
+	mux.HandleFunc("POST /sign-in", p.signIn)
+	mux.HandleFunc("GET /signed-out", p.signedOut) // the remote logout URL
+	mux.HandleFunc("GET /received", p.showReceived)
+	mux.HandleFunc("GET /traces/{id}", p.showTrace)
+	mux.HandleFunc("GET /traces/{id}/page", p.showUserPage)
+	mux.HandleFunc("GET /secrets", p.showSecrets)
+	mux.HandleFunc("POST /secrets", p.changeSecret)
+	mux.HandleFunc("GET /faults", p.showFaults)
+	mux.HandleFunc("POST /faults", p.setFault)
+	mux.HandleFunc("GET /operator", p.showOperator)
+	// The pages of other sites must not be able to post the demo's forms.
+	app := http.NewCrossOriginProtection().Handler(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			name = r.Host
+		}
+		if name == "localhost" || name == "127.0.0.1" || name == "::1" || name == "[::1]" {
+			app.ServeHTTP(w, r)
+			return
+		}
+		d.sandbox.ServeHTTP(w, r)
+	})
+}
+
+// pages are the HTTP handlers.
+type pages struct {
+	*Demo
+
+	client *client
+}
+
+// usersURL is the sandbox's list of users; "" if the first configuration has no brands.
+func (d *Demo) usersURL() string {
+	brands := d.configurations[0].Brands
+	if len(brands) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("http://%s.localhost:%s/sandbox/users", brands[0].Subdomain, d.port)
+}
+
+// hasConfiguration reports whether there is a configuration with that name.
+func (d *Demo) hasConfiguration(name string) bool {
+	_, ok := d.snapshot.Configuration(name)
+	return ok
+}
+
+// layout is the data for the parts that all pages have in common.
+type layout struct {
+	Title, At string // At is the path of the page, for the navigation
+	UsersURL  string
+	Faults    []string // the faults that are switched on, in words
+	View      any
+}
+
+// render writes a page. styles are the hashes of styles that an embedded frame has.
+func (d *Demo) render(w http.ResponseWriter, name, title, at string, view any, styles ...string) {
+	var page bytes.Buffer
+	err := d.templates.ExecuteTemplate(&page, name, layout{title, at, d.usersURL(), d.activeFaults(), view})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	sum := sha256.Sum256([]byte(d.style))
+	styles = append(styles, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; "+
+		"base-uri 'none'; style-src "+strings.Join(styles, " "))
+	_, _ = page.WriteTo(w)
+}
+
+// indentJSON breaks JSON into lines. It returns other text as it is.
+func indentJSON(text string) string {
+	var out bytes.Buffer
+	if json.Indent(&out, []byte(text), "", "  ") != nil {
+		return text
+	}
+	return strings.TrimSpace(out.String())
+}

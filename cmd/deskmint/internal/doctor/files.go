@@ -1,0 +1,100 @@
+package doctor
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// permissions checks who may read the files with secrets, and who may change the files that the
+// service trusts.
+func (e *examination) permissions(path string, s *config.Snapshot) {
+	e.mode("the configuration file", path, 0, 0o002)
+	vault := s.Secrets.Vault.Auth
+	secret := map[string]string{"audit.email_key_file": s.Audit.EmailKeyFile}
+	if s.TLS != nil {
+		secret["tls.key"] = s.TLS.Key
+	}
+	if s.Secrets.Source == "vault" { // Kubernetes sets the mode of its own token file
+		secret["secrets.vault.auth.token_file"] = vault.TokenFile
+		secret["secrets.vault.auth.secret_id_file"] = vault.SecretIDFile
+		secret["secrets.vault.auth.jwt_file"] = vault.JWTFile
+	}
+	for _, key := range slices.Sorted(maps.Keys(secret)) {
+		if secret[key] != "" {
+			e.mode(key, secret[key], 0o004, 0o022)
+		}
+	}
+}
+
+// mode checks the permissions of a file. The bits in wrong let others change it, which is a fault.
+// The bits in private let others read it, which is a warning: in a container, the mount may be made
+// so.
+func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
+	where := key + ": " + path
+	f, err := os.Open(path)
+	if err != nil {
+		e.fault(where, causeOf(err),
+			"create the file, or let the service's user read it; run this command as that user")
+		return
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		e.fault(where, causeOf(err), "try again")
+		return
+	}
+	mode := info.Mode().Perm()
+	do := fmt.Sprintf("chmod %o %s", mode&^(private|wrong), path)
+	switch {
+	case mode&wrong != 0:
+		e.fault(where, fmt.Sprintf("its permissions (%#o) let others change it", mode), do)
+	case mode&private != 0:
+		e.warn(where, fmt.Sprintf("its permissions (%#o) let everybody on this machine read it", mode), do)
+	default:
+		e.ok(where, fmt.Sprintf("its permissions (%#o) are narrow enough", mode))
+	}
+}
+
+// auditOutput checks whether audit records can be written. It leaves nothing behind.
+func (e *examination) auditOutput(s *config.Snapshot) {
+	const do = "let the service's user write there: without a record nothing is signed"
+	out := s.Audit.Output
+	where := "audit.output: " + out
+	switch info, err := os.Stat(out); {
+	case out == "" || out == "stdout" || out == "stderr":
+		e.ok("audit.output", "records go to a stream of the process")
+		return
+	case err == nil && info.IsDir():
+		e.fault(where, "it is a folder", "name a file")
+		return
+	case err == nil && !info.Mode().IsRegular():
+		e.ok(where, "it is no regular file, and isn't opened here: a pipe's reader would notice")
+		return
+	case err == nil:
+		f, err := os.OpenFile(out, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			e.fault(where, causeOf(err), do)
+			return
+		}
+		_ = f.Close()
+		if mode := info.Mode().Perm(); mode&0o022 != 0 {
+			e.warn(where, fmt.Sprintf("its permissions (%#o) let others change what is on record", mode),
+				fmt.Sprintf("chmod %o %s", mode&^0o022, out))
+			return
+		}
+	default:
+		f, err := os.CreateTemp(filepath.Dir(out), ".deskmint-doctor-*")
+		if err != nil {
+			e.fault(where, causeOf(err), do)
+			return
+		}
+		_, _ = f.Close(), os.Remove(f.Name())
+	}
+	e.ok(where, "records can be written")
+}
