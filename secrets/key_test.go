@@ -58,7 +58,7 @@ func TestKeySignsRFC7515A1(t *testing.T) {
 	const want = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 	key := mustKey(t, 7, string(secret))
-	signature, err := key.Sign(input)
+	signature, err := key.Sign(t.Context(), input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +85,9 @@ func TestKeyIsACopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := key.Sign("input")
+	before, _ := key.Sign(t.Context(), "input")
 	clear(secret)
-	after, _ := key.Sign("input")
+	after, _ := key.Sign(t.Context(), "input")
 	if !bytes.Equal(before, after) {
 		t.Error("changing the caller's bytes changed the key")
 	}
@@ -95,7 +95,7 @@ func TestKeyIsACopy(t *testing.T) {
 
 func TestZeroKeyRefuses(t *testing.T) {
 	var key secrets.Key
-	if _, err := key.Sign("input"); err == nil {
+	if _, err := key.Sign(t.Context(), "input"); err == nil {
 		t.Error("the zero Key signed")
 	}
 	if err := key.Verify("input", nil); err == nil || errors.Is(err, secrets.ErrSignature) {
@@ -103,6 +103,22 @@ func TestZeroKeyRefuses(t *testing.T) {
 	}
 	if !key.IsZero() || key.Version() != 0 {
 		t.Error("the zero Key doesn't know it is one")
+	}
+}
+
+// TestKeyID checks that an identifier changes neither the key it is set on nor what is signed.
+func TestKeyID(t *testing.T) {
+	key := mustKey(t, 1, canary).WithMark(secrets.Mark{Staged: true})
+	named := key.WithID("app_1")
+	if key.ID() != "" || named.ID() != "app_1" {
+		t.Errorf("identifiers %q and %q, want none and app_1", key.ID(), named.ID())
+	}
+	if named.Version() != key.Version() || named.Mark() != key.Mark() || named.String() != key.String() {
+		t.Errorf("the identifier changed the key: %v, %v", named, named.Mark())
+	}
+	signature, err := named.Sign(t.Context(), "input")
+	if err != nil || key.Verify("input", signature) != nil {
+		t.Errorf("the signature of the named key doesn't verify: %v", err)
 	}
 }
 
@@ -253,7 +269,7 @@ func FuzzKey(f *testing.F) {
 		if len(secret) < secrets.MinKeyBytes {
 			t.Fatalf("accepted %d bytes", len(secret))
 		}
-		signature, err := key.Sign(input)
+		signature, err := key.Sign(t.Context(), input)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -177,7 +177,7 @@ func checkHeld(t *testing.T, held *secrets.Held, active secrets.Version, want []
 		if k, ok := held.Key(key.Version()); !ok || k.Version() != key.Version() {
 			t.Errorf("Key(%d) doesn't find what Keys lists", key.Version())
 		}
-		if _, err := key.Sign("input"); err != nil {
+		if _, err := key.Sign(t.Context(), "input"); err != nil {
 			t.Errorf("%v: %v", key, err)
 		}
 	}

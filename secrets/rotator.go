@@ -330,7 +330,7 @@ func (r *Rotator) find(ctx context.Context, o Observed, key Key) (Version, error
 		other, err := r.Store.Key(ctx, r.Ref, vs.Version)
 		switch {
 		case err == nil && other.mark.switchOnly(vs.Version):
-		case err == nil && same(key, other):
+		case err == nil && same(ctx, key, other):
 			return vs.Version, nil
 		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound):
 			return 0, err
@@ -340,7 +340,7 @@ func (r *Rotator) find(ctx context.Context, o Observed, key Key) (Version, error
 }
 
 // same compares two keys by what they sign, in constant time.
-func same(a, b Key) bool {
-	signature, err := a.Sign(fingerprinted)
+func same(ctx context.Context, a, b Key) bool {
+	signature, err := a.Sign(ctx, fingerprinted)
 	return err == nil && b.Verify(fingerprinted, signature) == nil
 }

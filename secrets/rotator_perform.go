@@ -79,7 +79,7 @@ func (r *Rotator) write(ctx context.Context, o Observed, s Step, value []byte) e
 	}
 	stored, err := r.Store.Key(ctx, r.Ref, s.Version)
 	switch {
-	case err == nil && same(key, stored):
+	case err == nil && same(ctx, key, stored):
 		return nil
 	case failed == nil && err != nil:
 		return fmt.Errorf("%s: version %d was written, but can't be read back: %w", o.Place, s.Version, err)

@@ -103,7 +103,7 @@ func (r *Rotator) fingerprint(ctx context.Context, v Version, fate string) (fing
 	if key.mark.switchOnly(v) {
 		fate = fateSwitch
 	}
-	signature, err := key.Sign(fingerprinted)
+	signature, err := key.Sign(ctx, fingerprinted)
 	if err != nil {
 		return "", fate, err
 	}

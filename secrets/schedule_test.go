@@ -320,7 +320,7 @@ func TestChangedValuesAreReadAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				key, _ := held.Key(0)
-				signature, err := mustKey(t, 1, other).Sign("input")
+				signature, err := mustKey(t, 1, other).Sign(t.Context(), "input")
 				if err != nil || key.Verify("input", signature) != nil {
 					t.Error("the old value goes on")
 				}

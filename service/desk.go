@@ -123,14 +123,14 @@ func (d desk) sign(ctx context.Context, ask signInAsk, out *signedIn) error {
 	}
 	c := out.configuration
 	loop := newAttempt(c.Name, out.brand.ID, out.checked.Email(), c.LoopLimit, c.LoopWindow)
-	if out.attempt, err = loop.next(ask.attempt, held.Keys(), key, d.now); err != nil {
+	if out.attempt, err = loop.next(ctx, ask.attempt, held.Keys(), key, d.now); err != nil {
 		return err
 	}
 	// A caller that has gone away wouldn't get the token: better that there is none.
 	if err := over(ctx); err != nil {
 		return err
 	}
-	out.token, err = out.checked.Sign(key, d.now)
+	out.token, err = out.checked.Sign(ctx, key, d.now)
 	return err
 }
 

@@ -61,7 +61,7 @@ func signedWith(t *testing.T, key secrets.Key, secret string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := want.Sign("input")
+	signature, err := want.Sign(t.Context(), "input")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -215,7 +215,7 @@ func signedWith(t testing.TB, key secrets.Key, secret string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := want.Sign("input")
+	signature, err := want.Sign(t.Context(), "input")
 	if err != nil {
 		t.Fatal(err)
 	}
