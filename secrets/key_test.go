@@ -15,30 +15,6 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// canary is a secret that every test here may leak only by mistake.
-const canary = "kLm9QwErTyUiOpAsDfGhJkLzXcVbNm1234567890AbCdEfGh"
-
-// leaks lists the ways in which text gives the secret away.
-func leaks(text, secret string) []string {
-	b := []byte(secret)
-	var found []string
-	for name, form := range map[string]string{
-		"raw":           secret,
-		"hex":           hex.EncodeToString(b),
-		"spaced hex":    fmt.Sprintf("% x", b),
-		"Go hex":        strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"),
-		"decimal":       strings.Trim(fmt.Sprint(b), "[]"),
-		"base64":        base64.RawStdEncoding.EncodeToString(b),
-		"base64url":     base64.RawURLEncoding.EncodeToString(b),
-		"a part of raw": secret[8:20],
-	} {
-		if strings.Contains(strings.ToLower(text), strings.ToLower(form)) {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
 func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 	t.Helper()
 	key, err := secrets.NewKey(v, []byte(secret))

@@ -22,6 +22,11 @@ func offBy(s secrets.Status, by string) secrets.Status {
 	return s
 }
 
+// offMark is the mark of a switch-off at the given serial, for which version v was written.
+func offMark(v secrets.Version, serial uint64) secrets.Mark {
+	return secrets.Mark{Disabled: morning, Serial: serial, Version: v}
+}
+
 // again is a status whose versions were all created later than those of others.
 func again(s secrets.Status) secrets.Status {
 	s.Versions = slices.Clone(s.Versions)

@@ -111,7 +111,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	}
 	next.activeUnknown = isUnpinned(v.status) && (v.status.Managed || v.status.Serial > 0 || len(found.marks) > 0)
 	for _, m := range found.marks {
-		if m.off(v.status) {
+		if m.SwitchesOff(v.status) {
 			next.Status.Disabled, next.Status.DisabledBy = true, m.Disabled
 			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were put back to an older state since: "+
 				"it stays off until `deskmint secret enable NAME`", e.ref, m.Disabled))
@@ -198,22 +198,22 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first b
 		switch {
 		case err != nil && !isAny(err, ErrUnusable, ErrDeleted, ErrNotFound) && (first || isUnpinned(status)):
 			return found, err
-		case err == nil && key.mark.switchOnly(vs.Version):
-			status = status.without(vs.Version)
+		case err == nil && key.mark.SwitchOnly(vs.Version):
+			status = status.Without(vs.Version)
 		}
 	}
 	found.marks = r.marks
 	if err := unpinned(status, r.marks); err != nil {
 		return found, err
 	}
-	if found.held.active.mark.switchOnly(status.Active) {
+	if found.held.active.mark.SwitchOnly(status.Active) {
 		return found, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
 	}
 	var stagedErr, previousErr error
 	found.held.staged, stagedErr = r.read(ctx, status.Staged())
 	if status.Previous != status.Active {
 		var previous Key
-		if previous, previousErr = r.read(ctx, status.Previous); !previous.mark.switchOnly(status.Previous) {
+		if previous, previousErr = r.read(ctx, status.Previous); !previous.mark.SwitchOnly(status.Previous) {
 			found.held.previous = previous
 		}
 	}
@@ -234,7 +234,7 @@ func (k *Keyring) markedOff(ctx context.Context, e *entry, status *Status, answe
 		}
 	}
 	for _, m := range r.marks {
-		if status.Pinned && m.off(*status) {
+		if status.Pinned && m.SwitchesOff(*status) {
 			status.Disabled, status.DisabledBy = true, m.Disabled
 		}
 	}

@@ -158,21 +158,11 @@ func unpinned(s Status, marks []Mark) error {
 // numbers only grow within one life, so a number that isn't beyond the latest
 // and yet was created later than everything known starts another.
 func recreated(last, seen Status) bool {
-	newest := newestCreated(last)
+	newest := last.NewestCreated()
 	for _, vs := range seen.Versions {
 		if vs.Version <= last.Latest && vs.Created.After(newest) {
 			return true
 		}
 	}
 	return false
-}
-
-func newestCreated(s Status) time.Time {
-	var newest time.Time
-	for _, vs := range s.Versions {
-		if vs.Created.After(newest) {
-			newest = vs.Created
-		}
-	}
-	return newest
 }

@@ -142,8 +142,8 @@ func (s Status) Version(v Version) (VersionStatus, bool) {
 	return VersionStatus{}, false
 }
 
-// without returns the status with version v counted as gone.
-func (s Status) without(v Version) Status {
+// Without returns a copy of the status in which version v counts as gone.
+func (s Status) Without(v Version) Status {
 	s.Versions = slices.Clone(s.Versions)
 	for i := range s.Versions {
 		if s.Versions[i].Version == v {
@@ -174,4 +174,16 @@ func (s Status) Before(v Version) Version {
 		}
 	}
 	return 0
+}
+
+// NewestCreated returns the time at which the newest version was created. It is zero if the store
+// records no times.
+func (s Status) NewestCreated() time.Time {
+	var newest time.Time
+	for _, vs := range s.Versions {
+		if vs.Created.After(newest) {
+			newest = vs.Created
+		}
+	}
+	return newest
 }

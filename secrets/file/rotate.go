@@ -18,7 +18,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Writer is the file as an operator has it: a secrets.Writer that changes single
+// Writer is the file as an operator has it: a rotate.Writer that changes single
 // lines of it and leaves all others as they are, comments and order too. The file
 // is replaced as a whole, by a rename, so that a reader sees the one or the
 // other; writers exclude each other. A file that isn't there is made.
@@ -101,7 +101,7 @@ func (w *Writer) target() string {
 	return w.path
 }
 
-// Observe implements secrets.Writer.
+// Observe implements rotate.Writer.
 func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, error) {
 	if err := ctx.Err(); err != nil {
 		return secrets.Observed{}, err
@@ -136,7 +136,7 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	return store.Key(ctx, ref, v)
 }
 
-// Begins implements secrets.Writer.
+// Begins implements rotate.Writer.
 func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -153,7 +153,7 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
 }
 
-// Write implements secrets.Writer.
+// Write implements rotate.Writer.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	return w.change(ctx, ref.Path, o, func(t text) ([]edit, error) {
 		if t.fault != nil {
@@ -173,7 +173,7 @@ func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed,
 	})
 }
 
-// Change implements secrets.Writer.
+// Change implements rotate.Writer.
 func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
 	var edits []edit
 	if to.Active != 0 {
@@ -196,14 +196,14 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	})
 }
 
-// WriteMark implements secrets.Writer. A file needs no marks: whoever replaces it replaces the
+// WriteMark implements rotate.Writer. A file needs no marks: whoever replaces it replaces the
 // pointer and the values alike.
 func (*Writer) WriteMark(context.Context, string, secrets.Observed, secrets.Mark) error { return nil }
 
-// DeleteMark implements secrets.Writer.
+// DeleteMark implements rotate.Writer.
 func (*Writer) DeleteMark(context.Context, string, secrets.Version) error { return nil }
 
-// Mark implements secrets.Writer.
+// Mark implements rotate.Writer.
 func (*Writer) Mark(context.Context, string, secrets.Version) (secrets.Mark, error) {
 	return secrets.Mark{}, nil
 }

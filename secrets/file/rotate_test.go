@@ -14,14 +14,15 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 const three = "ThreeThreeThreeThreeThreeThreeThreeThreeThree123"
 
-func rotator(path string) *secrets.Rotator {
+func rotator(path string) *rotate.Rotator {
 	w := file.NewWriter(file.Settings{Path: path})
 	w.Now = func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("somewhere", 7200)) }
-	return &secrets.Rotator{Store: w, Ref: acme, Now: w.Now}
+	return &rotate.Rotator{Store: w, Ref: acme, Now: w.Now}
 }
 
 func read(t *testing.T, path string) string {
@@ -34,8 +35,8 @@ func read(t *testing.T, path string) string {
 }
 
 // done fails the test unless an act was.
-func done(t *testing.T) func(secrets.Plan, error) {
-	return func(p secrets.Plan, err error) {
+func done(t *testing.T) func(rotate.Plan, error) {
+	return func(p rotate.Plan, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -171,7 +172,7 @@ func TestFirstStage(t *testing.T) {
 		t.Errorf("status of nothing: %v", err)
 	}
 	_, err := rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
-	refuses(t, err, secrets.ErrRefused, "there is no folder for", "make it")
+	refuses(t, err, rotate.ErrRefused, "there is no folder for", "make it")
 }
 
 // A layout that can't be changed line by line is left alone, with its line named.
@@ -278,7 +279,7 @@ func TestChangesInBetween(t *testing.T) {
 func TestFilesThatCantBeWritten(t *testing.T) {
 	path := write(t, good, 0o400)
 	_, err := rotator(path).Stage(t.Context(), []byte(three))
-	refuses(t, err, secrets.ErrRefused, path+":3", "read-only (0400)", "chmod u+w")
+	refuses(t, err, rotate.ErrRefused, path+":3", "read-only (0400)", "chmod u+w")
 	if _, err := rotator(path).Status(t.Context(), ""); err != nil {
 		t.Errorf("reading needs no rights to write: %v", err)
 	}

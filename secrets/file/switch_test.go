@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 // TestKillSwitchInAFile switches a secret off in each way that somebody may write it by hand.
@@ -134,9 +135,9 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	text := "extra: 1\nsecrets:\n  sso/acme-customers:\n    active: 9\n    versions:\n      1: {shared_secret: " + one + "}\n  sso/other: {disabled: false, versions: 7}\n"
 	path := write(t, text, 0o600)
 	r := rotator(path)
-	for name, act := range map[string]func(context.Context) (secrets.Plan, error){
-		"stage":    func(ctx context.Context) (secrets.Plan, error) { return r.Stage(ctx, []byte(two)) },
-		"activate": func(ctx context.Context) (secrets.Plan, error) { return r.Activate(ctx, 1) },
+	for name, act := range map[string]func(context.Context) (rotate.Plan, error){
+		"stage":    func(ctx context.Context) (rotate.Plan, error) { return r.Stage(ctx, []byte(two)) },
+		"activate": func(ctx context.Context) (rotate.Plan, error) { return r.Activate(ctx, 1) },
 		"enable":   r.Enable,
 	} {
 		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
@@ -151,7 +152,7 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	if status, err := open(path).Status(t.Context(), acme.Path); err == nil || !status.Disabled {
 		t.Errorf("%+v, %v", status, err)
 	}
-	if _, err := r.Disable(t.Context()); !errors.Is(err, secrets.ErrRefused) {
+	if _, err := r.Disable(t.Context()); !errors.Is(err, rotate.ErrRefused) {
 		t.Errorf("again: %v", err)
 	}
 	// Twice, over whatever is written there.

@@ -21,7 +21,7 @@ import (
 // says otherwise.
 const defaultMaxVersions = 10
 
-// Writer is Vault as an operator has it: a secrets.Writer that reads and writes
+// Writer is Vault as an operator has it: a rotate.Writer that reads and writes
 // with the operator's own token, never the service's. It needs `create`, `read` and
 // `update` on the secret's data, `read` and `patch` on its metadata, `update` on its deletion
 // (to enable after a kill switch), and, where the metadata don't set max_versions, `read` on
@@ -61,7 +61,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 	return &Writer{source: source}, nil
 }
 
-// Observe implements secrets.Writer.
+// Observe implements rotate.Writer.
 func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, error) {
 	if err := w.checkMount(ctx); err != nil {
 		return secrets.Observed{}, err
@@ -151,39 +151,35 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	return defaultMaxVersions, nil
 }
 
-// denied asks which steps the token may not take. Every token may ask, unless it was
-// made without Vault's policy `default`; then the steps themselves will tell.
-func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (map[secrets.StepKind]error, error) {
+// denied returns the writes that the token may not make. Every token may ask, unless it was made
+// without Vault's policy `default`. Then nothing is known before the write.
+func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (denied secrets.Denied, err error) {
 	const where = "sys/capabilities-self"
 	data, metadata, deletion := w.data(path), w.metadata(path), w.deletion(path)
 	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
 		return l.WriteRawWithContext(ctx, where, body)
 	})
 	if err != nil {
-		return nil, err
+		return denied, err
 	}
 	var said struct {
 		Data map[string][]string `json:"data"`
 	}
 	if a.status != http.StatusOK || !a.decode(&said) {
-		return nil, nil // nothing is known against any step
+		return denied, nil
 	}
 	write := "update"
 	if latest == 0 {
 		write = "create"
 	}
-	denied := map[secrets.StepKind]error{}
-	for kind, needs := range map[secrets.StepKind]struct{ capability, where string }{
-		secrets.StepWrite: {write, data}, secrets.StepMark: {write, data}, secrets.StepUnmark: {"update", deletion},
-		secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata}, secrets.StepAdopt: {"patch", metadata},
-		secrets.StepDisable: {"patch", metadata}, secrets.StepEnable: {"patch", metadata},
-	} {
-		has := said.Data[needs.where]
-		if !slices.Contains(has, needs.capability) && !slices.Contains(has, "root") && has != nil {
-			denied[kind] = fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, needs.capability, needs.where)
+	lacks := func(capability, where string) error {
+		has := said.Data[where]
+		if has == nil || slices.Contains(has, capability) || slices.Contains(has, "root") {
+			return nil
 		}
+		return fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, capability, where)
 	}
-	return denied, nil
+	return secrets.Denied{Write: lacks(write, data), Change: lacks("patch", metadata), Delete: lacks("update", deletion)}, nil
 }
 
 // checkMount refuses a mount that isn't a KV engine of version 2: on one of

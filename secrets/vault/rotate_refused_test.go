@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -27,14 +28,14 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 		done(t)(r.Stage(ctx, value(n)))
 	}
 	_, err := r.Stage(ctx, value(11))
-	refuses(t, err, secrets.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
+	refuses(t, err, rotate.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || s.Latest != 10 || len(s.Versions) != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	server.Do(t, "PATCH", "secret/metadata/sso/pruned", map[string]any{"max_versions": 11})
 	done(t)(r.Stage(ctx, value(11)))
 	_, err = r.Stage(ctx, value(12))
-	refuses(t, err, secrets.ErrRefused, "keeps 11 versions")
+	refuses(t, err, rotate.ErrRefused, "keeps 11 versions")
 
 	// What Vault does is what is warned of: without the refusal version 1 is gone.
 	server.Put(t, "sso/pruned", map[string]string{"shared_secret": string(value(12))})
@@ -48,7 +49,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	done(t)(r.Stage(ctx, value(1)))
 	done(t)(r.Replace(ctx, value(2)))
 	_, err = r.Stage(ctx, value(3))
-	refuses(t, err, secrets.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
+	refuses(t, err, rotate.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
 
 	server.Do(t, "POST", "sys/mounts/small", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
 	server.Do(t, "POST", "small/config", map[string]any{"max_versions": 1})
@@ -57,7 +58,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	r = rotator(t, settings, "sso/acme")
 	done(t)(r.Stage(ctx, value(1)))
 	_, err = r.Stage(ctx, value(2))
-	refuses(t, err, secrets.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions", "drop version 1, the active one")
+	refuses(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions", "drop version 1, the active one")
 }
 
 // rotatePolicies takes one capability away at a time: each is needed, its lack is
@@ -135,7 +136,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 			t.Fatal(err)
 		}
 		_, err = r.Replace(t.Context(), []byte(third))
-		refuses(t, err, secrets.ErrRefused, `"patch" on secret/metadata/`+path)
+		refuses(t, err, rotate.ErrRefused, `"patch" on secret/metadata/`+path)
 		if after, err := r.Store.Observe(t.Context(), path); err != nil || after.Latest != before.Latest {
 			t.Errorf("%s: version %d was written, %v", path, after.Latest, err)
 		}
@@ -194,9 +195,9 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 		} else {
 			t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 		}
-		for name, act := range map[string]func(*secrets.Rotator) error{
-			"stage":  func(r *secrets.Rotator) error { _, err := r.Stage(t.Context(), []byte(third)); return err },
-			"status": func(r *secrets.Rotator) error { _, err := r.Status(t.Context(), ""); return err },
+		for name, act := range map[string]func(*rotate.Rotator) error{
+			"stage":  func(r *rotate.Rotator) error { _, err := r.Stage(t.Context(), []byte(third)); return err },
+			"status": func(r *rotate.Rotator) error { _, err := r.Status(t.Context(), ""); return err },
 		} {
 			err := act(rotator(t, s, "sso/acme"))
 			if err == nil {
@@ -253,7 +254,7 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 
 var kv2 = reply{200, `{"data": {"path": "secret/", "type": "kv", "options": {"version": "2"}}}`}
 
-func quotesNothing(t *testing.T, f *fake, r *secrets.Rotator, what string) {
+func quotesNothing(t *testing.T, f *fake, r *rotate.Rotator, what string) {
 	for name, act := range map[string]func(context.Context) error{
 		"replace":  func(ctx context.Context) error { _, err := r.Replace(ctx, []byte(strings.ToLower(canary))); return err },
 		"activate": func(ctx context.Context) error { _, err := r.Activate(ctx, 1); return err },

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -55,18 +56,18 @@ func TestRealRotation(t *testing.T) {
 	}
 }
 
-func rotator(t *testing.T, s vault.Settings, path string) *secrets.Rotator {
+func rotator(t *testing.T, s vault.Settings, path string) *rotate.Rotator {
 	t.Helper()
 	w, err := vault.NewWriter(s, vault.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &secrets.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
+	return &rotate.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
 }
 
 // done fails the test unless an act was.
-func done(t *testing.T) func(secrets.Plan, error) secrets.Plan {
-	return func(p secrets.Plan, err error) secrets.Plan {
+func done(t *testing.T) func(rotate.Plan, error) rotate.Plan {
+	return func(p rotate.Plan, err error) rotate.Plan {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +167,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "7", "owner": "acme", "disabled": "false"})
 
 	_, err := r.Stage(ctx, []byte(second))
-	refuses(t, err, secrets.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
+	refuses(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
 	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
@@ -242,11 +243,11 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
 	}
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, secrets.ErrRefused, "its metadata were wiped", "/readyz")
+	refuses(t, err, rotate.ErrRefused, "its metadata were wiped", "/readyz")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, secrets.ErrRefused, "Name the version that shall sign")
+	refuses(t, err, rotate.ErrRefused, "Name the version that shall sign")
 	_, err = r.Rollback(ctx)
-	refuses(t, err, secrets.ErrRefused, "no pointer stands")
+	refuses(t, err, rotate.ErrRefused, "no pointer stands")
 
 	done(t)(r.Activate(ctx, 1))
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
@@ -266,13 +267,13 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	// One that can't be read is mended likewise, and doesn't stand in the kill switch's way.
 	server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, secrets.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
+	refuses(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
 	done(t)(r.Disable(ctx))
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	_, err = r.Enable(ctx)
-	refuses(t, err, secrets.ErrRefused, "First activate the version that shall sign")
+	refuses(t, err, rotate.ErrRefused, "First activate the version that shall sign")
 	done(t)(r.Activate(ctx, 1))
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("activated, not enabled: %v", err)
@@ -291,14 +292,14 @@ func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 
 	server.Delete(t, path, 2)
 	_, err := r.Activate(ctx, 2)
-	refuses(t, err, secrets.ErrRefused, "version 2 was deleted: undelete it")
+	refuses(t, err, rotate.ErrRefused, "version 2 was deleted: undelete it")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, secrets.ErrRefused, "nothing is staged")
+	refuses(t, err, rotate.ErrRefused, "nothing is staged")
 	server.Undelete(t, path, 2)
 	done(t)(r.Activate(ctx, 0))
 	server.Destroy(t, path, 1)
 	_, err = r.Rollback(ctx)
-	refuses(t, err, secrets.ErrRefused, "version 1 was destroyed")
+	refuses(t, err, rotate.ErrRefused, "version 1 was destroyed")
 	// The same value may come again where the one before can't be read any more.
 	done(t)(r.Stage(ctx, []byte(first)))
 

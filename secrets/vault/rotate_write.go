@@ -16,7 +16,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Write implements secrets.Writer. Its check-and-set is Vault's own.
+// Write implements rotate.Writer. Its check-and-set is Vault's own.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	quoted, err := json.Marshal(string(value))
 	if err != nil {
@@ -25,12 +25,12 @@ func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed,
 	return w.write(ctx, ref.Path, o, secrets.Mark{Staged: true}, map[string]json.RawMessage{ref.Field: quoted})
 }
 
-// WriteMark implements secrets.Writer.
+// WriteMark implements rotate.Writer.
 func (w *Writer) WriteMark(ctx context.Context, path string, o secrets.Observed, m secrets.Mark) error {
 	return w.write(ctx, path, o, m, nil)
 }
 
-// DeleteMark implements secrets.Writer. The deletion is soft: `vault kv undelete` undoes it.
+// DeleteMark implements rotate.Writer. The deletion is soft: `vault kv undelete` undoes it.
 func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version) error {
 	where := w.deletion(path)
 	act := fmt.Sprintf("deleting version %d at %s", v, where)
@@ -43,7 +43,7 @@ func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version)
 	return err
 }
 
-// Mark implements secrets.Writer.
+// Mark implements rotate.Writer.
 func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secrets.Mark, error) {
 	fields, err := w.fields(ctx, path, v)
 	if err != nil || fields[secrets.MarkField] == nil {
@@ -85,7 +85,7 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 	return refused(act, a.status, "update", where)
 }
 
-// Change implements secrets.Writer. Vault has no check-and-set for metadata, but one request
+// Change implements rotate.Writer. Vault has no check-and-set for metadata, but one request
 // changes all keys or none.
 func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
 	custom := map[string]any{}
@@ -153,7 +153,7 @@ func (w *Writer) send(ctx context.Context, act, path string, body any, do func(c
 	})
 }
 
-// Begins implements secrets.Writer.
+// Begins implements rotate.Writer.
 func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	fields, err := w.fields(ctx, ref.Path, v)
 	if err != nil {

@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 func TestReport(t *testing.T) {
@@ -81,7 +82,7 @@ func TestPrefixes(t *testing.T) {
 		}
 	}
 	_, err := b.rotator().Status(t.Context(), canary[:9])
-	if !errors.Is(err, secrets.ErrRefused) {
+	if !errors.Is(err, rotate.ErrRefused) {
 		t.Fatalf("nine characters: %v", err)
 	}
 	if holds(t, "refusal", err.Error(), "at most 8 characters"); leaks(err.Error(), canary) != nil {

@@ -1,4 +1,4 @@
-package secrets
+package rotate
 
 import (
 	"cmp"
@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// planDisable is never refused because the secret is off already: a replica may have seen that
-// switch-off cleared, and ignores it after the store was restored from a backup.
-func planDisable(o Observed, now time.Time) (Plan, error) {
+// planDisable decides how the secret is switched off. In a store that can lag it works on a secret
+// that is off already: a replica may have seen that switch-off cleared, and ignores it after the
+// store was restored from a backup.
+func planDisable(o Observation, now time.Time) (Plan, error) {
 	switch {
 	case o.Barred != nil:
 		return refuse(o, "%v", o.Barred)
@@ -23,7 +24,7 @@ func planDisable(o Observed, now time.Time) (Plan, error) {
 	case o.Revision != 0:
 	case o.Pinned && o.Unclear() == "":
 		step.Serial = nextSerial(o)
-	case o.firstUnpinned(): // else which version signs is for `activate` to say
+	case o.firstUnpinned(): // otherwise `activate` has to say which version signs
 		step.Serial, step.Version = nextSerial(o), o.Active
 		plan.note("version %d is pinned as the active one", o.Active)
 	}
@@ -33,13 +34,13 @@ func planDisable(o Observed, now time.Time) (Plan, error) {
 	return plan, nil
 }
 
-// addMark adds the steps that make a switch-off outlast metadata which are wiped or put back. The
+// addMark adds the steps that preserve a switch-off when the metadata are wiped or put back. The
 // switch-off itself must not fail because no mark can be written.
-func (p *Plan) addMark(o Observed, off Step, now time.Time) {
+func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 	if o.Revision != 0 || o.Before(o.Latest+1) == 0 {
 		return // without a pointer nothing would sign
 	}
-	why := o.Denied[StepMark]
+	why := o.Denied.Write
 	if why == nil {
 		why = keepsRoom(o, o.Latest+1)
 	}
@@ -48,24 +49,26 @@ func (p *Plan) addMark(o Observed, off Step, now time.Time) {
 		return
 	}
 	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: o.Latest + 1, Serial: cmp.Or(off.Serial, timeSerial(o, now)), Disabled: off.Disabled})
-	p.unmark(o) // it has taken the place of earlier ones
+	p.unmark(o) // the new mark replaces the earlier ones
 }
 
+// unmarked returns the note for a switch-off without a mark.
 func unmarked(why error) string {
 	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a replica starts after that, it signs again. No version could be written that marks it: %v", why)
 }
 
-// unmark adds the steps that delete the marks of switch-offs which are over.
-func (p *Plan) unmark(o Observed) {
-	if o.Denied[StepUnmark] != nil {
-		return // they don't count any more: the serial is higher than theirs
+// unmark adds the steps that delete the marks of earlier switch-offs.
+func (p *Plan) unmark(o Observation) {
+	if o.Denied.Delete != nil {
+		return // the marks have no effect any more, because the serial is higher than theirs
 	}
 	for _, v := range o.Switches {
 		p.Steps = append(p.Steps, Step{Kind: StepUnmark, Version: v})
 	}
 }
 
-func planEnable(o Observed) (Plan, error) {
+// planEnable decides how the secret is switched on.
+func planEnable(o Observation) (Plan, error) {
 	switch unclear := o.Unclear(); {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
@@ -89,7 +92,8 @@ func planEnable(o Observed) (Plan, error) {
 	return plan, nil
 }
 
-func planAdopt(o Observed, now time.Time) (Plan, error) {
+// planAdopt decides how replicas are made to accept the store as it is.
+func planAdopt(o Observation, now time.Time) (Plan, error) {
 	switch unclear := o.Unclear(); {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
@@ -103,7 +107,7 @@ func planAdopt(o Observed, now time.Time) (Plan, error) {
 	if err := present(o, o.Active); err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: before(o), Serial: timeSerial(o, now)}}}
+	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: previousOf(o), Serial: timeSerial(o, now)}}}
 	plan.note("if replicas had seen versions above %d, those are lost, and their numbers will be given again. Check that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters", o.Latest, o.Active)
 	plan.noteDisabled(o)
 	return plan, nil

@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"context"

@@ -1,12 +1,14 @@
-package secrets
+package rotate
 
 import (
 	"fmt"
 	"time"
+
+	"github.com/deskmint/deskmint/secrets"
 )
 
-// writable returns why nothing but a switch-off can be written; nil: something can.
-func writable(o Observed) error {
+// writable returns the reason why nothing but a switch-off can be written, or nil.
+func writable(o Observation) error {
 	switch {
 	case o.Barred != nil:
 		return fmt.Errorf("%s: %w: %w", o.Place, ErrRefused, o.Barred)
@@ -16,20 +18,21 @@ func writable(o Observed) error {
 	return nil
 }
 
-func refuse(o Observed, format string, args ...any) (Plan, error) {
+// refuse returns an error that wraps ErrRefused and names the place.
+func refuse(o Observation, format string, args ...any) (Plan, error) {
 	return Plan{}, fmt.Errorf("%s: %w: %s", o.Place, ErrRefused, fmt.Sprintf(format, args...))
 }
 
-// planStage decides how the next version is staged; equal is a version that has
-// the same value already, or zero.
-func planStage(o Observed, equal Version) (Plan, error) {
+// planStage decides how the next version is staged. The version equal has the same value already.
+// It is zero if there is none.
+func planStage(o Observation, equal secrets.Version) (Plan, error) {
 	next := o.Latest + 1
 	plan := Plan{Version: next}
 	switch {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
 	case equal != 0:
-		return refuse(o, "the value is that of version %d, which %s", equal, standing(o, equal))
+		return refuse(o, "the value is that of version %d, which %s", equal, adviceFor(o, equal))
 	case o.Latest == 0:
 		plan.Steps = []Step{{Kind: StepWrite, Version: next}, {Kind: StepPoint, Version: next, Serial: nextSerial(o)}}
 		plan.note("this is the first version ever: it becomes active at once, there is none to stay so")
@@ -41,7 +44,7 @@ func planStage(o Observed, equal Version) (Plan, error) {
 		return Plan{}, err
 	}
 	if !o.Pinned {
-		plan.Steps = append(plan.Steps, Step{Kind: StepPin, Version: o.Active, Previous: before(o), Serial: nextSerial(o)})
+		plan.Steps = append(plan.Steps, Step{Kind: StepPin, Version: o.Active, Previous: previousOf(o), Serial: nextSerial(o)})
 		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays active", o.Active)
 	}
 	plan.Steps = append(plan.Steps, Step{Kind: StepWrite, Version: next})
@@ -54,8 +57,8 @@ func planStage(o Observed, equal Version) (Plan, error) {
 	return plan, nil
 }
 
-// planReplace is planStage, and the pointer's move after it.
-func planReplace(o Observed, equal Version) (Plan, error) {
+// planReplace is planStage followed by the move of the pointer.
+func planReplace(o Observation, equal secrets.Version) (Plan, error) {
 	plan, err := planStage(o, equal)
 	if err != nil || o.Latest == 0 {
 		return plan, err
@@ -69,37 +72,16 @@ func planReplace(o Observed, equal Version) (Plan, error) {
 	return plan, nil
 }
 
-// Unclear is why it can't be known which version signs; empty: it can.
-func (o Observed) Unclear() string {
-	switch {
-	case o.PointerFault != nil:
-		return fmt.Sprintf("its pointer can't be read: %v", o.PointerFault)
-	case !o.Pinned && o.MarksFault != nil:
-		return fmt.Sprintf("it has no active_version, and the marks of its versions can't be read: %v", o.MarksFault)
-	case !o.Pinned && (o.Managed || o.Marked):
-		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put -custom-metadata` and some provisioning tools replace all of them)"
-	case !o.Pinned && o.Wiped && o.Latest > 1:
-		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put -custom-metadata`), version %d is the latest but maybe not the one that signs", o.Latest)
-	}
-	return ""
-}
-
-// firstUnpinned says that the secret has one version, and that no metadata were ever written. It
-// is so for a moment while the first version is staged, or after that was interrupted.
-func (o Observed) firstUnpinned() bool {
-	return o.Revision == 0 && o.Latest == 1 && !o.Pinned && !o.Managed && o.MarksFault == nil && o.PointerFault == nil
-}
-
-// before is the version to record beside a pin.
-func before(o Observed) Version {
+// previousOf returns the version that a pin records as the previous one.
+func previousOf(o Observation) secrets.Version {
 	if o.Previous == o.Active {
 		return 0
 	}
 	return o.Previous
 }
 
-// standing is what an equal version is, and what to do about it.
-func standing(o Observed, v Version) string {
+// adviceFor returns what an equal version is, and what to do about it.
+func adviceFor(o Observation, v secrets.Version) string {
 	switch {
 	case v == o.Active && o.firstUnpinned():
 		return "isn't pinned yet: activate it by its number"
@@ -112,14 +94,13 @@ func standing(o Observed, v Version) string {
 	}
 }
 
-// keepsRoom refuses a write that would make the store drop a version that is
-// still needed.
-func keepsRoom(o Observed, next Version) error {
+// keepsRoom refuses a write that would make the store drop a version that is still needed.
+func keepsRoom(o Observation, next secrets.Version) error {
 	if o.KeepsFault != nil {
 		return fmt.Errorf("%s: %w: how many versions it keeps isn't known, and writing one may drop the active one: %w", o.Place, ErrRefused, o.KeepsFault)
 	}
 	for _, needed := range []struct {
-		v    Version
+		v    secrets.Version
 		what string
 	}{{o.Active, "active"}, {o.Previous, "previous"}} {
 		vs, listed := o.Version(needed.v)
@@ -132,7 +113,8 @@ func keepsRoom(o Observed, next Version) error {
 	return nil
 }
 
-func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
+// planActivate decides how the pointer moves to version v, or to the staged one if v is zero.
+func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error) {
 	switch {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
@@ -152,10 +134,10 @@ func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
 	}
 	step := Step{Kind: StepPoint, Version: v, Previous: o.Active, Serial: nextSerial(o)}
 	if v == o.Active {
-		step.Kind, step.Previous = StepPin, before(o)
+		step.Kind, step.Previous = StepPin, previousOf(o)
 	}
 	if o.Unclear() != "" {
-		step.Previous = 0 // nobody knows which one signed before
+		step.Previous = 0 // it isn't known which version signed before
 	}
 	plan := Plan{Version: v}
 	if !o.Pinned && o.Serial == 0 && (o.Latest > 1 || o.PointerFault != nil || o.Marked) && o.Revision == 0 {
@@ -174,7 +156,8 @@ func planActivate(o Observed, v Version, now time.Time) (Plan, error) {
 	return plan, nil
 }
 
-func planRollback(o Observed) (Plan, error) {
+// planRollback decides how the pointer moves back to the previous version.
+func planRollback(o Observation) (Plan, error) {
 	v := o.Previous
 	switch {
 	case writable(o) != nil:
@@ -195,7 +178,7 @@ func planRollback(o Observed) (Plan, error) {
 }
 
 // present refuses a version that has no value.
-func present(o Observed, v Version) error {
+func present(o Observation, v secrets.Version) error {
 	vs, listed := o.Version(v)
 	var err error
 	switch fate := o.Fates[v]; {
@@ -213,33 +196,35 @@ func present(o Observed, v Version) error {
 	return err
 }
 
-// nextSerial is what the next move of the pointer carries. A store that can't
-// lag has none.
-func nextSerial(o Observed) uint64 { return serialOf(o, max(o.Serial, o.MarkSerial)+1) }
+// nextSerial returns the serial of the next move of the pointer.
+func nextSerial(o Observation) uint64 { return serialOf(o, max(o.Serial, o.MarkSerial)+1) }
 
-func serialOf(o Observed, serial uint64) uint64 {
+// serialOf returns serial, or zero for a store that can't lag, because such a store has no serials.
+func serialOf(o Observation, serial uint64) uint64 {
 	if o.Revision != 0 {
 		return 0
 	}
 	return serial
 }
 
-// timeSerial is a serial above all that replicas can have seen of a secret whose own serial was
-// lost or set back: the time, since no secret is changed once a second for long. A clock that was
-// set back doesn't make it lower than what the store shows.
-func timeSerial(o Observed, now time.Time) uint64 {
+// timeSerial returns a serial above every serial that replicas can have seen, for a secret whose own
+// serial was lost or set back. It is the current time in seconds, because no secret changes once a
+// second for long. A clock that was set back can't make it lower than what the store shows.
+func timeSerial(o Observation, now time.Time) uint64 {
 	latest := now.Unix()
-	if created := newestCreated(o.Status); !created.IsZero() {
+	if created := o.NewestCreated(); !created.IsZero() {
 		latest = max(latest, created.Unix()+1)
 	}
 	return max(nextSerial(o), uint64(max(latest, 1)))
 }
 
+// note adds a note to the plan.
 func (p *Plan) note(format string, args ...any) {
 	p.Notes = append(p.Notes, fmt.Sprintf(format, args...))
 }
 
-func (p *Plan) noteDisabled(o Observed) {
+// noteDisabled adds a note if the secret is switched off.
+func (p *Plan) noteDisabled(o Observation) {
 	if o.Disabled {
 		p.note("the secret is switched off: nothing signs with it until it is enabled")
 	}

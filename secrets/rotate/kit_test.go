@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"context"
@@ -10,6 +10,22 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
+)
+
+const (
+	canary  = secretstest.Canary
+	morning = "2026-11-29T09:00:00Z"
+)
+
+var (
+	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	errAway = errors.New("the store is sealed")
+
+	leaks    = secretstest.Leaks
+	versions = secretstest.Versions
+	unpinned = secretstest.Unpinned
 )
 
 // book is a Writer in memory that stands for Vault: it has serials, and checks and
@@ -47,7 +63,7 @@ func newBook(status secrets.Status, change ...func(*book)) *book {
 	return b
 }
 
-func (b *book) rotator() *secrets.Rotator { return &secrets.Rotator{Store: b, Ref: acme} }
+func (b *book) rotator() *rotate.Rotator { return &rotate.Rotator{Store: b, Ref: acme} }
 
 func (b *book) Observe(context.Context, string) (secrets.Observed, error) {
 	if len(b.stale) > 0 {
@@ -153,22 +169,15 @@ func (b *book) Change(_ context.Context, _ string, _ secrets.Observed, to secret
 	})
 }
 
-// unpinned is a status without a pointer; Previous is what sources fill in.
-func unpinned(n int, gone ...secrets.Version) secrets.Status {
-	s := latest(n, gone...)
-	s.Previous = s.Before(s.Active)
-	return s
-}
-
 // pointed is a status with everything beside the versions.
 func pointed(active, previous secrets.Version, n int, serial uint64, gone ...secrets.Version) secrets.Status {
-	s := pinned(active, n, serial, gone...)
+	s := secretstest.Pinned(active, n, serial, gone...)
 	s.Previous = previous
 	return s
 }
 
 // steps are a plan's, as orders.
-func steps(p secrets.Plan) string {
+func steps(p rotate.Plan) string {
 	var orders []string
 	for _, s := range p.Steps {
 		orders = append(orders, s.String())
