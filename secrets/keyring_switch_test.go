@@ -145,8 +145,8 @@ func TestAnswersFromBefore(t *testing.T) {
 		if !strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("no alarm in the log: %s", log)
 		}
-		if looks := k.Looks(); looks.Lagging != 3 {
-			t.Errorf("%+v", looks)
+		if counts := k.Refreshes(); counts.Lagging != 3 {
+			t.Errorf("%+v", counts)
 		}
 		// What `secret adopt` writes.
 		f.set(func(f *fake) { f.status[acme.Path] = pinned(2, 2, 1_800_000_000) })

@@ -57,8 +57,8 @@ func (m Mark) String() string {
 	return fmt.Sprintf("%s %s %d %d", markDisabled, m.Disabled, m.Serial, m.Version)
 }
 
-// SwitchOnly reports whether version v, which has the mark m, was written for the mark alone. Such a
-// version is never staged and never signs.
+// SwitchOnly reports whether version v, which has the mark m, was written for the mark alone. Such
+// a version is never staged and never signs.
 func (m Mark) SwitchOnly(v Version) bool { return m.Disabled != "" && m.Version == v }
 
 // SwitchesOff reports whether the mark records a switch-off that the metadata of status lack.

@@ -364,7 +364,7 @@ func TestRunEndsTheLooksUnderWay(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
 			t.Errorf("Run: %v after %v", err, time.Since(began))
 		}
-		if s, _ := k.State(acme); s.Fault != nil || s.Looked.After(epoch.Add(time.Second)) || strings.Contains(log.String(), "fault") {
+		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) || strings.Contains(log.String(), "fault") {
 			t.Errorf("the look that was called off has left %+v; log: %s", s, log)
 		}
 		if _, err := k.Get(acme, 0); err != nil {

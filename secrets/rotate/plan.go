@@ -207,9 +207,9 @@ func serialOf(o Observation, serial uint64) uint64 {
 	return serial
 }
 
-// timeSerial returns a serial above every serial that replicas can have seen, for a secret whose own
-// serial was lost or set back. It is the current time in seconds, because no secret changes once a
-// second for long. A clock that was set back can't make it lower than what the store shows.
+// timeSerial returns a serial above every serial that replicas can have seen, for a secret whose
+// own serial was lost or set back. It is the current time in seconds, because no secret changes
+// once a second for long. A clock that was set back can't make it lower than what the store shows.
 func timeSerial(o Observation, now time.Time) uint64 {
 	latest := now.Unix()
 	if created := o.NewestCreated(); !created.IsZero() {

@@ -86,8 +86,8 @@ func (r *Rotator) match(ctx context.Context, v secrets.Version, prefix string) *
 	return &begins
 }
 
-// fingerprinted is the text that keys sign to be compared. It has spaces, so it can't be the signing
-// input of a JWT.
+// fingerprinted is the text that keys sign to be compared. It has spaces, so it can't be the
+// signing input of a JWT.
 const fingerprinted = "deskmint: fingerprint of a secret"
 
 // stretch is the number of PBKDF2 rounds. They take some hundredths of a second for each version.

@@ -1,5 +1,5 @@
-// Package secretstest has the fixtures that the tests of package secrets share with those of package
-// rotate.
+// Package secretstest has the fixtures that the tests of package secrets share with those of
+// package rotate.
 package secretstest
 
 import (
