@@ -24,7 +24,7 @@ func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 	return key
 }
 
-// RFC 7515, appendix A.1: the key, the signing input and its signature.
+// TestKeySignsRFC7515A1 signs the example of RFC 7515, appendix A.1.
 func TestKeySignsRFC7515A1(t *testing.T) {
 	secret, err := base64.RawURLEncoding.DecodeString("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
 	if err != nil {
@@ -196,7 +196,7 @@ func panicText(v any) (text string) {
 	panic(v)
 }
 
-// The search itself must be able to find what it looks for.
+// TestLeaksAreFound checks the search for leaks.
 func TestLeaksAreFound(t *testing.T) {
 	type open struct{ secret []byte }
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {

@@ -167,7 +167,7 @@ type Keyring struct {
 	entries atomic.Pointer[map[Ref]*entry] // the map is immutable
 	mu      sync.Mutex                     // serializes changes of entries, and guards queue
 	queue   queue
-	wake    chan struct{} // tells Run that the schedule has changed
+	wake    chan struct{} // wakes Run after a change of the schedule
 }
 
 // entry is the state of one reference. The state is read without a lock.

@@ -28,7 +28,7 @@ var (
 	pinned   = secretstest.Pinned
 )
 
-// fake is a Source whose every answer the test writes. It counts reads.
+// fake is a Source whose answers a test sets. It counts reads.
 type fake struct {
 	mu       sync.Mutex
 	status   map[string]secrets.Status
@@ -99,7 +99,7 @@ func (f *fake) set(change func(*fake)) {
 	change(f)
 }
 
-// counts says how often each method was called.
+// counts returns how often each method was called.
 func (f *fake) counts() (statuses, keys int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,8 +124,8 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// newKeyring makes a keyring of f that logs to the returned buffer; the log is
-// searched for the canary when the test ends.
+// newKeyring returns a keyring of f that logs to the returned buffer. When the test ends, the log
+// is searched for the canary.
 func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *logBuffer) {
 	t.Helper()
 	log := &logBuffer{}

@@ -9,7 +9,7 @@ var ErrConflict = errors.New("somebody else was at work")
 // shows about as many.
 const MaxPrefix = 8
 
-// Observed is what a store tells an operator about a secret before a change. It holds no value.
+// Observed is what a store shows an operator of a secret before a change. It holds no value.
 type Observed struct {
 	Status
 	// Place names the secret in errors: the file and line, or the Vault path.
@@ -19,7 +19,7 @@ type Observed struct {
 	Keeps int
 	// KeepsFault is the reason why Keeps isn't known, or nil.
 	KeepsFault error
-	// Barred is the reason why nobody can write here, or nil.
+	// Barred is the reason why no write can succeed, or nil.
 	Barred error
 	// Wiped reports that the secret has metadata but no pointer. A write of the whole metadata may
 	// have removed the pointer, and then the latest version isn't the one that signs.
@@ -37,8 +37,8 @@ type Observed struct {
 }
 
 // Denied gives for each kind of write the reason why the operator may not make it, as far as the
-// store tells in advance. A nil error means that nothing is known against it. A command asks
-// before its first write, because half a change is worse than none.
+// store knows in advance. A nil error means that nothing is known against it. A command asks before
+// its first write, because half a change is worse than none.
 type Denied struct {
 	Write  error // adding a version
 	Change error // changing the metadata: the pointer, the serial, the kill switch

@@ -99,7 +99,7 @@ func remember(s, last State, serial uint64) State {
 }
 
 // addClearing adds a switch-off to those that were seen cleared. Only a time identifies a
-// switch-off. Somebody who wrote "true" by hand may write it again, and it must work again.
+// switch-off. An operator who wrote "true" by hand may write it again, and it must work again.
 func addClearing(cleared []clearing, by string, serial uint64) []clearing {
 	c := clearing{by, serial}
 	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == by }) {

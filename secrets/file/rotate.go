@@ -18,35 +18,37 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Writer is the file as an operator has it: a rotate.Writer that changes single
-// lines of it and leaves all others as they are, comments and order too. The file
-// is replaced as a whole, by a rename, so that a reader sees the one or the
-// other; writers exclude each other. A file that isn't there is made.
+// Writer is the file as an operator changes it. It implements rotate.Writer. It changes single
+// lines and leaves all others as they are, including comments and their order. It replaces the file
+// as a whole by a rename, so that a reader sees either the old or the new file. Writers exclude
+// each other. A missing file is created.
 //
-// A file has no serial: nobody reads it from a replica that lags.
+// A file has no serial, because no replica of it can lag.
 type Writer struct {
 	path string
-	// Now dates new versions; nil: time.Now. Set it before use.
+	// Now gives new versions their time of creation. If it is nil, time.Now is used. Set it before
+	// use.
 	Now func() time.Time
 }
 
-// NewWriter makes a Writer. It reads nothing yet.
+// NewWriter returns a Writer. It reads nothing yet.
 func NewWriter(s Settings) *Writer { return &Writer{path: s.Path} }
 
-// text is the file at one moment.
+// text is the content of the file at one moment.
 type text struct {
-	path    string // with symbolic links followed: what is replaced is the file itself
+	path    string // with symbolic links followed, because the file itself is replaced
 	info    fs.FileInfo
 	data    []byte
 	root    *yaml.Node
 	content content
-	fault   error // of the content; nothing but a switch-off may be written then
+	fault   error // a fault of the content; then only a switch-off may be written
 }
 
-// none is what a file that isn't there yet is taken for.
+// none is the content of a file that does not exist yet.
 const none = "secrets: {}\n"
 
-// load reads the file and refuses one with a fault: it must be mended first.
+// load reads the file. It returns an error for a file that isn't YAML, because it must be corrected
+// first.
 func (w *Writer) load() (text, error) {
 	t := text{path: w.target()}
 	f, err := os.Open(t.path)
@@ -77,7 +79,7 @@ func (w *Writer) load() (text, error) {
 	return t, nil
 }
 
-// status is that of a secret, also in a file that has a fault elsewhere.
+// status returns the status of a secret, even if the file has a fault elsewhere.
 func (t text) status(path string) secrets.Status {
 	if t.fault == nil {
 		return t.content[path].status
@@ -93,7 +95,7 @@ func (t text) status(path string) secrets.Status {
 	return status
 }
 
-// target is the file with symbolic links followed.
+// target returns the path with symbolic links followed.
 func (w *Writer) target() string {
 	if path, err := filepath.EvalSymlinks(w.path); err == nil {
 		return path
@@ -196,8 +198,8 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	})
 }
 
-// WriteMark implements rotate.Writer. A file needs no marks: whoever replaces it replaces the
-// pointer and the values alike.
+// WriteMark implements rotate.Writer. A file needs no marks, because its pointers and values are
+// always replaced together.
 func (*Writer) WriteMark(context.Context, string, secrets.Observed, secrets.Mark) error { return nil }
 
 // DeleteMark implements rotate.Writer.
@@ -208,8 +210,8 @@ func (*Writer) Mark(context.Context, string, secrets.Version) (secrets.Mark, err
 	return secrets.Mark{}, nil
 }
 
-// change makes edits to one secret, alone with the file from the first look at it
-// to its replacement.
+// change makes edits to one secret. It holds the lock on the folder from reading the file to
+// replacing it.
 func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, decide func(text) ([]edit, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// barred is why the file can't be replaced; nil: it can.
+// barred returns the reason why the file can't be replaced, or nil.
 func (t text) barred() error {
 	if t.info != nil && t.info.Mode().Perm()&0o222 == 0 {
 		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s", t.info.Mode().Perm(), t.path)
@@ -20,7 +20,7 @@ func (t text) barred() error {
 	return nil
 }
 
-// unwritable puts into words why a file can't be replaced where it is.
+// unwritable describes why a file can't be replaced where it is.
 func unwritable(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
@@ -35,7 +35,7 @@ func unwritable(path string, err error) error {
 	return fmt.Errorf("replacing %s: %w", path, err)
 }
 
-// replace puts data in place of the file, with its mode and owner.
+// replace replaces the file with data. It keeps the mode and the owner.
 func (t text) replace(data []byte) (err error) {
 	dir := filepath.Dir(t.path)
 	temporary, err := os.CreateTemp(dir, "."+filepath.Base(t.path)+".*") // 0600
@@ -69,7 +69,7 @@ func (t text) replace(data []byte) (err error) {
 	return syncFolder(dir)
 }
 
-// syncFolder makes the rename last.
+// syncFolder makes the rename durable.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An Observation is what a store tells about a secret, together with what the marks of its versions
+// An Observation is what a store shows of a secret, together with what the marks of its versions
 // add. Versions that were written for a mark alone count as gone.
 type Observation struct {
 	secrets.Observed

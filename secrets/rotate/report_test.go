@@ -55,7 +55,8 @@ func TestReport(t *testing.T) {
 	holds(t, "report", fmt.Sprintf("%+v", report))
 }
 
-// Operators compare fingerprints over years and stores: they are part of the interface.
+// TestFingerprintsDontChange checks a fingerprint that another implementation made. Operators
+// compare fingerprints over years and stores, so they are part of the interface.
 func TestFingerprintsDontChange(t *testing.T) {
 	b := newBook(unpinned(1))
 	b.values[1] = "an-example-that-no-zendesk-account-will-take"
@@ -63,7 +64,7 @@ func TestFingerprintsDontChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// By any other implementation of HMAC-SHA256 and PBKDF2.
+	// This is the result of any implementation of HMAC-SHA256 and PBKDF2.
 	if got := report.Details[0].Fingerprint; got != "eae240cc" {
 		t.Errorf("fingerprint %s", got)
 	}

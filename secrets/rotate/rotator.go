@@ -20,8 +20,8 @@ import (
 // changed. The text says what to do instead.
 var ErrRefused = errors.New("refused")
 
-// A Writer is a store that an operator reads and writes with a credential of their own. The
-// service's credential is never used.
+// A Writer is a store that an operator reads and writes with their own credential. The service's
+// credential is never used.
 //
 // A method that changes something takes the observation that the change was decided on. A store
 // that can compare returns [secrets.ErrConflict] if the secret has changed since. For a store that

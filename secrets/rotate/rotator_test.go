@@ -38,7 +38,7 @@ var (
 	adopt    = act((*rotate.Rotator).Adopt)
 )
 
-// fresh is no version's value.
+// fresh is a value that no version has.
 var fresh = secretOf(99)
 
 func keeps(n int) func(*book) { return func(b *book) { b.o.Keeps = n } }
@@ -60,7 +60,7 @@ func unusable(v secrets.Version) func(*book) {
 	}
 }
 
-// unreadable is a version that can't be read at the moment.
+// unreadable makes the mark of a version unreadable for the moment.
 func unreadable(v secrets.Version) func(*book) {
 	return func(b *book) { b.markErr = map[secrets.Version]error{v: errAway} }
 }
@@ -74,8 +74,8 @@ func marked(v secrets.Version, m secrets.Mark) func(*book) {
 	return func(b *book) { b.marks[v] = m }
 }
 
-// TestDecisions is what each act comes to for a secret as it stands. Every act is
-// run dry first, which must change nothing; then in earnest, which must do what was said.
+// TestDecisions checks what each act does to a secret in a given state. Every act first runs dry,
+// which must change nothing, and then for real, which must do what the dry run said.
 func TestDecisions(t *testing.T) {
 	const clock = 1_800_000_000
 	for _, tc := range []struct {
@@ -246,7 +246,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// What is wrong with a value is told before the store is asked anything.
+// TestValues checks that a faulty value is refused before the store is asked anything.
 func TestValues(t *testing.T) {
 	for name, tc := range map[string]struct{ value, says string }{
 		"empty":         {"", "empty"},
@@ -270,7 +270,8 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// A pointer is its path's: what moves it must suit everybody who signs with the path.
+// TestOtherFieldsOfThePath checks that a version is usable for every configuration of the path
+// before the pointer moves.
 func TestOtherFieldsOfThePath(t *testing.T) {
 	b := newBook(pointed(1, 0, 2, 1))
 	r := b.rotator()
@@ -281,7 +282,7 @@ func TestOtherFieldsOfThePath(t *testing.T) {
 	}
 	holds(t, "refusal", err.Error(), "field staff", "version 2")
 
-	// One that can't be signed with now can't be made worse.
+	// A field that can't be signed with now can't get worse.
 	b.keyErr = nil
 	b.o.Active, b.o.Previous = 3, 1
 	b.add(3, fresh)

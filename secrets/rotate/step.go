@@ -140,7 +140,7 @@ func (s Step) fits(o Observation) bool {
 }
 
 // undone reports whether o may be an answer from before the step, as a standby that lags gives it.
-// The serial tells it for a move.
+// For a move, the serial shows it.
 func (s Step) undone(o Observation) bool {
 	switch s.Kind {
 	case StepWrite, StepMark:

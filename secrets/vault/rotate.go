@@ -17,20 +17,20 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// defaultMaxVersions is what KV v2 keeps where neither the secret nor the mount
-// says otherwise.
+// defaultMaxVersions is the number of versions that KV v2 keeps if neither the secret nor the mount
+// sets max_versions.
 const defaultMaxVersions = 10
 
-// Writer is Vault as an operator has it: a rotate.Writer that reads and writes
-// with the operator's own token, never the service's. It needs `create`, `read` and
-// `update` on the secret's data, `read` and `patch` on its metadata, `update` on its deletion
-// (to enable after a kill switch), and, where the metadata don't set max_versions, `read` on
-// the mount's config.
+// Writer is Vault as an operator changes it. It implements rotate.Writer. It reads and writes with
+// the operator's token, never with the service's.
+//
+// The token needs `create`, `read` and `update` on the secret's data, `read` and `patch` on its
+// metadata, and `update` on its deletion, to enable it after a kill switch. If the metadata don't
+// set max_versions, it also needs `read` on the mount's config.
 type Writer struct{ source *Source }
 
-// NewWriter makes a Writer. Of the settings it takes everything but Auth: the
-// token is that of VAULT_TOKEN, or else the one that `vault login` has left in
-// ~/.vault-token. It asks Vault nothing yet.
+// NewWriter returns a Writer. It uses all settings except Auth. The token is that of VAULT_TOKEN,
+// or else the one that `vault login` stored in ~/.vault-token. It asks Vault nothing yet.
 func NewWriter(s Settings, o Options) (*Writer, error) {
 	s.Auth = Auth{Method: "token"}
 	if os.Getenv(api.EnvVaultToken) == "" {
@@ -91,7 +91,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	}
 	w.fill(&o, said)
 	if o.PointerFault = point(&o.Status, said.Data.Custom); o.PointerFault != nil {
-		o.Active = o.Latest // as without a pointer, so that it can be mended
+		o.Active = o.Latest // as without a pointer, so that the operator can correct it
 		o.Previous = o.Before(o.Active)
 	}
 	o.Wiped = !o.Pinned && len(said.Data.Custom) > 0
@@ -105,7 +105,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	return o, err
 }
 
-// fill takes over what is said about the versions.
+// fill adds what the answer says about the versions.
 func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
 	now := w.source.now()
 	o.Status = said.status(now)
@@ -121,9 +121,9 @@ func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
 	}
 }
 
-// keeps is how many versions Vault keeps of a secret whose metadata say so, or
-// leave it to the mount. Vault takes the larger of the two where both are set,
-// which its documentation doesn't have; the secret's own is kept in either case.
+// keeps returns the number of versions that Vault keeps of a secret. own is the max_versions of its
+// metadata, or zero. If both the secret and the mount set it, Vault keeps the larger number, which
+// its documentation doesn't say. The number of the secret is kept in either case.
 func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	if own > 0 {
 		return own, nil
@@ -182,9 +182,9 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 	return secrets.Denied{Write: lacks(write, data), Change: lacks("patch", metadata), Delete: lacks("update", deletion)}, nil
 }
 
-// checkMount refuses a mount that isn't a KV engine of version 2: on one of
-// version 1 a secret would be written under a name that nobody looks at. Any token
-// that may do anything below a mount may ask.
+// checkMount returns an error unless the mount is a KV engine of version 2. In an engine of version
+// 1 a secret would be written under a name that is never read. Every token with any capability
+// below a mount may ask.
 func (w *Writer) checkMount(ctx context.Context) error {
 	where := "sys/internal/ui/mounts/" + w.source.mount
 	act := "looking at mount " + w.source.mount + " at " + where
@@ -238,7 +238,7 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	return key, err
 }
 
-// StoreTime returns the time by Vault's clock, or by ours before Vault's first answer.
+// StoreTime returns the time by Vault's clock, or by the local clock before Vault's first answer.
 func (w *Writer) StoreTime() time.Time {
 	offset, _ := w.source.clock.last()
 	return w.source.now().Add(offset)
@@ -248,7 +248,7 @@ func (w *Writer) metadata(path string) string { return w.source.mount + "/metada
 func (w *Writer) data(path string) string     { return w.source.mount + "/data/" + path }
 func (w *Writer) deletion(path string) string { return w.source.mount + "/delete/" + path }
 
-// refused is statusError for what an operator's token isn't allowed.
+// refused is statusError for an act that the operator's token doesn't permit.
 func refused(act string, status int, capability, where string) error {
 	if status == http.StatusForbidden {
 		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied, capability, where)

@@ -16,11 +16,11 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Write implements rotate.Writer. Its check-and-set is Vault's own.
+// Write implements rotate.Writer. Vault's own check-and-set protects it.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	quoted, err := json.Marshal(string(value))
 	if err != nil {
-		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of json's quotes what it was given
+		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of encoding/json quotes the value
 	}
 	return w.write(ctx, ref.Path, o, secrets.Mark{Staged: true}, map[string]json.RawMessage{ref.Field: quoted})
 }
@@ -50,11 +50,11 @@ func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secr
 		return secrets.Mark{}, err
 	}
 	var text string
-	_ = json.Unmarshal(fields[secrets.MarkField], &text) // what is no text is a mark all the same
+	_ = json.Unmarshal(fields[secrets.MarkField], &text) // a value that isn't a text is a mark as well
 	return secrets.ParseMark(text), nil
 }
 
-// write adds a version: the fields of the newest one that has a value, changed by set, and the
+// write adds a version with the fields of the newest one that has a value, changed by set, and the
 // mark.
 func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage) error {
 	fields := map[string]json.RawMessage{}
@@ -93,7 +93,7 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	if to.Active != 0 {
 		acts = append(acts, fmt.Sprintf("making version %d active", to.Active))
 		custom[keyActive] = strconv.FormatUint(uint64(to.Active), 10)
-		custom[keyPrevious] = nil // removes what is there (RFC 7396)
+		custom[keyPrevious] = nil // removes the key (RFC 7396)
 		if to.Previous != 0 {
 			custom[keyPrevious] = strconv.FormatUint(uint64(to.Previous), 10)
 		}
@@ -115,8 +115,8 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	return w.patch(ctx, strings.Join(acts, " and "), path, custom)
 }
 
-// patch changes the given keys of the custom metadata and leaves the others; a
-// PUT would replace the whole map.
+// patch changes the given keys of the custom metadata and leaves the others. A PUT would replace
+// the whole map.
 func (w *Writer) patch(ctx context.Context, act, path string, custom map[string]any) error {
 	where := w.metadata(path)
 	act += " in " + where
@@ -167,8 +167,8 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
 }
 
-// fields are all of a version's, undecoded: a number in one that isn't ours must
-// come through as it is.
+// fields returns all fields of a version undecoded, because a number in a field that isn't
+// Deskmint's must be written back unchanged.
 func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (map[string]json.RawMessage, error) {
 	where := w.data(path)
 	act := fmt.Sprintf("reading %s version %d", where, v)
@@ -190,8 +190,8 @@ func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (ma
 	return said.Data.Data, nil
 }
 
-// mergePatch names the form in which Vault takes a PATCH (RFC 7396); the
-// client's raw method names another, which Vault refuses.
+// mergePatch sets the content type with which Vault accepts a PATCH (RFC 7396). The client's raw
+// method sets another, which Vault refuses.
 type mergePatch struct{ next http.RoundTripper }
 
 func (m mergePatch) RoundTrip(req *http.Request) (*http.Response, error) {
