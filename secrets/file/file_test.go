@@ -262,7 +262,7 @@ func TestPermissionsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// Through a Keyring, so that file and rules are seen to fit.
+// The test refreshes a Keyring, to check that the file and the rules fit together.
 func TestThroughAKeyring(t *testing.T) {
 	path := write(t, good, 0o600)
 	k := secrets.NewKeyring(secrets.Options{Source: open(path), MaxRate: 1e6})

@@ -15,8 +15,7 @@ import (
 )
 
 // TestRealKillSwitch switches a secret off with the command's own code, in each state that its
-// metadata can be in, and looks at what replicas do: one that ran before, and one that starts
-// afterwards.
+// metadata can be in. It checks a replica that ran before, and one that starts afterwards.
 func TestRealKillSwitch(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorRules(t))
@@ -139,7 +138,8 @@ func TestRealKillSwitch(t *testing.T) {
 				t.Errorf("a replica that starts: %v", err)
 			}
 
-			// The way out is the same: the version that shall sign, by its number, and then enable.
+			// The correction is the same: activate the version that shall sign, by its number, and then
+			// enable.
 			_, err := r.Enable(t.Context())
 			if err != nil {
 				refuses(t, err, rotate.ErrRefused)
