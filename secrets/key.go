@@ -52,11 +52,14 @@ func NewKey(v Version, secret []byte) (Key, error) {
 	case len(trimmed) == 0:
 		return Key{}, fmt.Errorf("%w: version %d is empty or only white space", ErrUnusable, v)
 	case len(trimmed) != len(secret):
-		return Key{}, fmt.Errorf("%w: version %d begins or ends with white space (a newline from pasting or piping?): store it again without", ErrUnusable, v)
+		return Key{}, fmt.Errorf("%w: version %d begins or ends with white space (a newline from pasting or piping?): "+
+			"store it again without", ErrUnusable, v)
 	case len(secret) < MinKeyBytes/2:
-		return Key{}, fmt.Errorf("%w: version %d is far too short (under %d bytes; at least %d are needed)", ErrUnusable, v, MinKeyBytes/2, MinKeyBytes)
+		return Key{}, fmt.Errorf("%w: version %d is far too short (under %d bytes; at least %d are needed)",
+			ErrUnusable, v, MinKeyBytes/2, MinKeyBytes)
 	case len(secret) < MinKeyBytes:
-		return Key{}, fmt.Errorf("%w: version %d is too short (%d to %d bytes; at least %d are needed)", ErrUnusable, v, MinKeyBytes/2, MinKeyBytes-1, MinKeyBytes)
+		return Key{}, fmt.Errorf("%w: version %d is too short (%d to %d bytes; at least %d are needed)", ErrUnusable, v,
+			MinKeyBytes/2, MinKeyBytes-1, MinKeyBytes)
 	}
 	key := bytes.Clone(secret)
 	// golang-jwt's Sign prepares the key for each signature, which is half of its cost. Verify

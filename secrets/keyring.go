@@ -295,7 +295,8 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		}
 		refreshes.Go(func() {
 			defer func() { <-slots }()
-			if r, err := k.refresh(ctx, e); err == nil && away(r.fault) { // the fault is in the entry's state and in the log
+			// The fault is in the entry's state and in the log.
+			if r, err := k.refresh(ctx, e); err == nil && away(r.fault) {
 				aways.Add(1)
 			} else {
 				aways.Store(0)

@@ -29,15 +29,18 @@ func (k *Keyring) logChanges(ctx context.Context, e *entry, last, next *State) {
 	logVersions(log, last, next)
 	switch {
 	case next.Status.Disabled && !last.Status.Disabled:
-		log.Warn("the secret was switched off by an operator: nothing is signed with it", "since", next.Status.DisabledBy)
+		log.Warn("the secret was switched off by an operator: nothing is signed with it", "since",
+			next.Status.DisabledBy)
 	case last.Status.Disabled && !next.Status.Disabled:
 		log.Warn("the secret was switched on again by an operator")
 	}
 	if last.behindSince.IsZero() && !next.behindSince.IsZero() {
-		log.Info("the store's answer is older than what is held: a standby may lag", "serial", next.Status.Serial, "latest", next.Status.Latest)
+		log.Info("the store's answer is older than what is held: a standby may lag", "serial", next.Status.Serial,
+			"latest", next.Status.Latest)
 	}
 	if next.Unpinned() && !last.Unpinned() {
-		log.Warn("unpinned: the secret has no active_version, so its newest version signs; `deskmint secret activate` pins it", "active", next.Status.Active)
+		log.Warn("unpinned: the secret has no active_version, so its newest version signs; `deskmint secret activate` "+
+			"pins it", "active", next.Status.Active)
 	}
 	var fault string
 	var level slog.Level
@@ -61,7 +64,8 @@ func logVersions(log *slog.Logger, last, next *State) {
 	switch {
 	case h == nil:
 	case last.Held == nil || last.Held.Status.Active != h.Status.Active:
-		attrs := []any{"active", h.Status.Active, "staged", h.Status.Staged(), "previous", h.Status.Previous, "serial", h.Status.Serial}
+		attrs := []any{"active", h.Status.Active, "staged", h.Status.Staged(), "previous", h.Status.Previous, "serial",
+			h.Status.Serial}
 		if last.Held == nil {
 			log.Info("secret loaded", attrs...)
 		} else {
@@ -75,7 +79,8 @@ func logVersions(log *slog.Logger, last, next *State) {
 // severity returns the level at which the fault of s is logged. A store that is away is a warning
 // until what is held gets old. A fault that needs an operator is an error at once.
 func (k *Keyring) severity(s *State) slog.Level {
-	if s.behindSince.IsZero() && away(s.Fault) && s.Succeeded != s.Attempted && s.Held != nil && k.now().Sub(s.Held.Refreshed) < AlarmAfter {
+	if s.behindSince.IsZero() && away(s.Fault) && s.Succeeded != s.Attempted && s.Held != nil &&
+		k.now().Sub(s.Held.Refreshed) < AlarmAfter {
 		return slog.LevelWarn
 	}
 	return slog.LevelError

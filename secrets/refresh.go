@@ -100,7 +100,8 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		alarm = fmt.Errorf("secret %s: %w", e.ref, v.alarm)
 	}
 	if k.rules.Load().requirePointer && v.fault == nil && isUnpinned(v.status) {
-		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable, pinAdvice)
+		v.fault = fmt.Errorf("%w: it has no active_version, and secrets.require_pointer is set: %s", ErrUnusable,
+			pinAdvice)
 	}
 	var found assembled
 	if v.fault == nil {
@@ -110,8 +111,8 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	for _, m := range found.marks {
 		if m.SwitchesOff(v.status) {
 			next.Status.Disabled, next.Status.DisabledBy = true, m.Disabled
-			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were put back to an older state since: "+
-				"it stays off until `deskmint secret enable NAME`", e.ref, m.Disabled))
+			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were put back to "+
+				"an older state since: it stays off until `deskmint secret enable NAME`", e.ref, m.Disabled))
 		}
 	}
 	if v.fault != nil {
@@ -144,7 +145,8 @@ func behind(next State, v verdict, ref Ref) (State, error) {
 	// The text has no duration, because it must stay the same to be logged once.
 	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held since %s (%w): "+
 		"only its kill switch counts. Either a standby lags, or the store was restored from a backup. "+
-		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is", ref, next.behindSince.UTC().Format(time.RFC3339), v.behind)
+		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is",
+		ref, next.behindSince.UTC().Format(time.RFC3339), v.behind)
 }
 
 // failed returns the state after a fault. A lost permission and a deletion are kill switches and
@@ -204,7 +206,8 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first b
 		return found, err
 	}
 	if found.held.active.mark.SwitchOnly(status.Active) {
-		return found, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another", ErrUnusable, status.Active)
+		return found, fmt.Errorf("%w: version %d only marks that the secret was switched off: activate another",
+			ErrUnusable, status.Active)
 	}
 	var stagedErr, previousErr error
 	found.held.staged, stagedErr = r.read(ctx, status.Staged())

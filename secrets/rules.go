@@ -34,7 +34,10 @@ func judge(last State, seen Status) verdict {
 	}
 	moved := seen.Pinned && seen.Serial > held.Serial // no older answer has such a serial
 	if seen.Latest < held.Latest && !moved {
-		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest)}
+		return verdict{
+			status: offBy(held, seen, last.cleared),
+			behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest),
+		}
 	}
 	if held.Pinned && !seen.Pinned {
 		// The other metadata are gone as well: `vault kv metadata put` replaces the whole map.
@@ -42,10 +45,14 @@ func judge(last State, seen Status) verdict {
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
 		return usable(verdict{status: seen, alarm: fmt.Errorf(
-			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
+			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret "+
+				"activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
 	if seen.Serial < held.Serial {
-		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial)}
+		return verdict{
+			status: offBy(held, seen, last.cleared),
+			behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial),
+		}
 	}
 	return usable(stillOff(seen, last))
 }
@@ -69,7 +76,9 @@ func stillOff(seen Status, last State) verdict {
 	}
 	seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
 	return verdict{status: seen, alarm: fmt.Errorf(
-		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it stays off until `deskmint secret adopt NAME` makes every replica take the store as it is", seen.Serial, last.offSerial)}
+		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it "+
+			"stays off until `deskmint secret adopt NAME` makes every replica take the store as it is",
+		seen.Serial, last.offSerial)}
 }
 
 // A clearing is a switch-off that was seen cleared.
@@ -120,7 +129,8 @@ func isTime(text string) bool {
 func usable(v verdict) verdict {
 	s := v.status
 	if !s.Pinned && (s.Serial > 0 || s.Managed) {
-		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable, s.Serial, pinAdvice)
+		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable,
+			s.Serial, pinAdvice)
 		return v
 	}
 	active, listed := s.Version(s.Active)
@@ -136,7 +146,8 @@ func usable(v verdict) verdict {
 }
 
 // pinAdvice says what to do if it can't be known which version signs.
-const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it, and so does secret_version in the audit log"
+const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a " +
+	"replica that still signs names it, and so does secret_version in the audit log"
 
 // unpinned returns the reason why a secret without a pointer can't be signed with. The marks of its
 // versions give the reason. Without marks the newest version signs.
@@ -147,9 +158,11 @@ func unpinned(s Status, marks []Mark) error {
 	for _, m := range marks {
 		switch {
 		case m.Disabled != "":
-			return fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until `deskmint secret enable NAME`", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until "+
+				"`deskmint secret enable NAME`", ErrUnusable, pinAdvice)
 		case m.Staged:
-			return fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were wiped: %s", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were "+
+				"wiped: %s", ErrUnusable, pinAdvice)
 		}
 	}
 	return nil

@@ -51,7 +51,8 @@ func (r Ref) Check() error {
 	}
 	for segment := range strings.SplitSeq(r.Path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("path %q must not begin or end with a slash, nor have an empty, \".\" or \"..\" segment", r.Path)
+			return fmt.Errorf("path %q must not begin or end with a slash, nor have an empty, \".\" or \"..\" segment",
+				r.Path)
 		}
 	}
 	return nil

@@ -82,8 +82,8 @@ func (f secretFlags) open(std streams) (*operation, error) {
 			continue
 		}
 		op.sharing = append(op.sharing, other)
-		if c.Secret != conf.Secret && !slices.Contains(op.Beside, c.Secret) {
-			op.Beside = append(op.Beside, c.Secret)
+		if c.Secret != conf.Secret && !slices.Contains(op.Siblings, c.Secret) {
+			op.Siblings = append(op.Siblings, c.Secret)
 		}
 	}
 	return op, nil

@@ -10,10 +10,10 @@
 //	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
 //	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
 //
-// The file must not be readable by others, nor writable by its group or others. It is read again when
-// it has changed, and it is accepted as a whole or not at all. After a faulty change the last good
-// content stays in use, and every refresh returns what is wrong with the new content. The kill switch
-// is the exception: `disabled` also counts in a faulty file.
+// The file must not be readable by others, nor writable by its group or others. It is read again
+// when it has changed, and it is accepted as a whole or not at all. After a faulty change the last
+// good content stays in use, and every refresh returns what is wrong with the new content. The kill
+// switch is the exception: `disabled` also counts in a faulty file.
 package file
 
 import (
@@ -109,7 +109,8 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	}
 	value, ok := fields[ref.Field]
 	if !ok {
-		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w: it has no field %s", s.path, ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w: it has no field %s", s.path, ref.Path, v,
+			secrets.ErrUnusable, ref.Field)
 	}
 	if value.err != nil {
 		return secrets.Key{}, fmt.Errorf("%s:%d: %s: %w", s.path, value.line, ref, value.err)
@@ -158,7 +159,8 @@ func (s *Store) refresh() error {
 
 func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	if mode&forbidden != 0 {
-		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path, secrets.ErrUnusable, mode, mode&^0o027, s.path)
+		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path,
+			secrets.ErrUnusable, mode, mode&^0o027, s.path)
 	}
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("%s: %w: it is larger than %d MiB", s.path, secrets.ErrUnusable, maxBytes>>20)

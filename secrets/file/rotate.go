@@ -74,7 +74,9 @@ func (w *Writer) load() (text, error) {
 	}
 	var faults faults
 	if t.root, faults = document(t.data); faults != nil {
-		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file", t.fault)
+		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret "+
+			"off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file",
+			t.fault)
 	}
 	return t, nil
 }
@@ -112,7 +114,9 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	if err != nil {
 		return secrets.Observed{}, err
 	}
-	o := secrets.Observed{Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault}
+	o := secrets.Observed{
+		Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault,
+	}
 	if key, _ := find(t.root, "secrets", path); key != nil {
 		o.Place = fmt.Sprintf("%s:%d: %s", w.path, key.Line, path)
 	}
@@ -149,7 +153,8 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	}
 	_, n := find(t.root, "secrets", ref.Path, "versions", number(v), ref.Field)
 	if n == nil {
-		return false, fmt.Errorf("%s: %s version %d: %w: it has no field %s", w.path, ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return false, fmt.Errorf("%s: %s version %d: %w: it has no field %s", w.path, ref.Path, v, secrets.ErrUnusable,
+			ref.Field)
 	}
 	begin := n.Value[:min(len(prefix), len(n.Value))]
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
@@ -234,7 +239,8 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	now := t.status(path)
 	if now.Active != o.Active || now.Pinned != o.Pinned || now.Previous != o.Previous || now.Disabled != o.Disabled ||
 		!slices.EqualFunc(now.Versions, o.Versions, sameVersion) {
-		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again", o.Place, secrets.ErrConflict)
+		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again",
+			o.Place, secrets.ErrConflict)
 	}
 	edits, err := decide(t)
 	if err != nil {

@@ -51,7 +51,8 @@ func apply(data []byte, path string, edits []edit) ([]byte, error) {
 }
 
 func errLayout(line int) error {
-	return fmt.Errorf("line %d: the file isn't laid out in a way that can be changed line by line: write secrets, each secret and its versions as blocks, one key a line, then try again", line)
+	return fmt.Errorf("line %d: the file isn't laid out in a way that can be changed line by line: write secrets, "+
+		"each secret and its versions as blocks, one key a line, then try again", line)
 }
 
 // draft is a file as lines, with their line ends.

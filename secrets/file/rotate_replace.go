@@ -12,7 +12,8 @@ import (
 // barred returns the reason why the file can't be replaced, or nil.
 func (t text) barred() error {
 	if t.info != nil && t.info.Mode().Perm()&0o222 == 0 {
-		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s", t.info.Mode().Perm(), t.path)
+		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s",
+			t.info.Mode().Perm(), t.path)
 	}
 	if err := writable(filepath.Dir(t.path)); err != nil {
 		return unwritable(t.path, err)
@@ -24,13 +25,16 @@ func (t text) barred() error {
 func unwritable(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s lies on a read-only mount (a Kubernetes Secret?): change it where it comes from, then the pods follow: %w", path, err)
+		return fmt.Errorf("%s lies on a read-only mount (a Kubernetes Secret?): change it where it comes from, then "+
+			"the pods follow: %w", path, err)
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%s is a mount by itself, which can't be replaced by a rename: mount its folder instead, or change it on the host: %w", path, err)
+		return fmt.Errorf("%s is a mount by itself, which can't be replaced by a rename: mount its folder instead, or "+
+			"change it on the host: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no folder for %s: make it: %w", path, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("you may not write in the folder of %s, or not give the file to its owner: do this as the file's owner: %w", path, err)
+		return fmt.Errorf("you may not write in the folder of %s, or not give the file to its owner: do this as the "+
+			"file's owner: %w", path, err)
 	}
 	return fmt.Errorf("replacing %s: %w", path, err)
 }

@@ -132,7 +132,8 @@ func (s *switches) note(above []string, by string) {
 		return
 	}
 	paths := slices.DeleteFunc(slices.Clone(above), func(key string) bool {
-		return slices.Contains([]string{"secrets", "versions", "active", "previous", "disabled", ""}, strings.ToLower(key)) || canonical.MatchString(key)
+		return slices.Contains([]string{"secrets", "versions", "active", "previous", "disabled", ""},
+			strings.ToLower(key)) || canonical.MatchString(key)
 	})
 	if len(paths) == 0 {
 		s.all = by

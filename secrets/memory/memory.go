@@ -147,7 +147,8 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	}
 	read, ok := sec.versions[v-1].fields[ref.Field]
 	if !ok {
-		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w: it has no field %s", ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w: it has no field %s", ref.Path, v,
+			secrets.ErrUnusable, ref.Field)
 	}
 	key, err := read()
 	if err != nil {

@@ -77,9 +77,11 @@ func (o Observation) Unclear() string {
 	case !o.Pinned && o.MarksFault != nil:
 		return fmt.Sprintf("it has no active_version, and the marks of its versions can't be read: %v", o.MarksFault)
 	case !o.Pinned && (o.Managed || o.Marked):
-		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault kv metadata put -custom-metadata` and some provisioning tools replace all of them)"
+		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault " +
+			"kv metadata put -custom-metadata` and some provisioning tools replace all of them)"
 	case !o.Pinned && o.Wiped && o.Latest > 1:
-		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv metadata put -custom-metadata`), version %d is the latest but maybe not the one that signs", o.Latest)
+		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv "+
+			"metadata put -custom-metadata`), version %d is the latest but maybe not the one that signs", o.Latest)
 	}
 	return ""
 }

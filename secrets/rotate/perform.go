@@ -26,7 +26,8 @@ func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []by
 			p.Steps[i] = s
 		}
 		if !s.fits(o) { // the step before was read back with another operator's change
-			return p, fmt.Errorf("%s: %w: the secret has changed since this was decided on (now version %d is active, %d the latest): look at the status, then try again", o.Place, secrets.ErrConflict, o.Active, o.Latest)
+			return p, fmt.Errorf("%s: %w: the secret has changed since this was decided on (now version %d is active, "+
+				"%d the latest): look at the status, then try again", o.Place, secrets.ErrConflict, o.Active, o.Latest)
 		}
 		after, err := o, r.take(ctx, o, s, value)
 		if err == nil {
@@ -58,7 +59,8 @@ func (r *Rotator) take(ctx context.Context, o Observation, s Step, value []byte)
 	case StepWrite:
 		return r.write(ctx, o, s, value)
 	case StepMark:
-		return r.Store.WriteMark(ctx, r.Ref.Path, o.Observed, secrets.Mark{Disabled: s.Disabled, Serial: s.Serial, Version: s.Version})
+		return r.Store.WriteMark(ctx, r.Ref.Path, o.Observed, secrets.Mark{Disabled: s.Disabled, Serial: s.Serial,
+			Version: s.Version})
 	case StepUnmark:
 		return r.Store.DeleteMark(ctx, r.Ref.Path, s.Version)
 	default:
@@ -87,10 +89,12 @@ func (r *Rotator) write(ctx context.Context, o Observation, s Step, value []byte
 	case failed == nil && err != nil:
 		return fmt.Errorf("%s: version %d was written, but can't be read back: %w", o.Place, s.Version, err)
 	case failed == nil:
-		return fmt.Errorf("%s: version %d was written, but reads as another value: don't activate it", o.Place, s.Version)
+		return fmt.Errorf("%s: version %d was written, but reads as another value: don't activate it", o.Place,
+			s.Version)
 	}
 	if now, err := r.observe(ctx); err == nil && now.Latest >= s.Version {
-		return fmt.Errorf("%s: %w: version %d was written by another, nothing of yours was: look at the status, then stage again", o.Place, secrets.ErrConflict, s.Version)
+		return fmt.Errorf("%s: %w: version %d was written by another, nothing of yours was: look at the status, then "+
+			"stage again", o.Place, secrets.ErrConflict, s.Version)
 	}
 	return failed
 }
@@ -106,9 +110,12 @@ func (r *Rotator) readBack(ctx context.Context, s Step) (Observation, error) {
 		case s.shows(o):
 			return o, nil
 		case !s.undone(o):
-			return o, fmt.Errorf("%s: %w: to %s was done, but now version %d is active (previous %d, serial %d): look at the status, and agree on who rotates", o.Place, secrets.ErrConflict, s, o.Active, o.Previous, o.Serial)
+			return o, fmt.Errorf("%s: %w: to %s was done, but now version %d is active (previous %d, serial %d): look "+
+				"at the status, and agree on who rotates",
+				o.Place, secrets.ErrConflict, s, o.Active, o.Previous, o.Serial)
 		case try == readBackTries:
-			return o, fmt.Errorf("%s: %w, or a standby lags: to %s was done, but doesn't show: look at the status", o.Place, secrets.ErrConflict, s)
+			return o, fmt.Errorf("%s: %w, or a standby lags: to %s was done, but doesn't show: look at the status",
+				o.Place, secrets.ErrConflict, s)
 		}
 		select {
 		case <-ctx.Done():

@@ -38,18 +38,22 @@ func planStage(o Observation, equal secrets.Version) (Plan, error) {
 		plan.note("this is the first version ever: it becomes active at once, there is none to stay so")
 		return plan, nil
 	case o.Unclear() != "" && !o.firstUnpinned():
-		return refuse(o, "%s. The replicas' /readyz names the version that signs: activate it by its number, then stage", o.Unclear())
+		return refuse(o, "%s. The replicas' /readyz names the version that signs: activate it by its number, then "+
+			"stage", o.Unclear())
 	}
 	if err := keepsRoom(o, next); err != nil {
 		return Plan{}, err
 	}
 	if !o.Pinned {
-		plan.Steps = append(plan.Steps, Step{Kind: StepPin, Version: o.Active, Previous: previousOf(o), Serial: nextSerial(o)})
-		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays active", o.Active)
+		plan.Steps = append(plan.Steps, Step{Kind: StepPin, Version: o.Active, Previous: previousOf(o),
+			Serial: nextSerial(o)})
+		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays "+
+			"active", o.Active)
 	}
 	plan.Steps = append(plan.Steps, Step{Kind: StepWrite, Version: next})
 	if vs, _ := o.Version(o.Active); vs.Gone || vs.Version == 0 {
-		plan.note("version %d is active but has no value any more: nothing signs until another one is activated", o.Active)
+		plan.note("version %d is active but has no value any more: nothing signs until another one is activated",
+			o.Active)
 	}
 	if staged := o.Staged(); staged != 0 {
 		plan.note("version %d is no longer the staged one: it can be activated by its number", staged)
@@ -97,7 +101,8 @@ func adviceFor(o Observation, v secrets.Version) string {
 // keepsRoom refuses a write that would make the store drop a version that is still needed.
 func keepsRoom(o Observation, next secrets.Version) error {
 	if o.KeepsFault != nil {
-		return fmt.Errorf("%s: %w: how many versions it keeps isn't known, and writing one may drop the active one: %w", o.Place, ErrRefused, o.KeepsFault)
+		return fmt.Errorf("%s: %w: how many versions it keeps isn't known, and writing one may drop the active one: %w",
+			o.Place, ErrRefused, o.KeepsFault)
 	}
 	for _, needed := range []struct {
 		v    secrets.Version
@@ -107,7 +112,9 @@ func keepsRoom(o Observation, next secrets.Version) error {
 		if o.Keeps == 0 || !listed || vs.Gone || int(next-needed.v) < o.Keeps {
 			continue
 		}
-		return fmt.Errorf("%s: %w: it keeps %d versions (max_versions), so that writing version %d would drop version %d, the %s one, for good: raise max_versions to %d or more (`vault kv metadata patch -max-versions=…`), then stage",
+		return fmt.Errorf("%s: %w: it keeps %d versions (max_versions), so that writing version %d would drop version "+
+			"%d, the %s one, for good: raise max_versions to %d or more "+
+			"(`vault kv metadata patch -max-versions=…`), then stage",
 			o.Place, ErrRefused, o.Keeps, next, needed.v, needed.what, next-needed.v+1)
 	}
 	return nil
@@ -121,9 +128,11 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 	case o.Latest == 0:
 		return refuse(o, "it has no version yet: stage one")
 	case v == 0 && o.Unclear() != "":
-		return refuse(o, "%s. Name the version that shall sign; the replicas' /readyz names the one that does", o.Unclear())
+		return refuse(o, "%s. Name the version that shall sign; the replicas' /readyz names the one that does",
+			o.Unclear())
 	case v == 0 && o.Staged() == 0:
-		return refuse(o, "nothing is staged: version %d is active and there is none newer. Stage the next one first, or name an older one", o.Active)
+		return refuse(o, "nothing is staged: version %d is active and there is none newer. Stage the next one first, "+
+			"or name an older one", o.Active)
 	case v == 0:
 		v = o.Staged()
 	case o.Pinned && v == o.Active:
@@ -144,12 +153,15 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 		// The pointer may have been wiped, and its serial with it.
 		step.Serial = timeSerial(o, now)
 		if o.MarkedOff == "" {
-			plan.note("no pointer stands. If one was wiped, a switch-off may have been wiped with it: disable the secret again where that was meant. The serial is the current time, so that it is above every serial that replicas have seen")
+			plan.note("no pointer stands. If one was wiped, a switch-off may have been wiped with it: disable the " +
+				"secret again where that was meant. The serial is the current time, so that it is above every serial " +
+				"that replicas have seen")
 		}
 	}
 	if !o.Disabled && o.MarkedOff != "" {
 		step.Disabled = o.MarkedOff
-		plan.note("the secret was switched off before its metadata were wiped or put back: it stays off until it is enabled")
+		plan.note("the secret was switched off before its metadata were wiped or put back: it stays off until it is " +
+			"enabled")
 	}
 	plan.Steps = []Step{step}
 	plan.noteDisabled(o)
@@ -163,7 +175,8 @@ func planRollback(o Observation) (Plan, error) {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
 	case !o.Pinned:
-		return refuse(o, "no pointer stands, so nothing was activated that could be rolled back: activate a version by its number")
+		return refuse(o, "no pointer stands, so nothing was activated that could be rolled back: activate a version "+
+			"by its number")
 	case v == 0 || v == o.Active:
 		return refuse(o, "there is no previous version: activate one by its number")
 	}
@@ -171,7 +184,8 @@ func planRollback(o Observation) (Plan, error) {
 		return Plan{}, err
 	}
 	plan := Plan{Version: v, Steps: []Step{{Kind: StepPoint, Version: v, Previous: o.Active, Serial: nextSerial(o)}}}
-	plan.note("WARNING: Zendesk takes only a configuration's newest secret. Sign-ins with version %d succeed only while a configuration with that secret still stands there; "+
+	plan.note("WARNING: Zendesk takes only a configuration's newest secret. Sign-ins with version %d succeed only "+
+		"while a configuration with that secret still stands there; "+
 		"once it was reset or removed, they all fail until version %d is active again", v, o.Active)
 	plan.noteDisabled(o)
 	return plan, nil
@@ -185,13 +199,15 @@ func present(o Observation, v secrets.Version) error {
 	case !listed && v > o.Latest:
 		_, err = refuse(o, "there is no version %d: the latest is %d", v, o.Latest)
 	case !listed:
-		_, err = refuse(o, "version %d is gone: the store keeps only the newest ones. Stage its value again, if Zendesk still has it", v)
+		_, err = refuse(o, "version %d is gone: the store keeps only the newest ones. Stage its value again, if "+
+			"Zendesk still has it", v)
 	case fate == fateSwitch:
 		_, err = refuse(o, "version %d only marks that the secret was switched off: name another", v)
 	case vs.Gone && fate == "destroyed":
 		_, err = refuse(o, "version %d was destroyed, for good: name another, or stage the value again", v)
 	case vs.Gone:
-		_, err = refuse(o, "version %d was deleted: undelete it (`vault kv undelete -versions=%d …`), or name another", v, v)
+		_, err = refuse(o, "version %d was deleted: undelete it (`vault kv undelete -versions=%d …`), or name another",
+			v, v)
 	}
 	return err
 }

@@ -29,7 +29,8 @@ func planDisable(o Observation, now time.Time) (Plan, error) {
 		plan.note("version %d is pinned as the active one", o.Active)
 	}
 	plan.Steps = []Step{step}
-	plan.note("every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds the secret: only a reset at Zendesk does")
+	plan.note("every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds " +
+		"the secret: only a reset at Zendesk does")
 	plan.addMark(o, step, now)
 	return plan, nil
 }
@@ -48,13 +49,15 @@ func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 		p.note("%s", unmarked(why))
 		return
 	}
-	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: o.Latest + 1, Serial: cmp.Or(off.Serial, timeSerial(o, now)), Disabled: off.Disabled})
+	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: o.Latest + 1,
+		Serial: cmp.Or(off.Serial, timeSerial(o, now)), Disabled: off.Disabled})
 	p.unmark(o) // the new mark replaces the earlier ones
 }
 
 // unmarked returns the note for a switch-off without a mark.
 func unmarked(why error) string {
-	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a replica starts after that, it signs again. No version could be written that marks it: %v", why)
+	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a "+
+		"replica starts after that, it signs again. No version could be written that marks it: %v", why)
 }
 
 // unmark adds the steps that delete the marks of earlier switch-offs.
@@ -75,13 +78,16 @@ func planEnable(o Observation) (Plan, error) {
 	case o.Latest == 0:
 		return refuse(o, "it has no version: check the configuration's secret.path")
 	case unclear != "" && !o.firstUnpinned():
-		return refuse(o, "%s. First activate the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it", unclear)
+		return refuse(o, "%s. First activate the version that shall sign, by its number: the secret stays switched "+
+			"off meanwhile. Then enable it", unclear)
 	case !o.Disabled && o.Revision != 0:
 		return refuse(o, "it isn't switched off")
 	case !o.Disabled && o.MarkedOff == "":
-		return refuse(o, "it isn't switched off. A replica that says so has seen a higher serial than %d, as after the store was restored from a backup: `deskmint secret adopt` makes it take the store as it is", o.Serial)
+		return refuse(o, "it isn't switched off. A replica that says so has seen a higher serial than %d, as after "+
+			"the store was restored from a backup: `deskmint secret adopt` makes it take the store as it is", o.Serial)
 	case o.Revision == 0 && !o.Pinned && o.Latest > 1:
-		return refuse(o, "it has no active_version, so nobody can tell which version signed before. First activate the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it")
+		return refuse(o, "it has no active_version, so nobody can tell which version signed before. First activate "+
+			"the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it")
 	}
 	step := Step{Kind: StepEnable, Serial: nextSerial(o)}
 	if o.Revision == 0 && !o.Pinned {
@@ -107,8 +113,11 @@ func planAdopt(o Observation, now time.Time) (Plan, error) {
 	if err := present(o, o.Active); err != nil {
 		return Plan{}, err
 	}
-	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: previousOf(o), Serial: timeSerial(o, now)}}}
-	plan.note("if replicas had seen versions above %d, those are lost, and their numbers will be given again. Check that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters", o.Latest, o.Active)
+	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: previousOf(o),
+		Serial: timeSerial(o, now)}}}
+	plan.note("if replicas had seen versions above %d, those are lost, and their numbers will be given again. Check "+
+		"that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters",
+		o.Latest, o.Active)
 	plan.noteDisabled(o)
 	return plan, nil
 }

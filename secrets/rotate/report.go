@@ -29,7 +29,7 @@ type VersionReport struct {
 	//
 	// It is eight hexadecimal digits of a stretched signature. 32 bits can't be turned back into
 	// a secret, and the stretching makes guesses at a secret that a person made up expensive.
-	// It tells an attacker less than a token does, which every signed-in user holds.
+	// It is less useful to an attacker than a token, which every signed-in user holds.
 	Fingerprint string
 	// Match reports whether the value begins with the given prefix. It is nil if no prefix was
 	// given or the value couldn't be read.
@@ -42,7 +42,8 @@ type VersionReport struct {
 // whether its value begins with prefix. Zendesk shows only a secret's first characters.
 func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 	if utf8.RuneCountInString(prefix) > secrets.MaxPrefix {
-		return Report{}, fmt.Errorf("%w: a prefix has at most %d characters: more of a secret belongs on no command line", ErrRefused, secrets.MaxPrefix)
+		return Report{}, fmt.Errorf("%w: a prefix has at most %d characters: more of a secret belongs on no command "+
+			"line", ErrRefused, secrets.MaxPrefix)
 	}
 	o, err := r.observe(ctx)
 	if err != nil {
@@ -52,7 +53,8 @@ func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 		return Report{}, o.PointerFault
 	}
 	if o.Latest == 0 {
-		return Report{}, fmt.Errorf("%s: %w: stage its first version, or check the configuration's secret.path", o.Place, secrets.ErrNotFound)
+		return Report{}, fmt.Errorf("%s: %w: stage its first version, or check the configuration's secret.path",
+			o.Place, secrets.ErrNotFound)
 	}
 	report := Report{Observation: o}
 	staged := o.Staged()
@@ -94,7 +96,9 @@ const fingerprinted = "deskmint: fingerprint of a secret"
 const stretch = 100_000
 
 // fingerprint returns the fingerprint of version v, and its fate, which the mark may change.
-func (r *Rotator) fingerprint(ctx context.Context, v secrets.Version, fate string) (fingerprint, newFate string, err error) {
+func (r *Rotator) fingerprint(
+	ctx context.Context, v secrets.Version, fate string,
+) (fingerprint, newFate string, err error) {
 	key, err := r.Store.Key(ctx, r.Ref, v)
 	if err != nil {
 		return "", fate, err

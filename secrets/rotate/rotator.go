@@ -60,9 +60,9 @@ type Writer interface {
 type Rotator struct {
 	Store Writer
 	Ref   secrets.Ref
-	// Beside are further references to the same path. The pointer belongs to the path, so a version
+	// Siblings are further references to the same path. The pointer belongs to the path, so a version
 	// must be usable for all of them before it is activated.
-	Beside []secrets.Ref
+	Siblings []secrets.Ref
 	// DryRun makes every act stop before its first write.
 	DryRun bool
 	// Now is the clock. If it is nil, time.Now is used.
@@ -120,7 +120,8 @@ func (r *Rotator) Holds(ctx context.Context, p Plan) error {
 		return err
 	}
 	if last := p.Last(); !last.shows(o) {
-		return fmt.Errorf("%s: %w: to %s was undone since; version %d is active now (serial %d): look at the status", o.Place, secrets.ErrConflict, last, o.Active, o.Serial)
+		return fmt.Errorf("%s: %w: to %s was undone since; version %d is active now (serial %d): look at the status",
+			o.Place, secrets.ErrConflict, last, o.Active, o.Serial)
 	}
 	return nil
 }
@@ -136,7 +137,9 @@ func (r *Rotator) Writable(ctx context.Context) error {
 }
 
 // store performs an act that writes value.
-func (r *Rotator) store(ctx context.Context, value []byte, decide func(o Observation, equal secrets.Version) (Plan, error)) (Plan, error) {
+func (r *Rotator) store(
+	ctx context.Context, value []byte, decide func(o Observation, equal secrets.Version) (Plan, error),
+) (Plan, error) {
 	if err := checkValue(value); err != nil {
 		return Plan{}, err
 	}
@@ -197,17 +200,20 @@ func (r *Rotator) now() time.Time {
 func (r *Rotator) usable(ctx context.Context, o Observation, v secrets.Version) error {
 	key, err := r.Store.Key(ctx, r.Ref, v)
 	if err != nil {
-		return fmt.Errorf("%s: %w: version %d can't be signed with, so it isn't activated: %w", o.Place, ErrRefused, v, err)
+		return fmt.Errorf("%s: %w: version %d can't be signed with, so it isn't activated: %w",
+			o.Place, ErrRefused, v, err)
 	}
 	if key.Mark().SwitchOnly(v) {
-		return fmt.Errorf("%s: %w: version %d only marks that the secret was switched off: name another", o.Place, ErrRefused, v)
+		return fmt.Errorf("%s: %w: version %d only marks that the secret was switched off: name another",
+			o.Place, ErrRefused, v)
 	}
-	for _, ref := range r.Beside {
+	for _, ref := range r.Siblings {
 		if _, err := r.Store.Key(ctx, ref, o.Active); err != nil {
 			continue
 		}
 		if _, err := r.Store.Key(ctx, ref, v); err != nil {
-			return fmt.Errorf("%s: %w: other configurations sign with field %s of the same path, which version %d can't give them: %w", o.Place, ErrRefused, ref.Field, v, err)
+			return fmt.Errorf("%s: %w: other configurations sign with field %s of the same path, which version %d "+
+				"can't give them: %w", o.Place, ErrRefused, ref.Field, v, err)
 		}
 	}
 	return nil

@@ -275,7 +275,7 @@ func TestValues(t *testing.T) {
 func TestOtherFieldsOfThePath(t *testing.T) {
 	b := newBook(pointed(1, 0, 2, 1))
 	r := b.rotator()
-	r.Beside = []secrets.Ref{{Path: acme.Path, Field: "staff"}}
+	r.Siblings = []secrets.Ref{{Path: acme.Path, Field: "staff"}}
 	_, err := r.Activate(t.Context(), 0)
 	if !errors.Is(err, rotate.ErrRefused) {
 		t.Fatalf("%v", err)

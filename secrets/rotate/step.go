@@ -56,7 +56,8 @@ func (s Step) denied(d secrets.Denied) error {
 
 // change returns what the step writes to the metadata.
 func (s Step) change() secrets.Change {
-	return secrets.Change{Active: s.Version, Previous: s.Previous, Serial: s.Serial, Disabled: s.Disabled, Enabled: s.Kind == StepEnable}
+	return secrets.Change{Active: s.Version, Previous: s.Previous, Serial: s.Serial, Disabled: s.Disabled,
+		Enabled: s.Kind == StepEnable}
 }
 
 // Last returns the last step that running replicas can show. Marks concern only replicas that start
@@ -122,7 +123,8 @@ func (s Step) shows(o Observation) bool {
 	case StepDisable, StepEnable:
 		return o.Disabled == (s.Kind == StepDisable) && o.Serial >= s.Serial && (s.Version == 0 || o.Pinned)
 	default:
-		return o.Pinned && o.Active == s.Version && o.Serial == s.Serial && (s.Previous == 0 || o.Previous == s.Previous) &&
+		return o.Pinned && o.Active == s.Version && o.Serial == s.Serial &&
+			(s.Previous == 0 || o.Previous == s.Previous) &&
 			(s.Disabled == "" || o.Disabled)
 	}
 }

@@ -20,9 +20,11 @@ func checkValue(value []byte) error {
 	}
 	switch {
 	case !utf8.Valid(value):
-		return fmt.Errorf("the value is %w: it is not text in UTF-8, and no store would give it back as it is", secrets.ErrUnusable)
+		return fmt.Errorf("the value is %w: it is not text in UTF-8, and no store would give it back as it is",
+			secrets.ErrUnusable)
 	case strings.ContainsFunc(string(value), unicode.IsControl):
-		return fmt.Errorf("the value is %w: it has a control character in it (more than one line?)", secrets.ErrUnusable)
+		return fmt.Errorf("the value is %w: it has a control character in it (more than one line?)",
+			secrets.ErrUnusable)
 	}
 	return nil
 }

@@ -56,7 +56,8 @@ func (c *clock) learn(offset time.Duration) {
 	shown := offset.Round(time.Second)
 	switch {
 	case after && !before:
-		c.log.Warn("our clock and Vault's differ: set whichever is wrong, or tokens will be refused", "vault_minus_ours", shown, "limit", clockWarn)
+		c.log.Warn("our clock and Vault's differ: set whichever is wrong, or tokens will be refused",
+			"vault_minus_ours", shown, "limit", clockWarn)
 	case before && !after:
 		c.log.Info("our clock and Vault's agree again", "vault_minus_ours", shown)
 	}

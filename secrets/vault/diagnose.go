@@ -25,7 +25,8 @@ const (
 )
 
 // policyAdvice is for tokens that may do too much.
-const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and metadata, and nothing else (deploy/vault/service.hcl)"
+const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and " +
+	"metadata, and nothing else (deploy/vault/service.hcl)"
 
 // Diagnose checks everything between the service and the secrets at refs, without reading the
 // secrets, and reports what it finds: the servers, the login, the token, what its policies permit
@@ -40,7 +41,8 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	}
 	g, err := s.session.grant(ctx)
 	if err != nil {
-		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's file; that Vault has the role; and, with a token, that it hasn't ended")
+		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's "+
+			"file; that Vault has the role; and, with a token, that it hasn't ended")
 		d.clocks()
 		return false
 	}
@@ -98,7 +100,8 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	const act = "asking sys/health"
 	one := &wire{servers: []server{s}, timeout: timeout}
 	always := url.Values{} // 200, and the state in the body
-	for _, state := range []string{"standbycode", "performancestandbycode", "drsecondarycode", "sealedcode", "uninitcode", "activecode"} {
+	for _, state := range []string{"standbycode", "performancestandbycode", "drsecondarycode", "sealedcode",
+		"uninitcode", "activecode"} {
 		always.Set(state, "200")
 	}
 	a, err := one.read(ctx, act, "", "sys/health", always)
@@ -140,22 +143,29 @@ func (d diagnosis) token(ctx context.Context, g *grant) {
 		d.fault(where, err.Error(), "try again")
 		return
 	case a.status != http.StatusOK || !a.decode(&said) || said.Data == nil:
-		d.warn(where, fmt.Sprintf("the token can't be looked at (%d)", a.status), "let the role have Vault's policy default too: without it the token can be neither renewed nor asked what it may do")
+		d.warn(where, fmt.Sprintf("the token can't be looked at (%d)", a.status),
+			"let the role have Vault's policy default too: "+
+				"without it the token can be neither renewed nor asked what it may do")
 		return
 	}
 	t, ttl := *said.Data, time.Duration(said.Data.TTL)*time.Second
 	readyMade := d.source.session.auth.Method == "token"
 	switch {
 	case slices.Contains(t.Policies, "root"):
-		d.fault(where, "the token is a root token: whoever gets hold of this service has all of Vault", "log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token")
+		d.fault(where, "the token is a root token: whoever gets hold of this service has all of Vault",
+			"log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token")
 	case ttl == 0:
-		d.warn(where, "the token never ends", "give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
+		d.warn(where, "the token never ends",
+			"give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
 	case readyMade && !t.Renewable:
-		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that nobody signs in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
+		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that nobody signs "+
+			"in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
 	case readyMade && (t.Period == 0 || t.ExplicitMax > 0):
-		d.warn(where, "the token is renewed only up to its maximum, and nothing here can get another", "make it periodic (-period), or log in by approle, kubernetes or jwt")
+		d.warn(where, "the token is renewed only up to its maximum, and nothing here can get another",
+			"make it periodic (-period), or log in by approle, kubernetes or jwt")
 	case ttl < shortLease:
-		d.warn(where, fmt.Sprintf("the token lasts for %s only: each login is a line in Vault's audit log", ttl), "give the role a token_ttl of an hour or so")
+		d.warn(where, fmt.Sprintf("the token lasts for %s only: each login is a line in Vault's audit log", ttl),
+			"give the role a token_ttl of an hour or so")
 	default:
 		d.say(secrets.OK, where, fmt.Sprintf("the token lasts for %s, renewable: %t", ttl, t.Renewable), "")
 	}
@@ -171,7 +181,8 @@ func (d diagnosis) clocks() {
 	}
 	switch {
 	case !known:
-		d.warn(where, "Vault's answers have no date to compare our clock with", "look for a proxy that strips the header Date")
+		d.warn(where, "Vault's answers have no date to compare our clock with",
+			"look for a proxy that strips the header Date")
 	case offset.Abs() >= clockFault:
 		d.fault(where, what, do)
 	case offset.Abs() > clockWarn:
@@ -191,7 +202,8 @@ func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
 	may := map[string][]string{}
 	for some := range slices.Chunk(paths, pathsAtOnce) {
 		if err := d.source.may(ctx, g, some, may); err != nil {
-			d.warn("sys/capabilities-self", "what the token may do can't be asked: "+err.Error(), "let the role have Vault's policy default too")
+			d.warn("sys/capabilities-self", "what the token may do can't be asked: "+err.Error(),
+				"let the role have Vault's policy default too")
 			return
 		}
 	}
@@ -203,7 +215,8 @@ func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
 		}
 	}
 	if wrong == 0 {
-		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither write there nor do anything elsewhere that was asked about", "")
+		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither "+
+			"write there nor do anything elsewhere that was asked about", "")
 	}
 }
 
@@ -265,9 +278,11 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 		}
 		seen[folder] = true
 		folders = append(folders,
-			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the configuration's secrets"},
+			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the " +
+				"configuration's secrets"},
 			// The policy in Deskmint's documentation permits reading the folder's other secrets.
-			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the configuration's"})
+			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the " +
+				"configuration's"})
 	}
 	elsewhere := []rule{
 		{path: at("data", stranger), what: "secrets that the configuration doesn't name"},
@@ -276,7 +291,8 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 		{path: mount + "/config", what: "the settings of the KV engine"},
 		{path: stranger + "/data/" + stranger, what: "other mounts"},
 	}
-	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger, "sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
+	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger,
+		"sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
 		elsewhere = append(elsewhere, rule{path: p, what: "the rule over Vault itself"})
 	}
 	for _, p := range []string{"auth/token/create", "auth/approle/role/" + stranger, "identity/entity"} {
@@ -290,7 +306,8 @@ func (r rule) judge(may []string) (secrets.Finding, bool) {
 	f := secrets.Finding{Level: secrets.Fault, Where: r.path}
 	if r.need && !slices.Contains(may, "read") && !slices.Contains(may, "root") {
 		f.What = "the token may not read " + r.what
-		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or mend secret.path or mount in the configuration"
+		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or mend secret.path or " +
+			"mount in the configuration"
 		return f, false
 	}
 	var more []string

@@ -24,7 +24,8 @@ type sentence struct {
 
 // sentences are for reads, where Vault knows the client.
 var sentences = map[int]sentence{
-	http.StatusTemporaryRedirect:  {nil, "a standby that redirects, which is not followed: list every server in addresses"},
+	http.StatusTemporaryRedirect: {nil, "a standby that redirects, which is not followed: list every server in " +
+		"addresses"},
 	http.StatusBadRequest:         {nil, "refused as malformed: check the mount and the path"},
 	http.StatusForbidden:          {secrets.ErrDenied, "check the policy of the service's token"},
 	http.StatusNotFound:           {secrets.ErrNotFound, "check path, mount (a KV engine of version 2) and namespace"},

@@ -40,7 +40,8 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 		}
 		s.Auth.TokenFile = filepath.Join(home, ".vault-token")
 		if _, err := os.Stat(s.Auth.TokenFile); err != nil {
-			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in (`vault login`)", s.Auth.TokenFile)
+			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in "+
+				"(`vault login`)", s.Auth.TokenFile)
 		}
 	}
 	if o.Timeout <= 0 {
@@ -156,9 +157,10 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (denied secrets.Denied, err error) {
 	const where = "sys/capabilities-self"
 	data, metadata, deletion := w.data(path), w.metadata(path), w.deletion(path)
-	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	if err != nil {
 		return denied, err
 	}
@@ -179,7 +181,8 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 		}
 		return fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, capability, where)
 	}
-	return secrets.Denied{Write: lacks(write, data), Change: lacks("patch", metadata), Delete: lacks("update", deletion)}, nil
+	return secrets.Denied{Write: lacks(write, data), Change: lacks("patch", metadata),
+		Delete: lacks("update", deletion)}, nil
 }
 
 // checkMount returns an error unless the mount is a KV engine of version 2. In an engine of version
@@ -193,7 +196,8 @@ func (w *Writer) checkMount(ctx context.Context) error {
 		return err
 	}
 	if a.status == http.StatusForbidden {
-		return fmt.Errorf("vault: %s: %w (403): there is no such mount, or your token may do nothing below it: check secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
+		return fmt.Errorf("vault: %s: %w (403): there is no such mount, or your token may do nothing below it: check "+
+			"secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
 	}
 	if a.status != http.StatusOK {
 		return statusError(act, a.status, sentences)
@@ -214,7 +218,8 @@ func (w *Writer) checkMount(ctx context.Context) error {
 	case m.Type != "kv" && m.Type != "generic":
 		return fmt.Errorf("vault: %s: it is no KV engine: check secrets.vault.mount", act)
 	case m.Options["version"] != "2":
-		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
+		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv "+
+			"enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
 	}
 	return nil
 }
@@ -251,7 +256,8 @@ func (w *Writer) deletion(path string) string { return w.source.mount + "/delete
 // refused is statusError for an act that the operator's token doesn't permit.
 func refused(act string, status int, capability, where string) error {
 	if status == http.StatusForbidden {
-		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied, capability, where)
+		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied,
+			capability, where)
 	}
 	return statusError(act, status, sentences)
 }

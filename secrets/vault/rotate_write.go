@@ -34,9 +34,10 @@ func (w *Writer) WriteMark(ctx context.Context, path string, o secrets.Observed,
 func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version) error {
 	where := w.deletion(path)
 	act := fmt.Sprintf("deleting version %d at %s", v, where)
-	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	if err == nil && a.status != http.StatusOK && a.status != http.StatusNoContent {
 		err = refused(act, a.status, "update", where)
 	}
@@ -56,7 +57,9 @@ func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secr
 
 // write adds a version with the fields of the newest one that has a value, changed by set, and the
 // mark.
-func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage) error {
+func (w *Writer) write(
+	ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage,
+) error {
 	fields := map[string]json.RawMessage{}
 	if base := o.Before(o.Latest + 1); base != 0 {
 		var err error
@@ -69,9 +72,10 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 	where := w.data(path)
 	act := fmt.Sprintf("writing version %d of %s", o.Latest+1, where)
 	body := map[string]any{"options": map[string]any{"cas": o.Latest}, "data": fields}
-	a, err := w.send(ctx, act, path, body, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, body,
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	switch {
 	case err != nil:
 		return err
@@ -80,7 +84,8 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 	case a.status == http.StatusForbidden && o.Latest == 0:
 		return refused(act, a.status, "create", where)
 	case a.status == http.StatusBadRequest:
-		return fmt.Errorf("vault: %s: refused (400): the secret was written to since, or its values are larger than Vault takes", act)
+		return fmt.Errorf("vault: %s: refused (400): the secret was written to since, or its values are larger than "+
+			"Vault takes", act)
 	}
 	return refused(act, a.status, "update", where)
 }
@@ -120,23 +125,28 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 func (w *Writer) patch(ctx context.Context, act, path string, custom map[string]any) error {
 	where := w.metadata(path)
 	act += " in " + where
-	a, err := w.send(ctx, act, path, map[string]any{"custom_metadata": custom}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.PatchRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, map[string]any{"custom_metadata": custom},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.PatchRawWithContext(ctx, where, body)
+		})
 	switch {
 	case err != nil:
 		return err
 	case a.status == http.StatusOK, a.status == http.StatusNoContent:
 		return nil
 	case a.status == http.StatusMethodNotAllowed:
-		return fmt.Errorf("vault: %s: this Vault is too old to change single keys of a secret's metadata (PATCH, 405)", act)
+		return fmt.Errorf("vault: %s: this Vault is too old to change single keys of a secret's metadata (PATCH, 405)",
+			act)
 	case a.status == http.StatusBadRequest:
 		return fmt.Errorf("vault: %s: refused (400): custom metadata hold at most 64 keys", act)
 	}
 	return refused(act, a.status, "patch", where)
 }
 
-func (w *Writer) send(ctx context.Context, act, path string, body any, do func(context.Context, *api.Logical, []byte) (*api.Response, error)) (answer, error) {
+func (w *Writer) send(
+	ctx context.Context, act, path string, body any,
+	do func(context.Context, *api.Logical, []byte) (*api.Response, error),
+) (answer, error) {
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
 	}
@@ -161,7 +171,8 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	}
 	var value string
 	if json.Unmarshal(fields[ref.Field], &value) != nil {
-		return false, fmt.Errorf("vault: reading %s version %d: %w: it has no field %s that is a string", w.data(ref.Path), v, secrets.ErrUnusable, ref.Field)
+		return false, fmt.Errorf("vault: reading %s version %d: %w: it has no field %s that is a string",
+			w.data(ref.Path), v, secrets.ErrUnusable, ref.Field)
 	}
 	begin := value[:min(len(prefix), len(value))]
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil

@@ -123,7 +123,8 @@ func (a Auth) check(report func(key, message string)) {
 	}
 	for _, field := range []struct{ key, value string }{
 		{"mount", a.Mount}, {"role", a.Role}, {"token_file", a.TokenFile},
-		{"role_id", a.RoleID}, {"role_id_file", a.RoleIDFile}, {"secret_id_file", a.SecretIDFile}, {"jwt_file", a.JWTFile},
+		{"role_id", a.RoleID}, {"role_id_file", a.RoleIDFile}, {"secret_id_file", a.SecretIDFile},
+		{"jwt_file", a.JWTFile},
 	} {
 		required, used := keys[field.key]
 		if !used && field.value != "" {
@@ -143,7 +144,8 @@ func (a Auth) check(report func(key, message string)) {
 
 // Rebase makes relative file names relative to dir, the folder of the configuration file.
 func (s *Settings) Rebase(dir string) {
-	for _, name := range []*string{&s.CA, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile, &s.Auth.JWTFile} {
+	for _, name := range []*string{&s.CA, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile,
+		&s.Auth.JWTFile} {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)
 		}

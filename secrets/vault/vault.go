@@ -86,7 +86,8 @@ func New(s Settings, o Options) (*Source, error) {
 		return nil, err
 	}
 	if s.SkipVerify {
-		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way can take the token and the secrets. It is for trials only: name the authority in ca")
+		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way " +
+			"can take the token and the secrets. It is for trials only: name the authority in ca")
 	}
 	return &Source{
 		mount:   s.Mount,
@@ -110,7 +111,8 @@ type metadataAnswer struct {
 func (m metadataAnswer) status(now time.Time) secrets.Status {
 	status := secrets.Status{Latest: m.Data.CurrentVersion}
 	for v, vm := range m.Data.Versions {
-		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: vm.Created, Gone: vm.gone(now)})
+		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: vm.Created,
+			Gone: vm.gone(now)})
 	}
 	slices.SortFunc(status.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
 	return status
@@ -153,7 +155,8 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	status := said.status(s.now())
 	if err := point(&status, said.Data.Custom); err != nil {
 		// The kill switch counts even if the rest can't be read.
-		return secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}, fmt.Errorf("vault: %s: %w", act, err)
+		off := secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}
+		return off, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
@@ -231,7 +234,8 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	}
 	value, ok := data[ref.Field].(string)
 	if !ok {
-		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable, ref.Field)
+		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable,
+			ref.Field)
 	}
 	key, err := secrets.NewKey(v, []byte(value))
 	key = key.WithMark(markOf(data).Mark())
@@ -299,7 +303,8 @@ func (s *Source) refusal(ctx context.Context, act, where string) error {
 		return fmt.Errorf("vault: %s: the answer tells nothing about the path", confirm)
 	}
 	if may := said.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
-		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its policies' capabilities, or a proxy", act)
+		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its "+
+			"policies' capabilities, or a proxy", act)
 	}
 	return statusError(act, http.StatusForbidden, sentences)
 }

@@ -54,7 +54,8 @@ func (a answer) decode(into any) bool { return json.Unmarshal(a.body, into) == n
 func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *clock) (*wire, error) {
 	if skip := os.Getenv(api.EnvVaultSkipVerify); skip != "" && !s.SkipVerify {
 		if on, err := strconv.ParseBool(skip); err != nil || on {
-			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
+			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are " +
+				"verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
 		}
 	}
 	if transport == nil {
@@ -96,7 +97,8 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 	})
 	if err != nil {
 		// NewClient reads the environment first, and its error may quote it.
-		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s", strings.Join(vaultVariables(), ", "))
+		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s",
+			strings.Join(vaultVariables(), ", "))
 	}
 	client.ClearToken()
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
@@ -166,7 +168,9 @@ func (w *wire) write(ctx context.Context, act, token, path string, fields any) (
 // send tries the servers in turn, beginning with the one that answered last, until one neither
 // fails nor says that it can't serve. It returns the last answer. An error means that the whole
 // cluster is away.
-func (w *wire) send(ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (a answer, err error) {
+func (w *wire) send(
+	ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error),
+) (a answer, err error) {
 	first := int(w.preferred.Load())
 	for i := range w.servers {
 		n := (first + i) % len(w.servers)
@@ -191,7 +195,10 @@ func elsewhere(status int) bool {
 	return status >= 500
 }
 
-func (s server) send(ctx context.Context, timeout time.Duration, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (answer, error) {
+func (s server) send(
+	ctx context.Context, timeout time.Duration, act, token string,
+	do func(context.Context, *api.Logical) (*api.Response, error),
+) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := s.client.WithRequestCallbacks(func(r *api.Request) { r.ClientToken = token })

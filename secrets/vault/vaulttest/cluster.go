@@ -60,7 +60,8 @@ func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
 // of the cluster. By default Vault gives the vote late.
 func (c *Cluster) settle() error {
 	first := c.Nodes[0]
-	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration", map[string]any{"server_stabilization_time": "1s"}); err != nil {
+	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration",
+		map[string]any{"server_stabilization_time": "1s"}); err != nil {
 		return err
 	}
 	return first.process.await("in a cluster where all vote", func() bool {
@@ -69,7 +70,8 @@ func (c *Cluster) settle() error {
 			return false
 		}
 		servers := answer["data"].(map[string]any)["config"].(map[string]any)["servers"].([]any)
-		return len(servers) == len(c.Nodes) && !slices.ContainsFunc(servers, func(s any) bool { return s.(map[string]any)["voter"] != true })
+		return len(servers) == len(c.Nodes) && !slices.ContainsFunc(servers,
+			func(s any) bool { return s.(map[string]any)["voter"] != true })
 	})
 }
 
@@ -84,7 +86,8 @@ func newNode(t testing.TB, binary, name string) (*Node, error) {
 		return nil, err
 	}
 	dir := t.TempDir()
-	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl"), clusterAddr: raft}
+	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl"),
+		clusterAddr: raft}
 	text := fmt.Sprintf(`
 		storage "raft" {
 			path                   = %q
@@ -127,7 +130,8 @@ func (n *Node) initialise() error {
 	if err := errors.Join(n.open(), n.process.await("active", n.active)); err != nil {
 		return err
 	}
-	if _, err := n.must(http.MethodPost, "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
+	if _, err := n.must(http.MethodPost, "sys/mounts/secret",
+		map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
 		return err
 	}
 	return n.process.await("ready", n.ready)
@@ -136,7 +140,8 @@ func (n *Node) initialise() error {
 // join adds a further server to the cluster that first is in.
 func (n *Node) join(first *Node) error {
 	n.RootToken, n.unsealKey = first.RootToken, first.unsealKey
-	if _, err := n.must(http.MethodPost, "sys/storage/raft/join", map[string]any{"leader_api_addr": first.Addr}); err != nil {
+	if _, err := n.must(http.MethodPost, "sys/storage/raft/join",
+		map[string]any{"leader_api_addr": first.Addr}); err != nil {
 		return err
 	}
 	return n.open()

@@ -37,7 +37,8 @@ func start(t testing.TB, binary string) (*Server, error) {
 	}
 	// The token is random, so that the Vault of another test is not mistaken for this one.
 	s := &Server{Addr: "http://" + address, RootToken: rand.Text()}
-	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken, "-dev-listen-address="+address)
+	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken,
+		"-dev-listen-address="+address)
 	if err != nil {
 		return nil, err
 	}
