@@ -9,8 +9,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/memory"
 )
 
-// A version that is staged can be tried by those who name it; everybody else
-// signs with the active one until the pointer moves.
+// A request can name a staged version to try it. Every other request signs with the active version
+// until the pointer moves.
 func Example() {
 	ctx := context.Background()
 	store := &memory.Store{}

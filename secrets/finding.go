@@ -1,27 +1,27 @@
 package secrets
 
-// Level says how much a Finding matters.
+// Level is the severity of a Finding.
 type Level int
 
-// The levels. A Fault keeps something from working, or lets somebody do what they
-// must not; a Warning will, or may.
+// The levels. A Fault keeps something from working or permits what must not be permitted. A Warning
+// is about something that will do so, or may.
 const (
 	OK Level = iota
 	Warning
 	Fault
 )
 
-// String is ok, warning or fault.
+// String returns ok, warning or fault.
 func (l Level) String() string { return [...]string{"ok", "warning", "fault"}[l] }
 
-// Finding is one thing that somebody has looked at on an operator's behalf. It never
-// holds a secret, nor anything that a store has answered.
+// A Finding is the result of one check of `deskmint doctor`. It never holds a secret or an answer
+// of a store.
 type Finding struct {
 	Level Level
 	// Where is a file, a key of the configuration file, or a path in the store.
 	Where string
-	// What was found.
+	// What is what was found.
 	What string
-	// Do is what to do about it; empty where there is nothing to do.
+	// Do says what to do about it. It is empty if there is nothing to do.
 	Do string
 }

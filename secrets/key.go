@@ -2,6 +2,7 @@ package secrets
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -14,37 +15,36 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// MinKeyBytes is the least length of a secret. HS256 needs a key at least as
-// long as its hash (RFC 7518, section 3.2); golang-jwt and crypto/hmac would
-// sign with an empty one without complaint.
+// MinKeyBytes is the least length of a secret. HS256 needs a key at least as long as its hash
+// (RFC 7518, section 3.2). golang-jwt and crypto/hmac accept shorter keys, even an empty one.
 const MinKeyBytes = 32
 
 var (
-	// ErrSignature: the signature isn't one of this key.
+	// ErrSignature says that the key did not make the signature.
 	ErrSignature = errors.New("signature does not match")
 
 	errZeroKey = errors.New("secrets: the zero Key neither signs nor verifies")
 )
 
-// A Key signs and verifies with one version of a secret. It is immutable, may
-// be used from several goroutines, and can't give up its bytes: they live in
-// the closures only. Methods such as String or MarshalJSON would not be enough, since
-// printers don't call them on an unexported field of somebody else's struct;
-// through a func value they see an address at most.
+// A Key signs and verifies with one version of a secret. It is immutable and safe for concurrent
+// use. The zero Key holds no secret, and its Sign and Verify fail.
 //
-// The zero Key is none; its Sign and Verify fail.
+// A Key never reveals the secret's bytes: only its closures hold them. Methods such as String or
+// MarshalJSON would not be enough, because printers don't call them on an unexported field of
+// another struct. Of a func value a printer shows the address at most.
 type Key struct {
 	version Version
+	id      string
 	mark    Mark
-	sign    func(signingInput string) ([]byte, error)
+	sign    func(ctx context.Context, signingInput string) ([]byte, error)
 	verify  func(signingInput string, signature []byte) error
 }
 
-// NewKey makes a key of a copy of secret, taken as it stands, never decoded.
-// It returns ErrUnusable for a secret under MinKeyBytes, and for one with
-// white space at either end, which comes from pasting and piping and which
-// the other side doesn't have. The error names the rule, and how long the
-// secret is only roughly.
+// NewKey makes a key of a copy of secret. It uses the bytes as they are and decodes nothing.
+//
+// It returns ErrUnusable for a secret under MinKeyBytes, and for one with white space at either
+// end. Such white space comes from pasting or piping, and the other side doesn't have it. The
+// error names the rule, and gives the length of the secret only roughly.
 func NewKey(v Version, secret []byte) (Key, error) {
 	switch trimmed := bytes.TrimFunc(secret, isOuterSpace); {
 	case v == 0:
@@ -52,19 +52,22 @@ func NewKey(v Version, secret []byte) (Key, error) {
 	case len(trimmed) == 0:
 		return Key{}, fmt.Errorf("%w: version %d is empty or only white space", ErrUnusable, v)
 	case len(trimmed) != len(secret):
-		return Key{}, fmt.Errorf("%w: version %d begins or ends with white space (a newline from pasting or piping?): store it again without", ErrUnusable, v)
+		return Key{}, fmt.Errorf("%w: version %d begins or ends with white space (a newline from pasting or piping?): "+
+			"store it again without", ErrUnusable, v)
 	case len(secret) < MinKeyBytes/2:
-		return Key{}, fmt.Errorf("%w: version %d is far too short (under %d bytes; at least %d are needed)", ErrUnusable, v, MinKeyBytes/2, MinKeyBytes)
+		return Key{}, fmt.Errorf("%w: version %d is far too short (under %d bytes; at least %d are needed)",
+			ErrUnusable, v, MinKeyBytes/2, MinKeyBytes)
 	case len(secret) < MinKeyBytes:
-		return Key{}, fmt.Errorf("%w: version %d is too short (%d to %d bytes; at least %d are needed)", ErrUnusable, v, MinKeyBytes/2, MinKeyBytes-1, MinKeyBytes)
+		return Key{}, fmt.Errorf("%w: version %d is too short (%d to %d bytes; at least %d are needed)", ErrUnusable, v,
+			MinKeyBytes/2, MinKeyBytes-1, MinKeyBytes)
 	}
 	key := bytes.Clone(secret)
-	// golang-jwt's Sign prepares the key anew each time, which is half of its cost; its
-	// Verify, which isn't on the way of every request, holds this to the standard.
+	// golang-jwt's Sign prepares the key for each signature, which is half of its cost. Verify
+	// is rarer and uses golang-jwt, so that a test can hold Sign to it.
 	states := sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
 	return Key{
 		version: v,
-		sign: func(signingInput string) ([]byte, error) {
+		sign: func(_ context.Context, signingInput string) ([]byte, error) {
 			state, _ := states.Get().(hash.Hash)
 			defer states.Put(state)
 			state.Reset()
@@ -77,17 +80,29 @@ func NewKey(v Version, secret []byte) (Key, error) {
 	}, nil
 }
 
-// isOuterSpace adds to white space the byte order mark, which some editors
-// put before what they save.
+// isOuterSpace reports whether r is white space or the byte order mark, which some editors put
+// before what they save.
 func isOuterSpace(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }
 
-// Version is the secret version that the key was made of; zero for the zero Key.
+// Version returns the number of the secret version that the key was made of. It is zero for the
+// zero Key.
 func (k Key) Version() Version { return k.version }
 
-// Mark returns what Deskmint's commands noted beside the value. The zero Mark: nothing.
+// ID returns the key's identifier: the name by which the verifier finds the key, as in the header
+// parameter "kid" of a JWT (RFC 7515, section 4.1.4). It is empty if the key has none. It is not
+// secret.
+func (k Key) ID() string { return k.id }
+
+// WithID returns a copy of the key with the given identifier.
+func (k Key) WithID(id string) Key {
+	k.id = id
+	return k
+}
+
+// Mark returns what Deskmint's commands noted in the version's data. The zero Mark means nothing.
 func (k Key) Mark() Mark { return k.mark }
 
-// WithMark returns the key with the mark that stands beside its value.
+// WithMark returns a copy of the key with the given mark.
 func (k Key) WithMark(m Mark) Key {
 	k.mark = m
 	return k
@@ -96,17 +111,20 @@ func (k Key) WithMark(m Mark) Key {
 // IsZero reports whether k is the zero Key.
 func (k Key) IsZero() bool { return k.sign == nil }
 
-// Sign returns the HS256 signature of signingInput, which is the encoded
-// header, a dot and the encoded claims (RFC 7515, section 5.1).
-func (k Key) Sign(signingInput string) ([]byte, error) {
+// Sign returns the HS256 signature of signingInput, which is the encoded header, a dot and the
+// encoded claims (RFC 7515, section 5.1).
+//
+// The context bounds the signature of a key that is kept elsewhere and signs over the network. A
+// key made by NewKey signs in memory and doesn't consult it.
+func (k Key) Sign(ctx context.Context, signingInput string) ([]byte, error) {
 	if k.IsZero() {
 		return nil, errZeroKey
 	}
-	return k.sign(signingInput)
+	return k.sign(ctx, signingInput)
 }
 
-// Verify returns ErrSignature unless signature is the HS256 signature of
-// signingInput under this key. It compares in constant time.
+// Verify returns ErrSignature unless signature is the HS256 signature of signingInput under this
+// key. It compares in constant time.
 func (k Key) Verify(signingInput string, signature []byte) error {
 	if k.IsZero() {
 		return errZeroKey
@@ -118,5 +136,5 @@ func (k Key) Verify(signingInput string, signature []byte) error {
 	return err
 }
 
-// String names the version and nothing else.
+// String returns the version's number and nothing else.
 func (k Key) String() string { return fmt.Sprintf("secret version %d", k.version) }

@@ -15,30 +15,6 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// canary is a secret that every test here may leak only by mistake.
-const canary = "kLm9QwErTyUiOpAsDfGhJkLzXcVbNm1234567890AbCdEfGh"
-
-// leaks lists the ways in which text gives the secret away.
-func leaks(text, secret string) []string {
-	b := []byte(secret)
-	var found []string
-	for name, form := range map[string]string{
-		"raw":           secret,
-		"hex":           hex.EncodeToString(b),
-		"spaced hex":    fmt.Sprintf("% x", b),
-		"Go hex":        strings.Trim(fmt.Sprintf("%#v", b), "[]byte{}"),
-		"decimal":       strings.Trim(fmt.Sprint(b), "[]"),
-		"base64":        base64.RawStdEncoding.EncodeToString(b),
-		"base64url":     base64.RawURLEncoding.EncodeToString(b),
-		"a part of raw": secret[8:20],
-	} {
-		if strings.Contains(strings.ToLower(text), strings.ToLower(form)) {
-			found = append(found, name)
-		}
-	}
-	return found
-}
-
 func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 	t.Helper()
 	key, err := secrets.NewKey(v, []byte(secret))
@@ -48,7 +24,7 @@ func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 	return key
 }
 
-// RFC 7515, appendix A.1: the key, the signing input and its signature.
+// TestKeySignsRFC7515A1 signs the example of RFC 7515, appendix A.1.
 func TestKeySignsRFC7515A1(t *testing.T) {
 	secret, err := base64.RawURLEncoding.DecodeString("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
 	if err != nil {
@@ -58,7 +34,7 @@ func TestKeySignsRFC7515A1(t *testing.T) {
 	const want = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 	key := mustKey(t, 7, string(secret))
-	signature, err := key.Sign(input)
+	signature, err := key.Sign(t.Context(), input)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,9 +61,9 @@ func TestKeyIsACopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := key.Sign("input")
+	before, _ := key.Sign(t.Context(), "input")
 	clear(secret)
-	after, _ := key.Sign("input")
+	after, _ := key.Sign(t.Context(), "input")
 	if !bytes.Equal(before, after) {
 		t.Error("changing the caller's bytes changed the key")
 	}
@@ -95,7 +71,7 @@ func TestKeyIsACopy(t *testing.T) {
 
 func TestZeroKeyRefuses(t *testing.T) {
 	var key secrets.Key
-	if _, err := key.Sign("input"); err == nil {
+	if _, err := key.Sign(t.Context(), "input"); err == nil {
 		t.Error("the zero Key signed")
 	}
 	if err := key.Verify("input", nil); err == nil || errors.Is(err, secrets.ErrSignature) {
@@ -103,6 +79,22 @@ func TestZeroKeyRefuses(t *testing.T) {
 	}
 	if !key.IsZero() || key.Version() != 0 {
 		t.Error("the zero Key doesn't know it is one")
+	}
+}
+
+// TestKeyID checks that an identifier changes neither the key it is set on nor what is signed.
+func TestKeyID(t *testing.T) {
+	key := mustKey(t, 1, canary).WithMark(secrets.Mark{Staged: true})
+	named := key.WithID("app_1")
+	if key.ID() != "" || named.ID() != "app_1" {
+		t.Errorf("identifiers %q and %q, want none and app_1", key.ID(), named.ID())
+	}
+	if named.Version() != key.Version() || named.Mark() != key.Mark() || named.String() != key.String() {
+		t.Errorf("the identifier changed the key: %v, %v", named, named.Mark())
+	}
+	signature, err := named.Sign(t.Context(), "input")
+	if err != nil || key.Verify("input", signature) != nil {
+		t.Errorf("the signature of the named key doesn't verify: %v", err)
 	}
 }
 
@@ -204,7 +196,7 @@ func panicText(v any) (text string) {
 	panic(v)
 }
 
-// The search itself must be able to find what it looks for.
+// TestLeaksAreFound checks the search for leaks.
 func TestLeaksAreFound(t *testing.T) {
 	type open struct{ secret []byte }
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
@@ -253,7 +245,7 @@ func FuzzKey(f *testing.F) {
 		if len(secret) < secrets.MinKeyBytes {
 			t.Fatalf("accepted %d bytes", len(secret))
 		}
-		signature, err := key.Sign(input)
+		signature, err := key.Sign(t.Context(), input)
 		if err != nil {
 			t.Fatal(err)
 		}

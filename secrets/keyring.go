@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// What an Options field that is left zero means.
+// The defaults of Options fields that are zero.
 const (
 	DefaultRefresh  = 10 * time.Second
 	DefaultMaxRate  = 50
@@ -22,33 +22,33 @@ const (
 	DefaultTimeout  = 10 * time.Second
 )
 
-var errNotHeld = errors.New("it is not among those that the keyring was told to hold")
+var errNotHeld = errors.New("the keyring doesn't hold it")
 
-// AlarmAfter is the age from which a value that couldn't be confirmed is an
-// error in the log, not only a warning.
+// AlarmAfter is the age from which a value that couldn't be confirmed is logged as an error instead
+// of a warning.
 const AlarmAfter = 15 * time.Minute
 
-// Options of a Keyring. Only Source is required.
+// Options configure a Keyring. Only Source is required.
 type Options struct {
 	Source Source
-	// Refresh is the interval at which each secret's versions are looked at, ± 20 %.
+	// Refresh is the interval at which each secret is refreshed, ± 20 %.
 	Refresh time.Duration
-	// MaxRate is the most reads a second that the Source is asked for, all
-	// secrets and all reasons together. The interval stretches to keep it.
+	// MaxRate is the greatest number of reads a second, over all secrets and for all reasons. The
+	// interval grows to keep it.
 	MaxRate int
 	// RequirePointer refuses a secret without a pointer: its newest version doesn't sign.
 	RequirePointer bool
-	// Timeout bounds one read. It is a last resort: sources have shorter deadlines
-	// of their own, and nobody who signs waits for it.
+	// Timeout bounds one read. It is a last resort, because sources have shorter deadlines, and
+	// no request waits for a read.
 	Timeout time.Duration
-	// Now is the clock that ages are measured by; nil: time.Now.
+	// Now is the clock by which ages are measured. If it is nil, time.Now is used.
 	Now func() time.Time
-	// Log gets what an operator should know; nil: nothing is logged.
+	// Log receives what an operator should know. If it is nil, nothing is logged.
 	Log *slog.Logger
 }
 
-// Held is what a Keyring holds for one reference at one moment. It is immutable
-// and replaced as a whole, so its parts always belong together.
+// Held holds the keys of one reference at one moment. It is immutable and replaced as a whole, so
+// its parts always belong together.
 type Held struct {
 	Status Status
 	// Refreshed is when the store last confirmed all this.
@@ -57,7 +57,7 @@ type Held struct {
 	active, staged, previous Key
 }
 
-// Key finds the key of version v; zero: the active one.
+// Key returns the key of version v, or the active key if v is zero.
 func (h *Held) Key(v Version) (Key, bool) {
 	switch {
 	case v == 0, v == h.active.version:
@@ -70,8 +70,8 @@ func (h *Held) Key(v Version) (Key, bool) {
 	return Key{}, false
 }
 
-// Keys lists each key that a signature may have been made with: the active one
-// first, then the staged and the previous one where there are such.
+// Keys returns every key that a signature may have been made with: the active key first, then the
+// staged and the previous key if there are such.
 func (h *Held) Keys() []Key {
 	keys := []Key{h.active}
 	if !h.staged.IsZero() {
@@ -83,39 +83,39 @@ func (h *Held) Keys() []Key {
 	return keys
 }
 
-// State is all that is known about one reference: for status pages, readiness and metrics.
+// State is everything that is known about one reference. It serves status pages, readiness and
+// metrics.
 type State struct {
 	// Status is the last one that was accepted from the store.
 	Status Status
-	// Held is nil when there is nothing to sign with. It may be too old to serve.
+	// Held is nil if there is nothing to sign with. It may be too old to serve.
 	Held *Held
-	// Fault is what the last look found wrong, in words for operators. It can
-	// stand beside a Held that still serves.
+	// Fault is what the last refresh found wrong, in words for operators. Held may still serve.
 	Fault error
-	// Looked is when the store was last asked, Succeeded when it last answered
-	// with something to sign with; both are zero until then.
-	Looked, Succeeded time.Time
+	// Attempted is the time of the last refresh, and Succeeded of the last one in which the store
+	// answered with something to sign with. Both are zero until then.
+	Attempted, Succeeded time.Time
 
-	// behindSince is when the store's answers began to be older than what is held.
-	// Zero: they aren't.
+	// behindSince is when the store's answers began to be older than what is held. It is zero if
+	// they aren't.
 	behindSince time.Time
-	// offSerial is the serial that an answer needs to switch on. It means nothing while the
+	// offSerial is the serial that an answer needs to switch on. It has no meaning while the
 	// secret is on.
 	offSerial uint64
-	// activeUnknown says that the metadata were wiped: the newest version may be a staged one.
+	// activeUnknown says that the metadata were wiped, so the newest version may be a staged one.
 	activeUnknown bool
 	cleared       []clearing // the switch-offs that were seen cleared, the oldest first
 }
 
-// Unpinned reports whether the newest version signs only because the store has no pointer.
-// Somebody wrote the secret by hand. An operator should pin it: until then, whoever writes a
-// version activates it.
+// Unpinned reports whether the newest version signs only because the store has no pointer. Then the
+// secret was written by hand. An operator should pin it, because until then every version becomes
+// active when it is written.
 func (s *State) Unpinned() bool { return s.Held != nil && isUnpinned(s.Status) }
 
 func isUnpinned(s Status) bool { return !s.Pinned && s.Revision == 0 }
 
-// ActiveVersion returns the version that signs, or that the store's pointer names. Zero: nobody can
-// know.
+// ActiveVersion returns the version that signs, or that the store's pointer names. It is zero if
+// that can't be known.
 func (s *State) ActiveVersion() Version {
 	if s.activeUnknown {
 		return 0
@@ -123,16 +123,16 @@ func (s *State) ActiveVersion() Version {
 	return s.Status.Active
 }
 
-// Behind returns since when the store's answers have been older than what is held. It is zero
-// if they aren't.
+// Behind returns when the store's answers began to be older than what is held. It is zero if they
+// aren't.
 func (s *State) Behind() time.Time { return s.behindSince }
 
-// UnavailableError tells that the store is away and that what is held is too
-// old, or that nothing is held yet. errors.Is(err, ErrUnavailable) holds.
+// UnavailableError says that the store is away and that what is held is too old, or that nothing is
+// held yet. It wraps ErrUnavailable.
 type UnavailableError struct {
 	Ref        Ref
-	RetryAfter time.Duration // when trying again may help
-	Fault      error         // why, for the log; deliberately not unwrapped
+	RetryAfter time.Duration // the time after which a retry may help
+	Fault      error         // the cause, for the log; not unwrapped on purpose
 }
 
 func (e *UnavailableError) Error() string {
@@ -142,48 +142,48 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("secret %s: %v: %v", e.Ref, ErrUnavailable, e.Fault)
 }
 
-// Unwrap returns ErrUnavailable. The cause stays outside the chain, so that a
-// deadline that the store has missed is never taken for the caller's.
+// Unwrap returns ErrUnavailable. The cause isn't part of the chain, so that a deadline that the
+// store missed is never mistaken for the caller's.
 func (*UnavailableError) Unwrap() error { return ErrUnavailable }
 
-// A Keyring holds the keys of a set of references and keeps them fresh. Get
-// never waits; Warm and Refresh do; Run does the background work. All methods
-// may be called at the same time.
+// A Keyring holds the keys of a set of references and keeps them fresh. Get never waits for the
+// store. Warm and Refresh do. Run refreshes in the background. All methods may be called
+// concurrently.
 type Keyring struct {
 	source  Source
 	timeout time.Duration
 	now     func() time.Time
 	log     *slog.Logger
 	rules   atomic.Pointer[rules]
-	pace    *pace
+	limiter *rateLimiter
 
-	// running is the context of every look, ended by Run's end: a look belongs
-	// to the keyring, not to the call that happened to start it.
+	// running is the context of every refresh. The end of Run cancels it. A refresh belongs to the
+	// keyring, not to the call that started it.
 	running context.Context
 	stop    context.CancelFunc
 
-	looks counts
+	counts counts
 
 	entries atomic.Pointer[map[Ref]*entry] // the map is immutable
-	mu      sync.Mutex                     // one change of entries at a time, and their queue
+	mu      sync.Mutex                     // serializes changes of entries, and guards queue
 	queue   queue
-	wake    chan struct{} // tells Run that the schedule has changed
+	wake    chan struct{} // wakes Run after a change of the schedule
 }
 
-// entry is one reference's place. Its state is read without a lock.
+// entry is the state of one reference. The state is read without a lock.
 type entry struct {
 	ref    Ref
-	state  atomic.Pointer[State] // nil until the first look
-	flight singleflight.Group    // one look at a time
+	state  atomic.Pointer[State] // nil until the first refresh
+	flight singleflight.Group    // one refresh at a time
 
-	// Of the look in flight alone.
+	// Only the refresh in progress uses these.
 	values map[identity]value
-	logged report
+	logged logLimiter
 
-	// Under Keyring.mu.
-	due   time.Time // when Run should look next
-	place int       // in the queue; below zero: not there, since Run is at it
-	aways int       // looks in a row that found the store away
+	// Keyring.mu guards these.
+	due   time.Time // the time of the next refresh
+	place int       // the index in the queue; negative while Run refreshes the entry
+	aways int       // the number of refreshes in a row that found the store away
 }
 
 // NewKeyring makes a Keyring that holds nothing yet.
@@ -203,7 +203,7 @@ func NewKeyring(o Options) *Keyring {
 	}
 	first := newRules(o.Refresh, o.MaxRate, o.RequirePointer)
 	k.rules.Store(first)
-	k.pace = newPace(first.maxRate)
+	k.limiter = newRateLimiter(first.maxRate)
 	k.running, k.stop = context.WithCancel(context.Background())
 	k.entries.Store(&map[Ref]*entry{})
 	return k
@@ -216,12 +216,11 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// Get returns what is held for ref, and never waits for the store. maxStale is
-// the age up to which it serves without having been confirmed; zero or less:
-// DefaultMaxStale.
+// Get returns what is held for ref. It never waits for the store. What is held serves until
+// maxStale after the store last confirmed it. If maxStale isn't positive, DefaultMaxStale is used.
 //
-// The error wraps one of ErrDisabled, ErrNotFound, ErrDeleted, ErrDenied,
-// ErrUnusable and ErrUnavailable. Its text is for the log, not for callers.
+// The error wraps one of ErrDisabled, ErrNotFound, ErrDeleted, ErrDenied, ErrUnusable and
+// ErrUnavailable. Its text is for the log, not for callers.
 func (k *Keyring) Get(ref Ref, maxStale time.Duration) (*Held, error) {
 	e, ok := (*k.entries.Load())[ref]
 	if !ok {
@@ -247,8 +246,8 @@ func (k *Keyring) unavailable(ref Ref, fault error) error {
 	return &UnavailableError{Ref: ref, RetryAfter: k.rules.Load().refresh, Fault: fault}
 }
 
-// State tells all that is known about ref; false if it isn't in the keyring or
-// has not been looked at yet.
+// State returns everything that is known about ref. It returns false if the keyring doesn't hold
+// ref or has not refreshed it yet.
 func (k *Keyring) State(ref Ref) (State, bool) {
 	if e, ok := (*k.entries.Load())[ref]; ok {
 		if s := e.state.Load(); s != nil {
@@ -258,16 +257,17 @@ func (k *Keyring) State(ref Ref) (State, bool) {
 	return State{}, false
 }
 
-// Warm takes refs into the keyring and looks at those that aren't held yet. It
-// returns when each is held or known to be at fault; a fault is logged and
-// kept, not returned, since one broken secret must not stop the others. Where
-// one look after another finds the store away, the rest needn't be tried to be
-// known at fault: Run goes on with them, as it does when ctx ends, which is the only error.
+// Warm adds refs to the keyring and refreshes those that aren't held yet. It returns when each is
+// held or known to be at fault. A fault is logged and kept in the state instead of returned,
+// because one broken secret must not stop the others. The only error is the end of ctx.
+//
+// If many refreshes in a row find the store away, Warm returns early, and Run refreshes the rest.
+// It also does so after the end of ctx.
 func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 	k.change(func(entries map[Ref]*entry) {
 		for _, ref := range refs {
 			if _, ok := entries[ref]; !ok {
-				// Run leaves it alone for now; a Warm that ends early hands it over.
+				// Run doesn't refresh it before that, and takes over if Warm ends early.
 				e := &entry{ref: ref, due: time.Now().Add(k.rules.Load().refresh)}
 				entries[ref] = e
 				heap.Push(&k.queue, e)
@@ -275,12 +275,12 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		}
 	})
 	entries := *k.entries.Load()
-	slots := make(chan struct{}, maxLooks)
+	slots := make(chan struct{}, maxRefreshes)
 	var aways atomic.Int64 // in a row
-	var looks sync.WaitGroup
+	var refreshes sync.WaitGroup
 	for _, ref := range refs {
 		e := entries[ref]
-		if e == nil { // a Retain came between
+		if e == nil { // removed by Retain in the meantime
 			continue
 		}
 		if s := e.state.Load(); s != nil && s.Held != nil {
@@ -290,23 +290,24 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 		}
-		if ctx.Err() != nil || aways.Load() >= maxLooks {
+		if ctx.Err() != nil || aways.Load() >= maxRefreshes {
 			break
 		}
-		looks.Go(func() {
+		refreshes.Go(func() {
 			defer func() { <-slots }()
-			if l, err := k.lookAt(ctx, e); err == nil && away(l.fault) { // the fault is in the entry's state, and in the log
+			// The fault is in the entry's state and in the log.
+			if r, err := k.refresh(ctx, e); err == nil && away(r.fault) {
 				aways.Add(1)
 			} else {
 				aways.Store(0)
 			}
 		})
 	}
-	looks.Wait()
+	refreshes.Wait()
 	return ctx.Err()
 }
 
-// Retain forgets every reference other than refs, and the keys with them.
+// Retain removes every reference other than refs, and their keys.
 func (k *Keyring) Retain(refs ...Ref) {
 	k.change(func(entries map[Ref]*entry) {
 		keep := make(map[Ref]bool, len(refs))
@@ -322,7 +323,7 @@ func (k *Keyring) Retain(refs ...Ref) {
 	})
 }
 
-// change swaps the map of entries for an edited copy.
+// change replaces the map of entries with an edited copy.
 func (k *Keyring) change(edit func(map[Ref]*entry)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -331,17 +332,17 @@ func (k *Keyring) change(edit func(map[Ref]*entry)) {
 	edit(entries)
 	k.entries.Store(&entries)
 	if after := k.Interval(); after != before {
-		k.log.Info("secrets are looked at in another interval, so that max_rate is kept",
+		k.log.Info("the interval between refreshes has changed, so that max_rate is kept",
 			"secrets", len(entries), "interval", after, "max_rate", k.rules.Load().maxRate)
 	}
 	k.signal()
 }
 
-// Refresh looks at the store now and returns the accepted status before and
-// after. The look begins after the call does: one that is already under way
-// may have missed the change that the caller knows of. Callers that ask at the
-// same time share a look. The error is what the look found wrong, of the same
-// kinds as Get's, or the end of ctx.
+// Refresh asks the store now and returns the accepted status before and after.
+//
+// The refresh begins after the call does, because one that is already in progress may have missed
+// the change that the caller knows of. Concurrent callers share a refresh. The error is what the
+// refresh found wrong, of the same kinds as the errors of Get, or the end of ctx.
 func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, err error) {
 	e, ok := (*k.entries.Load())[ref]
 	if !ok {
@@ -351,18 +352,18 @@ func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, e
 		before = s.Status
 	}
 	asked := time.Now()
-	l, err := k.lookAt(ctx, e)
-	if err == nil && l.began.Before(asked) {
-		l, err = k.lookAt(ctx, e)
+	result, err := k.refresh(ctx, e)
+	if err == nil && result.began.Before(asked) {
+		result, err = k.refresh(ctx, e)
 	}
 	if err != nil {
 		return before, before, err
 	}
-	if away(l.fault) {
-		l.fault = k.unavailable(ref, l.fault)
+	if away(result.fault) {
+		result.fault = k.unavailable(ref, result.fault)
 	}
 	if s := e.state.Load(); s != nil {
-		return before, s.Status, l.fault
+		return before, s.Status, result.fault
 	}
-	return before, before, k.unavailable(ref, errNotHeld) // Run has ended, and nothing was ever seen
+	return before, before, k.unavailable(ref, errNotHeld) // Run has ended before the first refresh
 }

@@ -16,13 +16,19 @@ const (
 	evening = "2026-11-29T18:00:00Z"
 )
 
-// offBy is a status that the given value of the store's switches off.
+// offBy returns the status switched off by the given value of the store.
 func offBy(s secrets.Status, by string) secrets.Status {
 	s.Disabled, s.DisabledBy = true, by
 	return s
 }
 
-// again is a status whose versions were all created later than those of others.
+// offMark is the mark of a switch-off at the given serial, for which version v was written.
+func offMark(v secrets.Version, serial uint64) secrets.Mark {
+	return secrets.Mark{Disabled: morning, Serial: serial, Version: v}
+}
+
+// again returns the status of a secret whose versions were all created later than those of other
+// statuses.
 func again(s secrets.Status) secrets.Status {
 	s.Versions = slices.Clone(s.Versions)
 	for i := range s.Versions {
@@ -31,8 +37,8 @@ func again(s secrets.Status) secrets.Status {
 	return s
 }
 
-// TestKillSwitchOverTime tells a keyring one answer after another. A standby that lags must not
-// switch a secret off again that was switched on. Every other switch-off counts.
+// TestKillSwitchOverTime gives a keyring one answer after another. A standby that lags must not
+// switch off a secret that was switched on. Every other switch-off counts.
 func TestKillSwitchOverTime(t *testing.T) {
 	type answer struct {
 		status secrets.Status
@@ -101,9 +107,9 @@ func TestKillSwitchOverTime(t *testing.T) {
 	}
 }
 
-// TestAnswersFromBefore holds a keyring against a store that was restored from a backup: nobody
-// is told at first, since a standby may lag, and after five minutes the alarm names both causes
-// and the way out.
+// TestAnswersFromBefore refreshes a keyring from a store that was restored from a backup. At first
+// there is no alarm, because a standby may lag. After five minutes the alarm names both causes and
+// what to do.
 func TestAnswersFromBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: pinned(3, 3, 4)}}
@@ -140,10 +146,10 @@ func TestAnswersFromBefore(t *testing.T) {
 		if !strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("no alarm in the log: %s", log)
 		}
-		if looks := k.Looks(); looks.Lagging != 3 {
-			t.Errorf("%+v", looks)
+		if counts := k.Refreshes(); counts.Lagging != 3 {
+			t.Errorf("%+v", counts)
 		}
-		// What `secret adopt` writes.
+		// This is what `secret adopt` writes.
 		f.set(func(f *fake) { f.status[acme.Path] = pinned(2, 2, 1_800_000_000) })
 		if s := refresh(); s.Fault != nil || !s.Behind().IsZero() || s.Status.Active != 2 {
 			t.Errorf("adopted: %+v", s)
@@ -151,7 +157,7 @@ func TestAnswersFromBefore(t *testing.T) {
 	})
 }
 
-// TestFirstLoad is about a replica that starts: what it makes of a secret without a pointer.
+// TestFirstLoad loads secrets without a pointer into a new keyring.
 func TestFirstLoad(t *testing.T) {
 	staged, off := secrets.Mark{Staged: true}, offMark(2, 4)
 	managed := unpinned(2)
@@ -212,7 +218,8 @@ func TestFirstLoad(t *testing.T) {
 	}
 }
 
-// TestSwitchMarksAreNotStaged adds the versions that mark a switch-off: they are no values.
+// TestSwitchMarksAreNotStaged adds versions that mark a switch-off. They are neither staged nor
+// previous.
 func TestSwitchMarksAreNotStaged(t *testing.T) {
 	f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)}, marks: map[secrets.Version]secrets.Mark{3: offMark(3, 2), 4: offMark(4, 3), 2: {Staged: true}}}
 	k, _ := newKeyring(t, f, secrets.Options{})
@@ -227,7 +234,7 @@ func TestSwitchMarksAreNotStaged(t *testing.T) {
 	if state, _ := k.State(acme); state.Status.Staged() != 2 || state.Fault != nil {
 		t.Errorf("staged %d, fault %v", state.Status.Staged(), state.Fault)
 	}
-	// The mark of the version that was rolled back from is none to verify with, either.
+	// A mark is not a key to verify with, even as the version that was rolled back from.
 	s := pinned(2, 4, 4)
 	s.Previous = 3
 	f.set(func(f *fake) { f.status[acme.Path] = s })

@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// TestKeyringRules is the table of what the store says and what happens then:
-// each row is a first answer, a second one, and what holds afterwards.
+// TestKeyringRules is a table of answers of the store. Each row has a first answer, a second
+// answer, and what the keyring holds afterwards.
 func TestKeyringRules(t *testing.T) {
 	const old = time.Hour // between the two answers; less than any max_stale but short's
 	later := func(s secrets.Status) secrets.Status {
@@ -31,7 +31,7 @@ func TestKeyringRules(t *testing.T) {
 		name   string
 		first  secrets.Status
 		second secrets.Status
-		set    func(*fake) // further changes before the second look
+		set    func(*fake) // further changes before the second refresh
 		active secrets.Version
 		keys   []secrets.Version // held for verification
 		err    error             // from Get, with a long max_stale
@@ -85,7 +85,7 @@ func TestKeyringRules(t *testing.T) {
 		{name: "the pinned version is gone", first: pinned(2, 3, 1), second: pinned(2, 3, 1, 2), err: secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 2"},
 		{name: "the pinned version was pruned", first: pinned(1, 3, 1),
 			second: secrets.Status{Active: 1, Pinned: true, Latest: 3, Serial: 1, Versions: versions(3)[1:]}, err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
-		{name: "a new version came and was deleted before anybody looked", first: latest(2), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
+		{name: "a new version came and was deleted before a refresh", first: latest(2), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
 		{name: "deleted between status and value", first: latest(2), second: latest(3),
 			set: func(f *fake) { f.keyErr[3] = secrets.ErrDeleted }, err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
 
@@ -177,7 +177,7 @@ func checkHeld(t *testing.T, held *secrets.Held, active secrets.Version, want []
 		if k, ok := held.Key(key.Version()); !ok || k.Version() != key.Version() {
 			t.Errorf("Key(%d) doesn't find what Keys lists", key.Version())
 		}
-		if _, err := key.Sign("input"); err != nil {
+		if _, err := key.Sign(t.Context(), "input"); err != nil {
 			t.Errorf("%v: %v", key, err)
 		}
 	}
@@ -189,7 +189,8 @@ func checkHeld(t *testing.T, held *secrets.Held, active secrets.Version, want []
 	}
 }
 
-// A first look that finds a fault is an end of warming, and the fault is known.
+// TestWarmOverFaults checks that Warm does not wait for a secret whose first refresh found a fault,
+// and that the fault is known.
 func TestWarmOverFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -220,7 +221,7 @@ func TestWarmOverFaults(t *testing.T) {
 				if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "path=sso/acme") {
 					t.Errorf("the log doesn't tell: %s", log)
 				}
-				// One broken secret never takes the others down, and it mends by itself.
+				// One broken secret never affects the others, and it recovers without help.
 				f.set(func(f *fake) { f.err = nil; f.status[acme.Path] = pinned(4, 4, 5) })
 				fine := secrets.Ref{Path: "sso/fine", Field: "k"}
 				if err := k.Warm(t.Context(), acme, fine); err != nil {
@@ -252,7 +253,7 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 		if errors.Is(unavailable, context.DeadlineExceeded) {
 			t.Error("a cause from inside is in the error's chain")
 		}
-		// The look had a context of its own: it goes on.
+		// The refresh has the keyring's context, so it goes on.
 		time.Sleep(10 * time.Second)
 		if _, err := k.Get(acme, 0); err != nil {
 			t.Errorf("later: %v", err)

@@ -9,20 +9,20 @@ import (
 // MarkField is the field of a version's data that holds its [Mark]. No [Ref] may name it.
 const MarkField = "deskmint"
 
-// A Mark is what the commands of `deskmint secret` note in the data of a version that they
-// write. A provisioning tool that replaces the metadata of a secret leaves its data alone. So
-// the mark tells a replica that starts later that metadata of ours existed, and that the
-// secret was switched off.
+// A Mark is a note that the commands of `deskmint secret` keep in the data of a version that they
+// write. A provisioning tool that replaces the metadata of a secret leaves its data alone. So the
+// mark shows a replica that starts later that Deskmint's metadata existed, and that the secret was
+// switched off.
 type Mark struct {
 	// Staged says that `secret stage` or `secret replace` wrote the version.
 	Staged bool
 	// Disabled is a switch-off: its time. Such a version repeats the value of another one.
 	Disabled string
-	// Serial is that of the switch-off. Metadata with a lower serial are older than the
-	// switch-off, or were put back: they don't switch on.
+	// Serial is the serial of the switch-off. Metadata with a lower serial are older than the
+	// switch-off, or were put back, and don't switch on.
 	Serial uint64
-	// Version is the one that was written for the switch-off. Another version that has the mark
-	// was written by hand, with all fields of the one before: it is a value like others.
+	// Version is the version that was written for the switch-off. Another version with the same
+	// mark was written by hand, as a copy of all fields, and its value is like any other.
 	Version Version
 }
 
@@ -31,8 +31,8 @@ const (
 	markDisabled = "disabled"
 )
 
-// ParseMark reads the text of [MarkField]. A text that no command writes counts as staged:
-// it is a mark of ours, and the secret must not be taken for one without.
+// ParseMark parses the text of [MarkField]. A text that no command writes counts as staged, because
+// the field shows that Deskmint's commands wrote the secret.
 func ParseMark(text string) Mark {
 	words := strings.Fields(text)
 	if len(words) == 0 || words[0] != markDisabled {
@@ -49,7 +49,7 @@ func ParseMark(text string) Mark {
 	return m
 }
 
-// String is the text that [ParseMark] reads.
+// String returns the text that [ParseMark] parses.
 func (m Mark) String() string {
 	if m.Disabled == "" {
 		return markStaged
@@ -57,19 +57,21 @@ func (m Mark) String() string {
 	return fmt.Sprintf("%s %s %d %d", markDisabled, m.Disabled, m.Serial, m.Version)
 }
 
-// switchOnly reports whether version v was written for the mark alone. Such a version is never
-// staged and never signs.
-func (m Mark) switchOnly(v Version) bool { return m.Disabled != "" && m.Version == v }
+// SwitchOnly reports whether version v, which has the mark m, was written for the mark alone. Such
+// a version is never staged and never signs.
+func (m Mark) SwitchOnly(v Version) bool { return m.Disabled != "" && m.Version == v }
 
-// off reports whether the mark tells of a switch-off that the metadata of status don't know.
-// Without a pointer every switch-off counts: nobody can tell what else the metadata had.
-func (m Mark) off(status Status) bool {
+// SwitchesOff reports whether the mark records a switch-off that the metadata of status lack.
+// Without a pointer every switch-off counts, because it isn't known what else the metadata had.
+func (m Mark) SwitchesOff(status Status) bool {
 	return m.Disabled != "" && (!status.Pinned || status.Serial < m.Serial)
 }
 
-// ReadSwitch reads a store's text for `disabled`. A switch must work for whoever writes it in a
-// hurry, so only an empty value and a plain no mean on. What it returns is empty for on. It is the
-// time of the switch-off if `secret disable` wrote one, and otherwise a fixed word: the text may be
+// ReadSwitch parses the value of a store's `disabled`. The switch must work for a person who writes
+// it by hand in an emergency, so only an empty value and a plain no mean on.
+//
+// It returns an empty string for on. For off it returns the time of the switch-off if `secret
+// disable` wrote one, and otherwise a fixed word. It never returns other text, because that may be
 // anything that somebody pasted.
 func ReadSwitch(text string) (disabledBy string) {
 	switch strings.ToLower(text) {
@@ -82,5 +84,5 @@ func ReadSwitch(text string) (disabledBy string) {
 	return byHand
 }
 
-// byHand stands for a switch-off that isn't a time.
+// byHand represents a switch-off that isn't a time.
 const byHand = "by-hand"

@@ -6,55 +6,60 @@ import (
 	"time"
 )
 
-// A verdict is what an answer of the store comes to, given what was known before.
+// A verdict is the result of judging an answer of the store against what was known before.
 type verdict struct {
-	status Status // what holds from now on
-	behind error  // the answer is older than what is held: only its kill switch counts
-	alarm  error  // an operator should know; signing goes on
-	fault  error  // no key by this answer: ErrDeleted drops the one held, ErrUnusable leaves it
+	status Status // the status from now on
+	behind error  // the answer is older than what is held, so only its kill switch counts
+	alarm  error  // an operator should know, although signing goes on
+	fault  error  // the answer gives no key: ErrDeleted drops the one held, ErrUnusable leaves it
 }
 
-// judge decides what a newly seen status means after the last one that was accepted (zero:
-// none yet). It asks nobody.
+// judge decides what a newly seen status means after the last one that was accepted. The last one
+// is zero if there is none yet. judge asks no store.
 //
-// A store can answer with something old for two reasons: a standby lags, or the store was
-// restored from a backup. Old pointers and versions are ignored, because a standby that lags
-// must not undo a move. A roll-back, a deletion and a secret that was made again also look
-// old and must take effect. A roll-back has a higher serial. A secret that was made again
-// has later created times.
+// A store can give an old answer for two reasons: a standby lags, or the store was restored from a
+// backup. Old pointers and versions are ignored, because a standby that lags must not undo a move.
+// Three other answers seem old and must take effect: a roll-back, which has a higher serial; a
+// deletion; and a secret that was removed and created again, which has later created times.
 //
-// The kill switch has rules of its own: see offBy, stillOff and [Mark].
+// The kill switch follows other rules; see offBy, stillOff and [Mark].
 func judge(last State, seen Status) verdict {
 	held := last.Status
-	// A store that is one file or one map doesn't lag: what it says now, holds.
+	// A store that is one file or one map doesn't lag.
 	if seen.Revision != 0 || len(held.Versions) == 0 {
 		return usable(verdict{status: seen})
 	}
 	if recreated(held, seen) {
 		return usable(stillOff(seen, last))
 	}
-	moved := seen.Pinned && seen.Serial > held.Serial // no answer from before has such a serial
+	moved := seen.Pinned && seen.Serial > held.Serial // no older answer has such a serial
 	if seen.Latest < held.Latest && !moved {
-		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest)}
+		return verdict{
+			status: offBy(held, seen, last.cleared),
+			behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest),
+		}
 	}
 	if held.Pinned && !seen.Pinned {
-		// Whatever wiped the pointer (`vault kv metadata put` replaces the whole map) also wiped
-		// what was beside it.
+		// The other metadata are gone as well: `vault kv metadata put` replaces the whole map.
 		off := offBy(held, seen, last.cleared)
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
 		return usable(verdict{status: seen, alarm: fmt.Errorf(
-			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
+			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret "+
+				"activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
 	if seen.Serial < held.Serial {
-		return verdict{status: offBy(held, seen, last.cleared), behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial)}
+		return verdict{
+			status: offBy(held, seen, last.cleared),
+			behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial),
+		}
 	}
 	return usable(stillOff(seen, last))
 }
 
-// offBy returns status with the kill switch that follows from an answer which isn't taken whole.
-// It is off if either says so. A switch-off that was seen cleared at a higher serial doesn't
-// count, because a standby that lags goes on telling it.
+// offBy returns status with the kill switch that follows from an answer of which nothing else is
+// accepted. It is off if either says so. A switch-off that was seen cleared at a higher serial
+// doesn't count, because a standby that lags may still report it.
 func offBy(status, answer Status, cleared []clearing) Status {
 	old := func(c clearing) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
 	if answer.Disabled && !slices.ContainsFunc(cleared, old) {
@@ -63,28 +68,32 @@ func offBy(status, answer Status, cleared []clearing) Status {
 	return status
 }
 
-// stillOff returns an answer that is taken whole. It switches on only with a serial that is no
-// lower than the one at which the secret was switched off.
+// stillOff returns the verdict on an answer that is accepted as a whole. Such an answer switches on
+// only with a serial that is no lower than the one at which the secret was switched off.
 func stillOff(seen Status, last State) verdict {
 	if !last.Status.Disabled || seen.Disabled || seen.Serial >= last.offSerial {
 		return verdict{status: seen}
 	}
 	seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
 	return verdict{status: seen, alarm: fmt.Errorf(
-		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it stays off until `deskmint secret adopt NAME` makes every replica take the store as it is", seen.Serial, last.offSerial)}
+		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it "+
+			"stays off until `deskmint secret adopt NAME` makes every replica take the store as it is",
+		seen.Serial, last.offSerial)}
 }
 
 // A clearing is a switch-off that was seen cleared.
 type clearing struct {
 	by     string // Status.DisabledBy
-	serial uint64 // of the answer that no longer had it
+	serial uint64 // the serial of the answer that no longer had it
 }
 
-// maxClearings bounds what is remembered. A standby doesn't lag by so many switch-offs.
+// maxClearings is the number of clearings that are kept. A standby doesn't lag by so many
+// switch-offs.
 const maxClearings = 8
 
-// remember returns s, which follows last, with what the rules need to know of the kill switch
-// later. The answer that led to it had the given serial.
+// remember returns the state s, which follows last, with what later answers are judged by: the
+// serial of a switch-off, and the switch-offs that were cleared. The answer that led to s had the
+// given serial.
 func remember(s, last State, serial uint64) State {
 	switch {
 	case !s.Status.Disabled:
@@ -98,8 +107,8 @@ func remember(s, last State, serial uint64) State {
 	return s
 }
 
-// addClearing adds a switch-off to those that were seen cleared. Only a time identifies one: who writes
-// "true" by hand may write it again, and it must work again.
+// addClearing adds a switch-off to those that were seen cleared. Only a time identifies a
+// switch-off. An operator who wrote "true" by hand may write it again, and it must work again.
 func addClearing(cleared []clearing, by string, serial uint64) []clearing {
 	c := clearing{by, serial}
 	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == by }) {
@@ -109,17 +118,19 @@ func addClearing(cleared []clearing, by string, serial uint64) []clearing {
 	return cleared[max(0, len(cleared)-maxClearings):]
 }
 
+// isTime reports whether text is the time of a switch-off.
 func isTime(text string) bool {
 	_, err := time.Parse(time.RFC3339Nano, text)
 	return err == nil
 }
 
-// usable adds the fault of a status that names no version to sign with. A
-// missing active version is never replaced by the one before it.
+// usable adds the fault of a status that names no version to sign with. A missing active version is
+// never replaced by the version before it.
 func usable(v verdict) verdict {
 	s := v.status
 	if !s.Pinned && (s.Serial > 0 || s.Managed) {
-		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable, s.Serial, pinAdvice)
+		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable,
+			s.Serial, pinAdvice)
 		return v
 	}
 	active, listed := s.Version(s.Active)
@@ -134,11 +145,12 @@ func usable(v verdict) verdict {
 	return v
 }
 
-// pinAdvice is the way out where nobody can know which version signs.
-const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a replica that still signs names it, and so does secret_version in the audit log"
+// pinAdvice says what to do if it can't be known which version signs.
+const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a " +
+	"replica that still signs names it, and so does secret_version in the audit log"
 
-// unpinned returns why a secret without a pointer can't be signed with, which the marks of its
-// versions tell. Without marks its newest version signs.
+// unpinned returns the reason why a secret without a pointer can't be signed with. The marks of its
+// versions give the reason. Without marks the newest version signs.
 func unpinned(s Status, marks []Mark) error {
 	if !isUnpinned(s) {
 		return nil
@@ -146,33 +158,25 @@ func unpinned(s Status, marks []Mark) error {
 	for _, m := range marks {
 		switch {
 		case m.Disabled != "":
-			return fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until `deskmint secret enable NAME`", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it was switched off, and its metadata were wiped since: %s; it stays off until "+
+				"`deskmint secret enable NAME`", ErrUnusable, pinAdvice)
 		case m.Staged:
-			return fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were wiped: %s", ErrUnusable, pinAdvice)
+			return fmt.Errorf("%w: it has no active_version, though `deskmint secret` wrote it: its metadata were "+
+				"wiped: %s", ErrUnusable, pinAdvice)
 		}
 	}
 	return nil
 }
 
-// recreated reports whether the secret was removed as a whole and made anew:
-// numbers only grow within one life, so a number that isn't beyond the latest
-// and yet was created later than everything known starts another.
+// recreated reports whether the secret was removed as a whole and created again. Otherwise numbers
+// only grow. So a version that was created later than all known ones, but whose number isn't higher
+// than the latest known number, belongs to a new secret.
 func recreated(last, seen Status) bool {
-	newest := newestCreated(last)
+	newest := last.NewestCreated()
 	for _, vs := range seen.Versions {
 		if vs.Version <= last.Latest && vs.Created.After(newest) {
 			return true
 		}
 	}
 	return false
-}
-
-func newestCreated(s Status) time.Time {
-	var newest time.Time
-	for _, vs := range s.Versions {
-		if vs.Created.After(newest) {
-			newest = vs.Created
-		}
-	}
-	return newest
 }

@@ -9,20 +9,21 @@ import (
 )
 
 const (
-	// stagedInterval: somebody is about to activate a version that is staged.
+	// stagedInterval is the interval while a version is staged, because an operator is about to
+	// activate it.
 	stagedInterval = time.Second
-	// firstRetry is the pause after a first look that found the store away; it
-	// doubles up to the interval, so that an outage ends here at most one interval after it ends there.
+	// firstRetry is the pause after the first refresh that found the store away. It doubles up to
+	// the interval, so that an outage ends for this replica at most one interval late.
 	firstRetry = time.Second
-	// maxLooks is how many looks go on at once: enough that a few that hang
-	// don't hold up the rest, few enough that one asked for by Refresh has its turn soon.
-	maxLooks = 16
-	// headroom leaves a tenth of max_rate to values and to looks that are asked for.
+	// maxRefreshes is the number of concurrent refreshes. It is large enough that a few that hang
+	// don't delay the rest, and small enough that Refresh soon has its turn.
+	maxRefreshes = 16
+	// headroom leaves a tenth of max_rate to the reading of values and to Refresh.
 	headroom = 0.9
 )
 
-// Interval is the effective interval between two looks at a secret: Refresh, or
-// more where so many secrets are held that MaxRate demands it.
+// Interval returns the effective interval between two refreshes of a secret. It is the Refresh of
+// [Options], or longer if so many secrets are held that MaxRate demands it.
 func (k *Keyring) Interval() time.Duration {
 	r := k.rules.Load()
 	load := float64(len(*k.entries.Load())) / (headroom * float64(r.maxRate))
@@ -40,8 +41,8 @@ func newRules(refresh time.Duration, maxRate int, requirePointer bool) *rules {
 	return &rules{orDefault(refresh, DefaultRefresh), orDefault(maxRate, DefaultMaxRate), requirePointer}
 }
 
-// SetRules replaces the Refresh, MaxRate and RequirePointer of [Options]. They hold from the
-// next refresh of each secret on.
+// SetRules replaces the Refresh, MaxRate and RequirePointer of [Options]. They apply from the next
+// refresh of each secret on.
 func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bool) {
 	next := newRules(refresh, maxRate, requirePointer)
 	k.mu.Lock()
@@ -50,8 +51,8 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 		return
 	}
 	k.rules.Store(next)
-	k.pace.setRate(next.maxRate)
-	// Whoever shortens the interval doesn't wait for the end of the long one first.
+	k.limiter.setRate(next.maxRate)
+	// A shorter interval applies at once, not after the end of the long one.
 	now, interval := time.Now(), k.Interval()
 	for _, e := range k.queue {
 		if latest := now.Add(jitter(interval)); e.due.After(latest) {
@@ -64,14 +65,14 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 	k.signal()
 }
 
-// Run keeps what is held fresh until ctx ends, and returns ctx's error. Looks
-// that are under way end with it, whoever asked for them, and none begins
-// after: a Keyring runs once. What is held stays readable.
+// Run refreshes what is held until ctx ends, and returns the error of ctx. Its end cancels all
+// refreshes in progress, also those that other calls started, and none begins afterwards. So a
+// Keyring runs once. What is held stays readable.
 func (k *Keyring) Run(ctx context.Context) error {
-	var looks sync.WaitGroup
-	defer looks.Wait()
+	var refreshes sync.WaitGroup
+	defer refreshes.Wait()
 	defer k.stop()
-	slots := make(chan struct{}, maxLooks)
+	slots := make(chan struct{}, maxRefreshes)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -82,10 +83,10 @@ func (k *Keyring) Run(ctx context.Context) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			looks.Go(func() {
+			refreshes.Go(func() {
 				defer func() { <-slots }()
-				<-k.flight(e) // its fault is in the entry's state, and in the log
-				k.looked(e)
+				<-k.start(e) // its fault is in the entry's state and in the log
+				k.requeue(e)
 			})
 		}
 		timer.Reset(wait)
@@ -98,7 +99,7 @@ func (k *Keyring) Run(ctx context.Context) error {
 	}
 }
 
-// schedule takes the entries that are due, and says how long until the next.
+// schedule removes the entries that are due from the queue, and returns the time until the next.
 func (k *Keyring) schedule(now time.Time) (due []*entry, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -113,17 +114,17 @@ func (k *Keyring) schedule(now time.Time) (due []*entry, wait time.Duration) {
 	return due, time.Hour
 }
 
-// looked makes e one that can be due again.
-func (k *Keyring) looked(e *entry) {
+// requeue puts e back into the queue after a refresh.
+func (k *Keyring) requeue(e *entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if (*k.entries.Load())[e.ref] == e { // it may have been forgotten meanwhile
+	if (*k.entries.Load())[e.ref] == e { // Retain may have removed it in the meantime
 		heap.Push(&k.queue, e)
 		k.signal()
 	}
 }
 
-// reschedule sets when e is due again, after a look has led to s.
+// reschedule sets the time of the next refresh of e after one that led to s.
 func (k *Keyring) reschedule(e *entry, s *State) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -131,7 +132,7 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 	if staged := s.Status.Staged(); staged != 0 && staged != s.Status.Previous {
 		pause = min(pause, stagedInterval)
 	}
-	if away(s.Fault) && s.Succeeded != s.Looked {
+	if away(s.Fault) && s.Succeeded != s.Attempted {
 		pause = min(k.Interval(), firstRetry<<min(e.aways, 10))
 		e.aways++
 	} else {
@@ -144,7 +145,7 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 	}
 }
 
-// jitter spreads d by ± 20 %, so that neither secrets nor replicas stay in step.
+// jitter changes d by up to ± 20 %, so that neither secrets nor replicas refresh in step.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // a spread needs no secrecy
 }
@@ -157,7 +158,7 @@ func (k *Keyring) signal() {
 	}
 }
 
-// queue is a heap of the entries that Run isn't looking at, by when they are due.
+// queue is a heap of the entries that Run isn't refreshing, ordered by due.
 type queue []*entry
 
 func (q queue) Len() int           { return len(q) }
@@ -168,14 +169,14 @@ func (q queue) Swap(i, j int) {
 	q[i].place, q[j].place = i, j
 }
 
-// Push is heap.Interface's.
+// Push implements heap.Interface.
 func (q *queue) Push(x any) {
 	e := x.(*entry)
 	e.place = len(*q)
 	*q = append(*q, e)
 }
 
-// Pop is heap.Interface's.
+// Pop implements heap.Interface.
 func (q *queue) Pop() any {
 	last := len(*q) - 1
 	e := (*q)[last]

@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// run warms refs, runs the keyring for d of the bubble's time, and stops it.
+// run warms refs, runs the keyring for the duration d of the bubble's time, and stops it.
 func run(t *testing.T, k *secrets.Keyring, d time.Duration, refs ...secrets.Ref) {
 	t.Helper()
 	if err := k.Warm(t.Context(), refs...); err != nil {
@@ -26,11 +26,11 @@ func run(t *testing.T, k *secrets.Keyring, d time.Duration, refs ...secrets.Ref)
 	}
 }
 
-// gaps lists the times between the looks.
-func gaps(looks []time.Time) []time.Duration {
+// gaps returns the times between the refreshes.
+func gaps(times []time.Time) []time.Duration {
 	var list []time.Duration
-	for i := 1; i < len(looks); i++ {
-		list = append(list, looks[i].Sub(looks[i-1]))
+	for i := 1; i < len(times); i++ {
+		list = append(list, times[i].Sub(times[i-1]))
 	}
 	return list
 }
@@ -78,7 +78,7 @@ func TestMaxRateIsKept(t *testing.T) {
 		for i := range secretsHeld {
 			ref := secrets.Ref{Path: fmt.Sprintf("sso/%d", i), Field: "k"}
 			refs = append(refs, ref)
-			f.status[ref.Path] = pinned(1, 2, 1) // staged: each wants to be looked at every second
+			f.status[ref.Path] = pinned(1, 2, 1) // a version is staged, so each is due every second
 			if i%2 == 0 {
 				f.status[ref.Path] = latest(1)
 			}
@@ -97,10 +97,10 @@ func TestMaxRateIsKept(t *testing.T) {
 		if !strings.Contains(log.String(), "max_rate=10") {
 			t.Error("the log doesn't tell of the stretched interval")
 		}
-		// Stretched, not starved: each is looked at again.
+		// The interval grows, but each secret is still refreshed.
 		for _, ref := range refs {
 			if s, _ := k.State(ref); time.Since(s.Succeeded) > 3*time.Minute {
-				t.Errorf("%s was last looked at %v ago", ref, time.Since(s.Succeeded))
+				t.Errorf("%s was last refreshed %v ago", ref, time.Since(s.Succeeded))
 			}
 		}
 	})
@@ -136,12 +136,12 @@ func TestRunOutlastsAnOutage(t *testing.T) {
 		}
 		at(time.Minute+maxStale+time.Second, secrets.ErrUnavailable)
 
-		// Retries grow from a second to the interval, and no further.
+		// The pause before a retry grows from a second to the interval.
 		f.set(func(f *fake) {
 			var outage []time.Time
-			for _, look := range f.statuses {
-				if look.After(epoch.Add(time.Minute)) {
-					outage = append(outage, look)
+			for _, at := range f.statuses {
+				if at.After(epoch.Add(time.Minute)) {
+					outage = append(outage, at)
 				}
 			}
 			for i, gap := range gaps(outage) {
@@ -183,7 +183,7 @@ func TestRunTakesUpWhatIsWarmedLater(t *testing.T) {
 		before, _ := f.counts()
 		time.Sleep(time.Minute)
 		if after, _ := f.counts(); after != before {
-			t.Error("a forgotten secret is still looked at")
+			t.Error("a forgotten secret is still refreshed")
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -203,7 +203,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 		f.set(func(f *fake) { f.delay = time.Second })
 		statuses, _ := f.counts()
 
-		// The first caller's look is under way, and he goes away.
+		// The first caller leaves while its refresh is in progress.
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
 		go func() {
@@ -215,7 +215,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 		if err := <-first; !errors.Is(err, context.Canceled) {
 			t.Errorf("the cancelled caller got %v", err)
 		}
-		// Twenty more know of version 2, which that look has missed.
+		// Twenty more callers know of version 2, which that refresh has missed.
 		f.set(func(f *fake) { f.status[acme.Path] = latest(2) })
 		var wg sync.WaitGroup
 		for range 20 {
@@ -228,7 +228,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 		}
 		wg.Wait()
 		if after, _ := f.counts(); after != statuses+2 {
-			t.Errorf("%d looks for 21 callers, want 2: the one under way and one after it", after-statuses)
+			t.Errorf("%d refreshes for 21 callers, want 2: the one in progress and one after it", after-statuses)
 		}
 	})
 }
@@ -258,7 +258,8 @@ func TestRefreshTellsFaults(t *testing.T) {
 	})
 }
 
-// A dropped value is read again when it comes back, not taken from a pocket.
+// TestADroppedValueIsReadAgain checks that a value that was dropped is read from the store when it
+// is back.
 func TestADroppedValueIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
@@ -269,7 +270,7 @@ func TestADroppedValueIsReadAgain(t *testing.T) {
 		for i, err := range []error{secrets.ErrDenied, nil} {
 			f.set(func(f *fake) { f.err = err })
 			if _, _, got := k.Refresh(t.Context(), acme); !errors.Is(got, err) {
-				t.Errorf("look %d: %v", i, got)
+				t.Errorf("refresh %d: %v", i, got)
 			}
 		}
 		if _, keys := f.counts(); keys != 2 {
@@ -281,7 +282,8 @@ func TestADroppedValueIsReadAgain(t *testing.T) {
 	})
 }
 
-// An unusable value of an immutable version is read once, not at every look.
+// TestAnUnusableValueIsReadOnce checks that an unusable value of an immutable version is not read
+// at every refresh.
 func TestAnUnusableValueIsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 2, 1)}, secret: map[secrets.Version]string{2: "short"}}
@@ -293,8 +295,8 @@ func TestAnUnusableValueIsReadOnce(t *testing.T) {
 	})
 }
 
-// A number alone doesn't identify a value: a secret that was made anew has the
-// same ones, and so has a file that was edited.
+// TestChangedValuesAreReadAgain checks that a number alone doesn't identify a value: a secret that
+// was removed and created again has the same numbers, and so has a file that was edited.
 func TestChangedValuesAreReadAgain(t *testing.T) {
 	edited := func(s secrets.Status, revision uint64) secrets.Status { s.Revision = revision; return s }
 	anew := latest(1)
@@ -320,7 +322,7 @@ func TestChangedValuesAreReadAgain(t *testing.T) {
 					t.Fatal(err)
 				}
 				key, _ := held.Key(0)
-				signature, err := mustKey(t, 1, other).Sign("input")
+				signature, err := mustKey(t, 1, other).Sign(t.Context(), "input")
 				if err != nil || key.Verify("input", signature) != nil {
 					t.Error("the old value goes on")
 				}
@@ -346,8 +348,9 @@ func TestAValueOfAnotherVersionIsRefused(t *testing.T) {
 	}
 }
 
-// Looks belong to the keyring: they end with Run, and teach nothing then.
-func TestRunEndsTheLooksUnderWay(t *testing.T) {
+// TestRunEndsRefreshesInProgress checks that the end of Run cancels a refresh, which then changes
+// no state.
+func TestRunEndsRefreshesInProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
 		k, log := newKeyring(t, f, secrets.Options{Timeout: time.Hour})
@@ -358,14 +361,14 @@ func TestRunEndsTheLooksUnderWay(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- k.Run(ctx) }()
 		f.set(func(f *fake) { f.delay = 30 * time.Minute })
-		time.Sleep(time.Minute) // a look is under way, and hangs
+		time.Sleep(time.Minute) // a refresh is in progress, and hangs
 		began := time.Now()
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
 			t.Errorf("Run: %v after %v", err, time.Since(began))
 		}
-		if s, _ := k.State(acme); s.Fault != nil || s.Looked.After(epoch.Add(time.Second)) || strings.Contains(log.String(), "fault") {
-			t.Errorf("the look that was called off has left %+v; log: %s", s, log)
+		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) || strings.Contains(log.String(), "fault") {
+			t.Errorf("the refresh that was cancelled has left %+v; log: %s", s, log)
 		}
 		if _, err := k.Get(acme, 0); err != nil {
 			t.Errorf("what is held can't be read any more: %v", err)

@@ -1,14 +1,16 @@
-// Package secrets is what a rotated shared secret is: numbered versions of
-// which one is active, kept in a store that can be slow, away or wrong.
+// Package secrets reads rotated shared secrets: numbered versions, one of them active, in a store
+// that can be slow, away or wrong. Package rotate, which only commands import, writes them.
 //
-// A [Source] answers for one store (see the packages vault, file and memory).
-// A [Keyring] looks at a Source in the background and hands out what it holds,
-// so that a request never waits for a store. Neither ever hands out a secret's
-// bytes: a [Key] signs and verifies, and can't be printed.
+// A [Source] reads from one store; see the packages vault, file and memory. A [Keyring] refreshes
+// what it holds from a Source in the background, so that a request never waits for a store. Neither
+// ever reveals the bytes of a secret: a [Key] signs and verifies, and can't be printed.
 //
-// Active is not latest. A version that is newer than the active one is staged:
-// it can be tried, and it signs for everybody only once the store's pointer
-// has been moved to it.
+// The active version is not the latest version. A version that is newer than the active one is
+// staged. A request can name it to try it. It signs for everybody once the store's pointer has been
+// moved to it.
+//
+// The package has its own rate limiter, because golang.org/x/time/rate lets more than max_rate
+// reads go in a second after the process didn't run for a moment; see rateLimiter.
 package secrets
 
 import (
@@ -21,22 +23,22 @@ import (
 	"unicode"
 )
 
-// A Version numbers the values that a secret has had, from 1. Zero means none,
-// or, where one is asked for, the active one.
+// A Version is the number of a value that a secret has had. The first is 1. Zero means none, or the
+// active version where a version is asked for.
 type Version uint32
 
 // A Ref names one value in a store: the path of a secret and a field in it.
 type Ref struct {
-	Path  string // as the store has it, without the mount: sso/acme-customers
+	Path  string // as in the store, without the mount: sso/acme-customers
 	Field string // shared_secret
 }
 
-// String is for logs and error texts.
+// String returns the path and the field, for logs and errors.
 func (r Ref) String() string { return r.Path + ":" + r.Field }
 
-// Check says what is wrong with the reference as such; it asks no store.
-// Dot segments are refused because an HTTP client would resolve them, and
-// reach another secret, or something that isn't a secret at all.
+// Check returns what is wrong with the reference. It asks no store. It refuses dot segments,
+// because an HTTP client would resolve them and reach another secret or something that isn't a
+// secret.
 func (r Ref) Check() error {
 	if r.Path == "" || r.Field == "" {
 		return errors.New("path and field must both be given")
@@ -49,79 +51,80 @@ func (r Ref) Check() error {
 	}
 	for segment := range strings.SplitSeq(r.Path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
-			return fmt.Errorf("path %q must not begin or end with a slash, nor have an empty, \".\" or \"..\" segment", r.Path)
+			return fmt.Errorf("path %q must not begin or end with a slash, nor have an empty, \".\" or \"..\" segment",
+				r.Path)
 		}
 	}
 	return nil
 }
 
-// What a Source can know about a secret, other than a value. They are wrapped
-// by errors that name the path and say what to do; compare with errors.Is.
+// The errors of a [Source] that say something about the secret. Errors that wrap them name the path
+// and say what to do. Compare with errors.Is.
 var (
-	// ErrNotFound: the store has no such path.
+	// ErrNotFound says that the store has no such path.
 	ErrNotFound = errors.New("no such secret")
-	// ErrDeleted: the version was deleted or destroyed.
+	// ErrDeleted says that the version was deleted or destroyed.
 	ErrDeleted = errors.New("deleted")
-	// ErrUnusable: there is something, but nothing to sign with: too short, outer
-	// white space, field missing, pointer malformed. An operator must act.
+	// ErrUnusable says that there is something, but nothing to sign with: a value that is too short
+	// or has outer white space, a missing field, a malformed pointer. An operator must act.
 	ErrUnusable = errors.New("unusable")
-	// ErrDenied: the store knows who asks, and refuses.
+	// ErrDenied says that the store knows the client and refuses.
 	ErrDenied = errors.New("permission denied")
 )
 
-// What only a Keyring says.
+// The errors that only a [Keyring] returns.
 var (
-	// ErrDisabled: an operator has switched the secret off.
+	// ErrDisabled says that an operator has switched the secret off.
 	ErrDisabled = errors.New("disabled by an operator")
-	// ErrUnavailable: the store is away, and what is held is too old to serve.
-	// The error is then an [UnavailableError].
+	// ErrUnavailable says that the store is away, and that what is held is too old to serve. The
+	// error is then an [UnavailableError].
 	ErrUnavailable = errors.New("unavailable")
 )
 
-// A Source is a store of secrets. Its methods are called from several
-// goroutines at once.
+// A Source is a store of secrets. Its methods are called concurrently.
 //
-// An error that is none of ErrNotFound, ErrDeleted, ErrUnusable and ErrDenied
-// means that the store is away: nothing was learnt, and what is held goes on
-// for a while. No error may contain a value, or an answer of the store.
+// An error that wraps none of ErrNotFound, ErrDeleted, ErrUnusable and ErrDenied means that the
+// store is away. It says nothing about the secret, and what is held serves for a while. No error
+// may contain a value or an answer of the store.
 type Source interface {
-	// Status says which versions a secret has, without their values. Beside an error its
-	// Disabled, DisabledBy and Serial still count: a kill switch works whatever else is wrong.
+	// Status returns which versions a secret has, without their values. Even if it returns an
+	// error, the Disabled, DisabledBy and Serial of the status count, because a kill switch must
+	// work whatever else is wrong.
 	Status(ctx context.Context, path string) (Status, error)
-	// Key reads the value of one version, never "the current one": between a
-	// look at the status and a look at the value the current one may change. Beside
-	// ErrUnusable the key still tells its mark.
+	// Key returns the key of one version. It never reads "the current version", which may change
+	// between the reading of the status and the reading of the value. If it returns ErrUnusable,
+	// the key still has its mark.
 	Key(ctx context.Context, ref Ref, v Version) (Key, error)
 }
 
 // Status is what a store says about a secret's versions.
 type Status struct {
-	// Active is the version that signs: the one that the store's pointer names,
-	// or without a pointer the latest.
+	// Active is the version that signs: the one that the store's pointer names, or the latest if
+	// there is no pointer.
 	Active Version
-	// Pinned says that Active comes from a pointer. A pointer that has been seen
-	// and then vanishes is a fault: the latest must not become active by accident.
+	// Pinned says that Active comes from a pointer. A pointer that vanishes is a fault, because
+	// the latest version must not become active by accident.
 	Pinned bool
 	// Latest is the highest number ever given, deleted or not.
 	Latest Version
-	// Previous was active before, or is the one below Active where the store
-	// doesn't record that. Zero: none.
+	// Previous was active before. If the store doesn't record that, it is the version below
+	// Active. Zero means none.
 	Previous Version
-	// Serial grows with every move of the pointer and every use of the kill switch. Zero: not
-	// recorded.
+	// Serial grows with every move of the pointer and every use of the kill switch. Zero means
+	// that it isn't recorded.
 	Serial uint64
-	// Managed says that the store has some metadata of ours beside the versions: a pointer,
-	// a previous version or a serial. Managed without Pinned means that the pointer is lost.
+	// Managed says that the store has some of Deskmint's metadata: a pointer, a previous version or
+	// a serial. Managed without Pinned means that the pointer is lost.
 	Managed bool
 	// Disabled says that an operator has switched the secret off.
 	Disabled bool
-	// DisabledBy tells one switch-off from another: see [ReadSwitch]. It may be empty.
+	// DisabledBy distinguishes one switch-off from another; see [ReadSwitch]. It may be empty.
 	DisabledBy string
-	// Revision is for stores that are one file or one map: it grows with every
-	// change, and a version's value may change with it. Zero: versions are
-	// immutable, and an answer may come from a replica that lags.
+	// Revision is for stores that are one file or one map. It grows with every change, and the
+	// value of a version may change with it. Zero means that versions are immutable, and that an
+	// answer may come from a replica that lags.
 	Revision uint64
-	// Versions, ascending, as far as the store still lists them.
+	// Versions are those that the store still lists, in ascending order.
 	Versions []VersionStatus
 }
 
@@ -132,7 +135,8 @@ type VersionStatus struct {
 	Gone    bool      // deleted or destroyed: it has no value to read
 }
 
-// Version finds what the store says about version v.
+// Version returns what the store says about version v. It returns false if the store doesn't list
+// it.
 func (s Status) Version(v Version) (VersionStatus, bool) {
 	for _, vs := range s.Versions {
 		if vs.Version == v {
@@ -142,8 +146,8 @@ func (s Status) Version(v Version) (VersionStatus, bool) {
 	return VersionStatus{}, false
 }
 
-// without returns the status with version v counted as gone.
-func (s Status) without(v Version) Status {
+// Without returns a copy of the status in which version v is gone.
+func (s Status) Without(v Version) Status {
 	s.Versions = slices.Clone(s.Versions)
 	for i := range s.Versions {
 		if s.Versions[i].Version == v {
@@ -153,9 +157,8 @@ func (s Status) without(v Version) Status {
 	return s
 }
 
-// Staged is the newest version that is newer than the active one and still
-// has a value; zero if there is none. After a roll-back that is the version
-// which was rolled back from.
+// Staged returns the newest version that is newer than the active one and still has a value. It
+// returns zero if there is none. After a roll-back it is the version that was active before.
 func (s Status) Staged() Version {
 	for i := len(s.Versions) - 1; i >= 0 && s.Versions[i].Version > s.Active; i-- {
 		if !s.Versions[i].Gone {
@@ -165,8 +168,8 @@ func (s Status) Staged() Version {
 	return 0
 }
 
-// Before is the newest version older than v that still has a value; zero if
-// there is none. Sources that record no previous version report this one.
+// Before returns the newest version older than v that still has a value. It returns zero if there
+// is none. Sources that record no previous version report this one.
 func (s Status) Before(v Version) Version {
 	for i := len(s.Versions) - 1; i >= 0; i-- {
 		if vs := s.Versions[i]; vs.Version < v && !vs.Gone {
@@ -174,4 +177,16 @@ func (s Status) Before(v Version) Version {
 		}
 	}
 	return 0
+}
+
+// NewestCreated returns the time at which the newest version was created. It is zero if the store
+// records no times.
+func (s Status) NewestCreated() time.Time {
+	var newest time.Time
+	for _, vs := range s.Versions {
+		if vs.Created.After(newest) {
+			newest = vs.Created
+		}
+	}
+	return newest
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// many are n references whose secrets are in f.
+// many returns n references whose secrets are in f.
 func many(f *fake, n int) []secrets.Ref {
 	refs := make([]secrets.Ref, n)
 	f.status = make(map[string]secrets.Status, n)
@@ -20,8 +20,8 @@ func many(f *fake, n int) []secrets.Ref {
 	return refs
 }
 
-// However long max_rate makes it, the first load is waited for: not ready is
-// better than ready with half of the secrets.
+// TestWarmTakesTheTimeOfMaxRate checks that Warm loads all secrets, however long max_rate makes
+// that. A replica should rather not be ready than be ready with half of the secrets.
 func TestWarmTakesTheTimeOfMaxRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
@@ -42,11 +42,12 @@ func TestWarmTakesTheTimeOfMaxRate(t *testing.T) {
 	})
 }
 
-// A store that is away is known to be after a few looks: thousands of deadlines
-// in turn would keep a replica from starting. What is left is loaded when the store is back.
+// TestWarmWhileTheStoreIsAway checks that Warm notices after a few refreshes that the store is
+// away, because thousands of deadlines in sequence would keep a replica from starting. The rest is
+// loaded when the store is back.
 func TestWarmWhileTheStoreIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{delay: time.Hour} // every look meets its deadline
+		f := &fake{delay: time.Hour} // every refresh reaches its deadline
 		refs := many(f, 10_000)
 		k, _ := newKeyring(t, f, secrets.Options{MaxRate: 1000})
 		began := time.Now()

@@ -105,8 +105,8 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 
 func (c *stateCollector) collectStore(ch chan<- prometheus.Metric) {
 	ch <- gauge(refreshInterval, c.service.secrets.Interval().Seconds())
-	looks := c.service.secrets.Looks()
-	for result, n := range map[string]uint64{"confirmed": looks.Confirmed, "lagging": looks.Lagging, "away": looks.Away, "fault": looks.Fault} {
+	counts := c.service.secrets.Refreshes()
+	for result, n := range map[string]uint64{"confirmed": counts.Confirmed, "lagging": counts.Lagging, "away": counts.Away, "fault": counts.Fault} {
 		ch <- prometheus.MustNewConstMetric(refreshes, prometheus.CounterValue, float64(n), result)
 	}
 	if logins := c.service.options.StoreLogins; logins != nil {

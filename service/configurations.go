@@ -175,7 +175,7 @@ func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
 	switch {
 	case err == nil && s.selfTest(conf) != nil:
 		return pb.SecretState_SECRET_STATE_UNUSABLE
-	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Looked): // the fault isn't that of a version held beside it
+	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Attempted): // the fault isn't that of a version held beside it
 		return pb.SecretState_SECRET_STATE_STALE
 	case err == nil:
 		return pb.SecretState_SECRET_STATE_USABLE

@@ -82,7 +82,7 @@ func (s *Service) runSelfTest(conf *config.Configuration, key secrets.Key) (err 
 			err = fmt.Errorf("self-test: %w", newPanicError(p))
 		}
 	}()
-	if err := conf.Profile.SelfTest(key, s.now()); err != nil {
+	if err := conf.Profile.SelfTest(context.Background(), key, s.now()); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
 	return nil
@@ -165,7 +165,7 @@ func knownAnswer(newKey func(secrets.Version, []byte) (secrets.Key, error)) erro
 	if err != nil {
 		return err
 	}
-	got, err := key.Sign(input)
+	got, err := key.Sign(context.Background(), input)
 	if err != nil {
 		return err
 	}

@@ -231,7 +231,7 @@ func BenchmarkSelfTest(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := conf.Profile.SelfTest(key, now); err != nil {
+		if err := conf.Profile.SelfTest(b.Context(), key, now); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -39,8 +39,8 @@ type Secrets interface {
 	Warm(ctx context.Context, refs ...secrets.Ref) error
 	Retain(refs ...secrets.Ref)
 	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
-	Interval() time.Duration // between two looks at the store
-	Looks() secrets.Looks    // so far, by what they came to
+	Interval() time.Duration      // between two refreshes of a secret
+	Refreshes() secrets.Refreshes // so far, by their result
 }
 
 // Options of a Service. Snapshot, Secrets and Audit are required.

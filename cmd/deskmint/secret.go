@@ -12,6 +12,7 @@ import (
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service/config"
 )
@@ -46,7 +47,7 @@ type actFlags struct {
 
 // operation is one configuration's secret, ready to be worked on.
 type operation struct {
-	*secrets.Rotator
+	*rotate.Rotator
 
 	name    string
 	refresh time.Duration
@@ -69,7 +70,7 @@ func (f secretFlags) open(std streams) (*operation, error) {
 		return nil, err
 	}
 	op := &operation{
-		Rotator: &secrets.Rotator{Store: store, Ref: conf.Secret, Now: clockOf(store)},
+		Rotator: &rotate.Rotator{Store: store, Ref: conf.Secret, Now: clockOf(store)},
 		name:    name,
 		refresh: snapshot.Secrets.Refresh,
 	}
@@ -79,8 +80,8 @@ func (f secretFlags) open(std streams) (*operation, error) {
 			continue
 		}
 		op.sharing = append(op.sharing, other)
-		if c.Secret != conf.Secret && !slices.Contains(op.Beside, c.Secret) {
-			op.Beside = append(op.Beside, c.Secret)
+		if c.Secret != conf.Secret && !slices.Contains(op.Siblings, c.Secret) {
+			op.Siblings = append(op.Siblings, c.Secret)
 		}
 	}
 	return op, nil
@@ -88,7 +89,7 @@ func (f secretFlags) open(std streams) (*operation, error) {
 
 // clockOf returns the store's clock where it has one. Serials that are times must not depend on the
 // operator's machine.
-func clockOf(store secrets.Writer) func() time.Time {
+func clockOf(store rotate.Writer) func() time.Time {
 	if remote, ok := store.(interface{ StoreTime() time.Time }); ok {
 		return remote.StoreTime
 	}
@@ -97,7 +98,7 @@ func clockOf(store secrets.Writer) func() time.Time {
 
 // writerOf is the store as its operator has it: the file's auth block is the
 // service's, and not used.
-func writerOf(s *config.Snapshot, log *slog.Logger) (secrets.Writer, error) {
+func writerOf(s *config.Snapshot, log *slog.Logger) (rotate.Writer, error) {
 	switch s.Secrets.Source {
 	case "file":
 		return file.NewWriter(s.Secrets.File), nil
@@ -108,7 +109,7 @@ func writerOf(s *config.Snapshot, log *slog.Logger) (secrets.Writer, error) {
 }
 
 // run opens the secret and does one act to it: do it, say what was done, wait.
-func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (secrets.Plan, error)) error {
+func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (rotate.Plan, error)) error {
 	waiting, err := f.replicas()
 	if err != nil {
 		return err
@@ -130,7 +131,7 @@ func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (se
 }
 
 // tell says which steps were taken, also where one failed after others.
-func (f actFlags) tell(std streams, plan secrets.Plan) {
+func (f actFlags) tell(std streams, plan rotate.Plan) {
 	for i, step := range plan.Steps {
 		switch {
 		case f.DryRun:
@@ -145,12 +146,12 @@ func (f actFlags) tell(std streams, plan secrets.Plan) {
 }
 
 // follow waits until the replicas stand as the plan has left the store.
-func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan secrets.Plan, waiting replicas) error {
+func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan rotate.Plan, waiting replicas) error {
 	if f.DryRun {
 		return nil
 	}
 	last := plan.Last()
-	if last.Kind == secrets.StepWrite {
+	if last.Kind == rotate.StepWrite {
 		fmt.Fprintf(std.out, "%s: version %d is staged: try it (secret_version %[2]d in a request), then activate it\n", op.name, last.Version)
 	}
 	if len(waiting.addresses) == 0 {
@@ -171,8 +172,8 @@ func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan s
 }
 
 // unlessAhead names the replicas that don't follow. A switch-off reaches all of them.
-func unlessAhead(step secrets.Step) string {
-	if step.Serial == 0 || step.Kind == secrets.StepDisable || step.Kind == secrets.StepAdopt {
+func unlessAhead(step rotate.Step) string {
+	if step.Serial == 0 || step.Kind == rotate.StepDisable || step.Kind == rotate.StepAdopt {
 		return ""
 	}
 	return fmt.Sprintf(", unless they have seen a serial above %d: then the store was restored from a backup, and `deskmint secret adopt` is the way out", step.Serial)
@@ -187,18 +188,18 @@ type valueFlags struct {
 
 // store does what takes a value. It is asked for only once the store has answered:
 // a secret shouldn't be typed in for nothing.
-func (f valueFlags) store(ctx context.Context, std streams, act func(*operation, []byte) (secrets.Plan, error)) error {
+func (f valueFlags) store(ctx context.Context, std streams, act func(*operation, []byte) (rotate.Plan, error)) error {
 	if len(f.Input) > 1 || len(f.Input) == 1 && f.Input[0] != "-" {
 		return errors.New("a secret is never an argument, which the process list and the shell's history show: " +
 			"pipe it in, or type it when you are asked. If that was the real one, reset it at Zendesk")
 	}
-	return f.run(ctx, std, func(op *operation) (secrets.Plan, error) {
+	return f.run(ctx, std, func(op *operation) (rotate.Plan, error) {
 		if err := op.Writable(ctx); err != nil {
-			return secrets.Plan{}, err
+			return rotate.Plan{}, err
 		}
 		value, err := readSecret(ctx, std, op.name)
 		if err != nil {
-			return secrets.Plan{}, err
+			return rotate.Plan{}, err
 		}
 		return act(op, value)
 	})
@@ -208,14 +209,14 @@ type secretStageCommand struct{ valueFlags }
 
 // Run stages a version.
 func (c secretStageCommand) Run(ctx context.Context, std streams) error {
-	return c.store(ctx, std, func(op *operation, value []byte) (secrets.Plan, error) { return op.Stage(ctx, value) })
+	return c.store(ctx, std, func(op *operation, value []byte) (rotate.Plan, error) { return op.Stage(ctx, value) })
 }
 
 type secretReplaceCommand struct{ valueFlags }
 
 // Run stages a version and activates it.
 func (c secretReplaceCommand) Run(ctx context.Context, std streams) error {
-	return c.store(ctx, std, func(op *operation, value []byte) (secrets.Plan, error) { return op.Replace(ctx, value) })
+	return c.store(ctx, std, func(op *operation, value []byte) (rotate.Plan, error) { return op.Replace(ctx, value) })
 }
 
 type secretActivateCommand struct {
@@ -226,33 +227,33 @@ type secretActivateCommand struct {
 
 // Run moves the pointer.
 func (c secretActivateCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Activate(ctx, secrets.Version(c.Version)) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Activate(ctx, secrets.Version(c.Version)) })
 }
 
 type secretRollbackCommand struct{ actFlags }
 
 // Run moves the pointer back.
 func (c secretRollbackCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Rollback(ctx) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Rollback(ctx) })
 }
 
 type secretDisableCommand struct{ actFlags }
 
 // Run switches the secret off.
 func (c secretDisableCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Disable(ctx) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Disable(ctx) })
 }
 
 type secretEnableCommand struct{ actFlags }
 
 // Run switches the secret on again.
 func (c secretEnableCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Enable(ctx) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Enable(ctx) })
 }
 
 type secretAdoptCommand struct{ actFlags }
 
 // Run raises the serial above all that replicas can have seen.
 func (c secretAdoptCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (secrets.Plan, error) { return op.Adopt(ctx) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Adopt(ctx) })
 }

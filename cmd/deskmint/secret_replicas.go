@@ -17,6 +17,7 @@ import (
 
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 // replicas asks running services, on their ops listeners, how a secret stands there.
@@ -51,7 +52,7 @@ func (f actFlags) replicas() (replicas, error) {
 // await asks until every replica stands as step leaves the store, and says how many
 // they are; when ctx ends before, which of them doesn't. Names are resolved in each
 // round: replicas come and go.
-func (r replicas) await(ctx context.Context, name string, step secrets.Step) (int, error) {
+func (r replicas) await(ctx context.Context, name string, step rotate.Step) (int, error) {
 	var behind []string
 	for {
 		count, faults := r.round(ctx, name, step)
@@ -74,7 +75,7 @@ func (r replicas) await(ctx context.Context, name string, step secrets.Step) (in
 }
 
 // round asks every replica once, all at the same time.
-func (r replicas) round(ctx context.Context, name string, step secrets.Step) (count int, faults []string) {
+func (r replicas) round(ctx context.Context, name string, step rotate.Step) (count int, faults []string) {
 	targets, faults := r.targets(ctx)
 	answers := make([]string, len(targets))
 	var asking sync.WaitGroup
@@ -127,7 +128,7 @@ type replica struct {
 	Fault  string          `json:"fault"`
 }
 
-func (r replicas) ask(ctx context.Context, target, name string, step secrets.Step) error {
+func (r replicas) ask(ctx context.Context, target, name string, step rotate.Step) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/readyz", nil)
 	if err != nil {
 		return errors.New("not an address")
@@ -162,14 +163,14 @@ func (r replicas) ask(ctx context.Context, target, name string, step secrets.Ste
 
 // follows reports whether a replica stands as step leaves the store. One that is
 // stale doesn't: it may have seen the move, and yet go on with the key before.
-func (r replica) follows(step secrets.Step) bool {
+func (r replica) follows(step rotate.Step) bool {
 	fit := r.State == "usable" || r.State == "disabled"
 	switch step.Kind {
-	case secrets.StepWrite:
+	case rotate.StepWrite:
 		return r.Staged == step.Version && fit
-	case secrets.StepDisable:
+	case rotate.StepDisable:
 		return r.State == "disabled"
-	case secrets.StepEnable:
+	case rotate.StepEnable:
 		return r.State == "usable"
 	default:
 		return r.Active == step.Version && fit && (r.Serial == nil || *r.Serial >= step.Serial)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 // opsOf is a listener that answers like an ops listener: with the answers in turn, the
@@ -57,18 +58,18 @@ func waiting(t *testing.T, addresses ...string) replicas {
 }
 
 var (
-	toTwo  = secrets.Step{Kind: secrets.StepPoint, Version: 2}
-	pinTwo = secrets.Step{Kind: secrets.StepPin, Version: 2, Serial: 7}
-	write2 = secrets.Step{Kind: secrets.StepWrite, Version: 2}
-	off    = secrets.Step{Kind: secrets.StepDisable}
-	on     = secrets.Step{Kind: secrets.StepEnable}
+	toTwo  = rotate.Step{Kind: rotate.StepPoint, Version: 2}
+	pinTwo = rotate.Step{Kind: rotate.StepPin, Version: 2, Serial: 7}
+	write2 = rotate.Step{Kind: rotate.StepWrite, Version: 2}
+	off    = rotate.Step{Kind: rotate.StepDisable}
+	on     = rotate.Step{Kind: rotate.StepEnable}
 )
 
 // TestReplicasFollow: the wait ends when the last replica does, and not before.
 func TestReplicasFollow(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		step    secrets.Step
+		step    rotate.Step
 		answers []string
 	}{
 		"a move":              {toTwo, []string{ready(onOne), ready(onOne), ready(onTwo)}},
@@ -99,7 +100,7 @@ func TestReplicasFollow(t *testing.T) {
 func TestReplicasThatDont(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		step         secrets.Step
+		step         rotate.Step
 		answer, says string
 	}{
 		"another version": {toTwo, ready(onOne), "it is usable, with version 1 active"},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 type secretStatusCommand struct {
@@ -69,7 +70,7 @@ type versionStatus struct {
 	Fault       string          `json:"fault,omitempty"`
 }
 
-func statusOf(op *operation, r secrets.Report) secretStatus {
+func statusOf(op *operation, r rotate.Report) secretStatus {
 	s := secretStatus{
 		Configuration: op.name, Place: r.Place, Field: op.Ref.Field, SharedWith: op.sharing,
 		Active: r.Active, Staged: r.Staged(), Previous: r.Previous, Latest: r.Latest,

@@ -1,5 +1,5 @@
-// Package file is a store of secrets in one YAML file: for one machine, where
-// a Vault would be too much.
+// Package file is a store of secrets in one YAML file. It is for a single machine, for which Vault
+// would be too much.
 //
 //	secrets:
 //	  sso/acme-customers:
@@ -10,10 +10,10 @@
 //	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
 //	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
 //
-// The file must be neither readable by everybody nor writable by its group. It
-// is read again when it has changed, and taken as a whole or not at all. After a faulty
-// change the last good content stays in use, and every refresh says what is wrong with the new
-// one. The kill switch is the exception: `disabled` counts in a faulty file, too.
+// The file must not be readable by others, nor writable by its group or others. It is read again
+// when it has changed, and it is accepted as a whole or not at all. After a faulty change the last
+// good content stays in use, and every refresh returns what is wrong with the new content. The kill
+// switch is the exception: `disabled` also counts in a faulty file.
 package file
 
 import (
@@ -30,11 +30,11 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// maxBytes bounds the file: a hundred thousand versions fit.
+// maxBytes is the greatest size of the file. A hundred thousand versions fit.
 const maxBytes = 16 << 20
 
-// forbidden are the permissions that the file must not have: writing for the
-// group, reading and writing for everybody else.
+// forbidden are the permissions that the file must not have: writing for the group, reading and
+// writing for others.
 const forbidden fs.FileMode = 0o026
 
 // Settings is the block `secrets.file` of the configuration file.
@@ -43,15 +43,15 @@ type Settings struct {
 	Path string `yaml:"path"`
 }
 
-// Check reports every fault of the settings, by key relative to the block. It
-// doesn't open the file.
+// Check reports every fault of the settings, by its key relative to the block. It doesn't open the
+// file.
 func (s Settings) Check(report func(key, message string)) {
 	if s.Path == "" {
 		report("path", "is required: the YAML file that holds the secrets")
 	}
 }
 
-// Rebase makes a relative path one under dir, the configuration file's folder.
+// Rebase makes a relative path relative to dir, the folder of the configuration file.
 func (s *Settings) Rebase(dir string) {
 	if s.Path != "" && !filepath.IsAbs(s.Path) {
 		s.Path = filepath.Join(dir, s.Path)
@@ -63,16 +63,16 @@ type Store struct {
 	path string
 
 	mu       sync.Mutex
-	seen     fs.FileInfo // of the last reading, good or bad
-	settled  bool        // seen is old enough to tell every later change
+	seen     fs.FileInfo // of the last file that was read, good or bad
+	settled  bool        // seen is old enough for every later change to show
 	fault    error       // of the last reading
-	off      switches    // of the last reading, if it was faulty
-	content  content     // of the last good one
-	revision uint64      // grows with each good one
+	off      switches    // of the last file that was read, if it was faulty
+	content  content     // of the last good file
+	revision uint64      // grows with each good file
 }
 
-// New makes a Store. It reads nothing yet: a file that is missing or faulty is
-// a fault of the secrets in it, told at each look, and mended without a restart.
+// New returns a Store. It reads nothing yet. A missing or faulty file is a fault of the secrets in
+// it, which every refresh returns. It can be corrected without a restart.
 func New(s Settings) *Store { return &Store{path: s.Path} }
 
 // Status implements secrets.Source.
@@ -95,8 +95,8 @@ func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error)
 	return status, nil
 }
 
-// Key implements secrets.Source. It reads from the content that Status has
-// told about, so that the two belong together.
+// Key implements secrets.Source. It reads from the content that the last Status described, so that
+// the two belong together.
 func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
 	if err := ctx.Err(); err != nil {
 		return secrets.Key{}, err
@@ -109,7 +109,8 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	}
 	value, ok := fields[ref.Field]
 	if !ok {
-		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w: it has no field %s", s.path, ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return secrets.Key{}, fmt.Errorf("%s: %s version %d: %w: it has no field %s", s.path, ref.Path, v,
+			secrets.ErrUnusable, ref.Field)
 	}
 	if value.err != nil {
 		return secrets.Key{}, fmt.Errorf("%s:%d: %s: %w", s.path, value.line, ref, value.err)
@@ -117,8 +118,8 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	return value.key, nil
 }
 
-// refresh reads the file if it has changed since. A fault of the file is
-// ErrUnusable: an operator must mend it, and waiting won't.
+// refresh reads the file if it has changed since the last time. A fault of the file is ErrUnusable,
+// because an operator must correct it.
 func (s *Store) refresh() error {
 	info, err := os.Stat(s.path)
 	if err != nil {
@@ -135,15 +136,15 @@ func (s *Store) refresh() error {
 		return unreadable(err)
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil { // of what is read, should it have been replaced
+	if info, err = f.Stat(); err != nil { // of the open file, because the path may name another one by now
 		return unreadable(err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return unreadable(err)
 	}
-	// Two writes within one tick of the file system's clock can leave the same
-	// modification time: only an older one tells all later changes.
+	// Two writes within one tick of the file system's clock can leave the same modification time. Only
+	// an older time shows all later changes.
 	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
 
 	parsed, err := s.check(info.Mode().Perm(), data)
@@ -158,7 +159,8 @@ func (s *Store) refresh() error {
 
 func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	if mode&forbidden != 0 {
-		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path, secrets.ErrUnusable, mode, mode&^0o027, s.path)
+		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path,
+			secrets.ErrUnusable, mode, mode&^0o027, s.path)
 	}
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("%s: %w: it is larger than %d MiB", s.path, secrets.ErrUnusable, maxBytes>>20)
@@ -170,8 +172,8 @@ func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	return parsed, nil
 }
 
-// unreadable tells apart what an operator must mend from an I/O error, which
-// may pass (a network file system that is away).
+// unreadable distinguishes a fault that an operator must correct from an I/O error, which may pass,
+// as on a network file system that is away.
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", secrets.ErrUnusable, err)

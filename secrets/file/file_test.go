@@ -61,7 +61,7 @@ func signedWith(t *testing.T, key secrets.Key, secret string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := want.Sign("input")
+	signature, err := want.Sign(t.Context(), "input")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestPermissionsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// Through a Keyring, so that file and rules are seen to fit.
+// The test refreshes a Keyring, to check that the file and the rules fit together.
 func TestThroughAKeyring(t *testing.T) {
 	path := write(t, good, 0o600)
 	k := secrets.NewKeyring(secrets.Options{Source: open(path), MaxRate: 1e6})

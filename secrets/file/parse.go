@@ -16,7 +16,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// content is a file that has been read and found good, by path.
+// content is a file without faults, by path.
 type content map[string]entry
 
 type entry struct {
@@ -24,17 +24,16 @@ type entry struct {
 	fields map[secrets.Version]map[string]value
 }
 
-// value is one field of one version: a key, or why it is none. A bad value is
-// a fault of its secret alone, not of the file. No bytes are kept but in the key.
+// value is one field of one version: a key, or the reason why it is none. A bad value is a fault of
+// its secret alone, not of the file. Only the key keeps the bytes.
 type value struct {
 	line int
 	key  secrets.Key
 	err  error
 }
 
-// faults are what is wrong with a file, by line. None quotes a value, or a key
-// that might be a value in the wrong place; what the YAML library says is never passed on,
-// since it quotes both.
+// faults are the faults of a file, by line. None quotes a value, or a key that may be a misplaced
+// value. The errors of the YAML library are never passed on, because they quote both.
 type faults []fault
 
 type fault struct {
@@ -46,7 +45,7 @@ func (f *faults) add(n *yaml.Node, format string, args ...any) {
 	*f = append(*f, fault{n.Line, fmt.Sprintf(format, args...)})
 }
 
-// in returns the faults as one error, each with file and line.
+// in returns the faults as one error, with the file and line of each.
 func (f faults) in(path string) error {
 	slices.SortStableFunc(f, func(a, b fault) int { return a.line - b.line })
 	lines := make([]string, len(f))
@@ -56,7 +55,7 @@ func (f faults) in(path string) error {
 	return errors.New(strings.Join(lines, "; "))
 }
 
-// parse reads the whole of a file. It returns content or faults, never both.
+// parse parses a whole file. It returns content or faults, never both.
 func parse(data []byte) (content, faults) {
 	root, f := document(data)
 	if f != nil {
@@ -82,7 +81,8 @@ func parse(data []byte) (content, faults) {
 	return parsed, nil
 }
 
-// yamlLine finds the one thing that is taken from the YAML library's errors.
+// yamlLine matches the line number, which is the only part of the YAML library's errors that is
+// used.
 var yamlLine = regexp.MustCompile(`\bline ([0-9]+)`)
 
 func document(data []byte) (*yaml.Node, faults) {
@@ -107,8 +107,8 @@ func document(data []byte) (*yaml.Node, faults) {
 	return nil, faults{{line, "not valid YAML here or just before (indentation, quotes, a missing colon, a tab?)"}}
 }
 
-// mapping yields the keys and values of n, and reports what isn't a plain
-// mapping with each key once.
+// mapping yields the keys and values of n. It reports a node that isn't a plain mapping, and a key
+// that occurs twice.
 func (f *faults) mapping(n *yaml.Node, what string) func(yield func(key, value *yaml.Node) bool) {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if n.Kind != yaml.MappingNode {
@@ -164,7 +164,7 @@ func (f *faults) secret(n *yaml.Node, what string) entry {
 	return e
 }
 
-// complete fills in what the file may leave out, and checks what it says.
+// complete fills in what the file may leave out, and checks the rest.
 func (f *faults) complete(s *secrets.Status, what string, n, active, previous *yaml.Node) {
 	if len(s.Versions) == 0 {
 		f.add(n, "%s: versions is missing or empty", what)
@@ -185,10 +185,10 @@ func (f *faults) complete(s *secrets.Status, what string, n, active, previous *y
 	}
 }
 
-// canonical is how a version is written: 2, not 02, 0x2 or 2.0.
+// canonical matches a version as it must be written: 2, not 02, 0x2 or 2.0.
 var canonical = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// version reads a version number; zero: it is none, and that is reported.
+// version parses a version number. If the text is none, it reports that and returns zero.
 func (f *faults) version(n *yaml.Node, what string) secrets.Version {
 	v, err := strconv.ParseUint(n.Value, 10, 32)
 	if err != nil || n.Kind != yaml.ScalarNode || !canonical.MatchString(n.Value) {
@@ -198,7 +198,7 @@ func (f *faults) version(n *yaml.Node, what string) secrets.Version {
 	return secrets.Version(v)
 }
 
-// fields reads one version: when it was created, and its values.
+// fields parses one version: its time of creation and its values.
 func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created time.Time, fields map[string]value) {
 	fields = map[string]value{}
 	for key, n := range f.mapping(n, what) {
@@ -219,14 +219,14 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 	return created, fields
 }
 
-// plain is a key that can be shown: it has no stretch long enough for a secret.
+// plain matches a key that can be shown, because no part of it is long enough for a secret.
 var (
 	plain   = regexp.MustCompile(`^[A-Za-z0-9_./ -]{1,200}$`)
 	stretch = regexp.MustCompile(`[A-Za-z0-9_+=]{24}`)
 )
 
-// shown is a key for an error text, or nothing where it might be a value that
-// got into the wrong place.
+// shown returns the key for an error text. It returns nothing for a key that may be a misplaced
+// value.
 func shown(key *yaml.Node) string {
 	if !plain.MatchString(key.Value) || stretch.MatchString(key.Value) {
 		return ""

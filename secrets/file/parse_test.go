@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// canary stands where a value might get quoted by mistake.
+// canary is the value in places where an error might quote it by mistake.
 const canary = "CanaryCanaryCanaryCanaryCanaryCanaryCanaryCanary"
 
 var faulty = []struct {
@@ -78,7 +78,7 @@ func TestFaultsNameTheLineAndNeverAValue(t *testing.T) {
 	}
 }
 
-// Whatever the file is, it is read or refused, and no value is quoted.
+// FuzzFile checks that every file is read or refused, and that no value is quoted.
 func FuzzFile(f *testing.F) {
 	for _, tc := range faulty {
 		f.Add(tc.text)
@@ -102,7 +102,7 @@ func FuzzFile(f *testing.F) {
 		if _, ok := status.Version(status.Active); !ok || status.Latest < status.Active {
 			t.Fatalf("status %+v names no version to sign with", status)
 		}
-		// A fault elsewhere in the file doesn't change what its kill switch says.
+		// A fault elsewhere in the file doesn't change its kill switches.
 		if err := os.WriteFile(path, []byte(text+"\nunknown: 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

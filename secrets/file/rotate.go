@@ -18,35 +18,37 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Writer is the file as an operator has it: a secrets.Writer that changes single
-// lines of it and leaves all others as they are, comments and order too. The file
-// is replaced as a whole, by a rename, so that a reader sees the one or the
-// other; writers exclude each other. A file that isn't there is made.
+// Writer is the file as an operator changes it. It implements rotate.Writer. It changes single
+// lines and leaves all others as they are, including comments and their order. It replaces the file
+// as a whole by a rename, so that a reader sees either the old or the new file. Writers exclude
+// each other. A missing file is created.
 //
-// A file has no serial: nobody reads it from a replica that lags.
+// A file has no serial, because no replica of it can lag.
 type Writer struct {
 	path string
-	// Now dates new versions; nil: time.Now. Set it before use.
+	// Now gives new versions their time of creation. If it is nil, time.Now is used. Set it before
+	// use.
 	Now func() time.Time
 }
 
-// NewWriter makes a Writer. It reads nothing yet.
+// NewWriter returns a Writer. It reads nothing yet.
 func NewWriter(s Settings) *Writer { return &Writer{path: s.Path} }
 
-// text is the file at one moment.
+// text is the content of the file at one moment.
 type text struct {
-	path    string // with symbolic links followed: what is replaced is the file itself
+	path    string // with symbolic links followed, because the file itself is replaced
 	info    fs.FileInfo
 	data    []byte
 	root    *yaml.Node
 	content content
-	fault   error // of the content; nothing but a switch-off may be written then
+	fault   error // a fault of the content; then only a switch-off may be written
 }
 
-// none is what a file that isn't there yet is taken for.
+// none is the content of a file that does not exist yet.
 const none = "secrets: {}\n"
 
-// load reads the file and refuses one with a fault: it must be mended first.
+// load reads the file. It returns an error for a file that isn't YAML, because it must be corrected
+// first.
 func (w *Writer) load() (text, error) {
 	t := text{path: w.target()}
 	f, err := os.Open(t.path)
@@ -72,12 +74,14 @@ func (w *Writer) load() (text, error) {
 	}
 	var faults faults
 	if t.root, faults = document(t.data); faults != nil {
-		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file", t.fault)
+		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret "+
+			"off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file",
+			t.fault)
 	}
 	return t, nil
 }
 
-// status is that of a secret, also in a file that has a fault elsewhere.
+// status returns the status of a secret, even if the file has a fault elsewhere.
 func (t text) status(path string) secrets.Status {
 	if t.fault == nil {
 		return t.content[path].status
@@ -93,7 +97,7 @@ func (t text) status(path string) secrets.Status {
 	return status
 }
 
-// target is the file with symbolic links followed.
+// target returns the path with symbolic links followed.
 func (w *Writer) target() string {
 	if path, err := filepath.EvalSymlinks(w.path); err == nil {
 		return path
@@ -101,7 +105,7 @@ func (w *Writer) target() string {
 	return w.path
 }
 
-// Observe implements secrets.Writer.
+// Observe implements rotate.Writer.
 func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, error) {
 	if err := ctx.Err(); err != nil {
 		return secrets.Observed{}, err
@@ -110,7 +114,9 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	if err != nil {
 		return secrets.Observed{}, err
 	}
-	o := secrets.Observed{Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault}
+	o := secrets.Observed{
+		Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault,
+	}
 	if key, _ := find(t.root, "secrets", path); key != nil {
 		o.Place = fmt.Sprintf("%s:%d: %s", w.path, key.Line, path)
 	}
@@ -136,7 +142,7 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	return store.Key(ctx, ref, v)
 }
 
-// Begins implements secrets.Writer.
+// Begins implements rotate.Writer.
 func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -147,13 +153,14 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	}
 	_, n := find(t.root, "secrets", ref.Path, "versions", number(v), ref.Field)
 	if n == nil {
-		return false, fmt.Errorf("%s: %s version %d: %w: it has no field %s", w.path, ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return false, fmt.Errorf("%s: %s version %d: %w: it has no field %s", w.path, ref.Path, v, secrets.ErrUnusable,
+			ref.Field)
 	}
 	begin := n.Value[:min(len(prefix), len(n.Value))]
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
 }
 
-// Write implements secrets.Writer.
+// Write implements rotate.Writer.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	return w.change(ctx, ref.Path, o, func(t text) ([]edit, error) {
 		if t.fault != nil {
@@ -173,7 +180,7 @@ func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed,
 	})
 }
 
-// Change implements secrets.Writer.
+// Change implements rotate.Writer.
 func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
 	var edits []edit
 	if to.Active != 0 {
@@ -196,20 +203,20 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	})
 }
 
-// WriteMark implements secrets.Writer. A file needs no marks: whoever replaces it replaces the
-// pointer and the values alike.
+// WriteMark implements rotate.Writer. A file needs no marks, because its pointers and values are
+// always replaced together.
 func (*Writer) WriteMark(context.Context, string, secrets.Observed, secrets.Mark) error { return nil }
 
-// DeleteMark implements secrets.Writer.
+// DeleteMark implements rotate.Writer.
 func (*Writer) DeleteMark(context.Context, string, secrets.Version) error { return nil }
 
-// Mark implements secrets.Writer.
+// Mark implements rotate.Writer.
 func (*Writer) Mark(context.Context, string, secrets.Version) (secrets.Mark, error) {
 	return secrets.Mark{}, nil
 }
 
-// change makes edits to one secret, alone with the file from the first look at it
-// to its replacement.
+// change makes edits to one secret. It holds the lock on the folder from reading the file to
+// replacing it.
 func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, decide func(text) ([]edit, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -232,7 +239,8 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	now := t.status(path)
 	if now.Active != o.Active || now.Pinned != o.Pinned || now.Previous != o.Previous || now.Disabled != o.Disabled ||
 		!slices.EqualFunc(now.Versions, o.Versions, sameVersion) {
-		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again", o.Place, secrets.ErrConflict)
+		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again",
+			o.Place, secrets.ErrConflict)
 	}
 	edits, err := decide(t)
 	if err != nil {

@@ -15,12 +15,11 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An edit sets one key of a secret, or adds a version to it. Lines are put in and
-// scalars replaced where they stand, rather than the whole file written anew
-// from its nodes: that would lose blank lines and alignment, and nobody could
-// see in a diff what a rotation has changed.
+// An edit sets one key of a secret, or adds a version to it. Edits insert lines and replace scalars
+// in place. Writing the whole file from its nodes would lose blank lines and alignment, and a diff
+// would not show what a rotation has changed.
 type edit struct {
-	key     string // active, previous, disabled; or a version's number
+	key     string // active, previous, disabled, or a version's number
 	value   string
 	quoted  bool
 	version []edit // the fields of a version to add, in one line
@@ -28,8 +27,8 @@ type edit struct {
 
 func number(v secrets.Version) string { return strconv.FormatUint(uint64(v), 10) }
 
-// apply makes the edits to the secret at path. The result reads as the file did
-// but for the edits, or there is an error: a layout that isn't understood is left alone.
+// apply makes the edits to the secret at path. The result differs from the file by the edits alone.
+// apply returns an error for a layout that it doesn't understand.
 func apply(data []byte, path string, edits []edit) ([]byte, error) {
 	changed := data
 	want := flatten(data)
@@ -52,10 +51,11 @@ func apply(data []byte, path string, edits []edit) ([]byte, error) {
 }
 
 func errLayout(line int) error {
-	return fmt.Errorf("line %d: the file isn't laid out in a way that can be changed line by line: write secrets, each secret and its versions as blocks, one key a line, then try again", line)
+	return fmt.Errorf("line %d: the file isn't laid out in a way that can be changed line by line: write secrets, "+
+		"each secret and its versions as blocks, one key a line, then try again", line)
 }
 
-// draft is a file as lines, with their ends.
+// draft is a file as lines, with their line ends.
 type draft struct {
 	lines []string
 	eol   string
@@ -78,7 +78,7 @@ func (d *draft) apply(root *yaml.Node, path string, e edit) error {
 	secretsKey, all := find(root, "secrets")
 	key, secret := find(all, path)
 	switch {
-	case all == nil: // a file without `secrets:` has no place for one
+	case all == nil: // there is no place for a secret without `secrets:`
 		return errLayout(1)
 	case key == nil:
 		return d.addSecret(secretsKey, all, path, e)
@@ -109,7 +109,7 @@ func (d *draft) apply(root *yaml.Node, path string, e edit) error {
 	return nil
 }
 
-// order is that in which the keys beside versions are put in.
+// order is the order in which the keys of a secret are inserted.
 var order = []string{"active", "previous", "disabled"}
 
 // addSecret adds a secret with its first version.
@@ -133,13 +133,13 @@ func (d *draft) addSecret(key, all *yaml.Node, path string, e edit) error {
 	return nil
 }
 
-// insert puts a line before the one of index at, counted from 0, to begin at column.
+// insert inserts a line before the line of index at, counted from 0. The text begins at column.
 func (d *draft) insert(at, column int, line string) {
 	d.lines = slices.Insert(d.lines, at, strings.Repeat(" ", column-1)+line+d.eol)
 }
 
-// end is the index after the last line of the block that first is the first key
-// of. Blank lines and comments after it belong to what follows.
+// end returns the index after the last line of the block of which first is the first key. Blank
+// lines and comments after it belong to the next block.
 func (d *draft) end(first *yaml.Node) int {
 	last := first.Line - 1
 	for i := last + 1; i < len(d.lines); i++ {
@@ -155,7 +155,7 @@ func (d *draft) end(first *yaml.Node) int {
 	return last + 1
 }
 
-// replace puts value where n stands, which must be in one piece.
+// replace replaces the node n with value. The node must be in one piece.
 func (d *draft) replace(n *yaml.Node, value string) error {
 	line := []rune(d.lines[n.Line-1]) // columns count characters
 	if n.Column > len(line) {
@@ -163,7 +163,7 @@ func (d *draft) replace(n *yaml.Node, value string) error {
 	}
 	before, rest := string(line[:n.Column-1]), string(line[n.Column-1:])
 	written := []string{n.Value, `"` + n.Value + `"`, "'" + n.Value + "'"}
-	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 { // nothing is written there
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.Style == 0 { // the value is absent
 		d.lines[n.Line-1] = strings.TrimRight(before, " ") + " " + value + rest
 		return nil
 	}
@@ -179,7 +179,7 @@ func (d *draft) replace(n *yaml.Node, value string) error {
 	return errLayout(n.Line)
 }
 
-// line is the edit as YAML.
+// line returns the edit as YAML.
 func (e edit) line() string {
 	if e.version == nil {
 		return plainOrQuoted(e.key) + ": " + e.scalar()
@@ -198,16 +198,16 @@ func (e edit) scalar() string {
 	return e.value
 }
 
-// quoted is text in double quotes: what JSON allows there, YAML does.
+// quoted returns text in double quotes, as in JSON, which is valid YAML.
 func quoted(text string) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(text) // a string always can be
+	_ = encoder.Encode(text) // a string can always be encoded
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// unquoted is what needs no quotes as a key.
+// unquoted matches a key that needs no quotes.
 var unquoted = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./-]*$`)
 
 func plainOrQuoted(key string) string {
@@ -221,7 +221,7 @@ func isBlock(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0 && len(n.Content) > 0
 }
 
-// find follows keys down from n. It returns the last one and its value, or nil and nil.
+// find follows keys down from n. It returns the last key and its value, or nil and nil.
 func find(n *yaml.Node, keys ...string) (key, value *yaml.Node) {
 	value = n
 	for _, want := range keys {
@@ -240,10 +240,10 @@ func find(n *yaml.Node, keys ...string) (key, value *yaml.Node) {
 	return key, value
 }
 
-// place is a value's way down; no key has a NUL in it.
+// place returns the path to a value. No key contains a NUL.
 func place(keys ...string) string { return strings.Join(keys, "\x00") }
 
-// flatten is every scalar of a file by its place, with its type.
+// flatten returns every scalar of a file with its type, by its place.
 func flatten(data []byte) map[string]string {
 	flat := map[string]string{}
 	root, faults := document(data)
@@ -264,7 +264,7 @@ func flatten(data []byte) map[string]string {
 	return flat
 }
 
-// expect adds to flat what the edit does.
+// expect adds the effect of the edit to flat.
 func (e edit) expect(flat map[string]string, path string) {
 	set := func(f edit, keys ...string) {
 		n := yaml.Node{Kind: yaml.ScalarNode, Value: f.value}

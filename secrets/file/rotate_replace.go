@@ -9,10 +9,11 @@ import (
 	"syscall"
 )
 
-// barred is why the file can't be replaced; nil: it can.
+// barred returns the reason why the file can't be replaced, or nil.
 func (t text) barred() error {
 	if t.info != nil && t.info.Mode().Perm()&0o222 == 0 {
-		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s", t.info.Mode().Perm(), t.path)
+		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s",
+			t.info.Mode().Perm(), t.path)
 	}
 	if err := writable(filepath.Dir(t.path)); err != nil {
 		return unwritable(t.path, err)
@@ -20,22 +21,25 @@ func (t text) barred() error {
 	return nil
 }
 
-// unwritable puts into words why a file can't be replaced where it is.
+// unwritable describes why a file can't be replaced where it is.
 func unwritable(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s lies on a read-only mount (a Kubernetes Secret?): change it where it comes from, then the pods follow: %w", path, err)
+		return fmt.Errorf("%s lies on a read-only mount (a Kubernetes Secret?): change it where it comes from, then "+
+			"the pods follow: %w", path, err)
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%s is a mount by itself, which can't be replaced by a rename: mount its folder instead, or change it on the host: %w", path, err)
+		return fmt.Errorf("%s is a mount by itself, which can't be replaced by a rename: mount its folder instead, or "+
+			"change it on the host: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no folder for %s: make it: %w", path, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("you may not write in the folder of %s, or not give the file to its owner: do this as the file's owner: %w", path, err)
+		return fmt.Errorf("you may not write in the folder of %s, or not give the file to its owner: do this as the "+
+			"file's owner: %w", path, err)
 	}
 	return fmt.Errorf("replacing %s: %w", path, err)
 }
 
-// replace puts data in place of the file, with its mode and owner.
+// replace replaces the file with data. It keeps the mode and the owner.
 func (t text) replace(data []byte) (err error) {
 	dir := filepath.Dir(t.path)
 	temporary, err := os.CreateTemp(dir, "."+filepath.Base(t.path)+".*") // 0600
@@ -69,7 +73,7 @@ func (t text) replace(data []byte) (err error) {
 	return syncFolder(dir)
 }
 
-// syncFolder makes the rename last.
+// syncFolder makes the rename durable.
 func syncFolder(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

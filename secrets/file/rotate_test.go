@@ -14,14 +14,15 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 const three = "ThreeThreeThreeThreeThreeThreeThreeThreeThree123"
 
-func rotator(path string) *secrets.Rotator {
+func rotator(path string) *rotate.Rotator {
 	w := file.NewWriter(file.Settings{Path: path})
 	w.Now = func() time.Time { return time.Date(2026, 9, 1, 12, 0, 0, 0, time.FixedZone("somewhere", 7200)) }
-	return &secrets.Rotator{Store: w, Ref: acme, Now: w.Now}
+	return &rotate.Rotator{Store: w, Ref: acme, Now: w.Now}
 }
 
 func read(t *testing.T, path string) string {
@@ -33,9 +34,9 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// done fails the test unless an act was.
-func done(t *testing.T) func(secrets.Plan, error) {
-	return func(p secrets.Plan, err error) {
+// done fails the test unless the act succeeded.
+func done(t *testing.T) func(rotate.Plan, error) {
+	return func(p rotate.Plan, err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +44,8 @@ func done(t *testing.T) func(secrets.Plan, error) {
 	}
 }
 
-// refuses fails the test unless err is of the kind, and says all of parts but no secret.
+// refuses fails the test unless err is of the kind, has all of parts in its text, and leaks no
+// secret.
 func refuses(t *testing.T, err, kind error, parts ...string) {
 	t.Helper()
 	if !errors.Is(err, kind) {
@@ -84,8 +86,8 @@ secrets:
           other: short
 # the end`
 
-// TestLifeInAFile follows a secret through all acts. Each changes the lines that it must
-// and no other: blank lines, comments, alignment and quotes stay.
+// TestLifeInAFile performs all acts on one secret. Each changes the lines that it must and no
+// other. Blank lines, comments, alignment and quotes stay.
 func TestLifeInAFile(t *testing.T) {
 	path := write(t, commented, 0o640)
 	r, ctx := rotator(path), t.Context()
@@ -144,7 +146,7 @@ func TestLifeInAFile(t *testing.T) {
 	}
 }
 
-// Files that aren't there, or hold nothing yet, are where a first stage begins.
+// The first stage may begin with a missing or an empty file.
 func TestFirstStage(t *testing.T) {
 	const fresh = "  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one + "\", created: 2026-09-01T10:00:00Z}\n"
 	for name, tc := range map[string]struct{ before, after string }{
@@ -171,10 +173,10 @@ func TestFirstStage(t *testing.T) {
 		t.Errorf("status of nothing: %v", err)
 	}
 	_, err := rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
-	refuses(t, err, secrets.ErrRefused, "there is no folder for", "make it")
+	refuses(t, err, rotate.ErrRefused, "there is no folder for", "make it")
 }
 
-// A layout that can't be changed line by line is left alone, with its line named.
+// A layout that can't be changed line by line is not changed, and the error names the line.
 func TestLayoutsThatAreLeftAlone(t *testing.T) {
 	for name, tc := range map[string]struct{ text, says string }{
 		"versions in braces":     {"secrets:\n  sso/acme-customers:\n    active: 1\n    versions: {1: {shared_secret: " + one + "}}\n", "line 4"},
@@ -198,8 +200,8 @@ func TestLayoutsThatAreLeftAlone(t *testing.T) {
 	}
 }
 
-// Of several who write at the same time one at least wins, no version is lost, and
-// the file is good at every moment.
+// If several operators write at the same time, at least one succeeds, no version is lost, and the
+// file is good at every moment.
 func TestManyWriters(t *testing.T) {
 	path := write(t, good, 0o600)
 	stop := make(chan struct{})
@@ -238,7 +240,7 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-// A change that comes between the look and the write isn't overwritten.
+// A change between the observation and the write is not overwritten.
 func TestChangesInBetween(t *testing.T) {
 	path := write(t, good, 0o600)
 	w := file.NewWriter(file.Settings{Path: path})
@@ -252,7 +254,7 @@ func TestChangesInBetween(t *testing.T) {
 		{"active: 1", "active: 1\n    disabled: true"},
 		{"    active: 1\n", ""},
 		{"      2: {", "      3: {shared_secret: " + three + "}\n      2: {"},
-		{"2026-06-01", "2026-06-02"}, // version 2 is another one now
+		{"2026-06-01", "2026-06-02"}, // version 2 was created again
 	} {
 		changed := strings.Replace(good, change[0], change[1], 1)
 		rewrite(t, path, changed, 0o600)
@@ -268,7 +270,7 @@ func TestChangesInBetween(t *testing.T) {
 			}
 		}
 	}
-	// What happens to other secrets of the file is no conflict, and stays.
+	// A change of another secret of the file is no conflict, and it stays.
 	rewrite(t, path, strings.Replace(good, "other: \"short\"", "other: \"new\"", 1), 0o600)
 	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"}); err != nil || !strings.Contains(read(t, path), `other: "new"`) {
 		t.Errorf("%v", err)
@@ -278,7 +280,7 @@ func TestChangesInBetween(t *testing.T) {
 func TestFilesThatCantBeWritten(t *testing.T) {
 	path := write(t, good, 0o400)
 	_, err := rotator(path).Stage(t.Context(), []byte(three))
-	refuses(t, err, secrets.ErrRefused, path+":3", "read-only (0400)", "chmod u+w")
+	refuses(t, err, rotate.ErrRefused, path+":3", "read-only (0400)", "chmod u+w")
 	if _, err := rotator(path).Status(t.Context(), ""); err != nil {
 		t.Errorf("reading needs no rights to write: %v", err)
 	}
@@ -292,11 +294,11 @@ func TestFilesThatCantBeWritten(t *testing.T) {
 	refuses(t, err, secrets.ErrUnusable, "not a regular file")
 }
 
-// The file stays its owner's, whoever changes it.
+// The file keeps its owner, even if another user changes it.
 func TestTheOwnerStays(t *testing.T) {
 	path := write(t, good, 0o640)
 	want := os.Getgid()
-	if os.Geteuid() == 0 { // nobody else may give files away
+	if os.Geteuid() == 0 { // only root may give files away
 		want = 12345
 		if err := os.Chown(path, 12345, want); err != nil {
 			t.Fatal(err)
@@ -312,7 +314,7 @@ func TestTheOwnerStays(t *testing.T) {
 	}
 }
 
-// A symbolic link goes on pointing where it did.
+// A symbolic link keeps its target.
 func TestLinksAreFollowed(t *testing.T) {
 	path := write(t, good, 0o600)
 	link := filepath.Join(t.TempDir(), "link.yaml")

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// lock excludes other writers of files in dir until unlock is called, or the
-// process ends. It doesn't wait. The folder is what is locked, since the file
-// itself gets replaced, and a lock file would outlive a crash.
+// lock excludes other writers of files in dir until unlock is called or the process ends. It does
+// not wait. It locks the folder, because the file itself is replaced, and a lock file would remain
+// after a crash.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -23,13 +23,13 @@ func lock(dir string) (unlock func(), err error) {
 	return func() { _ = d.Close() }, nil
 }
 
-// writable reports why no file can be made in dir.
+// writable returns the reason why no file can be created in dir.
 func writable(dir string) error {
 	const write, search = 2, 1
 	return syscall.Access(dir, write|search)
 }
 
-// own gives f the owner and the group of the file that it is to replace.
+// own gives f the owner and the group of the file that it replaces.
 func own(f *os.File, like fs.FileInfo) error {
 	want, ok := like.Sys().(*syscall.Stat_t)
 	info, err := f.Stat()

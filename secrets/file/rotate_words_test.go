@@ -11,7 +11,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// A read-only mount needs rights to make; what is said of one needs none.
+// A read-only mount needs privileges to create. Its error text needs none.
 func TestWhyAFileCantBeReplaced(t *testing.T) {
 	for err, says := range map[error]string{
 		syscall.EROFS:            "read-only mount (a Kubernetes Secret?): change it where it comes from",
@@ -48,9 +48,8 @@ func TestOneWriterAtATime(t *testing.T) {
 	}
 }
 
-// FuzzApply: whatever a good file looks like, an edit does what it says or nothing.
-// apply itself compares the outcome with what it should be; here it is read as
-// the service reads it.
+// FuzzApply checks that an edit of any good file has exactly its effect or none. apply itself
+// compares the result with the expected one. Here the result is read as the service reads it.
 func FuzzApply(f *testing.F) {
 	f.Add("secrets:\n  a:\n    versions:\n      1: {s: \"x\"}\n", "a")
 	f.Add("secrets: {}\n", "sso/b")
@@ -60,7 +59,7 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, path string) {
 		before, faults := parse([]byte(text))
 		if faults != nil || (secrets.Ref{Path: path, Field: "s"}).Check() != nil {
-			return // a writer is only made for a reference that can be one
+			return // a writer is only made for a valid reference
 		}
 		next := number(before[path].status.Latest + 1)
 		edits := []edit{{key: next, version: []edit{{key: "s", value: text, quoted: true}, {key: "created", value: "2026-01-01T00:00:00Z"}}}}

@@ -12,20 +12,20 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// switches are the kill switches of a file that is otherwise at fault: what [secrets.ReadSwitch]
-// says, by each key that stands above one. Keys that aren't paths do no harm.
+// switches are the kill switches of a file that is otherwise faulty: the results of
+// [secrets.ReadSwitch], by each key above a switch. Keys that are not paths do no harm.
 type switches struct {
 	byKey map[string]string
-	// all is for a switch that can't be told to be of one secret. It switches off every secret
-	// of the file.
+	// all is a switch that can't be assigned to one secret. It switches off every secret of the file.
 	all string
 }
 
-// of returns what switches the secret at path off; empty: nothing.
+// of returns what switches the secret at path off. It is empty if nothing does.
 func (s switches) of(path string) string { return cmp.Or(s.byKey[path], s.all) }
 
-// findSwitches errs on the side of off. Somebody who switches a secret off by hand is in a hurry:
-// the switch may have the wrong indent, no colon, or be in a file that isn't even YAML.
+// findSwitches finds the kill switches of a file, and in doubt assumes off. A switch that is
+// written by hand in an emergency may have the wrong indent or no colon, or the file may not even
+// be YAML.
 func findSwitches(data []byte) switches {
 	found := switches{byKey: map[string]string{}}
 	if root, faults := document(data); faults == nil {
@@ -35,10 +35,10 @@ func findSwitches(data []byte) switches {
 	return found
 }
 
-// maxDepth is how deep a file is searched. An anchor can refer to itself.
+// maxDepth is the depth to which a file is searched. An anchor can refer to itself.
 const maxDepth = 16
 
-// walk finds the switches below a node. above are the keys that lead to it.
+// walk finds the switches below a node. The keys in above lead to the node.
 func (s *switches) walk(n *yaml.Node, above []string, depth int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -58,14 +58,14 @@ func (s *switches) walk(n *yaml.Node, above []string, depth int) {
 			s.note(above, switchOf(value))
 		}
 		next := above
-		if key.ShortTag() != "!!merge" { // which puts its keys here
+		if key.ShortTag() != "!!merge" { // a merge adds its keys at this level
 			next = append(slices.Clone(above), key.Value)
 		}
 		s.walk(value, next, depth-1)
 	}
 }
 
-// switchOf reads the value of `disabled`. What isn't a single value is no plain no.
+// switchOf parses the value of `disabled`. A value that isn't a scalar is no plain no.
 func switchOf(n *yaml.Node) (disabledBy string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -77,15 +77,15 @@ func switchOf(n *yaml.Node) (disabledBy string) {
 }
 
 var (
-	// keyLine is a line that begins with a key: its indent, the key, and what follows it.
+	// keyLine matches a line that begins with a key: its indent, the key, and the rest.
 	keyLine = regexp.MustCompile(`^([\s\p{Z}\x{FEFF}-]*)["']?([^"'#]*?)["']?[\s\p{Z}]*:(?:[\s\p{Z}]+.*)?$`)
-	// switchText is a switch anywhere in a line: what is before it, and its value.
+	// switchText matches a switch anywhere in a line: the text before it, and its value.
 	switchText = regexp.MustCompile(`(?i)^(|.*?[^\pL\pN_-])["']?disabled["']?(?:[\s\p{Z}]*[:=][\s\p{Z}]*|[\s\p{Z}]+|$)([^,}\]#]*)`)
-	// anyKey is a key anywhere in a line.
+	// anyKey matches a key anywhere in a line.
 	anyKey = regexp.MustCompile(`["']?([^"'{}\[\],:\s]+)["']?[\s\p{Z}]*:`)
 )
 
-// tab is what a tab is taken for. YAML forbids it in an indent.
+// tab replaces a tab, which YAML forbids in an indent.
 const tab = "        "
 
 // scan finds the switches of a text by its lines and their indents.
@@ -125,13 +125,15 @@ func (s *switches) scan(text string) {
 	}
 }
 
-// note switches off the secrets that the keys above a switch name, or all if none can be one.
+// note switches off the secrets that the keys above a switch name. If none can be a path, it
+// switches off all.
 func (s *switches) note(above []string, by string) {
 	if by == "" {
 		return
 	}
 	paths := slices.DeleteFunc(slices.Clone(above), func(key string) bool {
-		return slices.Contains([]string{"secrets", "versions", "active", "previous", "disabled", ""}, strings.ToLower(key)) || canonical.MatchString(key)
+		return slices.Contains([]string{"secrets", "versions", "active", "previous", "disabled", ""},
+			strings.ToLower(key)) || canonical.MatchString(key)
 	})
 	if len(paths) == 0 {
 		s.all = by

@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
-// TestKillSwitchInAFile switches a secret off in each way that somebody may write it by hand.
+// TestKillSwitchInAFile switches a secret off in each way in which a person may write it by hand.
 // The file is good before, and then has the fault of each row, if any.
 func TestKillSwitchInAFile(t *testing.T) {
 	head := "secrets:\n  sso/acme-customers:\n"
@@ -108,12 +109,12 @@ func TestKillSwitchInAFile(t *testing.T) {
 			if tc.good || tc.on {
 				return
 			}
-			// A replica that starts with the faulty file is told the same.
+			// A replica that starts with the faulty file refuses as well.
 			status, err := open(path).Status(t.Context(), acme.Path)
 			if err == nil || !status.Disabled {
 				t.Errorf("%+v, %v", status, err)
 			}
-			// The fault's end alone doesn't switch on where the switch is still there.
+			// The end of the fault alone doesn't switch on while the switch is still there.
 			rewrite(t, path, head+"    disabled: true\n"+versions, 0o600)
 			_, _, _ = k.Refresh(t.Context(), acme)
 			if _, err := k.Get(acme, time.Hour); !errors.Is(err, secrets.ErrDisabled) {
@@ -128,15 +129,15 @@ func TestKillSwitchInAFile(t *testing.T) {
 	}
 }
 
-// TestDisableInAFaultyFile: the command writes the switch into a file that it would otherwise
-// leave alone, and reads back what replicas make of it.
+// TestDisableInAFaultyFile checks that the command writes the switch into a file that it would
+// otherwise not change, and that replicas read it.
 func TestDisableInAFaultyFile(t *testing.T) {
 	text := "extra: 1\nsecrets:\n  sso/acme-customers:\n    active: 9\n    versions:\n      1: {shared_secret: " + one + "}\n  sso/other: {disabled: false, versions: 7}\n"
 	path := write(t, text, 0o600)
 	r := rotator(path)
-	for name, act := range map[string]func(context.Context) (secrets.Plan, error){
-		"stage":    func(ctx context.Context) (secrets.Plan, error) { return r.Stage(ctx, []byte(two)) },
-		"activate": func(ctx context.Context) (secrets.Plan, error) { return r.Activate(ctx, 1) },
+	for name, act := range map[string]func(context.Context) (rotate.Plan, error){
+		"stage":    func(ctx context.Context) (rotate.Plan, error) { return r.Stage(ctx, []byte(two)) },
+		"activate": func(ctx context.Context) (rotate.Plan, error) { return r.Activate(ctx, 1) },
 		"enable":   r.Enable,
 	} {
 		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
@@ -151,10 +152,10 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	if status, err := open(path).Status(t.Context(), acme.Path); err == nil || !status.Disabled {
 		t.Errorf("%+v, %v", status, err)
 	}
-	if _, err := r.Disable(t.Context()); !errors.Is(err, secrets.ErrRefused) {
+	if _, err := r.Disable(t.Context()); !errors.Is(err, rotate.ErrRefused) {
 		t.Errorf("again: %v", err)
 	}
-	// Twice, over whatever is written there.
+	// Disable again, over any text of the switch.
 	for _, value := range []string{"false", "no", "0", `""`, "'no'", "false # c"} {
 		rewrite(t, path, "secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n", 0o600)
 		done(t)(r.Disable(t.Context()))
@@ -164,7 +165,7 @@ func TestDisableInAFaultyFile(t *testing.T) {
 			t.Errorf("over %s: %+v, %v: %s", value, status, err, read(t, path))
 		}
 	}
-	// What can't be changed line by line is refused, never reported as done.
+	// A switch that can't be changed line by line is refused, never reported as done.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
 	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") || !strings.Contains(err.Error(), "add a line `disabled: true`") {
 		t.Errorf("no YAML: %v", err)

@@ -1,6 +1,5 @@
-// Package memory is a store of secrets that lives in the process: for
-// `deskmint dev`, and for the tests of everything that needs a
-// [secrets.Source]. What it holds is lost with the process.
+// Package memory is a store of secrets in the memory of the process. It is for `deskmint dev`, and
+// for tests that need a [secrets.Source].
 package memory
 
 import (
@@ -12,10 +11,10 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Store is a secrets.Source that is written to by its methods. The zero Store
-// is empty and ready for use; all methods may be called at the same time.
+// A Store is a secrets.Source that its methods write to. The zero Store is empty and ready for use.
+// All methods may be called concurrently.
 type Store struct {
-	// Now gives versions their created time; nil: time.Now. Set it before use.
+	// Now gives versions their time of creation. If it is nil, time.Now is used. Set it before use.
 	Now func() time.Time
 
 	mu       sync.Mutex
@@ -24,14 +23,14 @@ type Store struct {
 	err      error
 }
 
-// secret is one path. Keys are made when a value is put, so that the store
-// keeps no bytes that a printer could find.
+// secret is one path. Keys are made when a value is put, so that the store keeps no bytes that a
+// printer could find.
 type secret struct {
 	latest, pointer, previous secrets.Version
 
 	serial   uint64
 	disabled bool
-	versions []version // version n is at n-1
+	versions []version // version n has index n-1
 }
 
 type version struct {
@@ -41,15 +40,14 @@ type version struct {
 	fields  map[string]func() (secrets.Key, error)
 }
 
-// Put writes secret as the next version of path, with field alone in it, and
-// returns its number. It becomes active at once unless a pointer stands. A
-// value that can't be used is stored all the same; reading it says what is wrong.
+// Put writes value as the next version of path, with field as its only field, and returns its
+// number. The version becomes active at once if there is no pointer. A value that can't be used is
+// stored as well; reading it returns the error.
 func (s *Store) Put(path, field string, value []byte) secrets.Version {
 	return s.PutFields(path, map[string][]byte{field: value})
 }
 
-// PutFields is Put for a version with several fields: what it lacks is gone, as
-// in Vault.
+// PutFields is Put for a version with several fields. As in Vault, the version has no other fields.
 func (s *Store) PutFields(path string, values map[string][]byte) secrets.Version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +70,7 @@ func (s *Store) PutFields(path string, values map[string][]byte) secrets.Version
 	return v.number
 }
 
-// Activate moves path's pointer to version v, which needn't exist.
+// Activate moves the pointer of path to version v, which need not exist.
 func (s *Store) Activate(path string, v secrets.Version) error {
 	return s.edit(path, func(sec *secret) {
 		sec.previous = sec.status(0).Active
@@ -81,7 +79,7 @@ func (s *Store) Activate(path string, v secrets.Version) error {
 	})
 }
 
-// Delete takes the value of version v away.
+// Delete deletes the value of version v.
 func (s *Store) Delete(path string, v secrets.Version) error {
 	return s.edit(path, func(sec *secret) {
 		if v > 0 && v <= sec.latest {
@@ -95,7 +93,7 @@ func (s *Store) Disable(path string, off bool) error {
 	return s.edit(path, func(sec *secret) { sec.disabled = off })
 }
 
-// Remove forgets path with all its versions.
+// Remove removes path with all its versions.
 func (s *Store) Remove(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,8 +101,7 @@ func (s *Store) Remove(path string) {
 	delete(s.paths, path)
 }
 
-// SetError makes every read fail with err, as if the store were away (or
-// whatever err says); nil: no longer.
+// SetError makes every read fail with err, as if the store were away. A nil err ends that.
 func (s *Store) SetError(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +147,8 @@ func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (se
 	}
 	read, ok := sec.versions[v-1].fields[ref.Field]
 	if !ok {
-		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w: it has no field %s", ref.Path, v, secrets.ErrUnusable, ref.Field)
+		return secrets.Key{}, fmt.Errorf("memory: %s version %d: %w: it has no field %s", ref.Path, v,
+			secrets.ErrUnusable, ref.Field)
 	}
 	key, err := read()
 	if err != nil {

@@ -106,7 +106,7 @@ func TestStoreReads(t *testing.T) {
 	}
 }
 
-// A version has the fields it was put with, and no others.
+// A version has only the fields that it was put with.
 func TestFields(t *testing.T) {
 	store := &memory.Store{}
 	store.PutFields("sso/both", map[string][]byte{"a": []byte(one), "b": []byte(two)})

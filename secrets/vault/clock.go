@@ -8,22 +8,23 @@ import (
 )
 
 const (
-	// clockWarn is the offset that is warned of. Whoever takes our tokens allows
-	// for a few minutes; this leaves time to act.
+	// clockWarn is the offset from which a warning is logged. The verifiers of the tokens allow for a
+	// few minutes, so this leaves time to act.
 	clockWarn = 30 * time.Second
-	// clockCalm is the offset below which the warning is over. Between the two
-	// nothing changes, so that an offset near one of them isn't told again and again.
+	// clockCalm is the offset below which the warning ends. It is lower than clockWarn, so that an
+	// offset near one of them is not logged again and again.
 	clockCalm = 25 * time.Second
 )
 
-// ClockOffset is Vault's clock minus ours (Options.Now), by the Date header of
-// its last answer below 500: positive when ours is behind. It is true to a
-// second, as dates on the wire are (RFC 9110, section 5.6.7), and half a round trip,
-// which a connection's making can be part of. While Vault is away the last one
-// stays. It reports false before the first. It may be called at any time, from any goroutine.
+// ClockOffset returns Vault's clock minus the local one (Options.Now), by the Date header of its
+// last answer below 500. It is positive if the local clock is behind. While Vault is away, it
+// returns the last offset. It returns false before the first answer. It may be called concurrently.
+//
+// Its precision is a second, as that of dates on the wire (RFC 9110, section 5.6.7), and half a
+// round trip, which may include the time to connect.
 func (s *Source) ClockOffset() (time.Duration, bool) { return s.clock.last() }
 
-// clock compares our clock with Vault's.
+// clock compares the local clock with Vault's.
 type clock struct {
 	now func() time.Time
 	log *slog.Logger
@@ -40,7 +41,7 @@ func (c *clock) last() (time.Duration, bool) {
 	return c.offset, c.known
 }
 
-// learn takes an offset, and tells the log when it has become large, or small again.
+// learn records an offset. It logs when the offset has become large, or small again.
 func (c *clock) learn(offset time.Duration) {
 	c.mu.Lock()
 	before := c.warned
@@ -55,13 +56,14 @@ func (c *clock) learn(offset time.Duration) {
 	shown := offset.Round(time.Second)
 	switch {
 	case after && !before:
-		c.log.Warn("our clock and Vault's differ: set whichever is wrong, or tokens will be refused", "vault_minus_ours", shown, "limit", clockWarn)
+		c.log.Warn("our clock and Vault's differ: set whichever is wrong, or tokens will be refused",
+			"vault_minus_ours", shown, "limit", clockWarn)
 	case before && !after:
 		c.log.Info("our clock and Vault's agree again", "vault_minus_ours", shown)
 	}
 }
 
-// dated is a transport that learns from the date of every answer.
+// dated is a transport that takes the date from every answer.
 type dated struct {
 	next  http.RoundTripper
 	clock *clock
@@ -73,13 +75,13 @@ func (d dated) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A proxy that finds no Vault answers 5xx, with a clock of its own.
+	// A proxy that reaches no Vault answers 5xx with its own clock.
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
-		return resp, nil //nolint:nilerr // an answer without a date is an answer
+		return resp, nil //nolint:nilerr // an answer needs no date
 	}
 	trip := d.clock.now().Sub(sent)
-	// The date is cut to seconds: on average the true time is half of one later.
+	// The date is cut to seconds, so on average the true time is half a second later.
 	d.clock.learn(date.Add(time.Second / 2).Sub(sent.Add(trip / 2)))
 	return resp, nil
 }

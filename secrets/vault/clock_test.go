@@ -9,7 +9,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// dates makes the fake's answers say that it is offset later than now.
+// dates sets the date of the fake's answers to offset after now.
 func (f *fake) dates(now *clock, offset time.Duration) {
 	f.set(func(f *fake) { f.date = now.Now().Add(offset).UTC().Format(http.TimeFormat) })
 }
@@ -20,7 +20,7 @@ func TestClockOffset(t *testing.T) {
 	if offset, known := source.ClockOffset(); known || offset != 0 {
 		t.Errorf("before any answer: %v, %v", offset, known)
 	}
-	// What a date means is half a second later than what it says, on average.
+	// On average the true time is half a second after the date.
 	for _, want := range []time.Duration{0, time.Hour, -time.Hour, 29 * time.Second, 400 * 24 * time.Hour} {
 		f.dates(now, want)
 		if _, err := source.Status(t.Context(), acme.Path); err != nil {
@@ -33,7 +33,7 @@ func TestClockOffset(t *testing.T) {
 	}
 }
 
-// Of the time between question and answer, half is taken to be the way there.
+// Half of the time between request and answer counts as the way there.
 func TestClockOffsetOfASlowAnswer(t *testing.T) {
 	f, now := newFake(t), newClock()
 	f.dates(now, 10*time.Second)
@@ -81,8 +81,7 @@ func TestAnswersThatTellNoTime(t *testing.T) {
 	}
 }
 
-// The log tells of each crossing once, and of none where an offset only
-// wavers near the limit.
+// The log has one line for each crossing, and none while an offset only varies near the limit.
 func TestClockWarning(t *testing.T) {
 	f, now := newFake(t), newClock()
 	log := &strings.Builder{}
@@ -125,7 +124,7 @@ func TestClockWarning(t *testing.T) {
 	}
 }
 
-// A real Vault on this machine has our clock, unless ours is told wrong.
+// A real Vault on this machine has the local clock, unless the test shifts that.
 func realClock(t *testing.T, settings vault.Settings) {
 	behind := func() time.Time { return time.Now().Add(-time.Minute) }
 	for _, tc := range []struct {

@@ -18,20 +18,22 @@ import (
 const (
 	// clockFault is the offset at which tokens begin to be refused.
 	clockFault = 3 * time.Minute
-	// shortLease makes a login of every few looks, each a line in Vault's audit log.
+	// shortLease causes a login every few refreshes, each with a line in Vault's audit log.
 	shortLease = time.Minute
-	// pathsAtOnce bounds one question about capabilities.
+	// pathsAtOnce is the greatest number of paths in one question about capabilities.
 	pathsAtOnce = 100
 )
 
 // policyAdvice is for tokens that may do too much.
-const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and metadata, and nothing else (deploy/vault/service.hcl)"
+const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and " +
+	"metadata, and nothing else (deploy/vault/service.hcl)"
 
-// Diagnose looks at everything between us and the secrets at refs, short of reading
-// them, and reports what it finds: the servers, the login, the token, what its policies
-// let it do and, above all, what they should not, and the clocks. It changes nothing,
-// but logs in as the service does. It returns false where no read can succeed: no server
-// serves, or the login fails.
+// Diagnose checks everything between the service and the secrets at refs, without reading the
+// secrets, and reports what it finds: the servers, the login, the token, what its policies permit
+// and should not permit, and the clocks. It changes nothing, except that it logs in as the service
+// does.
+//
+// It returns false if no read can succeed, because no server serves or the login fails.
 func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(secrets.Finding)) bool {
 	d := diagnosis{source: s, report: report}
 	if !d.servers(ctx) {
@@ -39,7 +41,8 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	}
 	g, err := s.session.grant(ctx)
 	if err != nil {
-		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's file; that Vault has the role; and, with a token, that it hasn't ended")
+		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's "+
+			"file; that Vault has the role; and, with a token, that it hasn't ended")
 		d.clocks()
 		return false
 	}
@@ -50,7 +53,7 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	return true
 }
 
-// Begins tells whether the value of a version begins with prefix.
+// Begins reports whether the value of a version begins with prefix.
 func (s *Source) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	return (&Writer{source: s}).Begins(ctx, ref, v, prefix)
 }
@@ -68,7 +71,7 @@ func (d diagnosis) say(level secrets.Level, where, what, do string) {
 func (d diagnosis) fault(where, what, do string) { d.say(secrets.Fault, where, what, do) }
 func (d diagnosis) warn(where, what, do string)  { d.say(secrets.Warning, where, what, do) }
 
-// servers asks each one by itself; false: none of them serves.
+// servers asks each server separately. It returns false if none of them serves.
 func (d diagnosis) servers(ctx context.Context) bool {
 	type silent struct{ where, what, do string }
 	var out []silent
@@ -83,7 +86,7 @@ func (d diagnosis) servers(ctx context.Context) bool {
 		d.say(secrets.OK, where, "the server answers and is unsealed", "")
 	}
 	level := secrets.Fault
-	if serving > 0 { // the others are there for that
+	if serving > 0 { // the others are spare servers
 		level = secrets.Warning
 	}
 	for _, s := range out {
@@ -92,12 +95,13 @@ func (d diagnosis) servers(ctx context.Context) bool {
 	return serving > 0
 }
 
-// health is what keeps one server from serving; empty: nothing that it tells.
+// health returns what keeps one server from serving. It is empty if the server reports nothing.
 func (s server) health(ctx context.Context, timeout time.Duration) (what, do string) {
 	const act = "asking sys/health"
 	one := &wire{servers: []server{s}, timeout: timeout}
 	always := url.Values{} // 200, and the state in the body
-	for _, state := range []string{"standbycode", "performancestandbycode", "drsecondarycode", "sealedcode", "uninitcode", "activecode"} {
+	for _, state := range []string{"standbycode", "performancestandbycode", "drsecondarycode", "sealedcode",
+		"uninitcode", "activecode"} {
 		always.Set(state, "200")
 	}
 	a, err := one.read(ctx, act, "", "sys/health", always)
@@ -111,7 +115,7 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	switch ok := a.status == http.StatusOK && a.decode(&said); {
 	case a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests:
 		return statusError(act, a.status, nil).Error(), "see what Vault's log says, or that of the proxy before it"
-	case !ok: // a namespace may not be told
+	case !ok: // a namespace may not ask
 		return "", ""
 	case said.Initialized != nil && !*said.Initialized:
 		return "the server is not initialised", "vault operator init, or take the address out"
@@ -121,7 +125,7 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	return "", ""
 }
 
-// token tells how long the service can go on with it.
+// token reports how long the service can use its token.
 func (d diagnosis) token(ctx context.Context, g *grant) {
 	const where = "auth/token/lookup-self"
 	var said struct {
@@ -139,28 +143,35 @@ func (d diagnosis) token(ctx context.Context, g *grant) {
 		d.fault(where, err.Error(), "try again")
 		return
 	case a.status != http.StatusOK || !a.decode(&said) || said.Data == nil:
-		d.warn(where, fmt.Sprintf("the token can't be looked at (%d)", a.status), "let the role have Vault's policy default too: without it the token can be neither renewed nor asked what it may do")
+		d.warn(where, fmt.Sprintf("the token can't be looked at (%d)", a.status),
+			"let the role have Vault's policy default too: "+
+				"without it the token can be neither renewed nor asked what it may do")
 		return
 	}
 	t, ttl := *said.Data, time.Duration(said.Data.TTL)*time.Second
 	readyMade := d.source.session.auth.Method == "token"
 	switch {
 	case slices.Contains(t.Policies, "root"):
-		d.fault(where, "the token is a root token: whoever gets hold of this service has all of Vault", "log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token")
+		d.fault(where, "the token is a root token: whoever gets hold of this service has all of Vault",
+			"log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token")
 	case ttl == 0:
-		d.warn(where, "the token never ends", "give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
+		d.warn(where, "the token never ends",
+			"give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
 	case readyMade && !t.Renewable:
-		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that nobody signs in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
+		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that nobody signs "+
+			"in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
 	case readyMade && (t.Period == 0 || t.ExplicitMax > 0):
-		d.warn(where, "the token is renewed only up to its maximum, and nothing here can get another", "make it periodic (-period), or log in by approle, kubernetes or jwt")
+		d.warn(where, "the token is renewed only up to its maximum, and nothing here can get another",
+			"make it periodic (-period), or log in by approle, kubernetes or jwt")
 	case ttl < shortLease:
-		d.warn(where, fmt.Sprintf("the token lasts for %s only: each login is a line in Vault's audit log", ttl), "give the role a token_ttl of an hour or so")
+		d.warn(where, fmt.Sprintf("the token lasts for %s only: each login is a line in Vault's audit log", ttl),
+			"give the role a token_ttl of an hour or so")
 	default:
 		d.say(secrets.OK, where, fmt.Sprintf("the token lasts for %s, renewable: %t", ttl, t.Renewable), "")
 	}
 }
 
-// clocks compares Vault's with ours.
+// clocks compares Vault's clock with the local one.
 func (d diagnosis) clocks() {
 	const where, do = "clock", "set whichever clock is wrong (NTP): Zendesk refuses tokens that are off by 3 minutes"
 	offset, known := d.source.ClockOffset()
@@ -170,7 +181,8 @@ func (d diagnosis) clocks() {
 	}
 	switch {
 	case !known:
-		d.warn(where, "Vault's answers have no date to compare our clock with", "look for a proxy that strips the header Date")
+		d.warn(where, "Vault's answers have no date to compare our clock with",
+			"look for a proxy that strips the header Date")
 	case offset.Abs() >= clockFault:
 		d.fault(where, what, do)
 	case offset.Abs() > clockWarn:
@@ -190,7 +202,8 @@ func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
 	may := map[string][]string{}
 	for some := range slices.Chunk(paths, pathsAtOnce) {
 		if err := d.source.may(ctx, g, some, may); err != nil {
-			d.warn("sys/capabilities-self", "what the token may do can't be asked: "+err.Error(), "let the role have Vault's policy default too")
+			d.warn("sys/capabilities-self", "what the token may do can't be asked: "+err.Error(),
+				"let the role have Vault's policy default too")
 			return
 		}
 	}
@@ -202,11 +215,12 @@ func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
 		}
 	}
 	if wrong == 0 {
-		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither write there nor do anything elsewhere that was asked about", "")
+		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither "+
+			"write there nor do anything elsewhere that was asked about", "")
 	}
 }
 
-// may asks for capabilities and adds them to what is known. "deny" is none.
+// may asks for capabilities and adds them to those that are known. "deny" counts as none.
 func (s *Source) may(ctx context.Context, g *grant, paths []string, known map[string][]string) error {
 	const asked = "sys/capabilities-self"
 	const act = "asking " + asked
@@ -241,8 +255,8 @@ type rule struct {
 	what string   // the path, in an operator's words
 }
 
-// rules are those of the secrets, of others that aren't named in the configuration,
-// and of Vault itself. Names that nobody has given stand for all others.
+// rules returns the rules for the secrets, for secrets that the configuration doesn't name, and for
+// Vault itself. Invented names represent all others.
 func (d diagnosis) rules(refs []secrets.Ref) []rule {
 	mount, stranger := d.source.mount, "deskmint-doctor-"+strings.ToLower(rand.Text())
 	at := func(kind, p string) string { return mount + "/" + kind + "/" + p }
@@ -264,9 +278,11 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 		}
 		seen[folder] = true
 		folders = append(folders,
-			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the configuration's secrets"},
-			// Reading the folder's other secrets is how the policy is written that goes with Deskmint.
-			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the configuration's"})
+			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the " +
+				"configuration's secrets"},
+			// The policy in Deskmint's documentation permits reading the folder's other secrets.
+			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the " +
+				"configuration's"})
 	}
 	elsewhere := []rule{
 		{path: at("data", stranger), what: "secrets that the configuration doesn't name"},
@@ -275,7 +291,8 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 		{path: mount + "/config", what: "the settings of the KV engine"},
 		{path: stranger + "/data/" + stranger, what: "other mounts"},
 	}
-	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger, "sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
+	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger,
+		"sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
 		elsewhere = append(elsewhere, rule{path: p, what: "the rule over Vault itself"})
 	}
 	for _, p := range []string{"auth/token/create", "auth/approle/role/" + stranger, "identity/entity"} {
@@ -284,17 +301,18 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 	return slices.Concat(own, folders, elsewhere)
 }
 
-// judge is false where the capabilities aren't what the rule says.
+// judge returns false if the capabilities aren't those of the rule.
 func (r rule) judge(may []string) (secrets.Finding, bool) {
 	f := secrets.Finding{Level: secrets.Fault, Where: r.path}
 	if r.need && !slices.Contains(may, "read") && !slices.Contains(may, "root") {
 		f.What = "the token may not read " + r.what
-		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or mend secret.path or mount in the configuration"
+		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or mend secret.path or " +
+			"mount in the configuration"
 		return f, false
 	}
 	var more []string
 	for _, c := range may {
-		if !capabilities[c] { // a word that we don't know isn't repeated
+		if !capabilities[c] { // an unknown word isn't repeated
 			c = "more"
 		}
 		if !(r.need && c == "read") && !slices.Contains(r.fine, c) {
@@ -312,7 +330,7 @@ func (r rule) judge(may []string) (secrets.Finding, bool) {
 	return f, false
 }
 
-// capabilities are Vault's own words.
+// capabilities are the words that Vault uses.
 var capabilities = map[string]bool{
 	"create": true, "read": true, "update": true, "patch": true, "delete": true, "list": true, "sudo": true, "root": true,
 	"subscribe": true, "recover": true,

@@ -12,20 +12,20 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Vault's own words never go into an error: its answers can hold the secret,
-// and so can what net/http and encoding/json quote of an answer that they don't
-// understand. What is said instead is the Vault path and a fixed sentence.
+// Vault's own words never go into an error. Its answers can contain the secret, and net/http and
+// encoding/json quote answers that they don't understand. An error contains the Vault path and a
+// fixed sentence instead.
 
-// A sentence is what a status code means for an operator. Without a sentinel
-// the store is away.
+// A sentence explains a status code to an operator. Without a sentinel the store is away.
 type sentence struct {
 	sentinel error
 	text     string
 }
 
-// sentences are for reads, where Vault knows who asks.
+// sentences are for reads, where Vault knows the client.
 var sentences = map[int]sentence{
-	http.StatusTemporaryRedirect:  {nil, "a standby that redirects, which is not followed: list every server in addresses"},
+	http.StatusTemporaryRedirect: {nil, "a standby that redirects, which is not followed: list every server in " +
+		"addresses"},
 	http.StatusBadRequest:         {nil, "refused as malformed: check the mount and the path"},
 	http.StatusForbidden:          {secrets.ErrDenied, "check the policy of the service's token"},
 	http.StatusNotFound:           {secrets.ErrNotFound, "check path, mount (a KV engine of version 2) and namespace"},
@@ -37,23 +37,23 @@ var sentences = map[int]sentence{
 	http.StatusServiceUnavailable: {nil, "sealed, starting, or without a leader"},
 }
 
-// logins are for logging in and renewing, where a refusal says nothing about
-// the secret: Kubernetes logins answer 403 when the API server is away.
+// logins are for logging in and renewing, where a refusal says nothing about the secret. Kubernetes
+// logins answer 403 when the API server is away.
 var logins = map[int]sentence{
 	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
 	http.StatusForbidden:  {nil, "refused: check the credential, and the policy default for a token"},
 	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
 }
 
-// asks are for asking what the token may do, where no answer but a success or a
-// 403 says anything about the secret.
+// asks are for asking what the token may do. Only a success and a 403 say something about the
+// secret.
 var asks = map[int]sentence{
 	http.StatusBadRequest:       {nil, "refused as malformed"},
 	http.StatusNotFound:         {nil, "nothing there: check namespace"},
 	http.StatusMethodNotAllowed: {nil, "not offered there: check addresses"},
 }
 
-// statusError tells of an answer with a status other than success.
+// statusError returns the error for an answer with a status other than success.
 func statusError(act string, status int, table map[int]sentence) error {
 	s, ok := table[status]
 	if !ok {
@@ -70,14 +70,14 @@ func statusError(act string, status int, table map[int]sentence) error {
 	return fmt.Errorf("vault: %s: an answer that Vault shouldn't give (%d)", act, status)
 }
 
-// malformed tells of a success whose body isn't what Vault sends.
+// malformed returns the error for a success whose body isn't what Vault sends.
 func malformed(act string) error {
 	return fmt.Errorf("vault: %s: the answer is not one of a KV engine of version 2, or too large", act)
 }
 
-// transportError tells of a request that got no answer, by the kind of err
-// alone where err might quote one. Ports of our own are left out too: the same
-// outage should have the same text.
+// transportError returns the error for a request without an answer. It gives only the kind of err
+// where err might quote an answer. It also omits local ports, so that the same outage has the same
+// text.
 func transportError(act, host string, err error) error {
 	var (
 		dns       *net.DNSError

@@ -7,7 +7,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// Logins are counted by how they end, and the token's end is that of its lease.
+// Logins are counted by their result, and the token ends with its lease.
 func TestLoginsAndTheTokensEnd(t *testing.T) {
 	f, now := newFake(t), newClock()
 	f.lease = 600

@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// hosts counts requests by host, those that got no answer too.
+// hosts counts requests by host, including those without an answer.
 type hosts struct {
 	next http.RoundTripper
 
@@ -28,7 +28,7 @@ func (h *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 	return h.next.RoundTrip(req)
 }
 
-// taken says how many there were since it was last asked.
+// taken returns the number of requests since the last call.
 func (h *hosts) taken(host string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -36,8 +36,8 @@ func (h *hosts) taken(host string) int {
 	return h.count[host]
 }
 
-// TestFaultsOfOneServer: whatever is wrong with the server that is asked first, the
-// next one answers the same read, and is the first from then on.
+// TestFaultsOfOneServer checks that, whatever is wrong with the server that is asked first, the
+// next one answers the same read and is asked first from then on.
 func TestFaultsOfOneServer(t *testing.T) {
 	server, sealed := vaulttest.Start(t), vaulttest.Start(t)
 	sealed.Do(t, http.MethodPut, "sys/seal", nil)

@@ -20,8 +20,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// fault is one row of docs/faults.md: what happens to a secret whose version 1
-// is signed with, and what a keyring makes of it.
+// fault is one row of docs/faults.md: what happens to a secret whose version 1 is active, and how a
+// keyring reacts.
 type fault struct {
 	name   string
 	mount  string                                                    // of the source; empty: the one that has the secret
@@ -37,8 +37,8 @@ type fault struct {
 	brief  time.Duration   // the deadline of a request, where it will be missed
 }
 
-// scene is a keyring that refreshes quickly, over a proxy to a real Vault. Its
-// path, policy and role have the fault's name and are used by nothing else.
+// scene is a keyring that refreshes quickly, through a proxy to a real Vault. Its path, policy and
+// role have the fault's name, and nothing else uses them.
 type scene struct {
 	server         *vaulttest.Server
 	proxy          *toxic.Proxy
@@ -49,14 +49,14 @@ type scene struct {
 	credential     string
 	credentialFile string
 	tokens         shifted    // the source's clock
-	ages           shifted    // the keyring's
-	said           transcript // every error that anybody got
+	ages           shifted    // the keyring's clock
+	said           transcript // every error that was returned
 	log            transcript
 	stop           func()
 }
 
-// shifted is the real clock, moved forward by tests: what retries after a
-// pause would wait for ever by a clock that stands.
+// shifted is the real clock, moved forward by tests. With a clock that does not run, a retry after
+// a pause would never come.
 type shifted struct{ by atomic.Int64 }
 
 func (s *shifted) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
@@ -66,7 +66,7 @@ func faults() []fault {
 	return slices.Concat(networkFaults(), nameFaults(), accessFaults(), loginFaults(), versionFaults(), valueFaults(), mountFaults())
 }
 
-// TestFaultsAreListed: the table for operators leaves none of the rows out.
+// TestFaultsAreListed checks that the operators' table has every row.
 func TestFaultsAreListed(t *testing.T) {
 	table, err := os.ReadFile("../../docs/faults.md")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultsSealed has a Vault of its own, whose key to unseal it is known.
+// TestFaultsSealed starts another Vault, because it needs the key to unseal it.
 func TestFaultsSealed(t *testing.T) {
 	node := vaulttest.StartCluster(t, 1).Nodes[0]
 	f := fault{
@@ -106,7 +106,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	if f.begin != nil {
 		f.begin(t, s)
 	}
-	s.look(t)
+	s.refresh(t)
 	s.gets(t, "after one refresh", f.soon)
 	switch state, _ := s.ring.State(s.ref); {
 	case f.says != "":
@@ -115,7 +115,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 		t.Errorf("a fault: %v", state.Fault)
 	}
 	s.ages.add(secrets.DefaultMaxStale + time.Hour)
-	s.look(t)
+	s.refresh(t)
 	s.gets(t, "beyond max_stale", f.stale)
 	if f.end != nil {
 		f.end(t, s)
@@ -132,7 +132,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	}
 }
 
-// newScene ends when it holds the secret, or knows what is wrong with it.
+// newScene returns when the keyring holds the secret, or knows what is wrong with it.
 func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 	t.Helper()
 	name := strings.ReplaceAll(f.name, " ", "-")
@@ -181,8 +181,8 @@ func (s *scene) put(t *testing.T, value string) {
 	s.server.Put(t, s.ref.Path, map[string]string{s.ref.Field: value})
 }
 
-// look asks the store once, beside Run. What it finds wrong is in State.
-func (s *scene) look(t *testing.T) {
+// refresh refreshes once, in addition to Run. The State has what it finds wrong.
+func (s *scene) refresh(t *testing.T) {
 	t.Helper()
 	_, _, err := s.ring.Refresh(t.Context(), s.ref)
 	state, _ := s.ring.State(s.ref)
@@ -210,7 +210,7 @@ func (s *scene) gets(t *testing.T, when string, want error) {
 	}
 }
 
-// signs waits until Run alone has found everything in order, and version v active.
+// signs waits until Run alone has found everything in order, with version v active.
 func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -249,7 +249,7 @@ func (l *transcript) String() string {
 	return l.text.String()
 }
 
-// leak says what of Vault's or of the caller's is in text: a value, more, or a Vault token.
+// leak returns the part of text that leaks: a value, one of more, or a Vault token.
 func leak(text string, more ...string) string {
 	text = strings.ToLower(text)
 	for _, secret := range append(more, first, second, third, canary[:18], "hvs.") {

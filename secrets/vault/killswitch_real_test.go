@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
 // TestRealKillSwitch switches a secret off with the command's own code, in each state that its
-// metadata can be in, and looks at what replicas do: one that ran before, and one that starts
-// afterwards.
+// metadata can be in. It checks a replica that ran before, and one that starts afterwards.
 func TestRealKillSwitch(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorRules(t))
@@ -138,10 +138,11 @@ func TestRealKillSwitch(t *testing.T) {
 				t.Errorf("a replica that starts: %v", err)
 			}
 
-			// The way out is the same: the version that shall sign, by its number, and then enable.
+			// The correction is the same: activate the version that shall sign, by its number, and then
+			// enable.
 			_, err := r.Enable(t.Context())
 			if err != nil {
-				refuses(t, err, secrets.ErrRefused)
+				refuses(t, err, rotate.ErrRefused)
 				done(t)(r.Activate(t.Context(), 2))
 				if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 					t.Errorf("activated, not enabled: %v", err)
@@ -235,7 +236,7 @@ func TestRealWipedMetadata(t *testing.T) {
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "on-call"))
 		done(t)(rotator(t, settings, r.Ref.Path).Disable(t.Context()))
 		_, err := rotator(t, settings, r.Ref.Path).Enable(t.Context())
-		refuses(t, err, secrets.ErrRefused, "can't be read")
+		refuses(t, err, rotate.ErrRefused, "can't be read")
 	})
 	t.Run("written by hand before Deskmint", func(t *testing.T) {
 		ref := secrets.Ref{Path: "sso/by-hand", Field: "shared_secret"}
@@ -294,7 +295,7 @@ func TestRealSnapshot(t *testing.T) {
 		t.Errorf("enabled at a lower serial: %v", err)
 	}
 	_, err = r.Enable(ctx)
-	refuses(t, err, secrets.ErrRefused, "`deskmint secret adopt`")
+	refuses(t, err, rotate.ErrRefused, "`deskmint secret adopt`")
 
 	plan := done(t)(r.Adopt(ctx))
 	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "deskmint secret status --prefix") {

@@ -10,8 +10,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// The kill switch works whatever else is wrong with the metadata, and a repair
-// without it switches on again.
+// The kill switch works whatever else is wrong with the metadata. A correction that omits it
+// switches on again.
 func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 	f := newFake(t)
 	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", "{}")}
@@ -32,7 +32,7 @@ func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 		{"nonsense alone leaves the last good key", `{"active_version": "two"}`, nil},
 	} {
 		f.set(func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", step.custom)} })
-		_, _, _ = ring.Refresh(t.Context(), acme) // what it says is what Get says
+		_, _, _ = ring.Refresh(t.Context(), acme) // Get returns the same error
 		if _, err := ring.Get(acme, time.Hour); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
 			t.Errorf("%s: %v, want %v", step.name, err, step.want)
 		}

@@ -19,8 +19,8 @@ const (
 	third  = "ThirdThirdThirdThirdThirdThirdThirdThirdThird123"
 )
 
-// TestRealVault runs against a server that Vault's own API writes to. Each
-// subtest has a path of its own.
+// TestRealVault runs against a server that Vault's own API writes to. Each subtest has another
+// path.
 func TestRealVault(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Reader(t, "reader", "sso/")
@@ -42,7 +42,7 @@ func TestRealVault(t *testing.T) {
 	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
 }
 
-// step refreshes and says what is held, or which kind of fault Get tells.
+// step refreshes and returns what is held, or the kind of the error of Get.
 func step(t *testing.T, k *secrets.Keyring, ref secrets.Ref) (*secrets.Held, error) {
 	t.Helper()
 	_, _, refreshErr := k.Refresh(t.Context(), ref)
@@ -143,7 +143,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			says(t, err, ref.Path)
 		}
 	}
-	// Asked for directly, without the status first, it is the same.
+	// A direct read without the status gives the same.
 	server.Delete(t, ref.Path, 1)
 	if _, err := source.Key(t.Context(), ref, 1); !errors.Is(err, secrets.ErrDeleted) {
 		t.Errorf("a soft-deleted value: %v", err)
@@ -178,7 +178,7 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 		}
 		says(t, s.Fault, "secret/data/sso/unusable version "+strconv.Itoa(v))
 	}
-	// Nothing was held before: there is nothing to go on with.
+	// Nothing was held before, so nothing is held now.
 	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
 		t.Errorf("from the start: %v", err)
 	}
@@ -261,7 +261,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		t.Errorf("after another token was put in the file: %v", err)
 	}
 
-	// An AppRole token is renewed by Vault itself, and read with again.
+	// The source renews an AppRole token and reads with it again.
 	log := &strings.Builder{}
 	roleID, secretID := server.AppRole(t, "brief", "600s", "reader")
 	s.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}

@@ -15,8 +15,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// A 403 to a fresh token drops what is held, so it counts only once Vault has
-// confirmed it; whatever else is said means that the store is away.
+// A 403 to a fresh token drops what is held, so it counts only once Vault has confirmed it. Any
+// other answer means that the store is away.
 func TestARefusalIsConfirmed(t *testing.T) {
 	const metadataPath, dataPath = "secret/metadata/sso/acme", "secret/data/sso/acme"
 	has := func(capabilities string) reply {
@@ -71,7 +71,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 	}
 }
 
-// It is asked about the very path, as the token that was refused last.
+// The question names the exact path and uses the token that was refused last.
 func TestARefusalIsAskedAbout(t *testing.T) {
 	f, now := newFake(t), newClock()
 	var asked []string
@@ -119,8 +119,8 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	}
 }
 
-// Vault refuses reads that policies allow: here for want of response wrapping,
-// which is no word on what the token may read.
+// Vault refuses some reads that policies permit, here because response wrapping is missing. That
+// says nothing about what the token may read.
 func realOddRefusal(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/odd", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})

@@ -17,20 +17,20 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// defaultMaxVersions is what KV v2 keeps where neither the secret nor the mount
-// says otherwise.
+// defaultMaxVersions is the number of versions that KV v2 keeps if neither the secret nor the mount
+// sets max_versions.
 const defaultMaxVersions = 10
 
-// Writer is Vault as an operator has it: a secrets.Writer that reads and writes
-// with the operator's own token, never the service's. It needs `create`, `read` and
-// `update` on the secret's data, `read` and `patch` on its metadata, `update` on its deletion
-// (to enable after a kill switch), and, where the metadata don't set max_versions, `read` on
-// the mount's config.
+// Writer is Vault as an operator changes it. It implements rotate.Writer. It reads and writes with
+// the operator's token, never with the service's.
+//
+// The token needs `create`, `read` and `update` on the secret's data, `read` and `patch` on its
+// metadata, and `update` on its deletion, to enable it after a kill switch. If the metadata don't
+// set max_versions, it also needs `read` on the mount's config.
 type Writer struct{ source *Source }
 
-// NewWriter makes a Writer. Of the settings it takes everything but Auth: the
-// token is that of VAULT_TOKEN, or else the one that `vault login` has left in
-// ~/.vault-token. It asks Vault nothing yet.
+// NewWriter returns a Writer. It uses all settings except Auth. The token is that of VAULT_TOKEN,
+// or else the one that `vault login` stored in ~/.vault-token. It asks Vault nothing yet.
 func NewWriter(s Settings, o Options) (*Writer, error) {
 	s.Auth = Auth{Method: "token"}
 	if os.Getenv(api.EnvVaultToken) == "" {
@@ -40,7 +40,8 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 		}
 		s.Auth.TokenFile = filepath.Join(home, ".vault-token")
 		if _, err := os.Stat(s.Auth.TokenFile); err != nil {
-			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in (`vault login`)", s.Auth.TokenFile)
+			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in "+
+				"(`vault login`)", s.Auth.TokenFile)
 		}
 	}
 	if o.Timeout <= 0 {
@@ -61,7 +62,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 	return &Writer{source: source}, nil
 }
 
-// Observe implements secrets.Writer.
+// Observe implements rotate.Writer.
 func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, error) {
 	if err := w.checkMount(ctx); err != nil {
 		return secrets.Observed{}, err
@@ -91,7 +92,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	}
 	w.fill(&o, said)
 	if o.PointerFault = point(&o.Status, said.Data.Custom); o.PointerFault != nil {
-		o.Active = o.Latest // as without a pointer, so that it can be mended
+		o.Active = o.Latest // as without a pointer, so that the operator can correct it
 		o.Previous = o.Before(o.Active)
 	}
 	o.Wiped = !o.Pinned && len(said.Data.Custom) > 0
@@ -105,7 +106,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	return o, err
 }
 
-// fill takes over what is said about the versions.
+// fill adds what the answer says about the versions.
 func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
 	now := w.source.now()
 	o.Status = said.status(now)
@@ -121,9 +122,9 @@ func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
 	}
 }
 
-// keeps is how many versions Vault keeps of a secret whose metadata say so, or
-// leave it to the mount. Vault takes the larger of the two where both are set,
-// which its documentation doesn't have; the secret's own is kept in either case.
+// keeps returns the number of versions that Vault keeps of a secret. own is the max_versions of its
+// metadata, or zero. If both the secret and the mount set it, Vault keeps the larger number, which
+// its documentation doesn't say. The number of the secret is kept in either case.
 func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	if own > 0 {
 		return own, nil
@@ -151,44 +152,42 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	return defaultMaxVersions, nil
 }
 
-// denied asks which steps the token may not take. Every token may ask, unless it was
-// made without Vault's policy `default`; then the steps themselves will tell.
-func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (map[secrets.StepKind]error, error) {
+// denied returns the writes that the token may not make. Every token may ask, unless it was made
+// without Vault's policy `default`. Then nothing is known before the write.
+func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (denied secrets.Denied, err error) {
 	const where = "sys/capabilities-self"
 	data, metadata, deletion := w.data(path), w.metadata(path), w.deletion(path)
-	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	if err != nil {
-		return nil, err
+		return denied, err
 	}
 	var said struct {
 		Data map[string][]string `json:"data"`
 	}
 	if a.status != http.StatusOK || !a.decode(&said) {
-		return nil, nil // nothing is known against any step
+		return denied, nil
 	}
 	write := "update"
 	if latest == 0 {
 		write = "create"
 	}
-	denied := map[secrets.StepKind]error{}
-	for kind, needs := range map[secrets.StepKind]struct{ capability, where string }{
-		secrets.StepWrite: {write, data}, secrets.StepMark: {write, data}, secrets.StepUnmark: {"update", deletion},
-		secrets.StepPin: {"patch", metadata}, secrets.StepPoint: {"patch", metadata}, secrets.StepAdopt: {"patch", metadata},
-		secrets.StepDisable: {"patch", metadata}, secrets.StepEnable: {"patch", metadata},
-	} {
-		has := said.Data[needs.where]
-		if !slices.Contains(has, needs.capability) && !slices.Contains(has, "root") && has != nil {
-			denied[kind] = fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, needs.capability, needs.where)
+	lacks := func(capability, where string) error {
+		has := said.Data[where]
+		if has == nil || slices.Contains(has, capability) || slices.Contains(has, "root") {
+			return nil
 		}
+		return fmt.Errorf("vault: %w: your token lacks the capability %q on %s", secrets.ErrDenied, capability, where)
 	}
-	return denied, nil
+	return secrets.Denied{Write: lacks(write, data), Change: lacks("patch", metadata),
+		Delete: lacks("update", deletion)}, nil
 }
 
-// checkMount refuses a mount that isn't a KV engine of version 2: on one of
-// version 1 a secret would be written under a name that nobody looks at. Any token
-// that may do anything below a mount may ask.
+// checkMount returns an error unless the mount is a KV engine of version 2. In an engine of version
+// 1 a secret would be written under a name that is never read. Every token with any capability
+// below a mount may ask.
 func (w *Writer) checkMount(ctx context.Context) error {
 	where := "sys/internal/ui/mounts/" + w.source.mount
 	act := "looking at mount " + w.source.mount + " at " + where
@@ -197,7 +196,8 @@ func (w *Writer) checkMount(ctx context.Context) error {
 		return err
 	}
 	if a.status == http.StatusForbidden {
-		return fmt.Errorf("vault: %s: %w (403): there is no such mount, or your token may do nothing below it: check secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
+		return fmt.Errorf("vault: %s: %w (403): there is no such mount, or your token may do nothing below it: check "+
+			"secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
 	}
 	if a.status != http.StatusOK {
 		return statusError(act, a.status, sentences)
@@ -218,7 +218,8 @@ func (w *Writer) checkMount(ctx context.Context) error {
 	case m.Type != "kv" && m.Type != "generic":
 		return fmt.Errorf("vault: %s: it is no KV engine: check secrets.vault.mount", act)
 	case m.Options["version"] != "2":
-		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
+		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv "+
+			"enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
 	}
 	return nil
 }
@@ -242,7 +243,7 @@ func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	return key, err
 }
 
-// StoreTime returns the time by Vault's clock, or by ours before Vault's first answer.
+// StoreTime returns the time by Vault's clock, or by the local clock before Vault's first answer.
 func (w *Writer) StoreTime() time.Time {
 	offset, _ := w.source.clock.last()
 	return w.source.now().Add(offset)
@@ -252,10 +253,11 @@ func (w *Writer) metadata(path string) string { return w.source.mount + "/metada
 func (w *Writer) data(path string) string     { return w.source.mount + "/data/" + path }
 func (w *Writer) deletion(path string) string { return w.source.mount + "/delete/" + path }
 
-// refused is statusError for what an operator's token isn't allowed.
+// refused is statusError for an act that the operator's token doesn't permit.
 func refused(act string, status int, capability, where string) error {
 	if status == http.StatusForbidden {
-		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied, capability, where)
+		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied,
+			capability, where)
 	}
 	return statusError(act, status, sentences)
 }

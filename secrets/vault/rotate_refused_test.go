@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -21,34 +22,34 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	ctx := t.Context()
 	value := func(n int) []byte { return fmt.Appendf(nil, "%s-%02d", first, n) }
 
-	// The default: version 1 stays active while nine more are staged; a tenth would drop it.
+	// By default version 1 stays active while nine more are staged. A tenth would drop it.
 	r := rotator(t, settings, "sso/pruned")
 	for n := 1; n <= 10; n++ {
 		done(t)(r.Stage(ctx, value(n)))
 	}
 	_, err := r.Stage(ctx, value(11))
-	refuses(t, err, secrets.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
+	refuses(t, err, rotate.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || s.Latest != 10 || len(s.Versions) != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	server.Do(t, "PATCH", "secret/metadata/sso/pruned", map[string]any{"max_versions": 11})
 	done(t)(r.Stage(ctx, value(11)))
 	_, err = r.Stage(ctx, value(12))
-	refuses(t, err, secrets.ErrRefused, "keeps 11 versions")
+	refuses(t, err, rotate.ErrRefused, "keeps 11 versions")
 
-	// What Vault does is what is warned of: without the refusal version 1 is gone.
+	// Vault really does what the refusal warns of: without it version 1 is gone.
 	server.Put(t, "sso/pruned", map[string]string{"shared_secret": string(value(12))})
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || len(s.Versions) != 11 || s.Versions[0].Version != 2 {
 		t.Errorf("%+v, %v", s, err)
 	}
 
-	// The secret's own, and the mount's.
+	// Both the secret and the mount set max_versions.
 	server.Do(t, "POST", "secret/metadata/sso/two", map[string]any{"max_versions": 2})
 	r = rotator(t, settings, "sso/two")
 	done(t)(r.Stage(ctx, value(1)))
 	done(t)(r.Replace(ctx, value(2)))
 	_, err = r.Stage(ctx, value(3))
-	refuses(t, err, secrets.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
+	refuses(t, err, rotate.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
 
 	server.Do(t, "POST", "sys/mounts/small", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
 	server.Do(t, "POST", "small/config", map[string]any{"max_versions": 1})
@@ -57,11 +58,11 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	r = rotator(t, settings, "sso/acme")
 	done(t)(r.Stage(ctx, value(1)))
 	_, err = r.Stage(ctx, value(2))
-	refuses(t, err, secrets.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions", "drop version 1, the active one")
+	refuses(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions", "drop version 1, the active one")
 }
 
-// rotatePolicies takes one capability away at a time: each is needed, its lack is
-// told with its path, and nothing half-done is left behind that the words don't tell.
+// rotatePolicies removes one capability at a time. Each is needed, the error names it with its
+// path, and nothing is left half done that the error does not mention.
 func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	all := operatorRules(t)
 	server.Put(t, "sso/small", map[string]string{"shared_secret": first})
@@ -125,7 +126,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", policy))
 		refuses(t, tc.act(t), secrets.ErrDenied, append(tc.says, "permission denied")...)
 	}
-	// Half an act is worse than none: without the pointer the first version isn't written either.
+	// Half an act is worse than none: if the pointer can't be written, the first version isn't either.
 	server.Policy(t, "writer", strings.Replace(all, `, "patch"`, "", 1))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "writer"))
 	for _, path := range []string{"sso/half", "sso/small"} {
@@ -135,12 +136,12 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 			t.Fatal(err)
 		}
 		_, err = r.Replace(t.Context(), []byte(third))
-		refuses(t, err, secrets.ErrRefused, `"patch" on secret/metadata/`+path)
+		refuses(t, err, rotate.ErrRefused, `"patch" on secret/metadata/`+path)
 		if after, err := r.Store.Observe(t.Context(), path); err != nil || after.Latest != before.Latest {
 			t.Errorf("%s: version %d was written, %v", path, after.Latest, err)
 		}
 	}
-	// A token without the policy default may not ask beforehand: then the step itself tells.
+	// A token without the policy default may not ask in advance. Then the step itself fails.
 	w := func(path string) error {
 		r := rotator(t, settings, path)
 		_, err := r.Replace(t.Context(), []byte(third))
@@ -154,7 +155,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		t.Errorf("custom metadata %v", got)
 	}
 
-	// What isn't needed for an act isn't asked for.
+	// A capability that an act doesn't need isn't asked for.
 	server.Policy(t, "activator", `
 		path "secret/data/sso/*"     { capabilities = ["read"] }
 		path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
@@ -194,9 +195,9 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 		} else {
 			t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 		}
-		for name, act := range map[string]func(*secrets.Rotator) error{
-			"stage":  func(r *secrets.Rotator) error { _, err := r.Stage(t.Context(), []byte(third)); return err },
-			"status": func(r *secrets.Rotator) error { _, err := r.Status(t.Context(), ""); return err },
+		for name, act := range map[string]func(*rotate.Rotator) error{
+			"stage":  func(r *rotate.Rotator) error { _, err := r.Stage(t.Context(), []byte(third)); return err },
+			"status": func(r *rotate.Rotator) error { _, err := r.Status(t.Context(), ""); return err },
 		} {
 			err := act(rotator(t, s, "sso/acme"))
 			if err == nil {
@@ -205,7 +206,7 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 			says(t, err, tc.says, tc.mount, "secrets.vault.mount")
 		}
 	}
-	// Nothing was written where nobody would look for it.
+	// Nothing was written under a name that is never read.
 	if keys := raw(t, server, "old/?list=true"); !strings.Contains(keys, `"errors":[]`) {
 		t.Errorf("the old mount has %s", keys)
 	}
@@ -232,7 +233,7 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	says(t, err, "auth/token/lookup-self", "refused: check the credential")
 }
 
-// Whatever a server answers, its words and the value stay out of the error.
+// The words of a server and the value stay out of the error.
 func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "operator-token")
 	var all sync.WaitGroup
@@ -253,13 +254,13 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 
 var kv2 = reply{200, `{"data": {"path": "secret/", "type": "kv", "options": {"version": "2"}}}`}
 
-func quotesNothing(t *testing.T, f *fake, r *secrets.Rotator, what string) {
+func quotesNothing(t *testing.T, f *fake, r *rotate.Rotator, what string) {
 	for name, act := range map[string]func(context.Context) error{
 		"replace":  func(ctx context.Context) error { _, err := r.Replace(ctx, []byte(strings.ToLower(canary))); return err },
 		"activate": func(ctx context.Context) error { _, err := r.Activate(ctx, 1); return err },
 		"status":   func(ctx context.Context) error { _, err := r.Status(ctx, canary[:6]); return err },
 	} {
-		// What the fake was told never shows in what it answers; nobody need wait for it.
+		// The fake's answers never depend on what it received, so there is no need to wait for it.
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		if err := act(ctx); err != nil && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(canary[:12])) {
 			t.Errorf("%s: %s: %v", name, what, err)
@@ -275,8 +276,8 @@ func quotesNothing(t *testing.T, f *fake, r *secrets.Rotator, what string) {
 	})
 }
 
-// A write goes out as Vault wants it: the version by check-and-set, the pointer as
-// a patch of the keys that move.
+// A write has the form that Vault expects: a version with check-and-set, and the pointer as a patch
+// of the keys that change.
 func TestWritesOnTheWire(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "operator-token")
 	f := newFake(t)

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -27,14 +28,14 @@ func operatorRules(t *testing.T) string {
 	return string(rules)
 }
 
-// TestRealRotation runs the acts against a server, as an operator whose token has
-// just those capabilities. Each subtest has a path of its own.
+// TestRealRotation performs the acts against a server, as an operator whose token has exactly the
+// necessary capabilities. Each subtest has another path.
 func TestRealRotation(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorRules(t))
 	server.Reader(t, "reader", "sso/")
 	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
-	// The service's own login stands in the settings, as in its configuration file.
+	// The settings have the service's login, as in its configuration file.
 	settings := vault.Settings{
 		Addresses: []string{server.Addr},
 		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)},
@@ -55,18 +56,18 @@ func TestRealRotation(t *testing.T) {
 	}
 }
 
-func rotator(t *testing.T, s vault.Settings, path string) *secrets.Rotator {
+func rotator(t *testing.T, s vault.Settings, path string) *rotate.Rotator {
 	t.Helper()
 	w, err := vault.NewWriter(s, vault.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &secrets.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
+	return &rotate.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
 }
 
-// done fails the test unless an act was.
-func done(t *testing.T) func(secrets.Plan, error) secrets.Plan {
-	return func(p secrets.Plan, err error) secrets.Plan {
+// done fails the test unless the act succeeded.
+func done(t *testing.T) func(rotate.Plan, error) rotate.Plan {
+	return func(p rotate.Plan, err error) rotate.Plan {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
@@ -75,7 +76,7 @@ func done(t *testing.T) func(secrets.Plan, error) secrets.Plan {
 	}
 }
 
-// refuses fails the test unless err is of the kind and says all of parts.
+// refuses fails the test unless err is of the kind and has all of parts in its text.
 func refuses(t *testing.T, err, kind error, parts ...string) {
 	t.Helper()
 	if !errors.Is(err, kind) {
@@ -89,7 +90,7 @@ func refuses(t *testing.T, err, kind error, parts ...string) {
 	}
 }
 
-// custom is what stands in the secret's custom metadata.
+// custom returns the secret's custom metadata.
 func custom(t *testing.T, server *vaulttest.Server, path string) map[string]string {
 	t.Helper()
 	data := server.Do(t, "GET", "secret/metadata/"+path, nil)["data"].(map[string]any)
@@ -102,7 +103,7 @@ func custom(t *testing.T, server *vaulttest.Server, path string) map[string]stri
 	return all
 }
 
-// raw is an answer of Vault's as it came, since decoding may change numbers.
+// raw is an answer of Vault as received, because decoding may change numbers.
 func raw(t *testing.T, server *vaulttest.Server, path string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, server.Addr+"/v1/"+path, nil)
@@ -166,13 +167,13 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "7", "owner": "acme", "disabled": "false"})
 
 	_, err := r.Stage(ctx, []byte(second))
-	refuses(t, err, secrets.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
+	refuses(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
 	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
 	}
 
-	// A secret that Vault's own tools have made gets its pointer at the first stage.
+	// A secret that was made with Vault's own tools gets its pointer at the first stage.
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": first})
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
@@ -182,7 +183,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	}
 }
 
-// What else stands in a version is of no concern to us, and must come through as it is.
+// Other fields of a version are not Deskmint's and must stay as they are.
 func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	const path = "sso/fields"
 	server.Do(t, "POST", "secret/data/"+path, map[string]any{"data": map[string]any{
@@ -200,7 +201,7 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 	}
 }
 
-// Of many who stage at the same time one wins, and the others are told.
+// If many operators stage at the same time, one succeeds, and the others get an error.
 func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	for _, path := range []string{"sso/at-once", "sso/at-once-first"} {
 		if path == "sso/at-once" {
@@ -242,11 +243,11 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
 	}
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, secrets.ErrRefused, "its metadata were wiped", "/readyz")
+	refuses(t, err, rotate.ErrRefused, "its metadata were wiped", "/readyz")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, secrets.ErrRefused, "Name the version that shall sign")
+	refuses(t, err, rotate.ErrRefused, "Name the version that shall sign")
 	_, err = r.Rollback(ctx)
-	refuses(t, err, secrets.ErrRefused, "no pointer stands")
+	refuses(t, err, rotate.ErrRefused, "no pointer stands")
 
 	done(t)(r.Activate(ctx, 1))
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
@@ -263,16 +264,16 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Errorf("custom metadata %v", got)
 	}
 
-	// One that can't be read is mended likewise, and doesn't stand in the kill switch's way.
+	// A pointer that can't be read is corrected in the same way, and doesn't affect the kill switch.
 	server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, secrets.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
+	refuses(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
 	done(t)(r.Disable(ctx))
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	_, err = r.Enable(ctx)
-	refuses(t, err, secrets.ErrRefused, "First activate the version that shall sign")
+	refuses(t, err, rotate.ErrRefused, "First activate the version that shall sign")
 	done(t)(r.Activate(ctx, 1))
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("activated, not enabled: %v", err)
@@ -291,18 +292,18 @@ func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 
 	server.Delete(t, path, 2)
 	_, err := r.Activate(ctx, 2)
-	refuses(t, err, secrets.ErrRefused, "version 2 was deleted: undelete it")
+	refuses(t, err, rotate.ErrRefused, "version 2 was deleted: undelete it")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, secrets.ErrRefused, "nothing is staged")
+	refuses(t, err, rotate.ErrRefused, "nothing is staged")
 	server.Undelete(t, path, 2)
 	done(t)(r.Activate(ctx, 0))
 	server.Destroy(t, path, 1)
 	_, err = r.Rollback(ctx)
-	refuses(t, err, secrets.ErrRefused, "version 1 was destroyed")
-	// The same value may come again where the one before can't be read any more.
+	refuses(t, err, rotate.ErrRefused, "version 1 was destroyed")
+	// A value may be staged again if the version that had it can't be read any more.
 	done(t)(r.Stage(ctx, []byte(first)))
 
-	// Deleted while it is active and the newest: the next one is staged all the same.
+	// If the newest version is deleted while it is active, the next one can still be staged.
 	done(t)(r.Activate(ctx, 3))
 	server.Delete(t, path, 3)
 	plan := done(t)(r.Stage(ctx, []byte(third)))

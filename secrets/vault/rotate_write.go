@@ -16,47 +16,50 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Write implements secrets.Writer. Its check-and-set is Vault's own.
+// Write implements rotate.Writer. Vault's own check-and-set protects it.
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	quoted, err := json.Marshal(string(value))
 	if err != nil {
-		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of json's quotes what it was given
+		return fmt.Errorf("vault: %w", secrets.ErrUnusable) // an error of encoding/json quotes the value
 	}
 	return w.write(ctx, ref.Path, o, secrets.Mark{Staged: true}, map[string]json.RawMessage{ref.Field: quoted})
 }
 
-// WriteMark implements secrets.Writer.
+// WriteMark implements rotate.Writer.
 func (w *Writer) WriteMark(ctx context.Context, path string, o secrets.Observed, m secrets.Mark) error {
 	return w.write(ctx, path, o, m, nil)
 }
 
-// DeleteMark implements secrets.Writer. The deletion is soft: `vault kv undelete` undoes it.
+// DeleteMark implements rotate.Writer. The deletion is soft: `vault kv undelete` undoes it.
 func (w *Writer) DeleteMark(ctx context.Context, path string, v secrets.Version) error {
 	where := w.deletion(path)
 	act := fmt.Sprintf("deleting version %d at %s", v, where)
-	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, map[string]any{"versions": []secrets.Version{v}},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	if err == nil && a.status != http.StatusOK && a.status != http.StatusNoContent {
 		err = refused(act, a.status, "update", where)
 	}
 	return err
 }
 
-// Mark implements secrets.Writer.
+// Mark implements rotate.Writer.
 func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secrets.Mark, error) {
 	fields, err := w.fields(ctx, path, v)
 	if err != nil || fields[secrets.MarkField] == nil {
 		return secrets.Mark{}, err
 	}
 	var text string
-	_ = json.Unmarshal(fields[secrets.MarkField], &text) // what is no text is a mark all the same
+	_ = json.Unmarshal(fields[secrets.MarkField], &text) // a value that isn't a text is a mark as well
 	return secrets.ParseMark(text), nil
 }
 
-// write adds a version: the fields of the newest one that has a value, changed by set, and the
+// write adds a version with the fields of the newest one that has a value, changed by set, and the
 // mark.
-func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage) error {
+func (w *Writer) write(
+	ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage,
+) error {
 	fields := map[string]json.RawMessage{}
 	if base := o.Before(o.Latest + 1); base != 0 {
 		var err error
@@ -69,9 +72,10 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 	where := w.data(path)
 	act := fmt.Sprintf("writing version %d of %s", o.Latest+1, where)
 	body := map[string]any{"options": map[string]any{"cas": o.Latest}, "data": fields}
-	a, err := w.send(ctx, act, path, body, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.WriteRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, body,
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.WriteRawWithContext(ctx, where, body)
+		})
 	switch {
 	case err != nil:
 		return err
@@ -80,12 +84,13 @@ func (w *Writer) write(ctx context.Context, path string, o secrets.Observed, m s
 	case a.status == http.StatusForbidden && o.Latest == 0:
 		return refused(act, a.status, "create", where)
 	case a.status == http.StatusBadRequest:
-		return fmt.Errorf("vault: %s: refused (400): the secret was written to since, or its values are larger than Vault takes", act)
+		return fmt.Errorf("vault: %s: refused (400): the secret was written to since, or its values are larger than "+
+			"Vault takes", act)
 	}
 	return refused(act, a.status, "update", where)
 }
 
-// Change implements secrets.Writer. Vault has no check-and-set for metadata, but one request
+// Change implements rotate.Writer. Vault has no check-and-set for metadata, but one request
 // changes all keys or none.
 func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to secrets.Change) error {
 	custom := map[string]any{}
@@ -93,7 +98,7 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	if to.Active != 0 {
 		acts = append(acts, fmt.Sprintf("making version %d active", to.Active))
 		custom[keyActive] = strconv.FormatUint(uint64(to.Active), 10)
-		custom[keyPrevious] = nil // removes what is there (RFC 7396)
+		custom[keyPrevious] = nil // removes the key (RFC 7396)
 		if to.Previous != 0 {
 			custom[keyPrevious] = strconv.FormatUint(uint64(to.Previous), 10)
 		}
@@ -115,28 +120,33 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	return w.patch(ctx, strings.Join(acts, " and "), path, custom)
 }
 
-// patch changes the given keys of the custom metadata and leaves the others; a
-// PUT would replace the whole map.
+// patch changes the given keys of the custom metadata and leaves the others. A PUT would replace
+// the whole map.
 func (w *Writer) patch(ctx context.Context, act, path string, custom map[string]any) error {
 	where := w.metadata(path)
 	act += " in " + where
-	a, err := w.send(ctx, act, path, map[string]any{"custom_metadata": custom}, func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
-		return l.PatchRawWithContext(ctx, where, body)
-	})
+	a, err := w.send(ctx, act, path, map[string]any{"custom_metadata": custom},
+		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
+			return l.PatchRawWithContext(ctx, where, body)
+		})
 	switch {
 	case err != nil:
 		return err
 	case a.status == http.StatusOK, a.status == http.StatusNoContent:
 		return nil
 	case a.status == http.StatusMethodNotAllowed:
-		return fmt.Errorf("vault: %s: this Vault is too old to change single keys of a secret's metadata (PATCH, 405)", act)
+		return fmt.Errorf("vault: %s: this Vault is too old to change single keys of a secret's metadata (PATCH, 405)",
+			act)
 	case a.status == http.StatusBadRequest:
 		return fmt.Errorf("vault: %s: refused (400): custom metadata hold at most 64 keys", act)
 	}
 	return refused(act, a.status, "patch", where)
 }
 
-func (w *Writer) send(ctx context.Context, act, path string, body any, do func(context.Context, *api.Logical, []byte) (*api.Response, error)) (answer, error) {
+func (w *Writer) send(
+	ctx context.Context, act, path string, body any,
+	do func(context.Context, *api.Logical, []byte) (*api.Response, error),
+) (answer, error) {
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
 	}
@@ -153,7 +163,7 @@ func (w *Writer) send(ctx context.Context, act, path string, body any, do func(c
 	})
 }
 
-// Begins implements secrets.Writer.
+// Begins implements rotate.Writer.
 func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	fields, err := w.fields(ctx, ref.Path, v)
 	if err != nil {
@@ -161,14 +171,15 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 	}
 	var value string
 	if json.Unmarshal(fields[ref.Field], &value) != nil {
-		return false, fmt.Errorf("vault: reading %s version %d: %w: it has no field %s that is a string", w.data(ref.Path), v, secrets.ErrUnusable, ref.Field)
+		return false, fmt.Errorf("vault: reading %s version %d: %w: it has no field %s that is a string",
+			w.data(ref.Path), v, secrets.ErrUnusable, ref.Field)
 	}
 	begin := value[:min(len(prefix), len(value))]
 	return subtle.ConstantTimeCompare([]byte(begin), []byte(prefix)) == 1, nil
 }
 
-// fields are all of a version's, undecoded: a number in one that isn't ours must
-// come through as it is.
+// fields returns all fields of a version undecoded, because a number in a field that isn't
+// Deskmint's must be written back unchanged.
 func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (map[string]json.RawMessage, error) {
 	where := w.data(path)
 	act := fmt.Sprintf("reading %s version %d", where, v)
@@ -190,8 +201,8 @@ func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (ma
 	return said.Data.Data, nil
 }
 
-// mergePatch names the form in which Vault takes a PATCH (RFC 7396); the
-// client's raw method names another, which Vault refuses.
+// mergePatch sets the content type with which Vault accepts a PATCH (RFC 7396). The client's raw
+// method sets another, which Vault refuses.
 type mergePatch struct{ next http.RoundTripper }
 
 func (m mergePatch) RoundTrip(req *http.Request) (*http.Response, error) {

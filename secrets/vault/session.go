@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// loginPause follows a login that failed, so that a thousand secrets that
-	// want to be looked at don't become a thousand logins.
+	// loginPause is the pause after a failed login, so that a thousand secrets that are due don't
+	// cause a thousand logins.
 	loginPause = time.Second
-	// freshFor is how long a token that took a refused one's place is fresh: a read
-	// refused to it is refused for good. Another login would only fill Vault's audit
-	// log, and with N secrets that may not be read there would be N of them a refresh.
+	// freshFor is how long a token that replaced a refused one is fresh. A read that is refused to a
+	// fresh token is refused for good. Another login would only fill Vault's audit log, and N secrets
+	// that may not be read would cause N of them in each refresh.
 	freshFor = 10 * time.Second
 )
 
-// session holds the one token that all reads share. It is renewed, or replaced
-// by another login, when a read finds it old or refused: reads come every few seconds, so no
-// goroutine has to watch its lifetime, and none can end unnoticed.
+// session holds the one token that all reads share. A read that finds it old or refused renews it,
+// or replaces it by another login. Reads come every few seconds, so no goroutine has to watch its
+// lifetime.
 type session struct {
 	auth Auth
 	wire *wire
@@ -37,7 +37,7 @@ type session struct {
 	flight  singleflight.Group    // one login at a time
 	logins  struct{ succeeded, failed atomic.Uint64 }
 
-	// Of the login in flight alone.
+	// Only the login in progress uses these.
 	failed  error
 	retryAt time.Time
 }
@@ -59,7 +59,7 @@ func newGrant(token string, now time.Time, lease, full time.Duration, renewable 
 	return &grant{
 		token: func() string { return token },
 		born:  now, lease: lease, full: full, renewable: renewable,
-		// A third of the lease is left for retries; the spread keeps replicas out of step.
+		// A third of the lease is left for retries. The spread keeps replicas out of step.
 		renewAt: now.Add(time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64()))), //nolint:gosec // a spread needs no secrecy
 	}
 }
@@ -68,15 +68,15 @@ func (g *grant) old(now time.Time) bool   { return g.lease > 0 && !now.Before(g.
 func (g *grant) ended(now time.Time) bool { return g.lease > 0 && !now.Before(g.born.Add(g.lease)) }
 func (g *grant) fresh(now time.Time) bool { return g.instead && now.Sub(g.born) < freshFor }
 
-// Logins tells how many logins there were since the start; a renewal is none. It may
-// be called at any time, from any goroutine.
+// Logins returns the number of logins since the start. Renewals are not counted. It may be called
+// concurrently.
 func (s *Source) Logins() (succeeded, failed uint64) {
 	return s.session.logins.succeeded.Load(), s.session.logins.failed.Load()
 }
 
-// TokenExpiry is when the present token ends unless it is renewed or replaced, which
-// reads see to well before. It reports false before the first login, and where the
-// token doesn't end. It may be called at any time, from any goroutine.
+// TokenExpiry returns when the present token ends unless it is renewed or replaced, which reads do
+// well before. It returns false before the first login and if the token doesn't end. It may be
+// called concurrently.
 func (s *Source) TokenExpiry() (time.Time, bool) {
 	g := s.session.current.Load()
 	if g == nil || g.lease == 0 {
@@ -85,8 +85,8 @@ func (s *Source) TokenExpiry() (time.Time, bool) {
 	return g.born.Add(g.lease), true
 }
 
-// grant returns the token to read with. One that gets old is replaced, but
-// goes on while it lasts if that fails.
+// grant returns the token to read with. It replaces an old token. If that fails, the old one serves
+// as long as it is valid.
 func (s *session) grant(ctx context.Context) (*grant, error) {
 	g := s.current.Load()
 	if g != nil && !g.old(s.now()) {
@@ -99,18 +99,18 @@ func (s *session) grant(ctx context.Context) (*grant, error) {
 	return next, err
 }
 
-// replace returns another token in place of old, which was refused or gets
-// old. Callers name the one they had, so that many of them cause one login. An
-// error means that the store is away, whatever the login's answer was.
+// replace returns another token in place of old, which was refused or is near its end. Callers name
+// the token that they had, so that many of them cause one login. An error means that the store is
+// away, whatever the answer to the login was.
 func (s *session) replace(ctx context.Context, old *grant, refused bool) (*grant, error) {
 	ch := s.flight.DoChan("", func() (any, error) {
 		if g := s.current.Load(); g != old {
-			return g, nil // somebody did it before
+			return g, nil // another caller has replaced it
 		}
 		if s.failed != nil && s.now().Before(s.retryAt) {
 			return (*grant)(nil), s.failed
 		}
-		// Not the first caller's deadline: others wait for this login too.
+		// The login has no caller's deadline, because other callers wait for it too.
 		g, err := s.obtain(context.WithoutCancel(ctx), old, refused)
 		if s.failed = err; err != nil {
 			s.retryAt = s.now().Add(loginPause)
@@ -127,8 +127,8 @@ func (s *session) replace(ctx context.Context, old *grant, refused bool) (*grant
 	}
 }
 
-// obtain renews old where that helps, and logs in otherwise. A lease that
-// shrinks has met its maximum: another login before the end, not more renewals.
+// obtain renews old where that helps, and logs in otherwise. A lease that shrinks has reached its
+// maximum. Then another login is needed before its end.
 func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant, error) {
 	if old != nil && !refused && old.renewable && !old.ended(s.now()) {
 		g, err := s.renew(ctx, old)
@@ -151,7 +151,7 @@ func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant,
 	return g, nil
 }
 
-// authAnswer is what Vault says at a login or a renewal.
+// authAnswer is the answer of Vault to a login or a renewal.
 type authAnswer struct {
 	Auth struct {
 		ClientToken   string `json:"client_token"`
@@ -177,8 +177,8 @@ func (s *session) renew(ctx context.Context, old *grant) (*grant, error) {
 	return newGrant(old.token(), s.now(), lease, old.full, said.Auth.Renewable), nil
 }
 
-// login logs in by the configured method. Each of them is one request with a
-// few fields, except a ready-made token, which is only looked at.
+// login logs in by the configured method. Each method is one request with a few fields, except that
+// a ready-made token is only looked up.
 func (s *session) login(ctx context.Context) (*grant, error) {
 	a := s.auth
 	if a.Method == "token" {
@@ -209,7 +209,7 @@ func (s *session) login(ctx context.Context) (*grant, error) {
 	return newGrant(said.Auth.ClientToken, s.now(), lease, lease, said.Auth.Renewable), nil
 }
 
-// fields are what the method's login asks for.
+// fields returns the fields of the method's login.
 func (a Auth) fields() (map[string]string, error) {
 	switch a.Method {
 	case "approle":
@@ -230,9 +230,9 @@ func (a Auth) fields() (map[string]string, error) {
 	return nil, fmt.Errorf("unknown method %q", a.Method)
 }
 
-// lookUp is the login of a ready-made token: it says whether the token is good,
-// and for how long. A wrong token thus is a login that fails, while
-// a read refused to a good one is a policy's word.
+// lookUp is the login of a ready-made token. It returns whether the token is good, and for how
+// long. So a wrong token is a failed login, and a read that is refused to a good token is the
+// decision of a policy.
 func (s *session) lookUp(ctx context.Context) (*grant, error) {
 	const act = "looking at the token at auth/token/lookup-self"
 	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
@@ -265,8 +265,8 @@ func (s *session) lookUp(ctx context.Context) (*grant, error) {
 	return newGrant(token, s.now(), lease, lease, said.Data.Renewable), nil
 }
 
-// credential reads a file anew: projected service-account tokens, for one, are
-// replaced every hour or so.
+// credential reads the file at each call, because projected service-account tokens, for example,
+// are replaced every hour or so.
 func credential(key, file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
@@ -275,7 +275,7 @@ func credential(key, file string) (string, error) {
 	return printable(fmt.Sprintf("%s: %s", key, file), string(content))
 }
 
-// printable trims a credential, and refuses one that can't travel in a header.
+// printable trims a credential. It returns an error for one that can't be sent in a header.
 func printable(source, credential string) (string, error) {
 	credential = strings.TrimSpace(credential)
 	if credential == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// A 403 means: log in again, once. Only the refusal of the token that follows counts.
+// After a 403 the source logs in again once. Only a refusal of the new token counts.
 func TestRefusals(t *testing.T) {
 	f, now := newFake(t), newClock()
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
@@ -44,7 +44,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("permission came back, but: %v", err)
 	}
 
-	// Refused, and then the login fails too: that is no refusal.
+	// If the login after a refusal fails too, the store is away.
 	f.set(func(f *fake) {
 		f.refused["t2"] = true
 		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
@@ -55,8 +55,8 @@ func TestRefusals(t *testing.T) {
 	says(t, err, "auth/approle/login")
 }
 
-// A refusal counts only from a token whose login followed another refusal. All
-// others may have been revoked, however young they are.
+// A refusal counts only for a token whose login followed another refusal. All other tokens may have
+// been revoked, even if they are new.
 func TestWhichTokensRefusalCounts(t *testing.T) {
 	const path = "secret/metadata/sso/acme"
 	for _, tc := range []struct {
@@ -115,8 +115,8 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 	}
 }
 
-// However many secrets may not be read, from the start or later: beside the first
-// login there is one in ten seconds.
+// However many secrets may not be read, from the start or later, there is one login in ten seconds
+// after the first.
 func TestRefusalsDontBecomeLogins(t *testing.T) {
 	const many = 50
 	f, now := newFake(t), newClock()

@@ -53,8 +53,8 @@ func TestLoginMethods(t *testing.T) {
 	}
 }
 
-// A login that fails, for any reason, is a store that is away; it says where
-// and why, and a second login waits a little.
+// After a failed login, for any reason, the store is away. The error says where and why, and the
+// next login waits a little.
 func TestLoginsThatFail(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "")
 	missing := file(t, "") + "-missing"
@@ -157,7 +157,7 @@ func TestOneLoginForAll(t *testing.T) {
 	}
 }
 
-// The first caller goes away; those who wait for the same login get it.
+// The first caller leaves. The others, who wait for the same login, get it.
 func TestALoginOutlivesItsCaller(t *testing.T) {
 	f := newFake(t)
 	f.hold, f.arrived = make(chan struct{}), make(chan struct{}, 2)
@@ -268,7 +268,7 @@ func TestTheTokenCantBePrinted(t *testing.T) {
 	if got := f.last(); got.token != canary {
 		t.Fatalf("read as %q", got.token)
 	}
-	// Not %s or %x: they walk into the mutexes of logins that may be under way.
+	// %s and %x would read the mutexes of logins that may be in progress.
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
 		for _, v := range []any{source, *source, struct{ s *vault.Source }{source}} {
 			if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) {

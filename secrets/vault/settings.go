@@ -10,57 +10,56 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// DefaultMount is the KV v2 engine that is read when Settings name none.
+// DefaultMount is the KV v2 engine that is read if Settings name none.
 const DefaultMount = "secret"
 
-// ServiceAccountToken is where Kubernetes puts the token that a pod logs in
-// with, unless it is told otherwise.
+// ServiceAccountToken is the file in which Kubernetes puts the token of a pod by default.
 const ServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 // Settings is the block `secrets.vault` of the configuration file.
 type Settings struct {
-	// Addresses of the servers of one cluster, tried in this order, the last one
-	// that answered first. Required. https, or http on loopback (an agent, a
-	// sidecar, a test). Redirects are not followed.
+	// Addresses of the servers of one cluster, tried in this order. The one that answered last is
+	// tried first. Required. They must be https, or http on loopback (an agent, a sidecar, a test).
+	// Redirects are not followed.
 	Addresses []string `yaml:"addresses"`
-	// CA is a PEM file of the authorities to trust; empty: the system's.
+	// CA is a PEM file of the authorities to trust. If it is empty, those of the system are trusted.
 	CA string `yaml:"ca"`
-	// SkipVerify takes any certificate: whoever is on the way then gets the token, and
-	// with it the secrets. For trials only. Unless it is set, New refuses
-	// VAULT_SKIP_VERIFY in the environment too.
+	// SkipVerify accepts any certificate. An attacker between the service and Vault then gets the
+	// token, and with it the secrets. It is for trials only. Unless it is set, New refuses
+	// VAULT_SKIP_VERIFY in the environment.
 	SkipVerify bool `yaml:"skip_verify"`
-	// Namespace of Vault Enterprise and HCP; empty: none.
+	// Namespace of Vault Enterprise and HCP. Empty means none.
 	Namespace string `yaml:"namespace"`
-	// Mount is the path of the KV v2 engine; empty: DefaultMount.
+	// Mount is the path of the KV v2 engine. If it is empty, it is DefaultMount.
 	Mount string `yaml:"mount"`
 	// Auth is how the service logs in. Required.
 	Auth Auth `yaml:"auth"`
 }
 
-// Auth is how to log in. Files are read anew at each login, since what they
-// hold is short-lived; white space around their content doesn't count.
+// Auth says how to log in. Files are read at each login, because their content is short-lived.
+// White space around it is ignored.
 type Auth struct {
-	// Method: token, approle, kubernetes or jwt. Required.
+	// Method is token, approle, kubernetes or jwt. Required.
 	Method string `yaml:"method"`
-	// Mount is the path of the auth method; empty: the method's name.
+	// Mount is the path of the auth method. If it is empty, it is the method's name.
 	Mount string `yaml:"mount"`
 	// Role to log in as. Required for kubernetes and jwt.
 	Role string `yaml:"role"`
-	// TokenFile holds the token of method token; empty: the environment's VAULT_TOKEN.
-	// The token needs Vault's default policy, to look at and to renew itself.
+	// TokenFile holds the token of method token. If it is empty, VAULT_TOKEN of the environment is
+	// used. The token needs Vault's default policy, to look itself up and to renew itself.
 	TokenFile string `yaml:"token_file"`
-	// RoleID of method approle, which is no secret, or the file that holds it.
+	// RoleID of method approle, which is not secret, or the file that holds it.
 	RoleID     string `yaml:"role_id"`
 	RoleIDFile string `yaml:"role_id_file"`
 	// SecretIDFile holds the secret id of method approle. Required there.
 	SecretIDFile string `yaml:"secret_id_file"`
-	// JWTFile holds the token that methods kubernetes and jwt present. Required for
-	// jwt; empty for kubernetes: ServiceAccountToken.
+	// JWTFile holds the token that methods kubernetes and jwt present. It is required for jwt. If it
+	// is empty, kubernetes uses ServiceAccountToken.
 	JWTFile string `yaml:"jwt_file"`
 }
 
-// Check reports every fault of the settings, by key relative to the block. It
-// opens no file and asks no server.
+// Check reports every fault of the settings, by its key relative to the block. It opens no file and
+// asks no server.
 func (s Settings) Check(report func(key, message string)) {
 	if len(s.Addresses) == 0 {
 		report("addresses", "is required: the URL of each server, such as https://vault.internal:8200")
@@ -82,7 +81,8 @@ func (s Settings) Check(report func(key, message string)) {
 	s.Auth.check(report)
 }
 
-// addressFault doesn't quote the address: it may have a password in it.
+// addressFault returns the fault of an address, or nothing. It doesn't quote the address, which may
+// contain a password.
 func addressFault(address string) string {
 	u, err := url.Parse(address)
 	switch {
@@ -107,7 +107,7 @@ func isLoopback(host string) bool {
 
 func isPath(path string) bool { return secrets.Ref{Path: path, Field: "-"}.Check() == nil }
 
-// uses lists the keys of each method, with true for those that are required.
+// uses lists the keys of each method. The value is true for those that are required.
 var uses = map[string]map[string]bool{
 	"token":      {"token_file": false},
 	"approle":    {"mount": false, "role_id": false, "role_id_file": false, "secret_id_file": true},
@@ -123,7 +123,8 @@ func (a Auth) check(report func(key, message string)) {
 	}
 	for _, field := range []struct{ key, value string }{
 		{"mount", a.Mount}, {"role", a.Role}, {"token_file", a.TokenFile},
-		{"role_id", a.RoleID}, {"role_id_file", a.RoleIDFile}, {"secret_id_file", a.SecretIDFile}, {"jwt_file", a.JWTFile},
+		{"role_id", a.RoleID}, {"role_id_file", a.RoleIDFile}, {"secret_id_file", a.SecretIDFile},
+		{"jwt_file", a.JWTFile},
 	} {
 		required, used := keys[field.key]
 		if !used && field.value != "" {
@@ -141,9 +142,10 @@ func (a Auth) check(report func(key, message string)) {
 	}
 }
 
-// Rebase makes relative file names ones under dir, the configuration file's folder.
+// Rebase makes relative file names relative to dir, the folder of the configuration file.
 func (s *Settings) Rebase(dir string) {
-	for _, name := range []*string{&s.CA, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile, &s.Auth.JWTFile} {
+	for _, name := range []*string{&s.CA, &s.Auth.TokenFile, &s.Auth.RoleIDFile, &s.Auth.SecretIDFile,
+		&s.Auth.JWTFile} {
 		if *name != "" && !filepath.IsAbs(*name) {
 			*name = filepath.Join(dir, *name)
 		}

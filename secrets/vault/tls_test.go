@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// encrypted is a front of a fake Vault, with a certificate that nobody has to trust.
+// encrypted returns a front of a fake Vault, with a certificate that is not trusted by default.
 func encrypted(t *testing.T) (f *front, ours authority) {
 	t.Helper()
 	ours = newAuthority(t)
@@ -19,7 +19,8 @@ func encrypted(t *testing.T) (f *front, ours authority) {
 	return f, ours
 }
 
-// trusting is the settings of a source that takes ca's certificates; empty: the system's.
+// trusting returns the settings of a source that trusts ca. If ca is empty, it trusts the
+// authorities of the system.
 func trusting(t *testing.T, address, ca string) vault.Settings {
 	t.Helper()
 	s := appRole(t, address)
@@ -87,7 +88,7 @@ func TestSkipVerifyInTheEnvironment(t *testing.T) {
 	}
 }
 
-// What is refused by default is taken with skip_verify, and warned of once.
+// skip_verify accepts what is refused by default, and logs one warning.
 func TestSkipVerify(t *testing.T) {
 	f, _ := encrypted(t)
 	log := &strings.Builder{}
@@ -112,7 +113,7 @@ func TestSkipVerify(t *testing.T) {
 	}
 }
 
-// An operator's commands take it from the same file, and warn too.
+// The operator's commands use the same settings, and warn as well.
 func TestSkipVerifyOfAWriter(t *testing.T) {
 	f, _ := encrypted(t)
 	t.Setenv("VAULT_TOKEN", "token")

@@ -1,15 +1,14 @@
-// Package vault is a store of secrets in HashiCorp Vault: KV v2, read with a
-// token of the service's own that needs nothing but `read` on the secrets'
-// data and metadata.
+// Package vault is a store of secrets in HashiCorp Vault. It reads a KV v2 engine with the
+// service's own token, which needs only `read` on the data and metadata of the secrets.
 //
-// KV v2 keeps versions but has no active one. Here the secret's custom metadata say which:
-// active_version. Beside it are previous_version, serial (grows by one with every change) and
-// disabled. Without active_version the latest is active. Values are always read by explicit
-// version. The data of versions that Deskmint's commands wrote has a [secrets.Mark], too,
+// KV v2 keeps versions but has no active one. Here the custom metadata of a secret name it in
+// active_version. They also hold previous_version, serial, which grows by one with every change,
+// and disabled. Without active_version the latest version is active. Values are always read by
+// explicit version. The data of versions that Deskmint's commands wrote also hold a [secrets.Mark],
 // because a tool that manages metadata replaces all of them.
 //
-// An error of a Source names the Vault path and says what to do; it never holds
-// anything that Vault has answered.
+// An error of a Source names the Vault path and says what to do. It never contains anything that
+// Vault has answered.
 package vault
 
 import (
@@ -28,7 +27,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// The keys of custom metadata, each with a decimal number but for keyDisabled.
+// The keys of custom metadata. All values but that of keyDisabled are decimal numbers.
 const (
 	keyActive   = "active_version"
 	keyPrevious = "previous_version"
@@ -36,22 +35,21 @@ const (
 	keyDisabled = "disabled"
 )
 
-// Options of a Source, each of which may be left zero.
+// Options configure a Source. Each may be zero.
 type Options struct {
-	// Transport carries the requests; nil: one that trusts what Settings say.
+	// Transport carries the requests. If it is nil, one is made from the Settings.
 	Transport http.RoundTripper
-	// Timeout is for one request to one server; zero: DefaultTimeout.
+	// Timeout is the time limit of one request to one server. If it is zero, it is DefaultTimeout.
 	Timeout time.Duration
-	// Now is the clock that tokens' lifetimes are measured by, and that is
-	// compared with Vault's; nil: time.Now.
+	// Now is the clock by which the lifetimes of tokens are measured, and which is compared with
+	// Vault's. If it is nil, time.Now is used.
 	Now func() time.Time
-	// Log gets logins, and warnings: of Settings.SkipVerify, and when the clocks
-	// differ; nil: nothing is logged.
+	// Log receives logins, and warnings about Settings.SkipVerify and about clocks that differ. If it
+	// is nil, nothing is logged.
 	Log *slog.Logger
 }
 
-// Source reads secrets from Vault. It is a secrets.Source; all its reads share
-// one token.
+// A Source reads secrets from Vault. It implements secrets.Source. All its reads share one token.
 type Source struct {
 	mount   string
 	wire    *wire
@@ -60,10 +58,10 @@ type Source struct {
 	now     func() time.Time
 }
 
-// New makes a Source. It asks Vault nothing yet: a Vault that is away at start
-// is a fault like one that goes away later. The error tells of settings that
-// can't work, and of VAULT_SKIP_VERIFY in the environment without
-// Settings.SkipVerify; that one itself is warned of.
+// New returns a Source. It asks Vault nothing yet, because a Vault that is away at the start is the
+// same fault as one that goes away later. It returns an error for settings that can't work, and for
+// VAULT_SKIP_VERIFY in the environment without Settings.SkipVerify. It logs a warning if SkipVerify
+// is set.
 func New(s Settings, o Options) (*Source, error) {
 	var faults []error
 	s.Check(func(key, message string) { faults = append(faults, fmt.Errorf("vault: %s %s", key, message)) })
@@ -88,7 +86,8 @@ func New(s Settings, o Options) (*Source, error) {
 		return nil, err
 	}
 	if s.SkipVerify {
-		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way can take the token and the secrets. It is for trials only: name the authority in ca")
+		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way " +
+			"can take the token and the secrets. It is for trials only: name the authority in ca")
 	}
 	return &Source{
 		mount:   s.Mount,
@@ -99,7 +98,7 @@ func New(s Settings, o Options) (*Source, error) {
 	}, nil
 }
 
-// metadataAnswer is what MOUNT/metadata/PATH says.
+// metadataAnswer is the answer to MOUNT/metadata/PATH.
 type metadataAnswer struct {
 	Data *struct {
 		CurrentVersion secrets.Version                     `json:"current_version"`
@@ -108,11 +107,12 @@ type metadataAnswer struct {
 	} `json:"data"`
 }
 
-// status is what the answer says about versions; custom metadata come on top.
+// status returns what the answer says about the versions, without the custom metadata.
 func (m metadataAnswer) status(now time.Time) secrets.Status {
 	status := secrets.Status{Latest: m.Data.CurrentVersion}
 	for v, vm := range m.Data.Versions {
-		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: vm.Created, Gone: vm.gone(now)})
+		status.Versions = append(status.Versions, secrets.VersionStatus{Version: v, Created: vm.Created,
+			Gone: vm.gone(now)})
 	}
 	slices.SortFunc(status.Versions, func(a, b secrets.VersionStatus) int { return int(a.Version) - int(b.Version) })
 	return status
@@ -125,8 +125,8 @@ type versionMetadata struct {
 	Destroyed bool            `json:"destroyed"`
 }
 
-// dataAnswer is what MOUNT/data/PATH says. A deleted version is a 404 with
-// metadata and no data.
+// dataAnswer is the answer to MOUNT/data/PATH. A deleted version is a 404 with metadata and no
+// data.
 type dataAnswer struct {
 	Data struct {
 		Data     map[string]any   `json:"data"`
@@ -154,17 +154,18 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	}
 	status := said.status(s.now())
 	if err := point(&status, said.Data.Custom); err != nil {
-		// The kill switch counts even where the rest can't be read.
-		return secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}, fmt.Errorf("vault: %s: %w", act, err)
+		// The kill switch counts even if the rest can't be read.
+		off := secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}
+		return off, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
 
-// point fills in what custom metadata say. Of metadata that can't be read it fills in the kill
-// switch and the serial.
+// point sets what the custom metadata say. If they can't be read, it sets the kill switch and the
+// serial alone.
 func point(status *secrets.Status, custom map[string]string) (err error) {
 	for key, text := range custom {
-		if strings.EqualFold(key, keyDisabled) { // somebody may have written it by hand, in a hurry
+		if strings.EqualFold(key, keyDisabled) { // an operator may have written it by hand
 			status.DisabledBy = cmp.Or(secrets.ReadSwitch(text), status.DisabledBy)
 		}
 	}
@@ -187,7 +188,7 @@ func point(status *secrets.Status, custom map[string]string) (err error) {
 	if err != nil {
 		return err
 	}
-	status.Active, status.Pinned = secrets.Version(active), active != 0 //nolint:gosec // number has bounded it
+	status.Active, status.Pinned = secrets.Version(active), active != 0 //nolint:gosec // number has checked the range
 	status.Previous = secrets.Version(previous)                         //nolint:gosec // likewise
 	if !status.Pinned {
 		status.Active = status.Latest
@@ -233,7 +234,8 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	}
 	value, ok := data[ref.Field].(string)
 	if !ok {
-		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable, ref.Field)
+		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable,
+			ref.Field)
 	}
 	key, err := secrets.NewKey(v, []byte(value))
 	key = key.WithMark(markOf(data).Mark())
@@ -243,7 +245,7 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 	return key, nil
 }
 
-// markOf is a key that has a mark and nothing else.
+// markOf returns a key that has a mark and nothing else.
 func markOf(data map[string]any) secrets.Key {
 	text, ok := data[secrets.MarkField]
 	if !ok {
@@ -252,8 +254,8 @@ func markOf(data map[string]any) secrets.Key {
 	return secrets.Key{}.WithMark(secrets.ParseMark(fmt.Sprint(text)))
 }
 
-// read asks for where, which path is part of. A refusal may only mean that the
-// token was revoked, however young it is: one that isn't fresh is replaced first, once.
+// read requests where, of which path is a part. A refusal may only mean that the token was revoked,
+// even if it is new. So a token that isn't fresh is replaced once.
 func (s *Source) read(ctx context.Context, act, path, where string, query url.Values) (answer, error) {
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
@@ -272,11 +274,12 @@ func (s *Source) read(ctx context.Context, act, path, where string, query url.Va
 	return s.wire.read(ctx, act, g.token(), where, query)
 }
 
-// refusal is the error of a read of where that was answered with 403. ErrDenied
-// drops what is held, so Vault has to confirm it: a standby, a proxy or a rule
-// beyond the policies refuses now and then what the token may well read. A token
-// that may not even ask has lost Vault's policy `default` or never had it; there
-// the read's own 403 has to do, or losing permission would be no kill switch.
+// refusal returns the error for a read of where that was answered with 403.
+//
+// ErrDenied drops what is held, so Vault has to confirm it. A standby, a proxy or a rule beyond the
+// policies sometimes refuses what the token may read. A token that may not even ask has lost
+// Vault's policy `default` or never had it. Then the 403 of the read has to suffice, because losing
+// permission must be a kill switch.
 func (s *Source) refusal(ctx context.Context, act, where string) error {
 	const asked = "sys/capabilities-self"
 	confirm := act + ": refused (403), and asking " + asked
@@ -300,7 +303,8 @@ func (s *Source) refusal(ctx context.Context, act, where string) error {
 		return fmt.Errorf("vault: %s: the answer tells nothing about the path", confirm)
 	}
 	if may := said.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
-		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its policies' capabilities, or a proxy", act)
+		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its "+
+			"policies' capabilities, or a proxy", act)
 	}
 	return statusError(act, http.StatusForbidden, sentences)
 }

@@ -233,7 +233,7 @@ func TestPathsStayInTheMount(t *testing.T) {
 	if len(f.requests) != 0 {
 		t.Errorf("asked for %+v", f.requests)
 	}
-	// Odd, but a path all the same: sent as it stands.
+	// This path is odd but valid, and is sent as it is.
 	f.answers["secret/metadata/a b/ü%2F?x#y"] = reply{200, metadata(1, "", `null`)}
 	if _, err := source.Status(t.Context(), "a b/ü%2F?x#y"); err != nil {
 		t.Error(err)

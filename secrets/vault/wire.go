@@ -21,40 +21,41 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// DefaultTimeout is how long one request to one server may take. The client's
-// own defaults (a minute, and two retries) would make an outage look like a
-// hang; retrying is the keyring's business, which knows whether it matters.
+// DefaultTimeout is the time limit of one request to one server. The defaults of Vault's client, a
+// minute and two retries, would make an outage seem like a hang. The keyring retries instead,
+// because it knows whether that matters.
 const DefaultTimeout = 2 * time.Second
 
-// maxBody bounds an answer. A secret's metadata with all its versions stays
-// far below; whatever is larger isn't ours.
+// maxBody is the greatest size of an answer. The metadata of a secret with all its versions are far
+// smaller.
 const maxBody = 1 << 20
 
 // wire sends requests to the servers of one cluster.
 type wire struct {
 	servers   []server
-	preferred atomic.Int64 // index of the server that answered last
+	preferred atomic.Int64 // the index of the server that answered last
 	timeout   time.Duration
 }
 
 type server struct {
 	host   string
-	client *api.Client // has no token: each request brings one
+	client *api.Client // has no token; each request carries one
 }
 
-// answer is what a server said. Its body is never shown to anybody.
+// answer is the answer of a server. Its body is never shown.
 type answer struct {
 	status int
 	body   []byte
 }
 
-// decode reports whether the body is what the caller expects.
+// decode decodes the body into v. It reports whether the body has the expected form.
 func (a answer) decode(into any) bool { return json.Unmarshal(a.body, into) == nil }
 
 func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *clock) (*wire, error) {
 	if skip := os.Getenv(api.EnvVaultSkipVerify); skip != "" && !s.SkipVerify {
 		if on, err := strconv.ParseBool(skip); err != nil || on {
-			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
+			return nil, errors.New("vault: VAULT_SKIP_VERIFY is set in the environment, but certificates are " +
+				"verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
 		}
 	}
 	if transport == nil {
@@ -79,8 +80,8 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 	return w, nil
 }
 
-// newClient makes a client that takes nothing from the environment: no target,
-// no credential, no header, no response wrapping.
+// newClient returns a client that takes nothing from the environment: no target, no credential, no
+// header, no response wrapping.
 func newClient(address, namespace string, transport http.RoundTripper) (*api.Client, error) {
 	client, err := api.NewClient(&api.Config{
 		Address: address,
@@ -88,14 +89,16 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		// The token goes to the configured servers and to no other.
+		// The client sends the token to the configured servers and to no other.
 		DisableRedirects: true,
-		// No Timeout: the client would end it before the body is read. Each request has a deadline.
+		// There is no Timeout here, because the client would end it before the body is read. Each request
+		// has a deadline.
 		CheckRetry: func(_ context.Context, _ *http.Response, err error) (bool, error) { return false, err },
 	})
 	if err != nil {
 		// NewClient reads the environment first, and its error may quote it.
-		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s", strings.Join(vaultVariables(), ", "))
+		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s",
+			strings.Join(vaultVariables(), ", "))
 	}
 	client.ClearToken()
 	client.SetHeaders(http.Header{api.RequestHeaderName: {"true"}})
@@ -106,8 +109,8 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 	return client, nil
 }
 
-// vaultVariables lists the names of Vault's variables that are set, but the
-// token's, which is ours to use.
+// vaultVariables returns the names of Vault's variables that are set, except that of the token,
+// which may be used.
 func vaultVariables() []string {
 	var names []string
 	for _, variable := range os.Environ() {
@@ -119,9 +122,9 @@ func vaultVariables() []string {
 	return names
 }
 
-// newTransport speaks HTTP/1.1 only. There a request that got no answer in time
-// takes its connection with it, so that a half-open one does no harm twice; one
-// shared HTTP/2 connection would fail every request until TCP gives up.
+// newTransport returns a transport that speaks HTTP/1.1 only. There a request that gets no answer
+// in time closes its connection, so that a half-open connection fails one request. One shared
+// HTTP/2 connection would fail every request until TCP gives up.
 func newTransport(s Settings, timeout time.Duration) (*http.Transport, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.SkipVerify} //nolint:gosec // for trials, where the settings say so; New warns
 	if s.CA != "" {
@@ -144,14 +147,14 @@ func newTransport(s Settings, timeout time.Duration) (*http.Transport, error) {
 	}, nil
 }
 
-// read asks for path (without /v1/) as the bearer of token.
+// read requests path (without /v1/) with the given token.
 func (w *wire) read(ctx context.Context, act, token, path string, query url.Values) (answer, error) {
 	return w.send(ctx, act, token, func(ctx context.Context, l *api.Logical) (*api.Response, error) {
 		return l.ReadRawWithDataWithContext(ctx, path, query)
 	})
 }
 
-// write sends fields to path; an empty token is for logging in.
+// write sends fields to path. The token is empty for a login.
 func (w *wire) write(ctx context.Context, act, token, path string, fields any) (answer, error) {
 	body, err := json.Marshal(fields)
 	if err != nil {
@@ -162,10 +165,12 @@ func (w *wire) write(ctx context.Context, act, token, path string, fields any) (
 	})
 }
 
-// send tries the servers in turn, beginning with the one that answered last,
-// until one neither fails nor says that it can't serve. What the last one says is
-// returned; the error is that of a cluster that is away.
-func (w *wire) send(ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (a answer, err error) {
+// send tries the servers in turn, beginning with the one that answered last, until one neither
+// fails nor says that it can't serve. It returns the last answer. An error means that the whole
+// cluster is away.
+func (w *wire) send(
+	ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error),
+) (a answer, err error) {
 	first := int(w.preferred.Load())
 	for i := range w.servers {
 		n := (first + i) % len(w.servers)
@@ -181,7 +186,7 @@ func (w *wire) send(ctx context.Context, act, token string, do func(context.Cont
 	return a, err
 }
 
-// elsewhere reports whether another server of the cluster may do better.
+// elsewhere reports whether another server of the cluster may give a better answer.
 func elsewhere(status int) bool {
 	switch status {
 	case http.StatusTemporaryRedirect, http.StatusPreconditionFailed, http.StatusTooManyRequests, 472, 473:
@@ -190,7 +195,10 @@ func elsewhere(status int) bool {
 	return status >= 500
 }
 
-func (s server) send(ctx context.Context, timeout time.Duration, act, token string, do func(context.Context, *api.Logical) (*api.Response, error)) (answer, error) {
+func (s server) send(
+	ctx context.Context, timeout time.Duration, act, token string,
+	do func(context.Context, *api.Logical) (*api.Response, error),
+) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	client := s.client.WithRequestCallbacks(func(r *api.Request) { r.ClientToken = token })
@@ -199,7 +207,7 @@ func (s server) send(ctx context.Context, timeout time.Duration, act, token stri
 		return answer{}, transportError(act, s.host, err)
 	}
 	defer resp.Body.Close()
-	// Any error that comes with a response is the client's wording of its status and body.
+	// An error that comes with a response is the client's wording of its status and body.
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer{}, transportError(act, s.host, err)
@@ -207,8 +215,7 @@ func (s server) send(ctx context.Context, timeout time.Duration, act, token stri
 	return answer{status: resp.StatusCode, body: body}, nil
 }
 
-// bounded is a transport that cuts off answers beyond maxBody; half an answer
-// can't be decoded.
+// bounded is a transport that cuts off answers at maxBody. A part of an answer can't be decoded.
 type bounded struct{ next http.RoundTripper }
 
 func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {

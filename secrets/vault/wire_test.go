@@ -78,7 +78,7 @@ func TestSeveralServers(t *testing.T) {
 	if n := len(sealed.requests); n != 1 {
 		t.Errorf("the sealed one was asked %d times, want once: then the other goes first", n)
 	}
-	// The good one falls; the other is unsealed.
+	// The good server fails, and the other one is unsealed.
 	good.Close()
 	sealed.set(func(f *fake) {
 		delete(f.answers, "auth/approle/login")
@@ -121,7 +121,7 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	}
 }
 
-// How long to wait is the keyring's business, which has other things to do.
+// The wire does not wait, because only the keyring knows how long to wait.
 func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
@@ -148,7 +148,7 @@ func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// What isn't HTTP is quoted by net/http, and must not be by us.
+// net/http quotes an answer that isn't HTTP. The error must not.
 func TestGarbageIsNotQuoted(t *testing.T) {
 	for _, garbage := range []string{
 		canary + "\r\n\r\n",
@@ -183,7 +183,8 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 	}
 }
 
-// The caller's own end is not waited for, nor taken for a server's failure.
+// The end of the caller's context ends the read at once, and does not count as a failure of the
+// server.
 func TestACancelledReadEnds(t *testing.T) {
 	f := newFake(t)
 	source := newSource(t, appRole(t, f.URL), vault.Options{})

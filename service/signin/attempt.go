@@ -1,6 +1,7 @@
 package signin
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"slices"
@@ -46,7 +47,7 @@ func newAttempt(configuration, brand, email string, limit int, window time.Durat
 // next counts a sign-in at now, after those of the attempt that the browser gave
 // back, and returns the one to give it. One that is absent, malformed, forged or
 // another's counts as none.
-func (a attempt) next(given string, held []secrets.Key, signing secrets.Key, now time.Time) (string, error) {
+func (a attempt) next(ctx context.Context, given string, held []secrets.Key, signing secrets.Key, now time.Time) (string, error) {
 	times := slices.DeleteFunc(a.open(given, held), func(t int64) bool {
 		age := now.Unix() - t
 		return age < -maxSkew || time.Duration(age)*time.Second >= a.window
@@ -55,15 +56,15 @@ func (a attempt) next(given string, held []secrets.Key, signing secrets.Key, now
 		oldest := time.Unix(slices.Min(times), 0)
 		return "", &LoopError{Wait: max(time.Second, oldest.Add(a.window).Sub(now))}
 	}
-	return a.seal(append(times, now.Unix()), signing)
+	return a.seal(ctx, append(times, now.Unix()), signing)
 }
 
-func (a attempt) seal(times []int64, key secrets.Key) (string, error) {
+func (a attempt) seal(ctx context.Context, times []int64, key secrets.Key) (string, error) {
 	var body []byte
 	for _, t := range times {
 		body = binary.AppendVarint(body, t)
 	}
-	mac, err := key.Sign(a.scope + string(body))
+	mac, err := key.Sign(ctx, a.scope+string(body))
 	if err != nil {
 		return "", err
 	}

@@ -164,14 +164,14 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 		return nil
 	}
 	loop := newAttempt(conf.Name, out.Brand.ID, out.Checked.Email(), conf.LoopLimit, conf.LoopWindow)
-	if out.Attempt, err = loop.next(r.Attempt, held.Keys(), key, c.Now); err != nil {
+	if out.Attempt, err = loop.next(ctx, r.Attempt, held.Keys(), key, c.Now); err != nil {
 		return err
 	}
 	// A caller that has gone away wouldn't get the token: better that there is none.
 	if err := Over(ctx); err != nil {
 		return err
 	}
-	out.Token, err = out.Checked.Sign(key, c.Now)
+	out.Token, err = out.Checked.Sign(ctx, key, c.Now)
 	return err
 }
 

@@ -125,7 +125,7 @@ func holdsClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
 		}
 		return false
 	}
-	token, err := checked.Sign(key, testTime)
+	token, err := checked.Sign(t.Context(), key, testTime)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func TestClaimsAreTakenAtTheCheck(t *testing.T) {
 		t.Fatal(err)
 	}
 	tags[0], orgs[0], fields["plan"] = "a,b", "Evil", "free"
-	token, err := checked.Sign(testKey(t, 1, testSecret), testTime)
+	token, err := checked.Sign(t.Context(), testKey(t, 1, testSecret), testTime)
 	if err != nil {
 		t.Fatal(err)
 	}

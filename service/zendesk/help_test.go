@@ -73,7 +73,7 @@ func mint(t testing.TB, p *zendesk.Profile, r zendesk.SignIn) (zendesk.Token, st
 	if err != nil {
 		t.Fatalf("Check: %v", err)
 	}
-	token, err := checked.Sign(testKey(t, 7, testSecret), testTime)
+	token, err := checked.Sign(t.Context(), testKey(t, 7, testSecret), testTime)
 	if err != nil {
 		t.Fatalf("Sign: %v", err)
 	}

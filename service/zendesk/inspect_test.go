@@ -25,7 +25,7 @@ func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byt
 // seal signs two segments as they stand, good or bad.
 func seal(t testing.TB, key secrets.Key, header, payload string) string {
 	t.Helper()
-	signature, err := key.Sign(header + "." + payload)
+	signature, err := key.Sign(t.Context(), header+"."+payload)
 	if err != nil {
 		t.Fatal(err)
 	}

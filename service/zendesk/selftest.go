@@ -1,6 +1,7 @@
 package zendesk
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 // and inspects the token as Zendesk would. The token stays in this function, and its
 // address is under a top-level domain that belongs to nobody (RFC 2606, section 2).
 // The error says what is wrong; it holds neither token nor secret.
-func (p *Profile) SelfTest(key secrets.Key, now time.Time) error {
+func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) error {
 	ask := SignIn{User: User{Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: RoleEndUser}}
 	if !p.Serves(EndUser) {
 		ask.User.Role = RoleAgent
@@ -24,7 +25,7 @@ func (p *Profile) SelfTest(key secrets.Key, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("a sign-in without a fault is refused: %w", err)
 	}
-	token, err := checked.Sign(key, now)
+	token, err := checked.Sign(ctx, key, now)
 	if err != nil {
 		return err
 	}

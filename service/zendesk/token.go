@@ -1,6 +1,7 @@
 package zendesk
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -40,7 +41,7 @@ type Token struct {
 
 // Sign makes a token of a checked sign-in, with now as its iat and a jti of its own:
 // two tokens are never the same, and neither can be guessed from the other.
-func (c *Checked) Sign(key secrets.Key, now time.Time) (Token, error) {
+func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Token, error) {
 	id := rand.Text() // at least 128 random bits
 	issued := time.Unix(now.Unix(), 0).UTC()
 	names, expires := c.claims.Names, int64(0)
@@ -52,7 +53,7 @@ func (c *Checked) Sign(key secrets.Key, now time.Time) (Token, error) {
 	encoding := base64.RawURLEncoding
 	token := make([]byte, 0, len(encodedHeader)+encoding.EncodedLen(len(claims))+encoding.EncodedLen(sha256.Size)+2)
 	token = encoding.AppendEncode(append(append(token, encodedHeader...), '.'), claims)
-	signature, err := key.Sign(string(token)) // the signing input (RFC 7515 section 5.1)
+	signature, err := key.Sign(ctx, string(token)) // the signing input (RFC 7515 section 5.1)
 	if err != nil {
 		return Token{}, fmt.Errorf("signing with version %d: %w", key.Version(), err)
 	}

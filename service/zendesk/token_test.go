@@ -52,7 +52,7 @@ func TestSecretIsNotDecoded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := checked.Sign(testKey(t, 1, secret), testTime)
+		token, err := checked.Sign(t.Context(), testKey(t, 1, secret), testTime)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestIssuedAtIsTheClocks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := checked.Sign(testKey(t, 1, testSecret), test.now)
+		token, err := checked.Sign(t.Context(), testKey(t, 1, testSecret), test.now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestTokenIDs(t *testing.T) {
 	for range goroutines {
 		wg.Go(func() {
 			for range each {
-				token, err := checked.Sign(key, testTime)
+				token, err := checked.Sign(t.Context(), key, testTime)
 				if err != nil {
 					t.Error(err)
 					return
@@ -189,7 +189,7 @@ func TestSignRefusesNoKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, err := checked.Sign(secrets.Key{}, testTime); err == nil || token.Value != "" {
+	if token, err := checked.Sign(t.Context(), secrets.Key{}, testTime); err == nil || token.Value != "" {
 		t.Errorf("the zero Key signed: %v, %v", token, err)
 	}
 }
@@ -223,7 +223,7 @@ func BenchmarkCheckAndSign(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := checked.Sign(key, testTime); err != nil {
+				if _, err := checked.Sign(b.Context(), key, testTime); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -235,7 +235,7 @@ func BenchmarkCheckAndSign(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if _, err := checked.Sign(key, testTime); err != nil {
+				if _, err := checked.Sign(b.Context(), key, testTime); err != nil {
 					b.Fatal(err)
 				}
 			}

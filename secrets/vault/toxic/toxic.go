@@ -1,6 +1,5 @@
-// Package toxic is a network with faults for tests: a TCP proxy (Toxiproxy, inside
-// the test's process) that goes between a client and a Vault, and knows nothing
-// of HTTP. Only test code imports it.
+// Package toxic is a network with faults for tests. It is a TCP proxy (Toxiproxy, inside the test's
+// process) between a client and a Vault, and it knows nothing of HTTP. Only test code imports it.
 package toxic
 
 import (
@@ -16,32 +15,32 @@ import (
 // Weather is what a Proxy does to the connections through it.
 type Weather string
 
-// Each Weather is for connections that stand as well as for new ones. Its text is
-// what Toxiproxy is told, with the stream left out.
+// Each Weather applies to open connections and to new ones. Its text is the name of the toxic in
+// Toxiproxy, without the stream.
 const (
 	// Fair passes everything on. It is how a Proxy begins.
 	Fair Weather = ""
-	// Slow holds every piece of an answer back for Late.
+	// Slow delays every piece of an answer by Late.
 	Slow Weather = `"type": "latency", "attributes": {"latency": 3600000}`
-	// Silent swallows every piece in both directions, and nobody says so: half-open.
+	// Silent drops every piece in both directions without an error, like a half-open connection.
 	Silent Weather = `"type": "timeout", "attributes": {"timeout": 0}`
-	// Resets answers the first piece with a reset. A connection that stood before
-	// may also end in an orderly way.
+	// Resets answers the first piece with a reset. A connection that was open before may also end in
+	// an orderly way.
 	Resets Weather = `"type": "reset_peer", "attributes": {"timeout": 0}`
 )
 
-// Late is how much later Slow is: beyond any deadline of a test.
+// Late is the delay of Slow. It is longer than any deadline of a test.
 const Late = time.Hour
 
-// streams are the directions that a Weather is in: from the client, to it, or both.
+// streams are the directions of a Weather: from the client, to it, or both.
 var streams = map[Weather][]string{
 	Slow:   {"downstream"},
 	Silent: {"upstream", "downstream"},
 	Resets: {"upstream"},
 }
 
-// Proxy passes connections to Address on to one upstream. Its methods may be
-// called from one goroutine at a time, that of the test.
+// A Proxy passes connections to Address on to one upstream. Its methods are not safe for concurrent
+// use.
 type Proxy struct {
 	Address string // 127.0.0.1:PORT, the same for as long as it lives
 
@@ -57,13 +56,12 @@ func New(t testing.TB, upstream string) *Proxy {
 	p.Address = p.proxy.Listen
 	t.Cleanup(func() {
 		p.Refuse()
-		p.clear(t) // what is held back ends too
+		p.clear(t) // pieces that are delayed end too
 	})
 	return p
 }
 
-// Refuse is what a process that was killed looks like: its connections end, and
-// there are no new ones.
+// Refuse closes all connections and refuses new ones, as if the process was killed.
 func (p *Proxy) Refuse() { p.proxy.Stop() }
 
 // Open accepts connections again after a Refuse, on the same port. The weather

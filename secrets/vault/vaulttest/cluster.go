@@ -29,8 +29,7 @@ type Node struct {
 	process        *process
 }
 
-// StartCluster starts n servers, which live until the test ends at the latest. Where the binary
-// comes from is told at Start.
+// StartCluster starts n servers, which end with the test at the latest. See Start for the binary.
 func StartCluster(t testing.TB, n int) *Cluster {
 	t.Helper()
 	binary := find(t)
@@ -57,11 +56,12 @@ func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
 	return c, c.settle()
 }
 
-// settle waits until every server has a vote: before that the first one's end is
-// the cluster's. Vault gives it late unless told otherwise.
+// settle waits until every server has a vote. Before that, the end of the first server is the end
+// of the cluster. By default Vault gives the vote late.
 func (c *Cluster) settle() error {
 	first := c.Nodes[0]
-	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration", map[string]any{"server_stabilization_time": "1s"}); err != nil {
+	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration",
+		map[string]any{"server_stabilization_time": "1s"}); err != nil {
 		return err
 	}
 	return first.process.await("in a cluster where all vote", func() bool {
@@ -70,7 +70,8 @@ func (c *Cluster) settle() error {
 			return false
 		}
 		servers := answer["data"].(map[string]any)["config"].(map[string]any)["servers"].([]any)
-		return len(servers) == len(c.Nodes) && !slices.ContainsFunc(servers, func(s any) bool { return s.(map[string]any)["voter"] != true })
+		return len(servers) == len(c.Nodes) && !slices.ContainsFunc(servers,
+			func(s any) bool { return s.(map[string]any)["voter"] != true })
 	})
 }
 
@@ -85,7 +86,8 @@ func newNode(t testing.TB, binary, name string) (*Node, error) {
 		return nil, err
 	}
 	dir := t.TempDir()
-	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl"), clusterAddr: raft}
+	node := &Node{Server: Server{Addr: "http://" + api}, binary: binary, config: filepath.Join(dir, "vault.hcl"),
+		clusterAddr: raft}
 	text := fmt.Sprintf(`
 		storage "raft" {
 			path                   = %q
@@ -128,7 +130,8 @@ func (n *Node) initialise() error {
 	if err := errors.Join(n.open(), n.process.await("active", n.active)); err != nil {
 		return err
 	}
-	if _, err := n.must(http.MethodPost, "sys/mounts/secret", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
+	if _, err := n.must(http.MethodPost, "sys/mounts/secret",
+		map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
 		return err
 	}
 	return n.process.await("ready", n.ready)
@@ -137,15 +140,16 @@ func (n *Node) initialise() error {
 // join adds a further server to the cluster that first is in.
 func (n *Node) join(first *Node) error {
 	n.RootToken, n.unsealKey = first.RootToken, first.unsealKey
-	if _, err := n.must(http.MethodPost, "sys/storage/raft/join", map[string]any{"leader_api_addr": first.Addr}); err != nil {
+	if _, err := n.must(http.MethodPost, "sys/storage/raft/join",
+		map[string]any{"leader_api_addr": first.Addr}); err != nil {
 		return err
 	}
 	return n.open()
 }
 
-// open unseals the server, and waits until it serves or passes on. A Vault that is
-// unsealed before its last cluster listener has let go of the port logs that it can't
-// listen, and goes on without: nobody hears it then, and it hears nobody.
+// open unseals the server, and waits until it serves or passes requests on. A Vault that is
+// unsealed before its last cluster listener has closed the port logs that it can't listen and
+// continues. Then no other server reaches it.
 func (n *Node) open() error {
 	gone := func() bool { return !listens(n.clusterAddr) }
 	if err := n.process.await("gone from "+n.clusterAddr, gone); err != nil {
@@ -168,7 +172,7 @@ func (n *Node) must(method, path string, body any) (map[string]any, error) {
 	return answer, err
 }
 
-// Addrs are the addresses of all servers, as a client lists them.
+// Addrs returns the addresses of all servers, as a client lists them.
 func (c *Cluster) Addrs() []string {
 	var addrs []string
 	for _, n := range c.Nodes {
@@ -210,7 +214,7 @@ func (c *Cluster) at(address string) *Node {
 	return nil
 }
 
-// Others are the servers beside n.
+// Others returns the servers other than n.
 func (c *Cluster) Others(n *Node) []*Node {
 	var others []*Node
 	for _, other := range c.Nodes {
@@ -273,7 +277,7 @@ func (n *Node) Unseal(t testing.TB) {
 	}
 }
 
-// StepDown makes the leader give up its place to another.
+// StepDown makes the leader hand over to another server.
 func (n *Node) StepDown(t testing.TB) {
 	t.Helper()
 	n.Do(t, http.MethodPut, "sys/step-down", nil)

@@ -33,7 +33,7 @@ func launch(t testing.TB, binary string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", binary, err)
 	}
 	go func() {
-		_ = cmd.Wait() // killed, or told by its output
+		_ = cmd.Wait() // killed, or its output shows the error
 		close(p.exited)
 	}()
 	p.kill = sync.OnceFunc(func() {
@@ -44,7 +44,7 @@ func launch(t testing.TB, binary string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// await asks until the process is what the caller waits for.
+// await asks until the process is in the state that the caller waits for.
 func (p *process) await(what string, ask func() bool) error {
 	deadline := time.After(startWithin)
 	for !ask() {
@@ -77,8 +77,8 @@ func find(t testing.TB) string {
 	return ""
 }
 
-// thrice tries again, because between choosing a port and Vault's taking it
-// somebody else may.
+// thrice tries up to three times, because another process may take a port between its choice and
+// its use by Vault.
 func thrice[T any](t testing.TB, start func() (T, error)) T {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
@@ -93,7 +93,7 @@ func thrice[T any](t testing.TB, start func() (T, error)) T {
 	}
 }
 
-// freeAddress is one that nobody listens at yet.
+// freeAddress returns an address at which nothing listens yet.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

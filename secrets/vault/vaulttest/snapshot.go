@@ -32,7 +32,7 @@ func (n *Node) Restore(t testing.TB, snapshot []byte) {
 	}
 }
 
-// DoRaw is [Server.Do] for a body that is sent as it stands.
+// DoRaw is [Server.Do] for a body that is sent unchanged.
 func (s *Server) DoRaw(t testing.TB, method, path string, body []byte) {
 	t.Helper()
 	if _, err := s.raw(method, path, body); err != nil {

@@ -35,9 +35,10 @@ func start(t testing.TB, binary string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A token of its own, so that no other test's Vault is taken for this one.
+	// The token is random, so that the Vault of another test is not mistaken for this one.
 	s := &Server{Addr: "http://" + address, RootToken: rand.Text()}
-	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken, "-dev-listen-address="+address)
+	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken,
+		"-dev-listen-address="+address)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func (s *Server) SetMetadata(t testing.TB, path string, custom map[string]string
 	s.Do(t, http.MethodPost, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
 }
 
-// PatchMetadata changes only the given keys of it; an empty value is one too.
+// PatchMetadata changes only the given keys of the custom metadata. An empty value is a value too.
 func (s *Server) PatchMetadata(t testing.TB, path string, custom map[string]string) {
 	t.Helper()
 	s.Do(t, http.MethodPatch, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
@@ -141,8 +142,8 @@ func (s *Server) Policy(t testing.TB, name, rules string) {
 	s.Do(t, http.MethodPut, "sys/policies/acl/"+name, map[string]any{"policy": rules})
 }
 
-// Reader writes a policy that lets read everything a Deskmint service reads
-// under prefix, and nothing else.
+// Reader writes a policy that permits everything that a Deskmint service reads under prefix, and
+// nothing else.
 func (s *Server) Reader(t testing.TB, name, prefix string) {
 	t.Helper()
 	s.Policy(t, name, fmt.Sprintf(`

@@ -14,7 +14,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
-// Where Vault is to be found, and whether it is the right one.
+// These faults are in the name of Vault, its address and its certificate.
 func nameFaults() []fault {
 	return []fault{
 		nameGone("name gone", nxDomain, "the name can't be resolved"),
@@ -37,7 +37,7 @@ func nameFaults() []fault {
 	}
 }
 
-// nameGone loses the name server's record and all standing connections.
+// nameGone loses the name server's record and all open connections.
 func nameGone(name string, how dnsWeather, says string) fault {
 	const brief = 500 * time.Millisecond
 	var names *nameServer
@@ -65,7 +65,7 @@ func nameGone(name string, how dnsWeather, says string) fault {
 	}
 }
 
-// certificateFault shows another certificate on all new connections.
+// certificateFault presents another certificate on all new connections.
 func certificateFault(name, says string, other func(*testing.T, authority) tls.Certificate) fault {
 	var ours authority
 	return fault{
@@ -84,10 +84,10 @@ func certificateFault(name, says string, other func(*testing.T, authority) tls.C
 	}
 }
 
-// oneOfTwo loses the server that is asked first; the other goes on.
+// oneOfTwo loses the server that is asked first. The other one continues.
 func oneOfTwo(name string, begin func(*testing.T, *scene)) fault {
 	return fault{
-		name: name, brief: time.Second, // the other's answers have to be in time
+		name: name, brief: time.Second, // the answers of the other server have to be in time
 		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
 			second := toxic.New(t, strings.TrimPrefix(s.server.Addr, "http://"))
 			settings.Addresses = append(settings.Addresses, "http://"+second.Address)

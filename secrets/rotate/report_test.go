@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 func TestReport(t *testing.T) {
@@ -54,7 +55,8 @@ func TestReport(t *testing.T) {
 	holds(t, "report", fmt.Sprintf("%+v", report))
 }
 
-// Operators compare fingerprints over years and stores: they are part of the interface.
+// TestFingerprintsDontChange checks a fingerprint that another implementation made. Operators
+// compare fingerprints over years and stores, so they are part of the interface.
 func TestFingerprintsDontChange(t *testing.T) {
 	b := newBook(unpinned(1))
 	b.values[1] = "an-example-that-no-zendesk-account-will-take"
@@ -62,7 +64,7 @@ func TestFingerprintsDontChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// By any other implementation of HMAC-SHA256 and PBKDF2.
+	// This is the result of any implementation of HMAC-SHA256 and PBKDF2.
 	if got := report.Details[0].Fingerprint; got != "eae240cc" {
 		t.Errorf("fingerprint %s", got)
 	}
@@ -81,7 +83,7 @@ func TestPrefixes(t *testing.T) {
 		}
 	}
 	_, err := b.rotator().Status(t.Context(), canary[:9])
-	if !errors.Is(err, secrets.ErrRefused) {
+	if !errors.Is(err, rotate.ErrRefused) {
 		t.Fatalf("nine characters: %v", err)
 	}
 	if holds(t, "refusal", err.Error(), "at most 8 characters"); leaks(err.Error(), canary) != nil {

@@ -17,24 +17,24 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// canary is the secret, and stands in every answer that might get quoted.
+// canary is the secret. It is in every answer that might get quoted.
 const canary = "CanaryCanaryCanaryCanaryCanaryCanaryCanaryCanary"
 
 var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
 
-// fake is a Vault at the wire whose answers the test writes.
+// fake is an HTTP server in place of Vault. Each test sets its answers.
 type fake struct {
 	*httptest.Server
 
 	mu       sync.Mutex
-	answers  map[string]reply // by path without /v1/; absent: 404 as Vault says it
+	answers  map[string]reply // by path without /v1/; absent: a 404 like that of Vault
 	requests []request
 	refused  map[string]bool // tokens that get 403 from everything
 	logins   int             // tokens given out: t1, t2, …
 	lease    int             // seconds, of the next token
 	fixed    bool            // tokens are not renewable
 	date     string          // of the answers; empty: the real one, "-": none
-	hold     chan struct{}   // logins wait for it, having told arrived
+	hold     chan struct{}   // logins wait for it, after they have signalled arrived
 	arrived  chan struct{}
 }
 
@@ -58,7 +58,8 @@ func newFake(t testing.TB) *fake {
 	return f
 }
 
-// metadata is an answer with n versions, the last one with more after its created time.
+// metadata returns an answer with n versions. The text more follows the created time of the last
+// one.
 func metadata(n int, more, custom string) string {
 	var versions []string
 	for v := 1; v <= n; v++ {
@@ -117,8 +118,8 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, answer.body)
 }
 
-// capabilities is what Vault says to somebody who may read whatever isn't
-// answered with 403.
+// capabilities returns Vault's answer to a token that may read everything that isn't answered with
+// 403.
 func (f *fake) capabilities(body []byte) string {
 	var asked struct{ Paths []string }
 	_ = json.Unmarshal(body, &asked)
@@ -138,7 +139,7 @@ func (f *fake) set(change func(*fake)) {
 	change(f)
 }
 
-// count says how many requests had this path.
+// count returns the number of requests for this path.
 func (f *fake) count(path string) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -161,7 +162,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
-// file writes a credential and returns where.
+// file writes a credential and returns its path.
 func file(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "credential")
@@ -208,14 +209,14 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// signedWith fails unless key is the one that secret makes.
+// signedWith fails the test unless key is that of secret.
 func signedWith(t testing.TB, key secrets.Key, secret string) {
 	t.Helper()
 	want, err := secrets.NewKey(key.Version(), []byte(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
-	signature, err := want.Sign("input")
+	signature, err := want.Sign(t.Context(), "input")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +225,7 @@ func signedWith(t testing.TB, key secrets.Key, secret string) {
 	}
 }
 
-// says fails unless err has every part in its text, and nothing of the canary.
+// says fails the test unless err has every part in its text, and nothing of the canary.
 func says(t testing.TB, err error, parts ...string) {
 	t.Helper()
 	if err == nil {
@@ -241,7 +242,7 @@ func says(t testing.TB, err error, parts ...string) {
 	}
 }
 
-// away fails if err is one of the kinds that tell something of the secret.
+// away fails the test if err is of a kind that says something about the secret.
 func away(t testing.TB, err error) {
 	t.Helper()
 	if err == nil || is(err, secrets.ErrNotFound, secrets.ErrDeleted, secrets.ErrDenied, secrets.ErrUnusable) {

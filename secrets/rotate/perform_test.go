@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"context"
@@ -12,7 +12,8 @@ import (
 
 var errLost = errors.New("the answer was lost")
 
-// TestInterference is what others, and the wire, do between the look and the write.
+// TestInterference changes the secret, or breaks the connection, between the observation and the
+// end of the act.
 func TestInterference(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -150,7 +151,7 @@ func TestReadingBackEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// Two who don't overlap can't be told apart while they are at it; afterwards they can.
+// TestHolds checks that Holds finds the move of another operator that did not overlap with ours.
 func TestHolds(t *testing.T) {
 	b := newBook(pointed(1, 0, 3, 1))
 	r := b.rotator()
@@ -169,8 +170,9 @@ func TestHolds(t *testing.T) {
 	holds(t, "conflict", err.Error(), "version 2 is active now (serial 2)")
 }
 
-// A version that the store will delete by itself takes every sign-in with it.
-func TestDeletionInAdvanceIsTold(t *testing.T) {
+// TestDeletionInAdvanceIsNoted checks the note on a version that the store will delete, which would
+// end every sign-in.
+func TestDeletionInAdvanceIsNoted(t *testing.T) {
 	b := newBook(pointed(1, 0, 1, 1))
 	b.after = func(string) error { b.o.Fates[2] = "to be deleted at noon"; return nil }
 	plan, err := b.rotator().Stage(t.Context(), []byte(fresh))

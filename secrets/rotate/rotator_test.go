@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"context"
@@ -9,35 +9,36 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
 // act is one act of a Rotator.
-type act func(*secrets.Rotator, context.Context) (secrets.Plan, error)
+type act func(*rotate.Rotator, context.Context) (rotate.Plan, error)
 
 func stage(value string) act {
-	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) {
+	return func(r *rotate.Rotator, ctx context.Context) (rotate.Plan, error) {
 		return r.Stage(ctx, []byte(value))
 	}
 }
 
 func replace(value string) act {
-	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) {
+	return func(r *rotate.Rotator, ctx context.Context) (rotate.Plan, error) {
 		return r.Replace(ctx, []byte(value))
 	}
 }
 
 func activate(v secrets.Version) act {
-	return func(r *secrets.Rotator, ctx context.Context) (secrets.Plan, error) { return r.Activate(ctx, v) }
+	return func(r *rotate.Rotator, ctx context.Context) (rotate.Plan, error) { return r.Activate(ctx, v) }
 }
 
 var (
-	rollback = act((*secrets.Rotator).Rollback)
-	disable  = act((*secrets.Rotator).Disable)
-	enable   = act((*secrets.Rotator).Enable)
-	adopt    = act((*secrets.Rotator).Adopt)
+	rollback = act((*rotate.Rotator).Rollback)
+	disable  = act((*rotate.Rotator).Disable)
+	enable   = act((*rotate.Rotator).Enable)
+	adopt    = act((*rotate.Rotator).Adopt)
 )
 
-// fresh is no version's value.
+// fresh is a value that no version has.
 var fresh = secretOf(99)
 
 func keeps(n int) func(*book) { return func(b *book) { b.o.Keeps = n } }
@@ -47,10 +48,10 @@ func barred(b *book)          { b.o.Barred = errors.New("a read-only mount") }
 func revision(b *book)        { b.o.Revision, b.o.Keeps = 1, 0 }
 func destroyed(b *book)       { b.o.Fates[1] = "destroyed" }
 func garbled(b *book)         { b.o.PointerFault = errors.New("active_version is no number") }
-func noMoves(b *book)         { b.o.Denied = map[secrets.StepKind]error{secrets.StepPoint: secrets.ErrDenied} }
-func noMarks(b *book)         { b.o.Denied = map[secrets.StepKind]error{secrets.StepMark: secrets.ErrDenied} }
+func noMoves(b *book)         { b.o.Denied = secrets.Denied{Change: secrets.ErrDenied} }
+func noMarks(b *book)         { b.o.Denied = secrets.Denied{Write: secrets.ErrDenied} }
 func noDeletes(b *book) {
-	b.o.Denied = map[secrets.StepKind]error{secrets.StepUnmark: secrets.ErrDenied}
+	b.o.Denied = secrets.Denied{Delete: secrets.ErrDenied}
 }
 func unknownKeeps(b *book) { b.o.KeepsFault = fmt.Errorf("mount's config: %w", secrets.ErrDenied) }
 func unusable(v secrets.Version) func(*book) {
@@ -59,7 +60,7 @@ func unusable(v secrets.Version) func(*book) {
 	}
 }
 
-// unreadable is a version that can't be read at the moment.
+// unreadable makes the mark of a version unreadable for the moment.
 func unreadable(v secrets.Version) func(*book) {
 	return func(b *book) { b.markErr = map[secrets.Version]error{v: errAway} }
 }
@@ -73,8 +74,8 @@ func marked(v secrets.Version, m secrets.Mark) func(*book) {
 	return func(b *book) { b.marks[v] = m }
 }
 
-// TestDecisions is what each act comes to for a secret as it stands. Every act is
-// run dry first, which must change nothing; then in earnest, which must do what was said.
+// TestDecisions checks what each act does to a secret in a given state. Every act first runs dry,
+// which must change nothing, and then for real, which must do what the dry run said.
 func TestDecisions(t *testing.T) {
 	const clock = 1_800_000_000
 	for _, tc := range []struct {
@@ -222,7 +223,7 @@ func TestDecisions(t *testing.T) {
 				t.Fatalf("a dry run has written: %v", b.writes)
 			}
 			if tc.steps == "" {
-				if !errors.Is(err, secrets.ErrRefused) || len(dry.Steps) > 0 {
+				if !errors.Is(err, rotate.ErrRefused) || len(dry.Steps) > 0 {
 					t.Fatalf("%+v, %v, want a refusal", dry, err)
 				}
 				holds(t, tc.name, err.Error(), tc.says, "vault: secret/metadata/sso/acme: refused: ")
@@ -245,7 +246,7 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
-// What is wrong with a value is told before the store is asked anything.
+// TestValues checks that a faulty value is refused before the store is asked anything.
 func TestValues(t *testing.T) {
 	for name, tc := range map[string]struct{ value, says string }{
 		"empty":         {"", "empty"},
@@ -256,7 +257,7 @@ func TestValues(t *testing.T) {
 		"a NUL":         {canary + "\x00" + canary, "control character"},
 		"not UTF-8":     {canary + "\xff" + canary, "not text in UTF-8"},
 	} {
-		r := &secrets.Rotator{Ref: acme} // without a store: to ask one would panic
+		r := &rotate.Rotator{Ref: acme} // without a store: to ask one would panic
 		for _, act := range []act{stage(tc.value), replace(tc.value)} {
 			_, err := act(r, t.Context())
 			if !errors.Is(err, secrets.ErrUnusable) {
@@ -269,18 +270,19 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// A pointer is its path's: what moves it must suit everybody who signs with the path.
+// TestOtherFieldsOfThePath checks that a version is usable for every configuration of the path
+// before the pointer moves.
 func TestOtherFieldsOfThePath(t *testing.T) {
 	b := newBook(pointed(1, 0, 2, 1))
 	r := b.rotator()
-	r.Beside = []secrets.Ref{{Path: acme.Path, Field: "staff"}}
+	r.Siblings = []secrets.Ref{{Path: acme.Path, Field: "staff"}}
 	_, err := r.Activate(t.Context(), 0)
-	if !errors.Is(err, secrets.ErrRefused) {
+	if !errors.Is(err, rotate.ErrRefused) {
 		t.Fatalf("%v", err)
 	}
 	holds(t, "refusal", err.Error(), "field staff", "version 2")
 
-	// One that can't be signed with now can't be made worse.
+	// A field that can't be signed with now can't get worse.
 	b.keyErr = nil
 	b.o.Active, b.o.Previous = 3, 1
 	b.add(3, fresh)

@@ -35,7 +35,7 @@ type failing struct {
 	status int    // zero: the connection breaks
 }
 
-// newFront still has to be started, by plain or encrypted.
+// newFront returns a front that plain or encrypted has to start.
 func newFront(t *testing.T, upstream string) *front {
 	t.Helper()
 	to, err := url.Parse(upstream)
@@ -62,8 +62,8 @@ func newFront(t *testing.T, upstream string) *front {
 	return f
 }
 
-// fail answers requests for path with status, or with zero by breaking the
-// connection; an empty path ends it.
+// fail answers requests for path with status. If status is zero, it breaks the connection. An empty
+// path ends this.
 func (f *front) fail(path string, status int) { f.failing.Store(&failing{path, status}) }
 
 func (f *front) plain(t *testing.T) string {
@@ -82,13 +82,13 @@ func (f *front) encrypted(t *testing.T, c tls.Certificate) string {
 	return f.URL
 }
 
-// present shows another certificate from now on, which only new connections see.
+// present presents another certificate on new connections.
 func (f *front) present(c tls.Certificate) {
 	f.certificate.Store(&c)
 	f.CloseClientConnections()
 }
 
-// port is that of its address.
+// port returns the port of its address.
 func (f *front) port() string { return f.URL[strings.LastIndex(f.URL, ":")+1:] }
 
 // authority issues certificates.
@@ -118,13 +118,13 @@ func newAuthority(t *testing.T) authority {
 	return authority{certificate, key}
 }
 
-// pem is the authority's own certificate.
+// pem returns the authority's own certificate.
 func (a authority) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
 }
 
-// issue makes a certificate for 127.0.0.1 and vault.test that ends in lasts, or
-// ended that long ago.
+// issue returns a certificate for 127.0.0.1 and vault.test that ends after lasts, or ended that
+// long ago.
 func (a authority) issue(t *testing.T, lasts time.Duration, usage x509.ExtKeyUsage) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -9,8 +9,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// The token has ended, by the source's clock, and the login that has to follow
-// fails: that says nothing about the secret.
+// In these faults the token has ended, by the source's clock, and the following login fails. That
+// says nothing about the secret.
 func loginFaults() []fault {
 	return []fault{{
 		name: "login refused",
@@ -27,7 +27,7 @@ func loginFaults() []fault {
 	}, loginUnreachable(), kubernetesAway(), jwtExpired()}
 }
 
-// loginUnreachable has a front that breaks the connection when somebody logs in.
+// loginUnreachable has a front that breaks the connection of a login.
 func loginUnreachable() fault {
 	return fault{
 		name: "login unreachable",
@@ -44,8 +44,8 @@ func loginUnreachable() fault {
 	}
 }
 
-// kubernetesAway has a front that answers logins as Vault's method kubernetes does
-// while the API server is away: with 403.
+// kubernetesAway has a front that answers logins with 403, as Vault's method kubernetes does while
+// the API server is away.
 func kubernetesAway() fault {
 	return fault{
 		name: "kubernetes login forbidden",
@@ -67,7 +67,7 @@ func kubernetesAway() fault {
 	}
 }
 
-// jwtExpired has a file with a JWT that nobody renews.
+// jwtExpired has a file with a JWT that is not renewed.
 func jwtExpired() fault {
 	var issuer issuer
 	present := func(t *testing.T, s *scene, lasts time.Duration) {

@@ -1,4 +1,4 @@
-package secrets_test
+package rotate_test
 
 import (
 	"context"
@@ -10,29 +10,45 @@ import (
 	"testing"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 )
 
-// book is a Writer in memory that stands for Vault: it has serials, and checks and
-// sets versions but not the pointer. What goes wrong is for the test to say.
+const (
+	canary  = secretstest.Canary
+	morning = "2026-11-29T09:00:00Z"
+)
+
+var (
+	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	errAway = errors.New("the store is sealed")
+
+	leaks    = secretstest.Leaks
+	versions = secretstest.Versions
+	unpinned = secretstest.Unpinned
+)
+
+// book is a Writer in memory that behaves like Vault: it has serials, and it has a check-and-set
+// for versions but not for the pointer. Each test sets what goes wrong.
 type book struct {
 	o      secrets.Observed
 	values map[secrets.Version]string
 	marks  map[secrets.Version]secrets.Mark
 	keyErr map[secrets.Version]error
-	// markErr is of the marks alone.
+	// markErr concerns the marks alone.
 	markErr map[secrets.Version]error
 	writes  []string // what was written, in order
 
-	// before and after are called around each write, with what it is.
+	// before and after are called around each write, with its name.
 	before, after func(what string) error
-	// stale answers observations first, as a standby that lags.
+	// stale holds the first observations, as from a standby that lags.
 	stale []secrets.Observed
 }
 
-// secretOf is the value of version v, other than that of any other version.
+// secretOf returns the value of version v, which no other version has.
 func secretOf(v secrets.Version) string { return strings.Repeat(fmt.Sprintf("%04d", v), 12) }
 
-// newBook has versions as a status lists them, with the value of each.
+// newBook returns a book with the versions of a status, each with its value.
 func newBook(status secrets.Status, change ...func(*book)) *book {
 	b := &book{o: secrets.Observed{Status: status, Place: "vault: secret/metadata/sso/acme", Keeps: 10, Fates: map[secrets.Version]string{}}, values: map[secrets.Version]string{}, marks: map[secrets.Version]secrets.Mark{}}
 	for i, vs := range status.Versions {
@@ -47,7 +63,7 @@ func newBook(status secrets.Status, change ...func(*book)) *book {
 	return b
 }
 
-func (b *book) rotator() *secrets.Rotator { return &secrets.Rotator{Store: b, Ref: acme} }
+func (b *book) rotator() *rotate.Rotator { return &rotate.Rotator{Store: b, Ref: acme} }
 
 func (b *book) Observe(context.Context, string) (secrets.Observed, error) {
 	if len(b.stale) > 0 {
@@ -93,7 +109,7 @@ func (b *book) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefi
 	return strings.HasPrefix(b.values[v], prefix), nil
 }
 
-// write does change as what, unless before or after have it otherwise.
+// write performs change under the name what, unless before or after fail.
 func (b *book) write(what string, change func()) error {
 	if b.before != nil {
 		if err := b.before(what); err != nil {
@@ -153,22 +169,15 @@ func (b *book) Change(_ context.Context, _ string, _ secrets.Observed, to secret
 	})
 }
 
-// unpinned is a status without a pointer; Previous is what sources fill in.
-func unpinned(n int, gone ...secrets.Version) secrets.Status {
-	s := latest(n, gone...)
-	s.Previous = s.Before(s.Active)
-	return s
-}
-
-// pointed is a status with everything beside the versions.
+// pointed returns a status with a pointer, a previous version and a serial.
 func pointed(active, previous secrets.Version, n int, serial uint64, gone ...secrets.Version) secrets.Status {
-	s := pinned(active, n, serial, gone...)
+	s := secretstest.Pinned(active, n, serial, gone...)
 	s.Previous = previous
 	return s
 }
 
-// steps are a plan's, as orders.
-func steps(p secrets.Plan) string {
+// steps returns the steps of a plan as orders.
+func steps(p rotate.Plan) string {
 	var orders []string
 	for _, s := range p.Steps {
 		orders = append(orders, s.String())
@@ -176,7 +185,7 @@ func steps(p secrets.Plan) string {
 	return strings.Join(orders, "; ")
 }
 
-// holds fails unless text has every one of parts, and gives no secret away.
+// holds fails the test unless text has every one of parts and leaks no secret.
 func holds(t *testing.T, what, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {

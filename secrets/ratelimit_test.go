@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// Whoever comes, and whatever stood still meanwhile: no second has more turns than
-// the rate, and none is lost where nothing stood still.
-func TestPace(t *testing.T) {
+// TestRateLimiter checks that no second has more turns than the rate, however many callers wait and
+// also after the process didn't run for a while. While it runs, no turn is lost.
+func TestRateLimiter(t *testing.T) {
 	for _, rate := range []int{10, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			p := newPace(rate)
+			l := newRateLimiter(rate)
 			var (
 				mu    sync.Mutex
 				turns []time.Time
@@ -22,7 +22,7 @@ func TestPace(t *testing.T) {
 			)
 			for range 4 * rate {
 				all.Go(func() {
-					if err := p.wait(t.Context()); err != nil {
+					if err := l.wait(t.Context()); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()
@@ -32,41 +32,41 @@ func TestPace(t *testing.T) {
 			}
 			for range 3 {
 				time.Sleep(250 * time.Millisecond)
-				p.turn <- struct{}{} // as if nothing had run for a while
+				l.turn <- struct{}{} // as if the process didn't run for a while
 				time.Sleep(500 * time.Millisecond)
-				<-p.turn
+				<-l.turn
 			}
-			stood := time.Now()
+			resumed := time.Now()
 			all.Wait()
 			for i := rate; i < len(turns); i++ {
 				if span := turns[i].Sub(turns[i-rate]); span < time.Second {
 					t.Errorf("%d turns within %v", rate+1, span)
 				}
 			}
-			if took, want := time.Since(stood), 4*time.Second; took > want {
+			if took, want := time.Since(resumed), 4*time.Second; took > want {
 				t.Errorf("%d turns took %v", 4*rate, took)
 			}
 		})
 	}
 }
 
-func TestPaceEndsWithTheContext(t *testing.T) {
+func TestRateLimiterEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace(1)
-		if err := p.wait(t.Context()); err != nil {
+		l := newRateLimiter(1)
+		if err := l.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // one waits for its time, one for its turn
+		for range 2 { // one waits for its time, the other for its turn
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 				defer cancel()
-				if err := p.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				if err := l.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("wait: %v", err)
 				}
 			}()
 		}
 		time.Sleep(20 * time.Millisecond)
-		if err := p.wait(t.Context()); err != nil {
+		if err := l.wait(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})

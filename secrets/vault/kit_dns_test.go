@@ -44,7 +44,7 @@ func newNameServer(t *testing.T) *nameServer {
 
 func (n *nameServer) set(w dnsWeather) { n.weather.Store(int32(w)) }
 
-// resolver asks this server, whatever the machine's own is.
+// resolver returns a resolver that asks this server, whatever the server of the machine is.
 func (n *nameServer) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", n.conn.LocalAddr().String())

@@ -11,15 +11,24 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 )
+
+const canary = secretstest.Canary
 
 var (
 	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
 	errAway = errors.New("the store is sealed")
 	epoch   = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a synctest bubble begins
+
+	leaks    = secretstest.Leaks
+	versions = secretstest.Versions
+	latest   = secretstest.Latest
+	unpinned = secretstest.Unpinned
+	pinned   = secretstest.Pinned
 )
 
-// fake is a Source whose every answer the test writes. It counts reads.
+// fake is a Source whose answers a test sets. It counts reads.
 type fake struct {
 	mu       sync.Mutex
 	status   map[string]secrets.Status
@@ -90,36 +99,11 @@ func (f *fake) set(change func(*fake)) {
 	change(f)
 }
 
-// counts says how often each method was called.
+// counts returns how often each method was called.
 func (f *fake) counts() (statuses, keys int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.statuses), len(f.keys)
-}
-
-// versions lists n versions, created an hour apart and long ago; those in gone are gone.
-func versions(n int, gone ...secrets.Version) []secrets.VersionStatus {
-	var list []secrets.VersionStatus
-	for v := secrets.Version(1); int(v) <= n; v++ {
-		vs := secrets.VersionStatus{Version: v, Created: epoch.Add(time.Duration(v)*time.Hour - 100*time.Hour)}
-		for _, g := range gone {
-			vs.Gone = vs.Gone || g == v
-		}
-		list = append(list, vs)
-	}
-	return list
-}
-
-// latest is the status of a secret without a pointer.
-func latest(n int, gone ...secrets.Version) secrets.Status {
-	return secrets.Status{Active: secrets.Version(n), Latest: secrets.Version(n), Versions: versions(n, gone...)}
-}
-
-// pinned is the status of a secret whose pointer was moved serial times.
-func pinned(active secrets.Version, n int, serial uint64, gone ...secrets.Version) secrets.Status {
-	s := latest(n, gone...)
-	s.Active, s.Serial, s.Pinned = active, serial, true
-	return s
 }
 
 // logBuffer is a log that can be read while it is written.
@@ -140,8 +124,8 @@ func (b *logBuffer) String() string {
 	return b.buf.String()
 }
 
-// newKeyring makes a keyring of f that logs to the returned buffer; the log is
-// searched for the canary when the test ends.
+// newKeyring returns a keyring of f that logs to the returned buffer. When the test ends, the log
+// is searched for the canary.
 func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *logBuffer) {
 	t.Helper()
 	log := &logBuffer{}

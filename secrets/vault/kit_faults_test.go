@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
-// What is on the way to Vault: it says nothing about the secret.
+// These faults are between the service and Vault. They say nothing about the secret.
 func networkFaults() []fault {
 	const brief = 300 * time.Millisecond
 	turns := func(w toxic.Weather) func(*testing.T, *scene) {
@@ -39,7 +39,7 @@ func networkFaults() []fault {
 	}}
 }
 
-// What Vault lets the service do.
+// These faults are in what Vault permits the service.
 func accessFaults() []fault {
 
 	revoked := func(t *testing.T, s *scene) {
@@ -58,7 +58,7 @@ func accessFaults() []fault {
 		name: "two tokens revoked",
 		begin: func(t *testing.T, s *scene) {
 			revoked(t, s)
-			s.look(t)
+			s.refresh(t)
 			s.gets(t, "after the first", nil)
 			revoked(t, s)
 		},
@@ -75,7 +75,7 @@ func accessFaults() []fault {
 		name: "too many requests",
 		begin: func(t *testing.T, s *scene) {
 			s.server.Do(t, http.MethodPost, "sys/quotas/rate-limit/"+s.name, map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"})
-			s.look(t) // this one is still let through
+			s.refresh(t) // this one is still let through
 		},
 		stale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
 		end: func(t *testing.T, s *scene) {
@@ -84,7 +84,7 @@ func accessFaults() []fault {
 	}}
 }
 
-// What becomes of the version that signs, and of the pointer to it.
+// These faults are in the active version and the pointer to it.
 func versionFaults() []fault {
 	return []fault{{
 		name:  "version deleted",
@@ -106,7 +106,7 @@ func versionFaults() []fault {
 		begin: func(t *testing.T, s *scene) {
 			s.server.PatchMetadata(t, s.ref.Path, map[string]string{"active_version": "1", "serial": "1"})
 			s.put(t, second)
-			s.look(t)
+			s.refresh(t)
 			s.gets(t, "staged", nil)
 			s.server.SetMetadata(t, s.ref.Path, map[string]string{"owner": "somebody"})
 		},
@@ -117,12 +117,12 @@ func versionFaults() []fault {
 	}}
 }
 
-// What the next version, active at once, has in place of a value that can sign.
+// These faults are in the value of the next version, which is active at once.
 func valueFaults() []fault {
 	next := func(fields map[string]string) func(*testing.T, *scene) {
 		return func(t *testing.T, s *scene) { s.server.Put(t, s.ref.Path, fields) }
 	}
-	// As long as the unusable one is the previous one, that is an alarm of its own.
+	// While the unusable version is the previous one, there is another alarm.
 	again := func(t *testing.T, s *scene) {
 		s.put(t, third)
 		s.server.Destroy(t, s.ref.Path, 2)
@@ -151,7 +151,7 @@ func valueFaults() []fault {
 	}}
 }
 
-// What is configured wrongly from the start: nothing is ever held.
+// These faults are in the configuration from the start. The keyring never holds anything.
 func mountFaults() []fault {
 	old := func(t *testing.T, s *scene) {
 		s.server.Do(t, http.MethodPost, "sys/mounts/old", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})

@@ -25,7 +25,7 @@ func rewrite(t *testing.T, path, content string) {
 	}
 }
 
-// issuer signs what methods jwt and kubernetes log in with.
+// issuer signs the tokens with which methods jwt and kubernetes log in.
 type issuer struct{ key *ecdsa.PrivateKey }
 
 func newIssuer(t *testing.T) issuer {
@@ -37,7 +37,7 @@ func newIssuer(t *testing.T) issuer {
 	return issuer{key}
 }
 
-// token ends in lasts, or ended that long ago.
+// token returns a token that ends after lasts, or ended that long ago.
 func (i issuer) token(t *testing.T, lasts time.Duration) string {
 	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
@@ -50,9 +50,8 @@ func (i issuer) token(t *testing.T, lasts time.Duration) string {
 	return token
 }
 
-// mount makes Vault take the issuer's tokens at auth/METHOD, for the role deskmint
-// with its policy. The wire form of both methods is the same: the jwt plugin stands
-// in for Kubernetes at its path.
+// mount makes Vault accept the issuer's tokens at auth/METHOD, for the role deskmint with its
+// policy. Both methods have the same wire format, so the jwt plugin replaces that of Kubernetes.
 func (i issuer) mount(t *testing.T, server *vaulttest.Server, method, policy string) {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(i.key.Public())
