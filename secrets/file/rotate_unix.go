@@ -11,6 +11,9 @@ import (
 // lock excludes other writers of files in dir until unlock is called, or the
 // process ends. It doesn't wait. The folder is what is locked, since the file
 // itself gets replaced, and a lock file would outlive a crash.
+//
+// unlock gives the lock up explicitly. Closing the descriptor isn't enough: a program that this
+// process is just starting has a copy of it until its exec, and a lock lasts as long as any copy.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -20,7 +23,10 @@ func lock(dir string) (unlock func(), err error) {
 		_ = d.Close()
 		return nil, err
 	}
-	return func() { _ = d.Close() }, nil
+	return func() {
+		_ = syscall.Flock(int(d.Fd()), syscall.LOCK_UN) // nothing is left to do if it fails
+		_ = d.Close()
+	}, nil
 }
 
 // writable reports why no file can be made in dir.
