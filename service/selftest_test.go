@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -101,50 +102,100 @@ func TestSelfTest(t *testing.T) {
 // TestNotReady: a replica that can sign nothing opens no transport, says why, and opens
 // them when it can.
 func TestNotReady(t *testing.T) {
-	d := &dud{}
+	d := &dud{Secrets: secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})}
 	d.set(everyPath...)
-	log, ready := &buffer{}, make(chan struct{})
-	snapshot := parse(t, configuration)
-	d.Secrets = secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})
-	s, err := service.New(service.Options{
-		Snapshot: snapshot, Secrets: d, Audit: audit.New(io.Discard, snapshot.Audit, nil),
-		Log: slog.New(slog.NewJSONHandler(log, nil)), Ready: func() { close(ready) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	becomesReady(t, d, "the self-test fails for each of the 5 configurations whose secrets are held", func() { d.set() })
+}
+
+// TestNotReadyWithoutStore: a replica that starts while the store is away holds no secret, so it
+// takes no requests before the store answers.
+func TestNotReadyWithoutStore(t *testing.T) {
+	source := store()
+	source.SetError(errors.New("sealed"))
+	ring := secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6})
 	ctx, cancel := context.WithCancel(t.Context())
-	ops, stopped := listen(t), make(chan error, 1)
-	go func() { stopped <- s.Serve(ctx, service.Listeners{GRPC: listen(t), HTTP: listen(t), Ops: ops}) }()
-	const why = "the self-test fails for each of the 5 configurations whose secrets are held"
+	var running sync.WaitGroup
+	running.Go(func() { _ = ring.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	becomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
+}
+
+// TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica from being ready.
+func TestReadyWithoutSecrets(t *testing.T) {
+	source := store()
+	for _, path := range append(everyPath, "sso/acme-broken") {
+		source.Remove(path)
+	}
+	r := serveSecrets(t, secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6}))
+	r.await(t)
+}
+
+// becomesReady wants a service that isn't ready, says why, and becomes ready once it is mended.
+func becomesReady(t *testing.T, s service.Secrets, why string, mend func()) {
+	t.Helper()
+	r := serveSecrets(t, s)
 	until(t, func() string {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ops.Addr().String()+"/readyz", nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops+"/readyz", nil)
 		if err != nil {
 			return err.Error()
 		}
-		if res, body, err := exchange(r); err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false,"fault":"`+why+`"`) {
+		if res, body, err := exchange(request); err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false,"fault":"`+why) {
 			return fmt.Sprintf("%v %s", err, body)
 		}
 		return ""
 	})
 	select {
-	case <-ready:
+	case <-r.ready:
 		t.Error("ready with nothing to sign with")
 	default:
 	}
-	if !strings.Contains(log.String(), why) {
-		t.Errorf("logged: %s", log)
+	if !strings.Contains(r.log.String(), why) {
+		t.Errorf("logged: %s", r.log)
 	}
-	d.set()
+	mend()
+	r.await(t)
+}
+
+// starting is a service that has been told to serve, and may not be ready yet.
+type starting struct {
+	ops     string // HOST:PORT
+	ready   chan struct{}
+	stopped chan error
+	log     *buffer
+	stop    func()
+}
+
+func serveSecrets(t *testing.T, held service.Secrets) *starting {
+	t.Helper()
+	r := &starting{ready: make(chan struct{}), stopped: make(chan error, 1), log: &buffer{}}
+	snapshot := parse(t, configuration)
+	s, err := service.New(service.Options{
+		Snapshot: snapshot, Secrets: held, Audit: audit.New(io.Discard, snapshot.Audit, nil),
+		Log: slog.New(slog.NewJSONHandler(r.log, nil)), Ready: func() { close(r.ready) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r.stop = cancel
+	ops := listen(t)
+	r.ops = ops.Addr().String()
+	go func() { r.stopped <- s.Serve(ctx, service.Listeners{GRPC: listen(t), HTTP: listen(t), Ops: ops}) }()
+	return r
+}
+
+// await wants it to be ready, and ends it.
+func (r *starting) await(t *testing.T) {
+	t.Helper()
 	select {
-	case <-ready:
-	case err := <-stopped:
+	case <-r.ready:
+	case err := <-r.stopped:
 		t.Fatalf("it ended: %v", err)
 	case <-time.After(soon):
 		t.Fatal("not ready though it can sign")
 	}
-	cancel()
-	if err := <-stopped; err != nil {
+	r.stop()
+	if err := <-r.stopped; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
 }
