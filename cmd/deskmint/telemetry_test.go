@@ -238,7 +238,7 @@ func TestExemplars(t *testing.T) {
 				t.Fatalf("%v %v", response.Header, err)
 			}
 			for transport, id := range map[string]string{"grpc": traceOfGRPC, "http": traceOfHTTP} {
-				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{transport=%q,method="MintToken",le="[^"]+"\} 1 # \{trace_id=%q\} `, transport, id))
+				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{method="MintToken",transport=%q,le="[^"]+"\} 1 # \{trace_id=%q\} `, transport, id))
 				if line.Match(text) != want {
 					t.Errorf("an exemplar of the transport %s: %v, want %v\n%s", transport, !want, want, text)
 				}
