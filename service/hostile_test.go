@@ -1,14 +1,18 @@
+//go:build long
+
 package service_test
 
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,9 +23,13 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// hurry is the patience of a server under attack: long enough for an ordinary caller
-// on a busy machine, short enough to see the others cut off.
-const hurry = 3 * time.Second
+const (
+	// timeout is the timeout of each step of a request at a server under attack: long enough for an
+	// ordinary caller on a busy machine, short enough to see the others cut off.
+	timeout = 8 * time.Second
+	// never is when a hostile client gives up waiting for the server to cut it off.
+	never = 5 * time.Minute
+)
 
 // connect dials a transport with a small buffer for what comes from it; nil: it has failed.
 func connect(t *testing.T, s *server, transport int) net.Conn {
@@ -87,18 +95,14 @@ func (o *ordinary) report(t *testing.T) {
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, settings{configuration: configuration, patience: hurry, narrow: true, grace: time.Second})
+			s := start(t, settings{configuration: configuration, patience: timeout, narrow: true, grace: time.Second})
 			t.Run("nobody", func(t *testing.T) { besieged(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
 				if a.transport != d {
 					continue
 				}
 				t.Run(a.name, func(t *testing.T) {
-					began := time.Now()
 					besieged(t, s, func() { a.run(t, s) })
-					if took := time.Since(began); took > 15*hurry {
-						t.Errorf("the last of %d was cut off after %v", crowd, took)
-					}
 				})
 			}
 		})
@@ -116,13 +120,42 @@ func (a attack) run(t *testing.T, s *server) {
 				return
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(20 * hurry)) // by then it ought to be over
-			if err := a.do(t, conn); err != nil {
+			_ = conn.SetDeadline(time.Now().Add(never))
+			watched := &watchedConn{Conn: conn}
+			if err := a.do(t, watched); err != nil {
 				t.Error(err)
+			}
+			if watched.expired.Load() {
+				t.Errorf("not cut off within %v", never)
 			}
 		})
 	}
 	hostile.Wait()
+}
+
+// watchedConn remembers whether its deadline has passed before the server ended it.
+type watchedConn struct {
+	net.Conn
+	expired atomic.Bool
+}
+
+// Read implements [net.Conn].
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, c.watch(err)
+}
+
+// Write implements [net.Conn].
+func (c *watchedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	return n, c.watch(err)
+}
+
+func (c *watchedConn) watch(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.expired.Store(true)
+	}
+	return err
 }
 
 // besieged is what an ordinary caller sees while something goes on, and for as long
@@ -134,7 +167,7 @@ func besieged(t *testing.T, s *server, attack func()) {
 	var serving sync.WaitGroup
 	serving.Go(func() { o.calls(ctx, t, s) })
 	attack()
-	for tries := 0; o.count() < 20 && tries < 100; tries++ {
+	for began := time.Now(); o.count() < 20 && time.Since(began) < never; {
 		<-time.After(100 * time.Millisecond)
 	}
 	cancel()
@@ -249,50 +282,4 @@ func TestManyIdle(t *testing.T) {
 		}
 	}
 	besieged(t, s, func() { <-time.After(time.Second) })
-}
-
-// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and
-// its client notices nothing.
-func TestConnectionAge(t *testing.T) {
-	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	ended := 0
-	for began := time.Now(); time.Since(began) < 2*time.Second && ended < 2; {
-		r := call{method: "MintToken", body: user("")}.httpRequest(t.Context(), t, s.URL)
-		res, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-		if res.Close {
-			ended++
-		}
-	}
-	if ended < 2 {
-		t.Errorf("%d HTTP connections were ended", ended)
-	}
-	conn, err := net.Dial("tcp", s.listeners[0].Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	c, err := speakH2(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		frame, err := c.framer.ReadFrame()
-		if err != nil {
-			t.Fatalf("ended without a goodbye: %v", err)
-		}
-		if f, ok := frame.(*http2.GoAwayFrame); ok {
-			if f.ErrCode != http2.ErrCodeNo {
-				t.Errorf("GOAWAY %v %s", f.ErrCode, f.DebugData())
-			}
-			return
-		}
-	}
 }
