@@ -18,7 +18,7 @@ import (
 )
 
 // soon is how long anything that must happen may take on a busy machine.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 // eventually asks again until there is no complaint left.
 func eventually(t *testing.T, ask func() error) {
