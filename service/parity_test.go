@@ -20,7 +20,7 @@ import (
 func counted(t *testing.T, s *server, transport, method string, code codes.Code, reason string) string {
 	t.Helper()
 	text := s.ops(t, "/metrics")
-	line := fmt.Sprintf(`deskmint_requests_total{code=%q,transport=%q,method=%q,reason=%q} `, code, transport, method, reason)
+	line := fmt.Sprintf(`deskmint_requests_total{code=%q,method=%q,reason=%q,transport=%q} `, code, method, reason, transport)
 	_, rest, _ := strings.Cut(text, line)
 	value, _, _ := strings.Cut(rest, "\n")
 	return value
