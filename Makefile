@@ -33,10 +33,17 @@ build: ## Build bin/deskmint
 # DESKMINT_REQUIRE makes a test that lacks its server or browser fail, which
 # under a plain `go test ./...` is skipped.
 .PHONY: test
-test: ## Run every test, race detector on, with a real Vault and a real browser
+test: ## Run the tests, race detector on, with a real Vault and a real browser
 	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
 	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
 	go test -race $(TESTFLAGS) ./...
+
+# The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients.
+.PHONY: test-long
+test-long: ## Run the tests that take long, the same way
+	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
+	go test -race -tags long -timeout 20m -run "$$(tools/long-tests names)" $(TESTFLAGS) $$(tools/long-tests packages)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target, each for FUZZTIME (30s)
@@ -66,6 +73,7 @@ lint: .cache/proto ## Vet and lint Go, lint the contract and hold it against the
 	tools/breaking
 	tools/sleeps
 	go vet ./...
+	go vet -tags long ./...
 	$(lint) run ./...
 	go -C tools vet ./...
 	cd tools && $(lint) run ./...

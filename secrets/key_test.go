@@ -234,6 +234,8 @@ func TestRefCheck(t *testing.T) {
 func FuzzKey(f *testing.F) {
 	f.Add([]byte(canary), "input")
 	f.Add([]byte(" "+canary), "")
+	f.Add([]byte(""), "input")
+	f.Add([]byte("\u0680"), "input")
 	f.Fuzz(func(t *testing.T, secret []byte, input string) {
 		key, err := secrets.NewKey(1, secret)
 		if err != nil {

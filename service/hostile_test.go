@@ -1,145 +1,46 @@
+//go:build long
+
 package service_test
 
 import (
-	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
-	"google.golang.org/grpc/codes"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// hurry is the patience of a server under attack: long enough for an ordinary caller
-// on a busy machine, short enough to see the others cut off.
-const hurry = 3 * time.Second
-
-// connect dials a transport with a small buffer for what comes from it; nil: it has failed.
-func connect(t *testing.T, s *server, transport int) net.Conn {
-	t.Helper()
-	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
-	}}
-	conn, err := dialer.DialContext(t.Context(), "tcp", s.listeners[transport].Addr().String())
-	if err != nil {
-		t.Error(err)
-		return nil
-	}
-	return conn
-}
-
-// ordinary is a caller who means well, at both transports, while something goes on.
-type ordinary struct {
-	mu     sync.Mutex
-	took   []time.Duration
-	failed []string
-}
-
-// calls signs in for trial: every token would be one more to search all logs for.
-func (o *ordinary) calls(ctx context.Context, t *testing.T, s *server) {
-	pace := time.NewTicker(5 * time.Millisecond)
-	defer pace.Stop()
-	for ctx.Err() == nil {
-		<-pace.C
-		for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
-			began := time.Now()
-			r := d.send(context.WithoutCancel(ctx), t, s, call{method: "MintToken", body: user("") + `,"validateOnly":true`})
-			o.mu.Lock()
-			if o.took = append(o.took, time.Since(began)); r.code != codes.OK {
-				o.failed = append(o.failed, fmt.Sprintf("%s: %v %s %q", d.name, r.code, r.reason, r.answer.message))
-			}
-			o.mu.Unlock()
-		}
-	}
-}
-
-func (o *ordinary) count() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return len(o.took)
-}
-
-func (o *ordinary) report(t *testing.T) {
-	t.Helper()
-	slices.Sort(o.took)
-	n := len(o.took)
-	if len(o.failed) > 0 {
-		t.Errorf("%d of %d ordinary calls failed: %s", len(o.failed), n, o.failed[0])
-	}
-	if n < 10 {
-		t.Fatalf("%d ordinary calls: too few to tell anything", n)
-	}
-	t.Logf("%d ordinary calls, median %v, 99th %v, longest %v", n, o.took[n/2].Round(10*time.Microsecond),
-		o.took[n*99/100].Round(10*time.Microsecond), o.took[n-1].Round(10*time.Microsecond))
-}
+const (
+	// timeout is the timeout of each step of a request at a server under attack: long enough for an
+	// ordinary caller on a busy machine, short enough to see the others cut off.
+	timeout = 8 * time.Second
+	// never is when a hostile client gives up waiting for the server to cut it off.
+	never = 5 * time.Minute
+)
 
 // TestHostileClients: 200 at once of each kind, at the transport in question; ordinary
 // callers are served without one failure at both transports, and the others are cut off.
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, settings{configuration: configuration, patience: hurry, narrow: true, grace: time.Second})
+			s := start(t, settings{configuration: configuration, patience: timeout, narrow: true, grace: time.Second})
 			t.Run("nobody", func(t *testing.T) { besieged(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
 				if a.transport != d {
 					continue
 				}
 				t.Run(a.name, func(t *testing.T) {
-					began := time.Now()
 					besieged(t, s, func() { a.run(t, s) })
-					if took := time.Since(began); took > 15*hurry {
-						t.Errorf("the last of %d was cut off after %v", crowd, took)
-					}
 				})
 			}
 		})
 	}
-}
-
-// run is the attack by all at once. It returns when the last has been cut off.
-func (a attack) run(t *testing.T, s *server) {
-	t.Helper()
-	var hostile sync.WaitGroup
-	for range crowd {
-		hostile.Go(func() {
-			conn := connect(t, s, a.transport)
-			if conn == nil {
-				return
-			}
-			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(20 * hurry)) // by then it ought to be over
-			if err := a.do(t, conn); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	hostile.Wait()
-}
-
-// besieged is what an ordinary caller sees while something goes on, and for as long
-// after it as to tell anything.
-func besieged(t *testing.T, s *server, attack func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	var o ordinary
-	var serving sync.WaitGroup
-	serving.Go(func() { o.calls(ctx, t, s) })
-	attack()
-	for tries := 0; o.count() < 20 && tries < 100; tries++ {
-		<-time.After(100 * time.Millisecond)
-	}
-	cancel()
-	serving.Wait()
-	o.report(t)
 }
 
 // TestFloods: connections that open streams faster than they can be served, and never
@@ -249,50 +150,4 @@ func TestManyIdle(t *testing.T) {
 		}
 	}
 	besieged(t, s, func() { <-time.After(time.Second) })
-}
-
-// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and
-// its client notices nothing.
-func TestConnectionAge(t *testing.T) {
-	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	ended := 0
-	for began := time.Now(); time.Since(began) < 2*time.Second && ended < 2; {
-		r := call{method: "MintToken", body: user("")}.httpRequest(t.Context(), t, s.URL)
-		res, err := transport.RoundTrip(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-		if res.Close {
-			ended++
-		}
-	}
-	if ended < 2 {
-		t.Errorf("%d HTTP connections were ended", ended)
-	}
-	conn, err := net.Dial("tcp", s.listeners[0].Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	c, err := speakH2(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		frame, err := c.framer.ReadFrame()
-		if err != nil {
-			t.Fatalf("ended without a goodbye: %v", err)
-		}
-		if f, ok := frame.(*http2.GoAwayFrame); ok {
-			if f.ErrCode != http2.ErrCodeNo {
-				t.Errorf("GOAWAY %v %s", f.ErrCode, f.DebugData())
-			}
-			return
-		}
-	}
 }

@@ -51,7 +51,7 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 	}{
 		"cancelled": {context.WithCancel, true, codes.Canceled, 0},
 		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, 50*time.Millisecond)
+			return context.WithTimeout(ctx, time.Second) // in which the call has to reach its handler
 		}, false, codes.DeadlineExceeded, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {

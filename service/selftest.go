@@ -2,6 +2,7 @@ package service
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -119,10 +120,13 @@ func (s *Service) canSign(snapshot *config.Snapshot) error {
 	return nil
 }
 
-// awaitSelfTest returns when something can be signed; false if ctx ends first.
+// awaitSelfTest returns when something can be signed; false if ctx ends first. A replica that begins
+// while the store is away isn't ready before it holds a secret: the others still hold theirs, and
+// must not be replaced by it. Where the store has answered for each secret, no waiting helps.
 func (s *Service) awaitSelfTest(ctx context.Context) bool {
 	for {
-		err := s.canSign(s.snapshot.Load())
+		snapshot := s.snapshot.Load()
+		err := cmp.Or(s.canSign(snapshot), s.storeAway(snapshot))
 		if err == nil {
 			s.selfTests.fault.Store(nil)
 			return true
@@ -137,6 +141,25 @@ func (s *Service) awaitSelfTest(ctx context.Context) bool {
 		case <-time.After(selfTestPause):
 		}
 	}
+}
+
+// storeAway is an error if no secret is held and at least one of them is missing only because the
+// store doesn't answer.
+func (s *Service) storeAway(snapshot *config.Snapshot) error {
+	var fault error
+	for _, name := range snapshot.Names() {
+		conf, _ := snapshot.Configuration(name)
+		if held, _ := s.heldKey(conf); held != nil {
+			return nil
+		}
+		if _, err := s.secrets.Get(conf.Secret, conf.MaxStale); errors.Is(err, secrets.ErrUnavailable) {
+			fault = cmp.Or(fault, err)
+		}
+	}
+	if fault != nil {
+		return fmt.Errorf("no secret has been loaded: %w", fault)
+	}
+	return nil
 }
 
 // forget drops the results of configurations that are gone.

@@ -2,21 +2,16 @@ package service_test
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
-	"github.com/deskmint/deskmint/service/audit"
 )
 
 // dud hands out keys that don't sign, for the paths that it was told.
@@ -101,76 +96,32 @@ func TestSelfTest(t *testing.T) {
 // TestNotReady: a replica that can sign nothing opens no transport, says why, and opens
 // them when it can.
 func TestNotReady(t *testing.T) {
-	d := &dud{}
+	d := &dud{Secrets: secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})}
 	d.set(everyPath...)
-	log, ready := &buffer{}, make(chan struct{})
-	snapshot := parse(t, configuration)
-	d.Secrets = secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})
-	s, err := service.New(service.Options{
-		Snapshot: snapshot, Secrets: d, Audit: audit.New(io.Discard, snapshot.Audit, nil),
-		Log: slog.New(slog.NewJSONHandler(log, nil)), Ready: func() { close(ready) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	becomesReady(t, d, "the self-test fails for each of the 5 configurations whose secrets are held", func() { d.set() })
+}
+
+// TestNotReadyWithoutStore: a replica that starts while the store is away holds no secret, so it
+// takes no requests before the store answers.
+func TestNotReadyWithoutStore(t *testing.T) {
+	source := store()
+	source.SetError(errors.New("sealed"))
+	ring := secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6})
 	ctx, cancel := context.WithCancel(t.Context())
-	ops, stopped := listen(t), make(chan error, 1)
-	go func() { stopped <- s.Serve(ctx, service.Listeners{GRPC: listen(t), HTTP: listen(t), Ops: ops}) }()
-	const why = "the self-test fails for each of the 5 configurations whose secrets are held"
-	until(t, func() string {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+ops.Addr().String()+"/readyz", nil)
-		if err != nil {
-			return err.Error()
-		}
-		if res, body, err := exchange(r); err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false,"fault":"`+why+`"`) {
-			return fmt.Sprintf("%v %s", err, body)
-		}
-		return ""
-	})
-	select {
-	case <-ready:
-		t.Error("ready with nothing to sign with")
-	default:
-	}
-	if !strings.Contains(log.String(), why) {
-		t.Errorf("logged: %s", log)
-	}
-	d.set()
-	select {
-	case <-ready:
-	case err := <-stopped:
-		t.Fatalf("it ended: %v", err)
-	case <-time.After(soon):
-		t.Fatal("not ready though it can sign")
-	}
-	cancel()
-	if err := <-stopped; err != nil {
-		t.Errorf("Serve: %v", err)
-	}
+	var running sync.WaitGroup
+	running.Go(func() { _ = ring.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	becomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
-func dialOps(t *testing.T, s *server) *grpc.ClientConn {
-	t.Helper()
-	conn := dial(t, strings.TrimPrefix(s.Ops, "http://"))
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
-}
-
-// until asks again until there is no complaint.
-func until(t *testing.T, ask func() (complaint string)) {
-	t.Helper()
-	deadline := time.After(soon)
-	for {
-		complaint := ask()
-		if complaint == "" {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatal(complaint)
-		case <-time.After(20 * time.Millisecond):
-		}
+// TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica from being ready.
+func TestReadyWithoutSecrets(t *testing.T) {
+	source := store()
+	for _, path := range append(everyPath, "sso/acme-broken") {
+		source.Remove(path)
 	}
+	r := serveSecrets(t, secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6}))
+	r.await(t)
 }
 
 // TestKnownAnswer: an algorithm that is wrong agrees with itself.

@@ -55,7 +55,8 @@ type Listeners struct {
 //
 // The ops listener is served at once, and says that we aren't ready. The transports
 // follow when each secret is held or known to be at fault, and those that are held
-// have been signed with; who comes before waits.
+// have been signed with; who comes before waits. While the store is away and no secret
+// is held, they don't follow.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	// The transports outlive ctx by the time that an orderly end takes.
 	handler, err := s.httpTransport(context.WithoutCancel(ctx))

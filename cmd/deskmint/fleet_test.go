@@ -1,3 +1,5 @@
+//go:build long
+
 package main
 
 import (
@@ -44,26 +46,22 @@ func (f *fleet) rotation(t *testing.T) {
 		if !strings.Contains(out, "3 of 3 replicas follow") {
 			t.Errorf("%s: %s", act.name, out)
 		}
-		took := f.load.follows(t, began, "the new version", signedBy(act.version))
+		f.load.follows(t, began, "the new version", signedBy(act.version))
 		f.load.follows(t, returned, "a sign-in since the command has returned", func(minted) bool { return true })
 		for i, lane := range f.load.all() {
 			if slices.ContainsFunc(lane, func(m minted) bool { return m.began.After(returned) && m.version != act.version }) {
 				t.Errorf("%s returned, and lane %d signed with the version before", act.name, i)
 			}
 		}
-		t.Logf("%s: the last replica followed %v after the command began, which took %v", act.name, took.Round(time.Millisecond), returned.Sub(began).Round(time.Millisecond))
-		if took > within {
-			t.Errorf("%s: the last replica followed after %v, more than one interval", act.name, took)
-		}
 	}
 	f.finish(t, 1, 2, 1, 2)
 }
 
-// refresh: a replica that is asked follows at once, the others within one interval, though nobody waits for them.
+// refresh: a replica that is asked signs with the new version when it has answered. The others follow, though no
+// command waits for them.
 func (f *fleet) refresh(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))
-	best := time.Hour
 	for i, want := range []uint32{1, 2, 1, 2} {
 		if want == 1 {
 			f.secret(t, "rollback", "")
@@ -72,7 +70,6 @@ func (f *fleet) refresh(t *testing.T) {
 		}
 		asked, began := f.replicas[i%len(f.replicas)], time.Now()
 		got := asked.post(t, f.key, "/v1/configurations/acme-customers:refreshSecret", "{}")
-		took := time.Since(began)
 		var said struct {
 			After struct{ ActiveVersion uint32 }
 		}
@@ -82,15 +79,7 @@ func (f *fleet) refresh(t *testing.T) {
 		if m := asked.post(t, f.key, "/v1/configurations/acme-customers:mintToken", anaJSON); m.signed != want {
 			t.Errorf("asked, and signs with version %d, want %d", m.signed, want)
 		}
-		best = min(best, took)
-		others := f.load.follows(t, began, "the new version", signedBy(want))
-		t.Logf("RefreshSecret took %v; the last replica followed after %v", took.Round(time.Millisecond), others.Round(time.Millisecond))
-		if others > within {
-			t.Errorf("the last replica followed after %v, more than one interval", others)
-		}
-	}
-	if best > 250*time.Millisecond {
-		t.Errorf("RefreshSecret took %v at best", best)
+		f.load.follows(t, began, "the new version", signedBy(want))
 	}
 	f.finish(t, 2, 1, 2, 1, 2)
 }
@@ -120,20 +109,10 @@ func (f *fleet) permissionLost(t *testing.T) {
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))
 	policy := readFile(t, "../../deploy/vault/service.hcl")
 	f.vault.Leader(t).Policy(t, "deskmint", `path "elsewhere" { capabilities = ["read"] }`)
-	lost := time.Now()
-	took := f.load.follows(t, lost, "a refusal", func(m minted) bool { return m.reason == "SECRET_UNUSABLE" })
-	t.Logf("the last replica stopped %v after the policy was gone", took.Round(time.Millisecond))
-	if took > within {
-		t.Errorf("the last replica stopped after %v, more than one refresh", took)
-	}
+	f.load.follows(t, time.Now(), "a refusal", func(m minted) bool { return m.reason == "SECRET_UNUSABLE" })
 	f.steady(t, "without permission")
 	f.vault.Leader(t).Policy(t, "deskmint", policy)
-	returned := time.Now()
-	took = f.load.follows(t, returned, "a sign-in", signedBy(2))
-	t.Logf("the last replica signed again %v after the policy was back", took.Round(time.Millisecond))
-	if took > within {
-		t.Errorf("the last replica signed again after %v, more than one refresh", took)
-	}
+	f.load.follows(t, time.Now(), "a sign-in", signedBy(2))
 	f.load.stop()
 	for i, lane := range f.load.all() {
 		f.once(t, i, lane, "SECRET_UNUSABLE")
@@ -141,7 +120,7 @@ func (f *fleet) permissionLost(t *testing.T) {
 }
 
 // once holds a lane to sign-ins, then refusals for one reason alone, then sign-ins again.
-func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) (first, last minted) {
+func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) {
 	t.Helper()
 	begin := slices.IndexFunc(lane, func(m minted) bool { return m.reason != "" })
 	end := begin + slices.IndexFunc(lane[begin:], func(m minted) bool { return m.reason == "" })
@@ -155,7 +134,6 @@ func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) (first, 
 			t.Errorf("lane %d: refused again, for %s", i, m.reason)
 		}
 	}
-	return lane[begin], lane[end]
 }
 
 // vaultAway: what is held serves until max_stale and no longer; then callers are told when to come again, and it
@@ -163,33 +141,37 @@ func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) (first, 
 func (f *fleet) vaultAway(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))
-	killing := time.Now()
 	for _, n := range f.vault.Nodes {
 		n.Kill()
 	}
 	killed := time.Now()
 	f.load.follows(t, killed, "a refusal", func(m minted) bool { return m.reason != "" })
 	f.steady(t, "beyond max_stale")
+	confirmed := make([]time.Time, len(f.replicas)) // when a refresh succeeded for the last time, in whole seconds
+	for i, d := range f.replicas {
+		_, all := d.readyz(t)
+		confirmed[i] = all["acme-customers"].Success
+	}
+	returned := time.Now()
 	for _, n := range f.vault.Nodes {
 		n.Start(t)
 	}
 	f.vault.Leader(t)
-	returned := time.Now()
-	took := f.load.follows(t, returned, "a sign-in", signedBy(2))
-	t.Logf("the last replica signed again %v after Vault was back", took.Round(time.Millisecond))
-	if took > within {
-		t.Errorf("the last replica signed again after %v, more than one interval", took)
-	}
+	f.load.follows(t, time.Now(), "a sign-in", signedBy(2))
 	f.load.stop()
 	for i, lane := range f.load.all() {
-		first, _ := f.once(t, i, lane, "SECRET_UNAVAILABLE")
-		// It was confirmed for the last time between one interval before the end and the end.
-		earliest, latest := killing.Add(fleetMaxStale-fleetRefresh*12/10-time.Second), killed.Add(fleetMaxStale+time.Second)
-		if first.began.Before(earliest) || first.began.After(latest) {
-			t.Errorf("lane %d: the first refusal came %v after Vault's end, with a max_stale of %v", i, first.began.Sub(killed), fleetMaxStale)
-		}
-		if slices.ContainsFunc(lane, func(m minted) bool { return m.reason != "" && !m.retry }) {
-			t.Errorf("lane %d: a refusal without RetryInfo", i)
+		f.once(t, i, lane, "SECRET_UNAVAILABLE")
+		stale := confirmed[i/lanes].Add(fleetMaxStale)
+		for _, m := range lane {
+			if m.reason != "" && m.ended.Before(stale) {
+				t.Errorf("lane %d: refused %v before max_stale was over", i, stale.Sub(m.ended))
+			}
+			if m.reason == "" && m.began.After(stale.Add(time.Second)) && m.ended.Before(returned) {
+				t.Errorf("lane %d: signed %v after max_stale was over", i, m.began.Sub(stale))
+			}
+			if m.reason != "" && !m.retry {
+				t.Errorf("lane %d: a refusal without RetryInfo", i)
+			}
 		}
 	}
 }

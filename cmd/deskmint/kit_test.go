@@ -18,7 +18,7 @@ import (
 )
 
 // soon is how long anything that must happen may take on a busy machine.
-const soon = 30 * time.Second
+const soon = 2 * time.Minute
 
 // eventually asks again until there is no complaint left.
 func eventually(t *testing.T, ask func() error) {
@@ -122,15 +122,33 @@ func serve(t *testing.T, config string, args ...string) *deskmint {
 	return launch(t, append(append([]string{"serve", "--drain", "0s", "--config", config}, anyPort...), args...)...)
 }
 
+// serveUnready is serve for a service that has nothing to sign with. Only its ops listener answers.
+func serveUnready(t *testing.T, config string) *deskmint {
+	t.Helper()
+	d := start(append([]string{"serve", "--drain", "0s", "--config", config}, anyPort...)...)
+	d.endsWell(t)
+	text, ok := d.out.await("\nops=", d.ended)
+	if !ok {
+		t.Fatalf("no addresses; standard output:\n%s\nstandard error:\n%s", text, &d.err)
+	}
+	d.reads(text)
+	return d
+}
+
 func launch(t *testing.T, args ...string) *deskmint {
 	t.Helper()
+	d := start(args...)
+	d.begin(t)
+	return d
+}
+
+func start(args ...string) *deskmint {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &deskmint{stop: cancel, kill: func() {}, ended: make(chan struct{})}
 	go func() {
 		defer close(d.ended)
 		d.failure = run(ctx, args, streams{strings.NewReader(""), &d.out, &d.err})
 	}()
-	d.begin(t)
 	return d
 }
 
@@ -164,12 +182,18 @@ func spawnIn(t testing.TB, env []string, binary string, args ...string) *deskmin
 // begin waits for the line `ready` and reads the addresses before it.
 func (d *deskmint) begin(t *testing.T) {
 	t.Helper()
+	d.endsWell(t)
+	d.awaitReady(t)
+}
+
+// endsWell ends it with the test, and wants no error of it then.
+func (d *deskmint) endsWell(t *testing.T) {
+	t.Helper()
 	t.Cleanup(func() {
 		if err := d.end(); err != nil {
 			t.Errorf("it ended with %v; standard error:\n%s", err, &d.err)
 		}
 	})
-	d.awaitReady(t)
 }
 
 // awaitReady is begin for one that may end as it likes.
@@ -179,6 +203,11 @@ func (d *deskmint) awaitReady(t *testing.T) {
 	if !ok {
 		t.Fatalf("not ready; standard output:\n%s\nstandard error:\n%s", text, &d.err)
 	}
+	d.reads(text)
+}
+
+// reads takes the addresses from the lines that it has printed.
+func (d *deskmint) reads(text string) {
 	for line := range strings.Lines(text) {
 		name, address, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch name {

@@ -83,6 +83,31 @@ func (r *road) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 // spoil the files before the start, and settings replace `refresh: 1s`.
 func onVaultServer(t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer)) *vaultServer {
 	t.Helper()
+	return beginsOnVault(t, vault, settings, change, func(t *testing.T, config string) *deskmint { return serve(t, config) })
+}
+
+// unreadyOnVault is onVaultServer where the store can't be asked: the service isn't ready until it can.
+func unreadyOnVault(t *testing.T, vault *vaulttest.Server, settings, fault string, change func(s *vaultServer)) *vaultServer {
+	t.Helper()
+	s := beginsOnVault(t, vault, settings, change, serveUnready)
+	eventually(t, func() error {
+		ready, all := s.readyz(t)
+		if got := all["acme-customers"]; ready || got.State != "unavailable" || got.Active != 0 || !strings.Contains(got.Fault, fault) {
+			return fmt.Errorf("/readyz: ready %v, %+v; want it unready for the fault %q", ready, got, fault)
+		}
+		return nil
+	})
+	if text, ok := s.err.await("not ready: nothing can be signed here", s.ended); !ok {
+		t.Errorf("the log doesn't say so:\n%s", text)
+	}
+	if strings.Contains(s.out.String(), "\nready\n") {
+		t.Error("it says that it is ready")
+	}
+	return s
+}
+
+func beginsOnVault(t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer), begin func(t *testing.T, config string) *deskmint) *vaultServer {
+	t.Helper()
 	key, hash := caller.NewKey()
 	s := &vaultServer{vault: vault, key: key, path: "sso/" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
 	s.road = &road{waiting: make(chan struct{}, 1000)}
@@ -93,7 +118,7 @@ func onVaultServer(t *testing.T, vault *vaulttest.Server, settings string, chang
 	s.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(text, "refresh: 1s", settings, 1)})
 	s.login(t, vault)
 	change(s)
-	s.deskmint = serve(t, filepath.Join(s.dir, "deskmint.yaml"))
+	s.deskmint = begin(t, filepath.Join(s.dir, "deskmint.yaml"))
 	return s
 }
 

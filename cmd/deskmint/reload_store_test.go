@@ -23,18 +23,26 @@ import (
 type dumb struct {
 	memory.Store
 
-	asked  chan struct{} // told of each question about it
-	silent atomic.Bool
+	asked   chan struct{} // told of each question about it
+	answers chan struct{} // closed: it answers what it was asked while silent
+	silent  atomic.Bool
 }
 
-const dumbPath = "sso/dumb"
+const (
+	dumbPath = "sso/dumb"
+	// brief is the patience of a reload that is to fail: its store doesn't answer, so any will do.
+	brief = 50 * time.Millisecond
+)
 
 // Status is [secrets.Source]'s.
 func (d *dumb) Status(ctx context.Context, path string) (secrets.Status, error) {
 	if path == dumbPath && d.silent.Load() {
 		d.asked <- struct{}{}
-		<-ctx.Done()
-		return secrets.Status{}, ctx.Err()
+		select {
+		case <-ctx.Done():
+			return secrets.Status{}, ctx.Err()
+		case <-d.answers:
+		}
 	}
 	return d.Store.Status(ctx, path)
 }
@@ -45,7 +53,7 @@ func reloading(t *testing.T) (r *reloader, store *dumb, log *transcript, path st
 	log = &transcript{}
 	logger := slog.New(slog.NewJSONHandler(log, nil))
 	path, _, _ = files(t)
-	store = &dumb{asked: make(chan struct{}, 100)}
+	store = &dumb{asked: make(chan struct{}, 100), answers: make(chan struct{})}
 	store.silent.Store(true)
 	for _, at := range []string{dumbPath, "sso/acme-customers"} {
 		store.Put(at, "shared_secret", []byte(customersSecret))
@@ -66,7 +74,7 @@ func reloading(t *testing.T) (r *reloader, store *dumb, log *transcript, path st
 	must(t, keyring.Warm(t.Context(), first.Refs()...))
 	s, err := service.New(service.Options{Snapshot: first, Secrets: keyring, Audit: audit.New(&transcript{}, audit.Settings{}, nil)})
 	must(t, err)
-	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, patience: 50 * time.Millisecond, running: first}, store, log, path
+	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, patience: soon, running: first}, store, log, path
 }
 
 // TestReloadWaitsForNoStoreForEver: new secrets that the store keeps silent about end a
@@ -81,6 +89,7 @@ func TestReloadWaitsForNoStoreForEver(t *testing.T) {
     zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: dumb}]}
 callers:`, 1)
 	write(t, path, next)
+	r.patience = brief
 	r.look(t.Context())
 	if !strings.Contains(log.String(), "its new secrets were not all looked at") {
 		t.Fatalf("the log:\n%s", log)
@@ -99,12 +108,14 @@ callers:`, 1)
 		t.Errorf("told again: %s", more)
 	}
 	write(t, path, text+"# mended\n")
+	r.patience = soon
 	r.look(t.Context())
 	if !strings.Contains(log.String()[before:], "the configuration was reloaded") {
 		t.Errorf("the log:\n%s", log)
 	}
 	// What failed for the store's sake is tried again though the files are the same.
 	write(t, path, next)
+	r.patience = brief
 	r.look(t.Context())
 	store.silent.Store(false)
 	r.patience = soon
@@ -125,11 +136,11 @@ func TestReloadAfterReload(t *testing.T) {
 	var both sync.WaitGroup
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
-	r.patience = time.Second
 	both.Go(func() { r.look(ctx) })
 	<-store.asked // it has read the files, and waits
 	write(t, path, strings.ReplaceAll(text, "acme-customers", "acme-shop"))
 	store.Put("sso/acme-shop", "shared_secret", []byte(nextSecret))
+	time.AfterFunc(2*brief, func() { close(store.answers) }) // the reload goes on while now begins
 	r.now(ctx)
 	both.Wait()
 	if names := r.running.Names(); len(names) != 1 || names[0] != "acme-shop" {
@@ -149,6 +160,7 @@ func TestReloadKeepsIssuers(t *testing.T) {
 	write(t, path, text+strings.ReplaceAll(issuer, "NAME", "first"))
 	r.look(t.Context())
 	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", dumbPath)+strings.ReplaceAll(issuer, "NAME", "second"))
+	r.patience = brief
 	r.look(t.Context())
 	if !strings.Contains(log.String(), "its new secrets were not all looked at") || !strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
 		t.Fatalf("the log:\n%s", log)

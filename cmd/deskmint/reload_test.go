@@ -119,6 +119,7 @@ func must(t *testing.T, err error) {
 // the log says what has changed, or what is wrong and where.
 func TestReloadOnChange(t *testing.T) {
 	t.Parallel()
+	began := time.Now()
 	path, _, key := files(t)
 	text, err := os.ReadFile(path)
 	must(t, err)
@@ -190,7 +191,7 @@ func TestReloadOnChange(t *testing.T) {
 	if f := count("failed"); f != bad || count("succeeded")+count("unchanged") != good {
 		t.Errorf("counted %v failures of %v, %v successes and %v unchanged of %v", f, bad, count("succeeded"), count("unchanged"), good)
 	}
-	if at := d.metric(t, "deskmint_config_last_reload_success_timestamp_seconds"); time.Since(time.Unix(int64(at), 0)) > soon*4 {
+	if at := d.metric(t, "deskmint_config_last_reload_success_timestamp_seconds"); int64(at) < began.Unix() {
 		t.Errorf("last success at %v", at)
 	}
 	d.silent(t, customersSecret, key)

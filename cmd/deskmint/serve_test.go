@@ -80,6 +80,8 @@ type standing struct {
 	Active int `json:"active_version"`
 	Staged int `json:"staged_version"`
 	Fault  string
+	// Success is when the store last answered with something to sign with, in whole seconds.
+	Success time.Time `json:"last_success"`
 }
 
 // readyz asks the ops listener.

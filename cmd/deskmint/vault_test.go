@@ -96,21 +96,17 @@ func testUnasked(t *testing.T, vault *vaulttest.Server) {
 	s.quiet(t)
 }
 
-// testWrongSecretID: a login that fails says nothing about the secret; it is tried again.
+// testWrongSecretID: a login that fails says nothing about the secret; it is tried again, and until then the service
+// takes no requests.
 func testWrongSecretID(t *testing.T, vault *vaulttest.Server) {
 	const wrong = "MARKER-7c6a2b9e-wrong-secret-id"
-	s := onVaultServer(t, vault, "refresh: 1s", func(s *vaultServer) {
+	s := unreadyOnVault(t, vault, "refresh: 1s", "auth/approle/login", func(s *vaultServer) {
 		s.put(t, firstSecret)
 		write(t, filepath.Join(s.dir, "secret-id"), wrong)
 	})
-	s.stands(t, "unavailable", 0, "auth/approle/login")
-	s.refuses(t, "SECRET_UNAVAILABLE")
-	if got := s.post(t, s.key, "/v1/configurations/acme-customers:mintToken", anaJSON); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
-		t.Errorf("%d, Retry-After %q", got.status, got.header.Get("Retry-After"))
-	}
-	s.refresh(t, 0, "UNAVAILABLE")
 	s.silent(t, wrong)
 	s.login(t, vault)
+	s.awaitReady(t)
 	s.stands(t, "usable", 1, "")
 	s.signs(t, 1, firstSecret)
 	s.quiet(t)
@@ -118,16 +114,15 @@ func testWrongSecretID(t *testing.T, vault *vaulttest.Server) {
 
 func testWrongToken(t *testing.T, vault *vaulttest.Server) {
 	const wrong = "hvs.MARKER-wrong-token"
-	s := onVaultServer(t, vault, "refresh: 1s", func(s *vaultServer) {
+	s := unreadyOnVault(t, vault, "refresh: 1s", "lookup-self", func(s *vaultServer) {
 		s.put(t, firstSecret)
 		config := filepath.Join(s.dir, "deskmint.yaml")
 		write(t, config, strings.Replace(readFile(t, config), "auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}", "auth: {method: token, token_file: token}", 1))
 		write(t, filepath.Join(s.dir, "token"), wrong)
 	})
-	s.stands(t, "unavailable", 0, "lookup-self")
-	s.refuses(t, "SECRET_UNAVAILABLE")
 	good := vault.Token(t, "1h", strings.ReplaceAll(s.path, "/", "-"))
 	write(t, filepath.Join(s.dir, "token"), good)
+	s.awaitReady(t)
 	s.stands(t, "usable", 1, "")
 	s.signs(t, 1, firstSecret)
 	s.silent(t, wrong, good)
@@ -248,6 +243,10 @@ func TestVaultAway(t *testing.T) {
 	life.end()
 	s.stands(t, "unavailable", 1, "no proper answer")
 	s.refuses(t, "SECRET_UNAVAILABLE")
+	if got := s.post(t, s.key, "/v1/configurations/acme-customers:mintToken", anaJSON); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q", got.status, got.header.Get("Retry-After"))
+	}
+	s.refresh(t, 1, "UNAVAILABLE")
 
 	// Another life: nothing of the first one is known to it, neither tokens nor roles.
 	next := vaulttest.Start(life)

@@ -11,6 +11,9 @@ import (
 // lock excludes other writers of files in dir until unlock is called or the process ends. It does
 // not wait. It locks the folder, because the file itself is replaced, and a lock file would remain
 // after a crash.
+//
+// unlock gives the lock up explicitly. Closing the descriptor isn't enough: a program that this
+// process is just starting has a copy of it until its exec, and a lock lasts as long as any copy.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -20,7 +23,10 @@ func lock(dir string) (unlock func(), err error) {
 		_ = d.Close()
 		return nil, err
 	}
-	return func() { _ = d.Close() }, nil
+	return func() {
+		_ = syscall.Flock(int(d.Fd()), syscall.LOCK_UN) // nothing is left to do if it fails
+		_ = d.Close()
+	}, nil
 }
 
 // writable returns the reason why no file can be created in dir.

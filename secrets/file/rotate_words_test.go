@@ -56,6 +56,9 @@ func FuzzApply(f *testing.F) {
 	f.Add("{}", "0")
 	f.Add("secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n  b: {versions: {1: {s: y}}}\n", "b")
 	f.Add("secrets:\r\n  'a b':\r\n    versions:\r\n      1: {s: \"é\\u0001\"}\r\n", "a b")
+	f.Add("", "0")
+	f.Add("A", "0")
+	f.Add("[?", "0")
 	f.Fuzz(func(t *testing.T, text, path string) {
 		before, faults := parse([]byte(text))
 		if faults != nil || (secrets.Ref{Path: path, Field: "s"}).Check() != nil {

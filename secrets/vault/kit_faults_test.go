@@ -12,7 +12,7 @@ import (
 
 // These faults are between the service and Vault. They say nothing about the secret.
 func networkFaults() []fault {
-	const brief = 300 * time.Millisecond
+	const brief = 1500 * time.Millisecond // enough for a slow machine when the network is fair again
 	turns := func(w toxic.Weather) func(*testing.T, *scene) {
 		return func(t *testing.T, s *scene) { s.proxy.Set(t, w) }
 	}

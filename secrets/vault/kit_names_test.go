@@ -39,7 +39,7 @@ func nameFaults() []fault {
 
 // nameGone loses the name server's record and all open connections.
 func nameGone(name string, how dnsWeather, says string) fault {
-	const brief = 500 * time.Millisecond
+	const brief = 1500 * time.Millisecond
 	var names *nameServer
 	return fault{
 		name: name, brief: brief,
@@ -87,7 +87,7 @@ func certificateFault(name, says string, other func(*testing.T, authority) tls.C
 // oneOfTwo loses the server that is asked first. The other one continues.
 func oneOfTwo(name string, begin func(*testing.T, *scene)) fault {
 	return fault{
-		name: name, brief: time.Second, // the answers of the other server have to be in time
+		name: name, brief: 3 * time.Second, // the other's answers have to be in time
 		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
 			second := toxic.New(t, strings.TrimPrefix(s.server.Addr, "http://"))
 			settings.Addresses = append(settings.Addresses, "http://"+second.Address)

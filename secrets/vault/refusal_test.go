@@ -101,6 +101,7 @@ func TestARefusalIsAskedAbout(t *testing.T) {
 }
 
 func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
+	t.Parallel()
 	f := newFake(t)
 	f.answers["secret/metadata/sso/acme"] = reply{403, canary}
 	hangs := roundTrip(func(req *http.Request) (*http.Response, error) {
@@ -110,7 +111,7 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 		}
 		return http.DefaultTransport.RoundTrip(req)
 	})
-	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 500 * time.Millisecond})
+	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 2 * time.Second})
 	_, err := source.Status(t.Context(), acme.Path)
 	away(t, err)
 	says(t, err, "reading secret/metadata/sso/acme: refused (403), and asking sys/capabilities-self: ", "no answer in time")

@@ -107,21 +107,23 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
+	t.Parallel()
 	hang := make(chan struct{})
 	requests := make(chan struct{}, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests <- struct{}{}; <-hang }))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
-	began := time.Now()
-	_, err := newSource(t, appRole(t, server.URL), vault.Options{Timeout: 50 * time.Millisecond}).Status(t.Context(), acme.Path)
+	// The deadline leaves a slow machine the time to send the request.
+	_, err := newSource(t, appRole(t, server.URL), vault.Options{Timeout: 2 * time.Second}).Status(t.Context(), acme.Path)
 	away(t, err)
 	says(t, err, "no answer in time", strings.TrimPrefix(server.URL, "http://"))
-	if took := time.Since(began); took > 5*time.Second || len(requests) != 1 {
-		t.Errorf("took %v and %d requests", took, len(requests))
+	if len(requests) != 1 {
+		t.Errorf("%d requests", len(requests))
 	}
 }
 
-// The wire does not wait, because only the keyring knows how long to wait.
+// How long to wait is the keyring's business, which has other things to do. A client that waited
+// would miss its deadline and report that, instead of the status.
 func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
@@ -137,12 +139,11 @@ func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 				f.ServeHTTP(w, r)
 			})
 			source := newSource(t, appRole(t, f.URL), vault.Options{})
-			began := time.Now()
 			_, err := source.Status(t.Context(), acme.Path)
 			away(t, err)
 			says(t, err, path, fmt.Sprintf("(%d)", status))
-			if took := time.Since(began); took > vault.DefaultTimeout || requests != asked {
-				t.Errorf("%s, %d: took %v and %d requests, want %d", path, status, took, requests, asked)
+			if requests != asked {
+				t.Errorf("%s, %d: %d requests, want %d", path, status, requests, asked)
 			}
 		}
 	}

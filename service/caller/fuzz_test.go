@@ -45,6 +45,10 @@ func FuzzBearer(f *testing.F) {
 		"", "Bearer", "Bearer ", "Bearer " + fuzzKey, "bearer " + fuzzKey, "Bearer " + good, "BEARER " + good, "Bearer " + good + "=",
 		"Bearer " + good + "," + good, "Bearer  " + good, "Basic " + good, "Bearer a.b.c", "Bearer ..", "Bearer \n", "Bearer \xff.\xfe.\xfd",
 		"Bearer " + strings.Replace(good, ".", "\n.", 1), "Bearer " + strings.Repeat("a.", 5000), "Bearer " + parts0("none", claims(fuzzIssuer, begin)) + ".",
+		"Bearer eyc0..", "Bearer eyJ0X000IiJ0A00..", "Bearer eyJ0IjoiIn0.NzA.",
+		// A token of a known issuer whose header names no key.
+		"Bearer eyJhbGciOiJFZERTQSIsImA2YH11IjoiS0d7In0.eyJ7ayF0IjozNTAxOTY2LCJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwicyB7Ijoia2A2aCJ9." +
+			"bA21210x9708X08t0011A91c1010A8000T0C18889B000000000A00000000000000020000A00000000077AA",
 	} {
 		f.Add(seed)
 	}
@@ -80,6 +84,9 @@ func FuzzJWT(f *testing.F) {
 	}
 	f.Add([]byte(`{"alg":"EdDSA","alg":"none"}`), []byte(`{"sub":"shop","sub":"cron"}`))
 	f.Add([]byte(`[]`), []byte(`null`))
+	f.Add([]byte(":"), []byte("0"))
+	f.Add([]byte("{{"), []byte("0"))
+	f.Add([]byte("\xf3"), []byte("0"))
 	f.Fuzz(func(t *testing.T, header, payload []byte) {
 		raw := signed("EdDSA", string(header), string(payload), fixed())
 		who, err := c.Authenticate(context.Background(), bearer(raw))

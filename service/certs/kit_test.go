@@ -19,7 +19,7 @@ import (
 )
 
 // limit is how long anything that must happen may take on a busy machine.
-const limit = 30 * time.Second
+const limit = 2 * time.Minute
 
 // lines are what a store has logged, in order.
 type lines chan string

@@ -99,9 +99,13 @@ func each(n *yaml.Node, f func(*yaml.Node)) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{minimal, "", "---\n", "a: &a [*a]", "\xff", "{", teamFile, shopFile, callerFile, example(f, "quickstart.yaml")} {
+	for _, text := range []string{minimal, "", "---\n", "a: &a [*a]", "\xff", "{", teamFile, shopFile, callerFile, example(f, "quickstart.yaml"), ".", "!'"} {
 		f.Add(text)
 	}
+	// Found by fuzzing: a key of the file that is a block by itself.
+	f.Add("listen: {g- nrpc: \"127.0.0.1:9090\"}\nsecrets:\n  source: file\n? file: {path: secrets.yaml}\nconfigurations:\n" +
+		"  - name: acme-customers\n    secret: {path: sso/acme-customers}\n    zendesk_sso:\n      audiences: [end_user]\n      brands:\n" +
+		"        - {id: \"360001\", subdomain: acme, hosts: [help.acm@.com]}\ncallers:\n  - name: storefron")
 	key, _ := caller.NewKey()
 	schema := compiled(f)
 	f.Fuzz(func(t *testing.T, text string) {

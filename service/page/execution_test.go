@@ -90,7 +90,7 @@ func stage(t *testing.T, payloads []string, careless bool) *scene {
 	t.Helper()
 	s := &scene{t: t, reports: make(chan string, 10000), news: make(chan struct{}, 1)}
 	s.app = serve(t, hall(t, payloads, careless))
-	s.openTab(browsertest.New(t), 100*time.Second)
+	s.openTab(browsertest.New(t), 4*time.Minute)
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {
 		t.Fatal(err)
 	}

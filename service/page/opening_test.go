@@ -225,7 +225,7 @@ func TestRestoredSession(t *testing.T) {
 	}
 
 	browser, _ = browsertest.Restore(t, profile)
-	limited, cancel := context.WithTimeout(browser, 30*time.Second)
+	limited, cancel := context.WithTimeout(browser, 2*time.Minute)
 	defer cancel()
 	s.tab = limited
 	s.wait("POSTs of the restored tabs", func() bool { return len(s.sandbox.SignIns()) == 3*each })

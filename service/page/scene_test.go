@@ -103,7 +103,7 @@ func newScene(t *testing.T, browser context.Context, o option) *scene {
 		t.Fatal(err)
 	}
 	s.app = serve(t, s.application(p, o.headers))
-	s.openTab(browser, 30*time.Second)
+	s.openTab(browser, 2*time.Minute)
 	return s
 }
 

@@ -108,6 +108,10 @@ func FuzzPrepared(f *testing.F) {
 	for i, text := range awkward {
 		f.Add(text, awkward[len(awkward)-1-i], text, text)
 	}
+	f.Add(" ", " ", "0", "0")
+	f.Add("0", "0", "", "0")
+	f.Add("0", "0", "0", "\a")
+	f.Add("\xc9", "0", "0", "0")
 	f.Fuzz(func(t *testing.T, brand, title, scope, query string) {
 		frame := acme()
 		frame.Brand, frame.Scope = brand, scope

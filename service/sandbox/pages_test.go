@@ -239,6 +239,8 @@ func FuzzToken(f *testing.F) {
 	f.Add(goodHeader, claimsWith(nil), "sig")
 	f.Add(`{"alg":"none"}`, "{}", "")
 	f.Add("", `{"a":[[[[[[[[[[]]]]]]]]]]}`, "\xff")
+	f.Add("\xed00", "0", "0")
+	f.Add("0", `{"iat":0}`, "0")
 	z := start(f)
 	f.Fuzz(func(t *testing.T, header, claims, signature string) {
 		before := len(z.SignIns())

@@ -67,6 +67,7 @@ func FuzzReturnTo(f *testing.F) {
 	for _, s := range []string{"/hc/en-us?a=b#c", "https://acme.zendesk.com/agent", "https://help.acme.com/hc/é", "/%2f%2fevil.example", "/hc/%25zz"} {
 		f.Add(s)
 	}
+	f.Add(`/"/..//%2e`) // passed once: a server that resolves dot segments first reads it as //%2e
 	b := testProfile(f).Brand("")
 	f.Fuzz(func(t *testing.T, s string) {
 		d, err := b.ReturnTo(s)
@@ -89,6 +90,14 @@ func FuzzClaims(f *testing.F) {
 	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(1), "", "", "007", "", "", "email", "admin@acme.com", 9007199254740991.0, uint16(0x0F0))
 	f.Add("Jo@Example.com", "علی\u200cرضا", " ", "end_user", int64(-1), int64(1)<<53, "A,B", "\u202e", "9007199254740993", "+1", "a b", "iat", "\x00", 0.0, uint16(0x3A5))
 	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(0), "", "", "", "", "", "plan", "", math.Copysign(0, -1), uint16(0x0800))
+	f.Add("0", "0", "0", "0", int64(5), int64(8), "0", "0", "0", "0", "0", "\n", "0", 1.5, uint16(65521))
+	f.Add("0", "0", "0", "0", int64(5), int64(8), "0", "0", "0", "0", "0", "\"", "0", 1.5, uint16(65437))
+	f.Add("0@0.A", "0", "0", "agent", int64(0), int64(39), "0", "0", "0", "", "0", "0", "0", 6.0, uint16(65294))
+	f.Add("0", "0", "0", "0", int64(5), int64(12), "0", "0", "0", "0", "0", "0", "?", 3.0, uint16(65493))
+	f.Add("0", "0", "0", "0", int64(5), int64(8), "0", "0", "0", "0", "0", "0", "\xff", 1.5, uint16(65535))
+	f.Add("0", "0", "0", "0", int64(5), int64(8), "\u061c", "0", "0", "0", "0", "0", "0", 1.5, uint16(65393))
+	f.Add("0", "0", "0", "0", int64(5), int64(5), "0", "0", "0", "0", "0", "0", "#%", 14.5, uint16(65535))
+	f.Add(" @", "0", "0", "0", int64(-38), int64(8), "0", "0", "0", "0", "0", "0", "0", 1.5, uint16(65535))
 	f.Fuzz(func(t *testing.T, email, name, externalID, role string, customRole, locale int64, org1, org2, orgID, phone, tag, field, value string, number float64, flags uint16) {
 		on := func(bit int) bool { return flags&(1<<bit) != 0 }
 		s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}, EmitExp: on(0), OmitRole: on(1)}
@@ -141,6 +150,9 @@ func FuzzInspect(f *testing.F) {
 	f.Add("", `{"alg":"HS256","alg":"none"}`, `{"iat":-1,"organization_id":1e400,"email":"\ud800"}`, true)
 	f.Add("a.b.c", "null", "[]", true)
 	f.Add("..", "{", "}", true)
+	f.Add("..", "0", "0", false)
+	f.Add(".", "0", "0", false)
+	f.Add("0", "{{", "{{", true)
 	p := testProfile(f, forBoth)
 	f.Fuzz(func(t *testing.T, token, header, payload string, signed bool) {
 		if signed {

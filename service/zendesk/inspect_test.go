@@ -220,20 +220,22 @@ func TestInspectTellsWhatItRead(t *testing.T) {
 }
 
 // TestInspectIsLinear: a token made of nothing but members must not cost much more
-// than reading it. Comparing each name with all before it took half a minute here.
+// than reading it. Comparing each name with all before it took half a minute for a third as many.
 func TestInspectIsLinear(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(goodPayload[:len(goodPayload)-1])
-	for i := range 100_000 {
+	for i := range 300_000 {
 		fmt.Fprintf(&b, `,"%x":0`, i)
 	}
 	b.WriteString("}")
 	key := testKey(t, 1, testSecret)
 	token := seal(t, key, encode(goodHeader), encode(b.String()))
-	start := time.Now()
-	got := testProfile(t).Inspect(token, []secrets.Key{key}, inspectTime)
-	wantProblems(t, got)
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("%d bytes took %v", len(token), took)
+	profile, done := testProfile(t), make(chan zendesk.Inspection, 1)
+	go func() { done <- profile.Inspect(token, []secrets.Key{key}, inspectTime) }()
+	select {
+	case got := <-done:
+		wantProblems(t, got)
+	case <-time.After(2 * time.Minute):
+		t.Errorf("%d bytes aren't inspected after two minutes", len(token))
 	}
 }

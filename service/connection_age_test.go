@@ -1,0 +1,57 @@
+package service_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and
+// its client notices nothing.
+func TestConnectionAge(t *testing.T) {
+	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	ended := 0
+	for began := time.Now(); time.Since(began) < soon && ended < 2; {
+		r := call{method: "MintToken", body: user("")}.httpRequest(t.Context(), t, s.URL)
+		res, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		if res.Close {
+			ended++
+		}
+	}
+	if ended < 2 {
+		t.Errorf("%d HTTP connections were ended", ended)
+	}
+	conn, err := net.Dial("tcp", s.listeners[0].Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	c, err := speakH2(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		frame, err := c.framer.ReadFrame()
+		if err != nil {
+			t.Fatalf("ended without a goodbye: %v", err)
+		}
+		if f, ok := frame.(*http2.GoAwayFrame); ok {
+			if f.ErrCode != http2.ErrCodeNo {
+				t.Errorf("GOAWAY %v %s", f.ErrCode, f.DebugData())
+			}
+			return
+		}
+	}
+}
