@@ -91,7 +91,7 @@ func (r *Record) stranger() bool {
 // Log writes records. It is safe for concurrent use. Close it to have what is still
 // counted written.
 type Log struct {
-	lines      committer
+	out        *writer
 	strangers  crowd
 	path       string // of a file of our own; empty: a stream of the process
 	plainEmail bool
@@ -103,8 +103,11 @@ var ErrUnavailable = errors.New("the audit record can't be written")
 
 // New makes a log on w, which Close leaves open. emailKey may be nil.
 func New(w io.Writer, s Settings, emailKey []byte) *Log {
-	l := &Log{plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
-	l.lines.out = w
+	return newLog(newWriter(w, false), s, emailKey)
+}
+
+func newLog(out *writer, s Settings, emailKey []byte) *Log {
+	l := &Log{out: out, plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
 	l.strangers.limit = newStrangersLimit()
 	l.strangers.write = func(r Record) error { return l.write(context.Background(), r) }
 	return l
@@ -129,14 +132,14 @@ func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit.output: %w", err)
 	}
-	l := New(f, s, key)
-	l.path, l.lines.torn = s.Output, torn
+	l := newLog(newWriter(f, torn), s, key)
+	l.path = s.Output
 	return l, nil
 }
 
-// Reopen goes on in a file that it opens anew under the same name, for who has moved
-// the one before away. Each record is in one of the two, whole. An error means that
-// nothing has changed. For stdout and stderr there is nothing to do.
+// Reopen opens the file again under its name, and writes to it from then on. Call it after moving
+// the old file away. Each record is in one of the two files, whole. If Reopen returns an error, the
+// log still writes to the old file. For stdout and stderr it does nothing.
 func (l *Log) Reopen() error {
 	if l.path == "" {
 		return nil
@@ -145,28 +148,28 @@ func (l *Log) Reopen() error {
 	if err != nil {
 		return fmt.Errorf("audit.output: %w", err)
 	}
-	l.lines.replace(f, torn)
+	l.out.replace(f, torn)
 	return nil
 }
 
-// Close writes what is still counted, and releases a file. A file takes no record
-// after that; a stream does.
+// Close writes the denials that are still counted, and closes a file. After that, Write fails for a
+// file; it still works for a stream.
 func (l *Log) Close() error {
 	err := l.strangers.end()
 	if l.path != "" {
-		err = errors.Join(err, l.lines.close())
+		err = errors.Join(err, l.out.close())
 	}
 	return err
 }
 
-// Write records a decision about a person, who is named only as the settings say. The
-// record is with the operating system when it returns, unless it is one of too many
-// denials to strangers: those are counted, and their number is written soon.
+// Write records a decision about a person. The settings say how the record names the person. The
+// operating system has the record when Write returns. Exceptions are unauthenticated denials beyond
+// a rate: they are counted, and their number is written within 10 s.
 //
-// It waits for 5 s at most, and no longer than until ctx's deadline. It does wait
-// where ctx is over already: what was signed is to be on record, whoever still
-// listens. A record that was given up while it waited for others is never written;
-// one whose write was under way may yet appear, of a token that nobody was given.
+// Write waits no longer than 5 s and ctx's deadline. It also waits when ctx is done already,
+// because a token may have been signed. If the wait ends while the record is in the queue, the
+// record is never written. If it ends during the write, the record may appear, and no caller was
+// given its token.
 func (l *Log) Write(ctx context.Context, r Record, who Person) error {
 	r.Email, r.ExternalID = "", ""
 	if l.plainEmail {
@@ -186,7 +189,7 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	}
 	line, err := r.encode()
 	if err == nil {
-		err = l.lines.write(ctx, append(line, '\n'))
+		err = l.out.write(ctx, append(line, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// TestEncode: a record with everything in it, with each field by itself, and without any is what encoding/json writes.
+// TestEncode: a record with everything in it, with each field by itself, and without any is what
+// encoding/json writes.
 func TestEncode(t *testing.T) {
 	first := time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))
 	filled := func(i int) (r Record) {
