@@ -12,12 +12,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
-
-	"github.com/deskmint/deskmint/service/members"
 )
 
 // Settings is the audit block of the configuration file.
@@ -189,7 +188,7 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	}
 	line, err := r.encode()
 	if err == nil {
-		err = l.out.write(ctx, append(line, '\n'))
+		err = l.out.write(ctx, line)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -197,52 +196,17 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
-// encode writes the record as encoding/json would by the fields' tags, which a test
-// holds it to.
+// encode returns the record as one line of JSON. It doesn't escape HTML, so that people can read
+// the line.
 func (r *Record) encode() ([]byte, error) {
-	m := members.List{JSON: make([]byte, 0, 1024)}
-	m.Number("schema", int64(r.Schema))
-	m.Given("record_id", r.RecordID)
-	m.Time("time", r.Time)
-	m.Given("request_id", r.RequestID)
-	m.Given("trace_id", r.TraceID)
-	m.Text("transport", r.Transport)
-	m.Given("method", r.Method)
-	m.Given("action", r.Action)
-	m.Given("caller", r.Caller)
-	m.Given("authenticated", r.Authenticated)
-	m.Given("identity", r.Identity)
-	m.Given("configuration", r.Configuration)
-	m.Given("brand", r.Brand)
-	m.Text("decision", r.Decision)
-	m.Given("reason", r.Reason)
-	m.Given("credential", r.Credential)
-	m.Given("rule", r.Rule)
-	m.Number("secret_version", int64(r.SecretVersion))
-	m.Given("jti", r.ID)
-	m.Given("token_sha256", r.TokenHash)
-	m.Given("email", r.Email)
-	m.Given("email_hmac_sha256", r.EmailHash)
-	m.Given("external_id", r.ExternalID)
-	m.Given("external_id_hmac_sha256", r.ExternalHash)
-	m.Given("role", r.Role)
-	if len(r.Claims) > 0 {
-		m.Texts("claims", r.Claims)
-	}
-	if len(r.Warnings) > 0 {
-		m.Texts("warnings", r.Warnings)
-	}
-	m.True("validate_only", r.ValidateOnly)
-	m.Given("configuration_digest", r.Digest)
-	if r.FirstTime != nil {
-		m.Time("first_time", *r.FirstTime)
-	}
-	m.Number("count", int64(r.Count))
-	m.JSON[0] = '{'
-	return append(m.JSON, '}'), m.Err
+	line := bytes.NewBuffer(make([]byte, 0, 1024))
+	e := json.NewEncoder(line)
+	e.SetEscapeHTML(false)
+	err := e.Encode(r)
+	return line.Bytes(), err
 }
 
-// Hash is the SHA-256 of a token, for finding its record later.
+// Hash returns the SHA-256 of a token, by which its record can be found.
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/deskmint/deskmint/service/members"
 )
 
 // Checked is a sign-in that may be signed: validated, normalised, without iat and jti.
@@ -21,7 +19,7 @@ type Checked struct {
 	Warnings []Fault
 
 	email   string
-	claims  members.List
+	claims  encodedClaims
 	emitExp bool
 }
 
@@ -60,14 +58,13 @@ type checker struct {
 }
 
 func (c *checker) encode() {
-	m, err := c.claims.members()
-	switch {
-	case err != nil:
+	claims, err := c.claims.encode()
+	if err != nil {
 		c.fault("user", "can't be written as JSON")
-	case bare+len(m.JSON) > maxClaims:
-		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", bare+len(m.JSON), maxClaims))
+	} else if n := claims.size(); n > maxClaims {
+		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", n, maxClaims))
 	}
-	c.out.email, c.out.claims = c.claims.Email, m
+	c.out.email, c.out.claims = c.claims.Email, claims
 }
 
 func (c *checker) fault(field, description string) {
