@@ -1,9 +1,8 @@
-// Package audit keeps one JSON record of each decision. A record is written before
-// the token leaves, and where it can't be written nothing is minted: a sign-in that
-// nobody can trace is worse than one that has to be tried again.
+// Package audit writes one JSON record for each decision. The record is written before the token
+// leaves. If it can't be written, no token is made: a sign-in without a record is worse than one
+// that the user has to try again.
 //
-// The form of a record is that of schema.json; docs/audit.md explains it to those who
-// read records.
+// schema.json defines the form of a record, and docs/audit.md explains it.
 package audit
 
 import (
@@ -17,6 +16,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Settings is the audit block of the configuration file.
@@ -34,27 +35,27 @@ type Settings struct {
 // NamesPeople reports whether sign-in records say who was signed in.
 func (s Settings) NamesPeople() bool { return s.PlainEmail || s.EmailKeyFile != "" }
 
-// Schema is the version of the records' form. Fields may be added to a version;
-// another version is for one that goes, or comes to mean something else.
+// Schema is the version of the records' form. A version may get new fields. If a field is removed
+// or changes its meaning, the version changes.
 const Schema = 1
 
-// The two decisions there are.
+// The decisions.
 const (
 	Allow = "allow"
 	Deny  = "deny"
 )
 
-// Record is one decision, or a number of the same denials of strangers. It never
-// holds a token or a secret.
+// Record is one decision, or a number of unauthenticated denials of one kind. It never holds a
+// token or a secret.
 type Record struct {
 	Schema        int        `json:"schema"`              // set by Write
 	RecordID      string     `json:"record_id,omitempty"` // set by Write
-	Time          time.Time  `json:"time"`                // of the last, where it stands for several
+	Time          time.Time  `json:"time"`                // if it counts several denials, the time of the last
 	RequestID     string     `json:"request_id,omitempty"`
 	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
 	Transport     string     `json:"transport"`          // grpc or http
 	Method        string     `json:"method,omitempty"`
-	Action        string     `json:"action,omitempty"` // what the method needs a grant for
+	Action        string     `json:"action,omitempty"` // what a grant for the method must allow
 	Caller        string     `json:"caller,omitempty"`
 	Authenticated string     `json:"authenticated,omitempty"` // how
 	Identity      string     `json:"identity,omitempty"`      // which identity of the caller
@@ -77,22 +78,22 @@ type Record struct {
 	ValidateOnly  bool       `json:"validate_only,omitempty"`
 	Digest        string     `json:"configuration_digest,omitempty"`
 	FirstTime     *time.Time `json:"first_time,omitempty"` // only with Count
-	Count         int        `json:"count,omitempty"`      // 0: it is one decision
+	Count         int        `json:"count,omitempty"`      // of denials; 0: one decision
 }
 
-// stranger reports whether the record is a denial of a request that was not authenticated.
-// Anybody can cause any number of these. A credential that has ended is one of them, although
+// unauthenticated reports whether the record is a denial of a request that was not authenticated.
+// Anybody can cause any number of these. A denial of an expired credential is one of them, although
 // its record names the caller.
-func (r *Record) stranger() bool {
+func (r *Record) unauthenticated() bool {
 	return r.Decision == Deny && (r.Caller == "" || r.Credential != "")
 }
 
-// Log writes records. It is safe for concurrent use. Close it to have what is still
-// counted written.
+// Log writes records. It is safe for concurrent use. Close writes the denials that are still
+// counted.
 type Log struct {
 	out        *writer
-	strangers  crowd
-	path       string // of a file of our own; empty: a stream of the process
+	denials    denialAggregator
+	path       string // of the file that Open has opened; empty: a stream
 	plainEmail bool
 	key        Key
 }
@@ -100,19 +101,19 @@ type Log struct {
 // ErrUnavailable is matched by every failure to write a record.
 var ErrUnavailable = errors.New("the audit record can't be written")
 
-// New makes a log on w, which Close leaves open. emailKey may be nil.
+// New returns a log that writes to w. Close doesn't close w. emailKey may be nil.
 func New(w io.Writer, s Settings, emailKey []byte) *Log {
 	return newLog(newWriter(w, false), s, emailKey)
 }
 
 func newLog(out *writer, s Settings, emailKey []byte) *Log {
 	l := &Log{out: out, plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
-	l.strangers.limit = newStrangersLimit()
-	l.strangers.write = func(r Record) error { return l.write(context.Background(), r) }
+	l.denials.limit = rate.NewLimiter(denialsPerSecond, denialsBurst)
+	l.denials.write = func(r Record) error { return l.write(context.Background(), r) }
 	return l
 }
 
-// Open makes a log of what the settings name.
+// Open returns a log that writes to the output in the settings.
 func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	var key Key
 	if s.EmailKeyFile != "" {
@@ -154,7 +155,7 @@ func (l *Log) Reopen() error {
 // Close writes the denials that are still counted, and closes a file. After that, Write fails for a
 // file; it still works for a stream.
 func (l *Log) Close() error {
-	err := l.strangers.end()
+	err := l.denials.close()
 	if l.path != "" {
 		err = errors.Join(err, l.out.close())
 	}
@@ -175,7 +176,7 @@ func (l *Log) Write(ctx context.Context, r Record, who Person) error {
 		r.Email, r.ExternalID = who.Email, who.ExternalID
 	}
 	r.EmailHash, r.ExternalHash = l.key.HashEmail(who.Email), l.key.HashExternalID(who.ExternalID)
-	if r.stranger() && !l.strangers.pass(r) {
+	if r.unauthenticated() && !l.denials.pass(r) {
 		return nil
 	}
 	return l.write(ctx, r)
