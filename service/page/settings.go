@@ -6,10 +6,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Settings is the look of one brand's page: the "page" block of a brand in the configuration file. The zero value is
@@ -56,7 +57,7 @@ func (s Settings) Check(report func(path, message string)) {
 	if _, err := parseLanguage(s.withDefaults().Language); err != nil {
 		report("language", err.Error())
 	}
-	for _, text := range []struct {
+	for _, field := range []struct {
 		path, value string
 		limit       int
 	}{
@@ -64,8 +65,8 @@ func (s Settings) Check(report func(path, message string)) {
 		{"message", s.Message, maxMessage},
 		{"button", s.Button, maxButton},
 	} {
-		if err := checkText(text.value, text.limit); err != nil {
-			report(text.path, err.Error())
+		if err := checkText(field.value, field.limit); err != nil {
+			report(field.path, err.Error())
 		}
 	}
 	if s.Color != "" && !colorForm.MatchString(s.Color) {
@@ -123,36 +124,18 @@ func checkStart(start string) error {
 	return nil
 }
 
-func checkText(text string, limit int) error {
-	if !utf8.ValidString(text) {
+func checkText(value string, limit int) error {
+	if !utf8.ValidString(value) {
 		return errors.New("is not valid UTF-8")
 	}
-	if n := utf8.RuneCountInString(text); n > limit {
+	if n := utf8.RuneCountInString(value); n > limit {
 		return fmt.Errorf("has %d characters, at most %d are allowed", n, limit)
 	}
-	if text != "" && strings.TrimSpace(text) == "" {
+	if value != "" && strings.TrimSpace(value) == "" {
 		return errors.New("is only white space")
 	}
-	for _, r := range text {
-		if deceptive(r) {
-			return fmt.Errorf("contains %U, which can't be seen or reorders the text around it", r)
-		}
+	if fault := text.Fault(value, text.AllowJoiners); fault != "" {
+		return errors.New(fault)
 	}
 	return nil
-}
-
-// deceptive says whether r can make a text look like another one: control characters, line separators, bidirectional
-// controls, noncharacters, and what has no width. The joiners U+200C and U+200D are needed to write Persian, Indic
-// scripts and emoji.
-func deceptive(r rune) bool {
-	switch {
-	case unicode.IsControl(r),
-		r == '\u061C', r == '\u200B', r == '\u200E', r == '\u200F',
-		r >= '\u2028' && r <= '\u202E',
-		r == '\u2060', r >= '\u2066' && r <= '\u2069',
-		r == '\uFEFF',
-		r >= '\uFDD0' && r <= '\uFDEF', r&0xFFFE == 0xFFFE:
-		return true
-	}
-	return false
 }
