@@ -13,28 +13,32 @@ import (
 	"github.com/deskmint/deskmint/service/text"
 )
 
-// Settings is the look of one brand's page: the "page" block of a brand in the configuration file. The zero value is
-// valid: each field that is empty has a default.
+// Settings is the look of one brand's page: the "page" block of a brand in the configuration file.
+// The zero value is valid: each field that is empty has a default.
 type Settings struct {
-	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the page's own
-	// catalogue, in the language of [Languages] nearest to this one, or in English where none is near.
+	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the
+	// page's own catalogue, in the language of [Languages] nearest to this one, or in English where
+	// none is near.
 	Language string `yaml:"language"`
-	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the brand's name.
+	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the
+	// brand's name.
 	Title string `yaml:"title"`
 	// Message stands under the heading, at most 500 characters. Empty: from the catalogue.
 	Message string `yaml:"message"`
 	// Button is the label of the button, at most 60 characters. Empty: from the catalogue.
 	Button string `yaml:"button"`
-	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button unreadable: its text is
-	// white or black, and one of them has a contrast of 4.5 with every colour, in light and dark alike, because the
-	// text stands on the colour and not on the page.
+	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button
+	// unreadable: its text is white or black, and one of them has a contrast of 4.5 with every
+	// colour, in light and dark alike, because the text stands on the colour and not on the page.
 	Color string `yaml:"color"`
-	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written. It must be what it
-	// says, and an SVG without scripts and references to anything outside it. It is part of every page that is sent,
-	// and the page's policy lets no image be fetched. In dark it lies on white. Empty: the brand's name in its place.
+	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written.
+	// It must be what it says, and an SVG without scripts and references to anything outside it. It
+	// is part of every page that is sent, and the page's policy lets no image be fetched. In dark
+	// it lies on white. Empty: the brand's name in its place.
 	Logo string `yaml:"logo"`
-	// Start is where people go who can't go on from here: the link on pages that tell of a problem. It is a path of the
-	// application that serves the page, or an absolute https URL, at most 2,048 bytes. Empty: /.
+	// Start is where people go who can't go on from here: the link on pages that tell of a problem.
+	// It is a path of the application that serves the page, or an absolute https URL, at most 2,048
+	// bytes. Empty: /.
 	Start string `yaml:"start"`
 }
 
@@ -52,7 +56,8 @@ const (
 
 var colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
-// Check reports every fault, each with the name of its key. It may be called from several goroutines.
+// Check reports every fault, each with the name of its key. It may be called from several
+// goroutines.
 func (s Settings) Check(report func(path, message string)) {
 	if _, err := parseLanguage(s.withDefaults().Language); err != nil {
 		report("language", err.Error())
@@ -94,8 +99,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX locales: a tag written
-// that way means that somebody took the key for something else.
+// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX
+// locales: a tag written that way means that somebody took the key for something else.
 func parseLanguage(tag string) (language.Tag, error) {
 	if len(tag) > maxLanguage || strings.Contains(tag, "_") {
 		return language.Und, errors.New("must be a BCP 47 language tag, such as en or pt-BR")
@@ -107,8 +112,8 @@ func parseLanguage(tag string) (language.Tag, error) {
 	return parsed, nil
 }
 
-// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a backslash that it
-// makes a slash, is not what the operator wrote.
+// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a
+// backslash that it makes a slash, is not what the operator wrote.
 func checkStart(start string) error {
 	if len(start) > maxStart {
 		return fmt.Errorf("has %d bytes, at most %d are allowed", len(start), maxStart)
