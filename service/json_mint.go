@@ -1,60 +1,78 @@
 package service
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
-	"github.com/deskmint/deskmint/service/members"
 )
 
-// Marshal implements [runtime.Marshaler]. The answer that nearly all requests get is
-// written out: protojson asks reflection for each field, at five times the cost. A test
-// holds the one to the other.
+// Marshal implements [runtime.Marshaler]. It encodes the answer to MintToken, which most requests
+// get, with encoding/json. protojson takes 2.5 times as long. A
+// test compares the two.
 func (j *strictJSON) Marshal(v any) ([]byte, error) {
 	if m, ok := v.(*pb.MintTokenResponse); ok && m != nil {
-		return mintJSON(m)
+		return encodeMintToken(m)
 	}
 	return j.JSONPb.Marshal(v)
 }
 
-func mintJSON(r *pb.MintTokenResponse) ([]byte, error) {
-	l := members.List{JSON: make([]byte, 0, 512+2*len(r.GetToken()))}
-	l.Text("token", r.GetToken())
-	l.Text("jti", r.GetJti())
-	moment(&l, "issueTime", r.GetIssueTime())
-	moment(&l, "expireTime", r.GetExpireTime())
-	l.Value("secretVersion", int64(r.GetSecretVersion()))
-	if form := r.GetForm(); form != nil {
-		l.Nest("form", '{', '}', func() {
-			l.Text("action", form.GetAction())
-			l.Nest("fields", '{', '}', func() {
-				for _, name := range []string{"jwt", "return_to"} { // those that there are
-					if value, ok := form.GetFields()[name]; ok {
-						l.Text(name, value)
-					}
-				}
-			})
-			l.Texts("formActionSources", form.GetFormActionSources())
-		})
-	}
-	l.Text("attempt", r.GetAttempt())
-	l.Nest("warnings", '[', ']', func() {
-		for _, w := range r.GetWarnings() {
-			l.Item('{', '}', func() {
-				l.Text("field", w.GetField())
-				l.Text("description", w.GetDescription())
-			})
-		}
-	})
-	l.JSON[0] = '{'
-	return append(l.JSON, '}'), l.Err
+// mintTokenJSON is the JSON of a MintTokenResponse.
+type mintTokenJSON struct {
+	Token         string        `json:"token"`
+	JTI           string        `json:"jti"`
+	IssueTime     *time.Time    `json:"issueTime,omitempty"`
+	ExpireTime    *time.Time    `json:"expireTime,omitempty"`
+	SecretVersion uint32        `json:"secretVersion"`
+	Form          *formJSON     `json:"form,omitempty"`
+	Attempt       string        `json:"attempt"`
+	Warnings      []warningJSON `json:"warnings"`
 }
 
-// moment adds a timestamp of whole seconds, as all of ours are.
-func moment(l *members.List, name string, at *timestamppb.Timestamp) {
-	if at != nil {
-		l.Time(name, at.AsTime().Truncate(time.Second))
+type formJSON struct {
+	Action            string            `json:"action"`
+	Fields            map[string]string `json:"fields"`
+	FormActionSources []string          `json:"formActionSources"`
+}
+
+type warningJSON struct {
+	Field       string `json:"field"`
+	Description string `json:"description"`
+}
+
+func encodeMintToken(r *pb.MintTokenResponse) ([]byte, error) {
+	out := mintTokenJSON{
+		Token: r.GetToken(), JTI: r.GetJti(), IssueTime: timeJSON(r.GetIssueTime()),
+		ExpireTime: timeJSON(r.GetExpireTime()), SecretVersion: r.GetSecretVersion(), Attempt: r.GetAttempt(),
+		Warnings: make([]warningJSON, 0, len(r.GetWarnings())),
 	}
+	if form := r.GetForm(); form != nil {
+		out.Form = &formJSON{Action: form.GetAction(), Fields: form.GetFields(), FormActionSources: form.GetFormActionSources()}
+		if out.Form.Fields == nil {
+			out.Form.Fields = map[string]string{} // {}, not null
+		}
+		if out.Form.FormActionSources == nil {
+			out.Form.FormActionSources = []string{} // [], not null
+		}
+	}
+	for _, w := range r.GetWarnings() {
+		out.Warnings = append(out.Warnings, warningJSON{w.GetField(), w.GetDescription()})
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(out)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// timeJSON returns a time in whole seconds, or nil for a field that isn't set.
+func timeJSON(at *timestamppb.Timestamp) *time.Time {
+	if at == nil {
+		return nil
+	}
+	t := at.AsTime().Truncate(time.Second)
+	return &t
 }

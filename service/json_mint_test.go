@@ -13,8 +13,8 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// TestMintJSON: what is written out is, but for spaces, what protojson writes, for the whole answer, for each of its
-// fields alone, and for none.
+// TestMintJSON shows that Marshal writes what protojson writes, but for spaces: for the whole
+// answer, for each field alone, for the answer without that field, and for an empty answer.
 func TestMintJSON(t *testing.T) {
 	text := "a \"<é>\u2028\n\\"
 	whole := &pb.MintTokenResponse{
@@ -54,7 +54,8 @@ func TestMintJSON(t *testing.T) {
 	}
 }
 
-// compact is JSON without what protojson strews in at random, and with one way to write a text.
+// compact returns the JSON without the spaces that protojson adds at random, and with each string
+// written in the same way.
 func compact(t *testing.T, text []byte) string {
 	t.Helper()
 	var v any

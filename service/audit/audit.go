@@ -1,9 +1,8 @@
-// Package audit keeps one JSON record of each decision. A record is written before
-// the token leaves, and where it can't be written nothing is minted: a sign-in that
-// nobody can trace is worse than one that has to be tried again.
+// Package audit writes one JSON record for each decision. The record is written before the token
+// leaves. If it can't be written, no token is made: a sign-in without a record is worse than one
+// that the user has to try again.
 //
-// The form of a record is that of schema.json; docs/audit.md explains it to those who
-// read records.
+// schema.json defines the form of a record, and docs/audit.md explains it.
 package audit
 
 import (
@@ -12,12 +11,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/deskmint/deskmint/service/members"
+	"golang.org/x/time/rate"
 )
 
 // Settings is the audit block of the configuration file.
@@ -35,27 +35,27 @@ type Settings struct {
 // NamesPeople reports whether sign-in records say who was signed in.
 func (s Settings) NamesPeople() bool { return s.PlainEmail || s.EmailKeyFile != "" }
 
-// Schema is the version of the records' form. Fields may be added to a version;
-// another version is for one that goes, or comes to mean something else.
+// Schema is the version of the records' form. A version may get new fields. If a field is removed
+// or changes its meaning, the version changes.
 const Schema = 1
 
-// The two decisions there are.
+// The decisions.
 const (
 	Allow = "allow"
 	Deny  = "deny"
 )
 
-// Record is one decision, or a number of the same denials of strangers. It never
-// holds a token or a secret.
+// Record is one decision, or a number of unauthenticated denials of one kind. It never holds a
+// token or a secret.
 type Record struct {
 	Schema        int        `json:"schema"`              // set by Write
 	RecordID      string     `json:"record_id,omitempty"` // set by Write
-	Time          time.Time  `json:"time"`                // of the last, where it stands for several
+	Time          time.Time  `json:"time"`                // if it counts several denials, the time of the last
 	RequestID     string     `json:"request_id,omitempty"`
 	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
 	Transport     string     `json:"transport"`          // grpc or http
 	Method        string     `json:"method,omitempty"`
-	Action        string     `json:"action,omitempty"` // what the method needs a grant for
+	Action        string     `json:"action,omitempty"` // what a grant for the method must allow
 	Caller        string     `json:"caller,omitempty"`
 	Authenticated string     `json:"authenticated,omitempty"` // how
 	Identity      string     `json:"identity,omitempty"`      // which identity of the caller
@@ -78,22 +78,22 @@ type Record struct {
 	ValidateOnly  bool       `json:"validate_only,omitempty"`
 	Digest        string     `json:"configuration_digest,omitempty"`
 	FirstTime     *time.Time `json:"first_time,omitempty"` // only with Count
-	Count         int        `json:"count,omitempty"`      // 0: it is one decision
+	Count         int        `json:"count,omitempty"`      // of denials; 0: one decision
 }
 
-// stranger reports whether the record is a denial of a request that was not authenticated.
-// Anybody can cause any number of these. A credential that has ended is one of them, although
+// unauthenticated reports whether the record is a denial of a request that was not authenticated.
+// Anybody can cause any number of these. A denial of an expired credential is one of them, although
 // its record names the caller.
-func (r *Record) stranger() bool {
+func (r *Record) unauthenticated() bool {
 	return r.Decision == Deny && (r.Caller == "" || r.Credential != "")
 }
 
-// Log writes records. It is safe for concurrent use. Close it to have what is still
-// counted written.
+// Log writes records. It is safe for concurrent use. Close writes the denials that are still
+// counted.
 type Log struct {
-	lines      committer
-	strangers  crowd
-	path       string // of a file of our own; empty: a stream of the process
+	out        *writer
+	denials    denialAggregator
+	path       string // of the file that Open has opened; empty: a stream
 	plainEmail bool
 	key        Key
 }
@@ -101,16 +101,19 @@ type Log struct {
 // ErrUnavailable is matched by every failure to write a record.
 var ErrUnavailable = errors.New("the audit record can't be written")
 
-// New makes a log on w, which Close leaves open. emailKey may be nil.
+// New returns a log that writes to w. Close doesn't close w. emailKey may be nil.
 func New(w io.Writer, s Settings, emailKey []byte) *Log {
-	l := &Log{plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
-	l.lines.out = w
-	l.strangers.limit = newStrangersLimit()
-	l.strangers.write = func(r Record) error { return l.write(context.Background(), r) }
+	return newLog(newWriter(w, false), s, emailKey)
+}
+
+func newLog(out *writer, s Settings, emailKey []byte) *Log {
+	l := &Log{out: out, plainEmail: s.PlainEmail, key: Key(bytes.Clone(emailKey))}
+	l.denials.limit = rate.NewLimiter(denialsPerSecond, denialsBurst)
+	l.denials.write = func(r Record) error { return l.write(context.Background(), r) }
 	return l
 }
 
-// Open makes a log of what the settings name.
+// Open returns a log that writes to the output in the settings.
 func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	var key Key
 	if s.EmailKeyFile != "" {
@@ -129,14 +132,14 @@ func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audit.output: %w", err)
 	}
-	l := New(f, s, key)
-	l.path, l.lines.torn = s.Output, torn
+	l := newLog(newWriter(f, torn), s, key)
+	l.path = s.Output
 	return l, nil
 }
 
-// Reopen goes on in a file that it opens anew under the same name, for who has moved
-// the one before away. Each record is in one of the two, whole. An error means that
-// nothing has changed. For stdout and stderr there is nothing to do.
+// Reopen opens the file again under its name, and writes to it from then on. Call it after moving
+// the old file away. Each record is in one of the two files, whole. If Reopen returns an error, the
+// log still writes to the old file. For stdout and stderr it does nothing.
 func (l *Log) Reopen() error {
 	if l.path == "" {
 		return nil
@@ -145,35 +148,35 @@ func (l *Log) Reopen() error {
 	if err != nil {
 		return fmt.Errorf("audit.output: %w", err)
 	}
-	l.lines.replace(f, torn)
+	l.out.replace(f, torn)
 	return nil
 }
 
-// Close writes what is still counted, and releases a file. A file takes no record
-// after that; a stream does.
+// Close writes the denials that are still counted, and closes a file. After that, Write fails for a
+// file; it still works for a stream.
 func (l *Log) Close() error {
-	err := l.strangers.end()
+	err := l.denials.close()
 	if l.path != "" {
-		err = errors.Join(err, l.lines.close())
+		err = errors.Join(err, l.out.close())
 	}
 	return err
 }
 
-// Write records a decision about a person, who is named only as the settings say. The
-// record is with the operating system when it returns, unless it is one of too many
-// denials to strangers: those are counted, and their number is written soon.
+// Write records a decision about a person. The settings say how the record names the person. The
+// operating system has the record when Write returns. Exceptions are unauthenticated denials beyond
+// a rate: they are counted, and their number is written within 10 s.
 //
-// It waits for 5 s at most, and no longer than until ctx's deadline. It does wait
-// where ctx is over already: what was signed is to be on record, whoever still
-// listens. A record that was given up while it waited for others is never written;
-// one whose write was under way may yet appear, of a token that nobody was given.
+// Write waits no longer than 5 s and ctx's deadline. It also waits when ctx is done already,
+// because a token may have been signed. If the wait ends while the record is in the queue, the
+// record is never written. If it ends during the write, the record may appear, and no caller was
+// given its token.
 func (l *Log) Write(ctx context.Context, r Record, who Person) error {
 	r.Email, r.ExternalID = "", ""
 	if l.plainEmail {
 		r.Email, r.ExternalID = who.Email, who.ExternalID
 	}
 	r.EmailHash, r.ExternalHash = l.key.HashEmail(who.Email), l.key.HashExternalID(who.ExternalID)
-	if r.stranger() && !l.strangers.pass(r) {
+	if r.unauthenticated() && !l.denials.pass(r) {
 		return nil
 	}
 	return l.write(ctx, r)
@@ -186,7 +189,7 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	}
 	line, err := r.encode()
 	if err == nil {
-		err = l.lines.write(ctx, append(line, '\n'))
+		err = l.out.write(ctx, line)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -194,52 +197,17 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
-// encode writes the record as encoding/json would by the fields' tags, which a test
-// holds it to.
+// encode returns the record as one line of JSON. It doesn't escape HTML, so that people can read
+// the line.
 func (r *Record) encode() ([]byte, error) {
-	m := members.List{JSON: make([]byte, 0, 1024)}
-	m.Number("schema", int64(r.Schema))
-	m.Given("record_id", r.RecordID)
-	m.Time("time", r.Time)
-	m.Given("request_id", r.RequestID)
-	m.Given("trace_id", r.TraceID)
-	m.Text("transport", r.Transport)
-	m.Given("method", r.Method)
-	m.Given("action", r.Action)
-	m.Given("caller", r.Caller)
-	m.Given("authenticated", r.Authenticated)
-	m.Given("identity", r.Identity)
-	m.Given("configuration", r.Configuration)
-	m.Given("brand", r.Brand)
-	m.Text("decision", r.Decision)
-	m.Given("reason", r.Reason)
-	m.Given("credential", r.Credential)
-	m.Given("rule", r.Rule)
-	m.Number("secret_version", int64(r.SecretVersion))
-	m.Given("jti", r.ID)
-	m.Given("token_sha256", r.TokenHash)
-	m.Given("email", r.Email)
-	m.Given("email_hmac_sha256", r.EmailHash)
-	m.Given("external_id", r.ExternalID)
-	m.Given("external_id_hmac_sha256", r.ExternalHash)
-	m.Given("role", r.Role)
-	if len(r.Claims) > 0 {
-		m.Texts("claims", r.Claims)
-	}
-	if len(r.Warnings) > 0 {
-		m.Texts("warnings", r.Warnings)
-	}
-	m.True("validate_only", r.ValidateOnly)
-	m.Given("configuration_digest", r.Digest)
-	if r.FirstTime != nil {
-		m.Time("first_time", *r.FirstTime)
-	}
-	m.Number("count", int64(r.Count))
-	m.JSON[0] = '{'
-	return append(m.JSON, '}'), m.Err
+	line := bytes.NewBuffer(make([]byte, 0, 1024))
+	e := json.NewEncoder(line)
+	e.SetEscapeHTML(false)
+	err := e.Encode(r)
+	return line.Bytes(), err
 }
 
-// Hash is the SHA-256 of a token, for finding its record later.
+// Hash returns the SHA-256 of a token, by which its record can be found.
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

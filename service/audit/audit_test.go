@@ -174,7 +174,7 @@ func TestRecordID(t *testing.T) {
 	log := audit.New(&b, audit.Settings{}, nil)
 	const many = 300
 	for range many {
-		// More denials of strangers than have a record each.
+		// These are more unauthenticated denials than have a record each.
 		if err := log.Write(t.Context(), audit.Record{Decision: audit.Deny}, jo); err != nil {
 			t.Fatal(err)
 		}

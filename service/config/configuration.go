@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/text"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -213,11 +213,10 @@ func checkSecret(at place, r secretRef) secrets.Ref {
 }
 
 func checkDisplayName(at place, name string) {
-	unseen := func(r rune) bool { return !unicode.IsPrint(r) && r != '\u200C' && r != '\u200D' }
 	switch {
 	case utf8.RuneCountInString(name) > 100:
 		at.fault("is longer than 100 characters")
-	case strings.ContainsFunc(name, unseen):
+	case text.Fault(name, text.AllowJoiners) != "":
 		at.fault("holds a character that can't be seen")
 	}
 }

@@ -44,8 +44,8 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestPolicyInBrowser: the tests above count silence as success. Here the browser must speak, and the POST stay away
-// or the sign-in end halfway.
+// TestPolicyInBrowser: the tests above count silence as success. Here the browser must speak, and
+// the POST stay away or the sign-in end halfway.
 func TestPolicyInBrowser(t *testing.T) {
 	browser := browsertest.New(t)
 	elsewhere := func(policy string) string {
@@ -130,14 +130,16 @@ func testBack(s *scene) {
 	}
 }
 
-// testClickWhileUnderWay: while the script's POST has no answer, the page stays, and so does its button.
+// testClickWhileUnderWay: while the script's POST has no answer, the page stays, and so does its
+// button.
 func testClickWhileUnderWay(s *scene) {
 	release := s.hold()
 	s.onceSent(`
 		const button = document.querySelector('#sign-in button');
 		button.click();
 		button.click();
-		// A submission is a task of its own, and the next one takes its place: leave it the time to start.
+		// A submission is a task of its own, and the next one takes its place: leave it the time to
+		// start.
 		setTimeout(() => {
 			button.click();
 			setTimeout(() => report(button.getAttribute('aria-disabled')), 100);
@@ -176,7 +178,8 @@ func testRestored(s *scene) {
 	s.expect(1)
 }
 
-// testBackToSentPage: a page that was sent by hand stays in the tab's history, and Back finds it there.
+// testBackToSentPage: a page that was sent by hand stays in the tab's history, and Back finds it
+// there.
 func testBackToSentPage(s *scene) {
 	s.goTo("/")
 	s.do(start)
@@ -218,7 +221,8 @@ func (s *scene) stopped() {
 // formShown is whether there is a button to press, and whether the page still says what it said.
 const formShown = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
 
-// testBackToUnsentPage: it comes from the cache as it was; its token is as good as before, or has grown old meanwhile.
+// testBackToUnsentPage: it comes from the cache as it was; its token is as good as before, or has
+// grown old meanwhile.
 func testBackToUnsentPage(s *scene) {
 	s.inject(skippedClock)
 	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
@@ -271,7 +275,8 @@ func testLeftOpen(s *scene) {
 	s.expect(0)
 }
 
-// testLeftOpenByTheClock: a machine that slept has stopped the timers, and its user presses at once.
+// testLeftOpenByTheClock: a machine that slept has stopped the timers, and its user presses at
+// once.
 func testLeftOpenByTheClock(s *scene) {
 	s.inject(skippedClock)
 	s.stopped()
@@ -299,7 +304,8 @@ func testLoopKeepsLittle(s *scene) {
 	s.expect(1)
 }
 
-// testLoop comes back again and again; the fourth time the user decides, with as many clicks as they like.
+// testLoop comes back again and again; the fourth time the user decides, with as many clicks as
+// they like.
 func testLoop(s *scene) {
 	for visit := range 3 {
 		s.goTo("/login")

@@ -6,8 +6,9 @@ import (
 	"golang.org/x/text/language"
 )
 
-// texts are the page's words in one language. Every field is required; "{brand}" in one of them stands for the
-// brand's name. Another language is one file with a value of this type, and its name in catalogue.
+// texts are the page's words in one language. Every field is required; "{brand}" in one of them
+// stands for the brand's name. Another language is one file with a value of this type, and its name
+// in catalogue.
 type texts struct {
 	Language    language.Tag
 	RightToLeft bool // how it is written
@@ -42,10 +43,12 @@ func (t texts) problem(p Problem) words {
 // words are a heading and what is said under it.
 type words struct{ Heading, Text string }
 
-// catalogue holds every language the page speaks. The first one stands in for languages that aren't here.
+// catalogue holds every language the page speaks. The first one stands in for languages that aren't
+// here.
 var catalogue = []texts{english, german, french, spanish, portuguese, japanese, arabic}
 
-// Languages returns, as BCP 47 tags, the languages that the page's own texts exist in, the default first.
+// Languages returns, as BCP 47 tags, the languages that the page's own texts exist in, the default
+// first.
 func Languages() []string {
 	tags := make([]string, 0, len(catalogue))
 	for _, t := range catalogue {
@@ -62,8 +65,9 @@ func (t texts) Direction() string {
 	return "ltr"
 }
 
-// naming returns the texts with the brand's name in its places. Most names are written from left to right: among words
-// that aren't, one is isolated (Unicode Standard Annex 9, section 2.4), or what stands at its ends would change places.
+// naming returns the texts with the brand's name in its places. Most names are written from left to
+// right: among words that aren't, one is isolated (Unicode Standard Annex 9, section 2.4), or what
+// stands at its ends would change places.
 func (t texts) naming(brand string) texts {
 	if t.RightToLeft {
 		const firstStrongIsolate, popDirectionalIsolate = "\u2068", "\u2069"

@@ -42,8 +42,8 @@ func (t texts) said() map[string]string {
 	return said
 }
 
-// TestCatalogue holds what every language must: each text is there, as text, with the brand's name where English has
-// it, about as long, and in its own script.
+// TestCatalogue holds what every language must: each text is there, as text, with the brand's name
+// where English has it, about as long, and in its own script.
 func TestCatalogue(t *testing.T) {
 	reference := english.said()
 	if len(reference) != 11+2*int(ProblemLoop) {
@@ -173,7 +173,8 @@ func TestMatching(t *testing.T) {
 	}
 }
 
-// TestGoldenLanguages shows, for each language, the page less what all have in common, and every problem.
+// TestGoldenLanguages shows, for each language, the page less what all have in common, and every
+// problem.
 func TestGoldenLanguages(t *testing.T) {
 	for _, tag := range Languages() {
 		p := mustNew(t, Settings{Language: tag}, acme())

@@ -27,13 +27,15 @@ const watch = `
 		if (top !== window) document.querySelectorAll('*').forEach((e) => wanted.includes(e.tagName) || e.matches('.out > a') || report(e.tagName + ' in ' + location));
 	});`
 
-// A page carries several payloads, and a page of the test shows several pages: browsers take their time.
+// A page carries several payloads, and a page of the test shows several pages: browsers take their
+// time.
 const (
 	perPage = 4
 	perView = 50
 )
 
-// hall is an application whose page N carries the payloads from N·perPage on, and at /all/N shows the pages from N on.
+// hall is an application whose page N carries the payloads from N·perPage on, and at /all/N shows
+// the pages from N on.
 func hall(t *testing.T, payloads []string, careless bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /all/{n}", func(w http.ResponseWriter, r *http.Request) {
@@ -67,8 +69,8 @@ func hall(t *testing.T, payloads []string, careless bool) http.Handler {
 	return mux
 }
 
-// carrying returns a page that has each of the payloads in an attribute, and in a text where one may hold it. The first
-// two are for the token and return_to.
+// carrying returns a page that has each of the payloads in an attribute, and in a text where one
+// may hold it. The first two are for the token and return_to.
 func carrying(payloads []string) (*page.Page, error) {
 	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
 	look.Check(func(path, _ string) {

@@ -9,24 +9,29 @@ import (
 	"time"
 )
 
-// Frame is what is fixed for one brand's page beside its look. It comes from the configuration, never from a request.
+// Frame is what is fixed for one brand's page beside its look. It comes from the configuration,
+// never from a request.
 type Frame struct {
 	// Brand is the brand's name as users know it. Required.
 	Brand string
 	// Action is the absolute http or https URL that the form posts to. Required.
 	Action string
-	// FormActionSources are the origins that the POST may reach, the action's own and those of every redirect after
-	// it, each as scheme://host or scheme://host:port. Chrome and Safari hold the whole chain to this list (CSP
-	// Level 3, section 6.4.1), Firefox only its first step: an origin that is missing breaks the sign-in in some
-	// browsers. At least the action's origin is required.
+	// FormActionSources are the origins that the POST may reach, the action's own and those of
+	// every redirect after it, each as scheme://host or scheme://host:port. Chrome and Safari hold
+	// the whole chain to this list (CSP Level 3, section 6.4.1), Firefox only its first step: an
+	// origin that is missing breaks the sign-in in some browsers. At least the action's origin is
+	// required.
 	FormActionSources []string
-	// ReferrerPolicy is no-referrer (when empty) or strict-origin. With the first, browsers send "Origin: null".
+	// ReferrerPolicy is no-referrer (when empty) or strict-origin. With the first, browsers send
+	// "Origin: null".
 	ReferrerPolicy string
-	// LoopLimit is the number of the sign-in, within LoopWindow and in one tab, that is stopped. 0: 4; else at least 2.
+	// LoopLimit is the number of the sign-in, within LoopWindow and in one tab, that is stopped. 0:
+	// 4; else at least 2.
 	LoopLimit int
 	// LoopWindow is how long a sign-in counts. 0: 60 s; else from 1 s to 24 h.
 	LoopWindow time.Duration
-	// Scope tells apart the counts of pages that are served from one origin: configuration and brand. Required.
+	// Scope tells apart the counts of pages that are served from one origin: configuration and
+	// brand. Required.
 	Scope string
 }
 
@@ -36,8 +41,8 @@ const (
 	defaultLoopWindow     = time.Minute
 )
 
-// sourceForm is narrower than CSP's host-source: no wildcard, no path, nothing that could end the directive. CSP has
-// no notation for IPv6 addresses, so they can't be posted to either.
+// sourceForm is narrower than CSP's host-source: no wildcard, no path, nothing that could end the
+// directive. CSP has no notation for IPv6 addresses, so they can't be posted to either.
 var sourceForm = regexp.MustCompile(`^https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?$`)
 
 func (f Frame) withDefaults() Frame {

@@ -39,7 +39,8 @@ func withLogo(color string) func(string) page.Settings {
 	}
 }
 
-// gallery serves every page, each held in its state: /LANGUAGE/STATE of the sign-in page, /LANGUAGE/PROBLEM.
+// gallery serves every page, each held in its state: /LANGUAGE/STATE of the sign-in page,
+// /LANGUAGE/PROBLEM.
 type gallery struct {
 	*scene
 	still bool // scripts stay off in pages that are shown without

@@ -47,8 +47,8 @@ func checkLogo(logo string) error {
 	return checkSVG(image)
 }
 
-// sniff returns the type of an image by its first bytes, as browsers tell it (MIME Sniffing Standard, section 6.1), or
-// "" for another.
+// sniff returns the type of an image by its first bytes, as browsers tell it (MIME Sniffing
+// Standard, section 6.1), or "" for another.
 func sniff(image []byte) string {
 	switch {
 	case bytes.HasPrefix(image, []byte("\x89PNG\r\n\x1a\n")):
@@ -70,8 +70,9 @@ func orUnknown(found string) string {
 	return found
 }
 
-// checkSVG refuses what an image can't use anyway: in an <img>, browsers run no script of it and fetch nothing for it.
-// A logo that has such parts would look otherwise on the page than where it was made, and harm whoever opens it alone.
+// checkSVG refuses what an image can't use anyway: in an <img>, browsers run no script of it and
+// fetch nothing for it. A logo that has such parts would look otherwise on the page than where it
+// was made, and harm whoever opens it alone.
 func checkSVG(image []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(image))
 	root, style := true, false
@@ -134,19 +135,22 @@ func checkElement(element xml.StartElement) error {
 	return nil
 }
 
-// inside says of a reference that it leads to a part of the same image, or to an image that it carries.
+// inside says of a reference that it leads to a part of the same image, or to an image that it
+// carries.
 func inside(reference string) bool {
 	return reference == "" || reference[0] == '#' || embedded.MatchString(reference)
 }
 
 var (
 	embedded = regexp.MustCompile(`^data:image/(png|jpeg|gif|webp);base64,`)
-	// What a style can fetch with: url(…), a string in @import or image-set(), and escapes that hide them.
+	// What a style can fetch with: url(…), a string in @import or image-set(), and escapes that
+	// hide them.
 	fetching = regexp.MustCompile(`(?i)@import|image-set\(|src\(|\\`)
 	address  = regexp.MustCompile(`(?i)url\(\s*["']?([^"')]*)`)
 )
 
-// selfContained says of CSS, or of an attribute that may be some, that it refers to nothing outside the image.
+// selfContained says of CSS, or of an attribute that may be some, that it refers to nothing outside
+// the image.
 func selfContained(css string) bool {
 	if fetching.MatchString(css) {
 		return false

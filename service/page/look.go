@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// readable is the contrast that WCAG 2.2 (success criterion 1.4.3) asks for text of the button's size.
+// readable is the contrast that WCAG 2.2 (success criterion 1.4.3) asks for text of the button's
+// size.
 const readable = 4.5
 
 // What the button lies on, as page.css has it.
@@ -14,9 +15,9 @@ const (
 	darkCard  = "#191d23"
 )
 
-// inkOn returns the class of the text that can be read on a button of this colour, which has the form #rrggbb: white
-// where that is readable, as most brands mean it, else black. One of them always is, because the two contrasts
-// multiply to 21 for every colour.
+// inkOn returns the class of the text that can be read on a button of this colour, which has the
+// form #rrggbb: white where that is readable, as most brands mean it, else black. One of them
+// always is, because the two contrasts multiply to 21 for every colour.
 func inkOn(color string) string {
 	if contrast(color, "#ffffff") >= readable {
 		return "light-ink"
@@ -24,9 +25,9 @@ func inkOn(color string) string {
 	return "dark-ink"
 }
 
-// buttonOn returns the classes of a button of this colour, which has the form #rrggbb: its ink, and an edge where the
-// fill by itself doesn't stand out from the page (WCAG 2.2, success criterion 1.4.11): pale on its light side, deep on
-// its dark one.
+// buttonOn returns the classes of a button of this colour, which has the form #rrggbb: its ink, and
+// an edge where the fill by itself doesn't stand out from the page (WCAG 2.2, success criterion
+// 1.4.11): pale on its light side, deep on its dark one.
 func buttonOn(color string) string {
 	const visible = 3.0
 	switch {

@@ -65,8 +65,8 @@ func TestButtonOn(t *testing.T) {
 	}
 }
 
-// TestEveryColourCanBeRead is why no colour is refused: over a grid of every channel, the ink that is chosen reaches the
-// contrast, and the button has an edge wherever its fill doesn't stand out.
+// TestEveryColourCanBeRead is why no colour is refused: over a grid of every channel, the ink that
+// is chosen reaches the contrast, and the button has an edge wherever its fill doesn't stand out.
 func TestEveryColourCanBeRead(t *testing.T) {
 	const digits = "0123456789abcdef"
 	worst := 21.0

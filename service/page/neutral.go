@@ -9,7 +9,7 @@ import (
 // neutralName is what everybody calls the place that nobody gets to.
 const neutralName = "Zendesk"
 
-var theNeutral = sync.OnceValues(func() ([]*Page, error) {
+var neutralPages = sync.OnceValues(func() ([]*Page, error) {
 	var pages []*Page
 	for _, tag := range Languages() {
 		// Without a form there is nothing to post, and nowhere.
@@ -22,16 +22,16 @@ var theNeutral = sync.OnceValues(func() ([]*Page, error) {
 	return pages, nil
 })
 
-// Neutral returns a page without a brand, in the language nearest to the one asked for (BCP 47; English where it is none,
-// or none is near), for those who may not learn which brands there are. It is good for [Page.RenderProblem] only: what
-// [Page.Render] makes of it posts nowhere.
+// Neutral returns a page without a brand, in the language nearest to the one asked for (BCP 47;
+// English where it is none, or none is near), for those who may not learn which brands there are.
+// It is good for [Page.RenderProblem] only: what [Page.Render] makes of it posts nowhere.
 func Neutral(tag string) *Page {
-	pages, err := theNeutral()
+	pages, err := neutralPages()
 	if err != nil {
 		panic(err) // made of nothing but what is compiled in
 	}
 	want, _ := language.Parse(tag) // what can't be parsed is matched as no language
-	press, _ := thePress()
-	_, index, _ := press.matcher.Match(want)
+	templates, _ := compiled()
+	_, index, _ := templates.matcher.Match(want)
 	return pages[index]
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// testSlow: what the page says when the answer stays away, and that it says it and does nothing else.
+// testSlow: what the page says when the answer stays away, and that it says it and does nothing
+// else.
 func testSlow(s *scene) {
 	release := s.hold()
 	s.inject(`window.delays = []; const unwatched = setTimeout;
@@ -64,7 +65,8 @@ func testReloadUnderWay(s *scene) {
 	}
 }
 
-// testRelayedPost: a page that answers a POST is replaced like any other, and asked for again when it is reloaded.
+// testRelayedPost: a page that answers a POST is replaced like any other, and asked for again when
+// it is reloaded.
 func testRelayedPost(s *scene) {
 	ask := chromedp.CSS("#ask")
 	s.goTo("/")
@@ -102,7 +104,8 @@ func testSamePage(s *scene) {
 	s.expect(2)
 }
 
-// testSamePageLater: others have come between. As many are remembered as one tab can have in a while.
+// testSamePageLater: others have come between. As many are remembered as one tab can have in a
+// while.
 func testSamePageLater(s *scene) {
 	s.goTo("/same")
 	s.do(signedIn)
@@ -139,8 +142,8 @@ func testSamePageUnderWay(s *scene) {
 	s.expect(1)
 }
 
-// testCopiedTab: a tab that is copied, or restored, has its session storage and its address. The page comes with
-// another token, or, out of somebody's cache, with one that has been sent.
+// testCopiedTab: a tab that is copied, or restored, has its session storage and its address. The
+// page comes with another token, or, out of somebody's cache, with one that has been sent.
 func testCopiedTab(s *scene) {
 	s.goTo("/same")
 	s.do(signedIn)
@@ -193,8 +196,9 @@ func testTenTabs(s *scene) {
 	s.expect(10)
 }
 
-// TestRestoredSession: a browser that was ended comes back with its tabs. Those that were signed in stay where they
-// are; those whose POST was under way ask for the page again, and all of them are signed in.
+// TestRestoredSession: a browser that was ended comes back with its tabs. Those that were signed in
+// stay where they are; those whose POST was under way ask for the page again, and all of them are
+// signed in.
 func TestRestoredSession(t *testing.T) {
 	profile := t.TempDir()
 	browser, end := browsertest.Restore(t, profile)
@@ -247,8 +251,8 @@ func TestRestoredSession(t *testing.T) {
 	s.expect(3 * each)
 }
 
-// testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one POST, and the token
-// signs in once.
+// testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one
+// POST, and the token signs in once.
 func testClicksWithoutScripts(s *scene) {
 	s.do(disableScripts(true))
 	release := s.hold()

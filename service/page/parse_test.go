@@ -125,7 +125,8 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token, returnTo string) { checkParsed(t, p, token, returnTo) })
 }
 
-// TestFixedPartsParseBack does the same for what comes from the configuration and goes through html/template.
+// TestFixedPartsParseBack does the same for what comes from the configuration and goes through
+// html/template.
 func TestFixedPartsParseBack(t *testing.T) {
 	frame := acme()
 	frame.Action = "https://acme.zendesk.com/access/jwt?brand_id=1&x=%22%3Ca%3E"
@@ -216,8 +217,8 @@ func content(node *html.Node) string {
 	return text.String()
 }
 
-// TestButton holds what the page can do without scripts: the form's own controls are enough, and none of them hides
-// the form's submit method.
+// TestButton holds what the page can do without scripts: the form's own controls are enough, and
+// none of them hides the form's submit method.
 func TestButton(t *testing.T) {
 	root, err := html.Parse(bytes.NewReader(mustNew(t, Settings{}, acme()).Render("a.b.c", "/")))
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What a value would have to leave first: attributes, elements whose content isn't parsed, comments.
+// What a value would have to leave first: attributes, elements whose content isn't parsed,
+// comments.
 var exits = []string{
 	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>", "</noscript>",
 	"-->", "--!>", "]]>", "</span>", `" x="`, "\\\">", "&quot;>", "&#34;&#62;", "%22%3E",
@@ -76,7 +77,8 @@ func Payloads() []string {
 	return all
 }
 
-// TestPayloadsRoundTrip: each reaches every place of the page that takes a text, and is read there byte for byte.
+// TestPayloadsRoundTrip: each reaches every place of the page that takes a text, and is read there
+// byte for byte.
 func TestPayloadsRoundTrip(t *testing.T) {
 	reached := map[string]int{}
 	all := Payloads()
@@ -145,7 +147,8 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 	}
 }
 
-// TestPayloadsAreSome: as many as they should be, no two the same, and not all harmless to a page that doesn't escape.
+// TestPayloadsAreSome: as many as they should be, no two the same, and not all harmless to a page
+// that doesn't escape.
 func TestPayloadsAreSome(t *testing.T) {
 	seen, escaped := map[string]bool{}, 0
 	for _, payload := range Payloads() {

@@ -1,7 +1,8 @@
 package page
 
-// Problem is a reason why there is no sign-in, as far as the person in front of the browser is concerned. It is a
-// closed set of kinds and not a message, so that nothing from outside, and no cause from inside, can reach the page.
+// Problem is a reason why there is no sign-in, as far as the person in front of the browser is
+// concerned. It is a closed set of kinds and not a message, so that nothing from outside, and no
+// cause from inside, can reach the page.
 type Problem int
 
 const (
@@ -21,11 +22,12 @@ const (
 	problems // how many there are
 )
 
-// RenderProblem returns the page that tells the user what stands in the way, in the brand's look and language. It has
-// no form and no script; it is served with the same headers as the sign-in page. The bytes are the caller's to keep.
+// RenderProblem returns the page that tells the user what stands in the way, in the brand's look
+// and language. It has no form and no script; it is served with the same headers as the sign-in
+// page. The bytes are the caller's to keep.
 func (p *Page) RenderProblem(problem Problem) []byte {
 	if problem < 0 || problem >= problems {
 		problem = ProblemFailed
 	}
-	return p.documents.problems[problem].fill(&p.values)
+	return p.segments.problems[problem].fill(&p.values)
 }

@@ -31,7 +31,8 @@ const secret = "secret-secret-secret-secret-secret-secret-secret"
 // returnTo has what an attribute, a form and a URL may each break on.
 const returnTo = `/hc/en-us?a=1&amp;b="2'<3>+%20#x`
 
-// scene is an application that serves the page on one origin, a sandbox on another, and a tab of a browser.
+// scene is an application that serves the page on one origin, a sandbox on another, and a tab of a
+// browser.
 type scene struct {
 	t       *testing.T
 	tab     context.Context
@@ -136,8 +137,8 @@ func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	_, _ = answer.Body.WriteTo(w)
 }
 
-// application is what relays the page: a start page with a link and a form that lead to it, the page itself with a new
-// token each time, and at /same with the same one.
+// application is what relays the page: a start page with a link and a form that lead to it, the
+// page itself with a new token each time, and at /same with the same one.
 func (s *scene) application(p *page.Page, change func(http.Header)) http.Handler {
 	once := token()
 	mux := http.NewServeMux()
@@ -190,7 +191,8 @@ func (s *scene) hear(event any) {
 	}
 }
 
-// wait returns when what is waited for holds; it looks again whenever the browser or the sandbox has something new.
+// wait returns when what is waited for holds; it looks again whenever the browser or the sandbox
+// has something new.
 func (s *scene) wait(what string, holds func() bool) {
 	s.t.Helper()
 	for !holds() {
@@ -249,7 +251,8 @@ func evaluate[T any](s *scene, script string) T {
 	return value
 }
 
-// goTo starts a navigation without waiting for a load event, which a page that goes on at once may not have.
+// goTo starts a navigation without waiting for a load event, which a page that goes on at once may
+// not have.
 func (s *scene) goTo(path string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + path}); err != nil {
@@ -267,7 +270,8 @@ func shown(state string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitVisible(chromedp.CSS(`section[data-state~="` + state + `"]`))
 }
 
-// expect holds the sandbox's record to so many POSTs, each with a token that signed Ada in, and the browser to silence.
+// expect holds the sandbox's record to so many POSTs, each with a token that signed Ada in, and the
+// browser to silence.
 func (s *scene) expect(posts int) {
 	s.t.Helper()
 	received := s.sandbox.SignIns()
@@ -284,14 +288,15 @@ func (s *scene) expect(posts int) {
 	}
 }
 
-// store has the tab remember three sign-ins so many milliseconds ago. The tab must be at the application's origin.
+// store has the tab remember three sign-ins so many milliseconds ago. The tab must be at the
+// application's origin.
 func (s *scene) store(ago string) {
 	s.t.Helper()
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' ')), true)`)
 }
 
-// back and forward do what the browser's buttons do. chromedp.NavigateBack waits for a load event, which a page from
-// the back/forward cache doesn't have.
+// back and forward do what the browser's buttons do. chromedp.NavigateBack waits for a load event,
+// which a page from the back/forward cache doesn't have.
 func (s *scene) back()    { s.t.Helper(); s.walk(-1) }
 func (s *scene) forward() { s.t.Helper(); s.walk(+1) }
 
@@ -321,7 +326,8 @@ func (s *scene) hurry() {
 	s.inject(`const unhurried = setTimeout; window.setTimeout = (f, ms, ...given) => unhurried(f, ms / 50, ...given);`)
 }
 
-// until waits for a script to say yes. Unlike chromedp's waiting, it finds its way in a page from the back/forward cache.
+// until waits for a script to say yes. Unlike chromedp's waiting, it finds its way in a page from
+// the back/forward cache.
 func (s *scene) until(script string) {
 	s.t.Helper()
 	for {
@@ -337,9 +343,9 @@ func (s *scene) until(script string) {
 	}
 }
 
-// onceSent runs a script in each sign-in page when the page has sent its form; report in it hands a text to
-// [scene.reported]. While a POST is under way the browser parses nothing more and holds back commands to the page,
-// but timers run and what the page reports arrives.
+// onceSent runs a script in each sign-in page when the page has sent its form; report in it hands a
+// text to [scene.reported]. While a POST is under way the browser parses nothing more and holds
+// back commands to the page, but timers run and what the page reports arrives.
 func (s *scene) onceSent(script string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screenshots are a by-product of [TestAccessibility]: every page as a PNG in the folder that DESKMINT_SCREENSHOTS names,
-// for somebody to look at. Without one there are none.
+// screenshots are a by-product of [TestAccessibility]: every page as a PNG in the folder that
+// DESKMINT_SCREENSHOTS names, for somebody to look at. Without one there are none.
 func screenshots(t *testing.T, browser context.Context) {
 	t.Helper()
 	folder := os.Getenv("DESKMINT_SCREENSHOTS")

@@ -6,34 +6,39 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
-// Settings is the look of one brand's page: the "page" block of a brand in the configuration file. The zero value is
-// valid: each field that is empty has a default.
+// Settings is the look of one brand's page: the "page" block of a brand in the configuration file.
+// The zero value is valid: each field that is empty has a default.
 type Settings struct {
-	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the page's own
-	// catalogue, in the language of [Languages] nearest to this one, or in English where none is near.
+	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the
+	// page's own catalogue, in the language of [Languages] nearest to this one, or in English where
+	// none is near.
 	Language string `yaml:"language"`
-	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the brand's name.
+	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the
+	// brand's name.
 	Title string `yaml:"title"`
 	// Message stands under the heading, at most 500 characters. Empty: from the catalogue.
 	Message string `yaml:"message"`
 	// Button is the label of the button, at most 60 characters. Empty: from the catalogue.
 	Button string `yaml:"button"`
-	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button unreadable: its text is
-	// white or black, and one of them has a contrast of 4.5 with every colour, in light and dark alike, because the
-	// text stands on the colour and not on the page.
+	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button
+	// unreadable: its text is white or black, and one of them has a contrast of 4.5 with every
+	// colour, in light and dark alike, because the text stands on the colour and not on the page.
 	Color string `yaml:"color"`
-	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written. It must be what it
-	// says, and an SVG without scripts and references to anything outside it. It is part of every page that is sent,
-	// and the page's policy lets no image be fetched. In dark it lies on white. Empty: the brand's name in its place.
+	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written.
+	// It must be what it says, and an SVG without scripts and references to anything outside it. It
+	// is part of every page that is sent, and the page's policy lets no image be fetched. In dark
+	// it lies on white. Empty: the brand's name in its place.
 	Logo string `yaml:"logo"`
-	// Start is where people go who can't go on from here: the link on pages that tell of a problem. It is a path of the
-	// application that serves the page, or an absolute https URL, at most 2,048 bytes. Empty: /.
+	// Start is where people go who can't go on from here: the link on pages that tell of a problem.
+	// It is a path of the application that serves the page, or an absolute https URL, at most 2,048
+	// bytes. Empty: /.
 	Start string `yaml:"start"`
 }
 
@@ -51,12 +56,13 @@ const (
 
 var colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
-// Check reports every fault, each with the name of its key. It may be called from several goroutines.
+// Check reports every fault, each with the name of its key. It may be called from several
+// goroutines.
 func (s Settings) Check(report func(path, message string)) {
 	if _, err := parseLanguage(s.withDefaults().Language); err != nil {
 		report("language", err.Error())
 	}
-	for _, text := range []struct {
+	for _, field := range []struct {
 		path, value string
 		limit       int
 	}{
@@ -64,8 +70,8 @@ func (s Settings) Check(report func(path, message string)) {
 		{"message", s.Message, maxMessage},
 		{"button", s.Button, maxButton},
 	} {
-		if err := checkText(text.value, text.limit); err != nil {
-			report(text.path, err.Error())
+		if err := checkText(field.value, field.limit); err != nil {
+			report(field.path, err.Error())
 		}
 	}
 	if s.Color != "" && !colorForm.MatchString(s.Color) {
@@ -93,8 +99,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX locales: a tag written
-// that way means that somebody took the key for something else.
+// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX
+// locales: a tag written that way means that somebody took the key for something else.
 func parseLanguage(tag string) (language.Tag, error) {
 	if len(tag) > maxLanguage || strings.Contains(tag, "_") {
 		return language.Und, errors.New("must be a BCP 47 language tag, such as en or pt-BR")
@@ -106,8 +112,8 @@ func parseLanguage(tag string) (language.Tag, error) {
 	return parsed, nil
 }
 
-// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a backslash that it
-// makes a slash, is not what the operator wrote.
+// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a
+// backslash that it makes a slash, is not what the operator wrote.
 func checkStart(start string) error {
 	if len(start) > maxStart {
 		return fmt.Errorf("has %d bytes, at most %d are allowed", len(start), maxStart)
@@ -123,36 +129,18 @@ func checkStart(start string) error {
 	return nil
 }
 
-func checkText(text string, limit int) error {
-	if !utf8.ValidString(text) {
+func checkText(value string, limit int) error {
+	if !utf8.ValidString(value) {
 		return errors.New("is not valid UTF-8")
 	}
-	if n := utf8.RuneCountInString(text); n > limit {
+	if n := utf8.RuneCountInString(value); n > limit {
 		return fmt.Errorf("has %d characters, at most %d are allowed", n, limit)
 	}
-	if text != "" && strings.TrimSpace(text) == "" {
+	if value != "" && strings.TrimSpace(value) == "" {
 		return errors.New("is only white space")
 	}
-	for _, r := range text {
-		if deceptive(r) {
-			return fmt.Errorf("contains %U, which can't be seen or reorders the text around it", r)
-		}
+	if fault := text.Fault(value, text.AllowJoiners); fault != "" {
+		return errors.New(fault)
 	}
 	return nil
-}
-
-// deceptive says whether r can make a text look like another one: control characters, line separators, bidirectional
-// controls, noncharacters, and what has no width. The joiners U+200C and U+200D are needed to write Persian, Indic
-// scripts and emoji.
-func deceptive(r rune) bool {
-	switch {
-	case unicode.IsControl(r),
-		r == '\u061C', r == '\u200B', r == '\u200E', r == '\u200F',
-		r >= '\u2028' && r <= '\u202E',
-		r == '\u2060', r >= '\u2066' && r <= '\u2069',
-		r == '\uFEFF',
-		r >= '\uFDD0' && r <= '\uFDEF', r&0xFFFE == 0xFFFE:
-		return true
-	}
-	return false
 }

@@ -49,6 +49,13 @@ func TestCheck(t *testing.T) {
 		"line separator":         {Settings{Title: "a\u2028b"}, []string{"title"}},
 		"noncharacters":          {Settings{Title: "\uFDD0", Message: "\U0001FFFE", Button: "\uFFFF"}, []string{"title", "message", "button"}},
 		"joiners":                {Settings{Title: "می\u200Cخواهم 👩\u200D🚀"}, nil},
+		"emoji's selector":       {Settings{Title: "❤\uFE0F"}, nil},
+		"soft hyphen":            {Settings{Title: "a\u00ADb"}, []string{"title"}},
+		"vowel separator":        {Settings{Title: "a\u180Eb"}, []string{"title"}},
+		"function application":   {Settings{Title: "a\u2061b"}, []string{"title"}},
+		"Hangul filler":          {Settings{Title: "a\u3164b"}, []string{"title"}},
+		"annotation":             {Settings{Title: "a\uFFF9b"}, []string{"title"}},
+		"language tag":           {Settings{Title: "a\U000E0001b"}, []string{"title"}},
 		"bad UTF-8":              {Settings{Title: "a\xffb"}, []string{"title"}},
 		"everything":             {Settings{"!", "\x00", "\x00", "\x00", "!", "!", "!"}, []string{"language", "title", "message", "button", "color", "logo", "start"}},
 	} {

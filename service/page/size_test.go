@@ -48,8 +48,8 @@ func logo(n int) string {
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(image)
 }
 
-// TestPagesAreSmall bounds what every further brand and language costs. A rendered page alone has 5 KiB; bounds are
-// three times and more what is held, because the heap isn't this test's alone.
+// TestPagesAreSmall bounds what every further brand and language costs. A rendered page alone has 5
+// KiB; bounds are three times and more what is held, because the heap isn't this test's alone.
 func TestPagesAreSmall(t *testing.T) {
 	const pages = 500
 	if each := heldBy(t, pages, func(int) Settings { return Settings{} }) / pages; each > 2<<10 {

@@ -53,8 +53,9 @@ func newView(s Settings, f Frame, tag language.Tag, said texts) view {
 	}
 }
 
-// spoken returns what the lang attribute says of texts in a language of the catalogue that were chosen for another: the
-// region that was asked for, but not a language that isn't there, nor that there is none.
+// spoken returns what the lang attribute says of texts in a language of the catalogue that were
+// chosen for another: the region that was asked for, but not a language that isn't there, nor that
+// there is none.
 func spoken(wanted, found language.Tag) string {
 	if said, _, _ := wanted.Raw(); said.String() == "und" {
 		return found.String()
@@ -66,23 +67,24 @@ func spoken(wanted, found language.Tag) string {
 	return wanted.String()
 }
 
-// markedView holds marks for all that the pages in the language of the texts differ in, but no logo.
-func markedView(said texts) view {
+// placeholderView returns a view with a placeholder for each field by which pages in the language
+// of the texts differ, except the logo.
+func placeholderView(said texts) view {
 	return view{
-		Language:       fieldLanguage.mark(),
-		Title:          fieldTitle.mark(),
-		Message:        fieldMessage.mark(),
-		Button:         fieldButton.mark(),
-		Brand:          fieldBrand.mark(),
-		Color:          fieldColor.mark(),
-		Ink:            fieldInk.mark(),
-		Texts:          said.naming(fieldBrand.mark()),
-		FormActions:    fieldFormActions.mark(),
-		ReferrerPolicy: fieldReferrerPolicy.mark(),
-		Action:         fieldAction.mark(),
-		Scope:          fieldScope.mark(),
-		Start:          fieldStart.mark(),
-		LoopLimit:      fieldLoopLimit.mark(),
-		LoopWindow:     fieldLoopWindow.mark(),
+		Language:       fieldLanguage.placeholder(),
+		Title:          fieldTitle.placeholder(),
+		Message:        fieldMessage.placeholder(),
+		Button:         fieldButton.placeholder(),
+		Brand:          fieldBrand.placeholder(),
+		Color:          fieldColor.placeholder(),
+		Ink:            fieldInk.placeholder(),
+		Texts:          said.naming(fieldBrand.placeholder()),
+		FormActions:    fieldFormActions.placeholder(),
+		ReferrerPolicy: fieldReferrerPolicy.placeholder(),
+		Action:         fieldAction.placeholder(),
+		Scope:          fieldScope.placeholder(),
+		Start:          fieldStart.placeholder(),
+		LoopLimit:      fieldLoopLimit.placeholder(),
+		LoopWindow:     fieldLoopWindow.placeholder(),
 	}
 }

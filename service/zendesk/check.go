@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/deskmint/deskmint/service/members"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Checked is a sign-in that may be signed: validated, normalised, without iat and jti.
@@ -21,7 +21,7 @@ type Checked struct {
 	Warnings []Fault
 
 	email   string
-	claims  members.List
+	claims  encodedClaims
 	emitExp bool
 }
 
@@ -60,14 +60,13 @@ type checker struct {
 }
 
 func (c *checker) encode() {
-	m, err := c.claims.members()
-	switch {
-	case err != nil:
+	claims, err := c.claims.encode()
+	if err != nil {
 		c.fault("user", "can't be written as JSON")
-	case bare+len(m.JSON) > maxClaims:
-		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", bare+len(m.JSON), maxClaims))
+	} else if n := claims.size(); n > maxClaims {
+		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", n, maxClaims))
 	}
-	c.out.email, c.out.claims = c.claims.Email, m
+	c.out.email, c.out.claims = c.claims.Email, claims
 }
 
 func (c *checker) fault(field, description string) {
@@ -129,7 +128,7 @@ func (c *checker) identity(u User) {
 	}
 	if blank(u.Name) {
 		c.fault("user.name", "is required")
-	} else if why := shortTextFault(u.Name, joiners); why != "" {
+	} else if why := shortTextFault(u.Name, text.AllowJoiners); why != "" {
 		c.fault("user.name", why)
 	}
 	c.claims.Name = u.Name
@@ -158,7 +157,7 @@ func (c *checker) optional(u User) {
 	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
 	c.customRole(u)
 	c.claim(c.locale(u))
-	c.claim(list("user.organizations", u.Organizations, joiners), func() {
+	c.claim(list("user.organizations", u.Organizations, text.AllowJoiners), func() {
 		if len(u.Organizations) == 1 {
 			claims.Organization = u.Organizations[0]
 		} else {
@@ -233,7 +232,7 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 // stay a string even where integers are wanted: 007 and 7 are two organisations.
 func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 	const field = "user.organization_ids"
-	if faults = list(field, ids, noJoiners); len(faults) > 0 || len(ids) != 1 {
+	if faults = list(field, ids, text.RefuseJoiners); len(faults) > 0 || len(ids) != 1 {
 		return nil, faults
 	}
 	id := ids[0]

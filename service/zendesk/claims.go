@@ -1,73 +1,94 @@
 package zendesk
 
 import (
+	"bytes"
+	"encoding/json"
+	"reflect"
 	"strconv"
-
-	"github.com/deskmint/deskmint/service/members"
+	"strings"
 )
 
-// Claims are those of a sign-in token that come from the user: every one that Zendesk
-// documents, and no other, in the order in which they are written. They are a struct and
-// not a map, so that nothing a caller sends can become a claim of its own choosing;
-// user_fields is the one map, and it is a value, a level below.
+// Claims are the claims of a sign-in token that come from the user, in the order in which they are
+// written. They are all that Zendesk documents, and no others. They are a struct and not a map, so
+// that nothing in a request can become a claim. Only user_fields is a map, one level below.
 type Claims struct {
-	Email           string
-	Name            string
-	ExternalID      string
-	Role            Role
-	CustomRoleID    int64
-	Locale          int64 // end users
-	LocaleID        int64 // team members
-	Organization    string
-	Organizations   string
-	OrganizationID  any // string or int64
-	OrganizationIDs string
-	Phone           string
-	Tags            []string // empty is sent, nil is not
-	RemotePhotoURL  string
-	UserFields      map[string]any
+	Email           string         `json:"email"`
+	Name            string         `json:"name"`
+	ExternalID      string         `json:"external_id,omitempty"`
+	Role            Role           `json:"role,omitempty"`
+	CustomRoleID    int64          `json:"custom_role_id,omitempty"`
+	Locale          int64          `json:"locale,omitempty"`    // end users
+	LocaleID        int64          `json:"locale_id,omitempty"` // team members
+	Organization    string         `json:"organization,omitempty"`
+	Organizations   string         `json:"organizations,omitempty"`
+	OrganizationID  any            `json:"organization_id,omitempty"` // string or int64
+	OrganizationIDs string         `json:"organization_ids,omitempty"`
+	Phone           string         `json:"phone,omitempty"`
+	Tags            []string       `json:"tags,omitzero"` // an empty list is sent, nil is not
+	RemotePhotoURL  string         `json:"remote_photo_url,omitempty"`
+	UserFields      map[string]any `json:"user_fields,omitempty"`
 }
 
-// members are the claims as JSON. It is the one serialiser, and its output is the same
-// for the same claims: fields in the order above, user_fields by key. It writes what
-// encoding/json would, which a test holds it to.
-func (c *Claims) members() (members.List, error) {
-	m := members.List{JSON: make([]byte, 0, 256), Names: append(make([]string, 0, 16), "iat", "jti")}
-	m.Text("email", c.Email)
-	m.Text("name", c.Name)
-	m.Given("external_id", c.ExternalID)
-	m.Given("role", string(c.Role))
-	m.Number("custom_role_id", c.CustomRoleID)
-	m.Number("locale", c.Locale)
-	m.Number("locale_id", c.LocaleID)
-	m.Given("organization", c.Organization)
-	m.Given("organizations", c.Organizations)
-	if c.OrganizationID != nil {
-		m.Value("organization_id", c.OrganizationID)
-	}
-	m.Given("organization_ids", c.OrganizationIDs)
-	m.Given("phone", c.Phone)
-	if c.Tags != nil {
-		m.Texts("tags", c.Tags)
-	}
-	m.Given("remote_photo_url", c.RemotePhotoURL)
-	if len(c.UserFields) > 0 {
-		m.Object("user_fields", c.UserFields)
-	}
-	return m, m.Err
+// encode returns the claims as a JSON object, and their names. The same claims always make the same
+// JSON: the fields in the order above, user_fields by key.
+func (c *Claims) encode() (encodedClaims, error) {
+	object, err := encodeJSON(c)
+	return encodedClaims{object, c.names()}, err
 }
 
-// bare is the size of what payload adds at the least.
-const bare = len(`{"iat":0,"jti":""}`)
+// encodedClaims are claims without those that the token adds, and the names of all.
+type encodedClaims struct {
+	object []byte // a JSON object
+	names  []string
+}
 
-// payload appends the claims with iat and jti, which are the token's own, and exp, which
-// is undocumented and behind emit_exp (0: without).
-func payload(b []byte, claims members.List, issuedAt int64, id string, expiresAt int64) []byte {
+// claimNames are the claims' names, in the order of the fields.
+var claimNames = func() (names []string) {
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Claims]()) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		names = append(names, name)
+	}
+	return names
+}()
+
+// names returns the names of the claims that encode writes, and those of iat and jti.
+func (c *Claims) names() []string {
+	names := append(make([]string, 0, 16), "iat", "jti")
+	v := reflect.ValueOf(c).Elem()
+	for i, name := range claimNames {
+		f := v.Field(i)
+		absent := f.IsZero() && name != "email" && name != "name"
+		if !absent && (f.Kind() != reflect.Map || f.Len() > 0) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// size returns the size of the payload, but for the values of iat and jti, and for exp.
+func (e encodedClaims) size() int { return len(`{"iat":0,"jti":"",`) + len(e.object) - len("{") }
+
+// payload appends a token's payload to b: iat, jti, the claims, and exp. exp is undocumented, and
+// only there if emit_exp is set (0: without).
+func (e encodedClaims) payload(b []byte, issuedAt int64, id string, expiresAt int64) ([]byte, error) {
+	jti, err := encodeJSON(id)
+	if err != nil {
+		return nil, err
+	}
 	b = strconv.AppendInt(append(b, `{"iat":`...), issuedAt, 10)
-	b = members.AppendText(append(b, `,"jti":`...), id)
-	b = append(b, claims.JSON...)
+	b = append(append(b, `,"jti":`...), jti...)
+	b = append(append(b, ','), e.object[len("{"):len(e.object)-len("}")]...)
 	if expiresAt != 0 {
 		b = strconv.AppendInt(append(b, `,"exp":`...), expiresAt, 10)
 	}
-	return append(b, '}')
+	return append(b, '}'), nil
+}
+
+// encodeJSON returns v as JSON without the escapes for HTML, which would make tokens longer.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// reference is the payload as encoding/json is told of it.
+// reference is the whole payload as one struct. Its fields have the order and the tags that a token
+// must have.
 type reference struct {
 	IssuedAt        int64          `json:"iat"`
 	ID              string         `json:"jti"`
@@ -59,7 +60,8 @@ func checkEncode(t *testing.T, issuedAt int64, id string, c zendesk.Claims, expi
 	}
 }
 
-// TestEncode: each claim by itself and all together are what encoding/json writes.
+// TestEncode shows that the payload is what encoding/json writes for the reference, for different
+// claims.
 func TestEncode(t *testing.T) {
 	full := zendesk.Claims{
 		Email: "jo@example.com", Name: "Zoë \"<王>\" & \\ Co", ExternalID: "0042", Role: zendesk.RoleAgent, CustomRoleID: 7, Locale: 8, LocaleID: 1<<53 - 1,
@@ -80,7 +82,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// FuzzEncode: every text, also one that would be refused before it comes here.
+// FuzzEncode encodes any text, also text that Check refuses.
 func FuzzEncode(f *testing.F) {
 	for _, text := range []string{"", "Jo", "Zoë", "\x00\x1f\x7f\b\f\n\r\t\"\\/<>&", "\u2028\u2029\ufeff", "\xff\xc3(", "😀"} {
 		f.Add(text, text, int64(1), 0.5)

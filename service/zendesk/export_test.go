@@ -1,7 +1,11 @@
 package zendesk
 
-// Encode is the payload of a token with these claims.
+// Encode returns the payload of a token with these claims, and the claims' names.
 func (c *Claims) Encode(issuedAt int64, id string, expiresAt int64) ([]byte, []string, error) {
-	m, err := c.members()
-	return payload(nil, m, issuedAt, id, expiresAt), m.Names, err
+	encoded, err := c.encode()
+	if err != nil {
+		return nil, nil, err
+	}
+	payload, err := encoded.payload(nil, issuedAt, id, expiresAt)
+	return payload, encoded.names, err
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
 const (
@@ -38,7 +40,7 @@ func externalIDFaults(s string) []Fault {
 	if s != "" && blank(s) {
 		return []Fault{{field, "is blank"}}
 	}
-	if faults := shortText(field, s, noJoiners); faults != nil {
+	if faults := shortText(field, s, text.RefuseJoiners); faults != nil {
 		return faults
 	}
 	// Zendesk may strip outer white space. The id would then be another one than policy has compared.
@@ -48,8 +50,8 @@ func externalIDFaults(s string) []Fault {
 	return nil
 }
 
-func shortTextFault(s string, j joiner) string {
-	if why := textFault(s, j); why != "" {
+func shortTextFault(s string, joiners text.Joiners) string {
+	if why := text.Fault(s, joiners); why != "" {
 		return why
 	}
 	if n := utf8.RuneCountInString(s); n > maxText {
@@ -58,15 +60,15 @@ func shortTextFault(s string, j joiner) string {
 	return ""
 }
 
-func shortText(field, s string, j joiner) []Fault {
-	if why := shortTextFault(s, j); why != "" {
+func shortText(field, s string, joiners text.Joiners) []Fault {
+	if why := shortTextFault(s, joiners); why != "" {
 		return []Fault{{field, why}}
 	}
 	return nil
 }
 
 // list checks names or ids that Zendesk reads from one comma-separated string.
-func list(field string, items []string, j joiner) (faults []Fault) {
+func list(field string, items []string, joiners text.Joiners) (faults []Fault) {
 	if len(items) > maxItems {
 		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
 	}
@@ -78,7 +80,7 @@ func list(field string, items []string, j joiner) (faults []Fault) {
 		case strings.Contains(s, ","):
 			why = "holds a comma, at which Zendesk would split it in two"
 		default:
-			why = shortTextFault(s, j)
+			why = shortTextFault(s, joiners)
 		}
 		if why != "" {
 			faults = append(faults, Fault{fmt.Sprintf("%s[%d]", field, i), why})
@@ -99,7 +101,7 @@ func tagFaults(tags []string) (faults []Fault) {
 		return []Fault{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
 	}
 	for i, t := range tags {
-		why := shortTextFault(t, noJoiners)
+		why := shortTextFault(t, text.RefuseJoiners)
 		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
 			why = "is empty, or holds a space or comma, at which Zendesk would split it"
 		}
@@ -115,7 +117,7 @@ func photoFaults(s string) []Fault {
 		return nil
 	}
 	const field = "user.remote_photo_url"
-	if why := textFault(s, noJoiners); why != "" {
+	if why := text.Fault(s, text.RefuseJoiners); why != "" {
 		return []Fault{{field, why}}
 	}
 	u, err := url.Parse(s)
@@ -136,7 +138,7 @@ func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 	}
 	out = make(map[string]any, len(in))
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		wrong := shortTextFault(key, noJoiners)
+		wrong := shortTextFault(key, text.RefuseJoiners)
 		if blank(key) {
 			wrong = "has an empty key"
 		}
@@ -160,7 +162,7 @@ func fieldValue(v any) (value any, fault string) {
 		if len(v) > maxField {
 			return nil, fmt.Sprintf("has %d bytes, more than %d", len(v), maxField)
 		}
-		return v, textFault(v, noJoiners)
+		return v, text.Fault(v, text.RefuseJoiners)
 	case float64:
 		switch {
 		case math.IsNaN(v) || math.IsInf(v, 0):

@@ -161,21 +161,21 @@ var claimRules = []struct {
 	required bool
 	rule     func(json.RawMessage) string
 }{
-	{"jti", true, text},
+	{"jti", true, textRule},
 	{"email", true, emailRule},
-	{"name", true, text},
-	{"external_id", false, text},
+	{"name", true, textRule},
+	{"external_id", false, textRule},
 	{"role", false, oneOf("end_user", "agent", "admin")},
 	{"custom_role_id", false, wholeRule},
 	{"locale", false, wholeRule},
 	{"locale_id", false, wholeRule},
-	{"organization", false, text},
-	{"organizations", false, text},
+	{"organization", false, textRule},
+	{"organizations", false, textRule},
 	{"organization_id", false, textOrWhole},
-	{"organization_ids", false, text},
-	{"phone", false, text},
-	{"tags", false, texts},
-	{"remote_photo_url", false, text},
+	{"organization_ids", false, textRule},
+	{"phone", false, textRule},
+	{"tags", false, textsRule},
+	{"remote_photo_url", false, textRule},
 	{"user_fields", false, objectRule},
 	{"exp", false, wholeRule},
 }
@@ -202,7 +202,7 @@ func (i *Inspection) checkClaims(p *Profile) {
 	}
 }
 
-func text(raw json.RawMessage) string {
+func textRule(raw json.RawMessage) string {
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return "must be a string"
@@ -214,7 +214,7 @@ func text(raw json.RawMessage) string {
 }
 
 func emailRule(raw json.RawMessage) string {
-	if why := text(raw); why != "" {
+	if why := textRule(raw); why != "" {
 		return why
 	}
 	var s string
@@ -245,13 +245,13 @@ func wholeRule(raw json.RawMessage) string {
 }
 
 func textOrWhole(raw json.RawMessage) string {
-	if _, err := integer(raw); err == nil || text(raw) == "" {
+	if _, err := integer(raw); err == nil || textRule(raw) == "" {
 		return ""
 	}
 	return "must be a string or a whole number"
 }
 
-func texts(raw json.RawMessage) string {
+func textsRule(raw json.RawMessage) string {
 	var s []*string // nil for null, which would be an empty string otherwise
 	if raw[0] != '[' || json.Unmarshal(raw, &s) != nil || slices.Contains(s, nil) {
 		return "must be an array of strings, not one string"

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Audience is a kind of person that Zendesk assigns a configuration to.
@@ -130,7 +132,7 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), "{subdomain}"):
 			report(at("subdomain"), "another brand of this configuration has the same subdomain")
 		}
-		if fault := textFault(b.Name, joiners); fault != "" {
+		if fault := text.Fault(b.Name, text.AllowJoiners); fault != "" {
 			report(at("name"), fault)
 		}
 		for j, h := range b.Hosts {

@@ -1,70 +1,16 @@
 package zendesk
 
 import (
-	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
-// joiner says whether a text may hold U+200C and U+200D, which Persian, Indic
-// scripts and emoji are written with, and variation selectors, which choose how an
-// emoji or an ideograph looks. Where they would only make two equal texts differ,
-// as in ids and keys, it may not.
-type joiner bool
-
-const (
-	joiners   joiner = true
-	noJoiners joiner = false
-)
-
-// textFault says what makes s unfit to be a claim; empty when nothing does. What
-// is refused would be shown to agents as something it isn't (bidirectional
-// controls), as nothing (invisible characters), or would break the line it stands
-// in (controls and separators).
-func textFault(s string, j joiner) string {
-	if !utf8.ValidString(s) {
-		return "is not valid UTF-8"
-	}
-	for i, r := range s {
-		if kind := badRune(r, j); kind != "" {
-			return fmt.Sprintf("holds %s (U+%04X) at byte %d: remove it", kind, r, i)
-		}
-	}
-	return ""
-}
-
-func badRune(r rune, j joiner) string {
-	switch {
-	case r < 0x7F && r >= 0x20:
-		return ""
-	case unicode.Is(unicode.Cc, r):
-		return "a control character"
-	case r == 0x2028 || r == 0x2029:
-		return "a line or paragraph separator"
-	case unicode.Is(unicode.Bidi_Control, r):
-		return "a bidirectional control character"
-	case r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF):
-		return "a noncharacter"
-	case bool(j) && joins(r):
-		return ""
-	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
-		return "" // format characters that are seen
-	case unicode.Is(unicode.Cf, r), unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r), unicode.Is(unicode.Variation_Selector, r):
-		return "an invisible character"
-	}
-	return ""
-}
-
-// joins is true of the characters that are nothing by themselves and change how
-// their neighbours look.
-func joins(r rune) bool {
-	return r == 0x200C || r == 0x200D || unicode.Is(unicode.Variation_Selector, r)
-}
-
-// blank is true where nothing would be seen of s.
+// blank reports whether nothing of s would be visible.
 func blank(s string) bool {
-	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || joins(r) }) == ""
+	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || text.IsJoiner(r) }) == ""
 }
 
 // ParseEmail returns the address in the one form that policy and token use:

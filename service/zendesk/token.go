@@ -12,18 +12,18 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Lifetime is how long after iat Zendesk takes a token: "up to three minutes clock
-// skew" in its article.
+// Lifetime is how long after iat Zendesk accepts a token: "up to three minutes clock skew" in its
+// article.
 const Lifetime = 3 * time.Minute
 
-// header is the only one that is known to work: a token without typ or alg is
-// answered as if its signature were wrong, and nothing else is documented. It is a
-// constant so that no input can reach it.
+// header is the only one that is known to work. Zendesk answers a token without typ or alg as if
+// its signature were wrong, and documents nothing else. It is a constant, so that no input can
+// change it.
 const header = `{"typ":"JWT","alg":"HS256"}`
 
 var encodedHeader = base64.RawURLEncoding.EncodeToString([]byte(header))
 
-// Token is a signed token and what the record needs of it. Don't log the value.
+// Token is a signed token, with what its audit record says of it. Don't log the value.
 type Token struct {
 	// Value is the token itself (RFC 7515 section 7.1).
 	Value string
@@ -31,25 +31,28 @@ type Token struct {
 	ID string
 	// IssueTime is its iat, in whole seconds.
 	IssueTime time.Time
-	// ExpireTime is when Zendesk stops taking it.
+	// ExpireTime is when Zendesk stops accepting it.
 	ExpireTime time.Time
-	// Version is that of the secret it is signed with.
+	// Version is the version of the secret that signed it.
 	Version secrets.Version
 	// Claims names the claims it has.
 	Claims []string
 }
 
-// Sign makes a token of a checked sign-in, with now as its iat and a jti of its own:
-// two tokens are never the same, and neither can be guessed from the other.
+// Sign makes a token of a checked sign-in, with now as its iat and a new random jti. Two tokens are
+// never the same, and you can't guess one from another.
 func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Token, error) {
 	id := rand.Text() // at least 128 random bits
 	issued := time.Unix(now.Unix(), 0).UTC()
-	names, expires := c.claims.Names, int64(0)
+	names, expires := c.claims.names, int64(0)
 	if c.emitExp {
 		names, expires = append(slices.Clip(names), "exp"), issued.Add(Lifetime).Unix()
 	}
-	var scratch [512]byte
-	claims := payload(scratch[:0], c.claims, issued.Unix(), id, expires)
+	var scratch [512]byte // enough for most, so that it stays on the stack
+	claims, err := c.claims.payload(scratch[:0], issued.Unix(), id, expires)
+	if err != nil {
+		return Token{}, err
+	}
 	encoding := base64.RawURLEncoding
 	token := make([]byte, 0, len(encodedHeader)+encoding.EncodedLen(len(claims))+encoding.EncodedLen(sha256.Size)+2)
 	token = encoding.AppendEncode(append(append(token, encodedHeader...), '.'), claims)

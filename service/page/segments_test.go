@@ -8,67 +8,69 @@ import (
 	"golang.org/x/text/language"
 )
 
-// all returns every skeleton by name.
-func (d documents) all() map[string]skeleton {
-	all := map[string]skeleton{"plain": d.plain, "return_to": d.returnTo}
+// all returns the segments of each kind of page by name.
+func (d pageSegments) all() map[string]segments {
+	all := map[string]segments{"plain": d.plain, "return_to": d.returnTo}
 	for i, problem := range d.problems {
 		all["problem "+string('0'+rune(i))] = problem
 	}
 	return all
 }
 
-// TestSkeletons holds what read and fill rely on, for every language: a request's values have exactly one place, a
-// page's can all be read from its plain document, and there no value runs into the text after it.
-func TestSkeletons(t *testing.T) {
-	press, err := thePress()
+// TestSegments shows what read and fill rely on, for every language. A request's value occurs once.
+// All of a page's values can be read from its plain page, where no value runs into the text after
+// it.
+func TestSegments(t *testing.T) {
+	templates, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range press.editions {
-		for _, d := range []documents{e.named, e.drawn} {
+	for _, e := range templates.localized {
+		for _, d := range []pageSegments{e.withName, e.withLogo} {
 			for name, s := range d.all() {
 				count := map[field]int{}
-				for i, hole := range s.holes {
-					count[hole]++
-					if next := s.literals[i+1]; name == "plain" && count[hole] == 1 && !strings.HasPrefix(next, `"`) && !strings.HasPrefix(next, "<") {
-						t.Errorf("%s: the value of field %d runs into %.20q", e.texts.Language, hole, next)
+				for i, f := range s.fields {
+					count[f]++
+					if next := s.literals[i+1]; name == "plain" && count[f] == 1 && !strings.HasPrefix(next, `"`) && !strings.HasPrefix(next, "<") {
+						t.Errorf("%s: the value of field %d runs into %.20q", e.texts.Language, f, next)
 					}
 				}
 				want := map[string][2]int{"plain": {1, 0}, "return_to": {1, 1}}[name]
 				if got := [2]int{count[fieldToken], count[fieldReturnTo]}; got != want {
 					t.Errorf("%s, %s: token and return_to occur %d times, want %d", e.texts.Language, name, got, want)
 				}
-				for hole := range count {
-					if hole < fieldToken && !slices.Contains(d.plain.holes, hole) {
-						t.Errorf("%s, %s: field %d isn't in the plain page", e.texts.Language, name, hole)
+				for f := range count {
+					if f < fieldToken && !slices.Contains(d.plain.fields, f) {
+						t.Errorf("%s, %s: field %d isn't in the plain page", e.texts.Language, name, f)
 					}
 				}
 			}
 		}
-		if slices.Contains(e.named.plain.holes, fieldLogo) || !slices.Contains(e.drawn.plain.holes, fieldLogo) {
+		if slices.Contains(e.withName.plain.fields, fieldLogo) || !slices.Contains(e.withLogo.plain.fields, fieldLogo) {
 			t.Errorf("%s: the logo isn't where it belongs", e.texts.Language)
 		}
 	}
 }
 
-// checkPrepared compares every document of a page with what the templates make of the same settings directly.
+// checkPrepared compares each kind of a page with what the templates make of the same settings
+// directly.
 func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 	t.Helper()
 	p, err := New(settings, frame)
 	if err != nil {
 		return // what is refused has tests of its own
 	}
-	press, err := thePress()
+	templates, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}
 	settings, frame = settings.withDefaults(), frame.withDefaults()
 	tag := language.Make(settings.Language)
-	v := newView(settings, frame, tag, press.edition(tag).texts)
+	v := newView(settings, frame, tag, templates.localize(tag).texts)
 	v.Token = "a.b.c"
 	compare := func(name string, got []byte) {
 		t.Helper()
-		want, err := press.print(name, v)
+		want, err := templates.execute(name, v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -88,7 +90,7 @@ func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 // awkward are names and texts that could be taken for another piece of the page.
 var awkward = []string{
 	"Acme", "a", "to", "en", "#1f73b7", "4", "A+B", "Acme <&> \"Söhne\"", "</title><p>", "Signing you in to Acme",
-	"{brand}", "{{.Token}}", marks, fieldBrand.mark(), "isn't working", "é\u200D漢字", "`=/'", "&amp;", " Acme ",
+	"{brand}", "{{.Token}}", placeholderPrefix, fieldBrand.placeholder(), "isn't working", "é\u200D漢字", "`=/'", "&amp;", " Acme ",
 }
 
 func TestPreparedIsWhatTheTemplateWrites(t *testing.T) {
@@ -122,7 +124,7 @@ func FuzzPrepared(f *testing.F) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	s := cut(`<a b="` + fieldBrand.mark() + `">` + fieldToken.mark() + `<c d="` + fieldBrand.mark() + `">`)
+	s := split(`<a b="` + fieldBrand.placeholder() + `">` + fieldToken.placeholder() + `<c d="` + fieldBrand.placeholder() + `">`)
 	v, err := s.read(`<a b="Acme"><c d="Acme">`)
 	if err != nil || v.of(fieldBrand) != "Acme" {
 		t.Errorf("read %v, %v", v, err)
@@ -146,29 +148,30 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestEditions holds that a language of the catalogue reaches the pages of those who read it, with names in place.
-func TestEditions(t *testing.T) {
+// TestLocalizedTemplates shows that a page is in the language of the catalogue nearest to its own,
+// with the brand's name in place.
+func TestLocalizedTemplates(t *testing.T) {
 	other := english
 	other.Language, other.NoScript = language.German, "{brand}{brand} kennt {brand}."
-	press, err := newPress([]texts{english, other})
+	templates, err := compile([]texts{english, other})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for tag, want := range map[string]language.Tag{"en": language.English, "de-AT": language.German, "fr": language.English} {
-		if got := press.edition(language.Make(tag)).texts.Language; got != want {
+		if got := templates.localize(language.Make(tag)).texts.Language; got != want {
 			t.Errorf("%s is served in %s, want %s", tag, got, want)
 		}
 	}
-	german := press.editions[1]
-	html, err := press.print("sign-in", newView(Settings{}.withDefaults(), acme(), language.German, german.texts))
+	german := templates.localized[1]
+	html, err := templates.execute("sign-in", newView(Settings{}.withDefaults(), acme(), language.German, german.texts))
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := german.named.plain.read(html)
+	v, err := german.withName.plain.read(html)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page := string(german.named.plain.fill(&v, "")); page != html || !strings.Contains(page, "AcmeAcme kennt Acme.") {
+	if page := string(german.withName.plain.fill(&v, "")); page != html || !strings.Contains(page, "AcmeAcme kennt Acme.") {
 		t.Errorf("got %s", page)
 	}
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-// heldWriter keeps every write waiting until it is let go.
+// heldWriter blocks every write until hold is closed.
 type heldWriter struct {
 	bytes.Buffer
 	calls int
-	hold  chan struct{} // closed: nothing waits
+	hold  chan struct{}
 }
 
 func (w *heldWriter) Write(p []byte) (int, error) {
@@ -30,7 +30,7 @@ func (w *heldWriter) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// ids reads the records that are there, by their jti.
+// ids returns the sorted jti of each record in text.
 func ids(t *testing.T, text string) (all []string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -44,9 +44,9 @@ func ids(t *testing.T, text string) (all []string) {
 	return all
 }
 
-// TestGroup: records that come while a write is under way share the next one, and
-// none returns before its own.
-func TestGroup(t *testing.T) {
+// TestRecordsShareAWrite shows that records which arrive during a write share the next one, and
+// that Write returns only after the record's own write.
+func TestRecordsShareAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}
 		log := audit.New(w, audit.Settings{}, nil)
@@ -57,7 +57,7 @@ func TestGroup(t *testing.T) {
 			synctest.Wait()
 		}
 		if len(done) > 0 {
-			t.Fatalf("%d returned before their write", len(done))
+			t.Fatalf("Write returned %d times before the write", len(done))
 		}
 		close(w.hold)
 		returned.Wait()
@@ -73,15 +73,15 @@ func TestGroup(t *testing.T) {
 	})
 }
 
-// TestHangingOutput: nobody waits for more than 5 s, or than until their deadline; what
-// was given up in the queue never appears; and when the output comes back, so does all
-// else.
+// TestHangingOutput shows that Write waits no longer than 5 s and the caller's deadline. A record
+// that was given up in the queue is never written. When the output works again, later records are
+// written.
 func TestHangingOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}
 		log := audit.New(w, audit.Settings{}, nil)
 		var all sync.WaitGroup
-		ask := func(id string, ctx context.Context, want time.Duration) {
+		write := func(id string, ctx context.Context, want time.Duration) {
 			all.Go(func() {
 				began := time.Now()
 				if err := log.Write(ctx, audit.Record{ID: id}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
@@ -101,20 +101,20 @@ func TestHangingOutput(t *testing.T) {
 		cancelGone()
 		over, cancelOver := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancelOver()
-		ask("begun", t.Context(), 5*time.Second)
-		ask("short", short, 300*time.Millisecond)
-		ask("long", long, 5*time.Second)
-		ask("gone", gone, 5*time.Second) // it may have been signed: a record is wanted
-		ask("over", over, 5*time.Second)
+		write("begun", t.Context(), 5*time.Second)
+		write("short", short, 300*time.Millisecond)
+		write("long", long, 5*time.Second)
+		write("gone", gone, 5*time.Second) // its token may be signed: write the record
+		write("over", over, 5*time.Second)
 		all.Wait()
-		ask("still", t.Context(), 5*time.Second)
+		write("still", t.Context(), 5*time.Second)
 		all.Wait()
 
 		var late error
 		all.Go(func() { late = log.Write(t.Context(), audit.Record{ID: "late"}, audit.Person{}) })
 		synctest.Wait()
 		time.Sleep(time.Second)
-		close(w.hold) // somebody reads again
+		close(w.hold) // the output works again
 		all.Wait()
 		if err := log.Write(t.Context(), audit.Record{ID: "next"}, audit.Person{}); err != nil || late != nil {
 			t.Errorf("afterwards: %v, %v", late, err)
@@ -125,8 +125,8 @@ func TestHangingOutput(t *testing.T) {
 	})
 }
 
-// TestQueueIsBounded: behind an output that hangs waits only so much; the rest is
-// refused at once.
+// TestQueueIsBounded shows that a limited number of records waits for an output that hangs. Write
+// refuses further records at once.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const queue = 16384
@@ -134,14 +134,15 @@ func TestQueueIsBounded(t *testing.T) {
 		log := audit.New(w, audit.Settings{}, nil)
 		var all sync.WaitGroup
 		one := func() { all.Go(func() { _ = log.Write(t.Context(), audit.Record{}, audit.Person{}) }) }
-		one() // is being written
+		one() // its write has begun
 		synctest.Wait()
 		for range queue {
 			one()
 		}
 		synctest.Wait()
 		began := time.Now()
-		if err := log.Write(t.Context(), audit.Record{}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) || time.Since(began) > 0 {
+		err := log.Write(t.Context(), audit.Record{}, audit.Person{})
+		if !errors.Is(err, audit.ErrUnavailable) || time.Since(began) > 0 {
 			t.Errorf("one more: %v after %v", err, time.Since(began))
 		}
 		all.Wait()
@@ -151,26 +152,26 @@ func TestQueueIsBounded(t *testing.T) {
 			t.Errorf("afterwards: %v", err)
 		}
 		if got := len(ids(t, w.String())); got != 2 {
-			t.Errorf("%d records, want that whose write had begun and the last", got)
+			t.Errorf("%d records, want the one whose write had begun and the last one", got)
 		}
 	})
 }
 
-// fickleWriter fails at random, in the middle of a line too.
-type fickleWriter struct {
+// faultyWriter fails at random, also in the middle of a line.
+type faultyWriter struct {
 	bytes.Buffer
 	random *rand.Rand
-	nearly []string // the records that lack no more than the line's end
+	nearly []string // the records that lack only the line's end
 }
 
-func (w *fickleWriter) Write(p []byte) (int, error) {
+func (w *faultyWriter) Write(p []byte) (int, error) {
 	n := len(p)
 	switch w.random.IntN(6) {
 	case 0:
 		n = 0
 	case 1, 2:
 		n = w.random.IntN(len(p) + 1)
-	case 3: // just before, after, or at the end of a line
+	case 3: // at the end of a line, or one byte before or after it
 		if i := bytes.IndexByte(p, '\n'); i >= 0 {
 			n = min(len(p), max(0, i+w.random.IntN(3)))
 		}
@@ -186,17 +187,17 @@ func (w *fickleWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestWhatIsSaidIsTrue: whatever an output does to a batch, a record is there, once
-// and on a line of its own, exactly when its writer was told so; or when no more was
-// cut off than the line's end, which errs on the harmless side.
-func TestWhatIsSaidIsTrue(t *testing.T) {
+// TestResultIsTrue shows that a record is in the output, once and on its own line, exactly when
+// Write returned nil. The exception is a record that lacks only the line's end: Write returns an
+// error although the record can be read, which is harmless.
+func TestResultIsTrue(t *testing.T) {
 	for seed := range uint64(200) {
-		w := &fickleWriter{random: rand.New(rand.NewPCG(seed, 1))}
+		w := &faultyWriter{random: rand.New(rand.NewPCG(seed, 1))}
 		log := audit.New(w, audit.Settings{}, nil)
 		var (
-			mu   sync.Mutex
-			told []string
-			all  sync.WaitGroup
+			mu      sync.Mutex
+			written []string
+			all     sync.WaitGroup
 		)
 		for g := range 8 {
 			all.Go(func() {
@@ -204,25 +205,25 @@ func TestWhatIsSaidIsTrue(t *testing.T) {
 					id := fmt.Sprintf("%d-%d", g, i)
 					if log.Write(t.Context(), audit.Record{ID: id, Decision: "allow"}, audit.Person{}) == nil {
 						mu.Lock()
-						told = append(told, id)
+						written = append(written, id)
 						mu.Unlock()
 					}
 				}
 			})
 		}
 		all.Wait()
-		var there []string
+		var found []string
 		for line := range strings.Lines(w.String()) {
 			var r audit.Record
 			if json.Unmarshal([]byte(line), &r) == nil {
-				there = append(there, r.ID)
+				found = append(found, r.ID)
 			}
 		}
-		told = append(told, w.nearly...)
-		slices.Sort(told)
-		slices.Sort(there)
-		if !slices.Equal(told, there) {
-			t.Fatalf("seed %d: told %q, there are %q in\n%s", seed, told, there, w.String())
+		written = append(written, w.nearly...)
+		slices.Sort(written)
+		slices.Sort(found)
+		if !slices.Equal(written, found) {
+			t.Fatalf("seed %d: Write reported %q, the output has %q:\n%s", seed, written, found, w.String())
 		}
 	}
 }

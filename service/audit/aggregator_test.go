@@ -19,8 +19,8 @@ func unknown(transport, credential string) audit.Record {
 	}
 }
 
-// takeRecords reads what was written since it was last called: those of one decision,
-// and the numbers by transport and credential.
+// takeRecords empties b. It returns the number of records of one decision, and the records that
+// count denials by transport and credential.
 func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]audit.Record) {
 	t.Helper()
 	counted = make(map[string]audit.Record)
@@ -42,9 +42,9 @@ func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]
 	return single, counted
 }
 
-// TestStrangers: beyond a rate their denials are a number; a decision about somebody
-// known never is.
-func TestStrangers(t *testing.T) {
+// TestDenialsAreCounted shows that unauthenticated denials beyond a rate are counted, and that a
+// decision about a known caller always has its own record.
+func TestDenialsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &brokenWriter{room: 1 << 20}
 		log := audit.New(b, audit.Settings{}, nil)
@@ -71,7 +71,7 @@ func TestStrangers(t *testing.T) {
 			known.Caller, known.Reason = "shop", "CALLER_NOT_ALLOWED"
 			put(known)
 		}
-		// 5 s have passed: 50 more have a record each, beside those of somebody known.
+		// After 5 s, 50 more have a record each, and so have all of the known caller.
 		single, counted := takeRecords(t, b.has(1<<20))
 		if single < 1000+49 || single > 1000+51 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
@@ -87,7 +87,7 @@ func TestStrangers(t *testing.T) {
 			first.Decision != "deny" || first.RequestID != "" || first.Method != "" || first.Digest != "aa" {
 			t.Errorf("the number is %+v", first)
 		}
-		// Rested, it begins again.
+		// After a pause, denials have their own records again.
 		put(unknown("grpc", "missing"))
 		if single, counted = takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
@@ -98,9 +98,9 @@ func TestStrangers(t *testing.T) {
 	})
 }
 
-// TestStrangersAtTheEnd: who closes the log doesn't lose the number, and who comes
-// later is on record like anybody.
-func TestStrangersAtTheEnd(t *testing.T) {
+// TestCloseWritesCounts shows that Close writes the number, and that later denials have their own
+// records.
+func TestCloseWritesCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &brokenWriter{room: 1 << 20}
 		log := audit.New(b, audit.Settings{}, nil)
@@ -124,8 +124,8 @@ func TestStrangersAtTheEnd(t *testing.T) {
 	})
 }
 
-// TestStrangersAndAFullDisk: a number that can't be written grows until it can.
-func TestStrangersAndAFullDisk(t *testing.T) {
+// TestCountsOutliveAFullDisk shows that a number that can't be written is kept until it can.
+func TestCountsOutliveAFullDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &brokenWriter{room: 1 << 20, err: errors.New("no space left on device")}
 		log := audit.New(w, audit.Settings{}, nil)

@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+const (
+	// Unauthenticated denials up to this rate have one record each. Further denials are counted,
+	// and there is one record for each kind of them in aggregateInterval.
+	denialsPerSecond  = 10
+	denialsBurst      = 100
+	aggregateInterval = 10 * time.Second
+)
+
+// denialAggregator counts unauthenticated denials beyond a rate, so that strangers can't fill the
+// disk.
+type denialAggregator struct {
+	limit *rate.Limiter
+	write func(Record) error
+
+	flushing sync.Mutex // held during a flush, so that close waits for it
+
+	mu      sync.Mutex
+	counted map[kind]Record
+	timer   *time.Timer // runs while something is counted
+	closed  bool
+}
+
+// kind is what denials that are counted together have in common. There are few kinds.
+type kind struct{ transport, reason, credential string }
+
+// pass reports whether the denial gets its own record. If not, it has been counted.
+func (a *denialAggregator) pass(r Record) bool {
+	if a.limit.Allow() {
+		return true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return true // no flush follows that would write the number
+	}
+	first := r.Time
+	a.add(Record{
+		Time: r.Time, FirstTime: &first, Count: 1, Transport: r.Transport, Decision: r.Decision,
+		Reason: r.Reason, Credential: r.Credential, Digest: r.Digest,
+	})
+	if a.timer == nil {
+		a.timer = time.AfterFunc(aggregateInterval, func() { _ = a.flush() })
+	}
+	return false
+}
+
+// add adds a denial, or a number of them. The caller must hold mu.
+func (a *denialAggregator) add(r Record) {
+	k := kind{r.Transport, r.Reason, r.Credential}
+	if before, ok := a.counted[k]; ok {
+		r.Count += before.Count
+		if before.FirstTime.Before(*r.FirstTime) {
+			r.FirstTime = before.FirstTime
+		}
+		if before.Time.After(r.Time) {
+			r.Time = before.Time
+		}
+	}
+	if a.counted == nil {
+		a.counted = make(map[kind]Record)
+	}
+	a.counted[k] = r
+}
+
+// flush writes the numbers. A number that can't be written is kept, and written later.
+func (a *denialAggregator) flush() error {
+	a.flushing.Lock()
+	defer a.flushing.Unlock()
+	a.mu.Lock()
+	counted := a.counted
+	a.counted, a.timer = nil, nil
+	a.mu.Unlock()
+	var errs []error
+	for k, r := range counted {
+		if err := a.write(r); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(counted, k)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range counted {
+		a.add(r)
+	}
+	if len(a.counted) > 0 && a.timer == nil && !a.closed {
+		a.timer = time.AfterFunc(aggregateInterval, func() { _ = a.flush() })
+	}
+	return errors.Join(errs...)
+}
+
+// close writes the numbers for the last time.
+func (a *denialAggregator) close() error {
+	a.mu.Lock()
+	a.closed = true
+	if a.timer != nil {
+		a.timer.Stop()
+		a.timer = nil
+	}
+	a.mu.Unlock()
+	return a.flush()
+}
