@@ -35,9 +35,9 @@ var (
 	secretBehind = prometheus.NewDesc("deskmint_secret_behind_since_timestamp_seconds",
 		"Since when the store's answers have been older than what is held, in Unix time; absent where they aren't.", []string{"configuration"}, nil)
 	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
-		"The effective interval at which each secret is looked at.", nil, nil)
+		"The effective interval at which each secret is refreshed.", nil, nil)
 	refreshes = prometheus.NewDesc("deskmint_secret_refreshes_total",
-		"Looks at a secret in the store, by result.", []string{"result"}, nil)
+		"Refreshes of a secret from the store, by result.", []string{"result"}, nil)
 	storeLogins = prometheus.NewDesc("deskmint_store_logins_total",
 		"Logins to the secret store, by result; absent where it has none.", []string{"result"}, nil)
 	storeToken = prometheus.NewDesc("deskmint_store_token_expiry_timestamp_seconds",

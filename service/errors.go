@@ -122,8 +122,8 @@ type resolveError struct{ found int }
 
 func (e *resolveError) Error() string { return fmt.Sprintf("%d configurations or brands", e.found) }
 
-// refusal is an error as it goes out. It is made once, by [classify]. Record, log, metrics, page and
-// status are made of it.
+// refusal is an error as it goes out. It is made once, by [classify]. Record, log, metrics, page
+// and status are made of it.
 type refusal struct {
 	reason   string // empty where the library's own status leaves, or the caller has gone
 	code     codes.Code

@@ -86,8 +86,8 @@ func (s *Service) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
 	}
 }
 
-// outgoingHeaders are the headers of a page, by their names in metadata: nothing else that a handler, or a library of
-// ours, may set gets out.
+// outgoingHeaders are the headers of a page, by their names in metadata: nothing else that a
+// handler, or a library of ours, may set gets out.
 func outgoingHeaders() runtime.HeaderMatcherFunc {
 	canonical := make(map[string]string)
 	for _, name := range []string{

@@ -242,7 +242,7 @@ func TestBodyBreaksOff(t *testing.T) {
 	}
 }
 
-// A stranger is told that it is one, whatever it sends: its body isn't looked at.
+// A stranger is told that it is one, whatever it sends: its body isn't read.
 func TestBodyOfAStranger(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, body := range map[string]string{

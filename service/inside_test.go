@@ -19,7 +19,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// inside is a service without transports, for tests that look at it from within. Its
+// inside is a service without transports, for tests that read its state. Its
 // configuration, clock and secrets are those of the tests that come by the transports.
 func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	tb.Helper()

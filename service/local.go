@@ -171,7 +171,8 @@ func (s *localStream) end(response any, err error) {
 	s.call.ended(err)
 }
 
-// answer gives a caller what it asked for by options. The header and the trailer are the caller's from here on.
+// answer gives a caller what it asked for by options. The header and the trailer are the caller's
+// from here on.
 func (s *localStream) answer(ctx context.Context, opts []grpc.CallOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -107,7 +107,7 @@ type configurationHealth struct {
 	service *Service
 }
 
-// watchPause is between two looks of a watch. It is below the least drain worth having,
+// watchPause is between two checks of a watch. It is below the least drain worth having,
 // so that whoever watches learns of the end before it comes.
 const watchPause = 250 * time.Millisecond
 

@@ -124,7 +124,8 @@ func counted(t *testing.T, s *Service, transport, code, reason string) {
 	}
 }
 
-// TestCompressedMessages: nothing is decompressed, for nobody. A stranger learns only that it is one.
+// TestCompressedMessages: nothing is decompressed, for nobody. A stranger learns only that it is
+// one.
 func TestCompressedMessages(t *testing.T) {
 	s := inside(t, &output{}, nil)
 	r := &pb.MintTokenRequest{Configuration: "configurations/acme-customers"}

@@ -11,7 +11,7 @@ const (
 )
 
 // refreshLimits keep a caller with the action refresh from using up secrets.max_rate,
-// which the looks at every other secret share: at one secret, and at all together.
+// which the refreshes of every other secret share: of one secret, and of all together.
 func refreshLimits(caller, configuration string) []policy.Limit {
 	return []policy.Limit{
 		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 20}},

@@ -26,7 +26,7 @@ type failure struct {
 }
 
 // reportPatience is how long a report waits for the store: somebody waits for the
-// page. The look itself goes on.
+// page. The refresh itself goes on.
 const reportPatience = 500 * time.Millisecond
 
 const tryLater = "Wait a minute, then start again from where you came from."
@@ -92,7 +92,7 @@ func classOf(kind, message string) failure {
 
 // ReportSignInFailure classes what Zendesk sent to the remote logout URL. Anybody
 // can forge that query: its words go nowhere, and the most it can bring about is
-// one look at the secret store in a while.
+// one refresh from the secret store in a while.
 func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.ReportSignInFailureRequest) (answer, error) {
 	if err := s.valid(r); err != nil {
 		return answer{}, err

@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-// What Zendesk says at the remote logout URL is classed alike through both transports, with advice for both
-// sides, is counted, and is never shown to anybody, since anybody could have said it.
+// What Zendesk says at the remote logout URL is classed alike through both transports, with advice
+// for both sides, is counted, and is never shown to anybody, since anybody could have said it.
 func TestReports(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: configuration})
@@ -67,7 +67,7 @@ func TestReports(t *testing.T) {
 	})
 }
 
-// A report that speaks of the signature makes the service look at the store, and one
+// A report that speaks of the signature makes the service refresh the secret, and one
 // that comes within 5 s of it doesn't.
 func TestReportsRefresh(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {

@@ -92,7 +92,7 @@ func (s *Service) runSelfTest(conf *config.Configuration, key secrets.Key) (err 
 // canSign tests a snapshot's configurations, some microseconds each, on all processors.
 // The error is that nothing can be signed here: the algorithm gives wrong answers, or
 // every one of the configurations whose secrets are held fails. A secret that isn't
-// held is the keyring's story.
+// held is the keyring's to report.
 func (s *Service) canSign(snapshot *config.Snapshot) error {
 	if err := knownAnswer(secrets.NewKey); err != nil {
 		return err
@@ -120,9 +120,10 @@ func (s *Service) canSign(snapshot *config.Snapshot) error {
 	return nil
 }
 
-// awaitSelfTest returns when something can be signed; false if ctx ends first. A replica that begins
-// while the store is away isn't ready before it holds a secret: the others still hold theirs, and
-// must not be replaced by it. Where the store has answered for each secret, no waiting helps.
+// awaitSelfTest returns when something can be signed; false if ctx ends first. A replica that
+// begins while the store is away isn't ready before it holds a secret: the others still hold
+// theirs, and must not be replaced by it. Where the store has answered for each secret, no waiting
+// helps.
 func (s *Service) awaitSelfTest(ctx context.Context) bool {
 	for {
 		snapshot := s.snapshot.Load()

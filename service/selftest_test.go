@@ -114,7 +114,8 @@ func TestNotReadyWithoutStore(t *testing.T) {
 	becomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
-// TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica from being ready.
+// TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica
+// from being ready.
 func TestReadyWithoutSecrets(t *testing.T) {
 	source := store()
 	for _, path := range append(everyPath, "sso/acme-broken") {

@@ -154,7 +154,7 @@ func New(o Options) (*Service, error) {
 }
 
 // Swap replaces the configuration, whole: requests that are under way end with the
-// one they began with. The new one's secrets are looked at first, so that none of
+// one they began with. The new one's secrets are read first, so that none of
 // its requests finds the keyring empty; those that it no longer names are forgotten.
 // It fails, and changes nothing, where ctx ends before that is done, or where nothing
 // could be signed with the new one. Swaps come one at a time.

@@ -47,7 +47,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	for range 4 {
 		<-entered
 	}
-	// /readyz looks at the secrets as well, and must not be held.
+	// /readyz checks the secrets as well, and must not be held.
 	g.shut(nil)
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()

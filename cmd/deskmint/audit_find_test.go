@@ -238,8 +238,8 @@ func gzipped(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// TestServersWarnOfRecordsWithoutPeople shows that serve and doctor warn where records don't say who
-// was signed in, and that dev and the shipped quick start don't.
+// TestServersWarnOfRecordsWithoutPeople shows that serve and doctor warn where records don't say
+// who was signed in, and that dev and the shipped quick start don't.
 func TestServersWarnOfRecordsWithoutPeople(t *testing.T) {
 	t.Parallel()
 	const warning = "don't say who was signed in"

@@ -126,8 +126,8 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// TestClientRefusals: what goes wrong between a command and the service, in words that help; a key or
-// a token is in none of them, wherever it was pasted.
+// TestClientRefusals: what goes wrong between a command and the service, in words that help; a key
+// or a token is in none of them, wherever it was pasted.
 func TestClientRefusals(t *testing.T) {
 	t.Parallel()
 	d := dev(t)

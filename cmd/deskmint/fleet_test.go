@@ -25,8 +25,8 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// rotation: whatever is done to the pointer, every token verifies under the version that its answer names, and a
-// command that waits returns when no replica signs with the version before.
+// rotation: whatever is done to the pointer, every token verifies under the version that its answer
+// names, and a command that waits returns when no replica signs with the version before.
 func (f *fleet) rotation(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 1", signedBy(1))
@@ -57,8 +57,8 @@ func (f *fleet) rotation(t *testing.T) {
 	f.finish(t, 1, 2, 1, 2)
 }
 
-// refresh: a replica that is asked signs with the new version when it has answered. The others follow, though no
-// command waits for them.
+// refresh: a replica that is asked signs with the new version when it has answered. The others
+// follow, though no command waits for them.
 func (f *fleet) refresh(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))
@@ -84,7 +84,8 @@ func (f *fleet) refresh(t *testing.T) {
 	f.finish(t, 2, 1, 2, 1, 2)
 }
 
-// leaderKilled: nobody who signs in notices, and the store can be worked with as soon as another server leads.
+// leaderKilled: nobody who signs in notices, and the store can be worked with as soon as another
+// server leads.
 func (f *fleet) leaderKilled(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))
@@ -136,8 +137,8 @@ func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) {
 	}
 }
 
-// vaultAway: what is held serves until max_stale and no longer; then callers are told when to come again, and it
-// ends by itself.
+// vaultAway: what is held serves until max_stale and no longer; then callers are told when to come
+// again, and it ends by itself.
 func (f *fleet) vaultAway(t *testing.T) {
 	f.begin(t)
 	f.load.follows(t, time.Now(), "version 2", signedBy(2))

@@ -124,7 +124,8 @@ func TestKillSwitchOutlastsAWipe(t *testing.T) {
 	})
 }
 
-// TestSecretWrittenByHand: it signs with a warning, until somebody pins it or a pointer is required.
+// TestSecretWrittenByHand: it signs with a warning, until somebody pins it or a pointer is
+// required.
 func TestSecretWrittenByHand(t *testing.T) {
 	vault := vaulttest.Start(t)
 	t.Setenv("VAULT_TOKEN", vault.RootToken)
@@ -170,7 +171,8 @@ func TestSecretWrittenByHand(t *testing.T) {
 	})
 }
 
-// TestKillSwitchInAFaultyFile: a fault elsewhere in the secrets file stops nobody from switching off.
+// TestKillSwitchInAFaultyFile: a fault elsewhere in the secrets file stops nobody from switching
+// off.
 func TestKillSwitchInAFaultyFile(t *testing.T) {
 	t.Parallel()
 	config, secretsFile, key := files(t)

@@ -217,9 +217,9 @@ func (l *load) all() [][]minted {
 	return all
 }
 
-// follows waits until every lane has seen what is asked for in a sign-in that began after since. How
-// soon a refresh comes is for the tests of the keyring's schedule, whose clock isn't the machine's. The
-// log says how long it took here.
+// follows waits until every lane has seen what is asked for in a sign-in that began after since.
+// How soon a refresh comes is for the tests of the keyring's schedule, whose clock isn't the
+// machine's. The log says how long it took here.
 func (l *load) follows(t *testing.T, since time.Time, what string, sees func(minted) bool) {
 	t.Helper()
 	last := since

@@ -53,7 +53,7 @@ type ofMint struct{}
 
 func (a *attempts) TagRPC(ctx context.Context, info *stats.RPCTagInfo) context.Context {
 	if info.FullMethodName != pb.TokenService_MintToken_FullMethodName {
-		return ctx // a look at a replica's health
+		return ctx // a request for a replica's health
 	}
 	return context.WithValue(ctx, ofMint{}, true)
 }
@@ -121,8 +121,9 @@ func (b *backend) mint(ctx context.Context, due time.Time) {
 	}
 }
 
-// load has people sign in until the returned func is called: so many a second, who wait from the time when they
-// come, not from when it is their turn. With a rate of zero each comes when the one before is done.
+// load has people sign in until the returned func is called: so many a second, who wait from the
+// time when they come, not from when it is their turn. With a rate of zero each comes when the one
+// before is done.
 func (b *backend) load(t *testing.T, rate int) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

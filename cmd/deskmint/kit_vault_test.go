@@ -86,7 +86,8 @@ func onVaultServer(t *testing.T, vault *vaulttest.Server, settings string, chang
 	return beginsOnVault(t, vault, settings, change, func(t *testing.T, config string) *deskmint { return serve(t, config) })
 }
 
-// unreadyOnVault is onVaultServer where the store can't be asked: the service isn't ready until it can.
+// unreadyOnVault is onVaultServer where the store can't be asked: the service isn't ready until it
+// can.
 func unreadyOnVault(t *testing.T, vault *vaulttest.Server, settings, fault string, change func(s *vaultServer)) *vaultServer {
 	t.Helper()
 	s := beginsOnVault(t, vault, settings, change, serveUnready)
@@ -157,7 +158,7 @@ func (s *vaultServer) refuses(t *testing.T, reason string) {
 	}
 }
 
-// refresh asks for a look at the store, which must find this.
+// refresh asks the service to refresh a secret, and checks the version that it finds.
 func (s *vaultServer) refresh(t *testing.T, active int, state string) {
 	t.Helper()
 	got := s.post(t, s.key, "/v1/configurations/acme-customers:refreshSecret", "{}")

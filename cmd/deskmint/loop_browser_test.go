@@ -18,8 +18,8 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// company is an app that passes on the pages of two replicas, each in its turn, and a Zendesk that sends everybody it
-// refuses back to the app. The app remembers nothing of anybody.
+// company is an app that passes on the pages of two replicas, each in its turn, and a Zendesk that
+// sends everybody it refuses back to the app. The app remembers nothing of anybody.
 type company struct {
 	app      string // URL
 	zendesk  *sandbox.Sandbox
@@ -33,7 +33,8 @@ func (c *company) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	(&relay{deskmint: c.replicas[turn%2], key: c.key}).byREST(w, r)
 }
 
-// newCompany has a configuration with this line, and a brand in this language. redirect is the sandbox's option.
+// newCompany has a configuration with this line, and a brand in this language. redirect is the
+// sandbox's option.
 func newCompany(t *testing.T, line, language string, redirect bool) *company {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -71,8 +72,8 @@ func newCompany(t *testing.T, line, language string, redirect bool) *company {
 	return c
 }
 
-// received holds the company to this many POSTs with this outcome and no others since the last time, and both replicas
-// to their share of the pages so far.
+// received holds the company to this many POSTs with this outcome and no others since the last
+// time, and both replicas to their share of the pages so far.
 func (c *company) received(t *testing.T, before, posts int, outcome sandbox.Outcome, pages int) {
 	t.Helper()
 	all := c.zendesk.SignIns()
@@ -99,7 +100,8 @@ func (c *company) received(t *testing.T, before, posts int, outcome sandbox.Outc
 	}
 }
 
-// another opens a tab that shares its cookies with the browser's others, and lives as long as the browser.
+// another opens a tab that shares its cookies with the browser's others, and lives as long as the
+// browser.
 func another(t *testing.T, browser context.Context) context.Context {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(browser)
@@ -108,8 +110,8 @@ func another(t *testing.T, browser context.Context) context.Context {
 	return ctx
 }
 
-// TestBrowserInALoop: it is stopped where the configuration says, whichever replicas made its pages, and the person
-// can go on once the cause is mended.
+// TestBrowserInALoop: it is stopped where the configuration says, whichever replicas made its
+// pages, and the person can go on once the cause is mended.
 func TestBrowserInALoop(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
@@ -151,7 +153,8 @@ func TestBrowserInALoop(t *testing.T) {
 	}
 }
 
-// TestTenTabs are no loop: neither opened at once, nor restored at once with what each of them remembers.
+// TestTenTabs are no loop: neither opened at once, nor restored at once with what each of them
+// remembers.
 func TestTenTabs(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// TestMaxRate: neither the first load nor the looks after it ask Vault for more than max_rate.
+// TestMaxRate: neither the first load nor the refreshes after it ask Vault for more than max_rate.
 func TestMaxRate(t *testing.T) {
 	t.Parallel()
 	const secrets, rate, window = 300, 60, 5
@@ -35,7 +35,8 @@ func TestMaxRate(t *testing.T) {
 		}
 		return nil
 	})
-	// Reads that a busy machine holds up come together with those after them: as many as go on at once.
+	// Reads that a busy machine holds up come together with those after them: as many as go on at
+	// once.
 	const under = 2 * 16
 	if n := most(way.since(time.Time{}), window*time.Second); n > window*rate+under {
 		t.Errorf("%d reads within %d s, with a max_rate of %d", n, window, rate)

@@ -11,12 +11,12 @@ const garbage = 64 << 20
 
 // paceCollector lets as much garbage gather as garbage says. What lives is a few
 // megabytes, and Go collects by default when as much again has gathered: dozens of times
-// a second under load, each time with the same few megabytes to look through, for a fifth
+// a second under load, each time with the same few megabytes to scan, for a fifth
 // of the processor's time. With many configurations more lives: three times as much gathers,
 // or with ten thousand of them each request would cost a third more. Whoever sets GOGC or
 // GOMEMLIMIT in the environment is obeyed.
 //
-// It looks at what lives now, so call it once the configuration is loaded.
+// It measures the heap as it is now, so call it once the configuration is loaded.
 func paceCollector() {
 	if os.Getenv("GOGC") != "" {
 		return

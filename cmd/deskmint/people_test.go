@@ -29,8 +29,8 @@ func quickstart(t *testing.T, change ...string) (path, key string) {
 	return filepath.Join(dir, "quickstart.yaml"), key
 }
 
-// TestExternalIDOfAnother: with the quick start's grant, the storefront can't sign anybody in by the
-// external id of an administrator, whose domain the grant denies.
+// TestExternalIDOfAnother: with the quick start's grant, the storefront can't sign anybody in by
+// the external id of an administrator, whose domain the grant denies.
 func TestExternalIDOfAnother(t *testing.T) {
 	t.Parallel()
 	path, key := quickstart(t)

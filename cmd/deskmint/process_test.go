@@ -57,7 +57,8 @@ func serveArgs(config string, more ...string) []string {
 	return append(append([]string{"serve", "--config", config}, anyPort...), more...)
 }
 
-// inFlight is a request at each transport that has reached its handler, or waits for it, and lacks its end.
+// inFlight is a request at each transport that has reached its handler, or waits for it, and lacks
+// its end.
 type inFlight struct {
 	http net.Conn
 	read *bufio.Reader

@@ -20,7 +20,8 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// relay is a company's app: it has somebody signed in, asks Deskmint for the page, and passes it on.
+// relay is a company's app: it has somebody signed in, asks Deskmint for the page, and passes it
+// on.
 type relay struct {
 	deskmint *deskmint
 	key      string
@@ -93,7 +94,8 @@ func zendeskAt(t *testing.T) (z *sandbox.Sandbox, port string) {
 	return z, portOf(t, server.Listener.Addr().String())
 }
 
-// TestRelayedPage: a browser opens the page that an app passes on, and lands signed in after one POST.
+// TestRelayedPage: a browser opens the page that an app passes on, and lands signed in after one
+// POST.
 func TestRelayedPage(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)

@@ -116,7 +116,7 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 	r.keys.Warm(within, next.Issuers...)
 	if err := r.service.Swap(within, next); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("its new secrets were not all looked at within %v: see what the store is doing; this is tried again", patience)
+			return fmt.Errorf("its new secrets were not all read within %v: check the store; the reload is tried again", patience)
 		}
 		return err
 	}
@@ -125,8 +125,8 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 	return nil
 }
 
-// reading is how long max_rate makes the looks at new secrets take, at two reads each,
-// doubled since what is held already is looked at meanwhile.
+// reading is how long max_rate makes the reads of new secrets take, at two reads each,
+// doubled since the secrets that are held already are refreshed meanwhile.
 func (r *reloader) reading(next *config.Snapshot) time.Duration {
 	held := make(map[secrets.Ref]bool)
 	for _, ref := range r.running.Refs() {

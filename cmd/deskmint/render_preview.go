@@ -17,8 +17,9 @@ const (
 	previewEndpoint = "https://{subdomain}.preview.invalid"
 	// previewToken could be taken for no token by anybody.
 	previewToken = "preview"
-	// previewPolicy adds to the page's own policy: of several, all must agree (CSP Level 3, section 8.1). Without
-	// its script the page stays in the state that it is shown in, and its button does nothing.
+	// previewPolicy adds to the page's own policy: of several, all must agree (CSP Level 3, section
+	// 8.1). Without its script the page stays in the state that it is shown in, and its button does
+	// nothing.
 	previewPolicy = `<meta http-equiv="Content-Security-Policy" content="script-src 'none'; form-action 'none'">`
 )
 
@@ -32,11 +33,13 @@ var previewed = map[string]page.Problem{
 	"used":        page.ProblemUsed,
 }
 
-// stateful is what the page's script shows and hides. No text of a brand's can look like it: its quotes are escaped.
+// stateful is what the page's script shows and hides. No text of a brand's can look like it: its
+// quotes are escaped.
 var stateful = regexp.MustCompile(`data-state="([a-z ]+)"( hidden)?`)
 
-// inState does what the script would. A browser that refuses to run scripts for a policy's sake still counts as one
-// that does, and leaves out what stands in <noscript>: in that state the page has it outside.
+// inState does what the script would. A browser that refuses to run scripts for a policy's sake
+// still counts as one that does, and leaves out what stands in <noscript>: in that state the page
+// has it outside.
 func inState(html []byte, state string) []byte {
 	if state == "noscript" {
 		html = bytes.ReplaceAll(bytes.ReplaceAll(html, []byte("<noscript>"), nil), []byte("</noscript>"), nil)
@@ -54,7 +57,8 @@ func inState(html []byte, state string) []byte {
 	})
 }
 
-// preview prints a page as it looks, from the configuration file alone: no service and no store is asked.
+// preview prints a page as it looks, from the configuration file alone: no service and no store is
+// asked.
 func (c renderCommand) preview(std streams) error {
 	if c.Config == "" {
 		return errors.New("--preview needs --config: it asks no running service")

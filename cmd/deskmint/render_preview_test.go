@@ -9,7 +9,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// elements reads a page as a browser would: its attributes' values by element and name ("html lang"), and its text.
+// elements reads a page as a browser would: its attributes' values by element and name ("html
+// lang"), and its text.
 func elements(t *testing.T, document string) (attributes map[string][]string, text string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))

@@ -93,8 +93,8 @@ func manyConfigurations(t testing.TB, vault *vaulttest.Server, address string, n
 	return filepath.Join(dir, "deskmint.yaml"), key
 }
 
-// BenchmarkTenThousandConfigurations is a service of its own process over a real Vault: the time from
-// its start to the line `ready`, its memory then, and what it asks Vault for afterwards.
+// BenchmarkTenThousandConfigurations is a service of its own process over a real Vault: the time
+// from its start to the line `ready`, its memory then, and what it asks Vault for afterwards.
 func BenchmarkTenThousandConfigurations(b *testing.B) {
 	const configurations = 10_000
 	vault, binary := vaulttest.Start(b), build(b)
@@ -118,7 +118,7 @@ func BenchmarkTenThousandConfigurations(b *testing.B) {
 				ready := time.Now()
 				b.ReportMetric(ready.Sub(begin).Seconds(), "s-to-ready")
 				b.ReportMetric(residentMB(b, d.process.Pid), "MB-at-ready")
-				// Twice the interval, so that each secret has been looked at.
+				// Twice the interval, so that each secret has been refreshed.
 				over := max(10*time.Second, 2*configurations*time.Second/time.Duration(rate))
 				<-time.After(over)
 				b.ReportMetric(float64(len(way.since(ready)))/over.Seconds(), "reads/s")

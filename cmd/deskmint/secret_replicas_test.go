@@ -190,7 +190,8 @@ func TestTheWaitEnds(t *testing.T) {
 	t.Parallel()
 	config, _, _ := files(t)
 	behind, asked := opsOf(t, strings.ReplaceAll(ready(onOne), `"acme"`, `"acme-customers"`))
-	// The wait is long enough for one answer on a slow machine: the command says what it was told last.
+	// The wait is long enough for one answer on a slow machine: the command says what it was told
+	// last.
 	stdout, _, err := operate(t, nextSecret, "replace", "acme-customers", "--config", config, "--replicas", behind, "--wait", "3s")
 	if asked.Load() == 0 {
 		t.Error("the replica was not asked")

@@ -217,7 +217,8 @@ func (r *runbook) steps() map[string]step {
 			r.signsIn(t, "acme-customers", "green")
 		}},
 		"restored": {before: func(t *testing.T) {
-			// What a backup from before the last moves has. The real one is restored in secrets/vault.
+			// What a backup from before the last moves has. The real one is restored in
+			// secrets/vault.
 			r.vault.PatchMetadata(t, "sso/acme-customers", map[string]string{"serial": "2"})
 		}, after: func(t *testing.T, stdout, _ string) {
 			r.hasWaited(t, stdout, 4)

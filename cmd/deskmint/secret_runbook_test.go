@@ -38,8 +38,9 @@ type step struct {
 
 var runbookBlock = regexp.MustCompile("(?m)^ *<!-- test: ([a-z]+) -->\n( *)```sh\n((?s).*?)^ *```$")
 
-// TestRunbook follows docs/rotation.md from its first block to its last: its policies
-// and its commands as they stand there, against a real Vault, two replicas and the sandbox in Zendesk's place.
+// TestRunbook follows docs/rotation.md from its first block to its last: its policies and its
+// commands as they stand there, against a real Vault, two replicas and the sandbox in Zendesk's
+// place.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	text := readFile(t, "../../docs/rotation.md")
@@ -171,8 +172,8 @@ func (r *runbook) signsIn(t *testing.T, configuration, by string) {
 	}
 }
 
-// keepSigningIn signs people in through every replica, 200 a second at most, until finish is called, which fails
-// the test if Zendesk has refused one of them.
+// keepSigningIn signs people in through every replica, 200 a second at most, until finish is
+// called, which fails the test if Zendesk has refused one of them.
 func (r *runbook) keepSigningIn(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -226,7 +227,8 @@ func (r *runbook) metadata(t *testing.T) map[string]any {
 	return r.vault.Do(t, "GET", "secret/metadata/sso/acme-customers", nil)["data"].(map[string]any)
 }
 
-// windowSince says how long sign-ins failed. It is what the machine needs; a person who copies and pastes comes on top.
+// windowSince says how long sign-ins failed. It is what the machine needs; a person who copies and
+// pastes needs more.
 func windowSince(t *testing.T, reset time.Time) {
 	t.Logf("sign-ins failed for %v", time.Since(reset).Round(time.Millisecond))
 }

@@ -153,7 +153,8 @@ func TestServe(t *testing.T) {
 	d.silent(t, customersSecret, key, "dmk_wrong", "ana@customer.example")
 }
 
-// TestSecretsFile: what is wrong with the file is told where operators look, and mended without a restart.
+// TestSecretsFile: what is wrong with the file is told where operators look, and mended without a
+// restart.
 func TestSecretsFile(t *testing.T) {
 	t.Parallel()
 	config, secrets, key := files(t)
@@ -292,7 +293,8 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-// TestAuditFile: the record is in the file when the answer is out; when it can't be, nothing is signed.
+// TestAuditFile: the record is in the file when the answer is out; when it can't be, nothing is
+// signed.
 func TestAuditFile(t *testing.T) {
 	t.Parallel()
 	config, _, key := files(t)
@@ -346,8 +348,8 @@ func onDumbVault(t *testing.T) (config string, asked <-chan struct{}) {
 	return filepath.Join(dir, "deskmint.yaml"), requests
 }
 
-// TestServeEndsWhileWarming: before the store has answered it is alive and not ready; told to end then, it ends at
-// once, and in order.
+// TestServeEndsWhileWarming: before the store has answered it is alive and not ready; told to end
+// then, it ends at once, and in order.
 func TestServeEndsWhileWarming(t *testing.T) {
 	t.Parallel()
 	config, asked := onDumbVault(t)

@@ -50,9 +50,10 @@ func soakPlanned(t *testing.T) soakPlan {
 	return p
 }
 
-// TestSoak is a bad day in a minute, or in as long as is asked for: secrets are rotated, configurations changed, replicas
-// replaced and Vault's leaders stepped down, each at its own pace and none waiting for another, while people sign
-// in. Not one of them may notice, and the replica that lives through it all may not grow.
+// TestSoak is a bad day in a minute, or in as long as is asked for: secrets are rotated,
+// configurations changed, replicas replaced and Vault's leaders stepped down, each at its own pace
+// and none waiting for another, while people sign in. Not one of them may notice, and the replica
+// that lives through it all may not grow.
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	s := newSoak(t)
@@ -67,7 +68,8 @@ func TestSoak(t *testing.T) {
 	mints, said := s.backend.account(t)
 	t.Logf("%v at %d a second (%s): %s; %d rotations, %d reloads, %d restarts, %d step-downs; an operator's command was repeated %d times; the replica that lived: before %v, after %v",
 		s.length, s.rate, s.most, said, s.rotations.Load(), s.reloads.Load(), s.restarts.Load(), s.stepDowns.Load(), s.repeated.Load(), before, after)
-	// A goroutine for each reload or rotation would show, and a few hundred bytes for each mint; in ten minutes a few.
+	// A goroutine for each reload or rotation would show, and a few hundred bytes for each mint; in
+	// ten minutes a few.
 	if after.goroutines > before.goroutines+8 || after.live > before.live+(2<<20) || after.resident > before.resident+(64<<20) {
 		t.Errorf("the replica that lived held %v before and %v after", before, after)
 	}
@@ -155,8 +157,8 @@ func (s *soak) disturb(t *testing.T) {
 
 var itsVersion = regexp.MustCompile(`version (\d+)`)
 
-// rotateOnce stages a value and activates it, as an operator does: where the store is away they try again, and may be
-// told that it was done the first time.
+// rotateOnce stages a value and activates it, as an operator does: where the store is away they try
+// again, and may be told that it was done the first time.
 func (s *soak) rotateOnce(t *testing.T, n int) {
 	value := fmt.Sprintf("MARKER-soak-%06d-0123456789-0123456789-0123456789", n)
 	var version uint32
@@ -190,7 +192,8 @@ func (s *soak) rotateOnce(t *testing.T, n int) {
 	})
 }
 
-// reloadOnce gives the configuration another brand, or takes it away, and waits for the replica that lives.
+// reloadOnce gives the configuration another brand, or takes it away, and waits for the replica
+// that lives.
 func (s *soak) reloadOnce(t *testing.T, n int) {
 	const one, two = `subdomain: acme}]`, `subdomain: acme, default: true}, {id: "360002", name: Labs, subdomain: acme-labs}]`
 	text := readFile(t, s.config)
@@ -208,7 +211,8 @@ func (s *soak) reloadOnce(t *testing.T, n int) {
 	})
 }
 
-// restartOnce ends one of the first two as Kubernetes does, and has another process take its addresses.
+// restartOnce ends one of the first two as Kubernetes does, and has another process take its
+// addresses.
 func (s *soak) restartOnce(t *testing.T, n int) {
 	old := s.replicas[n%2]
 	if err := old.end(); err != nil {
@@ -253,7 +257,8 @@ func (s *soak) settled(t *testing.T) {
 	}
 }
 
-// onRecord wants a record for each token, and each in a line of its own though three processes write them.
+// onRecord wants a record for each token, and each in a line of its own though three processes
+// write them.
 func (s *soak) onRecord(t *testing.T, mints int) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(filepath.Dir(s.config), "audit.log"))
@@ -304,7 +309,8 @@ func (d *deskmint) held(t *testing.T) (least footprint) {
 			}
 			return v
 		}
-		// The next collection comes when so many per cent more than lived at the last one are there.
+		// The next collection comes when so many per cent more than lived at the last one are
+		// there.
 		live := value("go_memstats_next_gc_bytes") / (1 + value("go_gc_gogc_percent")/100)
 		now := footprint{int(value("go_goroutines")), live, value("process_resident_memory_bytes")}
 		if n == 0 {

@@ -86,7 +86,8 @@ func testRotation(t *testing.T, vault *vaulttest.Server) {
 	s.quiet(t)
 }
 
-// testUnasked: without a pointer a new version is the active one, and nobody has to ask for a look.
+// testUnasked: without a pointer a new version is the active one, and nobody has to ask for a
+// refresh.
 func testUnasked(t *testing.T, vault *vaulttest.Server) {
 	s := onVaultServer(t, vault, "refresh: 1s", func(s *vaultServer) { s.put(t, firstSecret) })
 	s.signs(t, 1, firstSecret)
@@ -96,8 +97,8 @@ func testUnasked(t *testing.T, vault *vaulttest.Server) {
 	s.quiet(t)
 }
 
-// testWrongSecretID: a login that fails says nothing about the secret; it is tried again, and until then the service
-// takes no requests.
+// testWrongSecretID: a login that fails says nothing about the secret; it is tried again, and until
+// then the service takes no requests.
 func testWrongSecretID(t *testing.T, vault *vaulttest.Server) {
 	const wrong = "MARKER-7c6a2b9e-wrong-secret-id"
 	s := unreadyOnVault(t, vault, "refresh: 1s", "auth/approle/login", func(s *vaultServer) {
@@ -203,7 +204,7 @@ func testRefreshAtTheEnd(t *testing.T, vault *vaulttest.Server) {
 		response, err := client.RefreshSecret(as(t.Context(), s.key), &pb.RefreshSecretRequest{Name: "configurations/acme-customers"})
 		answered <- outcome{response, err}
 	}()
-	<-waiting // the call's own look: the service takes none by itself for an hour
+	<-waiting // the call's own refresh: the service does none by itself for an hour
 	s.put(t, secondSecret)
 	s.stop()
 	eventually(t, func() error {
@@ -223,8 +224,8 @@ func testRefreshAtTheEnd(t *testing.T, vault *vaulttest.Server) {
 	s.silent(t, firstSecret, secondSecret)
 }
 
-// TestVaultAway takes the Vault away, first the road to it and then the process: what is held goes on
-// for max_stale and no longer, and everything comes back by itself.
+// TestVaultAway takes the Vault away, first the road to it and then the process: what is held goes
+// on for max_stale and no longer, and everything comes back by itself.
 func TestVaultAway(t *testing.T) {
 	t.Parallel()
 	life := &scope{TB: t}

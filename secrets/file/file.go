@@ -143,8 +143,8 @@ func (s *Store) refresh() error {
 	if err != nil {
 		return unreadable(err)
 	}
-	// Two writes within one tick of the file system's clock can leave the same modification time. Only
-	// an older time shows all later changes.
+	// Two writes within one tick of the file system's clock can leave the same modification time.
+	// Only an older time shows all later changes.
 	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
 
 	parsed, err := s.check(info.Mode().Perm(), data)

@@ -16,7 +16,8 @@ import (
 // [secrets.ReadSwitch], by each key above a switch. Keys that are not paths do no harm.
 type switches struct {
 	byKey map[string]string
-	// all is a switch that can't be assigned to one secret. It switches off every secret of the file.
+	// all is a switch that can't be assigned to one secret. It switches off every secret of the
+	// file.
 	all string
 }
 

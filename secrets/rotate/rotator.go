@@ -60,8 +60,8 @@ type Writer interface {
 type Rotator struct {
 	Store Writer
 	Ref   secrets.Ref
-	// Siblings are further references to the same path. The pointer belongs to the path, so a version
-	// must be usable for all of them before it is activated.
+	// Siblings are further references to the same path. The pointer belongs to the path, so a
+	// version must be usable for all of them before it is activated.
 	Siblings []secrets.Ref
 	// DryRun makes every act stop before its first write.
 	DryRun bool

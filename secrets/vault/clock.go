@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// clockWarn is the offset from which a warning is logged. The verifiers of the tokens allow for a
-	// few minutes, so this leaves time to act.
+	// clockWarn is the offset from which a warning is logged. The verifiers of the tokens allow for
+	// a few minutes, so this leaves time to act.
 	clockWarn = 30 * time.Second
 	// clockCalm is the offset below which the warning ends. It is lower than clockWarn, so that an
 	// offset near one of them is not logged again and again.

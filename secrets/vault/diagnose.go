@@ -137,13 +137,13 @@ func (d diagnosis) token(ctx context.Context, g *grant) {
 			Policies    []string `json:"policies"`
 		} `json:"data"`
 	}
-	a, err := d.source.wire.read(ctx, "looking at the token at "+where, g.token(), where, nil)
+	a, err := d.source.wire.read(ctx, "looking up the token at "+where, g.token(), where, nil)
 	switch {
 	case err != nil:
 		d.fault(where, err.Error(), "try again")
 		return
 	case a.status != http.StatusOK || !a.decode(&said) || said.Data == nil:
-		d.warn(where, fmt.Sprintf("the token can't be looked at (%d)", a.status),
+		d.warn(where, fmt.Sprintf("the token can't be looked up (%d)", a.status),
 			"let the role have Vault's policy default too: "+
 				"without it the token can be neither renewed nor asked what it may do")
 		return

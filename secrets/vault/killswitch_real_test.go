@@ -138,8 +138,8 @@ func TestRealKillSwitch(t *testing.T) {
 				t.Errorf("a replica that starts: %v", err)
 			}
 
-			// The correction is the same: activate the version that shall sign, by its number, and then
-			// enable.
+			// The correction is the same: activate the version that shall sign, by its number, and
+			// then enable.
 			_, err := r.Enable(t.Context())
 			if err != nil {
 				refuses(t, err, rotate.ErrRefused)

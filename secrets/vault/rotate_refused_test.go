@@ -126,7 +126,8 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", policy))
 		refuses(t, tc.act(t), secrets.ErrDenied, append(tc.says, "permission denied")...)
 	}
-	// Half an act is worse than none: if the pointer can't be written, the first version isn't either.
+	// Half an act is worse than none: if the pointer can't be written, the first version isn't
+	// either.
 	server.Policy(t, "writer", strings.Replace(all, `, "patch"`, "", 1))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "writer"))
 	for _, path := range []string{"sso/half", "sso/small"} {

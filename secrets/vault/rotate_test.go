@@ -264,7 +264,8 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Errorf("custom metadata %v", got)
 	}
 
-	// A pointer that can't be read is corrected in the same way, and doesn't affect the kill switch.
+	// A pointer that can't be read is corrected in the same way, and doesn't affect the kill
+	// switch.
 	server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
 	_, err = r.Stage(ctx, []byte(third))
 	refuses(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")

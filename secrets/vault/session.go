@@ -18,9 +18,9 @@ const (
 	// loginPause is the pause after a failed login, so that a thousand secrets that are due don't
 	// cause a thousand logins.
 	loginPause = time.Second
-	// freshFor is how long a token that replaced a refused one is fresh. A read that is refused to a
-	// fresh token is refused for good. Another login would only fill Vault's audit log, and N secrets
-	// that may not be read would cause N of them in each refresh.
+	// freshFor is how long a token that replaced a refused one is fresh. A read that is refused to
+	// a fresh token is refused for good. Another login would only fill Vault's audit log, and N
+	// secrets that may not be read would cause N of them in each refresh.
 	freshFor = 10 * time.Second
 )
 
@@ -234,7 +234,7 @@ func (a Auth) fields() (map[string]string, error) {
 // long. So a wrong token is a failed login, and a read that is refused to a good token is the
 // decision of a policy.
 func (s *session) lookUp(ctx context.Context) (*grant, error) {
-	const act = "looking at the token at auth/token/lookup-self"
+	const act = "looking up the token at auth/token/lookup-self"
 	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
 	var err error
 	if s.auth.TokenFile != "" {

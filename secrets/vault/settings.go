@@ -22,7 +22,8 @@ type Settings struct {
 	// tried first. Required. They must be https, or http on loopback (an agent, a sidecar, a test).
 	// Redirects are not followed.
 	Addresses []string `yaml:"addresses"`
-	// CA is a PEM file of the authorities to trust. If it is empty, those of the system are trusted.
+	// CA is a PEM file of the authorities to trust. If it is empty, those of the system are
+	// trusted.
 	CA string `yaml:"ca"`
 	// SkipVerify accepts any certificate. An attacker between the service and Vault then gets the
 	// token, and with it the secrets. It is for trials only. Unless it is set, New refuses
@@ -53,8 +54,8 @@ type Auth struct {
 	RoleIDFile string `yaml:"role_id_file"`
 	// SecretIDFile holds the secret id of method approle. Required there.
 	SecretIDFile string `yaml:"secret_id_file"`
-	// JWTFile holds the token that methods kubernetes and jwt present. It is required for jwt. If it
-	// is empty, kubernetes uses ServiceAccountToken.
+	// JWTFile holds the token that methods kubernetes and jwt present. It is required for jwt. If
+	// it is empty, kubernetes uses ServiceAccountToken.
 	JWTFile string `yaml:"jwt_file"`
 }
 

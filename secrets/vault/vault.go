@@ -44,8 +44,8 @@ type Options struct {
 	// Now is the clock by which the lifetimes of tokens are measured, and which is compared with
 	// Vault's. If it is nil, time.Now is used.
 	Now func() time.Time
-	// Log receives logins, and warnings about Settings.SkipVerify and about clocks that differ. If it
-	// is nil, nothing is logged.
+	// Log receives logins, and warnings about Settings.SkipVerify and about clocks that differ. If
+	// it is nil, nothing is logged.
 	Log *slog.Logger
 }
 

@@ -91,8 +91,8 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 		},
 		// The client sends the token to the configured servers and to no other.
 		DisableRedirects: true,
-		// There is no Timeout here, because the client would end it before the body is read. Each request
-		// has a deadline.
+		// There is no Timeout here, because the client would end it before the body is read. Each
+		// request has a deadline.
 		CheckRetry: func(_ context.Context, _ *http.Response, err error) (bool, error) { return false, err },
 	})
 	if err != nil {

@@ -118,7 +118,7 @@ func (w *writer) enqueue(l *line) bool {
 }
 
 // start starts the goroutine unless it is running. Call it after there is something to do:
-// the goroutine looks once more, with mu held, before it ends.
+// the goroutine checks once more, with mu held, before it ends.
 func (w *writer) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -18,7 +18,7 @@ type Identity struct {
 	NotAfter time.Time `yaml:"not_after"`
 
 	// MTLSURI is a URI of the client certificate's subject alternative names, such as
-	// a SPIFFE ID, compared as it stands. A certificate's common name is never looked at.
+	// a SPIFFE ID, compared as it stands. A certificate's common name is never read.
 	MTLSURI string `yaml:"mtls_uri"`
 	// MTLSDNS is a DNS name of the same, compared without regard to ASCII case
 	// (RFC 4343). A wildcard in a certificate stands for nothing but itself.

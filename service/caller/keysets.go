@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// refreshURL and refreshFile are how often keys are looked at anew, ± 20 %. A file
+	// refreshURL and refreshFile are how often keys are fetched again, ± 20 %. A file
 	// costs nothing, and who takes a key out of one wants it gone.
 	refreshURL  = 10 * time.Minute
 	refreshFile = 10 * time.Second
@@ -169,8 +169,8 @@ type keySet struct {
 	due    time.Time     // when Run begins the next
 }
 
-// key finds the key for a token, and says among which it was. Where the token names one that isn't known, or none
-// is held, the issuer is asked first, unless it just was. The error is ctx's, or one
+// key finds the key for a token, and says among which it was. Where the token names one that isn't
+// known, or none is held, the issuer is asked first, unless it just was. The error is ctx's, or one
 // of this package's.
 func (s *keySet) key(ctx context.Context, t token) (crypto.PublicKey, *keys, error) {
 	held := s.held()

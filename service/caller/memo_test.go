@@ -8,8 +8,8 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// TestRemembered: at every moment a token that has been verified before is judged as one that is seen for the first
-// time.
+// TestRemembered: at every moment a token that has been verified before is judged as one that is
+// seen for the first time.
 func TestRemembered(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)

@@ -46,8 +46,8 @@ type Store struct {
 	options Options
 	set     atomic.Pointer[set]
 
-	mu     sync.Mutex        // one look at a time
-	seen   [sha256.Size]byte // at the last look, whether it could be served with or not
+	mu     sync.Mutex        // one reload at a time
+	seen   [sha256.Size]byte // at the last reload, whether it could be served with or not
 	warned time.Time
 }
 
@@ -105,8 +105,8 @@ func (s *Store) Reload() {
 	s.take(s.files.read())
 }
 
-// follow reloads where something has changed since the last look. What is wrong is
-// logged then, and not at every look until somebody has mended it.
+// follow reloads where something has changed since the last reload. What is wrong is
+// logged then, and not at every reload until somebody has mended it.
 func (s *Store) follow() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -38,7 +38,7 @@ type Options struct {
 	Origin string
 	// Dev lets [DevKey] in, which is refused otherwise: as a caller of the file's, or
 	// else as one that may do everything. The files that the configuration names
-	// aren't looked at: `deskmint dev` uses neither certificates nor a store.
+	// aren't read: `deskmint dev` uses neither certificates nor a store.
 	Dev bool
 	// Now is the clock that warnings of identities that have ended are judged by; nil: time.Now.
 	Now func() time.Time
@@ -121,7 +121,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 
 // Parse reads a configuration of one document, for what has no file: `deskmint dev`
 // and tests. name stands for the file in faults, and relative paths are relative to
-// its folder; include is refused, and files that the document names aren't looked at.
+// its folder; include is refused, and files that the document names aren't read.
 //
 // The error is a [*FaultsError].
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {

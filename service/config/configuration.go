@@ -144,9 +144,9 @@ func (l *loader) configuration(at place, c configuration, moved map[string][]str
 	return s, built
 }
 
-// profile makes the profile as the file has it, and the one that serves. They differ
-// where [Options.Endpoint] takes the endpoint's place, and [Options.Origin] the origins'. Both are nil where faults were
-// reported.
+// profile makes the profile as the file has it, and the one that serves. They differ where
+// [Options.Endpoint] takes the endpoint's place, and [Options.Origin] the origins'. Both are nil
+// where faults were reported.
 func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Profile) {
 	zendesk.Check(z.Settings, z.brands(), at.report)
 	written, err := zendesk.New(z.Settings, z.brands())

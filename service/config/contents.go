@@ -29,7 +29,7 @@ type contents struct {
 type Secrets struct {
 	// Source is "vault", "file" or "memory".
 	Source string `yaml:"source"`
-	// Refresh is how often each secret's versions are looked at.
+	// Refresh is how often each secret's versions are read.
 	Refresh time.Duration `yaml:"refresh"`
 	// MaxRate is how many reads a second the store is asked for, at most.
 	MaxRate int `yaml:"max_rate"`

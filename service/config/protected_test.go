@@ -129,7 +129,8 @@ func TestProtectedExternalIDs(t *testing.T) {
 	}
 }
 
-// TestHalfDomainsWarn: a domain without its subdomains, and the reverse, where that makes a difference.
+// TestHalfDomainsWarn: a domain without its subdomains, and the reverse, where that makes a
+// difference.
 func TestHalfDomainsWarn(t *testing.T) {
 	protected := func(list string) string {
 		return change(t, "    zendesk_sso:", "    protected: {domains: ["+list+"]}\n    zendesk_sso:")

@@ -36,7 +36,7 @@ func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 	defer r.mu.Unlock()
 	// By the patterns of before: they go on being followed where the main file is such
 	// that it doesn't tell. They are read before it, so that what changes between the two
-	// shows at the next look.
+	// shows at the next read.
 	r.seen = r.look()
 	l := newLoader(r.path, r.options)
 	l.running = running
@@ -51,7 +51,7 @@ func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 }
 
 // Changed tells whether a Load would now read anything else than the last one did. Other
-// files that the configuration names aren't looked at: who uses them follows them.
+// files that the configuration names aren't read: who uses them follows them.
 func (r *Reader) Changed() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -128,7 +128,8 @@ func TestListenCheck(t *testing.T) {
 	}
 }
 
-// TestOriginStandsIn for those that a file lists, and for none where it lists none, which is then said.
+// TestOriginStandsIn for those that a file lists, and for none where it lists none, which is then
+// said.
 func TestOriginStandsIn(t *testing.T) {
 	o := Options{Endpoint: "http://{subdomain}.localhost:7000", Origin: "http://localhost:7000"}
 	own := []string{"http://acme.localhost:7000", "https://acme.zendesk.com", "https://help.acme.com"}

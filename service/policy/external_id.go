@@ -19,8 +19,8 @@ import (
 // it. A phone number, an organisation, a tag or a user field is written into the record of the
 // person that email and external id have found. custom_role_id is a right, not a person.
 
-// externalIDForms are the forms that `{form: …}` can name. They match the very text that the token
-// carries.
+// externalIDForms are the forms that `{form: …}` can name. They match the very text that the
+// token carries.
 var externalIDForms = map[string]*regexp.Regexp{
 	"digits": regexp.MustCompile(`^[0-9]+$`),
 	"uuid":   regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`), // RFC 9562
@@ -138,7 +138,8 @@ func (s Settings) CheckProtected(people []ProtectedPeople, report, warn func(key
 	}
 }
 
-// reaches is true where the rule covers an id in any of the spellings that may be one id to Zendesk.
+// reaches is true where the rule covers an id in any of the spellings that may be one id to
+// Zendesk.
 func (r claimRule) reaches(id string) bool {
 	id = FoldExternalID(id)
 	if r.prefix != "" && strings.HasPrefix(id, FoldExternalID(r.prefix)) || r.form != nil && r.form.MatchString(id) {
@@ -159,9 +160,9 @@ var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð",
 
 // FoldExternalID returns an external id in the form in which ids are compared with protected ones.
 // Zendesk documents that it compares ids without case. It doesn't say what else it ignores, so two
-// ids are the same here if they differ in Unicode case, width, accents, dashes, invisible characters
-// or white space only. If this ignores too much, a sign-in is refused and the operator sees why.
-// If it ignored too little, a caller could sign in a protected person.
+// ids are the same here if they differ in Unicode case, width, accents, dashes, invisible
+// characters or white space only. If this ignores too much, a sign-in is refused and the operator
+// sees why. If it ignored too little, a caller could sign in a protected person.
 func FoldExternalID(id string) string {
 	// Every case of a letter has the same upper case, and that has one lower case. Case folding of
 	// golang.org/x/text exchanges the two cases of Cherokee.

@@ -19,7 +19,7 @@ const (
 	Read    Action = "read"    // list, get, resolve configurations
 	Inspect Action = "inspect" // inspect a token
 	Report  Action = "report"  // report a sign-in failure
-	Refresh Action = "refresh" // have the secret store looked at now
+	Refresh Action = "refresh" // have a secret refreshed from the store now
 	Stage   Action = "stage"   // sign with a version that isn't active
 )
 
@@ -39,7 +39,7 @@ type Claim struct {
 type Ask struct {
 	Configuration string
 	Actions       []Action
-	// The rest is for sign-ins only; it is looked at where SignIn is asked for.
+	// The rest is for sign-ins only; it is checked where SignIn is asked for.
 	Brand     string
 	Role      string
 	Claims    []Claim
@@ -53,7 +53,7 @@ type Ask struct {
 // Reason is why a request is denied, as the API's error reasons spell it.
 type Reason string
 
-// The reasons, in the order in which a grant's parts are looked at.
+// The reasons, in the order in which a grant's parts are checked.
 const (
 	CallerNotAllowed   Reason = "CALLER_NOT_ALLOWED"
 	BrandNotAllowed    Reason = "BRAND_NOT_ALLOWED"

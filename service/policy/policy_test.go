@@ -154,7 +154,7 @@ func TestAllowTakes(t *testing.T) {
 		{"no email, for the validation to refuse", nil, func(a asked) { a.Email = "" }},
 		{"person not protected", func(g grant) { g.Protected = false }, func(a asked) { a.Protected = false }},
 		{"path for return_to", func(g grant) { g.ReturnToHosts = nil }, func(a asked) { a.ReturnToHost = "" }},
-		// What is about people is looked at for sign-ins only.
+		// What is about people is checked for sign-ins only.
 		{"no sign-in", func(g grant) {
 			*g = policy.Settings{Configurations: []string{"acme-customers"}, Actions: []policy.Action{policy.Read}}
 		}, func(a asked) { *a = policy.Ask{Configuration: "acme-customers", Actions: []policy.Action{policy.Read}} }},

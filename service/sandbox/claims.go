@@ -22,8 +22,9 @@ type claims map[string]any
 // required are the claims without which nobody is signed in. iat is judged before them.
 var required = []string{"jti", "email", "name"}
 
-// rules say what each claim that Zendesk documents may hold: "" for fit, else how it should be. They judge form
-// and not meaning: an unknown custom field, say, is ignored at Zendesk and does no harm.
+// rules say what each claim that Zendesk documents may hold: "" for fit, else how it should be.
+// They judge form and not meaning: an unknown custom field, say, is ignored at Zendesk and does no
+// harm.
 var rules = map[string]func(any) string{
 	"iat":              integer, // its window is checked elsewhere
 	"jti":              text,
@@ -102,8 +103,8 @@ func (c claims) undocumented() []string {
 	return names
 }
 
-// audience is whom the role belongs to; "" without a role, because whether Zendesk then takes an agent for an end user
-// isn't known.
+// audience is whom the role belongs to; "" without a role, because whether Zendesk then takes an
+// agent for an end user isn't known.
 func (c claims) audience() string {
 	switch c["role"] {
 	case "end_user":

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Faults are what can go wrong at Zendesk or between its clock and ours. The zero value is an account in order.
-// A secret that has been reset is [Sandbox.ResetSecret].
+// Faults are what can go wrong at Zendesk or between its clock and ours. The zero value is an
+// account in order. A secret that has been reset is [Sandbox.ResetSecret].
 type Faults struct {
 	// ClockOffset is how far the account's clock is ahead of [Options.Now].
 	ClockOffset time.Duration
@@ -50,7 +50,8 @@ type limiter struct {
 	byEmail map[string][]time.Time
 }
 
-// allow counts a sign-in and reports whether it is still within the limit. One that isn't doesn't count.
+// allow counts a sign-in and reports whether it is still within the limit. One that isn't doesn't
+// count.
 func (l *limiter) allow(email string, now time.Time, perMinute int) bool {
 	if perMinute <= 0 {
 		return true

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// TestFaults: each one refuses as Zendesk does, from the next sign-in on, and no longer than it is on.
+// TestFaults: each one refuses as Zendesk does, from the next sign-in on, and no longer than it is
+// on.
 func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults  Faults
@@ -54,7 +55,8 @@ func TestFaultsAreCopied(t *testing.T) {
 	}
 }
 
-// TestResetSecret: the new secret is told once, and the old one dies at once, also for tokens that are under way.
+// TestResetSecret: the new secret is told once, and the old one dies at once, also for tokens that
+// are under way.
 func TestResetSecret(t *testing.T) {
 	z := start(t)
 	before := tokenWith(nil)
@@ -98,8 +100,8 @@ func TestResetSecret(t *testing.T) {
 	}
 }
 
-// TestTwoConfigurations of one brand and audience: both secrets are good at once, which is how a secret is changed
-// without a gap.
+// TestTwoConfigurations of one brand and audience: both secrets are good at once, which is how a
+// secret is changed without a gap.
 func TestTwoConfigurations(t *testing.T) {
 	green := "green-green-green-green-green-green-green-green-"
 	z := startWith(t, func(o *Options) {
@@ -165,7 +167,8 @@ func TestAddedConfiguration(t *testing.T) {
 	}
 }
 
-// TestScriptsAndServers: what isn't a form of the user's browser is refused, and gets no CORS header to read it by.
+// TestScriptsAndServers: what isn't a form of the user's browser is refused, and gets no CORS
+// header to read it by.
 func TestScriptsAndServers(t *testing.T) {
 	for name, c := range map[string]struct {
 		header       http.Header

@@ -40,10 +40,11 @@ func setHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// redirect answers as Zendesk documents it: 200 with a page whose link says by its target how the sign-in went. The
-// document doesn't say how a browser gets on from there, and browsers have been reported to see 302: that is
-// [Options.Redirect]. Without it the status is kept as documented, and the Refresh field moves the browser: so the body
-// can be checked, no click is needed, and, like a redirect, the answer leaves nothing in the tab's history.
+// redirect answers as Zendesk documents it: 200 with a page whose link says by its target how the
+// sign-in went. The document doesn't say how a browser gets on from there, and browsers have been
+// reported to see 302: that is [Options.Redirect]. Without it the status is kept as documented, and
+// the Refresh field moves the browser: so the body can be checked, no click is needed, and, like a
+// redirect, the answer leaves nothing in the tab's history.
 //
 // The target has been checked to be a URL in printable ASCII that isn't script.
 func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
@@ -73,8 +74,8 @@ type refusalView struct {
 	Explain string
 }
 
-// showRefusal leads a browser whose sign-in was refused on, or says why it was. The query only names the sign-in: a link
-// from elsewhere can't put words here.
+// showRefusal leads a browser whose sign-in was refused on, or says why it was. The query only
+// names the sign-in: a link from elsewhere can't put words here.
 func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, brand Brand) {
 	id, _ := strconv.Atoi(r.URL.Query().Get("sign_in"))
 	found, ok := s.signIns.find(id)
@@ -131,8 +132,8 @@ type usersView struct {
 	SignIns []SignIn
 }
 
-// showUsers is the account's people as the sign-ins have made them, and what each sign-in changed. All brands have the
-// same.
+// showUsers is the account's people as the sign-ins have made them, and what each sign-in changed.
+// All brands have the same.
 func (s *Sandbox) showUsers(w http.ResponseWriter, brand Brand) {
 	signIns := s.SignIns()
 	slices.Reverse(signIns)

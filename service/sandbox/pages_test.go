@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// TestReturnTo: where the link leads, and that it can't be made to lead into script or another header.
+// TestReturnTo: where the link leads, and that it can't be made to lead into script or another
+// header.
 func TestReturnTo(t *testing.T) {
 	z := start(t)
 	for returnTo, want := range map[string]string{
@@ -123,7 +124,8 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestMarkup: what a token, a query or an address holds is text on every page, wherever it is shown.
+// TestMarkup: what a token, a query or an address holds is text on every page, wherever it is
+// shown.
 func TestMarkup(t *testing.T) {
 	z := startWith(t, func(o *Options) {
 		o.MultipleOrganizations, o.Explain = true, `http://localhost/story?a="><script>`

@@ -8,8 +8,8 @@ import (
 // maxRecord is how many sign-ins are remembered; the oldest go first.
 const maxRecord = 1000
 
-// SignIn is one request that the endpoint received, and what became of it. The token itself is not kept. Its maps are
-// shared by everybody who asked: they are for reading.
+// SignIn is one request that the endpoint received, and what became of it. The token itself is not
+// kept. Its maps are shared by everybody who asked: they are for reading.
 type SignIn struct {
 	ID            int // 1, 2, …, in the order in which they were decided
 	Time          time.Time
@@ -20,16 +20,19 @@ type SignIn struct {
 	Message       string // what Zendesk says; "" when signed in
 	Detail        string // which rule refused, in words for a developer
 	ReturnTo      string // as received
-	// Claims are the token's, only once its signature was verified. Numbers are [encoding/json.Number].
+	// Claims are the token's, only once its signature was verified. Numbers are
+	// [encoding/json.Number].
 	Claims map[string]any
-	// JTI is the token's, for finding one's own sign-in again: it is here even when nothing of the token was verified.
+	// JTI is the token's, for finding one's own sign-in again: it is here even when nothing of the
+	// token was verified.
 	JTI string
-	// User is the id of who was signed in, 0 for nobody; Created, whether the account made them for this sign-in;
-	// Changes, what it changed of them.
+	// User is the id of who was signed in, 0 for nobody; Created, whether the account made them for
+	// this sign-in; Changes, what it changed of them.
 	User    int
 	Created bool
 	Changes []Change
-	// Notes say what Zendesk passes over in silence, and where the sandbox had to choose, in words for a developer.
+	// Notes say what Zendesk passes over in silence, and where the sandbox had to choose, in words
+	// for a developer.
 	Notes []string
 	// Undocumented are the names of claims that Zendesk says nothing of, sorted. They are ignored.
 	Undocumented []string
@@ -101,6 +104,6 @@ func (r *record) find(id int) (SignIn, bool) {
 	return r.latest[id-first], true
 }
 
-// SignIns returns what the endpoint received, oldest first: the latest thousand requests, refused ones and wrong
-// methods included.
+// SignIns returns what the endpoint received, oldest first: the latest thousand requests, refused
+// ones and wrong methods included.
 func (s *Sandbox) SignIns() []SignIn { return s.signIns.all() }

@@ -11,7 +11,8 @@ import (
 )
 
 var (
-	// private is what Zendesk shows nobody who isn't signed in: the agent interface, one's own requests.
+	// private is what Zendesk shows nobody who isn't signed in: the agent interface, one's own
+	// requests.
 	private = regexp.MustCompile(`^/(?:agent|tickets|hc/[a-z-]+/(?:requests|restricted))(?:/|$)`)
 	// signInPath is the help centre's own link.
 	signInPath = regexp.MustCompile(`^/hc/[a-z-]+/signin$`)
@@ -20,8 +21,9 @@ var (
 // english is Zendesk's id of the locale that the sandbox is in.
 const english = "1"
 
-// askToSignIn sends a visitor to the remote login URL, with what Zendesk tells it. Who the visitor is nobody knows yet:
-// the agent interface is taken for the team's, everything else for the customers'.
+// askToSignIn sends a visitor to the remote login URL, with what Zendesk tells it. Who the visitor
+// is nobody knows yet: the agent interface is taken for the team's, everything else for the
+// customers'.
 func (s *Sandbox) askToSignIn(w http.ResponseWriter, r *http.Request, brand Brand, returnTo string) {
 	audience := audienceEndUser
 	if target, err := url.Parse(returnTo); err == nil && (strings.HasPrefix(target.Path, "/agent") || strings.HasPrefix(target.Path, "/tickets")) {
@@ -47,7 +49,8 @@ func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Config
 		"timestamp", strconv.FormatInt(s.now().Unix(), 10)), http.StatusFound)
 }
 
-// within reports whether visitors from an address are sent to the remote login URL. No ranges hold everybody.
+// within reports whether visitors from an address are sent to the remote login URL. No ranges hold
+// everybody.
 func within(from netip.Addr, ranges []netip.Prefix) bool {
 	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(from.Unmap()) })
 }
@@ -70,9 +73,9 @@ func (s *Sandbox) signOut(w http.ResponseWriter, r *http.Request, brand Brand) {
 		"email", c.text("email"), "external_id", c.text("external_id"), "brand_id", brand.ID), http.StatusFound)
 }
 
-// leadAway sends a browser whose sign-in was refused on: to the remote logout URL with Zendesk's message, or, without
-// one, to the remote login URL, which for somebody who is signed in there is the way into a loop. It reports whether
-// there is such a URL.
+// leadAway sends a browser whose sign-in was refused on: to the remote logout URL with Zendesk's
+// message, or, without one, to the remote login URL, which for somebody who is signed in there is
+// the way into a loop. It reports whether there is such a URL.
 func (s *Sandbox) leadAway(w http.ResponseWriter, r *http.Request, brand Brand, refused SignIn) bool {
 	switch configuration := s.configuration(brand, refused.Configuration); {
 	case configuration.RemoteLogout != "":
@@ -99,8 +102,9 @@ func (s *Sandbox) configuration(brand Brand, name string) Configuration {
 	return Configuration{}
 }
 
-// withQuery adds pairs of name and value to an address. A parameter that is there already stays as it is: so an admin
-// keeps addresses out of the remote logout URL, by writing it with a blank email. A fragment stays at the end.
+// withQuery adds pairs of name and value to an address. A parameter that is there already stays as
+// it is: so an admin keeps addresses out of the remote logout URL, by writing it with a blank
+// email. A fragment stays at the end.
 func withQuery(address string, pairs ...string) string {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -59,7 +59,8 @@ func equalQuery(t *testing.T, what string, got url.Values, want url.Values) {
 	}
 }
 
-// TestErrorsAreReported: every message of the table goes to the remote logout URL, beside whose sign-in it was.
+// TestErrorsAreReported: every message of the table goes to the remote logout URL, beside whose
+// sign-in it was.
 func TestErrorsAreReported(t *testing.T) {
 	z := withRemotes(t, func(o *Options) { o.PerMinute = 1 })
 	z.SetFaults(Faults{Blocked: []string{"eve@example.com"}})
@@ -94,7 +95,8 @@ func TestErrorsAreReported(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutRemoteLogout: the browser comes back to the remote login URL, which is how loops begin.
+// TestErrorsWithoutRemoteLogout: the browser comes back to the remote login URL, which is how loops
+// begin.
 func TestErrorsWithoutRemoteLogout(t *testing.T) {
 	z := withRemotes(t, func(o *Options) {
 		for i := range o.Configurations {
@@ -206,7 +208,8 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestSessionEndsForGood: the cookie of an ended session is worth nothing, even if somebody kept it.
+// TestSessionEndsForGood: the cookie of an ended session is worth nothing, even if somebody kept
+// it.
 func TestSessionEndsForGood(t *testing.T) {
 	z := start(t)
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})

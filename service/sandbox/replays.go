@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// replays remembers every jti for as long as its token could come again: a token is good from 3 minutes before its
-// iat to 3 minutes after. Memory is bounded by the rate of sign-ins. The zero value is ready.
+// replays remembers every jti for as long as its token could come again: a token is good from 3
+// minutes before its iat to 3 minutes after. Memory is bounded by the rate of sign-ins. The zero
+// value is ready.
 type replays struct {
 	mu      sync.Mutex
 	until   map[string]time.Time

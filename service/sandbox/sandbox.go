@@ -1,21 +1,26 @@
-// Package sandbox is a stand-in for Zendesk's side of JWT single sign-on, for development and for tests.
+// Package sandbox is a stand-in for Zendesk's side of JWT single sign-on, for development and for
+// tests.
 //
-// It takes the form that a browser posts to /access/jwt, judges the token as Zendesk does so far as that is known, keeps
-// the users that Zendesk would have, and sends the browser where Zendesk sends it. Where Zendesk says nothing it is
-// strict, because a fault found here costs a minute and there a support case. It shares no code with what makes the
-// tokens: a fault common to both would be invisible to every test.
+// It takes the form that a browser posts to /access/jwt, judges the token as Zendesk does so far as
+// that is known, keeps the users that Zendesk would have, and sends the browser where Zendesk sends
+// it. Where Zendesk says nothing it is strict, because a fault found here costs a minute and there
+// a support case. It shares no code with what makes the tokens: a fault common to both would be
+// invisible to every test.
 //
-// What nobody knows of Zendesk is decided here as follows, and said in [SignIn.Notes] where it matters:
-//   - A token without a role fits every audience, and makes its user an end user: that is the documented default.
-//     [Options.KeepRole] is the other reading.
+// What nobody knows of Zendesk is decided here as follows, and said in [SignIn.Notes] where it
+// matters:
+//   - A token without a role fits every audience, and makes its user an end user: that is the
+//     documented default. [Options.KeepRole] is the other reading.
 //   - A user is found by email; where no one has it, by external id, whose email is then changed.
 //   - A return_to that names a foreign host leads to the home page.
-//   - A token with a bad signature is reported to the remote logout URL of the configuration whose secret made it before
-//     a reset, or else of the brand's first; its email is not told, since nobody vouches for it.
+//   - A token with a bad signature is reported to the remote logout URL of the configuration whose
+//     secret made it before a reset, or else of the brand's first; its email is not told, since
+//     nobody vouches for it.
 //   - IP ranges decide where a visitor is sent to sign in, and nothing else.
 //   - Claims that Zendesk doesn't document are recorded and ignored.
 //
-// It is not meant for strangers: anybody who can reach it can read the names and addresses of those who signed in.
+// It is not meant for strangers: anybody who can reach it can read the names and addresses of those
+// who signed in.
 package sandbox
 
 import (
@@ -44,25 +49,27 @@ type Options struct {
 
 	// UserFields are the account's custom user fields by key. nil: every key is one, of any kind.
 	UserFields map[string]FieldKind
-	// MultipleOrganizations is the account's option of that meaning: organisations are added to those that the user has.
-	// Without it the first one takes the place of what was there.
+	// MultipleOrganizations is the account's option of that meaning: organisations are added to
+	// those that the user has. Without it the first one takes the place of what was there.
 	MultipleOrganizations bool
 	// KeepRole leaves the role of a known user alone when a token has none.
 	KeepRole bool
 	// PerMinute is how many sign-ins of one address are let through in a minute. 0: any number.
 	PerMinute int
-	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see, and not with the
-	// documented 200. Only then is a page's form-action held to where the answer leads.
+	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see,
+	// and not with the documented 200. Only then is a page's form-action held to where the answer
+	// leads.
 	Redirect bool
-	// BrowsersOnly refuses a POST that doesn't say that it is a navigation of a browser (Sec-Fetch-Mode), as Zendesk
-	// refuses servers. Without it a test's client will do; a browser's fetch is refused either way.
+	// BrowsersOnly refuses a POST that doesn't say that it is a navigation of a browser
+	// (Sec-Fetch-Mode), as Zendesk refuses servers. Without it a test's client will do; a browser's
+	// fetch is refused either way.
 	BrowsersOnly bool
 	// ClientIP is where a request comes from, for IP ranges. nil: its remote address.
 	ClientIP func(*http.Request) netip.Addr
 	// App is the URL of the company's app, which the sandbox's pages link back to. "": none.
 	App string
-	// Explain is the URL of a page that tells more of a sign-in, which the sandbox's pages link to with sign_in=ID in
-	// the query. "": none.
+	// Explain is the URL of a page that tells more of a sign-in, which the sandbox's pages link to
+	// with sign_in=ID in the query. "": none.
 	Explain string
 }
 
@@ -79,15 +86,15 @@ type Configuration struct {
 	Name      string
 	Audiences []string // end_user, team_member: who may sign in with it
 	Brands    []string // ids of Options.Brands
-	// Secret returns the shared secret's bytes as they stand. It is asked for every token and from several goroutines,
-	// so it may change its answer; while it returns none, the configuration verifies nothing. After
-	// [Sandbox.ResetSecret] it is asked no more.
+	// Secret returns the shared secret's bytes as they stand. It is asked for every token and from
+	// several goroutines, so it may change its answer; while it returns none, the configuration
+	// verifies nothing. After [Sandbox.ResetSecret] it is asked no more.
 	Secret func() []byte
 
 	RemoteLogin  string // http(s) URL where people who aren't signed in are sent; "": they see that they are signed out
 	RemoteLogout string // http(s) URL where they are sent after signing out, and with the message after an error; "": none
-	// IPRanges send visitors from inside them to RemoteLogin and others to Zendesk's own form. nil: everybody to
-	// RemoteLogin.
+	// IPRanges send visitors from inside them to RemoteLogin and others to Zendesk's own form. nil:
+	// everybody to RemoteLogin.
 	IPRanges          []netip.Prefix
 	UpdateExternalIDs bool // whether a token may change the external id that a user has
 }
@@ -121,7 +128,8 @@ type serving map[string][]Configuration
 
 var labelForm = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// New returns a sandbox that nobody has signed in to yet. The error names every fault of the options.
+// New returns a sandbox that nobody has signed in to yet. The error names every fault of the
+// options.
 func New(options Options) (*Sandbox, error) {
 	s := &Sandbox{
 		options: options,
@@ -199,8 +207,9 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (faults []er
 	return faults
 }
 
-// ServeHTTP answers for the brand that the request's host names: the endpoint, the addresses where people sign in and
-// out, the users that the account has (/sandbox/users), and everywhere else a page that shows who is signed in.
+// ServeHTTP answers for the brand that the request's host names: the endpoint, the addresses where
+// people sign in and out, the users that the account has (/sandbox/users), and everywhere else a
+// page that shows who is signed in.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setHeaders(w.Header())
 	brand, ok := s.brands[hostname(r.Host)]
@@ -234,7 +243,8 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // now is the account's clock, which may be off.
 func (s *Sandbox) now() time.Time { return s.options.Now().Add(s.Faults().ClockOffset) }
 
-// hostname is the Host header without its port. Brands are found by equality with it, never by a part of it.
+// hostname is the Host header without its port. Brands are found by equality with it, never by a
+// part of it.
 func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		return name

@@ -309,7 +309,8 @@ func TestReplaysForget(t *testing.T) {
 		if !r.claim(fmt.Sprint(i), at) {
 			t.Fatalf("jti %d is new", i)
 		}
-		// A token from 3 minutes ahead was claimed 6 minutes before the last moment that it is good.
+		// A token from 3 minutes ahead was claimed 6 minutes before the last moment that it is
+		// good.
 		if i >= 360 && r.claim(fmt.Sprint(i-360), at) {
 			t.Fatalf("jti %d was forgotten while its token is good", i-360)
 		}

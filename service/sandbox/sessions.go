@@ -19,8 +19,9 @@ type sessions struct {
 	inOrder []string
 }
 
-// open starts a session, always with a new id, and returns the cookie that holds it. The cookie has no domain, so each
-// brand's host gets its own. SameSite=Lax lets it come along when the user follows a link from elsewhere.
+// open starts a session, always with a new id, and returns the cookie that holds it. The cookie has
+// no domain, so each brand's host gets its own. SameSite=Lax lets it come along when the user
+// follows a link from elsewhere.
 func (s *sessions) open(who SignIn, secure bool) *http.Cookie {
 	id := rand.Text()
 	s.mu.Lock()
@@ -56,7 +57,8 @@ func (s *sessions) of(r *http.Request, brand Brand) (SignIn, bool) {
 	return who, ok && who.Brand == brand.ID
 }
 
-// end ends the request's session, if there is one, and returns the cookie that takes the browser's away.
+// end ends the request's session, if there is one, and returns the cookie that takes the browser's
+// away.
 func (s *sessions) end(r *http.Request) *http.Cookie {
 	if cookie, err := r.Cookie(cookieName); err == nil {
 		s.mu.Lock()

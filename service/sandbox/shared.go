@@ -21,8 +21,8 @@ type shared struct {
 	retired map[string][][]byte // the latest last
 }
 
-// ResetSecret does what the button "Reset secret" does: it makes a new shared secret for the configuration and returns
-// it, this once. The old one is dead at once; Zendesk has no overlap.
+// ResetSecret does what the button "Reset secret" does: it makes a new shared secret for the
+// configuration and returns it, this once. The old one is dead at once; Zendesk has no overlap.
 func (s *Sandbox) ResetSecret(configuration string) (string, error) {
 	c, ok := s.named(configuration)
 	if !ok {
@@ -50,8 +50,9 @@ func (s *shared) forget(configuration string) {
 
 func newSecret() string { return (rand.Text() + rand.Text())[:secretLength] }
 
-// AddConfiguration makes another configuration with everything of an existing one but its name and its secret, which is
-// returned, this once. Until one of the two is removed both secrets are good: so a secret is changed without a gap.
+// AddConfiguration makes another configuration with everything of an existing one but its name and
+// its secret, which is returned, this once. Until one of the two is removed both secrets are good:
+// so a secret is changed without a gap.
 func (s *Sandbox) AddConfiguration(like, name string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +89,8 @@ func (s *Sandbox) RemoveConfiguration(name string) error {
 // at returns the configurations that serve a brand.
 func (s *Sandbox) at(brand string) []Configuration { return (*s.serving.Load())[brand] }
 
-// SecretStart is what Zendesk shows of a secret once it was saved: its first characters. "" for an unknown
-// configuration, and for one without a secret.
+// SecretStart is what Zendesk shows of a secret once it was saved: its first characters. "" for an
+// unknown configuration, and for one without a secret.
 func (s *Sandbox) SecretStart(configuration string) string {
 	c, _ := s.named(configuration)
 	secret := s.secretOf(c)

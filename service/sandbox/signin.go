@@ -69,8 +69,8 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	}
 }
 
-// judge takes the request through the rules, from the outer to the inner ones, and notes in attempt what it learns.
-// nil signs the user in.
+// judge takes the request through the rules, from the outer to the inner ones, and notes in attempt
+// what it learns. nil signs the user in.
 func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn) *refusal {
 	form, refused := s.readForm(w, r)
 	if refused != nil {
@@ -103,8 +103,8 @@ func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn)
 	return s.judgeClaims(decoded, signers, attempt)
 }
 
-// judgeClaims judges the claims of a token that one or more configurations have signed. jti comes last: a token that
-// was refused hasn't been used.
+// judgeClaims judges the claims of a token that one or more configurations have signed. jti comes
+// last: a token that was refused hasn't been used.
 func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn) *refusal {
 	attempt.Undocumented = c.undocumented()
 	if refused := c.checkIssueTime(attempt.Time); refused != nil {
@@ -141,8 +141,8 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 	return nil
 }
 
-// signersOf returns the brand's configurations whose secret made the token's signature. A token names none, so all
-// are tried; that is how Zendesk must do it too.
+// signersOf returns the brand's configurations whose secret made the token's signature. A token
+// names none, so all are tried; that is how Zendesk must do it too.
 func (s *Sandbox) signersOf(token token, brand string) []Configuration {
 	var signers []Configuration
 	for _, configuration := range s.at(brand) {
@@ -189,12 +189,14 @@ func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refus
 	if tokens := r.PostForm["jwt"]; len(tokens) != 1 || tokens[0] == "" {
 		return fail(http.StatusBadRequest, ReasonForm, "the form must have exactly one field jwt")
 	}
-	// Zendesk takes return_to from the query as well: its own samples put it into the form's action.
+	// Zendesk takes return_to from the query as well: its own samples put it into the form's
+	// action.
 	return form{r.PostForm.Get("jwt"), r.Form.Get("return_to")}, nil
 }
 
-// notNavigation says why the request is not a form's of a browser, "" if it may be one. Zendesk answers scripts without
-// CORS, so that they learn nothing and have no cookie, and servers with 403.
+// notNavigation says why the request is not a form's of a browser, "" if it may be one. Zendesk
+// answers scripts without CORS, so that they learn nothing and have no cookie, and servers with
+// 403.
 func (s *Sandbox) notNavigation(h http.Header) string {
 	switch mode := h.Get("Sec-Fetch-Mode"); {
 	case mode != "" && mode != "navigate", h.Get("X-Requested-With") != "":
@@ -205,8 +207,9 @@ func (s *Sandbox) notNavigation(h http.Header) string {
 	return ""
 }
 
-// destination is where the user goes after a sign-in: return_to, if it is a path or on one of the account's hosts, else
-// the home page; fits is whether return_to was followed, or absent. Hosts are compared whole, whatever the port.
+// destination is where the user goes after a sign-in: return_to, if it is a path or on one of the
+// account's hosts, else the home page; fits is whether return_to was followed, or absent. Hosts are
+// compared whole, whatever the port.
 func (s *Sandbox) destination(returnTo string) (target string, fits bool) {
 	if returnTo == "" {
 		return "/", true
@@ -226,7 +229,8 @@ func (s *Sandbox) destination(returnTo string) (target string, fits bool) {
 	return returnTo, true
 }
 
-// unsafeInURL is everything that isn't printable ASCII, and the backslash, which browsers take for a slash.
+// unsafeInURL is everything that isn't printable ASCII, and the backslash, which browsers take for
+// a slash.
 func unsafeInURL(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }
 
 // origin is the sandbox's own, as the request reached it.

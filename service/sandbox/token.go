@@ -20,8 +20,8 @@ type token struct {
 	signature []byte
 }
 
-// parseToken takes a token apart. The encoding is strict: base64url without padding and without stray bits, so that a
-// token has one spelling.
+// parseToken takes a token apart. The encoding is strict: base64url without padding and without
+// stray bits, so that a token has one spelling.
 func parseToken(compact string) (token, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -58,8 +58,8 @@ func (t token) checkHeader() error {
 	return nil
 }
 
-// verify reports whether the signature was made with the secret. An absent secret verifies nothing: HMAC would take an
-// empty key as readily as any other.
+// verify reports whether the signature was made with the secret. An absent secret verifies nothing:
+// HMAC would take an empty key as readily as any other.
 func (t token) verify(secret []byte) bool {
 	if len(secret) == 0 {
 		return false
@@ -72,9 +72,9 @@ func (t token) verify(secret []byte) bool {
 // maxDepth is far beyond what a token needs: user_fields are the only objects in one.
 const maxDepth = 8
 
-// decodeObject reads exactly one JSON object. Numbers stay [json.Number], as they were written. encoding/json would
-// take the last of two members with one name, and mend bad UTF-8, in silence; here both are errors, because two
-// readers of one token must not see different claims.
+// decodeObject reads exactly one JSON object. Numbers stay [json.Number], as they were written.
+// encoding/json would take the last of two members with one name, and mend bad UTF-8, in silence;
+// here both are errors, because two readers of one token must not see different claims.
 func decodeObject(text []byte) (map[string]any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not UTF-8")

@@ -98,8 +98,8 @@ func (u *users) all() []User {
 // Users returns those who have signed in, the newest first, at most a thousand.
 func (s *Sandbox) Users() []User { return s.users.all() }
 
-// signIn makes the user that the claims describe, or brings the one there is up to date, and notes in attempt what
-// changed. The claims have been judged.
+// signIn makes the user that the claims describe, or brings the one there is up to date, and notes
+// in attempt what changed. The claims have been judged.
 func (u *users) signIn(c claims, configuration Configuration, options Options, attempt *SignIn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -257,7 +257,8 @@ func (w *writer) organizations(multiple bool) {
 	}
 }
 
-// fields sets custom fields, and clears those that are null. What doesn't fit is passed over in silence at Zendesk.
+// fields sets custom fields, and clears those that are null. What doesn't fit is passed over in
+// silence at Zendesk.
 func (w *writer) fields(known map[string]FieldKind) {
 	sent, _ := w.claims["user_fields"].(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(sent)) {

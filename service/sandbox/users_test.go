@@ -44,7 +44,8 @@ func (z *zendesk) has(signIn SignIn) string {
 
 const ada = "email=ada@example.com name=Ada Lovelace"
 
-// accounts are what Zendesk's article says that a token does to a user, and what was chosen where it says nothing.
+// accounts are what Zendesk's article says that a token does to a user, and what was chosen where
+// it says nothing.
 var accounts = map[string]struct {
 	change func(*Options)
 	steps  []step

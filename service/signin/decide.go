@@ -190,8 +190,8 @@ func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspe
 	return conf.Profile.Inspect(token, held.Keys(), c.Now), facts, nil
 }
 
-// Find returns a configuration at which the caller may take an action, and notes it in the facts. It
-// asks for the grant first, so that a caller learns of a configuration that it has no grant for
+// Find returns a configuration at which the caller may take an action, and notes it in the facts.
+// It asks for the grant first, so that a caller learns of a configuration that it has no grant for
 // neither by the answer nor by the time that it takes.
 func (c Context) Find(name string, action policy.Action, facts *Facts) (*config.Configuration, error) {
 	facts.Configuration = name

@@ -43,7 +43,8 @@ func externalIDFaults(s string) []Fault {
 	if faults := shortText(field, s, text.RefuseJoiners); faults != nil {
 		return faults
 	}
-	// Zendesk may strip outer white space. The id would then be another one than policy has compared.
+	// Zendesk may strip outer white space. The id would then be another one than policy has
+	// compared.
 	if strings.TrimSpace(s) != s {
 		return []Fault{{field, "has white space at its start or end: send the id without it"}}
 	}

@@ -19,7 +19,7 @@ import (
 // Part is the part of a token that a [Problem] is about.
 type Part int
 
-// The parts, in the order in which they are looked at.
+// The parts, in the order in which they are checked.
 const (
 	PartForm Part = iota + 1
 	PartHeader

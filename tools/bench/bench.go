@@ -85,14 +85,16 @@ func (r *row) median() time.Duration {
 	return quartiles(len(r.bursts), func(i int) time.Duration { return r.bursts[i].each() })[1]
 }
 
-// ratio is the median of what the row cost as a multiple of another in the same round, and how far its quartiles lie
-// apart, as a part of it. What slows the machine down for some seconds is in both.
+// ratio is the median of what the row cost as a multiple of another in the same round, and how far
+// its quartiles lie apart, as a part of it. What slows the machine down for some seconds is in
+// both.
 func (r *row) ratio(base *row) (ratio, spread float64) {
 	q := quartiles(len(r.bursts), func(i int) float64 { return float64(r.bursts[i].each()) / float64(base.bursts[i].each()) })
 	return q[1], (q[2] - q[0]) / q[1]
 }
 
-// tail is what one request in a hundred waits at a share of the most, and what each costs then: the medians of the turns.
+// tail is what one request in a hundred waits at a share of the most, and what each costs then: the
+// medians of the turns.
 func (r *row) tail(share int) (p99, each time.Duration) {
 	turns := r.paced[share]
 	return quartiles(len(turns), func(i int) time.Duration { return turns[i].quantile(0.99) })[1],
@@ -122,7 +124,8 @@ func (b *bench) table(ctx context.Context) error {
 	return b.print(rows)
 }
 
-// measure takes everybody in turns, so that what disturbs the machine for a while disturbs the compared alike.
+// measure takes everybody in turns, so that what disturbs the machine for a while disturbs the
+// compared alike.
 func (b *bench) measure(ctx context.Context, rows []*row) error {
 	for _, r := range rows { // connections, caches, the garbage collector's pace
 		if _, err := closed(ctx, r.server, r.way.ask, b.inflight, b.each/3); err != nil {

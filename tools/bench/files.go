@@ -35,8 +35,8 @@ const (
 	issuer    = "https://issuer.bench.internal"
 )
 
-// newKeys makes everybody's credentials, and writes the files that servers read: server.crt, server.key, ca.crt,
-// jwks.json.
+// newKeys makes everybody's credentials, and writes the files that servers read: server.crt,
+// server.key, ca.crt, jwks.json.
 func newKeys(dir string) (*keys, error) {
 	k := &keys{apiKey: "dmk_" + rand.Text() + rand.Text()}
 	authority, authorityKey, err := certificate(&x509.Certificate{
@@ -105,8 +105,8 @@ func certificate(template, parent *x509.Certificate, by *ecdsa.PrivateKey) (tls.
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, key, err
 }
 
-// bearer makes a token as a Kubernetes cluster would give it to a service, signed with ES256, and returns the key set
-// that verifies it.
+// bearer makes a token as a Kubernetes cluster would give it to a service, signed with ES256, and
+// returns the key set that verifies it.
 func (k *keys) bearer() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -150,8 +150,9 @@ func poolOf(file string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// configuration writes deskmint.yaml and secrets.yaml for so many configurations, the one that is asked for among them,
-// and so many callers. What limits there are is far above what can be reached; they are counted all the same.
+// configuration writes deskmint.yaml and secrets.yaml for so many configurations, the one that is
+// asked for among them, and so many callers. What limits there are is far above what can be
+// reached; they are counted all the same.
 func (k *keys) configuration(dir string, configurations, callers int, tls bool) (string, error) {
 	var file, secrets bytes.Buffer
 	if tls {

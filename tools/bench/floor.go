@@ -23,9 +23,9 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// The floor takes the same messages and headers as Deskmint, signs one token with the standard library, and answers.
-// It looks at no credential, no grant, no rule; it keeps no record and no count. Nobody should run such a thing: it is
-// what the libraries cost by themselves.
+// The floor takes the same messages and headers as Deskmint, signs one token with the standard
+// library, and answers. It checks no credential, no grant, no rule; it keeps no record and no
+// count. Nobody should run such a thing: it is what the libraries cost by themselves.
 
 const floorSecret = "floor-secret-floor-secret-floor-secret-floor-secret"
 
@@ -130,9 +130,9 @@ func floorHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(out)
 }
 
-// runFloor serves both until ctx ends, and the first also through grpc-gateway, as it comes: what REST costs with the
-// libraries that Deskmint is made with. With CERTIFICATE and KEY in the environment it speaks TLS, and with CLIENT_CA
-// asks for client certificates.
+// runFloor serves both until ctx ends, and the first also through grpc-gateway, as it comes: what
+// REST costs with the libraries that Deskmint is made with. With CERTIFICATE and KEY in the
+// environment it speaks TLS, and with CLIENT_CA asks for client certificates.
 func runFloor(ctx context.Context, out io.Writer) error {
 	config, err := floorTLS()
 	if err != nil {

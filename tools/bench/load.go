@@ -34,7 +34,8 @@ func (b burst) quantile(q float64) time.Duration {
 	return b.latencies[min(len(b.latencies)-1, int(q*float64(len(b.latencies))))]
 }
 
-// closed keeps so many requests in flight for a while: each is sent when one before it has been answered.
+// closed keeps so many requests in flight for a while: each is sent when one before it has been
+// answered.
 func closed(ctx context.Context, server *process, send ask, inflight int, length time.Duration) (burst, error) {
 	workers := make([][]time.Duration, inflight)
 	var failed atomic.Pointer[error]
@@ -60,8 +61,9 @@ func closed(ctx context.Context, server *process, send ask, inflight int, length
 	return finish(ctx, server, began, before, slices.Concat(workers...), failed.Load())
 }
 
-// open sends requests at a rate, whether or not those before have been answered, and counts the wait of each from when
-// it should have been sent: a server that stalls must not thereby slow down what measures it.
+// open sends requests at a rate, whether or not those before have been answered, and counts the
+// wait of each from when it should have been sent: a server that stalls must not thereby slow down
+// what measures it.
 func open(ctx context.Context, server *process, w wire, perSecond float64, length time.Duration) (burst, error) {
 	gap := time.Duration(float64(time.Second) / perSecond)
 	count := int64(length / gap)
@@ -99,8 +101,9 @@ func open(ctx context.Context, server *process, w wire, perSecond float64, lengt
 	return finish(ctx, server, began, before, latencies, failed.Load())
 }
 
-// beat is how often the clock looks what has come due: what has is sent together, as in a caller's connection that many
-// requests share. One system call for each would take the load more of the machine than the server gets.
+// beat is how often the sender checks which calls are due: what has is sent together, as in a
+// caller's connection that many requests share. One system call for each would take the load more
+// of the machine than the server gets.
 const beat = time.Millisecond
 
 // play sends each request when it is due, until none follows, and waits for the answers.

@@ -1,7 +1,8 @@
-// Command bench measures what a sign-in costs a running Deskmint, as a multiple of what it would cost a server that
-// does nothing but decode the request, sign a token and answer: the floor. Both run as processes of their own, on the
-// same machine, in turns; what counts is the processor time of the server's process for each request, which the load's
-// own share of the machine doesn't change. See docs/performance.md for the method.
+// Command bench measures what a sign-in costs a running Deskmint, as a multiple of what it would
+// cost a server that does nothing but decode the request, sign a token and answer: the floor. Both
+// run as processes of their own, on the same machine, in turns; what counts is the processor time
+// of the server's process for each request, which the load's own share of the machine doesn't
+// change. See docs/performance.md for the method.
 //
 // It needs Linux, for the processor time of other processes.
 package main

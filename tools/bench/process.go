@@ -80,7 +80,8 @@ func (p *process) stop() {
 // tick is what the kernel counts processor time in: USER_HZ, 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// processor is the time that a process has had, in user and kernel, all its threads together (proc_pid_stat(5)).
+// processor is the time that a process has had, in user and kernel, all its threads together
+// (proc_pid_stat(5)).
 func (p *process) processor() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {

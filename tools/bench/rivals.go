@@ -18,8 +18,8 @@ import (
 //go:embed rival.js
 var rivalJS []byte
 
-// nodeServer starts what many backends do today by themselves: express and jsonwebtoken, with the secret in the environment.
-// It too looks at no credential and keeps no record.
+// nodeServer starts what many backends do today by themselves: express and jsonwebtoken, with the
+// secret in the environment. It too checks no credential and keeps no record.
 func (b *bench) nodeServer(ctx context.Context) (*process, error) {
 	script := filepath.Join(b.dir, "rival.js")
 	if err := os.WriteFile(script, rivalJS, 0o600); err != nil {
@@ -30,7 +30,8 @@ func (b *bench) nodeServer(ctx context.Context) (*process, error) {
 	return b.start(ctx, "node", cmd)
 }
 
-// vaultServer starts a Vault with an HMAC key in its transit engine, unsealed, in memory, without TLS and audit.
+// vaultServer starts a Vault with an HMAC key in its transit engine, unsealed, in memory, without
+// TLS and audit.
 func (b *bench) vaultServer(ctx context.Context) (*process, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,8 +84,8 @@ func untilAnswered(ctx context.Context, address, body string) error {
 	}
 }
 
-// transit has Vault make the signature of a token, as a backend would that holds no secret. What the backend itself
-// costs comes on top.
+// transit has Vault make the signature of a token, as a backend would that holds no secret. What
+// the backend itself costs comes on top.
 func transit(p *process) way {
 	return caller{server: p}.post("/v1/transit/hmac/sso/sha2-256", `"hmac"`, func() string {
 		email, name := person()

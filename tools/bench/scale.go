@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// scales measures what a service's size costs: its start, its memory while nothing is asked of it, and each request.
+// scales measures what a service's size costs: its start, its memory while nothing is asked of it,
+// and each request.
 func (b *bench) scales(ctx context.Context) error {
 	type size struct {
 		configurations, callers int

@@ -57,7 +57,8 @@ func user() *pb.User {
 	return &pb.User{Email: email, EmailVerified: true, Name: name, ExternalId: "shop-9", Tags: &pb.Tags{Values: []string{"vip"}}}
 }
 
-// way is one kind of request, sent through the libraries that callers use, and with as little as it takes.
+// way is one kind of request, sent through the libraries that callers use, and with as little as it
+// takes.
 type way struct {
 	ask
 	wire

@@ -17,8 +17,9 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// wire is how a kind of request is sent with as little as it takes. Sent by the clock through the libraries that callers
-// use, on the machine that the server runs on, requests would be waiting for each other and not for the server.
+// wire is how a kind of request is sent with as little as it takes. Sent by the clock through the
+// libraries that callers use, on the machine that the server runs on, requests would be waiting for
+// each other and not for the server.
 type wire struct {
 	address string
 	tls     *tls.Config // nil: without
@@ -145,7 +146,8 @@ func (t *turns) send(due time.Time) error {
 	return err
 }
 
-// mostStreams is how many requests a server takes at once over one connection: what HTTP/2 recommends (RFC 9113, 6.5.2).
+// mostStreams is how many requests a server takes at once over one connection: what HTTP/2
+// recommends (RFC 9113, 6.5.2).
 const mostStreams = 100
 
 // streams has as many requests under way as have come due, each a gRPC call of its own.

@@ -13,8 +13,8 @@ import (
 const terraform = "../../deploy/terraform"
 
 // TestTerraform holds the Terraform module to the one rule that matters: it never writes a secret's
-// custom metadata as a whole, where Deskmint keeps the pointer and the kill switch. What it sends is
-// tried on a real Vault in secrets/vault.
+// custom metadata as a whole, where Deskmint keeps the pointer and the kill switch. What it sends
+// is tried on a real Vault in secrets/vault.
 func TestTerraform(t *testing.T) {
 	file, faults := hclparse.NewParser().ParseHCLFile(filepath.Join(terraform, "secret.tf"))
 	if faults.HasErrors() {

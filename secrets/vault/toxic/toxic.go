@@ -24,8 +24,8 @@ const (
 	Slow Weather = `"type": "latency", "attributes": {"latency": 3600000}`
 	// Silent drops every piece in both directions without an error, like a half-open connection.
 	Silent Weather = `"type": "timeout", "attributes": {"timeout": 0}`
-	// Resets answers the first piece with a reset. A connection that was open before may also end in
-	// an orderly way.
+	// Resets answers the first piece with a reset. A connection that was open before may also end
+	// in an orderly way.
 	Resets Weather = `"type": "reset_peer", "attributes": {"timeout": 0}`
 )
 

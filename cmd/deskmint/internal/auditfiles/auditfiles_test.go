@@ -49,8 +49,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestFind shows that a file that can't be read doesn't keep Find from searching the others, and that
-// the end of the context ends the search.
+// TestFind shows that a file that can't be read doesn't keep Find from searching the others, and
+// that the end of the context ends the search.
 func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -66,8 +66,8 @@ func uses(now time.Time, identity string, days ...int) (text string) {
 	return text
 }
 
-// TestDoctorIdentities shows the findings about identities that end, and about those that records show no
-// use of.
+// TestDoctorIdentities shows the findings about identities that end, and about those that records
+// show no use of.
 func TestDoctorIdentities(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
