@@ -91,11 +91,11 @@ callers:`, 1)
 	write(t, path, next)
 	r.patience = brief
 	r.look(t.Context())
-	if !strings.Contains(log.String(), "its new secrets were not all looked at") {
+	if !strings.Contains(log.String(), "its new secrets were not all read") {
 		t.Fatalf("the log:\n%s", log)
 	}
 	ref := secrets.Ref{Path: dumbPath, Field: "shared_secret"}
-	if _, err := r.keyring.Get(ref, 0); !strings.Contains(err.Error(), "not among those") {
+	if _, err := r.keyring.Get(ref, 0); !strings.Contains(err.Error(), "doesn't hold it") {
 		t.Errorf("what was refused is still held: %v", err)
 	}
 	if names := r.running.Names(); len(names) != 1 {
@@ -162,7 +162,7 @@ func TestReloadKeepsIssuers(t *testing.T) {
 	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", dumbPath)+strings.ReplaceAll(issuer, "NAME", "second"))
 	r.patience = brief
 	r.look(t.Context())
-	if !strings.Contains(log.String(), "its new secrets were not all looked at") || !strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
+	if !strings.Contains(log.String(), "its new secrets were not all read") || !strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
 		t.Fatalf("the log:\n%s", log)
 	}
 	if got := r.keys.Issuers(); len(got) != 1 || got[0] != "https://first.example" {
