@@ -153,8 +153,7 @@ func TestServe(t *testing.T) {
 	d.silent(t, customersSecret, key, "dmk_wrong", "ana@customer.example")
 }
 
-// TestSecretsFile: what is wrong with the file is told where operators look, and mended without a
-// restart.
+// TestSecretsFile: a fault of the file is logged and on /readyz, and mended without a restart.
 func TestSecretsFile(t *testing.T) {
 	t.Parallel()
 	config, secrets, key := files(t)
@@ -293,8 +292,7 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-// TestAuditFile: the record is in the file when the answer is out; when it can't be, nothing is
-// signed.
+// TestAuditFile: a record is in the file before its answer is out; without one nothing is signed.
 func TestAuditFile(t *testing.T) {
 	t.Parallel()
 	config, _, key := files(t)
