@@ -142,7 +142,7 @@ type refusal struct {
 	status     *status.Status // where the cause was one already
 }
 
-// Error implements error. It is what callers are told; the cause is for the log.
+// Error implements error. It returns the message for callers; the cause is for the log.
 func (r *refusal) Error() string { return r.message }
 
 // Unwrap returns the cause.

@@ -27,7 +27,7 @@ type probeCommand struct {
 	Name                 string   `default:"Deskmint probe" help:"The probe person's name."`
 	Role                 string   `placeholder:"ROLE" enum:",end_user,agent,admin" default:"" help:"end_user, agent or admin. Default: left out."`
 	ClientIP             string   `placeholder:"ADDRESS" help:"The browser's address, for a configuration that is limited to ranges."`
-	ValidateOnly         bool     `help:"Make no token: run every check that a sign-in runs and check that the secret is held, and skip the inspection."`
+	ValidateOnly         bool     `help:"Make no token: check all that a sign-in checks, and that the secret is held; skip the inspection."`
 	RefusedConfiguration []string `placeholder:"NAME" help:"A configuration that the caller must be refused. Repeatable."`
 	RefusedRole          []string `placeholder:"ROLE" help:"A role (end_user, agent, admin) that the caller must be refused. Repeatable."`
 	JSON                 bool     `help:"Print the results as JSON."`
