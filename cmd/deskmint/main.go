@@ -123,7 +123,11 @@ func execute(ctx context.Context, args []string, std streams) error {
 		return nil
 	}
 	if err != nil {
-		return usage("%v (see deskmint --help)", err)
+		node := parser.Model.Node
+		if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context.Selected() != nil {
+			node = parse.Context.Selected()
+		}
+		return usage("%v (see %s --help)", err, node.FullPath())
 	}
 	command.BindTo(ctx, (*context.Context)(nil))
 	return command.Run(std)

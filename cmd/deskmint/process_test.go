@@ -300,7 +300,8 @@ func testExits(t *testing.T, binary string) {
 		{"--help", 0, ""},
 		{"config schema", 0, ""},
 		{"", 0, ""},
-		{"serve", 2, "deskmint: missing flags: --config=FILE (see deskmint --help)\n"},
+		{"serve", 2, "deskmint: missing flags: --config=FILE (see deskmint serve --help)\n"},
+		{"config check --config x.yaml", 2, "deskmint: unknown flag --config (see deskmint config check --help)\n"},
 		{"serve --config nowhere.yaml", 1, "deskmint: nowhere.yaml: can't be read: no such file or directory\n"},
 		{"nonsense", 2, "deskmint: unexpected argument nonsense (see deskmint --help)\n"},
 	} {
