@@ -310,9 +310,13 @@ func TestHelp(t *testing.T) {
 	if out, _, err := invoke(t, "", "version"); err != nil || strings.TrimSpace(out) == "" {
 		t.Errorf("version: %v %q", err, out)
 	}
-	for _, args := range [][]string{{"nonsense"}, {"config"}, {"key"}, {"serve", "--nonsense"}, {"dev", "nonsense"}} {
-		if out, _, err := invoke(t, "", args...); err == nil || out != "" || !strings.Contains(err.Error(), "deskmint --help") {
-			t.Errorf("%q: %v %s", args, err, out)
+	for line, help := range map[string]string{
+		"nonsense": "deskmint --help", "config": "deskmint config --help", "key": "deskmint key --help",
+		"serve --nonsense": "deskmint serve --help", "dev nonsense": "deskmint dev --help",
+	} {
+		out, _, err := invoke(t, "", strings.Fields(line)...)
+		if err == nil || out != "" || !strings.HasSuffix(err.Error(), "(see "+help+")") {
+			t.Errorf("%q: %v %s", line, err, out)
 		}
 	}
 }
