@@ -190,3 +190,8 @@ func (s Status) NewestCreated() time.Time {
 	}
 	return newest
 }
+
+// IsUnusable reports whether err says that a secret can't be used until an operator acts.
+func IsUnusable(err error) bool {
+	return errors.Is(err, ErrUnusable) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrDenied)
+}

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -25,8 +26,10 @@ func BenchmarkMint(b *testing.B) {
 
 	s := inside(b, io.Discard, nil)
 	d := newJSONGateway(b)
-	conn := newLocalConn(nil, nil)
-	s.register(conn)
+	_, conn, err := s.InProcess(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
 	grpcListener, httpListener := loopback(b), loopback(b)
 	ctx, cancel := context.WithCancel(b.Context())
 	stopped := make(chan error, 1)
@@ -57,7 +60,7 @@ func BenchmarkMint(b *testing.B) {
 		{"handler", func() error { return invoke(conn) }},
 		{"json", func() error {
 			if w := d.post([]byte(body)); w.Code != http.StatusOK {
-				return &requestError{message: w.Body.String()}
+				return errors.New(w.Body.String())
 			}
 			d.log.take()
 			return nil
@@ -82,7 +85,7 @@ func BenchmarkMint(b *testing.B) {
 	}
 }
 
-func loopback(b *testing.B) net.Listener {
+func loopback(b testing.TB) net.Listener {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -105,7 +108,7 @@ func postJSON(ctx context.Context, url, body string) error {
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err == nil && res.StatusCode != http.StatusOK {
-		err = &requestError{message: string(answer)}
+		err = errors.New(string(answer))
 	}
 	return err
 }

@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -13,10 +12,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
-	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/ops"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -28,7 +28,7 @@ func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListC
 	}
 	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
 	if err != nil {
-		return answer{}, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is none that an answer has given"}}}
+		return answer{}, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is not one from an answer"}}}
 	}
 	size := int(r.GetPageSize())
 	if size == 0 {
@@ -39,7 +39,7 @@ func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListC
 		if conf.Name <= string(after) {
 			continue
 		}
-		if n := len(response.Configurations); n == size || bytes > maxAnswer/2 {
+		if n := len(response.Configurations); n == size || bytes > transport.MaxAnswer/2 {
 			last := nameOf(response.Configurations[n-1].GetName())
 			response.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
 			break
@@ -98,12 +98,12 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 	}
 	before := s.secretStatus(conf)
 	if _, _, err := s.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
-		return answer{facts: facts}, err // otherwise the state below says what was found
+		return answer{facts: facts}, err // another error shows in the state below
 	}
 	return answer{facts: facts, message: &pb.RefreshSecretResponse{Before: before, After: s.secretStatus(conf)}}, nil
 }
 
-// readable lists the configurations that a caller may read, by name.
+// readable returns the configurations that the caller may read, sorted by name.
 func (x *exchange) readable() (confs []*config.Configuration) {
 	for _, name := range x.snapshot.Names() {
 		conf, ok := x.snapshot.Configuration(name)
@@ -114,7 +114,7 @@ func (x *exchange) readable() (confs []*config.Configuration) {
 	return confs
 }
 
-// brands are those of a configuration that a caller may read.
+// brands returns the brands of a configuration that the caller may read.
 func (x *exchange) brands(conf *config.Configuration) []*zendesk.Brand {
 	allowed := x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.Read)
 	return slices.DeleteFunc(conf.Profile.Brands(), func(b *zendesk.Brand) bool { return !allowed(b.ID) })
@@ -157,7 +157,7 @@ func (s *Service) secretStatus(conf *config.Configuration) *pb.SecretStatus {
 		ActiveVersion: uint32(state.ActiveVersion()),
 		LatestVersion: uint32(state.Status.Latest),
 		StagedVersion: uint32(state.Status.Staged()),
-		State:         s.secretState(conf),
+		State:         secretState(s.monitor.State(conf)),
 	}
 	if active, ok := state.Status.Version(state.Status.Active); ok && !active.Created.IsZero() {
 		out.ActiveCreateTime = timestamppb.New(active.Created)
@@ -168,28 +168,25 @@ func (s *Service) secretStatus(conf *config.Configuration) *pb.SecretStatus {
 	return out
 }
 
-// secretState says what a sign-in at the configuration would meet.
-func (s *Service) secretState(conf *config.Configuration) pb.SecretState {
-	_, err := s.secrets.Get(conf.Secret, conf.MaxStale)
-	state, known := s.secrets.State(conf.Secret)
-	switch {
-	case err == nil && s.selfTest(conf) != nil:
-		return pb.SecretState_SECRET_STATE_UNUSABLE
-	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Attempted): // the fault isn't that of a version held beside it
-		return pb.SecretState_SECRET_STATE_STALE
-	case err == nil:
+// secretState returns a state in the form of the API.
+func secretState(s ops.State) pb.SecretState {
+	switch s {
+	case ops.Usable:
 		return pb.SecretState_SECRET_STATE_USABLE
-	case errors.Is(err, secrets.ErrDisabled):
-		return pb.SecretState_SECRET_STATE_DISABLED
-	case isUnusable(err):
-		return pb.SecretState_SECRET_STATE_UNUSABLE
-	case errors.Is(err, secrets.ErrUnavailable):
+	case ops.Stale:
+		return pb.SecretState_SECRET_STATE_STALE
+	case ops.Unavailable:
 		return pb.SecretState_SECRET_STATE_UNAVAILABLE
+	case ops.Unusable:
+		return pb.SecretState_SECRET_STATE_UNUSABLE
+	case ops.Disabled:
+		return pb.SecretState_SECRET_STATE_DISABLED
+	case ops.Unknown:
 	}
 	return pb.SecretState_SECRET_STATE_UNSPECIFIED
 }
 
-// search is what a remote login page knows; what is unset doesn't narrow it.
+// search is what a remote login page knows. Unset fields don't narrow the search.
 type search struct {
 	brand    string
 	audience zendesk.Audience
@@ -213,7 +210,7 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 			faults = append(faults, zendesk.Fault{Field: "client_ip", Description: "is no IP address"})
 		}
 	}
-	// A path says nothing, and two slashes, of either kind, begin a host and no path.
+	// A path names no host. Two slashes of either kind begin a host, not a path.
 	if to := r.GetReturnTo(); to != "" && (to[0] != '/' || strings.HasPrefix(strings.ReplaceAll(to, `\`, "/"), "//")) {
 		u, err := url.Parse(to)
 		if err != nil || u.Host == "" || u.Scheme == "" {
@@ -228,8 +225,7 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 	return w, nil
 }
 
-// in lists the brands that serve what is searched for. A search that says nothing
-// of brands means the default one.
+// in returns the brands that match the search. A search without a brand means the default one.
 func (w search) in(conf *config.Configuration, brands []*zendesk.Brand) []*zendesk.Brand {
 	if !conf.Profile.Serves(w.audience) || w.ip.IsValid() && !conf.Profile.InRange(w.ip) {
 		return nil

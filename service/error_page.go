@@ -7,7 +7,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
-	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
 // pageRequest is a sign-in request that is answered with a page.
@@ -17,15 +17,15 @@ type pageRequest interface {
 	GetOnError() pb.OnError
 }
 
-// withPage adds a page to a refusal where the caller wants its person to see one. On record, in
-// metrics and in the log it stays the refusal. There is no page for a caller that isn't known, nor
-// for one that is gone or whose own deadline has passed: over gRPC it would hear nothing else.
+// withPage adds a page to a refusal if the caller wants the user to see one. The record, the metrics
+// and the log have the refusal. An unknown caller gets no page, and neither does one that has gone
+// away or whose deadline has passed. Over gRPC its client reports the deadline and nothing else.
 func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	r, ok := x.message.(pageRequest)
-	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE || x.caller.Name == "" || signin.Over(ctx) != nil {
+	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE || x.caller.Name == "" || transport.Over(ctx) != nil {
 		return a
 	}
-	p := renderedPage{page: x.problemPage(r), outcome: pb.Outcome_OUTCOME_REFUSED, reason: a.refusal.reason, version: a.facts.SecretVersion}
+	p := renderedPage{page: x.problemPage(r), outcome: pb.Outcome_OUTCOME_REFUSED, reason: a.refusal.Reason, version: a.facts.SecretVersion}
 	if p.reason == reasonLoop {
 		p.outcome = pb.Outcome_OUTCOME_LOOP
 	}
@@ -38,8 +38,8 @@ func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	return a
 }
 
-// problemPage has the brand's look where the caller could sign somebody in there, and
-// nobody's where it could not: the same bytes whether there is such a brand or not.
+// problemPage returns a page in the design of the brand if the caller may sign users in there. It
+// returns the neutral page otherwise, whether the brand exists or not.
 func (x *exchange) problemPage(r pageRequest) *page.Page {
 	name, ok := strings.CutPrefix(r.GetConfiguration(), collection)
 	conf, exists := x.snapshot.Configuration(name)
@@ -53,8 +53,7 @@ func (x *exchange) problemPage(r pageRequest) *page.Page {
 	return conf.Page(brand.ID, r.GetLanguage())
 }
 
-// problemOf is what a refusal is to the person in front of the browser. Without a
-// reason it is our own deadline that has passed.
+// problemOf returns how the user sees a refusal. A refusal without a reason is a passed deadline.
 func problemOf(reason string) page.Problem {
 	switch reason {
 	case reasonLoop:

@@ -1,37 +1,26 @@
 package service
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/protoadapt"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Domain is that of every ErrorInfo.
-const Domain = "deskmint"
-
-// The reasons that an ErrorInfo can have, beside those of package policy.
+// The reasons of errors, with those of the packages policy and transport.
 const (
 	reasonUnauthenticated  = "CALLER_UNAUTHENTICATED"
 	reasonClientIP         = "CLIENT_IP_NOT_ALLOWED"
-	reasonInvalidField     = "INVALID_FIELD"
-	reasonInvalidRequest   = "INVALID_REQUEST"
 	reasonNotResolved      = "CONFIGURATION_NOT_RESOLVED"
 	reasonAmbiguous        = "CONFIGURATION_AMBIGUOUS"
 	reasonVersionUnknown   = "SECRET_VERSION_UNKNOWN"
@@ -41,28 +30,17 @@ const (
 	reasonUnusable         = "SECRET_UNUSABLE"
 	reasonUnavailable      = "SECRET_UNAVAILABLE"
 	reasonAuditUnavailable = "AUDIT_UNAVAILABLE"
-	reasonInternal         = "INTERNAL"
 )
 
-// reasons are all that there are.
-func reasons() []string {
-	return []string{
-		reasonUnauthenticated, string(policy.CallerNotAllowed), string(policy.BrandNotAllowed), string(policy.RoleNotAllowed),
-		string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), string(policy.ReturnToNotAllowed), reasonClientIP,
-		reasonInvalidField, reasonInvalidRequest, reasonNotResolved, reasonAmbiguous, reasonVersionUnknown, reasonRateLimited,
-		reasonLoop, reasonDisabled, reasonUnusable, reasonUnavailable, reasonAuditUnavailable, reasonInternal,
-	}
-}
-
-// wording is what a reason looks like from outside. The message is a fixed
-// sentence: nothing that a request brought, and no cause, ever gets into it.
+// wording is how callers see a reason. The message is a fixed sentence. Nothing of a request and no
+// cause gets into it.
 type wording struct {
 	code    codes.Code
 	http    int
 	message string
 }
 
-// wordingOf is the one table of errors, that of the API's documentation.
+// wordingOf is the table of errors in the API's documentation, without those of package transport.
 func wordingOf(reason string) wording {
 	switch reason {
 	case reasonUnauthenticated:
@@ -81,10 +59,6 @@ func wordingOf(reason string) wording {
 		return wording{codes.PermissionDenied, http.StatusForbidden, "The person may not be sent to this return_to."}
 	case reasonClientIP:
 		return wording{codes.PermissionDenied, http.StatusForbidden, "The person's browser is outside the configuration's IP ranges."}
-	case reasonInvalidField:
-		return wording{codes.InvalidArgument, http.StatusBadRequest, "The request has invalid fields."}
-	case reasonInvalidRequest:
-		return wording{codes.InvalidArgument, http.StatusBadRequest, "This is not a request that the API knows."}
 	case reasonNotResolved:
 		return wording{codes.NotFound, http.StatusNotFound, "None of the caller's configurations serves this."}
 	case reasonAmbiguous:
@@ -104,153 +78,128 @@ func wordingOf(reason string) wording {
 	case reasonAuditUnavailable:
 		return wording{codes.Unavailable, http.StatusServiceUnavailable, "The decision can't be recorded, so nothing was signed."}
 	}
-	return wording{codes.Internal, http.StatusInternalServerError, "A fault of ours; it has been logged."}
+	return wording{codes.Internal, http.StatusInternalServerError, transport.Internal().Message}
 }
 
-// requestError is a request that can't be decoded, with a sentence that says what to do.
-type requestError struct {
-	code    codes.Code
-	http    int
-	message string
-	fields  []zendesk.Fault
-}
-
-func (e *requestError) Error() string { return e.message }
-
-// resolveError is a search that didn't end in exactly one configuration and brand.
+// resolveError is a search that found none or several.
 type resolveError struct{ found int }
 
 func (e *resolveError) Error() string { return fmt.Sprintf("%d configurations or brands", e.found) }
 
-// refusal is an error as it goes out. It is made once, by [classify]. Record, log, metrics, page
-// and status are made of it.
+// refusal is a classified error. Record, log, metrics, page and status are made of it, and nothing
+// else reads the cause.
 type refusal struct {
-	reason   string // empty where the library's own status leaves, or the caller has gone
-	code     codes.Code
-	http     int
-	message  string
-	metadata map[string]string
-	fields   []zendesk.Fault
-	retry    time.Duration
+	transport.Refusal
 
-	credential string        // what was wrong with the caller's credential
-	ended      caller.Caller // whose identity has ended
-	gone       bool          // the caller has gone, or its deadline has passed
-	fault      bool          // ours, or the store's: an operator should know the cause
+	credential string        // what is wrong with the caller's credential
+	ended      caller.Caller // the caller whose identity has ended
+	fault      bool          // of ours or of the store: an operator should know the cause
 	logged     bool
 	cause      error
-	status     *status.Status // where the cause was one already
 }
 
-// Error implements error. It returns the message for callers; the cause is for the log.
-func (r *refusal) Error() string { return r.message }
-
-// Unwrap returns the cause.
-func (r *refusal) Unwrap() error { return r.cause }
-
-// classify says what an error is called outside.
+// classify makes the refusal of an error.
 func classify(err error) *refusal {
 	r := &refusal{cause: err}
-	if st, ok := status.FromError(err); ok && st != nil { // a library's, such as that a message ends too soon
-		r.status, r.code, r.message, r.http = st, st.Code(), st.Message(), runtime.HTTPStatusFromCode(st.Code())
-		r.gone = st.Code() == codes.Canceled || st.Code() == codes.DeadlineExceeded
-		return r
-	}
-	// The caller's own end: no reason of ours, and the same at both transports.
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		r.code, r.message, r.gone = status.FromContextError(contextCause(err)).Code(), "The request was cancelled, or its deadline has passed.", true
-		r.http = runtime.HTTPStatusFromCode(r.code)
+	if known, ok := transport.Known(err); ok {
+		r.Refusal = *known
 		return r
 	}
 	r.explain(err)
-	a := wordingOf(r.reason)
-	r.code, r.http, r.message = a.code, a.http, a.message
-	if request := (*requestError)(nil); errors.As(err, &request) {
-		r.code, r.http, r.message = request.code, request.http, request.message
+	if r.Code == codes.OK {
+		w := wordingOf(r.Reason)
+		r.Code, r.HTTP, r.Message = w.code, w.http, w.message
 	}
 	return r
 }
 
-// explain finds the reason, and what goes along with it.
+// explain finds the reason of an error, and its details.
 func (r *refusal) explain(err error) {
 	var (
 		denied  *policy.DeniedError
 		invalid *zendesk.InvalidError
 		foreign *zendesk.ForeignError
 		outside *zendesk.OutOfRangeError
-		request *requestError
 		version *signin.VersionUnknownError
 		limited *policy.LimitedError
 		loop    *signin.LoopError
 		resolve *resolveError
 		held    *secrets.UnavailableError
 	)
-	onField := func(f string) { r.metadata = map[string]string{"field": f} }
 	switch {
-	case errors.As(err, &request):
-		r.reason, r.fields = reasonInvalidRequest, request.fields
 	case credentialFault(err) != "":
 		r.explainCredential(err)
 	case errors.As(err, &denied):
-		r.reason = string(denied.Reason)
-		if denied.Field == "" {
-			return
-		}
-		why := "is not covered by a grant of the caller"
-		if denied.Reason == policy.RoleNotAllowed {
-			why += "; left out, it needs one with the role unset"
-		}
-		onField(denied.Field)
-		r.fields = []zendesk.Fault{{Field: denied.Field, Description: why}}
+		r.explainDenial(denied)
 	case errors.As(err, &invalid):
-		r.reason, r.fields = reasonInvalidField, invalid.Faults
+		r.Refusal = *transport.InvalidField(violations(invalid.Faults)...)
 	case errors.As(err, &foreign):
-		onField("return_to")
-		r.reason, r.fields = string(policy.ReturnToNotAllowed), []zendesk.Fault{{Field: "return_to", Description: foreign.Fault}}
+		r.Reason = string(policy.ReturnToNotAllowed)
+		r.Metadata = onField("return_to")
+		r.Violations = []transport.Violation{{Field: "return_to", Description: foreign.Fault}}
 	case errors.As(err, &outside):
-		onField("client_ip")
-		r.reason = reasonClientIP
+		r.Reason, r.Metadata = reasonClientIP, onField("client_ip")
 	case errors.As(err, &version):
-		onField("secret_version")
-		r.reason = reasonVersionUnknown
+		r.Reason, r.Metadata = reasonVersionUnknown, onField("secret_version")
 	case errors.As(err, &limited):
-		r.reason, r.metadata, r.retry = reasonRateLimited, map[string]string{"limit": limited.Limit}, limited.Wait
+		r.Reason, r.Metadata, r.Retry = reasonRateLimited, map[string]string{"limit": limited.Limit}, limited.Wait
 	case errors.As(err, &loop):
-		r.reason, r.retry = reasonLoop, loop.Wait
+		r.Reason, r.Retry = reasonLoop, loop.Wait
 	case errors.As(err, &resolve) && resolve.found == 0:
-		r.reason = reasonNotResolved
+		r.Reason = reasonNotResolved
 	case errors.As(err, &resolve):
-		r.reason = reasonAmbiguous
+		r.Reason = reasonAmbiguous
 	case errors.As(err, &held):
-		r.reason, r.retry, r.fault = reasonUnavailable, held.RetryAfter, true
+		r.Reason, r.Retry, r.fault = reasonUnavailable, held.RetryAfter, true
 	case errors.Is(err, secrets.ErrDisabled):
-		r.reason = reasonDisabled
-	case isUnusable(err):
-		r.reason, r.fault = reasonUnusable, true
+		r.Reason = reasonDisabled
+	case secrets.IsUnusable(err):
+		r.Reason, r.fault = reasonUnusable, true
 	case errors.Is(err, audit.ErrUnavailable):
-		r.reason, r.retry, r.fault = reasonAuditUnavailable, time.Second, true
+		r.Reason, r.Retry, r.fault = reasonAuditUnavailable, time.Second, true
 	default:
-		r.reason, r.fault = reasonInternal, true
+		r.Refusal, r.fault = *transport.Internal(), true
 	}
 }
 
-func isUnusable(err error) bool {
-	return errors.Is(err, secrets.ErrUnusable) || errors.Is(err, secrets.ErrNotFound) ||
-		errors.Is(err, secrets.ErrDeleted) || errors.Is(err, secrets.ErrDenied)
+func onField(name string) map[string]string { return map[string]string{"field": name} }
+
+func violations(faults []zendesk.Fault) []transport.Violation {
+	all := make([]transport.Violation, len(faults))
+	for i, f := range faults {
+		all[i] = transport.Violation{Field: f.Field, Description: f.Description}
+	}
+	return all
 }
 
-// explainCredential is never a fault for the log. That an issuer is away is one, but its key set
-// logs it, once a fetch: strangers can make any number of requests.
+func (r *refusal) explainDenial(denied *policy.DeniedError) {
+	r.Reason = string(denied.Reason)
+	if denied.Field == "" {
+		return
+	}
+	why := "is not covered by a grant of the caller"
+	if denied.Reason == policy.RoleNotAllowed {
+		why += "; left out, it needs one with the role unset"
+	}
+	r.Metadata = onField(denied.Field)
+	r.Violations = []transport.Violation{{Field: denied.Field, Description: why}}
+}
+
+// explainCredential makes no fault for the log, because strangers can send any number of requests.
+// The key set of an issuer logs that the issuer is away, once a fetch.
 func (r *refusal) explainCredential(err error) {
 	r.credential = credentialFault(err)
-	r.reason, r.metadata, r.ended = reasonUnauthenticated, map[string]string{"credential": r.credential}, endedCaller(err)
+	r.Reason, r.Metadata = reasonUnauthenticated, map[string]string{"credential": r.credential}
+	if ended := (*caller.EndedError)(nil); errors.As(err, &ended) {
+		r.ended = ended.Caller
+	}
 	if errors.Is(err, caller.ErrIssuerUnavailable) {
-		r.retry = 5 * time.Second // no sooner is it asked again
+		r.Retry = 5 * time.Second // until the keys are fetched again
 	}
 }
 
-// credentialFault is the word in the metadata for what is wrong with a credential;
-// empty: the error is another.
+// credentialFault returns the word in the metadata for what is wrong with a credential, or "" for
+// another error.
 func credentialFault(err error) string {
 	for _, known := range []struct {
 		err  error
@@ -266,52 +215,4 @@ func credentialFault(err error) string {
 		}
 	}
 	return ""
-}
-
-// maxViolations keeps an error small enough for gRPC, where it travels in a trailer
-// that many clients cap at 8 KiB.
-const maxViolations = 25
-
-// violations are the fields at fault, as far as there is room.
-func (r *refusal) violations() []zendesk.Fault {
-	if len(r.fields) <= maxViolations {
-		return r.fields
-	}
-	fields := slices.Clone(r.fields[:maxViolations+1])
-	fields[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.fields)-maxViolations)
-	return fields
-}
-
-// GRPCStatus makes the status that leaves over gRPC. Package status of grpc-go looks for it.
-func (r *refusal) GRPCStatus() *status.Status {
-	if r.status != nil {
-		return r.status
-	}
-	if r.reason == "" {
-		return status.New(r.code, r.message)
-	}
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.reason, Metadata: r.metadata}}
-	if len(r.fields) > 0 {
-		bad := &errdetails.BadRequest{}
-		for _, f := range r.violations() {
-			bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: f.Field, Description: f.Description})
-		}
-		details = append(details, bad)
-	}
-	if r.retry > 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(r.retry)})
-	}
-	st, err := status.New(r.code, r.message).WithDetails(details...)
-	if err != nil {
-		return status.New(codes.Internal, wordingOf(reasonInternal).message)
-	}
-	return st
-}
-
-// contextCause is the bare error, for status.FromContextError, which doesn't unwrap.
-func contextCause(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	return context.Canceled
 }

@@ -8,20 +8,20 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Explanation says what would become of a request, for operators: unlike an answer
-// it names the rule.
+// Explanation is the decision on a request, for operators. Unlike an answer it names the rule.
 type Explanation struct {
 	Allowed bool
-	Reason  string          // the API's reason; empty where allowed
-	Rule    string          // what decided, as callers[0].grants[1].roles
-	Fields  []zendesk.Fault // what is wrong with the request itself
+	Reason  string                // the API's reason; empty where allowed
+	Rule    string                // what decided, as callers[0].grants[1].roles
+	Fields  []transport.Violation // what is wrong with the request itself
 }
 
-// Explain decides as the service would, up to the point where it would need the
-// secret. It counts nowhere and records nothing.
+// Explain decides as the service would, up to the point that needs the secret. It counts in no limit
+// and no metric, and records nothing.
 func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenRequest) (Explanation, error) {
 	validator, err := newValidator()
 	if err != nil {
@@ -37,11 +37,11 @@ func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenReques
 		return Explanation{Allowed: true, Rule: decision.Facts.Rule}, nil
 	}
 	refused := classify(err)
-	return Explanation{Reason: refused.reason, Rule: ruleOf(err, request), Fields: refused.fields}, nil
+	return Explanation{Reason: refused.Reason, Rule: ruleOf(err, request), Fields: refused.Violations}, nil
 }
 
-// ruleOf names what refused: a part of a grant or, once a grant has allowed, the
-// configuration.
+// ruleOf names the rule that refused. It is a part of a grant or, after a grant has allowed the
+// request, a rule of the configuration.
 func ruleOf(err error, r signin.Request) string {
 	var (
 		denied  *policy.DeniedError
@@ -56,5 +56,5 @@ func ruleOf(err error, r signin.Request) string {
 	case errors.As(err, &outside):
 		return "configuration " + r.Configuration + ", zendesk_sso.ip_ranges"
 	}
-	return "configuration " + r.Configuration + ", what its profile asks of a request"
+	return "configuration " + r.Configuration + ", what its profile requires of a request"
 }

@@ -20,7 +20,11 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/transport"
 )
+
+// largestBody is the limit of package transport, in bytes.
+const largestBody = 64 << 10
 
 // marker stands in every body somewhere; no error may repeat it.
 const marker = "zq7-echo"
@@ -57,7 +61,7 @@ func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict
 // jsonGateway posts bodies to the REST gateway's handler, without a network.
 type jsonGateway struct {
 	handler http.Handler
-	conn    *localConn // to the same handlers, as gRPC comes
+	conn    grpc.ClientConnInterface // to the same methods, as gRPC calls them
 	log     *output
 }
 
@@ -65,12 +69,10 @@ func newJSONGateway(tb testing.TB) jsonGateway {
 	tb.Helper()
 	log := &output{}
 	s := inside(tb, log, nil)
-	handler, err := s.httpTransport(context.Background())
+	handler, conn, err := s.InProcess(context.Background())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conn := newLocalConn(nil, nil)
-	s.register(conn)
 	return jsonGateway{handler, conn, log}
 }
 
@@ -121,7 +123,7 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 	}
 	v := verdictOf(t, status.FromProto(&st).Err(), nil)
 	// Nothing that a body can say is a fault of ours, and none makes up a status.
-	if want := wordingOf(v.reason).http; v.reason == "" || v.reason == reasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
+	if want := httpStatus(v.reason); v.reason == "" || v.reason == transport.ReasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("HTTP %d, reason %s, code %v: %s", w.Code, v.reason, v.code, w.Body)
 	}
 	return v
@@ -133,7 +135,7 @@ func (d jsonGateway) overGRPC(t *testing.T, body []byte) (verdict, bool) {
 	const name = "configurations/acme-customers"
 	in, out := &pb.MintTokenRequest{}, &pb.MintTokenResponse{}
 	if len(body) > 0 {
-		if err := protojson.Unmarshal(body, in); err != nil || len(body) > maxBody {
+		if err := protojson.Unmarshal(body, in); err != nil || len(body) > largestBody {
 			return verdict{}, false
 		}
 	}
@@ -199,10 +201,19 @@ func FuzzJSONRequest(f *testing.F) {
 	})
 }
 
+// httpStatus returns the HTTP status of a reason.
+func httpStatus(reason string) int {
+	switch reason {
+	case transport.ReasonInvalidField, transport.ReasonInvalidRequest:
+		return http.StatusBadRequest
+	}
+	return wordingOf(reason).http
+}
+
 // reasonIn finds the reason in a status; empty where it has none.
 func reasonIn(s *status.Status) string {
 	for _, d := range s.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == transport.Domain {
 			return info.GetReason()
 		}
 	}

@@ -192,7 +192,7 @@ func TestNobodyIsAnotherByHeaders(t *testing.T) {
 			m.server = start(t, settings{configuration: configuration})
 			t.Cleanup(m.hangUp)
 			var err error
-			if m.handler, m.calls, err = m.Inside(t.Context()); err != nil {
+			if m.handler, m.calls, err = m.InProcess(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for i := range run.cases {

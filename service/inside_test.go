@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"sync"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service/audit"
-	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 )
 
@@ -68,39 +66,4 @@ func (o *output) take() string {
 	defer o.mu.Unlock()
 	defer o.b.Reset()
 	return o.b.String()
-}
-
-// What a handler, or a library beneath one, puts in an answer's metadata reaches no
-// browser unless it is on the list.
-func TestOutgoingHeaders(t *testing.T) {
-	outgoingHeader := outgoingHeaders()
-	for name, want := range map[string]bool{
-		"deskmint-jti": true, "deskmint-secret-version": true, "deskmint-attempt": true, "deskmint-outcome": true, "deskmint-reason": true,
-		"content-security-policy": true, "cache-control": true, "x-frame-options": true, "referrer-policy": true, "x-robots-tag": true,
-		"deskmint-token": false, "set-cookie": false, "authorization": false, "www-authenticate": false, "content-type": false, "content-length": false,
-		"location": false, "grpc-status": false, "x-internal": false, "access-control-allow-origin": false, "": false,
-	} {
-		if got, ok := outgoingHeader(name); ok != want || ok && got != http.CanonicalHeaderKey(name) {
-			t.Errorf("%s: %q %v, want %v", name, got, ok, want)
-		}
-	}
-}
-
-// TestIdentityUseIsCheap shows that noting a use allocates nothing, for an identity that is there
-// and for one that a reload has removed.
-func TestIdentityUseIsCheap(t *testing.T) {
-	var uses identityUses
-	uses.take(&config.Snapshot{Identities: []config.Identity{{Caller: "shop", Identity: caller.Identity{Name: "key"}}}})
-	at := time.Unix(1_700_000_000, 0)
-	for _, identity := range []string{"key", "gone"} {
-		who := caller.Caller{Name: "shop", Identity: identity}
-		if n := testing.AllocsPerRun(100, func() { uses.used(who, at) }); n > 0 {
-			t.Errorf("%s: %v allocations", identity, n)
-		}
-	}
-	uses.each(func(key identityKey, last, _ time.Time) {
-		if key != (identityKey{"shop", "key"}) || !last.Equal(at) {
-			t.Errorf("%v was used at %v", key, last)
-		}
-	})
 }

@@ -107,10 +107,10 @@ func start(t *testing.T, s settings) *server {
 		t.Fatal(err)
 	}
 	if s.patience != 0 {
-		out.Hurry(s.patience)
+		out.ShortenTimeouts(s.patience)
 	}
 	if s.age != 0 {
-		out.Age(s.age)
+		out.SetConnectionAge(s.age)
 	}
 	out.listeners = []*listener{listen(t), listen(t), listen(t)}
 	out.listeners[0].narrow, out.listeners[1].narrow = s.narrow, s.narrow

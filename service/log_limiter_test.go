@@ -9,9 +9,10 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
-func TestRepeats(t *testing.T) {
+func TestLogLimiter(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var r logLimiter
 	for _, step := range []struct {
@@ -37,7 +38,7 @@ func TestRepeats(t *testing.T) {
 }
 
 // Causes that are all different can't fill the memory, nor the log.
-func TestRepeatsAreBounded(t *testing.T) {
+func TestLogLimiterIsBounded(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var r logLimiter
 	logged := 0
@@ -59,7 +60,7 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 	out := &output{}
 	s := inside(t, out, nil)
 	for range 1000 {
-		s.logFault(t.Context(), &exchange{method: methods()[0]}, signin.Facts{}, classify(fmt.Errorf("the store is away")))
+		s.logFault(t.Context(), &exchange{method: methods()[0], call: &transport.Call{}}, signin.Facts{}, classify(fmt.Errorf("the store is away")))
 	}
 	if log := out.take(); len(log) > 2000 {
 		t.Errorf("a thousand faults make %d bytes of log", len(log))
@@ -67,7 +68,7 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 }
 
 // Failed handshakes of strangers, each from another port, are one line a second.
-func TestComplaints(t *testing.T) {
+func TestServerErrorLog(t *testing.T) {
 	var log bytes.Buffer
 	c := serverErrorLog{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
 	for port := range 500 {

@@ -4,15 +4,15 @@ import (
 	"context"
 	"strings"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
-// method is one RPC: the one place that says what it needs and what answers it. Its route over HTTP
-// is in the contract, and package runtime of grpc-gateway knows it from there.
+// method is one RPC with all that the service knows of it. Its HTTP route is in the contract, and
+// grpc-gateway takes it from there.
 type method struct {
 	full    string // as in /deskmint.v1.TokenService/MintToken
 	name    string // MintToken
@@ -37,7 +37,7 @@ func newMethod[M any, R message[M]](full string, action policy.Action, handle fu
 	}
 }
 
-// methods are all RPCs of the API. A test holds the table to the contract.
+// methods returns all RPCs of the API. A test compares the table with the contract.
 func methods() []*method {
 	return []*method{
 		newMethod(pb.TokenService_MintToken_FullMethodName, policy.SignIn, (*Service).mintToken),
@@ -61,13 +61,7 @@ func Methods() (all []string) {
 	return all
 }
 
-// ours reports whether a full method name is one of the API.
-func ours(full string) bool {
-	return strings.HasPrefix(full, "/"+pb.TokenService_ServiceDesc.ServiceName+"/") ||
-		strings.HasPrefix(full, "/"+pb.ConfigurationService_ServiceDesc.ServiceName+"/")
-}
-
-// requests are all messages that have rules of their own.
+// requests returns an empty message of every request.
 func requests() (all []proto.Message) {
 	for _, m := range methods() {
 		all = append(all, m.request())
@@ -75,33 +69,15 @@ func requests() (all []proto.Message) {
 	return all
 }
 
-// register puts the methods behind the pipeline wherever calls come from. The generated code would
-// decode a message before anybody is asked who sends it.
-func (s *Service) register(r grpc.ServiceRegistrar) {
-	for _, desc := range []grpc.ServiceDesc{pb.TokenService_ServiceDesc, pb.ConfigurationService_ServiceDesc} {
-		own := grpc.ServiceDesc{ServiceName: desc.ServiceName, HandlerType: (*any)(nil), Metadata: desc.Metadata}
-		for _, m := range methods() {
-			if !strings.HasPrefix(m.full, "/"+desc.ServiceName+"/") {
-				continue
-			}
-			own.Methods = append(own.Methods, grpc.MethodDesc{
-				MethodName: m.name,
-				Handler: func(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-					return s.reply(ctx, s.serve(ctx, m, receive))
-				},
-			})
-		}
-		r.RegisterService(&own, s)
+// transportMethods returns the methods as the transports call them.
+func (s *Service) transportMethods() (all []transport.Method) {
+	for _, m := range methods() {
+		all = append(all, transport.Method{
+			Full: m.full,
+			Serve: func(ctx context.Context, call *transport.Call) transport.Answer {
+				return s.serve(ctx, m, call).wire()
+			},
+		})
 	}
-}
-
-// reply is an answer as gRPC's handlers give it.
-func (s *Service) reply(ctx context.Context, a answer) (any, error) {
-	if err := grpc.SetHeader(ctx, a.header); err != nil && a.refusal == nil {
-		a = answer{refusal: classify(err)}
-	}
-	if a.message == nil {
-		return nil, a.refusal
-	}
-	return a.message, nil
+	return all
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/ops"
 )
 
 // measuring is a service, not served, that knows all that its metrics can tell.
@@ -33,20 +34,29 @@ func measuring(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
-	at := func() (time.Time, bool) { return now.Add(time.Hour), true }
-	if _, err := service.New(service.Options{
+	s, err := service.New(service.Options{
 		Snapshot: snapshot, Secrets: ring, Audit: discard(snapshot), Registry: registry, Now: func() time.Time { return now },
-		ClockOffset:       func() (time.Duration, bool) { return -1500 * time.Millisecond, true },
-		StoreLogins:       func() (succeeded, failed uint64) { return 3, 2 },
-		StoreTokenExpiry:  at,
-		CertificateExpiry: func() time.Time { return now.Add(2 * time.Hour) },
-		IssuerKeys: func(i caller.Issuer) (time.Time, bool) {
-			return now.Add(-time.Minute), i.Issuer == "https://issuer.example"
-		},
-	}); err != nil {
+		Store: remoteStore{}, IssuerKeys: fetchedKeys("https://issuer.example"),
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
+	s.SetCertificate(func() time.Time { return now.Add(2 * time.Hour) })
 	return registry
+}
+
+// remoteStore is the state of a store behind a network.
+type remoteStore struct{}
+
+func (remoteStore) ClockOffset() (time.Duration, bool)     { return -1500 * time.Millisecond, true }
+func (remoteStore) Logins() (succeeded, failed uint64)     { return 3, 2 }
+func (remoteStore) TokenExpiry() (at time.Time, ends bool) { return now.Add(time.Hour), true }
+
+// fetchedKeys is the issuer whose keys were fetched a minute ago.
+type fetchedKeys string
+
+func (k fetchedKeys) Fetched(i caller.Issuer) (time.Time, bool) {
+	return now.Add(-time.Minute), i.Issuer == string(k)
 }
 
 // described are the registry's own metrics with their labels, also those that have no
@@ -268,7 +278,7 @@ func TestMetricsFollowTheConfiguration(t *testing.T) {
 	if strings.Contains(before, "no-such-name") {
 		t.Error("a name that nobody configured is a label's value")
 	}
-	s.Reloaded(service.ReloadFailed)
+	s.Reloaded(ops.ReloadFailed)
 	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") || !strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
 		t.Error("a reload that failed doesn't show")
 	}
@@ -276,7 +286,7 @@ func TestMetricsFollowTheConfiguration(t *testing.T) {
 	if err := s.Swap(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
-	s.Reloaded(service.ReloadSucceeded)
+	s.Reloaded(ops.ReloadSucceeded)
 	after := s.ops(t, "/metrics")
 	if strings.Contains(after, "acme-both") {
 		t.Error("a configuration that is gone is still counted")

@@ -2,11 +2,7 @@ package service
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"runtime"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -16,30 +12,29 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/ops"
+	"github.com/deskmint/deskmint/service/panics"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
-// maxDuration is the longest that a request may take, whatever deadline it came with.
-const maxDuration = 15 * time.Second
-
-// exchange is one request on its way through the pipeline. Each step reads what the steps before
-// it set, and sets its own fields.
+// exchange is one request on its way through the pipeline. Each step reads what the steps before it
+// set, and sets fields for those after it.
 type exchange struct {
-	method    *method
-	transport string // grpc or http
-	receive   func(any) error
-	snapshot  *config.Snapshot // one for the whole request
+	method   *method
+	call     *transport.Call
+	snapshot *config.Snapshot // the same one for the whole request
 
 	requestID string        // set by the step requestID
-	traceID   string        // set by tracing: the trace that the request is part of
-	sampled   bool          // set by tracing: that trace is kept
-	caller    caller.Caller // set by authentication; a name means that the caller is known
+	traceID   string        // set by tracing: the trace that the request belongs to
+	sampled   bool          // set by tracing: the trace is kept
+	caller    caller.Caller // set by authentication; it has a name once the caller is known
 	message   proto.Message // set by decode
-	decision  string        // set by audit: what the record says
+	decision  string        // set by audit: the decision on record
 }
 
-// answer is what a request comes to. A refusal can have a message, too: the page that shows it to
-// a person.
+// answer is the outcome of a request. A refusal can come with a message: the page that shows it to
+// the user.
 type answer struct {
 	message proto.Message
 	header  metadata.MD
@@ -51,9 +46,9 @@ type handler func(ctx context.Context, x *exchange) answer
 
 type step func(next handler) handler
 
-// steps is what every request passes, at both transports, from the outside in. Nothing of it
-// happens anywhere else. A stranger's message is neither decoded nor read: decode comes after
-// authentication.
+// steps lists what every request passes at both transports, from the outside in. Nothing of it
+// happens anywhere else. Decode comes after authentication, so the message of a stranger is neither
+// decoded nor read.
 func (s *Service) steps() []step {
 	return []step{
 		s.requestID,
@@ -68,7 +63,7 @@ func (s *Service) steps() []step {
 	}
 }
 
-// newPipeline makes one handler of the steps and the method's own.
+// newPipeline returns the steps and the method as one handler.
 func (s *Service) newPipeline() handler {
 	run := s.handle
 	steps := s.steps()
@@ -78,26 +73,36 @@ func (s *Service) newPipeline() handler {
 	return run
 }
 
-// serve runs one request. receive decodes its message when it is called.
-func (s *Service) serve(ctx context.Context, m *method, receive func(any) error) answer {
-	return s.pipeline(ctx, &exchange{method: m, transport: transportOf(ctx), receive: receive, snapshot: s.snapshot.Load()})
+// serve runs one request.
+func (s *Service) serve(ctx context.Context, m *method, call *transport.Call) answer {
+	return s.pipeline(ctx, &exchange{method: m, call: call, snapshot: s.snapshot.Load()})
 }
 
-// requestID names the request in the answer, in the record and in the log.
+// wire returns the answer in the form of the transports.
+func (a answer) wire() transport.Answer {
+	out := transport.Answer{Message: a.message, Header: a.header}
+	if a.refusal != nil {
+		out.Refusal = &a.refusal.Refusal
+	}
+	return out
+}
+
+// requestID gives the request the id that the answer, the record and the log have.
 func (s *Service) requestID(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
-		x.requestID = requestID(ctx)
+		x.requestID = x.call.RequestID()
 		a := next(ctx, x)
 		if a.header == nil || a.refusal != nil && a.message == nil {
 			a.header = metadata.MD{}
 		}
-		a.header.Set(headerRequestID, x.requestID)
+		a.header.Set(transport.HeaderRequestID, x.requestID)
 		return a
 	}
 }
 
-// recovery turns a panic into one request's error. One in audit or inside it gets there by audit's
-// own recovery, and is on record. One outside has a line in the log only.
+// recovery turns a panic into the error of one request. The steps measure and auditing recover what
+// panics inside them, so that such a panic is counted and recorded. A panic further out has only a
+// line in the log.
 func (s *Service) recovery(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer { return s.recovered(ctx, x, next) }
 }
@@ -105,7 +110,7 @@ func (s *Service) recovery(next handler) handler {
 func (s *Service) recovered(ctx context.Context, x *exchange, do handler) (a answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			a = answer{refusal: classify(newPanicError(p))}
+			a = answer{refusal: classify(panics.Error(p))}
 			s.logFault(ctx, x, a.facts, a.refusal)
 			a = s.withPageOrNone(ctx, x, a)
 		}
@@ -113,10 +118,10 @@ func (s *Service) recovered(ctx context.Context, x *exchange, do handler) (a ans
 	return do(ctx, x)
 }
 
-// withPageOrNone is withPage for a refusal that must leave, whatever happens to its page.
+// withPageOrNone is withPage for a refusal that must leave even if its page panics.
 func (s *Service) withPageOrNone(ctx context.Context, x *exchange, a answer) (out answer) {
 	defer func() {
-		if recover() != nil { // the panic that led here is in the log
+		if recover() != nil { // the first panic is in the log
 			out = a
 		}
 	}()
@@ -128,17 +133,32 @@ func (s *Service) measure(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		started := time.Now()
 		a := s.recovered(ctx, x, next)
-		s.metrics.observe(x, a, time.Since(started))
+		s.monitor.Observe(x.observed(a, time.Since(started)))
 		if x.caller.Name != "" {
-			s.metrics.identities.used(x.caller, s.now())
+			s.monitor.Authenticated(x.caller)
 		}
 		s.describeSpan(ctx, x, a)
 		return a
 	}
 }
 
-// auditing writes the record before the answer leaves. Where that fails, nothing is answered but
-// AUDIT_UNAVAILABLE.
+// observed returns what the metrics count of a request.
+func (x *exchange) observed(a answer, took time.Duration) ops.Request {
+	r := ops.Request{
+		Transport: x.call.Transport(), Method: x.method.name, Configuration: a.facts.Configuration,
+		Recorded: x.decision != "", Took: took,
+	}
+	if x.sampled {
+		r.TraceID = x.traceID
+	}
+	if a.refusal != nil {
+		r.Code, r.Reason = a.refusal.Code, a.refusal.Reason
+	}
+	return r
+}
+
+// auditing writes the record before the answer leaves. If that fails, the answer is
+// AUDIT_UNAVAILABLE and nothing else.
 func (s *Service) auditing(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		a := s.recovered(ctx, x, next)
@@ -155,15 +175,15 @@ func (s *Service) auditing(next handler) handler {
 	}
 }
 
-// writeRecord puts the decision on record. A call that its caller gave up is no decision, unless
-// something was signed.
+// writeRecord records the decision. A call whose caller has gone away has none, unless something was
+// signed.
 func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error {
 	f := a.facts
-	if a.refusal != nil && a.refusal.gone && f.TokenHash == "" {
+	if a.refusal != nil && a.refusal.Gone() && f.TokenHash == "" {
 		return nil
 	}
 	r := audit.Record{
-		Time: s.now().UTC(), RequestID: x.requestID, TraceID: x.traceID, Transport: x.transport,
+		Time: s.now().UTC(), RequestID: x.requestID, TraceID: x.traceID, Transport: x.call.Transport(),
 		Method: x.method.name, Action: string(x.method.action),
 		Caller: x.caller.Name, Authenticated: x.caller.Method, Identity: x.caller.Identity,
 		Configuration: f.Configuration, Brand: f.Brand, Decision: audit.Allow, Rule: f.Rule,
@@ -171,7 +191,7 @@ func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error 
 		Claims: f.Claims, Warnings: f.Warnings, ValidateOnly: f.ValidateOnly, Digest: x.snapshot.Digest,
 	}
 	if a.refusal != nil {
-		r.Decision, r.Reason, r.Credential = audit.Deny, a.refusal.reason, a.refusal.credential
+		r.Decision, r.Reason, r.Credential = audit.Deny, a.refusal.Reason, a.refusal.credential
 		if who := a.refusal.ended; who.Name != "" {
 			r.Caller, r.Authenticated, r.Identity = who.Name, who.Method, who.Identity
 		}
@@ -180,30 +200,30 @@ func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error 
 	return s.audit.Write(ctx, r, f.Person)
 }
 
-// errorPage makes a refusal a page where the caller wants its person to see one.
+// errorPage adds a page to a refusal if the caller wants the user to see one.
 func (s *Service) errorPage(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer { return s.withPage(ctx, x, next(ctx, x)) }
 }
 
-// timeout bounds the request, and refuses one whose deadline has passed already.
+// timeout limits the duration of the request, and refuses one whose deadline has passed.
 func (s *Service) timeout(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
-		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > maxDuration {
+		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > transport.MaxDuration {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(ctx, maxDuration)
+			ctx, cancel = context.WithTimeout(ctx, transport.MaxDuration)
 			defer cancel()
 		}
-		if err := signin.Over(ctx); err != nil {
+		if err := transport.Over(ctx); err != nil {
 			return answer{refusal: classify(err)}
 		}
 		return next(ctx, x)
 	}
 }
 
-// authentication finds out who is calling.
+// authentication finds the caller.
 func (s *Service) authentication(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
-		who, err := x.snapshot.Callers.Authenticate(ctx, credentialsOf(ctx))
+		who, err := x.snapshot.Callers.Authenticate(ctx, x.call.Credentials())
 		if err != nil {
 			return answer{refusal: classify(err)}
 		}
@@ -216,7 +236,7 @@ func (s *Service) authentication(next handler) handler {
 func (s *Service) decode(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		message := x.method.request()
-		if err := decodeMessage(ctx, x.receive, message); err != nil {
+		if err := x.call.Decode(message); err != nil {
 			return answer{refusal: classify(err)}
 		}
 		x.message = message
@@ -224,7 +244,7 @@ func (s *Service) decode(next handler) handler {
 	}
 }
 
-// handle is the innermost step: the method itself.
+// handle is the innermost step. It calls the method.
 func (s *Service) handle(ctx context.Context, x *exchange) answer {
 	out, err := x.method.handle(s, ctx, x)
 	if err != nil {
@@ -233,8 +253,8 @@ func (s *Service) handle(ctx context.Context, x *exchange) answer {
 	return out
 }
 
-// logFault logs the cause of a refusal that an operator has to act on. In an outage every request
-// has the same cause: each has one line a second.
+// logFault logs the cause of a refusal that needs an operator. Each cause has one line a second,
+// because in an outage every request has the same cause.
 func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *refusal) {
 	r.logged = true
 	left, ok := s.logLimiter.pass(r.cause.Error(), time.Now())
@@ -243,8 +263,8 @@ func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", x.requestID), slog.Int("left_out", left),
-		slog.String("transport", x.transport), slog.String("method", x.method.name), slog.String("caller", x.caller.Name),
-		slog.String("configuration", f.Configuration), slog.String("reason", r.reason), slog.String("cause", r.cause.Error()),
+		slog.String("transport", x.call.Transport()), slog.String("method", x.method.name), slog.String("caller", x.caller.Name),
+		slog.String("configuration", f.Configuration), slog.String("reason", r.Reason), slog.String("cause", r.cause.Error()),
 	}
 	if x.traceID != "" {
 		attrs = append(attrs, slog.String("trace_id", x.traceID))
@@ -252,38 +272,10 @@ func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *
 	s.log.LogAttrs(ctx, slog.LevelError, "request failed", attrs...)
 }
 
-// panicError is a panic with its place, but without its value: that can be made of anything the
-// handler held.
-type panicError struct{ what string }
-
-func (e *panicError) Error() string { return e.what }
-
-func newPanicError(value any) error {
-	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs[:])])
-	var where []string
-	for {
-		f, more := frames.Next()
-		where = append(where, fmt.Sprintf("%s:%d", f.Function, f.Line))
-		if !more {
-			break
-		}
-	}
-	return &panicError{fmt.Sprintf("panic with a %T at %s", value, strings.Join(where, " < "))}
-}
-
-// endedCaller is the caller whose identity has ended, for the record alone.
-func endedCaller(err error) caller.Caller {
-	if ended := (*caller.EndedError)(nil); errors.As(err, &ended) {
-		return ended.Caller
-	}
-	return caller.Caller{}
-}
-
-// context is what a decision is based on.
+// context returns what a decision is based on.
 func (s *Service) context(x *exchange) signin.Context {
 	return signin.Context{Snapshot: x.snapshot, Caller: x.caller, Now: s.now()}
 }
 
-// secretVersion is how answers have a version.
+// secretVersion returns a version in the form of the API.
 func secretVersion(v secrets.Version) uint32 { return uint32(v) }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -21,6 +20,7 @@ import (
 	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -28,8 +28,10 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/panics"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -41,7 +43,7 @@ const (
 // overHTTP sends a request through the REST gateway, without a socket.
 func overHTTP(t testing.TB, s *Service, key, body string) (code int, answer []byte) {
 	t.Helper()
-	handler, err := s.httpTransport(t.Context())
+	handler, _, err := s.InProcess(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,13 +58,17 @@ func overHTTP(t testing.TB, s *Service, key, body string) (code int, answer []by
 // overGRPC sends a request to a gRPC server on loopback.
 func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, options ...grpc.CallOption) error {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	servers, err := s.servers(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := s.grpcServer(t.Context(), nil)
-	go func() { _ = server.Serve(listener) }() // until Stop
-	defer server.Stop()
+	listener := loopback(t)
+	go func() { _ = servers.Serve(listener, loopback(t)) }() // until Stop
+	defer func() {
+		if err := servers.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
 	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +84,8 @@ func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, opti
 func TestPanics(t *testing.T) {
 	names := []string{"requestID", "tracing", "recovery", "measure", "auditing", "errorPage", "timeout", "authentication", "decode", "handle"}
 	for i := 3; i <= 9; i++ { // inside recovery and further in; what is outside belongs to the transports
-		for _, transport := range []string{transportGRPC, transportHTTP} {
-			t.Run("inside "+names[i-1]+"/"+transport, func(t *testing.T) {
+		for _, over := range []string{transport.GRPC, transport.HTTP} {
+			t.Run("inside "+names[i-1]+"/"+over, func(t *testing.T) {
 				out := &output{}
 				s := inside(t, out, nil)
 				run := s.handle
@@ -91,7 +97,7 @@ func TestPanics(t *testing.T) {
 					run = steps[j](run)
 				}
 				s.pipeline = run
-				if transport == transportHTTP {
+				if over == transport.HTTP {
 					if code, body := overHTTP(t, s, everythingKey, anaJSON); code != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"INTERNAL"`)) {
 						t.Errorf("HTTP %d %s", code, body)
 					}
@@ -107,18 +113,18 @@ func TestPanics(t *testing.T) {
 					t.Errorf("the log has %s", text)
 				}
 				if i >= 4 { // inside measure
-					counted(t, s, transport, "Internal", reasonInternal)
+					counted(t, s, over, "Internal", transport.ReasonInternal)
 				}
 			})
 		}
 	}
 }
 
-func counted(t *testing.T, s *Service, transport, code, reason string) {
+func counted(t *testing.T, s *Service, over, code, reason string) {
 	t.Helper()
 	w := httptest.NewRecorder()
-	s.metrics.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	line := fmt.Sprintf("deskmint_requests_total{code=%q,method=\"MintToken\",reason=%q,transport=%q} 1", code, reason, transport)
+	s.monitor.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	line := fmt.Sprintf("deskmint_requests_total{code=%q,method=\"MintToken\",reason=%q,transport=%q} 1", code, reason, over)
 	if !strings.Contains(w.Body.String(), line) {
 		t.Errorf("no line %s", line)
 	}
@@ -132,7 +138,7 @@ func TestCompressedMessages(t *testing.T) {
 	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("a stranger: %v", err)
 	}
-	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unimplemented || reasonIn(status.Convert(err)) != reasonInvalidRequest {
+	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unimplemented || reasonIn(status.Convert(err)) != transport.ReasonInvalidRequest {
 		t.Errorf("a caller: %v", err)
 	}
 }
@@ -140,12 +146,12 @@ func TestCompressedMessages(t *testing.T) {
 // TestStrangersAreNotDecoded sends what would be refused for its form, were it looked at.
 func TestStrangersAreNotDecoded(t *testing.T) {
 	s := inside(t, &output{}, nil)
-	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*maxBody)} {
+	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*largestBody)} {
 		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized || !bytes.Contains(answer, []byte(reasonUnauthenticated)) {
 			t.Errorf("%.20q: %d %s", body, code, answer)
 		}
 	}
-	large := &pb.MintTokenRequest{Attempt: strings.Repeat("x", 2*maxBody)}
+	large := &pb.MintTokenRequest{Attempt: strings.Repeat("x", 2*largestBody)}
 	if err := overGRPC(t, s, "dmk_stranger", large); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("a large message: %v", err)
 	}
@@ -187,7 +193,7 @@ func TestMethodsAreTheContract(t *testing.T) {
 // refusals is an error of each kind.
 func refusals() map[string]error {
 	many := &zendesk.InvalidError{}
-	for i := range maxViolations + 5 {
+	for i := range 30 {
 		many.Faults = append(many.Faults, zendesk.Fault{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
 	}
 	return map[string]error{
@@ -202,24 +208,25 @@ func refusals() map[string]error {
 		"away":        &secrets.UnavailableError{RetryAfter: 10 * time.Second},
 		"off":         secrets.ErrDisabled,
 		"audit":       audit.ErrUnavailable,
-		"request":     badRequest("It can't be read.", zendesk.Fault{Field: "x", Description: "is no field"}),
-		"panic":       newPanicError("x"),
-		"cancelled":   context.Canceled,
-		"deadline":    fmt.Errorf("around: %w", context.DeadlineExceeded),
-		"a status":    status.Error(codes.DataLoss, "gone"),
-		"other":       errors.New("x"),
+		"request": transport.InvalidRequest(codes.InvalidArgument, http.StatusBadRequest, "It can't be read.",
+			transport.Violation{Field: "x", Description: "is no field"}),
+		"panic":     panics.Error("x"),
+		"cancelled": context.Canceled,
+		"deadline":  fmt.Errorf("around: %w", context.DeadlineExceeded),
+		"a status":  status.Error(codes.DataLoss, "gone"),
+		"other":     errors.New("x"),
 	}
 }
 
-// TestRefusalJSON holds what is written by hand to what protojson makes of the status.
+// TestRefusalJSON compares the JSON of each kind of refusal with what protojson makes of its status.
 func TestRefusalJSON(t *testing.T) {
 	for name, err := range refusals() {
 		r := classify(err)
-		got, err := r.json()
+		got, err := r.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := newStrictJSON().JSONPb.Marshal(r.GRPCStatus().Proto())
+		want, err := protojson.MarshalOptions{EmitDefaultValues: true}.Marshal(r.GRPCStatus().Proto())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +246,7 @@ func BenchmarkToken(b *testing.B) { benchmarkREST(b, anaJSON, http.StatusOK) }
 
 func benchmarkREST(b *testing.B, body string, want int) {
 	s := inside(b, &output{}, nil)
-	handler, err := s.httpTransport(b.Context())
+	handler, _, err := s.InProcess(b.Context())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -265,8 +272,10 @@ func BenchmarkStranger(b *testing.B) {
 	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "dear": dear} {
 		b.Run(name, func(b *testing.B) {
 			s := inside(b, &output{}, nil)
-			conn := newLocalConn(nil, nil)
-			s.register(conn)
+			_, conn, err := s.InProcess(b.Context())
+			if err != nil {
+				b.Fatal(err)
+			}
 			for b.Loop() {
 				err := conn.Invoke(b.Context(), pb.TokenService_MintToken_FullMethodName, r, &pb.MintTokenResponse{})
 				if status.Code(err) != codes.Unauthenticated {

@@ -103,7 +103,7 @@ func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.Re
 		return answer{facts: facts}, err
 	}
 	f := classOf(r.GetKind(), r.GetMessage())
-	s.metrics.reports.WithLabelValues(conf.Name, f.class.String()).Inc()
+	s.monitor.Reported(conf.Name, f.class.String())
 	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && s.reported.may(conf.Secret, s.now()) {
 		// What it finds shows in the secret's state; the report is answered either way.
 		looking, cancel := context.WithTimeout(ctx, reportPatience)

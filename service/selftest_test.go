@@ -12,6 +12,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/ops"
 )
 
 // dud hands out keys that don't sign, for the paths that it was told.
@@ -125,15 +126,15 @@ func TestReadyWithoutSecrets(t *testing.T) {
 	r.await(t)
 }
 
-// TestKnownAnswer: an algorithm that is wrong agrees with itself.
+// TestKnownAnswer shows that a wrong algorithm, which verifies its own signatures, is found.
 func TestKnownAnswer(t *testing.T) {
-	if err := service.KnownAnswer(secrets.NewKey); err != nil {
+	if err := ops.KnownAnswer(t.Context(), secrets.NewKey); err != nil {
 		t.Error(err)
 	}
 	another := func(v secrets.Version, value []byte) (secrets.Key, error) {
 		return secrets.NewKey(v, append(value, 'x'))
 	}
-	if err := service.KnownAnswer(another); err == nil || !strings.Contains(err.Error(), "RFC 7515") {
+	if err := ops.KnownAnswer(t.Context(), another); err == nil || !strings.Contains(err.Error(), "RFC 7515") {
 		t.Errorf("another signature: %v", err)
 	}
 }

@@ -1,14 +1,12 @@
-// Package service is Deskmint as a server: the gRPC services, what every request
-// passes on its way to them, and the two transports it comes in by.
+// Package service is Deskmint as a server. It puts the RPC methods, the steps that every request
+// passes and the two transports together.
 //
-// There is one path. A request is authenticated, authorised, validated, signed and
-// recorded by the same code whether it arrives as gRPC or as REST: the REST gateway
-// turns HTTP into calls of the same methods through the same pipeline, inside
-// the process and without a socket. See [Service.Serve] for what listens where.
+// Every request takes the same path, over gRPC and over REST: the steps are in pipeline.go, in their
+// order. The transports are in package transport, and what operators see is in package ops.
+// [Service.Serve] says what listens where.
 //
-// What a person who asks is told and what an operator is told are two things: the
-// cause of an error goes to the log, and the answer holds a reason and a fixed
-// sentence (see errors.go, the one place that maps the one to the other).
+// The cause of an error goes to the log. The answer has a reason and a fixed sentence. errors.go maps
+// each cause to its reason.
 package service
 
 import (
@@ -21,80 +19,63 @@ import (
 	"buf.build/go/protovalidate"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/propagation"
-	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/stats"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
-	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/ops"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
 // Secrets is what the service needs of a keyring. Get must not wait for a store.
 type Secrets interface {
-	Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error)
-	State(ref secrets.Ref) (secrets.State, bool)
+	ops.Secrets
 	Warm(ctx context.Context, refs ...secrets.Ref) error
 	Retain(refs ...secrets.Ref)
 	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
-	Interval() time.Duration      // between two refreshes of a secret
-	Refreshes() secrets.Refreshes // so far, by their result
 }
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
 type Options struct {
 	// Snapshot is the configuration to begin with. [Service.Serve] warms its secrets.
 	Snapshot *config.Snapshot
-	// Secrets hands out the keys.
+	// Secrets returns the signing keys.
 	Secrets Secrets
 	// Audit takes the record of each decision.
 	Audit *audit.Log
-	// ClockOffset tells how far the store's clock is ahead of ours, and whether that is
-	// known; nil: it never is.
-	ClockOffset func() (time.Duration, bool)
-	// StoreLogins tells how many logins to the store there were; nil: it has none.
-	StoreLogins func() (succeeded, failed uint64)
-	// StoreTokenExpiry tells when the token that the store is read with ends, and
-	// whether it does; nil: there is none.
-	StoreTokenExpiry func() (time.Time, bool)
-	// CertificateExpiry tells when the certificate of the transports expires; nil: they are
-	// plaintext.
-	CertificateExpiry func() time.Time
-	// IssuerKeys tells when an issuer's keys were last fetched, and whether they ever
-	// were; nil: nobody knows.
-	IssuerKeys func(caller.Issuer) (time.Time, bool)
-	// Registry takes the service's metrics, for somebody who exports them elsewhere
-	// too; nil: one of its own. Two services can't share one.
+	// Store reports the state of the secret store, for metrics. Nil means that it is in this process.
+	Store ops.Store
+	// IssuerKeys reports when the keys of issuers were fetched, for metrics. Nil means unknown.
+	IssuerKeys ops.IssuerKeys
+	// Registry receives the metrics. Nil means a new one. Two services can't share one.
 	Registry *prometheus.Registry
-	// Log takes causes and events; nil: nothing is logged.
+	// Log receives causes and events. Nil means that nothing is logged.
 	Log *slog.Logger
-	// Now is the clock that tokens are dated by; nil: time.Now.
+	// Now is the clock that dates tokens. Nil means time.Now.
 	Now func() time.Time
-	// Stats is told of every call at either transport, as grpc.Server tells it; nil:
-	// nobody is. It is handed whole messages, tokens among them: they belong in no
-	// trace and no log.
+	// Stats receives the events of each call at either transport, as grpc.Server reports them. Nil
+	// means none. It gets whole messages, and tokens in them, which belong in no trace and no log.
 	Stats stats.Handler
-	// Propagator finds the trace that a request of the REST gateway is part of, for Stats
-	// to continue, and has traces named in records, log and metrics; nil: nobody
-	// traces, and no request has to pay for it. It should take no baggage: callers
-	// are told apart later.
+	// Propagator reads the trace that a request of the REST gateway belongs to. Records, log lines and
+	// metrics then name traces. Nil means no tracing, at no cost. It should take no baggage, because
+	// the caller is not known yet.
 	Propagator propagation.TextMapPropagator
-	// Reflection offers gRPC reflection. It tells strangers what the API is, so it
-	// is for development.
+	// Reflection enables gRPC reflection. It describes the API to strangers, so it is for development.
 	Reflection bool
-	// Ready is called once, when the transports are open; nil: nobody is told.
+	// Ready is called once, when requests are taken. Nil means nothing is called.
 	Ready func()
-	// Drain is how long the service goes on taking requests after it has said that
-	// it is going away, so that balancers notice; 0: not at all.
+	// Drain is how long the service takes requests after it reports that it is not serving, so that
+	// load balancers notice. 0 means not at all.
 	Drain time.Duration
-	// Grace is how long requests in flight may take after that; 0: 10 s.
+	// Grace is how long requests in flight may take after that. 0 means 10 s.
 	Grace time.Duration
 }
 
-// Service answers requests. Several can live in one process. It is safe for
-// concurrent use.
+// Service answers requests. A process can have several. It is safe for concurrent use.
 type Service struct {
 	snapshot   atomic.Pointer[config.Snapshot]
 	secrets    Secrets
@@ -102,22 +83,17 @@ type Service struct {
 	log        *slog.Logger
 	now        func() time.Time
 	validator  protovalidate.Validator
-	metrics    *metrics
-	routes     routes
-	health     *health.Server // of the public gRPC server
-	ready      atomic.Bool
-	timeouts   timeouts
-	limits     policy.Meter // longer-lived than a snapshot: a reload resets no limit
+	monitor    *ops.Monitor
+	timeouts   transport.Timeouts
+	limits     policy.Meter // outlives a snapshot: a reload resets no limit
 	decider    signin.Decider
 	pipeline   handler
 	reported   reportedRefreshes
 	logLimiter logLimiter
-	selfTests  selfTests
 	options    Options
 }
 
-// New makes a service. It compiles every validation rule, so that no request has
-// to wait for that.
+// New returns a service. It compiles every validation rule, so that no request has to wait for that.
 func New(o Options) (*Service, error) {
 	if o.Snapshot == nil || o.Secrets == nil || o.Audit == nil {
 		return nil, errors.New("service: snapshot, secrets and audit are required")
@@ -141,41 +117,44 @@ func New(o Options) (*Service, error) {
 		log:       o.Log,
 		now:       o.Now,
 		validator: validator,
-		routes:    newRoutes(),
-		health:    health.NewServer(),
-		timeouts:  defaultTimeouts(),
+		timeouts:  transport.DefaultTimeouts(),
 		options:   o,
 	}
+	s.snapshot.Store(o.Snapshot)
 	s.decider = signin.Decider{Secrets: o.Secrets, Limits: &s.limits}
 	s.pipeline = s.newPipeline()
-	s.metrics = newMetrics(s)
-	s.snapshot.Store(o.Snapshot)
+	s.monitor = ops.New(ops.Options{
+		Snapshot: s.snapshot.Load, Secrets: o.Secrets, Store: o.Store, IssuerKeys: o.IssuerKeys, Registry: o.Registry,
+		Methods: Methods(), Transports: []string{transport.GRPC, transport.HTTP}, Log: o.Log, Now: o.Now,
+	})
+	s.monitor.Declare(codes.Unavailable, reasonAuditUnavailable)
 	return s, nil
 }
 
-// Swap replaces the configuration, whole: requests that are under way end with the
-// one they began with. The new one's secrets are read first, so that none of
-// its requests finds the keyring empty; those that it no longer names are forgotten.
-// It fails, and changes nothing, where ctx ends before that is done, or where nothing
-// could be signed with the new one. Swaps come one at a time.
+// Swap replaces the whole configuration. Requests in flight keep the one that they began with. Swap
+// first reads the secrets of the new one, so that no request finds them missing, and afterwards
+// forgets secrets that are no longer named. It fails and changes nothing if ctx ends before that, or
+// if nothing can be signed with the new configuration. The caller must not call it concurrently.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
-	if err := s.secrets.Warm(ctx, next.Refs()...); err != nil {
-		s.secrets.Retain(s.snapshot.Load().Refs()...) // not those that it has begun with
-		return err
+	err := s.secrets.Warm(ctx, next.Refs()...)
+	if err == nil {
+		err = s.monitor.CanSign(ctx, next)
 	}
-	if err := s.canSign(next); err != nil {
-		s.secrets.Retain(s.snapshot.Load().Refs()...)
+	if err != nil {
+		s.secrets.Retain(s.snapshot.Load().Refs()...) // drops those that Warm has read
 		return err
 	}
 	s.snapshot.Store(next)
 	s.secrets.Retain(next.Refs()...)
-	s.selfTests.forget(next)
-	s.metrics.take(next, s.now())
+	s.monitor.Take(next)
 	return nil
 }
 
-// newValidator compiles the rules of every request at once; compiled at the first
-// message, they would cost it tens of milliseconds.
+// Reloaded counts a reload that has ended.
+func (s *Service) Reloaded(r ops.ReloadResult) { s.monitor.Reloaded(r) }
+
+// newValidator compiles the rules of every request at once. Compiling a rule at its first message
+// would take that request tens of milliseconds.
 func newValidator() (protovalidate.Validator, error) {
 	return protovalidate.New(protovalidate.WithMessages(requests()...), protovalidate.WithDisableLazy())
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/transport"
 )
 
 func (s *Service) mintToken(ctx context.Context, x *exchange, r *pb.MintTokenRequest) (answer, error) {
@@ -70,7 +71,7 @@ func (s *Service) decide(ctx context.Context, x *exchange, r signInRequest) (sig
 	return s.decider.Decide(ctx, s.context(x), request)
 }
 
-// renderedPage is a page on its way out, of a sign-in or of a refusal.
+// renderedPage is the page of a sign-in or of a refusal.
 type renderedPage struct {
 	page         *page.Page
 	html         []byte
@@ -80,7 +81,7 @@ type renderedPage struct {
 	jti, attempt string
 }
 
-// pageOf makes the page of a sign-in: one without HTML where the request was only to be checked.
+// pageOf returns the page of a sign-in. It has no HTML if the request was only to be checked.
 func pageOf(d signin.Decision, language string) renderedPage {
 	p := renderedPage{page: d.Configuration.Page(d.Brand.ID, language), version: d.Facts.SecretVersion, jti: d.Token.ID, attempt: d.Attempt}
 	if d.Token.Value != "" {
@@ -104,31 +105,31 @@ func (p renderedPage) form() *pb.RenderFormResponse {
 	}
 }
 
-// body is the page itself, and the headers that it is served with.
+// body returns the page and the headers to serve it with.
 func (p renderedPage) body() (*httpbody.HttpBody, metadata.MD) {
 	headers := p.page.Headers()
 	header := make(metadata.MD, len(headers)+6) // and our own
 	contentType := ""
 	for _, h := range headers {
 		if h.Name == "Content-Type" {
-			contentType = h.Value // the body's own field; gRPC has another use for the header
+			contentType = h.Value // a field of HttpBody; gRPC uses the header for its own content type
 			continue
 		}
 		header.Set(h.Name, h.Value)
 	}
-	header.Set(headerOutcome, p.outcome.String())
-	for name, value := range map[string]string{headerJTI: p.jti, headerAttempt: p.attempt, headerReason: p.reason} {
+	header.Set(transport.HeaderOutcome, p.outcome.String())
+	for name, value := range map[string]string{transport.HeaderJTI: p.jti, transport.HeaderAttempt: p.attempt, transport.HeaderReason: p.reason} {
 		if value != "" {
 			header.Set(name, value)
 		}
 	}
 	if p.version != 0 {
-		header.Set(headerSecretVersion, strconv.FormatUint(uint64(p.version), 10))
+		header.Set(transport.HeaderSecretVersion, strconv.FormatUint(uint64(p.version), 10))
 	}
 	return &httpbody.HttpBody{ContentType: contentType, Data: p.html}, header
 }
 
-// headersOf are every header that a page should be served with.
+// headersOf returns every header that a page should be served with.
 func headersOf(p *page.Page) map[string]string {
 	headers := make(map[string]string)
 	for _, h := range p.Headers() {

@@ -9,7 +9,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/ops"
 	"github.com/deskmint/deskmint/service/telemetry"
 )
 
@@ -27,24 +29,17 @@ func (f logFlags) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, o))
 }
 
-// observed has the service's metrics tell of what the service itself doesn't know.
-func (h host) observed(o *service.Options) {
-	if remote, ok := h.source.(interface{ ClockOffset() (time.Duration, bool) }); ok {
-		o.ClockOffset = remote.ClockOffset
-	}
-	if remote, ok := h.source.(interface {
-		Logins() (succeeded, failed uint64)
-		TokenExpiry() (time.Time, bool)
-	}); ok {
-		o.StoreLogins, o.StoreTokenExpiry = remote.Logins, remote.TokenExpiry
-	}
-	if h.listeners.TLS != nil {
-		o.CertificateExpiry = h.listeners.TLS.NotAfter
+// observe sets what the metrics report about the secret store and the issuers' keys.
+func (h host) observe(o *service.Options) {
+	if store, ok := h.source.(ops.Store); ok {
+		o.Store = store
 	}
 	if h.keys != nil {
-		o.IssuerKeys = h.keys.Fetched
+		o.IssuerKeys = h.keys
 	}
 }
+
+var _ ops.Store = (*vault.Source)(nil)
 
 // flush bounds how long the end waits for a collector of telemetry.
 const flush = 3 * time.Second

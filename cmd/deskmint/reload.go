@@ -15,6 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/filewatch"
+	"github.com/deskmint/deskmint/service/ops"
 )
 
 const (
@@ -84,9 +85,9 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 	}
 	before := r.running
 	r.running, r.fault = next, ""
-	result := service.ReloadSucceeded
+	result := ops.ReloadSucceeded
 	if next.Digest == before.Digest {
-		result = service.ReloadUnchanged
+		result = ops.ReloadUnchanged
 	}
 	r.service.Reloaded(result)
 	warn(r.log, next)
@@ -101,7 +102,7 @@ func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 		return
 	}
 	r.fault = err.Error()
-	r.service.Reloaded(service.ReloadFailed)
+	r.service.Reloaded(ops.ReloadFailed)
 	r.log.Error("the configuration was not reloaded; the one before goes on",
 		slog.String("trigger", trigger), slog.String("cause", err.Error()))
 }

@@ -187,7 +187,7 @@ func (h host) run(ctx context.Context) error {
 			}
 		},
 	}
-	h.observed(&options)
+	h.observe(&options)
 	stopTelemetry, err := h.traced(ctx, &options)
 	if err != nil {
 		return err

@@ -168,7 +168,7 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 		return err
 	}
 	// A caller that has gone away wouldn't get the token: better that there is none.
-	if err := Over(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	out.Token, err = out.Checked.Sign(ctx, key, c.Now)
@@ -267,15 +267,4 @@ func fieldsOf(faults []zendesk.Fault) (fields []string) {
 		fields = append(fields, f.Field)
 	}
 	return fields
-}
-
-// Over returns ctx's end, also in the moment between a deadline and the timer that tells of it.
-func Over(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return context.DeadlineExceeded
-	}
-	return nil
 }

@@ -1,4 +1,4 @@
-package service
+package transport
 
 import (
 	"context"
@@ -13,21 +13,17 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/deskmint/deskmint/service/signin"
 )
 
-// localConn is a grpc.ClientConnInterface whose server is in the same process: a
-// call runs the registered handler through the interceptor, on the caller's own
-// goroutine and with its context. There is no socket and no serialisation, and so
-// no second identity: who called the REST gateway is who calls the handler.
+// localConn is a grpc.ClientConnInterface whose server is in the same process. A call runs the
+// registered handler on the goroutine of the caller and with its context. There is no socket, no
+// serialisation and no second identity: the caller of the REST gateway is the caller of the
+// handler.
 //
-// Register everything before the first call; after that it is safe for concurrent
-// use.
+// Register everything before the first call. After that it is safe for concurrent use.
 type localConn struct {
-	methods   map[string]localMethod
-	intercept grpc.UnaryServerInterceptor
-	stats     stats.Handler // nil: none
+	methods map[string]localMethod
+	stats   stats.Handler // nil: none
 }
 
 type localMethod struct {
@@ -35,8 +31,8 @@ type localMethod struct {
 	impl any
 }
 
-func newLocalConn(intercept grpc.UnaryServerInterceptor, handler stats.Handler) *localConn {
-	return &localConn{methods: make(map[string]localMethod), intercept: intercept, stats: handler}
+func newLocalConn(handler stats.Handler) *localConn {
+	return &localConn{methods: make(map[string]localMethod), stats: handler}
 }
 
 // RegisterService implements [grpc.ServiceRegistrar].
@@ -46,8 +42,8 @@ func (c *localConn) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	}
 }
 
-// Invoke implements [grpc.ClientConnInterface]. Messages are copied at the border,
-// as a wire would, so that neither side sees the other change its own.
+// Invoke implements [grpc.ClientConnInterface]. It copies the messages, so that neither side sees
+// later changes of the other.
 func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	m, ok := c.methods[method]
 	if !ok {
@@ -55,17 +51,17 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	}
 	stream := &localStream{method: method, call: beginStats(serverContext(ctx), c.stats, method)}
 	receive := copyInto(args)
-	if httpCallOf(ctx) == nil { // else the message comes from elsewhere, and decodeMessage tells of it
+	if httpCallOf(ctx) == nil { // otherwise Call.Decode reads the message and reports it
 		receive = stream.call.received(receive)
 	}
-	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream), receive, c.intercept)
-	if ended := signin.Over(ctx); ended != nil && err == nil {
-		err = ended // as over the wire: an answer after the deadline is no answer
+	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream), receive, nil)
+	if ended := Over(ctx); ended != nil && err == nil {
+		err = ended // over the wire, too, an answer after the deadline is lost
 	}
 	if err == nil {
 		err = copyInto(response)(reply)
 	}
-	if known := (interface{ GRPCStatus() *status.Status })(nil); err != nil && !errors.As(err, &known) { // a status isn't made here: it is dear
+	if known := (interface{ GRPCStatus() *status.Status })(nil); err != nil && !errors.As(err, &known) { // making a status of a Refusal here would be costly
 		err = status.FromContextError(contextCauseOr(err)).Err()
 	}
 	stream.end(response, err)
@@ -78,15 +74,15 @@ func (*localConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.C
 	return nil, status.Error(codes.Unimplemented, "no streams here")
 }
 
-// serverContext is what a handler would see behind a socket: what was outgoing is
-// incoming, and a copy.
+// serverContext returns the context that a handler behind a socket would have: outgoing metadata
+// become incoming metadata, copied.
 func serverContext(ctx context.Context) context.Context {
 	sent, _ := metadata.FromOutgoingContext(ctx) // which copies
 	ctx = metadata.NewIncomingContext(ctx, sent)
 	return metadata.NewOutgoingContext(ctx, metadata.MD{})
 }
 
-// copyInto has the form of a decoder: it fills a message of the same type.
+// copyInto returns a decoder that copies from into a message of the same type.
 func copyInto(from any) func(any) error {
 	return func(to any) error {
 		src, ok := from.(proto.Message)
@@ -108,7 +104,7 @@ func contextCauseOr(err error) error {
 	return err
 }
 
-// localStream gathers the header and trailer that a handler sets.
+// localStream collects the header and the trailer that a handler sets.
 type localStream struct {
 	method string
 	call   callStats
@@ -143,7 +139,7 @@ func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
 	}
 	s.sent = send
 	if len(*to) == 0 {
-		*to = maps.Clone(md) // what Join does, which most headers come by, for less
+		*to = maps.Clone(md) // cheaper than Join, and the usual case
 	} else {
 		*to = metadata.Join(*to, md)
 	}
@@ -153,8 +149,8 @@ func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
 	return nil
 }
 
-// end tells of the answer what would go over a wire: nothing, once nobody is there
-// to take it, and no header of its own for an error that brings none.
+// end reports the parts of the answer that a wire would carry. It reports none when the caller has
+// gone away, and no header for an error that sets none.
 func (s *localStream) end(response any, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,8 +167,7 @@ func (s *localStream) end(response any, err error) {
 	s.call.ended(err)
 }
 
-// answer gives a caller what it asked for by options. The header and the trailer are the caller's
-// from here on.
+// answer sets the call options of the caller. The header and the trailer then belong to the caller.
 func (s *localStream) answer(ctx context.Context, opts []grpc.CallOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,4 +1,4 @@
-package service
+package transport
 
 import (
 	"net/http"
@@ -11,12 +11,12 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// routes are the paths of the contract with their HTTP methods. The gateway's own
-// routing can't tell a custom method (AIP-136) from a name: to it, `a:mintToken` is
-// also what GET would call a configuration.
+// routes are the paths of the contract with their HTTP methods. The routing of the gateway can't
+// distinguish a custom method (AIP-136) from a name. To it, `a:mintToken` is also the name of a
+// configuration in a GET request.
 type routes []route
 
-// route is a path that has a name between two texts, or is the first of them.
+// route is a path with a name between two fixed texts, or the first of them alone.
 type route struct {
 	method, before, after string
 	named, custom         bool
@@ -29,7 +29,7 @@ func newRoute(method, template string) route {
 	return route{method, before + strings.TrimSuffix(pattern, "*"), after, named, strings.Contains(after, ":")}
 }
 
-func (r route) fits(p string) bool {
+func (r route) matches(p string) bool {
 	if !r.named {
 		return p == r.before
 	}
@@ -55,11 +55,10 @@ func newRoutes() (all routes) {
 	return all
 }
 
-// allowed is the one method that the contract has for a path; empty: nothing is
-// there.
+// allowed returns the HTTP method of a path, or "" for a path without a route.
 func (all routes) allowed(p string) string {
 	for _, r := range all {
-		if r.fits(p) {
+		if r.matches(p) {
 			return r.method
 		}
 	}

@@ -1,19 +1,19 @@
-package service
+package ops
 
 import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/panics"
 )
 
-// stateCollector tells how everything stands at the moment of the scrape: the secret
-// of each configuration, and what the service only hears of by its options. Moments
-// are Unix times and not ages, so that a scrape that comes late tells no other.
-type stateCollector struct{ service *Service }
+// stateCollector reports the state at the moment of the scrape: the secret of each configuration,
+// the store, the issuers' keys and the certificate. Times are Unix times and not ages, so that a
+// late scrape reports the same.
+type stateCollector struct{ *Monitor }
 
 var (
 	configInfo = prometheus.NewDesc("deskmint_config_info",
@@ -65,28 +65,28 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic
-// too, but shows its value to whoever scrapes.
+// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic, too, but puts its
+// value into the answer.
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	defer func() {
 		if p := recover(); p != nil {
-			ch <- prometheus.NewInvalidMetric(secretUsable, newPanicError(p))
+			ch <- prometheus.NewInvalidMetric(secretUsable, panics.Error(p))
 		}
 	}()
-	snapshot := c.service.snapshot.Load()
+	snapshot := c.options.Snapshot()
 	ch <- gauge(configInfo, 1, snapshot.Digest)
 	c.collectStore(ch)
-	if expiry := c.service.options.CertificateExpiry; expiry != nil {
-		ch <- gauge(certificateExpiry, seconds(expiry()))
+	if notAfter := c.certificate.Load(); notAfter != nil {
+		ch <- gauge(certificateExpiry, seconds((*notAfter)()))
 	}
-	if fetched := c.service.options.IssuerKeys; fetched != nil {
+	if keys := c.options.IssuerKeys; keys != nil {
 		for _, issuer := range snapshot.Issuers {
-			if at, known := fetched(issuer); known {
+			if at, ever := keys.Fetched(issuer); ever {
 				ch <- gauge(issuerKeys, seconds(at), issuer.Name)
 			}
 		}
 	}
-	c.service.metrics.identities.each(func(id identityKey, last, notAfter time.Time) {
+	c.metrics.identities.each(func(id identityKey, last, notAfter time.Time) {
 		used := 0.0
 		if !last.IsZero() {
 			used = seconds(last)
@@ -104,36 +104,33 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *stateCollector) collectStore(ch chan<- prometheus.Metric) {
-	ch <- gauge(refreshInterval, c.service.secrets.Interval().Seconds())
-	counts := c.service.secrets.Refreshes()
-	for result, n := range map[string]uint64{"confirmed": counts.Confirmed, "lagging": counts.Lagging, "away": counts.Away, "fault": counts.Fault} {
-		ch <- prometheus.MustNewConstMetric(refreshes, prometheus.CounterValue, float64(n), result)
+	ch <- gauge(refreshInterval, c.options.Secrets.Interval().Seconds())
+	counts := c.options.Secrets.Refreshes()
+	ch <- counter(refreshes, counts.Confirmed, "confirmed")
+	ch <- counter(refreshes, counts.Lagging, "lagging")
+	ch <- counter(refreshes, counts.Away, "away")
+	ch <- counter(refreshes, counts.Fault, "fault")
+	store := c.options.Store
+	if store == nil {
+		return
 	}
-	if logins := c.service.options.StoreLogins; logins != nil {
-		succeeded, failed := logins()
-		ch <- prometheus.MustNewConstMetric(storeLogins, prometheus.CounterValue, float64(succeeded), "succeeded")
-		ch <- prometheus.MustNewConstMetric(storeLogins, prometheus.CounterValue, float64(failed), "failed")
+	succeeded, failed := store.Logins()
+	ch <- counter(storeLogins, succeeded, "succeeded")
+	ch <- counter(storeLogins, failed, "failed")
+	if at, ends := store.TokenExpiry(); ends {
+		ch <- gauge(storeToken, seconds(at))
 	}
-	if expiry := c.service.options.StoreTokenExpiry; expiry != nil {
-		if at, ends := expiry(); ends {
-			ch <- gauge(storeToken, seconds(at))
-		}
-	}
-	if offset := c.service.options.ClockOffset; offset != nil {
-		if ahead, known := offset(); known {
-			ch <- gauge(clockOffset, ahead.Seconds())
-		}
+	if ahead, known := store.ClockOffset(); known {
+		ch <- gauge(clockOffset, ahead.Seconds())
 	}
 }
 
 func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config.Configuration) {
 	usable := 0.0
-	switch c.service.secretState(conf) {
-	case pb.SecretState_SECRET_STATE_USABLE, pb.SecretState_SECRET_STATE_STALE:
+	if state := c.State(conf); state == Usable || state == Stale {
 		usable = 1
-	default:
 	}
-	state, _ := c.service.secrets.State(conf.Secret)
+	state, _ := c.options.Secrets.State(conf.Secret)
 	ch <- gauge(secretUsable, usable, conf.Name)
 	ch <- gauge(secretActive, float64(state.ActiveVersion()), conf.Name)
 	ch <- gauge(secretStaged, float64(state.Status.Staged()), conf.Name)
@@ -154,7 +151,7 @@ func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config
 	}
 }
 
-// created is when the active version was, zero where the store doesn't say.
+// created returns when the active version was created, or zero if the store doesn't say.
 func created(s secrets.Status) time.Time {
 	active, _ := s.Version(s.Active)
 	return active.Created
@@ -164,5 +161,9 @@ func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metri
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 }
 
-// seconds is Unix time as Prometheus has it.
+func counter(d *prometheus.Desc, value uint64, labels ...string) prometheus.Metric {
+	return prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+}
+
+// seconds returns the Unix time in the form of Prometheus.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

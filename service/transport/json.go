@@ -1,4 +1,4 @@
-package service
+package transport
 
 import (
 	"bytes"
@@ -18,37 +18,35 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
-
-	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// strictJSON is the gateway's JSON with nothing overlooked: a field that we don't
-// know, one that stands twice, and anything after the object are errors. A
-// misspelt `rolle` must not sign somebody in without a role.
+// strictJSON is the JSON of the gateway. An unknown field, a field that occurs twice and text after
+// the object are errors. A misspelt `rolle` must not sign a user in without a role.
 type strictJSON struct{ runtime.JSONPb }
 
 func newStrictJSON() *strictJSON {
 	return &strictJSON{runtime.JSONPb{MarshalOptions: protojson.MarshalOptions{EmitDefaultValues: true}}}
 }
 
-// NewDecoder implements [runtime.Marshaler]. It reads nothing: the gateway asks for the body before
-// anybody knows who sends it. The pipeline's step decode reads it.
+// NewDecoder implements [runtime.Marshaler]. It reads nothing, because the generated code calls it
+// before the caller is known. [Call.Decode] reads the body.
 func (*strictJSON) NewDecoder(io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(any) error { return nil })
 }
 
-// httpCall is a request of the REST gateway, on its way to the pipeline.
+// httpCall is a request of the REST gateway.
 type httpCall struct {
 	request *http.Request
-	body    io.Reader // bounded
+	body    io.Reader // limited to maxBody
 	params  map[string]string
 	query   string
+	status  int // of an answer that shows a refusal; 0: the gateway's own
 }
 
 type httpCallKey struct{}
 
-// withHTTPCall marks a call as one of the REST gateway. The value is of a type that only this
-// package can make: no header and no metadata can take its place.
+// withHTTPCall marks a call as one of the REST gateway. Only this package can make a value of its
+// type, so no header and no metadata can replace it.
 func withHTTPCall(ctx context.Context, call *httpCall) context.Context {
 	return context.WithValue(ctx, httpCallKey{}, call)
 }
@@ -59,8 +57,8 @@ func httpCallOf(ctx context.Context) *httpCall {
 	return call
 }
 
-// decode reads the query or the body into m, and then what the path says, which receive gives. The
-// generated code would let the path win over the body in silence.
+// decode reads the query or the body into m, and then the path, which receive returns. The generated
+// code would let the path replace what the body says without an error.
 func (c *httpCall) decode(receive func(any) error, m proto.Message) error {
 	if err := c.admissible(m); err != nil {
 		return err
@@ -78,7 +76,7 @@ func (c *httpCall) decode(receive func(any) error, m proto.Message) error {
 	return nil
 }
 
-// admissible checks what the gateway would overlook, and reads the query of a GET request.
+// admissible checks what the generated code ignores, and reads the query of a GET request.
 func (c *httpCall) admissible(m proto.Message) error {
 	switch {
 	case c.request.Method == http.MethodPost && c.query != "":
@@ -93,10 +91,8 @@ func (c *httpCall) admissible(m proto.Message) error {
 		return nil
 	}
 	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
-		return &requestError{
-			code: codes.InvalidArgument, http: http.StatusUnsupportedMediaType,
-			message: "The request's body must be JSON, with Content-Type: application/json.",
-		}
+		return InvalidRequest(codes.InvalidArgument, http.StatusUnsupportedMediaType,
+			"The request's body must be JSON, with Content-Type: application/json.")
 	}
 	return nil
 }
@@ -110,15 +106,15 @@ func (c *httpCall) decodeBody(m proto.Message) error {
 	case err != nil:
 		return badRequest("The request's body can't be read to its end.")
 	case len(b) == 0:
-		return nil // an empty message, whose faults are found by its rules
+		return nil // an empty message, which breaks the rules of required fields
 	}
 	if err := protojson.Unmarshal(b, m); err != nil {
-		return jsonFault(err)
+		return jsonRefusal(err)
 	}
 	return c.compare(m)
 }
 
-// readAll makes room for what the header has announced, at once.
+// readAll allocates the announced length once.
 func (c *httpCall) readAll() ([]byte, error) {
 	var b bytes.Buffer
 	if size := c.request.ContentLength; size > 0 && size <= maxBody {
@@ -128,7 +124,7 @@ func (c *httpCall) readAll() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// compare refuses a body that says something else than the path.
+// compare refuses a body that differs from the path.
 func (c *httpCall) compare(m proto.Message) error {
 	for name, want := range c.params {
 		f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
@@ -136,22 +132,22 @@ func (c *httpCall) compare(m proto.Message) error {
 			continue
 		}
 		if got := m.ProtoReflect().Get(f).String(); got != "" && got != want {
-			return &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: name, Description: "differs from the path's: leave it out of the body"}}}
+			return InvalidField(Violation{name, "differs from the path's: leave it out of the body"})
 		}
 	}
 	return nil
 }
 
-// A field's name is repeated only where it is a word: a value that has come to
-// stand in a name's place is nobody's business.
+// The name of a field is repeated only if it is a word. A value in the place of a name must not get
+// into an answer.
 var (
 	unknownField = regexp.MustCompile(`(?:unknown|duplicate) field "(\w{1,64})"`)
 	wrongValue   = regexp.MustCompile(`invalid value for (\w+) (?:type|field) ([\w.]{1,64})`)
 	position     = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
 )
 
-// jsonFault says what protojson found, in words that never repeat a value.
-func jsonFault(err error) error {
+// jsonRefusal describes an error of protojson without repeating a value.
+func jsonRefusal(err error) *Refusal {
 	text := err.Error()
 	at := ""
 	if m := position.FindStringSubmatch(text); m != nil {
@@ -160,28 +156,26 @@ func jsonFault(err error) error {
 	if m := unknownField.FindStringSubmatch(text); m != nil {
 		what := "is not a field of this request"
 		if strings.Contains(text, "duplicate field") {
-			what = "stands there twice"
+			what = "occurs twice"
 		}
-		return badRequest("The request's JSON has a field that can't be there"+at+".", zendesk.Fault{Field: m[1], Description: what + at})
+		return badRequest("The request's JSON has a field that can't be there"+at+".", Violation{m[1], what + at})
 	}
 	if m := wrongValue.FindStringSubmatch(text); m != nil && m[1] == "enum" {
-		return badRequest("The request's JSON has a name that its enumeration hasn't"+at+".", zendesk.Fault{Field: m[2], Description: "is no name of its enumeration; they are spelt like ROLE_END_USER" + at})
+		return badRequest("The request's JSON has a name that its enumeration hasn't"+at+".",
+			Violation{m[2], "is no name of its enumeration; they are spelt like ROLE_END_USER" + at})
 	} else if m != nil {
-		return badRequest("The request's JSON has a value of the wrong type"+at+".", zendesk.Fault{Field: m[2], Description: "must be a " + m[1] + at})
+		return badRequest("The request's JSON has a value of the wrong type"+at+".",
+			Violation{m[2], "must be a " + m[1] + at})
 	}
 	return badRequest("The request's body is not the JSON of this request" + at + ".")
 }
 
-func badRequest(message string, fields ...zendesk.Fault) *requestError {
-	return &requestError{code: codes.InvalidArgument, http: http.StatusBadRequest, message: message, fields: fields}
-}
-
-// decodeQuery reads a query into m, and refuses what the gateway's parser would pass over: a
-// parameter that is no field of the message, and one in both of its spellings.
+// decodeQuery reads a query into m. It refuses what the gateway's parser ignores: a parameter that
+// is no field of the message, and a field in both of its spellings.
 func decodeQuery(query string, m proto.Message) error {
 	values, err := url.ParseQuery(query)
 	if err != nil {
-		return badRequest("The request's path, query or headers can't be read.")
+		return badRequest(unreadable)
 	}
 	fields := m.ProtoReflect().Descriptor().Fields()
 	seen := make(map[protoreflect.FieldDescriptor]bool)
@@ -196,7 +190,7 @@ func decodeQuery(query string, m proto.Message) error {
 		seen[f] = true
 	}
 	if runtime.PopulateQueryParameters(m, values, utilities.NewDoubleArray(nil)) != nil {
-		return badRequest("The request's path, query or headers can't be read.")
+		return badRequest(unreadable)
 	}
 	return nil
 }

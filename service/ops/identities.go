@@ -1,4 +1,4 @@
-package service
+package ops
 
 import (
 	"sync/atomic"
@@ -8,8 +8,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// identityUses keeps when each identity of the present configuration last authenticated a
-// request. It belongs to the service, so that a reload loses nothing. Two identities of a
+// identityUses keeps when each identity of the present configuration last authenticated a request. A
+// reload loses none of it. Two identities of a
 // caller that have the same label count as one.
 type identityUses struct {
 	all atomic.Pointer[map[identityKey]*identityUse] // the map is never changed

@@ -1,4 +1,4 @@
-package service
+package transport
 
 import (
 	"context"
@@ -10,17 +10,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// callStats tells a stats handler of one call of the in-process connection, in the
-// order that grpc.Server has, so that the transports look alike in traces and metrics.
-// There is no wire here: lengths are the messages' own, and WireLength is 0.
+// callStats reports the events of one call of the in-process connection to a stats handler, in the
+// order of grpc.Server. Traces and metrics of both transports are alike this way. Lengths are those
+// of the messages, and WireLength is 0.
 type callStats struct {
-	handler stats.Handler // nil: nobody is told
+	handler stats.Handler // nil: none
 	ctx     context.Context
 	begun   time.Time
 }
 
-// beginStats begins a call. What the handler tags the context with is in the result's,
-// which the call has to go on with.
+// beginStats begins a call. The call must use the context of the result, which has the tags of the
+// handler.
 func beginStats(ctx context.Context, handler stats.Handler, method string) callStats {
 	w := callStats{handler: handler, ctx: ctx, begun: time.Now()}
 	if handler == nil {
@@ -32,18 +32,18 @@ func beginStats(ctx context.Context, handler stats.Handler, method string) callS
 	if p, ok := peer.FromContext(ctx); ok {
 		header.RemoteAddr, header.LocalAddr = p.Addr, p.LocalAddr
 	}
-	w.tell(header)
-	w.tell(&stats.Begin{BeginTime: w.begun})
+	w.report(header)
+	w.report(&stats.Begin{BeginTime: w.begun})
 	return w
 }
 
-func (w callStats) tell(s stats.RPCStats) {
+func (w callStats) report(s stats.RPCStats) {
 	if w.handler != nil {
 		w.handler.HandleRPC(w.ctx, s)
 	}
 }
 
-// received tells of the request once it is decoded.
+// received returns a decoder that reports the message after decode has read it.
 func (w callStats) received(decode func(any) error) func(any) error {
 	return func(to any) error {
 		if err := decode(to); err != nil {
@@ -59,12 +59,12 @@ func (w callStats) receivedPayload(message any) {
 		return
 	}
 	size := sizeOf(message)
-	w.tell(&stats.InPayload{Payload: message, Length: size, CompressedLength: size, RecvTime: time.Now()})
+	w.report(&stats.InPayload{Payload: message, Length: size, CompressedLength: size, RecvTime: time.Now()})
 }
 
 func (w callStats) sentHeader(md metadata.MD) {
 	if w.handler != nil {
-		w.tell(&stats.OutHeader{Header: md.Copy()})
+		w.report(&stats.OutHeader{Header: md.Copy()})
 	}
 }
 
@@ -73,12 +73,12 @@ func (w callStats) sentPayload(response any) {
 		return
 	}
 	size := sizeOf(response)
-	w.tell(&stats.OutPayload{Payload: response, Length: size, CompressedLength: size, SentTime: time.Now()})
+	w.report(&stats.OutPayload{Payload: response, Length: size, CompressedLength: size, SentTime: time.Now()})
 }
 
 func (w callStats) sentTrailer(md metadata.MD) {
 	if w.handler != nil {
-		w.tell(&stats.OutTrailer{Trailer: md.Copy()})
+		w.report(&stats.OutTrailer{Trailer: md.Copy()})
 	}
 }
 
@@ -86,7 +86,7 @@ func (w callStats) ended(err error) {
 	if w.handler == nil {
 		return
 	}
-	w.tell(&stats.End{BeginTime: w.begun, EndTime: time.Now(), Error: err})
+	w.report(&stats.End{BeginTime: w.begun, EndTime: time.Now(), Error: err})
 }
 
 func sizeOf(message any) int {

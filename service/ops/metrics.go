@@ -1,0 +1,230 @@
+package ops
+
+import (
+	"net/http"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"google.golang.org/grpc/codes"
+
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// metrics belong to one service. Two services in a process don't share a count. No label has a value
+// that a request can make up. docs/telemetry.md explains each metric.
+type metrics struct {
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	decisions *prometheus.CounterVec
+	reports   *prometheus.CounterVec
+	reloads   *prometheus.CounterVec
+	reloaded  prometheus.Gauge // whether the last reload succeeded
+	loaded    prometheus.Gauge // when a configuration was last loaded
+
+	// Nearly every request counts in these. They save hashing four labels, and exist with a zero
+	// before the first request.
+	served  map[string]map[string]served                  // by transport and method; never changed
+	allowed atomic.Pointer[map[string]prometheus.Counter] // by the names of the present configuration; the map is never changed
+
+	identities identityUses
+}
+
+// served is what a request that succeeds counts in.
+type served struct {
+	ok      prometheus.Counter
+	seconds prometheus.Observer
+}
+
+func newMetrics(o Options, state prometheus.Collector) *metrics {
+	m := &metrics{
+		registry: o.Registry,
+		requests: counterVec("deskmint_requests_total",
+			"Requests answered, by transport, method, gRPC code and reason.", "transport", "method", "code", "reason"),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "deskmint_request_duration_seconds",
+			Help:    "Time that a request takes in the pipeline.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
+		}, []string{"transport", "method"}),
+		decisions: counterVec("deskmint_decisions_total",
+			"Decisions, by configuration and the reason of a denial; no reason: allowed; no configuration: none that is configured.", "configuration", "reason"),
+		reports: counterVec("deskmint_reported_sign_in_failures_total",
+			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.", "configuration", "class"),
+		reloads: counterVec("deskmint_config_reloads_total",
+			"Reloads of the configuration, by result.", "result"),
+		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "deskmint_config_last_reload_successful",
+			Help: "1 where the last attempt to load the configuration succeeded, else 0.",
+		}),
+		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "deskmint_config_last_reload_success_timestamp_seconds",
+			Help: "When the configuration was last read and found good, in Unix time: at the start, or by a reload.",
+		}),
+	}
+	if m.registry == nil {
+		m.registry = prometheus.NewRegistry()
+	}
+	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.reloads, m.reloaded, m.loaded, buildInfo(),
+		state, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.served = make(map[string]map[string]served)
+	for _, transport := range o.Transports {
+		m.served[transport] = m.serving(transport, o.Methods)
+	}
+	for _, result := range []ReloadResult{ReloadSucceeded, ReloadFailed, ReloadUnchanged} {
+		m.reloads.WithLabelValues(string(result)) // so that the first reload is a step from 0, which rate() sees
+	}
+	m.take(o.Snapshot(), o.Now())
+	return m
+}
+
+func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+// buildInfo reports the version that the build recorded.
+func buildInfo() prometheus.Collector {
+	version, revision := "unknown", "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		version = info.Main.Version
+		for _, setting := range info.Settings {
+			if setting.Key == "vcs.revision" {
+				revision = setting.Value
+			}
+		}
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "deskmint_build_info",
+		Help:        "Always 1: which build this is.",
+		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "revision": revision},
+	}, func() float64 { return 1 })
+}
+
+// serving returns the part of served for one transport.
+func (m *metrics) serving(transport string, methods []string) map[string]served {
+	all := make(map[string]served)
+	for _, method := range methods {
+		name := path.Base(method)
+		all[name] = served{
+			ok:      m.requests.WithLabelValues(transport, name, codes.OK.String(), ""),
+			seconds: m.seconds.WithLabelValues(transport, name),
+		}
+	}
+	return all
+}
+
+// ReloadResult is the outcome of a reload of the configuration.
+type ReloadResult string
+
+// The results of a reload.
+const (
+	ReloadSucceeded ReloadResult = "succeeded"
+	ReloadFailed    ReloadResult = "failed"    // the previous configuration stays in use
+	ReloadUnchanged ReloadResult = "unchanged" // the files hold the same configuration
+)
+
+// Reloaded counts a reload that has ended. An alert rule on the metric informs operators.
+func (m *Monitor) Reloaded(r ReloadResult) {
+	m.metrics.reloads.WithLabelValues(string(r)).Inc()
+	if r == ReloadFailed {
+		m.metrics.reloaded.Set(0)
+		return
+	}
+	m.metrics.reloaded.Set(1)
+	m.metrics.loaded.Set(seconds(m.options.Now()))
+}
+
+// take changes to another configuration. It deletes the counts of names that are gone, so that there
+// are never more than the configuration has names.
+func (m *metrics) take(next *config.Snapshot, now time.Time) {
+	allowed := make(map[string]prometheus.Counter)
+	for _, name := range next.Names() {
+		allowed[name] = m.decisions.WithLabelValues(name, "")
+	}
+	m.identities.take(next)
+	before := m.allowed.Swap(&allowed)
+	m.reloaded.Set(1)
+	m.loaded.Set(seconds(now))
+	if before == nil {
+		return
+	}
+	for name := range *before {
+		if _, stays := allowed[name]; !stays {
+			gone := prometheus.Labels{"configuration": name}
+			m.decisions.DeletePartialMatch(gone)
+			m.reports.DeletePartialMatch(gone)
+		}
+	}
+}
+
+// Configured returns the name if the present configuration has it, otherwise "". The name in a
+// request can be any text.
+func (m *Monitor) Configured(name string) string {
+	if _, ok := (*m.metrics.allowed.Load())[name]; ok {
+		return name
+	}
+	return ""
+}
+
+// Declare creates the count of an outcome before the first request has it, so that an alert rule on
+// its increase sees the first.
+func (m *Monitor) Declare(code codes.Code, reason string) {
+	for transport, methods := range m.metrics.served {
+		for method := range methods {
+			m.metrics.requests.WithLabelValues(transport, method, code.String(), reason)
+		}
+	}
+}
+
+// Request is what the metrics count of a request.
+type Request struct {
+	Transport, Method string // the method without its service
+	Configuration     string // as the request names it
+	Code              codes.Code
+	Reason            string // of a refusal
+	Recorded          bool   // a decision is on record; a call that its caller gave up has none
+	TraceID           string // of a trace that is sampled, otherwise ""
+	Took              time.Duration
+}
+
+// Observe counts a request.
+func (m *Monitor) Observe(r Request) {
+	s, known := m.metrics.served[r.Transport][r.Method]
+	if !known {
+		s.seconds = m.metrics.seconds.WithLabelValues(r.Transport, r.Method)
+	}
+	if r.TraceID != "" {
+		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(r.Took.Seconds(), prometheus.Labels{"trace_id": r.TraceID})
+	} else {
+		s.seconds.Observe(r.Took.Seconds())
+	}
+	allowed, present := (*m.metrics.allowed.Load())[r.Configuration]
+	if r.Code == codes.OK && known && present {
+		s.ok.Inc()
+		allowed.Inc()
+		return
+	}
+	m.metrics.requests.WithLabelValues(r.Transport, r.Method, r.Code.String(), r.Reason).Inc()
+	if r.Recorded {
+		m.metrics.decisions.WithLabelValues(m.Configured(r.Configuration), r.Reason).Inc()
+	}
+}
+
+// Authenticated counts a use of the caller's identity.
+func (m *Monitor) Authenticated(who caller.Caller) { m.metrics.identities.used(who, m.options.Now()) }
+
+// Reported counts a report of a failed sign-in.
+func (m *Monitor) Reported(configuration, class string) {
+	m.metrics.reports.WithLabelValues(configuration, class).Inc()
+}
+
+// handler serves the metrics as text or, on request, as OpenMetrics, which alone has exemplars.
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}

@@ -1,0 +1,163 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	"github.com/deskmint/deskmint/service/config"
+)
+
+// warningUnpinned says that the newest version signs because the store has no pointer.
+const warningUnpinned = "unpinned"
+
+// watchPause is the time between two checks of a watch. It is shorter than any useful drain, so that
+// a watching client learns of the end in time.
+const watchPause = 250 * time.Millisecond
+
+// Handler returns the HTTP handler of the ops listener, which never serves the public API. gRPC
+// shares its port because some probes speak only gRPC.
+func (m *Monitor) Handler() http.Handler {
+	probes := grpc.NewServer()
+	healthpb.RegisterHealthServer(probes, &configurationHealth{monitor: m})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", m.readyz)
+	mux.Handle("GET /metrics", m.metrics.handler())
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+			if r.URL.Path == healthpb.Health_Watch_FullMethodName { // its client decides when it ends
+				stream := http.NewResponseController(w)
+				_, _ = stream.SetReadDeadline(time.Time{}), stream.SetWriteDeadline(time.Time{})
+			}
+			probes.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// readiness is the answer of /readyz.
+type readiness struct {
+	Ready          bool                       `json:"ready"`
+	Fault          string                     `json:"fault,omitempty"`
+	Digest         string                     `json:"configuration_digest"`
+	Configurations map[string]secretReadiness `json:"configurations"`
+}
+
+type secretReadiness struct {
+	State   string `json:"state"`
+	Active  uint32 `json:"active_version,omitempty"`
+	Staged  uint32 `json:"staged_version,omitempty"`
+	Serial  uint64 `json:"serial"` // 0: the store has none, or the pointer was never moved
+	Fault   string `json:"fault,omitempty"`
+	Success string `json:"last_success,omitempty"`
+	// Warnings name what an operator should change although nothing is at fault.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// readyz reports whether this replica should get requests, and the state of each configuration. It
+// stays ready while the store is away, because otherwise every replica would leave the pool at once.
+func (m *Monitor) readyz(w http.ResponseWriter, _ *http.Request) {
+	snapshot := m.options.Snapshot()
+	out := readiness{Ready: m.Ready(), Digest: snapshot.Digest, Configurations: make(map[string]secretReadiness)}
+	if fault := m.selfTests.fault.Load(); fault != nil {
+		out.Fault = *fault
+	}
+	for _, name := range snapshot.Names() {
+		conf, _ := snapshot.Configuration(name)
+		out.Configurations[name] = m.secretReadiness(conf)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if !out.Ready {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+func (m *Monitor) secretReadiness(conf *config.Configuration) secretReadiness {
+	held, _ := m.options.Secrets.State(conf.Secret)
+	out := secretReadiness{
+		State:  string(m.State(conf)),
+		Active: uint32(held.ActiveVersion()),
+		Staged: uint32(held.Status.Staged()),
+		Serial: held.Status.Serial,
+	}
+	if held.Fault != nil {
+		out.Fault = held.Fault.Error()
+	} else if err := m.selfTest(conf); err != nil {
+		out.Fault = err.Error()
+	}
+	if held.Unpinned() {
+		out.Warnings = append(out.Warnings, warningUnpinned)
+	}
+	if !held.Succeeded.IsZero() {
+		out.Success = held.Succeeded.UTC().Format("2006-01-02T15:04:05Z")
+	}
+	return out
+}
+
+// configurationHealth answers gRPC health checks by configuration name. The empty name means the
+// process. It may reveal names, unlike the public health service, because only operators reach it.
+type configurationHealth struct {
+	healthpb.UnimplementedHealthServer
+	monitor *Monitor
+}
+
+// Check implements the gRPC health protocol.
+func (h *configurationHealth) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	state := h.state(r.GetService())
+	if state == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
+		return nil, status.Error(codes.NotFound, "no such configuration")
+	}
+	return &healthpb.HealthCheckResponse{Status: state}, nil
+}
+
+// Watch implements the gRPC health protocol. It sends the state and then each change. For an unknown
+// configuration it waits until a reload adds it. It ends with its client or with the ops listener.
+func (h *configurationHealth) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	ticker := time.NewTicker(watchPause)
+	defer ticker.Stop()
+	sent := healthpb.HealthCheckResponse_UNKNOWN
+	for {
+		if state := h.state(r.GetService()); state != sent {
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: state}); err != nil {
+				return err
+			}
+			sent = state
+		}
+		select {
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+func (h *configurationHealth) state(service string) healthpb.HealthCheckResponse_ServingStatus {
+	serving := h.monitor.Ready()
+	if name := strings.TrimPrefix(service, "configurations/"); name != "" {
+		conf, ok := h.monitor.options.Snapshot().Configuration(name)
+		if !ok {
+			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+		}
+		serving = serving && h.monitor.signs(conf)
+	}
+	if serving {
+		return healthpb.HealthCheckResponse_SERVING
+	}
+	return healthpb.HealthCheckResponse_NOT_SERVING
+}
+
+// signs reports whether the configuration can sign now.
+func (m *Monitor) signs(conf *config.Configuration) bool {
+	_, err := m.options.Secrets.Get(conf.Secret, conf.MaxStale)
+	return err == nil && m.selfTest(conf) == nil
+}

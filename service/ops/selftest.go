@@ -1,0 +1,203 @@
+package ops
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/panics"
+)
+
+// selfTestPause is the time between two attempts of a replica that can't sign.
+const selfTestPause = time.Second
+
+// selfTests are the results of the tests of each configuration's key. A key that arrives later, by a
+// rotation or because the store was away, is tested when its configuration is next read by a probe,
+// a scrape or an RPC that reports state. No request that signs waits for it.
+type selfTests struct {
+	results sync.Map // by the name of the configuration
+	fault   atomic.Pointer[string]
+}
+
+// result is the outcome of a test and what it tested. Another profile or another value of the secret
+// needs another test.
+type result struct {
+	conf     *config.Configuration
+	version  secrets.Version
+	revision uint64
+	err      error
+}
+
+// selfTest returns why a configuration whose secret is held can't sign. It returns nil if it can, and
+// if there is nothing to sign with.
+func (m *Monitor) selfTest(conf *config.Configuration) error {
+	held, key := m.heldKey(conf)
+	if held == nil {
+		return nil
+	}
+	if last, ok := m.selfTests.results.Load(conf.Name); ok {
+		if r := last.(result); r.conf == conf && r.version == key.Version() && r.revision == held.Status.Revision {
+			return r.err
+		}
+	}
+	// The result is kept, so it must not depend on the context of the request that needs it first.
+	return m.test(context.Background(), conf, held, key)
+}
+
+func (m *Monitor) heldKey(conf *config.Configuration) (*secrets.Held, secrets.Key) {
+	state, _ := m.options.Secrets.State(conf.Secret)
+	if state.Held == nil {
+		return nil, secrets.Key{}
+	}
+	key, _ := state.Held.Key(0)
+	return state.Held, key
+}
+
+// test runs the test again, stores the result, and logs a change.
+func (m *Monitor) test(ctx context.Context, conf *config.Configuration, held *secrets.Held, key secrets.Key) error {
+	now := result{
+		conf: conf, version: key.Version(), revision: held.Status.Revision, err: m.runSelfTest(ctx, conf, key),
+	}
+	last, _ := m.selfTests.results.Swap(conf.Name, now)
+	before, _ := last.(result)
+	switch {
+	case now.err != nil && (before.err == nil || before.err.Error() != now.err.Error()):
+		m.options.Log.Error("the self-test of a configuration failed: its sign-ins would be refused",
+			slog.String("configuration", conf.Name), slog.Any("version", key.Version()), slog.String("cause", now.err.Error()))
+	case now.err == nil && before.err != nil:
+		m.options.Log.Info("the self-test of a configuration passes again", slog.String("configuration", conf.Name))
+	}
+	return now.err
+}
+
+// runSelfTest recovers a panic, so that one faulty configuration doesn't stop the others.
+func (m *Monitor) runSelfTest(ctx context.Context, conf *config.Configuration, key secrets.Key) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("self-test: %w", panics.Error(p))
+		}
+	}()
+	if err := conf.Profile.SelfTest(ctx, key, m.options.Now()); err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	return nil
+}
+
+// CanSign tests the configurations of a snapshot on all processors. Each takes some microseconds.
+// The error says that nothing can be signed here: either the algorithm gives wrong answers, or every
+// configuration whose secret is held fails. The keyring reports secrets that aren't held.
+func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error {
+	if err := KnownAnswer(ctx, secrets.NewKey); err != nil {
+		return err
+	}
+	names := snapshot.Names()
+	var next, held, failed atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
+				conf, _ := snapshot.Configuration(names[i])
+				if has, key := m.heldKey(conf); has != nil {
+					held.Add(1)
+					if m.test(ctx, conf, has, key) != nil {
+						failed.Add(1)
+					}
+				}
+			}
+		})
+	}
+	workers.Wait()
+	if n := failed.Load(); n > 0 && n == held.Load() {
+		return fmt.Errorf("the self-test fails for each of the %d configurations whose secrets are held", n)
+	}
+	return nil
+}
+
+// AwaitCanSign waits until something can be signed. It returns false if ctx ends first. A replica
+// that starts while the store is away must not become ready before it holds a secret, because it
+// would replace replicas that still hold theirs. If the store has answered for each secret, waiting
+// can't help.
+func (m *Monitor) AwaitCanSign(ctx context.Context) bool {
+	for {
+		snapshot := m.options.Snapshot()
+		err := cmp.Or(m.CanSign(ctx, snapshot), m.storeAway(snapshot))
+		if err == nil {
+			m.selfTests.fault.Store(nil)
+			return true
+		}
+		text := err.Error()
+		if last := m.selfTests.fault.Swap(&text); last == nil || *last != text {
+			m.options.Log.Error("not ready: nothing can be signed here", slog.String("cause", text))
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(selfTestPause):
+		}
+	}
+}
+
+// storeAway returns an error if no secret is held and at least one is missing only because the store
+// doesn't answer.
+func (m *Monitor) storeAway(snapshot *config.Snapshot) error {
+	var fault error
+	for _, name := range snapshot.Names() {
+		conf, _ := snapshot.Configuration(name)
+		if held, _ := m.heldKey(conf); held != nil {
+			return nil
+		}
+		if _, err := m.options.Secrets.Get(conf.Secret, conf.MaxStale); errors.Is(err, secrets.ErrUnavailable) {
+			fault = cmp.Or(fault, err)
+		}
+	}
+	if fault != nil {
+		return fmt.Errorf("no secret has been loaded: %w", fault)
+	}
+	return nil
+}
+
+// forget drops the results of configurations that are gone.
+func (t *selfTests) forget(snapshot *config.Snapshot) {
+	t.results.Range(func(name, _ any) bool {
+		if _, ok := snapshot.Configuration(name.(string)); !ok {
+			t.results.Delete(name)
+		}
+		return true
+	})
+}
+
+// KnownAnswer signs the example of RFC 7515, appendix A.1, with a key from newKey. A test that only
+// verifies its own signature would pass with a wrong algorithm.
+func KnownAnswer(ctx context.Context, newKey func(secrets.Version, []byte) (secrets.Key, error)) error {
+	const (
+		example   = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+		input     = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+		signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	)
+	value, err := base64.RawURLEncoding.DecodeString(example)
+	if err != nil {
+		return err
+	}
+	key, err := newKey(1, value)
+	if err != nil {
+		return err
+	}
+	got, err := key.Sign(ctx, input)
+	if err != nil {
+		return err
+	}
+	if want, err := base64.RawURLEncoding.DecodeString(signature); err != nil || !bytes.Equal(got, want) {
+		return errors.New("HS256 gives another signature than the one of RFC 7515, appendix A.1")
+	}
+	return nil
+}

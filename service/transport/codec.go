@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	protocodec "google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
+)
+
+// decodeGRPC reads the message of a gRPC call. receive is the decoder of the stream.
+func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) error {
+	if compressed(ctx) {
+		return InvalidRequest(codes.Unimplemented, http.StatusUnsupportedMediaType,
+			"Compressed messages are not accepted. Send them uncompressed.")
+	}
+	in := incoming{Message: m}
+	if err := receive(&in); err != nil {
+		return err
+	}
+	switch {
+	case in.bytes > maxBody:
+		return tooLarge(maxBody)
+	case in.err != nil:
+		return badRequest("The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.")
+	}
+	return nil
+}
+
+// compressed reports whether the message of a gRPC call is compressed. The OTLP exporter registers
+// the gzip codec for the whole process. A short compressed message can expand to a very long one.
+func compressed(ctx context.Context) bool {
+	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ RecvCompress() string })
+	return ok && stream.RecvCompress() != "" && stream.RecvCompress() != encoding.Identity
+}
+
+func tooLarge(limit int64) *Refusal {
+	return InvalidRequest(codes.ResourceExhausted, http.StatusRequestEntityTooLarge,
+		fmt.Sprintf("The request is larger than %d bytes.", limit))
+}
+
+// incoming is a message together with the outcome of its decoding.
+type incoming struct {
+	proto.Message
+	bytes int
+	err   error
+}
+
+// deferringCodec is the protobuf codec, except that it stores a decoding error in the message. The
+// library would turn the error into an answer with its text.
+type deferringCodec struct{ encoding.CodecV2 }
+
+func newDeferringCodec() deferringCodec { return deferringCodec{encoding.GetCodecV2(protocodec.Name)} }
+
+// Unmarshal implements [encoding.CodecV2].
+func (c deferringCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	in, ok := v.(*incoming)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	if in.bytes = data.Len(); in.bytes <= maxBody {
+		in.err = c.CodecV2.Unmarshal(data, in.Message)
+	}
+	return nil
+}
+
+// messageStats passes the events of a call on to a stats handler, with each message in place of
+// the incoming value that holds it.
+type messageStats struct{ stats.Handler }
+
+// HandleRPC implements [stats.Handler].
+func (h messageStats) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	if payload, ok := s.(*stats.InPayload); ok {
+		if in, ok := payload.Payload.(*incoming); ok {
+			changed := *payload
+			changed.Payload = in.Message
+			s = &changed
+		}
+	}
+	h.Handler.HandleRPC(ctx, s)
+}

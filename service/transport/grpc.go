@@ -1,0 +1,120 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"google.golang.org/genproto/googleapis/api/httpbody"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+)
+
+// workers is the number of goroutines that serve one request after the other. A new goroutine
+// grows its stack for each request, which costs as much as the signature. More requests at a time
+// get new goroutines.
+const workers = 64
+
+func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
+	timeouts := t.options.Timeouts
+	options := []grpc.ServerOption{
+		grpc.StreamInterceptor(endStreamsWith(streams)),
+		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
+			return InvalidRequest(codes.Unimplemented, http.StatusNotFound, "There is no such method.")
+		}),
+		grpc.ForceServerCodecV2(newDeferringCodec()),
+		grpc.MaxRecvMsgSize(4 * maxBody), // a larger one gets the library's own error
+		grpc.MaxSendMsgSize(MaxAnswer),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.NumStreamWorkers(workers),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ConnectionTimeout(timeouts.Read),
+		grpc.InTapHandle(timeouts.bound),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: timeouts.Idle, MaxConnectionAge: timeouts.Age, MaxConnectionAgeGrace: timeouts.Request,
+			Time: timeouts.Quiet, Timeout: timeouts.Read,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	}
+	if t.options.Stats != nil {
+		options = append(options, grpc.StatsHandler(messageStats{t.options.Stats}))
+	}
+	if t.options.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(t.options.TLS.TLS("h2"))))
+	}
+	server := grpc.NewServer(options...)
+	t.register(server)
+	healthpb.RegisterHealthServer(server, t.health)
+	if t.options.Reflection {
+		reflection.Register(server)
+	}
+	return server
+}
+
+// register registers the methods without the generated handlers, which would decode a message
+// before the caller is known.
+func (t *Servers) register(r grpc.ServiceRegistrar) {
+	for _, desc := range []grpc.ServiceDesc{pb.TokenService_ServiceDesc, pb.ConfigurationService_ServiceDesc} {
+		ours := grpc.ServiceDesc{ServiceName: desc.ServiceName, HandlerType: (*any)(nil), Metadata: desc.Metadata}
+		for _, m := range t.options.Methods {
+			if !strings.HasPrefix(m.Full, "/"+desc.ServiceName+"/") {
+				continue
+			}
+			ours.Methods = append(ours.Methods, grpc.MethodDesc{
+				MethodName: m.name(),
+				Handler: func(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+					call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
+					return call.reply(m.Serve(ctx, call))
+				},
+			})
+		}
+		r.RegisterService(&ours, t)
+	}
+}
+
+// reply returns an answer in the form that gRPC's handlers have.
+func (c *Call) reply(a Answer) (any, error) {
+	if err := grpc.SetHeader(c.ctx, a.Header); err != nil && a.Refusal == nil {
+		return nil, err
+	}
+	if a.Message == nil {
+		return nil, a.Refusal
+	}
+	// The answer that is itself a page has the HTTP status of its refusal. A page in a field has not.
+	if _, page := a.Message.(*httpbody.HttpBody); page && c.http != nil && a.Refusal != nil {
+		c.http.status = a.Refusal.HTTP
+	}
+	return a.Message, nil
+}
+
+// endStreamsWith ends streams with ctx. A client can keep a health watch open for any time, and a
+// graceful stop would wait for it.
+func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		bounded, cancel := context.WithCancel(stream.Context())
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+		return handle(srv, &boundedStream{stream, bounded})
+	}
+}
+
+type boundedStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements [grpc.ServerStream].
+func (s *boundedStream) Context() context.Context { return s.ctx }
+
+// ours reports whether a full method name is one of the API.
+func ours(full string) bool {
+	return strings.HasPrefix(full, "/"+pb.TokenService_ServiceDesc.ServiceName+"/") ||
+		strings.HasPrefix(full, "/"+pb.ConfigurationService_ServiceDesc.ServiceName+"/")
+}

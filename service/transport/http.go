@@ -1,0 +1,53 @@
+package transport
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/deskmint/deskmint/service/certs"
+	"github.com/deskmint/deskmint/service/panics"
+)
+
+const maxFrame = 16 << 10 // bytes; HTTP/2 has no smaller limit
+
+func tlsListener(l net.Listener, certificates *certs.Store) net.Listener {
+	return tls.NewListener(l, certificates.TLS("h2", "http/1.1"))
+}
+
+// HTTPServer returns a server for handler with the limits and timeouts of the REST gateway.
+func (t *Servers) HTTPServer(handler http.Handler) *http.Server {
+	timeouts := t.options.Timeouts
+	return &http.Server{
+		Handler:                      t.recoverHTTP(closeOld(handler)),
+		ConnContext:                  timeouts.withEnd,
+		DisableGeneralOptionsHandler: true, // `OPTIONS *` is answered like everything else
+		ReadHeaderTimeout:            timeouts.Read,
+		ReadTimeout:                  timeouts.Read,
+		WriteTimeout:                 timeouts.Request + timeouts.Write, // from the header on
+		IdleTimeout:                  timeouts.Idle,
+		MaxHeaderBytes:               maxHeaders,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame,
+			MaxReceiveBufferPerConnection: 4 * maxBody, MaxReceiveBufferPerStream: maxBody,
+			SendPingTimeout: timeouts.Quiet, PingTimeout: timeouts.Read, WriteByteTimeout: timeouts.Write,
+		},
+		ErrorLog: t.options.ServerLog,
+	}
+}
+
+// recoverHTTP logs a panic outside the methods without its value, which net/http would log. It
+// ends the connection, because part of an answer may have left.
+func (t *Servers) recoverHTTP(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			if p := recover(); p != nil {
+				t.options.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+					slog.String("request_id", w.Header().Get(HeaderRequestID)), slog.String("cause", panics.Error(p).Error()))
+				panic(http.ErrAbortHandler) // which net/http doesn't log
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,212 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Domain is the domain of every ErrorInfo.
+const Domain = "deskmint"
+
+// The reasons of the refusals that this package makes.
+const (
+	ReasonInvalidField   = "INVALID_FIELD"
+	ReasonInvalidRequest = "INVALID_REQUEST"
+	ReasonInternal       = "INTERNAL"
+)
+
+// Refusal is an error in the form that leaves over the wire. Its text is for callers and holds
+// nothing from inside.
+type Refusal struct {
+	Reason     string // empty: a library made the error, or the caller's own deadline has passed
+	Code       codes.Code
+	HTTP       int // status code
+	Message    string
+	Metadata   map[string]string
+	Violations []Violation
+	Retry      time.Duration // after which another try can help; 0: none can
+
+	status *status.Status // of an error that a library made
+}
+
+// Violation is one field of a request with the rule that it breaks.
+type Violation struct {
+	Field       string
+	Description string
+}
+
+// InvalidRequest refuses a request that the API can't read. message says what to do.
+func InvalidRequest(code codes.Code, http int, message string, violations ...Violation) *Refusal {
+	return &Refusal{Reason: ReasonInvalidRequest, Code: code, HTTP: http, Message: message, Violations: violations}
+}
+
+// InvalidField refuses a request for the values of its fields.
+func InvalidField(violations ...Violation) *Refusal {
+	return &Refusal{
+		Reason: ReasonInvalidField, Code: codes.InvalidArgument, HTTP: http.StatusBadRequest,
+		Message: "The request has invalid fields.", Violations: violations,
+	}
+}
+
+// Internal refuses a request for a fault of ours.
+func Internal() *Refusal {
+	return &Refusal{
+		Reason: ReasonInternal, Code: codes.Internal, HTTP: http.StatusInternalServerError,
+		Message: "A fault of ours; it has been logged.",
+	}
+}
+
+func badRequest(message string, violations ...Violation) *Refusal {
+	return InvalidRequest(codes.InvalidArgument, http.StatusBadRequest, message, violations...)
+}
+
+// Known returns the refusal that an error already is: one of this package, a status that a library
+// made, or the end of a context.
+func Known(err error) (*Refusal, bool) {
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return r, true
+	}
+	if st, ok := status.FromError(err); ok && st != nil {
+		return &Refusal{Code: st.Code(), Message: st.Message(), HTTP: runtime.HTTPStatusFromCode(st.Code()), status: st}, true
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		code := status.FromContextError(contextCause(err)).Code()
+		return &Refusal{
+			Code: code, HTTP: runtime.HTTPStatusFromCode(code),
+			Message: "The request was cancelled, or its deadline has passed.",
+		}, true
+	}
+	return nil, false
+}
+
+// contextCause returns the error of the context itself, because status.FromContextError doesn't
+// unwrap.
+func contextCause(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return context.Canceled
+}
+
+// Gone reports whether the caller has gone away, or its deadline has passed.
+func (r *Refusal) Gone() bool {
+	return r.Reason == "" && (r.Code == codes.Canceled || r.Code == codes.DeadlineExceeded)
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.Message }
+
+// maxViolations limits the size of an error. Over gRPC it travels in a trailer, which many clients
+// limit to 8 KiB.
+const maxViolations = 25
+
+// listed returns the violations that an error has room for.
+func (r *Refusal) listed() []Violation {
+	if len(r.Violations) <= maxViolations {
+		return r.Violations
+	}
+	listed := slices.Clone(r.Violations[:maxViolations+1])
+	listed[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.Violations)-maxViolations)
+	return listed
+}
+
+// GRPCStatus returns the status that leaves over gRPC. Package status of grpc-go calls it.
+func (r *Refusal) GRPCStatus() *status.Status {
+	if r.status != nil {
+		return r.status
+	}
+	if r.Reason == "" {
+		return status.New(r.Code, r.Message)
+	}
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.Reason, Metadata: r.Metadata}}
+	if len(r.Violations) > 0 {
+		bad := &errdetails.BadRequest{}
+		for _, v := range r.listed() {
+			bad.FieldViolations = append(bad.FieldViolations,
+				&errdetails.BadRequest_FieldViolation{Field: v.Field, Description: v.Description})
+		}
+		details = append(details, bad)
+	}
+	if r.Retry > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(r.Retry)})
+	}
+	st, err := status.New(r.Code, r.Message).WithDetails(details...)
+	if err != nil {
+		return status.New(codes.Internal, Internal().Message)
+	}
+	return st
+}
+
+// The details of a google.rpc.Status in JSON.
+type (
+	statusJSON struct {
+		Code    codes.Code `json:"code"`
+		Message string     `json:"message"`
+		Details []any      `json:"details"`
+	}
+	errorInfoJSON struct {
+		Type     string            `json:"@type"`
+		Reason   string            `json:"reason"`
+		Domain   string            `json:"domain"`
+		Metadata map[string]string `json:"metadata"`
+	}
+	badRequestJSON struct {
+		Type       string          `json:"@type"`
+		Violations []violationJSON `json:"fieldViolations"`
+	}
+	violationJSON struct {
+		Field       string `json:"field"`
+		Description string `json:"description"`
+		Reason      string `json:"reason"` // always empty
+	}
+	retryInfoJSON struct {
+		Type  string          `json:"@type"`
+		Delay json.RawMessage `json:"retryDelay"`
+	}
+)
+
+// MarshalJSON encodes the refusal as protojson encodes its status. Making the status first would cost
+// more than a signed token does. A test compares the two.
+func (r *Refusal) MarshalJSON() ([]byte, error) {
+	if r.Reason == "" {
+		return newStrictJSON().Marshal(r.GRPCStatus().Proto())
+	}
+	metadata := r.Metadata
+	if metadata == nil {
+		metadata = map[string]string{} // {}, not null
+	}
+	details := []any{errorInfoJSON{"type.googleapis.com/google.rpc.ErrorInfo", r.Reason, Domain, metadata}}
+	if len(r.Violations) > 0 {
+		bad := badRequestJSON{Type: "type.googleapis.com/google.rpc.BadRequest"}
+		for _, v := range r.listed() {
+			bad.Violations = append(bad.Violations, violationJSON{Field: v.Field, Description: v.Description})
+		}
+		details = append(details, bad)
+	}
+	if r.Retry > 0 {
+		delay, err := protojson.Marshal(durationpb.New(r.Retry))
+		if err != nil {
+			return nil, err
+		}
+		details = append(details, retryInfoJSON{"type.googleapis.com/google.rpc.RetryInfo", delay})
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(statusJSON{r.Code, r.Message, details})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}

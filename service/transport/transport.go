@@ -1,0 +1,191 @@
+// Package transport takes requests in over gRPC and over REST.
+//
+// It is about the wire: servers, headers, JSON, size limits, timeouts and the form of an error. It
+// does not know what a request means. Every request arrives as a [Call] at the [Method] that it
+// names, and the method reads the message when it is ready to. No message is decoded and no body
+// is read before that.
+//
+// The REST gateway has no socket behind it. It turns an HTTP request into a call of the same
+// methods, on the goroutine and with the context of the HTTP request.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/deskmint/deskmint/service/certs"
+)
+
+// The transports, as records, metrics and traces name them.
+const (
+	GRPC = "grpc"
+	HTTP = "http"
+)
+
+// MaxDuration is the longest time that a request may take, whatever its deadline.
+const MaxDuration = 15 * time.Second
+
+// Limits of both transports. The defaults of the libraries suit any service: messages of 4 MiB,
+// 2^32 streams, connections without an end. A sign-in has a few kilobytes.
+const (
+	// MaxAnswer is the largest message of an answer, in bytes.
+	MaxAnswer = 1 << 20
+	// maxBody is the largest message of a request, in bytes. Claims are limited to 16 KiB and tokens
+	// to 32 KiB.
+	maxBody    = 64 << 10
+	maxHeaders = 16 << 10 // bytes
+	// maxStreams limits the requests at a time on one connection. It is the least that RFC 9113,
+	// section 6.5.2, recommends. More would give a client that floods its connections more of the
+	// processor. An ordinary caller needs a stream for a millisecond.
+	maxStreams = 100
+)
+
+// Method is one RPC of the API.
+type Method struct {
+	Full  string // such as /deskmint.v1.TokenService/MintToken
+	Serve func(context.Context, *Call) Answer
+}
+
+// name returns the method's name without its service.
+func (m Method) name() string { return m.Full[strings.LastIndex(m.Full, "/")+1:] }
+
+// Answer is the outcome of a call. A refusal can come with a message: the page that shows it to
+// the user.
+type Answer struct {
+	Message proto.Message // nil: the refusal is the answer
+	Header  metadata.MD
+	Refusal *Refusal // nil: none
+}
+
+// Options of the servers. Methods and Log are required.
+type Options struct {
+	Methods []Method
+	// TLS protects both transports. Nil means plaintext.
+	TLS *certs.Store
+	// Log receives panics outside the methods.
+	Log *slog.Logger
+	// ServerLog receives what net/http logs. Strangers can cause any number of such lines.
+	ServerLog *log.Logger
+	// Stats receives the events of each call at either transport, as grpc.Server reports them, with
+	// whole messages. Nil means none.
+	Stats stats.Handler
+	// Propagator reads the trace that a request of the REST gateway belongs to. Nil means none.
+	Propagator propagation.TextMapPropagator
+	// Reflection enables gRPC reflection, which describes the API to strangers.
+	Reflection bool
+	Timeouts   Timeouts
+}
+
+// Servers are the gRPC server and the REST gateway. They are safe for concurrent use.
+type Servers struct {
+	options    Options
+	health     *health.Server
+	grpc       *grpc.Server
+	http       *http.Server
+	endStreams context.CancelFunc
+}
+
+// New returns servers that take no requests yet. Requests outlive ctx, which only gives them its
+// values: call Stop to end them.
+func New(ctx context.Context, o Options) (*Servers, error) {
+	t := &Servers{options: o, health: health.NewServer()}
+	handler, err := t.Gateway(context.WithoutCancel(ctx))
+	if err != nil {
+		return nil, err
+	}
+	streams, end := context.WithCancel(context.WithoutCancel(ctx))
+	t.endStreams = end
+	t.grpc = t.grpcServer(streams)
+	t.http = t.HTTPServer(handler)
+	return t, nil
+}
+
+// Serve takes requests from both listeners until Stop, and closes the listeners. It returns the
+// error of the first listener that fails, or nil after Stop.
+func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
+	if t.options.TLS != nil {
+		httpListener = tlsListener(httpListener, t.options.TLS)
+	}
+	ended := make(chan error, 2)
+	go func() {
+		ended <- listenerError(GRPC, t.grpc.Serve(deadlineListener{grpcListener, t.options.Timeouts.Write}))
+	}()
+	go func() { ended <- listenerError(HTTP, t.http.Serve(httpListener)) }()
+	for range 2 {
+		if err := <-ended; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SetServing sets the answer of the public health service.
+func (t *Servers) SetServing(serving bool) {
+	state := healthpb.HealthCheckResponse_NOT_SERVING
+	if serving {
+		state = healthpb.HealthCheckResponse_SERVING
+	}
+	t.health.SetServingStatus("", state)
+}
+
+// Stop takes no more requests and waits for those in flight. When ctx ends, it cuts off the rest
+// and returns the error of ctx.
+func (t *Servers) Stop(ctx context.Context) error {
+	t.endStreams()
+	var group errgroup.Group
+	group.Go(func() error {
+		finished := make(chan struct{})
+		go func() { t.grpc.GracefulStop(); close(finished) }()
+		select {
+		case <-finished:
+			return nil
+		case <-ctx.Done():
+			t.grpc.Stop()
+			return ctx.Err()
+		}
+	})
+	group.Go(func() error {
+		err := t.http.Shutdown(ctx)
+		if err != nil {
+			_ = t.http.Close()
+		}
+		return err
+	})
+	return group.Wait()
+}
+
+// listenerError names the listener that failed. A server that was stopped has not failed.
+func listenerError(transport string, err error) error {
+	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return fmt.Errorf("%s listener: %w", transport, err)
+}
+
+// Over returns the error of a context that has ended. It also covers the moment between the
+// deadline and the timer that ends the context.
+func Over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
