@@ -34,7 +34,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 		err   error
 	}{
 		{"api_key", bearer(key), nil},
-		{"mtls_uri", caller.Credentials{Certificate: certificate([]string{"spiffe://acme.internal/caller-7"}, nil, "")}, nil},
+		{"mtls_uri",
+			caller.Credentials{Certificate: certificate([]string{"spiffe://acme.internal/caller-7"}, nil, "")}, nil},
 		{"mtls_dns", caller.Credentials{Certificate: certificate(nil, []string{"caller-7.acme.internal"}, "")}, nil},
 		{"jwt_RS256", bearer(signed("RS256", header("RS256", "r1"), payload, rsaKey())), nil},
 		{"jwt_ES256", bearer(signed("ES256", header("ES256", "e1"), payload, ecKey())), nil},

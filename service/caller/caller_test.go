@@ -106,8 +106,10 @@ func TestNewKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := keys.Authenticate(context.Background(), caller.Credentials{Authorization: []string{"Bearer " + key}})
-		if want := (caller.Caller{Name: "shop", Method: "api_key", Identity: "api_key:" + hash[:8]}); err != nil || got != want {
+		got, err := keys.Authenticate(context.Background(),
+			caller.Credentials{Authorization: []string{"Bearer " + key}})
+		if want := (caller.Caller{Name: "shop", Method: "api_key", Identity: "api_key:" + hash[:8]}); err != nil ||
+			got != want {
 			t.Fatalf("Authenticate returned %+v, %v", got, err)
 		}
 	}
@@ -150,7 +152,8 @@ func TestAuthenticate(t *testing.T) {
 		{"part of a key", keys, []string{"Bearer " + shop[:len(shop)-1]}, "", caller.ErrUnknown},
 		{"more than a key", keys, []string{"Bearer " + shop + "A"}, "", caller.ErrUnknown},
 		{"a key in capitals", keys, []string{"Bearer " + strings.ToUpper(shop)}, "", caller.ErrUnknown},
-		{"a key without its prefix", keys, []string{"Bearer " + strings.TrimPrefix(shop, caller.KeyPrefix)}, "", caller.ErrUnknown},
+		{"a key without its prefix", keys,
+			[]string{"Bearer " + strings.TrimPrefix(shop, caller.KeyPrefix)}, "", caller.ErrUnknown},
 		{"a caller's name", keys, []string{"Bearer shop"}, "", caller.ErrUnknown},
 		{"two good keys", keys, []string{"Bearer " + shop, "Bearer " + cron}, "", caller.ErrSeveral},
 		{"two good keys joined", keys, []string{"Bearer " + shop + ", Bearer " + cron}, "", caller.ErrSeveral},
@@ -167,7 +170,8 @@ func TestAuthenticate(t *testing.T) {
 		{"no keys known, nothing sent", none, nil, "", caller.ErrMissing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := test.keys.Authenticate(context.Background(), caller.Credentials{Authorization: test.authorization})
+			got, err := test.keys.Authenticate(context.Background(),
+				caller.Credentials{Authorization: test.authorization})
 			if got.Name != test.want || !errors.Is(err, test.err) || (got == caller.Caller{}) != (err != nil) {
 				t.Errorf("Authenticate returned %+v, %v; want %q, %v", got, err, test.want, test.err)
 			}
@@ -222,7 +226,8 @@ func TestOneKeyOneCaller(t *testing.T) {
 	}
 	for range 20 {
 		keys, err := byKey(t, map[string]string{hash: "shop", strings.ToUpper(hash): "cron"})
-		if keys != nil || err == nil || !strings.Contains(err.Error(), "shop") || !strings.Contains(err.Error(), "cron") {
+		if keys != nil || err == nil || !strings.Contains(err.Error(), "shop") ||
+			!strings.Contains(err.Error(), "cron") {
 			t.Fatalf("New returned %v, %v", keys, err)
 		}
 	}

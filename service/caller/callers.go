@@ -74,7 +74,8 @@ func (c *Callers) add(name string, id Identity, issuers map[string]*issuer) erro
 // the order of a map.
 func claim[K comparable](of map[K]known, credential K, k known, what string) error {
 	if before, ok := of[credential]; ok && before.Name != k.Name {
-		return fmt.Errorf("callers %s and %s have the same %s", min(before.Name, k.Name), max(before.Name, k.Name), what)
+		return fmt.Errorf("callers %s and %s have the same %s",
+			min(before.Name, k.Name), max(before.Name, k.Name), what)
 	}
 	of[credential] = k
 	return nil

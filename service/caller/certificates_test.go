@@ -40,11 +40,15 @@ func TestCertificates(t *testing.T) {
 		{"URI", []string{"spiffe://acme.internal/shop"}, nil, "", "shop/mtls_uri", nil},
 		{"DNS name", nil, []string{"shop.acme.internal"}, "", "shop/mtls_dns", nil},
 		{"DNS name in capitals", nil, []string{"SHOP.Acme.internal"}, "", "shop/mtls_dns", nil},
-		{"both of one caller", []string{"spiffe://acme.internal/shop"}, []string{"shop.acme.internal"}, "", "shop/mtls_uri", nil},
-		{"among others", []string{"https://a.example/", "spiffe://acme.internal/shop"}, []string{"a.example"}, "x", "shop/mtls_uri", nil},
-		{"two URIs of two", []string{"spiffe://acme.internal/shop", "spiffe://acme.internal/cron"}, nil, "", "", caller.ErrAmbiguous},
+		{"both of one caller", []string{"spiffe://acme.internal/shop"},
+			[]string{"shop.acme.internal"}, "", "shop/mtls_uri", nil},
+		{"among others", []string{"https://a.example/", "spiffe://acme.internal/shop"},
+			[]string{"a.example"}, "x", "shop/mtls_uri", nil},
+		{"two URIs of two", []string{"spiffe://acme.internal/shop", "spiffe://acme.internal/cron"},
+			nil, "", "", caller.ErrAmbiguous},
 		{"two names of two", nil, []string{"shop.acme.internal", "kiosk.acme.internal"}, "", "", caller.ErrAmbiguous},
-		{"URI of one, name of another", []string{"spiffe://acme.internal/cron"}, []string{"shop.acme.internal"}, "", "", caller.ErrAmbiguous},
+		{"URI of one, name of another", []string{"spiffe://acme.internal/cron"},
+			[]string{"shop.acme.internal"}, "", "", caller.ErrAmbiguous},
 		{"nothing", nil, nil, "", "", caller.ErrMissing},
 		{"common name only", nil, nil, "shop.acme.internal", "", caller.ErrMissing},
 		{"common name that is a URI", nil, nil, "spiffe://acme.internal/shop", "", caller.ErrMissing},
@@ -62,7 +66,8 @@ func TestCertificates(t *testing.T) {
 		{"URI as a name", nil, []string{"spiffe://acme.internal/shop"}, "", "", caller.ErrMissing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, c, caller.Credentials{Certificate: certificate(test.uris, test.names, test.commonName)}, test.want, test.err)
+			expect(t, c, caller.Credentials{Certificate: certificate(test.uris, test.names, test.commonName)},
+				test.want, test.err)
 		})
 	}
 }
@@ -75,17 +80,32 @@ func TestNewRefuses(t *testing.T) {
 		issuers []caller.Issuer
 		says    string
 	}{
-		"same URI":              {map[string][]caller.Identity{"a": {{MTLSURI: "x://y"}}, "b": {{MTLSURI: "x://y"}}}, nil, "callers a and b have the same mtls_uri"},
-		"same name, other case": {map[string][]caller.Identity{"a": {{MTLSDNS: "x.y"}}, "b": {{MTLSDNS: "X.y"}}}, nil, "callers a and b have the same mtls_dns"},
-		"same key":              {map[string][]caller.Identity{"a": {{APIKeySHA256: hash}}, "b": {{APIKeySHA256: strings.ToUpper(hash)}}}, nil, "callers a and b have the same API key"},
-		"identity of nothing":   {map[string][]caller.Identity{"a": {{}}}, nil, "caller a"},
-		"no such issuer":        {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "b", Subject: "x"}}}}, []caller.Issuer{issuer}, "no issuer b"},
-		"everybody":             {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "a"}}}}, []caller.Issuer{issuer}, "everybody"},
-		"claim that is no text": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "a", Claims: map[string]any{"x": []any{"y"}}}}}}, []caller.Issuer{issuer}, "claim x"},
-		"two issuers of a name": {nil, []caller.Issuer{issuer, {Name: "a", Issuer: "https://b.example"}}, "issuer a stands twice"},
-		"one issuer, two names": {nil, []caller.Issuer{issuer, {Name: "b", Issuer: "https://a.example"}}, "issuer b stands twice"},
+		"same URI": {map[string][]caller.Identity{"a": {{MTLSURI: "x://y"}}, "b": {{MTLSURI: "x://y"}}},
+			nil, "callers a and b have the same mtls_uri"},
+		"same name, other case": {map[string][]caller.Identity{"a": {{MTLSDNS: "x.y"}}, "b": {{MTLSDNS: "X.y"}}},
+			nil, "callers a and b have the same mtls_dns"},
+		"same key": {
+			map[string][]caller.Identity{"a": {{APIKeySHA256: hash}}, "b": {{APIKeySHA256: strings.ToUpper(hash)}}},
+			nil, "callers a and b have the same API key",
+		},
+		"identity of nothing": {map[string][]caller.Identity{"a": {{}}}, nil, "caller a"},
+		"no such issuer": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "b", Subject: "x"}}}},
+			[]caller.Issuer{issuer}, "no issuer b"},
+		"everybody": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "a"}}}},
+			[]caller.Issuer{issuer}, "everybody"},
+		"claim that is no text": {
+			map[string][]caller.Identity{
+				"a": {{JWT: &caller.JWT{Issuer: "a", Claims: map[string]any{"x": []any{"y"}}}}},
+			},
+			[]caller.Issuer{issuer}, "claim x",
+		},
+		"two issuers of a name": {nil,
+			[]caller.Issuer{issuer, {Name: "a", Issuer: "https://b.example"}}, "issuer a stands twice"},
+		"one issuer, two names": {nil,
+			[]caller.Issuer{issuer, {Name: "b", Issuer: "https://a.example"}}, "issuer b stands twice"},
 	} {
-		if c, err := caller.New(test.callers, test.issuers, nil); err == nil || c != nil || !strings.Contains(err.Error(), test.says) {
+		if c, err := caller.New(test.callers, test.issuers, nil); err == nil || c != nil ||
+			!strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: New returned %v, %v; want an error that says %q", name, c, err, test.says)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 func TestSources(t *testing.T) {
 	dir := t.TempDir()
 	document := func(f *fixture, iss, keys string) {
-		f.put("/.well-known/openid-configuration", []byte(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"more":[1]}`, iss, keys)))
+		f.put("/.well-known/openid-configuration",
+			[]byte(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q,"more":[1]}`, iss, keys)))
 	}
 	for _, test := range []struct {
 		name   string
@@ -33,42 +34,78 @@ func TestSources(t *testing.T) {
 			f.issuer.JWKS, f.issuer.Issuer = "", f.URL+"/"
 			document(f, f.URL+"/", f.URL+"/keys")
 		}, nil, ""},
-		{"discovery of another issuer", func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL+"/", f.URL+"/keys") }, caller.ErrIssuerUnavailable, "another issuer"},
-		{"discovery of plaintext keys", func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL, "http://a.example/keys") }, caller.ErrIssuerUnavailable, "no https URL"},
-		{"discovery without keys", func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL, "") }, caller.ErrIssuerUnavailable, "no https URL"},
-		{"no discovery document", func(f *fixture) { f.issuer.JWKS = ""; f.put("/.well-known/openid-configuration", []byte("<p>")) }, caller.ErrIssuerUnavailable, "no discovery document"},
+		{"discovery of another issuer", func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL+"/", f.URL+"/keys") },
+			caller.ErrIssuerUnavailable, "another issuer"},
+		{
+			"discovery of plaintext keys",
+			func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL, "http://a.example/keys") },
+			caller.ErrIssuerUnavailable, "no https URL",
+		},
+		{"discovery without keys", func(f *fixture) { f.issuer.JWKS = ""; document(f, f.URL, "") },
+			caller.ErrIssuerUnavailable, "no https URL"},
+		{
+			"no discovery document",
+			func(f *fixture) { f.issuer.JWKS = ""; f.put("/.well-known/openid-configuration", []byte("<p>")) },
+			caller.ErrIssuerUnavailable, "no discovery document",
+		},
 		{"file", func(f *fixture) {
 			f.issuer.JWKS = filepath.Join(dir, "good")
 			write(t, f.issuer.JWKS, setOf(published("e1", ecKey())))
 		}, nil, ""},
-		{"no file", func(f *fixture) { f.issuer.JWKS = filepath.Join(dir, "none") }, caller.ErrIssuerUnavailable, "no such file"},
+		{"no file", func(f *fixture) { f.issuer.JWKS = filepath.Join(dir, "none") },
+			caller.ErrIssuerUnavailable, "no such file"},
 		{"file too long", func(f *fixture) {
 			f.issuer.JWKS = filepath.Join(dir, "long")
 			write(t, f.issuer.JWKS, append(setOf(published("e1", ecKey())), make([]byte, 1<<20)...))
 		}, caller.ErrIssuerUnavailable, "longer than"},
 		{"no such page", func(f *fixture) { f.issuer.JWKS += "x" }, caller.ErrIssuerUnavailable, "answers 503"},
 		{"wrong authority", func(f *fixture) { f.issuer.CA = "" }, caller.ErrIssuerUnavailable, "certificate"},
-		{"no authority's file", func(f *fixture) { f.issuer.CA = filepath.Join(dir, "none") }, caller.ErrIssuerUnavailable, "no such file"},
+		{"no authority's file", func(f *fixture) { f.issuer.CA = filepath.Join(dir, "none") },
+			caller.ErrIssuerUnavailable, "no such file"},
 		{"authority that is none", func(f *fixture) {
 			f.issuer.CA = filepath.Join(dir, "ca")
 			write(t, f.issuer.CA, []byte("x"))
 		}, caller.ErrIssuerUnavailable, "holds no certificate"},
-		{"another host's name", func(f *fixture) { f.issuer.JWKS = strings.Replace(f.issuer.JWKS, "127.0.0.1", "localhost", 1) }, caller.ErrIssuerUnavailable, "certificate"},
-		{"answer too long", func(f *fixture) { f.put("/keys", append(setOf(published("e1", ecKey())), make([]byte, 1<<20)...)) }, caller.ErrIssuerUnavailable, "longer than"},
-		{"no JWK set", func(f *fixture) { f.put("/keys", []byte(`{"secret":"MARKER"}`)) }, caller.ErrIssuerUnavailable, "no JWK set"},
+		{
+			"another host's name",
+			func(f *fixture) { f.issuer.JWKS = strings.Replace(f.issuer.JWKS, "127.0.0.1", "localhost", 1) },
+			caller.ErrIssuerUnavailable, "certificate",
+		},
+		{
+			"answer too long",
+			func(f *fixture) { f.put("/keys", append(setOf(published("e1", ecKey())), make([]byte, 1<<20)...)) },
+			caller.ErrIssuerUnavailable, "longer than",
+		},
+		{"no JWK set", func(f *fixture) { f.put("/keys", []byte(`{"secret":"MARKER"}`)) },
+			caller.ErrIssuerUnavailable, "no JWK set"},
 		{"no JSON", func(f *fixture) { f.put("/keys", []byte(`MARKER`)) }, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"keys of no use", func(f *fixture) {
-			f.put("/keys", setOf(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "e1"}, jose.JSONWebKey{Key: ecKey(), KeyID: "e1"}))
+			f.put(
+				"/keys",
+				setOf(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "e1"},
+					jose.JSONWebKey{Key: ecKey(), KeyID: "e1"}),
+			)
 		}, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"a good key among others", func(f *fixture) {
 			good := strings.TrimPrefix(string(setOf(published("e1", ecKey()))), `{"keys":[`)
-			f.put("/keys", []byte(`{"keys":[{"kty":"x"},7,{"kty":"EC","kid":"e1","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},`+good))
+			f.put(
+				"/keys",
+				[]byte(`{"keys":[{"kty":"x"},7,{"kty":"EC","kid":"e1","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},`+good),
+			)
 		}, nil, ""},
 		{"key for other operations", func(f *fixture) {
-			f.put("/keys", []byte(strings.Replace(string(setOf(published("e1", ecKey()))), `{"keys":[{`, `{"keys":[{"key_ops":["sign"],`, 1)))
+			f.put(
+				"/keys",
+				[]byte(strings.Replace(string(setOf(published("e1", ecKey()))),
+					`{"keys":[{`, `{"keys":[{"key_ops":["sign"],`, 1)),
+			)
 		}, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"key for verifying", func(f *fixture) {
-			f.put("/keys", []byte(strings.Replace(string(setOf(published("e1", ecKey()))), `{"keys":[{`, `{"keys":[{"key_ops":["verify"],`, 1)))
+			f.put(
+				"/keys",
+				[]byte(strings.Replace(string(setOf(published("e1", ecKey()))),
+					`{"keys":[{`, `{"keys":[{"key_ops":["verify"],`, 1)),
+			)
 		}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -78,7 +115,8 @@ func TestSources(t *testing.T) {
 				want = ""
 			}
 			expect(t, f, f.shop(), want, test.err) // nothing was warmed
-			if log := f.log.String(); !strings.Contains(log, test.says) || (log == "") != (test.says == "") || strings.Contains(log, "MARKER") {
+			if log := f.log.String(); !strings.Contains(log, test.says) || (log == "") != (test.says == "") ||
+				strings.Contains(log, "MARKER") {
 				t.Errorf("the log is %q, want %q in it", log, test.says)
 			}
 			if test.err == nil { // and the same, warmed
@@ -104,7 +142,8 @@ func TestRedirects(t *testing.T) {
 		{"within https", "/moved", "", nil, ""},
 		{"round and round", "/keys", "", caller.ErrIssuerUnavailable, "too many redirects"},
 		{"off https", open.URL + "/keys", "", caller.ErrIssuerUnavailable, "away from https"},
-		{"off loopback", "http://192.0.2.1/keys", open.URL + "/elsewhere", caller.ErrIssuerUnavailable, "away from https"},
+		{"off loopback", "http://192.0.2.1/keys", open.URL + "/elsewhere",
+			caller.ErrIssuerUnavailable, "away from https"},
 		{"to a file", "file:///etc/passwd", "", caller.ErrIssuerUnavailable, "away from https"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -157,7 +196,9 @@ func TestTokenFile(t *testing.T) {
 		{"discovery", func(f *fixture) { document(f, f.URL+"/keys") }, "Bearer MARKER-token", false},
 		{"discovery elsewhere", func(f *fixture) { document(f, other.URL+"/keys") }, "Bearer MARKER-token", true},
 		{"redirect elsewhere", func(f *fixture) {
-			f.handler(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL+"/keys", http.StatusFound) })
+			f.handler(func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, other.URL+"/keys", http.StatusFound)
+			})
 		}, "Bearer MARKER-token", true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -172,7 +213,8 @@ func TestTokenFile(t *testing.T) {
 				t.Errorf("the issuer saw %q, want %q", got, test.here)
 			}
 			if test.elsewhere && (other.count() != before+1 || other.seen("Authorization") != "") {
-				t.Errorf("elsewhere there were %d requests, the last with %q", other.count()-before, other.seen("Authorization"))
+				t.Errorf("elsewhere there were %d requests, the last with %q",
+					other.count()-before, other.seen("Authorization"))
 			}
 			if strings.Contains(f.log.String(), "MARKER") {
 				t.Errorf("the log %q has the token", f.log.String())
@@ -193,7 +235,8 @@ func TestTokenFile(t *testing.T) {
 
 func TestCheckKeySet(t *testing.T) {
 	for text, good := range map[string]bool{
-		string(setOf(published("e1", ecKey()))): true, `{"keys":[]}`: false, `{}`: false, ``: false, `[]`: false, `null`: false,
+		string(setOf(published("e1", ecKey()))): true, `{"keys":[]}`: false, `{}`: false, ``: false, `[]`: false,
+		`null`:      false,
 		rsaOf(2047): false, rsaOf(2048): true, rsaOf(4096): true, rsaOf(4097): false,
 		string(setOf(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef")})): false,
 	} {

@@ -42,9 +42,12 @@ func FuzzBearer(f *testing.F) {
 	c := fuzzTable(f)
 	good := signed("EdDSA", header("EdDSA", "d1"), claims(fuzzIssuer, begin), fixed())
 	for _, seed := range []string{
-		"", "Bearer", "Bearer ", "Bearer " + fuzzKey, "bearer " + fuzzKey, "Bearer " + good, "BEARER " + good, "Bearer " + good + "=",
-		"Bearer " + good + "," + good, "Bearer  " + good, "Basic " + good, "Bearer a.b.c", "Bearer ..", "Bearer \n", "Bearer \xff.\xfe.\xfd",
-		"Bearer " + strings.Replace(good, ".", "\n.", 1), "Bearer " + strings.Repeat("a.", 5000), "Bearer " + parts0("none", claims(fuzzIssuer, begin)) + ".",
+		"", "Bearer", "Bearer ", "Bearer " + fuzzKey, "bearer " + fuzzKey, "Bearer " + good, "BEARER " + good,
+		"Bearer " + good + "=",
+		"Bearer " + good + "," + good, "Bearer  " + good, "Basic " + good, "Bearer a.b.c", "Bearer ..", "Bearer \n",
+		"Bearer \xff.\xfe.\xfd",
+		"Bearer " + strings.Replace(good, ".", "\n.", 1), "Bearer " + strings.Repeat("a.", 5000),
+		"Bearer " + parts0("none", claims(fuzzIssuer, begin)) + ".",
 		"Bearer eyc0..", "Bearer eyJ0X000IiJ0A00..", "Bearer eyJ0IjoiIn0.NzA.",
 		// A token of a known issuer whose header names no key.
 		"Bearer eyJhbGciOiJFZERTQSIsImA2YH11IjoiS0d7In0.eyJ7ayF0IjozNTAxOTY2LCJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwicyB7Ijoia2A2aCJ9." +
@@ -59,7 +62,8 @@ func FuzzBearer(f *testing.F) {
 		if (who.Name == "shop") != mine || (err == nil) != mine {
 			t.Errorf("%q is %+v, %v", value, who, err)
 		}
-		two, err := c.Authenticate(context.Background(), caller.Credentials{Authorization: []string{value, "Bearer " + good}})
+		two, err := c.Authenticate(context.Background(),
+			caller.Credentials{Authorization: []string{value, "Bearer " + good}})
 		if err == nil {
 			t.Errorf("%q beside a good token is %+v", value, two)
 		}
@@ -71,13 +75,15 @@ func FuzzBearer(f *testing.F) {
 func FuzzJWT(f *testing.F) {
 	c := fuzzTable(f)
 	for _, change := range [][]string{
-		nil, {"aud", `["deskmint"]`}, {"aud", `"x"`}, {"exp", "0"}, {"exp", "1e400"}, {"exp", `"1"`}, {"exp", ""}, {"nbf", "9e9"}, {"iat", "-1"},
+		nil, {"aud", `["deskmint"]`}, {"aud", `"x"`}, {"exp", "0"}, {"exp", "1e400"}, {"exp", `"1"`}, {"exp", ""},
+		{"nbf", "9e9"}, {"iat", "-1"},
 		{"sub", `["shop"]`}, {"iss", "null"}, {"x", `{"a":1,"a":2}`}, {"x", `"\ud800"`}, {"Sub", `"x"`},
 	} {
 		f.Add([]byte(header("EdDSA", "d1")), []byte(claims(fuzzIssuer, begin, change...)))
 	}
 	for _, change := range [][]string{
-		{"alg", `"none"`}, {"alg", `"HS256"`}, {"kid", ""}, {"kid", `"x"`}, {"kid", "1"}, {"typ", `"at+jwt"`}, {"typ", "1"}, {"crit", "[]"},
+		{"alg", `"none"`}, {"alg", `"HS256"`}, {"kid", ""}, {"kid", `"x"`}, {"kid", "1"}, {"typ", `"at+jwt"`},
+		{"typ", "1"}, {"crit", "[]"},
 		{"jwk", "{}"}, {"b64", "false"}, {"zip", `"DEF"`}, {"enc", `"A128GCM"`},
 	} {
 		f.Add([]byte(header("EdDSA", "d1", change...)), []byte(claims(fuzzIssuer, begin)))
@@ -100,14 +106,20 @@ func FuzzJWT(f *testing.F) {
 			t.Errorf("it is %+v", who)
 		}
 		var head map[string]any
-		if err := josejson.Unmarshal(header, &head); err != nil || head["alg"] != "EdDSA" || head["crit"] != nil || head["b64"] != nil {
+		if err := josejson.Unmarshal(header, &head); err != nil || head["alg"] != "EdDSA" || head["crit"] != nil ||
+			head["b64"] != nil {
 			t.Errorf("%s is a header: %v", header, err)
 		}
 		var claims josejwt.Claims
 		if err := josejson.Unmarshal(payload, &claims); err != nil { // which refuses duplicate keys
 			t.Fatalf("%s.%s is taken, but to go-jose: %v", header, payload, err)
 		}
-		expected := josejwt.Expected{Issuer: fuzzIssuer, Subject: "shop", AnyAudience: josejwt.Audience{"deskmint"}, Time: begin}
+		expected := josejwt.Expected{
+			Issuer:      fuzzIssuer,
+			Subject:     "shop",
+			AnyAudience: josejwt.Audience{"deskmint"},
+			Time:        begin,
+		}
 		if err := claims.ValidateWithLeeway(expected, 30*time.Second); err != nil || claims.Expiry == nil {
 			t.Errorf("%s.%s is taken, but to go-jose: %v", header, payload, err)
 		}

@@ -21,10 +21,13 @@ func TestLabel(t *testing.T) {
 		{caller.Identity{MTLSURI: "spiffe://acme.internal/shop"}, "mtls_uri:spiffe://acme.internal/shop"},
 		{caller.Identity{MTLSDNS: "Shop.acme.internal"}, "mtls_dns:shop.acme.internal"},
 		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}}, "jwt:cluster/shop"},
-		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "system:serviceaccount:shop:storefront"}}, "jwt:cluster/system:serviceaccount:shop:storefront"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "system:serviceaccount:shop:storefront"}},
+			"jwt:cluster/system:serviceaccount:shop:storefront"},
 		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop?env=prod"}}, "jwt:cluster/shop%3Fenv=prod"},
-		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "env": "prod"}}}, "jwt:cluster/?env=prod&team=7"},
-		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop", Claims: map[string]any{"env": "prod"}}}, "jwt:cluster/shop?env=prod"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "env": "prod"}}},
+			"jwt:cluster/?env=prod&team=7"},
+		{caller.Identity{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop", Claims: map[string]any{"env": "prod"}}},
+			"jwt:cluster/shop?env=prod"},
 	} {
 		if got := test.id.Label(); got != test.want {
 			t.Errorf("the label is %q, want %q", got, test.want)
@@ -71,12 +74,22 @@ func TestIdentities(t *testing.T) {
 	}{
 		{"key", bearer(key), []string{"shop/key", "ended shop/key", "ended shop/key"}},
 		{"URI", cert([]string{uri}, nil), []string{"shop/uri", "ended shop/uri", "ended shop/uri"}},
-		{"URI and DNS name", cert([]string{uri}, []string{dns}), []string{"shop/uri", "shop/mtls_dns:" + dns, "ended shop/uri"}},
+		{"URI and DNS name", cert([]string{uri}, []string{dns}),
+			[]string{"shop/uri", "shop/mtls_dns:" + dns, "ended shop/uri"}},
 		{"token", token(), []string{"shop/token", "ended shop/token", "ended shop/token"}},
 		{"token of two identities", token("team", "7"), []string{"shop/team", "shop/team", "ended shop/team"}},
-		{"ended", cert([]string{"spiffe://acme.internal/cron"}, nil), []string{"ended cron/ended", "ended cron/ended", "ended cron/ended"}},
-		{"ended of one caller, and another caller's", cert([]string{"spiffe://acme.internal/cron"}, []string{dns}), []string{"ambiguous", "ambiguous", "ambiguous"}},
-		{"ended, and an authorization", caller.Credentials{Certificate: certificate([]string{"spiffe://acme.internal/cron"}, nil, ""), Authorization: []string{"Bearer " + key}}, []string{"several", "several", "several"}},
+		{"ended", cert([]string{"spiffe://acme.internal/cron"}, nil),
+			[]string{"ended cron/ended", "ended cron/ended", "ended cron/ended"}},
+		{"ended of one caller, and another caller's", cert([]string{"spiffe://acme.internal/cron"}, []string{dns}),
+			[]string{"ambiguous", "ambiguous", "ambiguous"}},
+		{
+			"ended, and an authorization",
+			caller.Credentials{
+				Certificate:   certificate([]string{"spiffe://acme.internal/cron"}, nil, ""),
+				Authorization: []string{"Bearer " + key},
+			},
+			[]string{"several", "several", "several"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			defer f.add(begin.Sub(f.Now()))
@@ -127,7 +140,8 @@ func TestRememberedIdentities(t *testing.T) {
 		{Name: "team", NotAfter: end, JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7"}}},
 		{Name: "token", JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}},
 	}}, f.sets, f.issuer)
-	shown := bearer(es256("e1", ecKey(), claims(f.URL, begin, "team", "7", "exp", fmt.Sprint(begin.Add(time.Hour).Unix()))))
+	shown := bearer(es256("e1", ecKey(),
+		claims(f.URL, begin, "team", "7", "exp", fmt.Sprint(begin.Add(time.Hour).Unix()))))
 	for _, want := range []string{"team", "team", "token", "token"} {
 		who, err := c.Authenticate(t.Context(), shown)
 		if err != nil || who.Identity != want {

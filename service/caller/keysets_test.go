@@ -100,7 +100,8 @@ func TestFlood(t *testing.T) {
 	for second := range seconds {
 		for i := range each {
 			group.Go(func() {
-				expect(t, f, bearer(es256(fmt.Sprintf("kid-%d-%d", second, i), unrelated(), claims(f.URL, begin))), "", caller.ErrUnverified)
+				expect(t, f, bearer(es256(fmt.Sprintf("kid-%d-%d", second, i), unrelated(), claims(f.URL, begin))),
+					"", caller.ErrUnverified)
 			})
 		}
 		group.Wait()
@@ -123,13 +124,15 @@ func TestNoFetch(t *testing.T) {
 		token string
 		err   error
 	}{
-		"alg none":       {enc(header("none", "e9")) + "." + enc(good) + ".", caller.ErrUnverified},
-		"HMAC":           {hmacToken("e9", good, []byte("x")), caller.ErrUnverified},
-		"crit":           {signed("ES256", header("ES256", "e9", "crit", `["x"]`), good, unrelated()), caller.ErrMalformed},
+		"alg none": {enc(header("none", "e9")) + "." + enc(good) + ".", caller.ErrUnverified},
+		"HMAC":     {hmacToken("e9", good, []byte("x")), caller.ErrUnverified},
+		"crit": {signed("ES256", header("ES256", "e9", "crit", `["x"]`), good, unrelated()),
+			caller.ErrMalformed},
 		"another issuer": {es256("e9", unrelated(), claims("https://a.example", f.Now())), caller.ErrUnknown},
 		"no kid":         {es256("", unrelated(), good), caller.ErrUnverified},
 		"known kid":      {es256("e1", unrelated(), good), caller.ErrUnverified},
-		"oversized":      {es256("e9", unrelated(), claims(f.URL, f.Now(), "x", `"`+strings.Repeat("x", 8<<10)+`"`)), caller.ErrMalformed},
+		"oversized": {es256("e9", unrelated(), claims(f.URL, f.Now(), "x", `"`+strings.Repeat("x", 8<<10)+`"`)),
+			caller.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, f, bearer(test.token), "", test.err)
@@ -191,7 +194,8 @@ func TestIssuerAway(t *testing.T) {
 	expect(t, f, f.shop(), "shop/jwt", nil)
 	f.warm(t)
 	expect(t, f, f.shop(), "shop/jwt", nil)
-	if log := f.log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "answers 503") || !strings.Contains(log, "until=2026-03-15T15:09:26") {
+	if log := f.log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "answers 503") ||
+		!strings.Contains(log, "until=2026-03-15T15:09:26") {
 		t.Errorf("the log is %q", log)
 	}
 	if at, known := f.sets.Fetched(f.issuer); !known || !at.Equal(fetched) {

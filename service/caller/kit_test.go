@@ -217,7 +217,8 @@ func header(alg, kid string, change ...string) string {
 // signed is a token of such a header and payload. The signature is by alg, whatever
 // the header says.
 func signed(alg, header, payload string, key any) string {
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(payload))
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(payload))
 	signature, err := jwt.GetSigningMethod(alg).Sign(text, key)
 	if err != nil {
 		panic(err)
@@ -249,7 +250,9 @@ func tokenCallers(issuer string) map[string][]caller.Identity {
 	}
 }
 
-func table(t testing.TB, callers map[string][]caller.Identity, sets *caller.KeySets, issuers ...caller.Issuer) *caller.Callers {
+func table(
+	t testing.TB, callers map[string][]caller.Identity, sets *caller.KeySets, issuers ...caller.Issuer,
+) *caller.Callers {
 	t.Helper()
 	c, err := caller.New(callers, issuers, sets)
 	if err != nil {

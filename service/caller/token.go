@@ -87,7 +87,9 @@ func readToken(raw string) (token, error) {
 	if _, err := base64url(parts[2]); err != nil {
 		return t, err
 	}
-	for _, name := range []string{"crit", "b64"} { // there is no extension that we know (RFC 7515 section 4.1.11, RFC 7797)
+	for _, name := range []string{
+		"crit", "b64",
+	} { // there is no extension that we know (RFC 7515 section 4.1.11, RFC 7797)
 		if _, ok := header[name]; ok {
 			return t, ErrMalformed
 		}

@@ -29,8 +29,12 @@ func TestTokens(t *testing.T) {
 	other := b.issuer("other", published("o1", foreign()), published("r1", foreign2()))
 	callers := tokenCallers("cluster")
 	callers["other"] = []caller.Identity{{JWT: &caller.JWT{Issuer: "other", Subject: "shop"}}}
-	callers["team"] = []caller.Identity{{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "on": "true"}}}}
-	callers["crew"] = []caller.Identity{{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "crew": "x"}}}}
+	callers["team"] = []caller.Identity{
+		{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "on": "true"}}},
+	}
+	callers["crew"] = []caller.Identity{
+		{JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7", "crew": "x"}}},
+	}
 	key, hash := caller.NewKey()
 	callers["keyed"] = []caller.Identity{{APIKeySHA256: hash}}
 	c := table(t, callers, sets, cluster, other)
@@ -105,7 +109,8 @@ func TestTokens(t *testing.T) {
 		{"issuer is a list", with("iss", `["`+a.URL+`"]`), "", caller.ErrUnknown},
 		{"no issuer", with("iss", ""), "", caller.ErrUnknown},
 		{"another issuer's kid", es256("o1", foreign(), good), "", caller.ErrUnverified},
-		{"another issuer's key under the same kid", signed("RS256", header("RS256", "r1"), good, foreign2()), "", caller.ErrUnverified},
+		{"another issuer's key under the same kid",
+			signed("RS256", header("RS256", "r1"), good, foreign2()), "", caller.ErrUnverified},
 		{"another issuer's name", es256("e1", ecKey(), claims(b.URL, now.Now())), "", caller.ErrUnverified},
 
 		{"unknown subject", with("sub", `"nobody"`), "", caller.ErrUnknown},
@@ -117,7 +122,8 @@ func TestTokens(t *testing.T) {
 		{"claim in a list", with("sub", `"cron"`, "env", `["prod"]`), "", caller.ErrUnknown},
 		{"claim in another case", with("sub", `"cron"`, "Env", `"prod"`), "", caller.ErrUnknown},
 		{"one claim of two", with("sub", `"x"`, "team", `7`), "", caller.ErrUnknown},
-		{"two callers by claims", with("sub", `"x"`, "team", `7`, "on", `true`, "crew", `"x"`), "", caller.ErrAmbiguous},
+		{"two callers by claims", with("sub", `"x"`, "team", `7`, "on", `true`, "crew", `"x"`),
+			"", caller.ErrAmbiguous},
 		{"two callers by subject and claims", with("team", `7`, "on", `true`), "", caller.ErrAmbiguous},
 
 		{"alg none", parts0("none", good) + ".", "", caller.ErrUnverified},
@@ -135,26 +141,39 @@ func TestTokens(t *testing.T) {
 		{"kid of a key of another type", es256("r1", ecKey(), good), "", caller.ErrUnverified},
 		{"key of another curve", es256("e384", ecKey(), good), "", caller.ErrUnverified},
 		{"key for encryption", es256("enc", unrelated(), good), "", caller.ErrUnverified},
-		{"algorithm that the key isn't for", signed("PS256", header("PS256", "rs256-only"), good, rsaKey2()), "", caller.ErrUnverified},
+		{"algorithm that the key isn't for",
+			signed("PS256", header("PS256", "rs256-only"), good, rsaKey2()), "", caller.ErrUnverified},
 		{"two keys of one kid", es256("same", ecKey(), good), "", caller.ErrUnverified},
 		{"two keys of one kid, the other", es256("same", foreign(), good), "", caller.ErrUnverified},
 		{"no kid, several keys fit, the last", es256("", foreign(), good), "", caller.ErrUnverified},
 		{"no kid, several keys fit", es256("", ecKey(), good), "", caller.ErrUnverified},
 		{"wrong key", es256("e1", unrelated(), good), "", caller.ErrUnverified},
-		{"another payload", parts[0] + "." + enc(claims(a.URL, now.Now(), "sub", `"cron"`)) + "." + parts[2], "", caller.ErrUnverified},
-		{"another header", enc(header("ES256", "e1", "x", "1")) + "." + parts[1] + "." + parts[2], "", caller.ErrUnverified},
+		{"another payload", parts[0] + "." + enc(claims(a.URL, now.Now(), "sub", `"cron"`)) + "." + parts[2],
+			"", caller.ErrUnverified},
+		{"another header", enc(header("ES256", "e1", "x", "1")) + "." + parts[1] + "." + parts[2],
+			"", caller.ErrUnverified},
 		{"no signature", parts[0] + "." + parts[1] + ".", "", caller.ErrUnverified},
 		{"half a signature", parts[0] + "." + parts[1] + "." + parts[2][:40], "", caller.ErrUnverified},
-		{"signature of zeros", parts[0] + "." + parts[1] + "." + enc(string(make([]byte, 64))), "", caller.ErrUnverified},
+		{"signature of zeros", parts[0] + "." + parts[1] + "." + enc(string(make([]byte, 64))),
+			"", caller.ErrUnverified},
 
-		{"embedded jwk", signed("ES256", header("ES256", "e1", "jwk", string(embedded)), good, unrelated()), "", caller.ErrUnverified},
-		{"embedded jwk without kid", signed("ES256", header("ES256", "", "jwk", string(embedded)), good, unrelated()), "", caller.ErrUnverified},
-		{"jku", signed("ES256", header("ES256", "lure", "jku", `"`+lure.URL+`/keys"`), good, unrelated()), "", caller.ErrUnverified},
-		{"jku with a known kid", signed("ES256", header("ES256", "e1", "jku", `"`+lure.URL+`/keys"`), good, unrelated()), "", caller.ErrUnverified},
-		{"x5u", signed("ES256", header("ES256", "e1", "x5u", `"`+lure.URL+`/keys"`), good, unrelated()), "", caller.ErrUnverified},
+		{"embedded jwk", signed("ES256", header("ES256", "e1", "jwk", string(embedded)), good, unrelated()),
+			"", caller.ErrUnverified},
+		{"embedded jwk without kid", signed("ES256", header("ES256", "", "jwk", string(embedded)), good, unrelated()),
+			"", caller.ErrUnverified},
+		{"jku", signed("ES256", header("ES256", "lure", "jku", `"`+lure.URL+`/keys"`), good, unrelated()),
+			"", caller.ErrUnverified},
+		{
+			"jku with a known kid",
+			signed("ES256", header("ES256", "e1", "jku", `"`+lure.URL+`/keys"`), good, unrelated()), "",
+			caller.ErrUnverified,
+		},
+		{"x5u", signed("ES256", header("ES256", "e1", "x5u", `"`+lure.URL+`/keys"`), good, unrelated()),
+			"", caller.ErrUnverified},
 		{"x5c", signed("ES256", header("ES256", "e1", "x5c", `["MIIB"]`), good, unrelated()), "", caller.ErrUnverified},
 		{"kid that is a URL", es256(lure.URL+"/keys", unrelated(), good), "", caller.ErrUnverified},
-		{"a good token that names others", headed("jku", `"`+lure.URL+`/keys"`, "jwk", string(embedded)), "shop/jwt", nil},
+		{"a good token that names others",
+			headed("jku", `"`+lure.URL+`/keys"`, "jwk", string(embedded)), "shop/jwt", nil},
 
 		{"crit", headed("crit", `["b64"]`, "b64", "false"), "", caller.ErrMalformed},
 		{"unencoded payload", headed("b64", "false"), "", caller.ErrMalformed},
@@ -171,7 +190,8 @@ func TestTokens(t *testing.T) {
 		{"padding", parts[0] + "." + parts[1] + "." + parts[2] + "==", "", caller.ErrMalformed},
 		{"standard base64", parts[0] + "." + parts[1] + ".+/+/", "", caller.ErrMalformed},
 		{"a newline inside", parts[0] + "\n." + parts[1] + "." + parts[2], "", caller.ErrMalformed},
-		{"a newline in the signature", parts[0] + "." + parts[1] + "." + parts[2][:10] + "\r\n" + parts[2][10:], "", caller.ErrMalformed},
+		{"a newline in the signature",
+			parts[0] + "." + parts[1] + "." + parts[2][:10] + "\r\n" + parts[2][10:], "", caller.ErrMalformed},
 		{"bits that stand for nothing", parts[0] + "." + parts[1] + "." + tail(parts[2]), "", caller.ErrMalformed},
 		{"something like a key with dots", "dmk_a.b.c", "", caller.ErrUnknown},
 		{"dots alone", "..", "", caller.ErrMalformed},
@@ -186,10 +206,12 @@ func TestTokens(t *testing.T) {
 		{"payload is cut", raw(header("ES256", "e1"), good[:len(good)-1]), "", caller.ErrMalformed},
 		{"something behind the payload", raw(header("ES256", "e1"), good+"{}"), "", caller.ErrMalformed},
 		{"white space behind the payload", raw(header("ES256", "e1"), good+" \n"), "shop/jwt", nil},
-		{"bytes that are no UTF-8", raw(header("ES256", "e1"), strings.Replace(good, "shop", "sh\xffop", 1)), "", caller.ErrMalformed},
+		{"bytes that are no UTF-8", raw(header("ES256", "e1"), strings.Replace(good, "shop", "sh\xffop", 1)),
+			"", caller.ErrMalformed},
 		{"duplicate claim", raw(header("ES256", "e1"), `{"sub":"cron",`+good[1:]), "", caller.ErrMalformed},
 		{"duplicate claim, same value", raw(header("ES256", "e1"), `{"sub":"shop",`+good[1:]), "", caller.ErrMalformed},
-		{"duplicate claim, escaped", raw(header("ES256", "e1"), `{"s\u0075b":"cron",`+good[1:]), "", caller.ErrMalformed},
+		{"duplicate claim, escaped", raw(header("ES256", "e1"), `{"s\u0075b":"cron",`+good[1:]),
+			"", caller.ErrMalformed},
 		{"duplicate key inside", with("x", `{"a":1,"a":2}`), "", caller.ErrMalformed},
 		{"duplicate key inside a list", with("x", `[[{"a":1,"a":2}]]`), "", caller.ErrMalformed},
 		{"duplicate header", raw(`{"alg":"none",`+header("ES256", "e1")[1:], good), "", caller.ErrMalformed},
@@ -217,10 +239,13 @@ func TestTokensWithTwoCredentials(t *testing.T) {
 	now, a := newClock(), newSite(t)
 	key, hash := caller.NewKey()
 	callers := tokenCallers("cluster")
-	callers["shop"] = append(callers["shop"], caller.Identity{APIKeySHA256: hash}, caller.Identity{MTLSURI: "spiffe://acme/shop"})
-	c := table(t, callers, caller.NewKeySets(caller.KeySetOptions{Now: now.Now}), a.issuer("cluster", published("e1", ecKey())))
+	callers["shop"] = append(callers["shop"], caller.Identity{APIKeySHA256: hash},
+		caller.Identity{MTLSURI: "spiffe://acme/shop"})
+	c := table(t, callers, caller.NewKeySets(caller.KeySetOptions{Now: now.Now}),
+		a.issuer("cluster", published("e1", ecKey())))
 	token := es256("e1", ecKey(), claims(a.URL, now.Now()))
-	shop, stranger := certificate([]string{"spiffe://acme/shop"}, nil, ""), certificate([]string{"spiffe://acme/x"}, []string{"x"}, "shop")
+	shop := certificate([]string{"spiffe://acme/shop"}, nil, "")
+	stranger := certificate([]string{"spiffe://acme/x"}, []string{"x"}, "shop")
 	for _, test := range []struct {
 		name          string
 		authorization []string
@@ -243,7 +268,8 @@ func TestTokensWithTwoCredentials(t *testing.T) {
 		{"stranger's certificate alone", nil, stranger, "", caller.ErrMissing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, c, caller.Credentials{Authorization: test.authorization, Certificate: test.certificate}, test.want, test.err)
+			expect(t, c, caller.Credentials{Authorization: test.authorization, Certificate: test.certificate},
+				test.want, test.err)
 		})
 	}
 }
@@ -260,6 +286,8 @@ func hmacToken(kid, payload string, secret []byte) string {
 // tail changes the bits of the last character that no byte has: of 64 bytes the last
 // character carries two bits only.
 func tail(signature string) string {
-	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", signature[len(signature)-1])
-	return signature[:len(signature)-1] + string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last|1])
+	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+		signature[len(signature)-1])
+	return signature[:len(signature)-1] +
+		string("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last|1])
 }

@@ -125,7 +125,8 @@ func (s *Store) take(read contents) {
 	s.seen = next.digest
 	switch {
 	case len(faults) > 0:
-		s.options.Log.Error("the TLS certificates were not reloaded; those before go on", slog.String("cause", joined(faults).Error()))
+		s.options.Log.Error("the TLS certificates were not reloaded; those before go on",
+			slog.String("cause", joined(faults).Error()))
 	case changed:
 		s.set.Store(next)
 		s.options.Log.Info("the TLS certificates were reloaded",
@@ -189,6 +190,10 @@ func (s *Store) Run(ctx context.Context) {
 			paths = append(paths, path)
 		}
 	}
-	filewatch.Watch(ctx, filewatch.Options{Name: "the TLS certificates", Log: s.options.Log, PollInterval: s.options.Poll},
+	filewatch.Watch(ctx, filewatch.Options{
+		Name:         "the TLS certificates",
+		Log:          s.options.Log,
+		PollInterval: s.options.Poll,
+	},
 		func() []string { return paths }, s.follow)
 }

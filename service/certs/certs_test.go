@@ -37,8 +37,10 @@ func TestFaults(t *testing.T) {
 		{"no certificate", "tls.crt", "nonsense", "certificate holds no certificate"},
 		{"empty", "tls.crt", "", "certificate holds no certificate"},
 		{"a key for a certificate", "tls.crt", server.Key, "certificate holds no certificate"},
-		{"a certificate that can't be read", "tls.crt", broken, "certificate holds a certificate that can't be read, the 1. of them"},
-		{"a chain that breaks off", "tls.crt", server.Certificate + ours.PEM[:200], "certificate holds a block that isn't PEM, or isn't all there"},
+		{"a certificate that can't be read", "tls.crt", broken,
+			"certificate holds a certificate that can't be read, the 1. of them"},
+		{"a chain that breaks off", "tls.crt", server.Certificate + ours.PEM[:200],
+			"certificate holds a block that isn't PEM, or isn't all there"},
 		{"another's certificate", "tls.crt", other.Certificate, "key isn't the private key of certificate"},
 		{"another's key", "tls.key", other.Key, "key isn't the private key of certificate"},
 		{"no key", "tls.key", "nonsense", "key isn't the private key of certificate"},
@@ -47,13 +49,22 @@ func TestFaults(t *testing.T) {
 
 		{"no authority", "clients.pem", "nonsense", "client_ca holds no certificate"},
 		{"no authority any more", "clients.pem", "", "client_ca holds no certificate"},
-		{"an authority that can't be read", "clients.pem", ours.PEM + broken, "client_ca holds a certificate that can't be read, the 2. of them"},
-		{"authorities that break off", "clients.pem", ours.PEM + ours.PEM[:200], "client_ca holds a block that isn't PEM"},
-		{"a leaf for an authority", "clients.pem", ours.PEM + ours.Client(t, "a.example").Certificate, "client_ca holds a certificate that may issue no others"},
-		{"a leaf that may sign", "clients.pem", ours.Issue(t, leaf).Certificate, "client_ca holds a certificate that may issue no others"},
-		{"an authority that may not issue", "clients.pem", ours.Issue(t, signing).Certificate, "client_ca holds a certificate that may issue no others"},
+		{"an authority that can't be read", "clients.pem", ours.PEM + broken,
+			"client_ca holds a certificate that can't be read, the 2. of them"},
+		{"authorities that break off", "clients.pem", ours.PEM + ours.PEM[:200],
+			"client_ca holds a block that isn't PEM"},
+		{"a leaf for an authority", "clients.pem", ours.PEM + ours.Client(t, "a.example").Certificate,
+			"client_ca holds a certificate that may issue no others"},
+		{"a leaf that may sign", "clients.pem", ours.Issue(t, leaf).Certificate,
+			"client_ca holds a certificate that may issue no others"},
+		{"an authority that may not issue", "clients.pem", ours.Issue(t, signing).Certificate,
+			"client_ca holds a certificate that may issue no others"},
 		{"an authority with a key", "clients.pem", ours.PEM + server.Key, "client_ca holds more than certificates"},
-		{"an authority in OpenSSL's own form", "clients.pem", ours.PEM + strings.ReplaceAll(ours.PEM, "CERTIFICATE", "TRUSTED CERTIFICATE"), "client_ca holds more than certificates"},
+		{
+			"an authority in OpenSSL's own form", "clients.pem",
+			ours.PEM + strings.ReplaceAll(ours.PEM, "CERTIFICATE", "TRUSTED CERTIFICATE"),
+			"client_ca holds more than certificates",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFolder(t, server, ours)
@@ -129,9 +140,25 @@ func TestHandshakes(t *testing.T) {
 		{"of our authority", ours.Client(t, "a.example"), true},
 		{"of another authority", theirs.Client(t, "a.example"), false},
 		{"of an authority of the same name", certstest.New(t, "ours").Client(t, "a.example"), false},
-		{"expired", template(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-2*hour), time.Now().Add(-hour) }), false},
-		{"not yet valid", template(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(hour), time.Now().Add(2*hour) }), false},
-		{"for servers only", template(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }), false},
+		{
+			"expired",
+			template(func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = time.Now().Add(-2*hour), time.Now().Add(-hour)
+			}),
+			false,
+		},
+		{
+			"not yet valid",
+			template(func(c *x509.Certificate) {
+				c.NotBefore, c.NotAfter = time.Now().Add(hour), time.Now().Add(2*hour)
+			}),
+			false,
+		},
+		{
+			"for servers only",
+			template(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }),
+			false,
+		},
 		// RFC 5280, section 4.2.1.12: without the extension there is no restriction.
 		{"for anything", template(func(c *x509.Certificate) { c.ExtKeyUsage = nil }), true},
 	} {
@@ -158,8 +185,10 @@ func TestHandshakes(t *testing.T) {
 			offered []string
 			want    string // empty: refused
 		}{
-			{asking, []string{"h2"}, "h2"}, {asking, []string{"http/1.1", "h2"}, "h2"}, {asking, []string{"spdy/3"}, ""},
-			{both, []string{"h2"}, "h2"}, {both, []string{"http/1.1", "h2"}, "h2"}, {both, []string{"http/1.1"}, "http/1.1"}, {both, []string{"spdy/3"}, ""},
+			{asking, []string{"h2"}, "h2"}, {asking, []string{"http/1.1", "h2"}, "h2"},
+			{asking, []string{"spdy/3"}, ""},
+			{both, []string{"h2"}, "h2"}, {both, []string{"http/1.1", "h2"}, "h2"},
+			{both, []string{"http/1.1"}, "http/1.1"}, {both, []string{"spdy/3"}, ""},
 		} {
 			config, got := client(ours), ""
 			config.NextProtos = c.offered
@@ -181,7 +210,13 @@ func TestWarnings(t *testing.T) {
 	day := 24 * time.Hour
 	var now atomic.Pointer[time.Time]
 	at := func(in time.Duration) { moment := time.Now().Add(in); now.Store(&moment) }
-	for in, want := range map[time.Duration]string{0: "", 22 * day: "", 24 * day: "expires soon", 31 * day: "has expired", -day: "isn't valid yet"} {
+	for in, want := range map[time.Duration]string{
+		0:        "",
+		22 * day: "",
+		24 * day: "expires soon",
+		31 * day: "has expired",
+		-day:     "isn't valid yet",
+	} {
 		at(in)
 		_, log := load(t, f.files(), certs.Options{Now: func() time.Time { return *now.Load() }})
 		if want != "" {
@@ -191,7 +226,8 @@ func TestWarnings(t *testing.T) {
 		log.none(t)
 	}
 	at(0)
-	s, log := load(t, f.files(), certs.Options{Poll: 10 * time.Millisecond, Now: func() time.Time { return *now.Load() }})
+	s, log := load(t, f.files(),
+		certs.Options{Poll: 10 * time.Millisecond, Now: func() time.Time { return *now.Load() }})
 	follow(t, s)
 	for _, in := range []time.Duration{25 * day, 26*day + time.Hour} {
 		at(in)

@@ -180,7 +180,8 @@ func authorities(text []byte) ([]*x509.Certificate, error) {
 	}
 	for _, c := range out {
 		if !c.BasicConstraintsValid || !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
-			return nil, fmt.Errorf("holds a certificate that may issue no others, of %q: give that of its issuer", c.Subject)
+			return nil, fmt.Errorf("holds a certificate that may issue no others, of %q: give that of its issuer",
+				c.Subject)
 		}
 	}
 	return out, nil

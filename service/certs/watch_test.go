@@ -73,7 +73,8 @@ func TestFollowing(t *testing.T) {
 				t.Errorf("a connection that was open: %v", err)
 			}
 			// It follows where that has led to.
-			again := before.Issue(t, x509.Certificate{DNSNames: []string{"localhost"}, NotAfter: time.Now().AddDate(0, 0, 90)})
+			again := before.Issue(t,
+				x509.Certificate{DNSNames: []string{"localhost"}, NotAfter: time.Now().AddDate(0, 0, 90)})
 			f.put(t, again, before)
 			awaitReload(t, s, log, again)
 		})
@@ -229,7 +230,9 @@ func TestToldOnce(t *testing.T) {
 func TestPoll(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	here := folder(t.TempDir())
-	between, first, next := folder(filepath.Join(t.TempDir(), "between")), newFolder(t, ours.Server(t), ours), newFolder(t, lasting(t, ours), ours)
+	between := folder(filepath.Join(t.TempDir(), "between"))
+	first := newFolder(t, ours.Server(t), ours)
+	next := newFolder(t, lasting(t, ours), ours)
 	if err := between.lead(first); err != nil {
 		t.Fatal(err)
 	}

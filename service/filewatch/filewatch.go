@@ -74,7 +74,8 @@ func Watch(ctx context.Context, o Options, paths func() []string, check func()) 
 				continue
 			}
 		case err := <-failures:
-			o.Log.Debug("the watch on the folders of "+o.Name+" has missed something", slog.String("cause", err.Error()))
+			o.Log.Debug("the watch on the folders of "+o.Name+" has missed something",
+				slog.String("cause", err.Error()))
 		case <-poll.C:
 		case <-next.C:
 			// A link may point elsewhere by now, and a folder may have been replaced.

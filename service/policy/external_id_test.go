@@ -56,7 +56,8 @@ func TestExternalIDRules(t *testing.T) {
 		{"unbounded form", "external_id", block("form", "uuid", "any", "true", "unbounded", "true"), want},
 		{"prefix and form", "external_id", block("prefix", "x", "form", "digits"), want},
 		{"no key", "external_id", block(), want},
-		{"unknown form", "external_id", block("form", "hex"), `has no form "hex": write {form: digits} or {form: uuid}`},
+		{"unknown form", "external_id", block("form", "hex"),
+			`has no form "hex": write {form: digits} or {form: uuid}`},
 		{"empty form", "external_id", block("form", ""), `has no form ""`},
 		{"empty prefix", "external_id", block("prefix", ""), want},
 		{"prefix of a number", "external_id", map[string]any{"prefix": 7}, want},
@@ -65,8 +66,10 @@ func TestExternalIDRules(t *testing.T) {
 		{"prefix after a space", "external_id", block("prefix", "\u00a0x"), "limits nothing"},
 		{"prefix that is an accent", "external_id", block("prefix", "\u0301"), "limits nothing"},
 		{"prefix before a space", "external_id", block("prefix", "shop "), ""},
-		{"form of another claim", "phone", block("form", "digits"), "must be any, a list of values, or {prefix: …}: form is for external_id only"},
-		{"another claim unbounded", "tags", block("any", "true", "unbounded", "true"), "must be any, a list of values, or {prefix: …}: unbounded is for external_id only"},
+		{"form of another claim", "phone", block("form", "digits"),
+			"must be any, a list of values, or {prefix: …}: form is for external_id only"},
+		{"another claim unbounded", "tags", block("any", "true", "unbounded", "true"),
+			"must be any, a list of values, or {prefix: …}: unbounded is for external_id only"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := fullGrant(func(g grant) { g.Claims = map[string]any{test.claim: test.rule} })
@@ -75,7 +78,8 @@ func TestExternalIDRules(t *testing.T) {
 				return
 			}
 			key := "claims." + test.claim + ": "
-			if test.fault == "" || len(faults) != 1 || !strings.HasPrefix(faults[0], key) || !strings.Contains(faults[0], test.fault) {
+			if test.fault == "" || len(faults) != 1 || !strings.HasPrefix(faults[0], key) ||
+				!strings.Contains(faults[0], test.fault) {
 				t.Errorf("faults %q, want %q", faults, test.fault)
 			}
 		})
@@ -99,12 +103,16 @@ func TestAnyExternalIDWithEmailLimits(t *testing.T) {
 	} {
 		for _, protected := range []bool{false, true} {
 			faults := checked(fullGrant(externalID("any"), func(g grant) {
-				g.EmailDomains, g.Actions, g.Protected = policy.EmailDomains{Allow: test.allow, Deny: test.deny}, test.actions, protected
+				g.EmailDomains = policy.EmailDomains{Allow: test.allow, Deny: test.deny}
+				g.Actions = test.actions
+				g.Protected = protected
 			}))
 			if refused := len(faults) > 0; refused != test.refused {
 				t.Errorf("%+v, protected %v: faults %q", test, protected, faults)
 			}
-			for _, way := range []string{"{prefix: …}", "list of ids", "{form: digits}", "{form: uuid}", "{any: true, unbounded: true}"} {
+			for _, way := range []string{
+				"{prefix: …}", "list of ids", "{form: digits}", "{form: uuid}", "{any: true, unbounded: true}",
+			} {
 				if test.refused && !strings.Contains(strings.Join(faults, ""), way) {
 					t.Errorf("%q doesn't name %s", faults, way)
 				}
@@ -128,20 +136,26 @@ func TestCheckProtected(t *testing.T) {
 		want   []string // "fault" or "warning", and a piece of it
 	}{
 		{"any, nobody protected", "any", nil, nobody, nil},
-		{"any, by email", "any", nil, byEmail, []string{"fault: must not be any: configuration a has protected people"}},
+		{"any, by email", "any", nil, byEmail,
+			[]string{"fault: must not be any: configuration a has protected people"}},
 		{"any, by id", "any", nil, byID, []string{"fault: must not be any"}},
 		{"any, may sign in protected people", "any", func(g grant) { g.Protected = true }, byID, nil},
 		{"any, without sign_in", "any", func(g grant) { g.Actions = []policy.Action{policy.Read} }, byID, nil},
-		{"any, which Check has reported", "any", func(g grant) { g.EmailDomains.Deny = []string{"acme.com"} }, byID, nil},
+		{"any, which Check has reported", "any",
+			func(g grant) { g.EmailDomains.Deny = []string{"acme.com"} }, byID, nil},
 		{"unbounded", block("any", "true", "unbounded", "true"), nil, byID, nil},
 		{"a faulty rule", block("form", "hex"), nil, byID, nil},
 		{"a form, by email", block("form", "digits"), nil, byEmail, nil},
-		{"digits", block("form", "digits"), nil, byID, []string{"fault: must not be this form: protected.external_ids[1] of configuration b"}},
-		{"uuid", block("form", "uuid"), nil, byID, []string{"fault: must not be this form: protected.external_ids[2] of configuration b"}},
+		{"digits", block("form", "digits"), nil, byID,
+			[]string{"fault: must not be this form: protected.external_ids[1] of configuration b"}},
+		{"uuid", block("form", "uuid"), nil, byID,
+			[]string{"fault: must not be this form: protected.external_ids[2] of configuration b"}},
 		{"a prefix", block("prefix", "crm-"), nil, byID, nil},
-		{"a prefix that covers one", block("prefix", "shop-"), nil, byID, []string{"warning: covers protected.external_ids[3] of configuration b"}},
+		{"a prefix that covers one", block("prefix", "shop-"), nil, byID,
+			[]string{"warning: covers protected.external_ids[3] of configuration b"}},
 		{"a list", []any{"E-2", "7"}, nil, byID, nil},
-		{"a list that covers one", []any{"e-1"}, nil, byID, []string{"warning: covers protected.external_ids[0] of configuration b"}},
+		{"a list that covers one", []any{"e-1"}, nil, byID,
+			[]string{"warning: covers protected.external_ids[0] of configuration b"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := fullGrant(externalID(test.rule), all)
@@ -219,7 +233,8 @@ func TestProtectedExternalID(t *testing.T) {
 	}
 	p := policyOf(t, fullGrant(func(g grant) { g.Protected = false }))
 	wantDenied(t, p, "shop", ask, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
-	unbounded := policyOf(t, fullGrant(externalID(block("any", "true", "unbounded", "true")), func(g grant) { g.Protected = false }))
+	unbounded := policyOf(t,
+		fullGrant(externalID(block("any", "true", "unbounded", "true")), func(g grant) { g.Protected = false }))
 	wantDenied(t, unbounded, "shop", ask, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
 }
 
@@ -227,7 +242,8 @@ func TestProtectedExternalID(t *testing.T) {
 func TestFoldExternalID(t *testing.T) {
 	for id, spellings := range map[string][]string{
 		"kim-1": {"KIM-1", "Kim-1", "\u212aim-1", "k\u0130m-1", "k\u0131m-1", "ｋｉｍ－１", " kim-1", "kim-1\u00a0", "\u3000kim-1", "\u00a8kim-1",
-			"kîm-1", "k\u0069\u0302m-1", "kim\u200b-1", "kim-1\u0000", "kim\u00ad-1", "kim-1\ufe0f", "\ufeffkim-1", "kim-\u2460", "𝐤𝐢𝐦-1"},
+			"kîm-1", "k\u0069\u0302m-1", "kim\u200b-1", "kim-1\u0000", "kim\u00ad-1", "kim-1\ufe0f", "\ufeffkim-1",
+			"kim-\u2460", "𝐤𝐢𝐦-1"},
 		"sos":    {"ſos", "SOS", "søs", "sös"},
 		"strass": {"straß", "STRAẞ", "STRASS"},
 		"όσος":   {"ΌΣΟΣ", "όσοσ", "οσος"},
@@ -252,7 +268,8 @@ func TestFoldExternalID(t *testing.T) {
 // TestFoldExternalIDKnowsEveryCase of every letter that Unicode has.
 func TestFoldExternalIDKnowsEveryCase(t *testing.T) {
 	for r := range unicode.MaxRune {
-		if other := unicode.SimpleFold(r); other != r && policy.FoldExternalID("x"+string(r)) != policy.FoldExternalID("X"+string(other)) {
+		if other := unicode.SimpleFold(r); other != r &&
+			policy.FoldExternalID("x"+string(r)) != policy.FoldExternalID("X"+string(other)) {
 			t.Errorf("%c (U+%04X) and %c (U+%04X) are apart", r, r, other, other)
 		}
 	}
@@ -261,7 +278,10 @@ func TestFoldExternalIDKnowsEveryCase(t *testing.T) {
 // FuzzFoldExternalID: no change of case or outer white space makes another id, and what is folded
 // stays as it is.
 func FuzzFoldExternalID(f *testing.F) {
-	for _, s := range []string{"", "E-1", "\u212aim", "k\u0130m", "k\u0131m", "ſ", "straße", "ǅ", "ΐ", "\u0345", "ﬁ", "\u1e9e", " x ", "ꭰ", "ᏸ", aUUID} {
+	for _, s := range []string{
+		"", "E-1", "\u212aim", "k\u0130m", "k\u0131m", "ſ", "straße", "ǅ", "ΐ", "\u0345", "ﬁ", "\u1e9e", " x ",
+		"ꭰ", "ᏸ", aUUID,
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, id string) {

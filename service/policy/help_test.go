@@ -79,7 +79,9 @@ func allows(t testing.TB, p *policy.Policy, ask policy.Ask) bool {
 }
 
 // wantDenied holds that the ask is refused so, with a piece of the rule.
-func wantDenied(t testing.TB, p *policy.Policy, caller string, ask policy.Ask, reason policy.Reason, field, rule string) {
+func wantDenied(
+	t testing.TB, p *policy.Policy, caller string, ask policy.Ask, reason policy.Reason, field, rule string,
+) {
 	t.Helper()
 	g, err := p.Allow(caller, ask)
 	var denied *policy.DeniedError

@@ -63,7 +63,9 @@ const (
 	ReturnToNotAllowed Reason = "RETURN_TO_NOT_ALLOWED"
 )
 
-var reasons = []Reason{CallerNotAllowed, BrandNotAllowed, RoleNotAllowed, ClaimNotAllowed, EmailNotAllowed, ReturnToNotAllowed}
+var reasons = []Reason{
+	CallerNotAllowed, BrandNotAllowed, RoleNotAllowed, ClaimNotAllowed, EmailNotAllowed, ReturnToNotAllowed,
+}
 
 // DeniedError says why no grant covers a request: the reason of the grant that
 // came furthest.
@@ -127,7 +129,10 @@ func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
 	if !known {
 		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
 	}
-	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant of caller " + caller + " names the configuration and " + named(ask.Actions)}
+	furthest := &DeniedError{
+		Reason: CallerNotAllowed,
+		Rule:   "no grant of caller " + caller + " names the configuration and " + named(ask.Actions),
+	}
 	for _, g := range grants {
 		if !g.covers(ask.Configuration, ask.Actions...) {
 			continue

@@ -46,7 +46,8 @@ func model(s policy.Settings, a policy.Ask) bool {
 			}
 			prefix, _ := rule["prefix"].(string)
 			for _, v := range c.Values {
-				formless := rule["form"] == "digits" && strings.Trim(v, "0123456789") != "" || rule["form"] == "uuid" && v != aUUID
+				formless := rule["form"] == "digits" && strings.Trim(v, "0123456789") != "" ||
+					rule["form"] == "uuid" && v != aUUID
 				if formless || !strings.HasPrefix(v, prefix) {
 					return false
 				}
@@ -63,7 +64,8 @@ func model(s policy.Settings, a policy.Ask) bool {
 		domain := a.Email[strings.LastIndexByte(a.Email, '@')+1:]
 		in := func(list []string) bool {
 			for _, p := range list {
-				if p == "*" || p == domain || strings.HasPrefix(p, "*.") && strings.HasSuffix(domain, p[1:]) && domain != p[1:] {
+				if p == "*" || p == domain ||
+					strings.HasPrefix(p, "*.") && strings.HasSuffix(domain, p[1:]) && domain != p[1:] {
 					return true
 				}
 			}
@@ -71,7 +73,8 @@ func model(s policy.Settings, a policy.Ask) bool {
 		}
 		email = in(s.EmailDomains.Allow) && !in(s.EmailDomains.Deny)
 	}
-	return has(s.Brands, a.Brand) && slices.Contains(s.Roles, a.Role) && email && (s.Protected || !a.Protected && !a.ProtectedExternalID) &&
+	return has(s.Brands, a.Brand) && slices.Contains(s.Roles, a.Role) && email &&
+		(s.Protected || !a.Protected && !a.ProtectedExternalID) &&
 		(a.ReturnToHost == "" || has(s.ReturnToHosts, a.ReturnToHost))
 }
 
@@ -361,7 +364,8 @@ func TestAskingMoreNeverAllows(t *testing.T) {
 			for i := range more.Claims {
 				more.Claims[i].Values = append(slices.Clone(more.Claims[i].Values), "z")
 			}
-			if len(ask.Claims) > 0 && slices.ContainsFunc(ask.Claims, func(c policy.Claim) bool { return len(c.Values) == 0 }) {
+			if len(ask.Claims) > 0 &&
+				slices.ContainsFunc(ask.Claims, func(c policy.Claim) bool { return len(c.Values) == 0 }) {
 				continue // from no value to one isn't more of the same
 			}
 		}

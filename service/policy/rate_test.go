@@ -44,13 +44,21 @@ func TestTake(t *testing.T) {
 		burst     int
 		takes     []take
 	}{
-		{"one at a time", 2, 1, []take{{0, 0}, {0, 500 * ms}, {499 * ms, 1 * ms}, {500 * ms, 0}, {500 * ms, 500 * ms}, {1500 * ms, 0}, {1500 * ms, 500 * ms}}},
-		{"a burst, then the rate", 10, 3, []take{{0, 0}, {0, 0}, {0, 0}, {0, 100 * ms}, {99 * ms, 1 * ms}, {100 * ms, 0}, {100 * ms, 100 * ms}}},
+		{
+			"one at a time", 2, 1,
+			[]take{
+				{0, 0}, {0, 500 * ms}, {499 * ms, 1 * ms}, {500 * ms, 0}, {500 * ms, 500 * ms}, {1500 * ms, 0},
+				{1500 * ms, 500 * ms},
+			},
+		},
+		{"a burst, then the rate", 10, 3,
+			[]take{{0, 0}, {0, 0}, {0, 0}, {0, 100 * ms}, {99 * ms, 1 * ms}, {100 * ms, 0}, {100 * ms, 100 * ms}}},
 		// Who is refused pays nothing: after 40 refusals the wait is still the same.
 		{"refusals don't count", 1, 1, append([]take{{0, 0}}, refusals(40, take{0, 1000 * ms}, take{1000 * ms, 0})...)},
 		{"burst of one second", 3, 0, []take{{0, 0}, {0, 0}, {0, 0}, {0, 333333333}, {333333332, 1}, {333333333, 0}}},
 		{"slower than one a second", 0.1, 0, []take{{0, 0}, {0, 10000 * ms}, {9999 * ms, 1 * ms}, {10000 * ms, 0}}},
-		{"idle time fills the burst and no more", 10, 2, []take{{0, 0}, {0, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, 100 * ms}}},
+		{"idle time fills the burst and no more", 10, 2,
+			[]take{{0, 0}, {0, 0}, {time.Hour, 0}, {time.Hour, 0}, {time.Hour, 100 * ms}}},
 		{"a clock that is set back", 1, 1, []take{{time.Hour, 0}, {0, 1000 * ms}, {999 * ms, 1 * ms}, {1000 * ms, 0}}},
 	} {
 		for _, people := range []bool{false, true} {
@@ -126,7 +134,8 @@ func TestTakeAllOrNone(t *testing.T) {
 	}
 	for range 50 {
 		var limited *policy.LimitedError
-		if err := m.Take(start, all, team, person); !errors.As(err, &limited) || limited.Limit != "team_rate" || limited.Wait != time.Second {
+		if err := m.Take(start, all, team, person); !errors.As(err, &limited) || limited.Limit != "team_rate" ||
+			limited.Wait != time.Second {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -134,7 +143,8 @@ func TestTakeAllOrNone(t *testing.T) {
 		t.Error("the person's was taken while the team's was used up")
 	}
 	var limited *policy.LimitedError
-	if err := m.Take(start, team, person); !errors.As(err, &limited) || limited.Limit != "user_rate" || limited.Wait != time.Minute {
+	if err := m.Take(start, team, person); !errors.As(err, &limited) || limited.Limit != "user_rate" ||
+		limited.Wait != time.Minute {
 		t.Errorf("of two that are used up: %v", err)
 	}
 	for i := range 8 {
@@ -207,7 +217,12 @@ func TestTakeConcurrently(t *testing.T) {
 func TestCrowdOfPeople(t *testing.T) {
 	var m policy.Meter
 	of := func(who int) policy.Limit {
-		l := policy.Limit{Name: "user_rate", Key: fmt.Sprint(who), Rate: policy.Rate{PerSecond: 1.0 / 6, Burst: 10}, People: true}
+		l := policy.Limit{
+			Name:   "user_rate",
+			Key:    fmt.Sprint(who),
+			Rate:   policy.Rate{PerSecond: 1.0 / 6, Burst: 10},
+			People: true,
+		}
 		return l
 	}
 	refused, victim := 0, of(-1)
@@ -237,10 +252,14 @@ func TestLimits(t *testing.T) {
 		want       [2]policy.Rate
 	}{
 		{"neither", nil, nil, [2]policy.Rate{{PerSecond: 200, Burst: 400}, {PerSecond: 20, Burst: 40}}},
-		{"both", &policy.Rate{PerSecond: 7, Burst: 8}, &policy.Rate{PerSecond: 9}, [2]policy.Rate{{PerSecond: 7, Burst: 8}, {PerSecond: 9}}},
-		{"a tenth", &policy.Rate{PerSecond: 50, Burst: 100}, nil, [2]policy.Rate{{PerSecond: 50, Burst: 100}, {PerSecond: 5, Burst: 10}}},
-		{"a tenth of one second's", &policy.Rate{PerSecond: 100}, nil, [2]policy.Rate{{PerSecond: 100}, {PerSecond: 10, Burst: 10}}},
-		{"no less than some", &policy.Rate{PerSecond: 2, Burst: 3}, nil, [2]policy.Rate{{PerSecond: 2, Burst: 3}, {PerSecond: 1, Burst: 5}}},
+		{"both", &policy.Rate{PerSecond: 7, Burst: 8}, &policy.Rate{PerSecond: 9},
+			[2]policy.Rate{{PerSecond: 7, Burst: 8}, {PerSecond: 9}}},
+		{"a tenth", &policy.Rate{PerSecond: 50, Burst: 100}, nil,
+			[2]policy.Rate{{PerSecond: 50, Burst: 100}, {PerSecond: 5, Burst: 10}}},
+		{"a tenth of one second's", &policy.Rate{PerSecond: 100}, nil,
+			[2]policy.Rate{{PerSecond: 100}, {PerSecond: 10, Burst: 10}}},
+		{"no less than some", &policy.Rate{PerSecond: 2, Burst: 3}, nil,
+			[2]policy.Rate{{PerSecond: 2, Burst: 3}, {PerSecond: 1, Burst: 5}}},
 	} {
 		s := fullGrant(func(s *policy.Settings) { s.Rate, s.TeamRate = test.rate, test.team })
 		g, err := policyOf(t, s).Allow("shop", fullAsk())
@@ -248,7 +267,8 @@ func TestLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		people, team := g.Limits(false), g.Limits(true)
-		if len(people) != 1 || len(team) != 2 || people[0] != team[0] || team[0].Name != "rate" || team[1].Name != "team_rate" ||
+		if len(people) != 1 || len(team) != 2 || people[0] != team[0] || team[0].Name != "rate" ||
+			team[1].Name != "team_rate" ||
 			team[0].Rate != test.want[0] || team[1].Rate != test.want[1] {
 			t.Errorf("%s: %+v and %+v", test.name, people, team)
 		}

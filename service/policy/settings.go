@@ -162,7 +162,8 @@ func checkRate(report func(key, fault string), key string, r *Rate) {
 func checkDomains(report func(key, fault string), key string, domains []string) {
 	for i, d := range domains {
 		if !domain.MatchString(d) {
-			report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
+			report(fmt.Sprintf("%s[%d]", key, i),
+				fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
 		}
 	}
 }
@@ -239,9 +240,12 @@ func newGrant(place string, s Settings) (*Grant, error) {
 		actions:        setOf(s.Actions),
 		roles:          setOf(s.Roles),
 		claims:         make(map[string]claimRule, len(s.Claims)),
-		emailDomains:   EmailDomains{Allow: slices.Clone(s.EmailDomains.Allow), Deny: slices.Clone(s.EmailDomains.Deny)},
-		returnToHosts:  setOf(s.ReturnToHosts),
-		protected:      s.Protected,
+		emailDomains: EmailDomains{
+			Allow: slices.Clone(s.EmailDomains.Allow),
+			Deny:  slices.Clone(s.EmailDomains.Deny),
+		},
+		returnToHosts: setOf(s.ReturnToHosts),
+		protected:     s.Protected,
 	}
 	for name, v := range s.Claims {
 		rule, fault := parseClaimRule(name, v)

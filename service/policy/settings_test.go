@@ -27,30 +27,43 @@ func TestSettingsCheck(t *testing.T) {
 	}{
 		{"nothing wrong", func(g grant) {}, nil},
 		{"stars", func(g grant) {
-			g.Configurations, g.Brands, g.ReturnToHosts, g.EmailDomains.Allow = []string{"*"}, []string{"*"}, []string{"*"}, []string{"*"}
+			g.Configurations = []string{"*"}
+			g.Brands = []string{"*"}
+			g.ReturnToHosts = []string{"*"}
+			g.EmailDomains.Allow = []string{"*"}
 		}, nil},
 		{"read only", func(g grant) {
-			*g = policy.Settings{Configurations: []string{"a"}, Actions: []policy.Action{policy.Read, policy.Inspect, policy.Report, policy.Refresh, policy.Stage}}
+			*g = policy.Settings{
+				Configurations: []string{"a"},
+				Actions: []policy.Action{
+					policy.Read, policy.Inspect, policy.Report, policy.Refresh, policy.Stage,
+				},
+			}
 		}, nil},
 		{"all roles", func(g grant) { g.Roles = []string{"unset", "end_user", "agent", "admin"} }, nil},
-		{"nothing at all", func(g grant) { *g = policy.Settings{} }, []string{"configurations: is required", "actions: is required"}},
+		{"nothing at all", func(g grant) { *g = policy.Settings{} },
+			[]string{"configurations: is required", "actions: is required"}},
 
 		{"no configurations", func(g grant) { g.Configurations = nil }, []string{"configurations: is required"}},
 		{"no actions", func(g grant) { g.Actions = nil }, []string{"actions: is required"}},
 		{"unknown action", func(g grant) { g.Actions = []policy.Action{policy.SignIn, "mint"} },
 			[]string{`actions[1]: "mint" is none of its values: sign_in, read, inspect, report, refresh, stage`}},
-		{"all actions", func(g grant) { g.Actions = []policy.Action{"*"} }, []string{`actions[0]: "*" is none of its values`}},
+		{"all actions", func(g grant) { g.Actions = []policy.Action{"*"} },
+			[]string{`actions[0]: "*" is none of its values`}},
 		{"sign-in without brands", func(g grant) { g.Brands = nil }, []string{"brands: is required with sign_in"}},
 		{"sign-in without roles", func(g grant) { g.Roles = nil }, []string{"roles: is required with sign_in"}},
-		{"sign-in without domains", func(g grant) { g.EmailDomains.Allow = nil }, []string{"email_domains.allow: is required with sign_in"}},
-		{"unknown role", func(g grant) { g.Roles = []string{"end_user", "owner"} }, []string{`roles[1]: "owner" is none of its values: unset, end_user, agent, admin`}},
+		{"sign-in without domains", func(g grant) { g.EmailDomains.Allow = nil },
+			[]string{"email_domains.allow: is required with sign_in"}},
+		{"unknown role", func(g grant) { g.Roles = []string{"end_user", "owner"} },
+			[]string{`roles[1]: "owner" is none of its values: unset, end_user, agent, admin`}},
 		{"empty role", func(g grant) { g.Roles = []string{""} }, []string{`roles[0]: "" is none`}},
 		{"all roles in one", func(g grant) { g.Roles = []string{"*"} }, []string{`roles[0]: "*" is none`}},
 
 		{"unknown claim", claim("nickname", "any"), []string{"claims.nickname: is no claim that can be granted"}},
 		{"required claim", claim("email", "any"), []string{"claims.email: is no claim that can be granted"}},
 		{"role as a claim", claim("role", "any"), []string{"claims.role: is no claim that can be granted"}},
-		{"claim of Zendesk's name", claim("organization", "any"), []string{"claims.organization: is no claim that can be granted"}},
+		{"claim of Zendesk's name", claim("organization", "any"),
+			[]string{"claims.organization: is no claim that can be granted"}},
 		{"claim of nothing", claim("phone", nil), []string{"claims.phone: " + rule}},
 		{"claim of another word", claim("phone", "all"), []string{"claims.phone: " + rule}},
 		{"claim of true", claim("phone", true), []string{"claims.phone: " + rule}},
@@ -65,16 +78,20 @@ func TestSettingsCheck(t *testing.T) {
 		{"empty prefix", claim("phone", map[string]any{"prefix": ""}), []string{"claims.phone: " + rule}},
 		{"prefix of a number", claim("phone", map[string]any{"prefix": 7}), []string{"claims.phone: " + rule}},
 		{"suffix", claim("phone", map[string]any{"suffix": "x"}), []string{"claims.phone: " + rule}},
-		{"prefix and more", claim("phone", map[string]any{"prefix": "x", "any": true}), []string{"claims.phone: " + rule}},
+		{"prefix and more", claim("phone", map[string]any{"prefix": "x", "any": true}),
+			[]string{"claims.phone: " + rule}},
 		{"clear_tags", claim("clear_tags", "any"), nil},
 		{"clear_tags by value", claim("clear_tags", []any{"vip"}), []string{"claims.clear_tags: must be any"}},
 		{"clear_tags of none", claim("clear_tags", []any{}), []string{"claims.clear_tags: must be any"}},
-		{"clear_tags by prefix", claim("clear_tags", map[string]any{"prefix": "x"}), []string{"claims.clear_tags: must be any"}},
+		{"clear_tags by prefix", claim("clear_tags", map[string]any{"prefix": "x"}),
+			[]string{"claims.clear_tags: must be any"}},
 		{"clear_user_fields by key", claim("clear_user_fields", []any{"plan"}), nil},
 
 		{"good domains", domains("*.acme.com", "*"), nil},
-		{"domain in capitals", domains("Acme.com", "a.example"), []string{`email_domains.allow[0]: "Acme.com" is no domain`}},
-		{"both wrong", domains("acme", "@acme.com"), []string{`email_domains.allow[0]: "acme" is no domain`, `email_domains.deny[1]: "@acme.com" is no domain`}},
+		{"domain in capitals", domains("Acme.com", "a.example"),
+			[]string{`email_domains.allow[0]: "Acme.com" is no domain`}},
+		{"both wrong", domains("acme", "@acme.com"),
+			[]string{`email_domains.allow[0]: "acme" is no domain`, `email_domains.deny[1]: "@acme.com" is no domain`}},
 		{"subdomains of a top level", domains("*.com", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"star inside", domains("mail.*.com", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"two stars", domains("*.*.acme.com", "a.example"), []string{"email_domains.allow[0]: "}},
@@ -94,12 +111,15 @@ func TestSettingsCheck(t *testing.T) {
 		{"rate without end", rate(math.Inf(1), 0), []string{"rate: must have a per_second above 0"}},
 		{"rate beyond an int", rate(1e300, 0), []string{"rate: must have a per_second above 0"}},
 		{"burst beyond reason", rate(1000, 1_000_001), []string{"rate: must have a per_second above 0"}},
-		{"burst that takes more than a day", rate(1, 86_401), []string{"rate: must have a burst that is back within 24 hours"}},
+		{"burst that takes more than a day", rate(1, 86_401),
+			[]string{"rate: must have a burst that is back within 24 hours"}},
 		{"one in two days", rate(0.000005, 0), []string{"rate: must have a burst that is back within 24 hours"}},
 		{"one a day", rate(1.0/86_400, 1), nil},
 		{"team rate", func(g grant) { g.TeamRate = &policy.Rate{PerSecond: 1} }, nil},
-		{"both rates of nothing", func(g grant) { g.Rate, g.TeamRate = &policy.Rate{}, &policy.Rate{} }, []string{"rate: must have", "team_rate: must have"}},
-		{"burst below nothing", rate(1, -1), []string{"rate: must have a per_second above 0, up to a million, and a burst of 0 or more"}},
+		{"both rates of nothing", func(g grant) { g.Rate, g.TeamRate = &policy.Rate{}, &policy.Rate{} },
+			[]string{"rate: must have", "team_rate: must have"}},
+		{"burst below nothing", rate(1, -1),
+			[]string{"rate: must have a per_second above 0, up to a million, and a burst of 0 or more"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := fullGrant(test.grant)
@@ -117,7 +137,8 @@ func TestSettingsCheck(t *testing.T) {
 // TestNewRefusesBadRules though Check should have been asked before.
 func TestNewRefusesBadRules(t *testing.T) {
 	s := fullGrant(func(g grant) { g.Claims["phone"] = "all" })
-	p, err := policy.New(map[string][]policy.Settings{"shop": {fullGrant(), s}}, func(string, int) string { return "callers[3].grants[1]" })
+	p, err := policy.New(map[string][]policy.Settings{"shop": {fullGrant(), s}},
+		func(string, int) string { return "callers[3].grants[1]" })
 	if p != nil || err == nil || !strings.Contains(err.Error(), "callers[3].grants[1].claims.phone must be any") {
 		t.Errorf("New returned %v, %v", p, err)
 	}
@@ -138,7 +159,10 @@ func TestNewKeepsNothing(t *testing.T) {
 // TestNewSaysWhere: places are asked for by caller and index, each once.
 func TestNewSaysWhere(t *testing.T) {
 	asked := map[string]int{}
-	_, err := policy.New(map[string][]policy.Settings{"shop": {fullGrant(), fullGrant()}, "cron": {fullGrant()}}, func(caller string, grant int) string {
+	_, err := policy.New(map[string][]policy.Settings{
+		"shop": {fullGrant(), fullGrant()},
+		"cron": {fullGrant()},
+	}, func(caller string, grant int) string {
 		asked[caller+string(rune('0'+grant))]++
 		return ""
 	})

@@ -18,7 +18,13 @@ func browserOrigin(host, s string) string {
 	if !found {
 		scheme, rest = "https", s
 	}
-	defaultPort, special := map[string]string{"http": "80", "https": "443", "ws": "80", "wss": "443", "ftp": "21"}[scheme]
+	defaultPort, special := map[string]string{
+		"http":  "80",
+		"https": "443",
+		"ws":    "80",
+		"wss":   "443",
+		"ftp":   "21",
+	}[scheme]
 	if !special {
 		return scheme + ":" // javascript:, data:, file:, … : not the brand in any case
 	}

@@ -124,7 +124,8 @@ func (c *checker) identity(u User) {
 	}
 	c.claims.Email = email
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
-		c.fault("user.email_verified", "must be true: sign in only addresses that you have proof of, or have allow_unverified_email set")
+		c.fault("user.email_verified",
+			"must be true: sign in only addresses that you have proof of, or have allow_unverified_email set")
 	}
 	if blank(u.Name) {
 		c.fault("user.name", "is required")
@@ -140,12 +141,19 @@ func (c *checker) role(u User) {
 	switch a := u.Role.audience(); {
 	case u.Role == RoleUnset:
 		if c.profile.Serves(TeamMember) && !c.profile.omitRole {
-			c.fault("user.role", "is required: this configuration signs in team members, and Zendesk takes a person without a role for an end user")
+			c.fault(
+				"user.role",
+				"is required: this configuration signs in team members, and Zendesk takes a person without a role for an end user",
+			)
 		}
 	case a == "":
 		c.fault("user.role", "is no role")
 	case !c.profile.Serves(a):
-		c.fault("user.role", fmt.Sprintf("is %s, but this configuration doesn't sign in %ss", u.Role, strings.ReplaceAll(string(a), "_", " ")))
+		c.fault(
+			"user.role",
+			fmt.Sprintf("is %s, but this configuration doesn't sign in %ss",
+				u.Role, strings.ReplaceAll(string(a), "_", " ")),
+		)
 	}
 	c.claims.Role = u.Role
 }
@@ -218,7 +226,12 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 	audience := u.Role.audience()
 	if audience == "" {
 		if len(c.profile.audiences) > 1 {
-			return []Fault{{field, "needs a role: Zendesk names the claim differently for end users and team members, and this configuration signs in both"}}, nil
+			return []Fault{
+				{
+					field,
+					"needs a role: Zendesk names the claim differently for end users and team members, and this configuration signs in both",
+				},
+			}, nil
 		}
 		audience = c.profile.audiences[0]
 	}
@@ -241,7 +254,10 @@ func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 	}
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n > maxExactInt {
-		return nil, []Fault{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, and this configuration sends it as an integer"}}
+		return nil, []Fault{
+			{field + "[0]",
+				"is beyond 2^53 - 1, where whole numbers lose digits, and this configuration sends it as an integer"},
+		}
 	}
 	return n, nil
 }

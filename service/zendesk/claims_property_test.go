@@ -20,8 +20,10 @@ import (
 
 // claimTypes are the claims there are, with their JSON types.
 var claimTypes = map[string][]string{
-	"iat": {"integer"}, "jti": {"string"}, "email": {"string"}, "name": {"string"}, "external_id": {"string"}, "role": {"string"},
-	"custom_role_id": {"integer"}, "locale": {"integer"}, "locale_id": {"integer"}, "organization": {"string"}, "organizations": {"string"},
+	"iat": {"integer"}, "jti": {"string"}, "email": {"string"}, "name": {"string"}, "external_id": {"string"},
+	"role":           {"string"},
+	"custom_role_id": {"integer"}, "locale": {"integer"}, "locale_id": {"integer"}, "organization": {"string"},
+	"organizations":   {"string"},
 	"organization_id": {"string", "integer"}, "organization_ids": {"string"}, "phone": {"string"}, "tags": {"array"},
 	"remote_photo_url": {"string"}, "user_fields": {"object"}, "exp": {"integer"},
 }
@@ -56,14 +58,16 @@ func expected(u zendesk.User, audiences []zendesk.Audience, integerIDs bool) map
 	put("external_id", u.ExternalID, u.ExternalID != "")
 	put("role", string(u.Role), u.Role != "")
 	put("custom_role_id", u.CustomRoleID, u.CustomRoleID != 0)
-	staff := u.Role == "agent" || u.Role == "admin" || u.Role == "" && slices.Equal(audiences, []zendesk.Audience{"team_member"})
+	staff := u.Role == "agent" || u.Role == "admin" ||
+		u.Role == "" && slices.Equal(audiences, []zendesk.Audience{"team_member"})
 	put("locale", u.LocaleID, u.LocaleID != 0 && !staff)
 	put("locale_id", u.LocaleID, u.LocaleID != 0 && staff)
 	for name, list := range map[string][]string{"organization": u.Organizations, "organization_id": u.OrganizationIDs} {
 		put(name, strings.Join(list, ","), len(list) == 1)
 		put(name+"s", strings.Join(list, ","), len(list) > 1)
 	}
-	if id, ok := want["organization_id"].(string); ok && integerIDs && regexp.MustCompile(`^(0|[1-9][0-9]*)$`).MatchString(id) {
+	if id, ok := want["organization_id"].(string); ok && integerIDs &&
+		regexp.MustCompile(`^(0|[1-9][0-9]*)$`).MatchString(id) {
 		want["organization_id"] = json.Number(id)
 	}
 	put("phone", u.Phone, u.Phone != "")
@@ -144,10 +148,13 @@ func holdsClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
 
 func acceptable(t *testing.T, p *zendesk.Profile, token zendesk.Token, key secrets.Key) {
 	t.Helper()
-	for _, now := range []time.Time{token.IssueTime, token.IssueTime.Add(zendesk.Lifetime), token.IssueTime.Add(-zendesk.Lifetime)} {
+	for _, now := range []time.Time{
+		token.IssueTime, token.IssueTime.Add(zendesk.Lifetime), token.IssueTime.Add(-zendesk.Lifetime),
+	} {
 		got := p.Inspect(token.Value, []secrets.Key{key}, now)
 		wantProblems(t, got)
-		if got.Version != token.Version || !got.IssueTime.Equal(token.IssueTime) || len(got.Claims) != len(token.Claims) {
+		if got.Version != token.Version || !got.IssueTime.Equal(token.IssueTime) ||
+			len(got.Claims) != len(token.Claims) {
 			t.Fatalf("Inspect reads %+v of %+v", got, token)
 		}
 		for _, name := range token.Claims {
@@ -156,7 +163,8 @@ func acceptable(t *testing.T, p *zendesk.Profile, token zendesk.Token, key secre
 			}
 		}
 	}
-	if late := p.Inspect(token.Value, []secrets.Key{key}, token.IssueTime.Add(zendesk.Lifetime+time.Second)); len(late.Problems) != 1 {
+	if late := p.Inspect(token.Value, []secrets.Key{key},
+		token.IssueTime.Add(zendesk.Lifetime+time.Second)); len(late.Problems) != 1 {
 		t.Fatalf("a second too late: %+v", late.Problems)
 	}
 }
@@ -172,7 +180,10 @@ func TestClaimsProperty(t *testing.T) {
 		return list
 	}
 	numbers := []int64{0, 0, 0, 1, 8, 360000123456, 1<<53 - 1, 1 << 53, -1}
-	values := []any{"pro", "", "é\u0301", nil, true, false, 0.0, math.Copysign(0, -1), -0.5, 42.0, float64(1<<53 - 1), float64(1 << 53), "2026-01-31"}
+	values := []any{
+		"pro", "", "é\u0301", nil, true, false, 0.0, math.Copysign(0, -1), -0.5, 42.0, float64(1<<53 - 1),
+		float64(1 << 53), "2026-01-31",
+	}
 	audiences := [][]zendesk.Audience{{zendesk.EndUser}, {zendesk.TeamMember}, {zendesk.EndUser, zendesk.TeamMember}}
 	passed := map[bool]int{}
 	for range 6000 {
@@ -181,7 +192,8 @@ func TestClaimsProperty(t *testing.T) {
 			OrganizationIDType: pick("", "string", "integer"),
 		}
 		u := zendesk.User{
-			Email:           pick("jo@example.com", "Jo.Doe+X@EXAMPLE.co.uk", "o'neil@a-b.example", "!#$%&'*+-/=?^_`{|}~@example.com"),
+			Email: pick("jo@example.com", "Jo.Doe+X@EXAMPLE.co.uk",
+				"o'neil@a-b.example", "!#$%&'*+-/=?^_`{|}~@example.com"),
 			EmailVerified:   true,
 			Name:            pick("Jo", "Zoë <王> & \"Co\" \\", "علی\u200cرضا", "❤\ufe0f", "</script>"),
 			ExternalID:      pick("", "", "0042", "shop-7", "a b", `{"role":"admin"}`, `","role":"admin`),
@@ -201,7 +213,8 @@ func TestClaimsProperty(t *testing.T) {
 		if random.IntN(2) == 0 {
 			u.UserFields = map[string]any{}
 			for range random.IntN(4) {
-				u.UserFields[pick("plan", "email", "role", "iat", "jti", "exp", "user_fields", "é", `a"b`)] = values[random.IntN(len(values))]
+				u.UserFields[pick("plan", "email", "role", "iat", "jti", "exp",
+					"user_fields", "é", `a"b`)] = values[random.IntN(len(values))]
 			}
 		}
 		passed[holdsClaims(t, s, u)]++

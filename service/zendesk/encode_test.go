@@ -40,7 +40,8 @@ func checkEncode(t *testing.T, issuedAt int64, id string, c zendesk.Claims, expi
 	e := json.NewEncoder(&want)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(reference{
-		issuedAt, id, c.Email, c.Name, c.ExternalID, c.Role, c.CustomRoleID, c.Locale, c.LocaleID, c.Organization, c.Organizations,
+		issuedAt, id, c.Email, c.Name, c.ExternalID, c.Role, c.CustomRoleID, c.Locale, c.LocaleID, c.Organization,
+		c.Organizations,
 		c.OrganizationID, c.OrganizationIDs, c.Phone, c.Tags, c.RemotePhotoURL, c.UserFields, expiresAt,
 	}); err != nil {
 		t.Fatal(err)
@@ -64,14 +65,26 @@ func checkEncode(t *testing.T, issuedAt int64, id string, c zendesk.Claims, expi
 // claims.
 func TestEncode(t *testing.T) {
 	full := zendesk.Claims{
-		Email: "jo@example.com", Name: "Zoë \"<王>\" & \\ Co", ExternalID: "0042", Role: zendesk.RoleAgent, CustomRoleID: 7, Locale: 8, LocaleID: 1<<53 - 1,
-		Organization: "Acme", Organizations: "Acme,Initech", OrganizationID: int64(9), OrganizationIDs: "1,2", Phone: "+15551234567",
-		Tags: []string{"vip", "ä"}, RemotePhotoURL: "https://acme.com/a.png?b=<c>&d",
-		UserFields: map[string]any{"b": "x", "a": nil, "c": true, "d": int64(-3), "e": 1.5, "f": 1e-9, "g": math.MaxFloat64, "ü": "\u00a0"},
+		Email: "jo@example.com", Name: "Zoë \"<王>\" & \\ Co", ExternalID: "0042", Role: zendesk.RoleAgent,
+		CustomRoleID: 7, Locale: 8, LocaleID: 1<<53 - 1,
+		Organization: "Acme", Organizations: "Acme,Initech", OrganizationID: int64(9), OrganizationIDs: "1,2",
+		Phone: "+15551234567",
+		Tags:  []string{"vip", "ä"}, RemotePhotoURL: "https://acme.com/a.png?b=<c>&d",
+		UserFields: map[string]any{
+			"b": "x",
+			"a": nil,
+			"c": true,
+			"d": int64(-3),
+			"e": 1.5,
+			"f": 1e-9,
+			"g": math.MaxFloat64,
+			"ü": "\u00a0",
+		},
 	}
 	for _, c := range []zendesk.Claims{
 		{}, {Email: "jo@example.com", Name: "Jo"}, full,
-		{OrganizationID: "007"}, {OrganizationID: ""}, {Tags: []string{}}, {UserFields: map[string]any{}}, {Tags: []string{""}},
+		{OrganizationID: "007"}, {OrganizationID: ""}, {Tags: []string{}}, {UserFields: map[string]any{}},
+		{Tags: []string{""}},
 	} {
 		checkEncode(t, 1767323045, "ID", c, 0)
 		checkEncode(t, 0, "", c, 1767323225)
@@ -84,7 +97,9 @@ func TestEncode(t *testing.T) {
 
 // FuzzEncode encodes any text, also text that Check refuses.
 func FuzzEncode(f *testing.F) {
-	for _, text := range []string{"", "Jo", "Zoë", "\x00\x1f\x7f\b\f\n\r\t\"\\/<>&", "\u2028\u2029\ufeff", "\xff\xc3(", "😀"} {
+	for _, text := range []string{
+		"", "Jo", "Zoë", "\x00\x1f\x7f\b\f\n\r\t\"\\/<>&", "\u2028\u2029\ufeff", "\xff\xc3(", "😀",
+	} {
 		f.Add(text, text, int64(1), 0.5)
 	}
 	f.Fuzz(func(t *testing.T, text, key string, number int64, fraction float64) {
@@ -92,7 +107,8 @@ func FuzzEncode(f *testing.F) {
 			fraction = 0
 		}
 		checkEncode(t, number, key, zendesk.Claims{
-			Email: text, Name: key, ExternalID: text, CustomRoleID: number, OrganizationID: number, Tags: []string{text, key},
+			Email: text, Name: key, ExternalID: text, CustomRoleID: number, OrganizationID: number,
+			Tags:       []string{text, key},
 			UserFields: map[string]any{key: text, "n": number, "f": fraction},
 		}, number)
 	})

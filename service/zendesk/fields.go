@@ -122,7 +122,8 @@ func photoFaults(s string) []Fault {
 		return []Fault{{field, why}}
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxURL || strings.ContainsAny(s, ` \`) {
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxURL ||
+		strings.ContainsAny(s, ` \`) {
 		return []Fault{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
 	}
 	return nil

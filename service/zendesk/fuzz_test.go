@@ -19,8 +19,10 @@ var plainEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([a-z0-
 
 func FuzzParseEmail(f *testing.F) {
 	for _, s := range []string{
-		"jo@example.com", "Jo.Doe+x@EXAMPLE.co.uk", "\u212A@corp.com", `"admin@corp.com"@evil.example`, "Jo <jo@example.com>", "jo(c)@example.com",
-		"jo@192.0.2.1", "jo@[192.0.2.1]", "jo@example.com.", "a..b@c.de", "ａ@b.cd", "a@b.c\x00", "", "@", "a@b.c, d@e.f",
+		"jo@example.com", "Jo.Doe+x@EXAMPLE.co.uk", "\u212A@corp.com", `"admin@corp.com"@evil.example`,
+		"Jo <jo@example.com>", "jo(c)@example.com",
+		"jo@192.0.2.1", "jo@[192.0.2.1]", "jo@example.com.", "a..b@c.de", "ａ@b.cd", "a@b.c\x00", "", "@",
+		"a@b.c, d@e.f",
 	} {
 		f.Add(s)
 	}
@@ -64,7 +66,10 @@ func FuzzReturnTo(f *testing.F) {
 			f.Add(s)
 		}
 	}
-	for _, s := range []string{"/hc/en-us?a=b#c", "https://acme.zendesk.com/agent", "https://help.acme.com/hc/é", "/%2f%2fevil.example", "/hc/%25zz"} {
+	for _, s := range []string{
+		"/hc/en-us?a=b#c", "https://acme.zendesk.com/agent", "https://help.acme.com/hc/é",
+		"/%2f%2fevil.example", "/hc/%25zz",
+	} {
 		f.Add(s)
 	}
 	f.Add(`/"/..//%2e`) // passed once: a server that resolves dot segments first reads it as //%2e
@@ -86,10 +91,14 @@ func FuzzReturnTo(f *testing.F) {
 
 // FuzzClaims holds what holdsClaims says, of any person.
 func FuzzClaims(f *testing.F) {
-	f.Add("jo@example.com", "Jo", "e1", "agent", int64(5), int64(8), "Acme", "Initech", "42", "+15551234567", "vip", "plan", "pro", 1.5, uint16(0xFFFF))
-	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(1), "", "", "007", "", "", "email", "admin@acme.com", 9007199254740991.0, uint16(0x0F0))
-	f.Add("Jo@Example.com", "علی\u200cرضا", " ", "end_user", int64(-1), int64(1)<<53, "A,B", "\u202e", "9007199254740993", "+1", "a b", "iat", "\x00", 0.0, uint16(0x3A5))
-	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(0), "", "", "", "", "", "plan", "", math.Copysign(0, -1), uint16(0x0800))
+	f.Add("jo@example.com", "Jo", "e1", "agent", int64(5), int64(8), "Acme",
+		"Initech", "42", "+15551234567", "vip", "plan", "pro", 1.5, uint16(0xFFFF))
+	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(1), "", "", "007",
+		"", "", "email", "admin@acme.com", 9007199254740991.0, uint16(0x0F0))
+	f.Add("Jo@Example.com", "علی\u200cرضا", " ", "end_user", int64(-1), int64(1)<<53,
+		"A,B", "\u202e", "9007199254740993", "+1", "a b", "iat", "\x00", 0.0, uint16(0x3A5))
+	f.Add("jo@example.com", "Jo", "", "", int64(0), int64(0), "", "",
+		"", "", "", "plan", "", math.Copysign(0, -1), uint16(0x0800))
 	f.Add("0", "0", "0", "0", int64(5), int64(8), "0", "0", "0", "0", "0", "\n", "0", 1.5, uint16(65521))
 	f.Add("0", "0", "0", "0", int64(5), int64(8), "0", "0", "0", "0", "0", "\"", "0", 1.5, uint16(65437))
 	f.Add("0@0.A", "0", "0", "agent", int64(0), int64(39), "0", "0", "0", "", "0", "0", "0", 6.0, uint16(65294))
@@ -110,7 +119,16 @@ func FuzzClaims(f *testing.F) {
 		if on(4) {
 			s.OrganizationIDType = "integer"
 		}
-		u := zendesk.User{Email: email, EmailVerified: true, Name: name, ExternalID: externalID, Role: zendesk.Role(role), CustomRoleID: customRole, LocaleID: locale, Phone: phone}
+		u := zendesk.User{
+			Email:         email,
+			EmailVerified: true,
+			Name:          name,
+			ExternalID:    externalID,
+			Role:          zendesk.Role(role),
+			CustomRoleID:  customRole,
+			LocaleID:      locale,
+			Phone:         phone,
+		}
 		if on(5) {
 			u.Organizations = append(u.Organizations, org1)
 		}
@@ -146,7 +164,8 @@ func FuzzInspect(f *testing.F) {
 	f.Add(token.Value, "", "", false)
 	f.Add("", goodHeader, goodPayload, true)
 	f.Add("", goodHeader, goodPayload+"\n", true)
-	f.Add("", `{"typ":"JWT","alg":"none"}`, `{"iat":1767323045000,"jti":null,"tags":[null],"user_fields":{"a":{"b":[]}}}`, true)
+	f.Add("", `{"typ":"JWT","alg":"none"}`,
+		`{"iat":1767323045000,"jti":null,"tags":[null],"user_fields":{"a":{"b":[]}}}`, true)
 	f.Add("", `{"alg":"HS256","alg":"none"}`, `{"iat":-1,"organization_id":1e400,"email":"\ud800"}`, true)
 	f.Add("a.b.c", "null", "[]", true)
 	f.Add("..", "{", "}", true)

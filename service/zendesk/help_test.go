@@ -43,7 +43,13 @@ func testProfile(t testing.TB, change ...func(*zendesk.Settings)) *zendesk.Profi
 
 func testBrands() []zendesk.BrandSettings {
 	return []zendesk.BrandSettings{
-		{ID: "360001", Name: "Acme", Subdomain: "acme", Hosts: []string{"help.acme.com", "hilfe.acme.de"}, Default: true},
+		{
+			ID:        "360001",
+			Name:      "Acme",
+			Subdomain: "acme",
+			Hosts:     []string{"help.acme.com", "hilfe.acme.de"},
+			Default:   true,
+		},
 		{ID: "360002", Subdomain: "acme-labs"},
 	}
 }

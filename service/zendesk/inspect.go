@@ -127,7 +127,11 @@ func (i *Inspection) signature(input string, signature []byte, held []secrets.Ke
 	case i.Version == 0:
 		i.problem(PartSignature, "", "verifies under none of the %d held versions of the secret", len(held))
 	case i.Version < held[0].Version():
-		i.problem(PartSignature, "", "verifies under version %d, which version %d has replaced: Zendesk takes only its newest secret", i.Version, held[0].Version())
+		i.problem(
+			PartSignature, "",
+			"verifies under version %d, which version %d has replaced: Zendesk takes only its newest secret",
+			i.Version, held[0].Version(),
+		)
 	}
 }
 
@@ -148,9 +152,11 @@ func (i *Inspection) issuedAt(now time.Time) {
 	}
 	i.IssueTime = time.Unix(seconds, 0).UTC()
 	if off := now.Sub(i.IssueTime); off > Lifetime {
-		i.problem(PartIssuedAt, "iat", "was %s ago by our clock; Zendesk takes a token for 3 minutes", off.Truncate(time.Second))
+		i.problem(PartIssuedAt, "iat",
+			"was %s ago by our clock; Zendesk takes a token for 3 minutes", off.Truncate(time.Second))
 	} else if off < -Lifetime {
-		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes", off.Abs().Truncate(time.Second))
+		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes",
+			off.Abs().Truncate(time.Second))
 	}
 }
 

@@ -59,7 +59,8 @@ func TestInspectIssuedAt(t *testing.T) {
 			t.Errorf("iat %s: IssueTime is %v", test.iat, got.IssueTime)
 		}
 	}
-	wantProblems(t, inspectPayload(t, testProfile(t), strings.Replace(goodPayload, `"iat":1767323045,`, "", 1), inspectTime),
+	wantProblems(t, inspectPayload(t, testProfile(t),
+		strings.Replace(goodPayload, `"iat":1767323045,`, "", 1), inspectTime),
 		zendesk.Problem{Part: zendesk.PartIssuedAt, Name: "iat", Description: "is missing"})
 }
 
@@ -69,24 +70,42 @@ func TestInspectClaims(t *testing.T) {
 	good := func(value string) [2]string { return [2]string{value, ""} }
 	staff := testProfile(t, forBoth)
 	for claim, values := range map[string][][2]string{
-		"jti": {good(`"x"`), bad(`7`, str), bad(`""`, "is empty"), bad(`" "`, "is empty"), bad(`null`, str), bad(`["x"]`, str)},
+		"jti": {good(`"x"`), bad(`7`, str), bad(`""`, "is empty"),
+			bad(`" "`, "is empty"), bad(`null`, str), bad(`["x"]`, str)},
 		"email": {
-			good(`"Jo.Doe@Example.com"`), bad(`"jo"`, "one @"), bad(`"Jo <jo@example.com>"`, "unquoted"), bad(`"ad\u212ain@acme.com"`, "ASCII"),
+			good(`"Jo.Doe@Example.com"`), bad(`"jo"`, "one @"), bad(`"Jo <jo@example.com>"`, "unquoted"),
+			bad(`"ad\u212ain@acme.com"`, "ASCII"),
 			bad(`""`, "is empty"), bad(`null`, str), bad(`{}`, str),
 		},
-		"name":               {good(`"\u738b"`), bad(`""`, "is empty"), bad(`"\u3000"`, "is empty"), bad(`false`, str)},
-		"external_id":        {good(`"0042"`), bad(`42`, str), bad(`""`, "is empty"), bad(`null`, str)},
-		"role":               {good(`"end_user"`), good(`"agent"`), good(`"admin"`), bad(`"user"`, "one of end_user, agent, admin"), bad(`"Agent"`, "one of"), bad(`null`, "one of"), bad(`1`, "one of")},
-		"locale":             {good(`8`), bad(`"8"`, whole), bad(`8.0`, whole), bad(`null`, whole), bad(`"en-us"`, whole)},
-		"locale_id":          {good(`8`), bad(`"8"`, whole), bad(`1e3`, whole)},
-		"organization":       {good(`"Acme"`), bad(`["Acme"]`, str), bad(`5`, str), bad(`""`, "is empty")},
-		"organizations":      {good(`"Acme,Initech"`), bad(`["Acme","Initech"]`, str)},
-		"organization_id":    {good(`"org-7"`), good(`7`), bad(`7.5`, "string or a whole number"), bad(`""`, "string or a whole number"), bad(`null`, "string or a whole number"), bad(`9007199254740992`, "string or a whole number")},
-		"organization_ids":   {good(`"1,2"`), bad(`[1,2]`, str), bad(`12`, str)},
-		"phone":              {good(`"+15551234567"`), bad(`15551234567`, str)},
-		"tags":               {good(`[]`), good(`["a"]`), good(`["null"]`), bad(`"a,b"`, array), bad(`"[\"a\"]"`, array), bad(`["a",1]`, array), bad(`["a",null]`, array), bad(`null`, array), bad(`{}`, array)},
-		"remote_photo_url":   {good(`"https://x.example/"`), bad(`null`, str), bad(`{}`, str)},
-		"user_fields":        {good(`{}`), good(`{"a":null,"b":1.5,"c":[]}`), bad(`"a"`, "must be a JSON object"), bad(`[]`, "must be a JSON object"), bad(`null`, "must be a JSON object"), bad(`{"a":1,"a":2}`, `"a" stands in it twice`)},
+		"name":        {good(`"\u738b"`), bad(`""`, "is empty"), bad(`"\u3000"`, "is empty"), bad(`false`, str)},
+		"external_id": {good(`"0042"`), bad(`42`, str), bad(`""`, "is empty"), bad(`null`, str)},
+		"role": {
+			good(`"end_user"`), good(`"agent"`), good(`"admin"`),
+			bad(`"user"`, "one of end_user, agent, admin"), bad(`"Agent"`, "one of"), bad(`null`, "one of"),
+			bad(`1`, "one of"),
+		},
+		"locale": {good(`8`), bad(`"8"`, whole),
+			bad(`8.0`, whole), bad(`null`, whole), bad(`"en-us"`, whole)},
+		"locale_id":     {good(`8`), bad(`"8"`, whole), bad(`1e3`, whole)},
+		"organization":  {good(`"Acme"`), bad(`["Acme"]`, str), bad(`5`, str), bad(`""`, "is empty")},
+		"organizations": {good(`"Acme,Initech"`), bad(`["Acme","Initech"]`, str)},
+		"organization_id": {
+			good(`"org-7"`), good(`7`), bad(`7.5`, "string or a whole number"),
+			bad(`""`, "string or a whole number"), bad(`null`, "string or a whole number"),
+			bad(`9007199254740992`, "string or a whole number"),
+		},
+		"organization_ids": {good(`"1,2"`), bad(`[1,2]`, str), bad(`12`, str)},
+		"phone":            {good(`"+15551234567"`), bad(`15551234567`, str)},
+		"tags": {
+			good(`[]`), good(`["a"]`), good(`["null"]`), bad(`"a,b"`, array), bad(`"[\"a\"]"`, array),
+			bad(`["a",1]`, array), bad(`["a",null]`, array), bad(`null`, array), bad(`{}`, array),
+		},
+		"remote_photo_url": {good(`"https://x.example/"`), bad(`null`, str), bad(`{}`, str)},
+		"user_fields": {
+			good(`{}`), good(`{"a":null,"b":1.5,"c":[]}`), bad(`"a"`, "must be a JSON object"),
+			bad(`[]`, "must be a JSON object"), bad(`null`, "must be a JSON object"),
+			bad(`{"a":1,"a":2}`, `"a" stands in it twice`),
+		},
 		"exp":                {good(`1767323225`), bad(`"1767323225"`, whole), bad(`1767323225.5`, whole)},
 		"iss":                {good(`"us"`)}, // what Zendesk doesn't document is no fault
 		"Email":              {good(`7`)},
@@ -116,7 +135,8 @@ func TestInspectClaims(t *testing.T) {
 	}
 	for _, name := range []string{"jti", "email", "name"} {
 		payload := strings.Replace(goodPayload, `"`+name+`"`, `"x"`, 1)
-		wantProblems(t, inspectPayload(t, staff, payload, inspectTime), zendesk.Problem{Part: zendesk.PartClaims, Name: name, Description: "is missing"})
+		wantProblems(t, inspectPayload(t, staff, payload, inspectTime),
+			zendesk.Problem{Part: zendesk.PartClaims, Name: name, Description: "is missing"})
 	}
 }
 

@@ -60,7 +60,8 @@ func TestInspectSegments(t *testing.T) {
 		{"good", h, c, nil},
 		{"header spelt otherwise", encode(` {"alg" : "HS256", "typ":"\u004aWT"} `), c, nil},
 
-		{"header with padding", encode(`{"typ":"JWT","alg":"HS256" }`) + "==", c, []zendesk.Problem{form("the header is not base64url")}},
+		{"header with padding", encode(`{"typ":"JWT","alg":"HS256" }`) + "==",
+			c, []zendesk.Problem{form("the header is not base64url")}},
 		{"header with a newline", h[:8] + "\n" + h[8:], c, []zendesk.Problem{form("the header is not base64url")}},
 		{"header as JSON", goodHeader, c, []zendesk.Problem{form("the header is not base64url")}},
 		{"empty header", "", c, []zendesk.Problem{form(notHeader)}},
@@ -68,23 +69,30 @@ func TestInspectSegments(t *testing.T) {
 		{"header is a list", encode("[]"), c, []zendesk.Problem{form(notHeader)}},
 		{"header is cut", encode(goodHeader[:20]), c, []zendesk.Problem{form(notHeader)}},
 		{"header is followed", encode(goodHeader + "{}"), c, []zendesk.Problem{form("something follows it")}},
-		{"header in bad UTF-8", encode("{\"typ\":\"JWT\xff\",\"alg\":\"HS256\"}"), c, []zendesk.Problem{form("not valid UTF-8")}},
-		{"alg twice", encode(`{"alg":"none","typ":"JWT","alg":"HS256"}`), c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
-		{"alg twice, once escaped", encode(`{"\u0061lg":"none","typ":"JWT","alg":"HS256"}`), c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
+		{"header in bad UTF-8", encode("{\"typ\":\"JWT\xff\",\"alg\":\"HS256\"}"),
+			c, []zendesk.Problem{form("not valid UTF-8")}},
+		{"alg twice", encode(`{"alg":"none","typ":"JWT","alg":"HS256"}`),
+			c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
+		{"alg twice, once escaped", encode(`{"\u0061lg":"none","typ":"JWT","alg":"HS256"}`),
+			c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
 
 		{"no typ", encode(`{"alg":"HS256"}`), c, []zendesk.Problem{header("typ", "is missing")}},
 		{"no alg", encode(`{"typ":"JWT"}`), c, []zendesk.Problem{header("alg", "is missing")}},
 		{"neither", encode(`{}`), c, []zendesk.Problem{header("alg", "is missing"), header("typ", "is missing")}},
-		{"typ in lower case", encode(`{"typ":"jwt","alg":"HS256"}`), c, []zendesk.Problem{header("typ", `must be "JWT"`)}},
+		{"typ in lower case", encode(`{"typ":"jwt","alg":"HS256"}`),
+			c, []zendesk.Problem{header("typ", `must be "JWT"`)}},
 		{"typ null", encode(`{"typ":null,"alg":"HS256"}`), c, []zendesk.Problem{header("typ", `must be "JWT"`)}},
 		{"alg none", encode(`{"typ":"JWT","alg":"none"}`), c, []zendesk.Problem{header("alg", `must be "HS256"`)}},
 		{"alg HS512", encode(`{"typ":"JWT","alg":"HS512"}`), c, []zendesk.Problem{header("alg", `must be "HS256"`)}},
-		{"alg in lower case", encode(`{"typ":"JWT","alg":"hs256"}`), c, []zendesk.Problem{header("alg", `must be "HS256"`)}},
+		{"alg in lower case", encode(`{"typ":"JWT","alg":"hs256"}`),
+			c, []zendesk.Problem{header("alg", `must be "HS256"`)}},
 		{"alg a number", encode(`{"typ":"JWT","alg":256}`), c, []zendesk.Problem{header("alg", `must be "HS256"`)}},
 		{"names in another case", encode(`{"TYP":"JWT","ALG":"HS256"}`), c, []zendesk.Problem{
-			header("ALG", "not part"), header("TYP", "not part"), header("alg", "is missing"), header("typ", "is missing"),
+			header("ALG", "not part"), header("TYP", "not part"), header("alg", "is missing"),
+			header("typ", "is missing"),
 		}},
-		{"more parameters", encode(`{"typ":"JWT","kid":"1","alg":"HS256","crit":["b64"]}`), c, []zendesk.Problem{header("crit", "not part"), header("kid", "not part")}},
+		{"more parameters", encode(`{"typ":"JWT","kid":"1","alg":"HS256","crit":["b64"]}`),
+			c, []zendesk.Problem{header("crit", "not part"), header("kid", "not part")}},
 
 		{"payload with padding", h, encode(goodPayload) + "=", []zendesk.Problem{form("the payload is not base64url")}},
 		{"payload in the standard alphabet", h, "+/" + c, []zendesk.Problem{form("the payload is not base64url")}},
@@ -93,8 +101,10 @@ func TestInspectSegments(t *testing.T) {
 		{"payload is a string", h, encode(`"x"`), []zendesk.Problem{form(notPayload)}},
 		{"payload is a list", h, encode("[" + goodPayload + "]"), []zendesk.Problem{form(notPayload)}},
 		{"payload is followed", h, encode(goodPayload + "x"), []zendesk.Problem{form("something follows it")}},
-		{"payload in bad UTF-8", h, encode(strings.Replace(goodPayload, "Jo", "J\xc3", 1)), []zendesk.Problem{form("not valid UTF-8")}},
-		{"email twice", h, encode(goodPayload[:len(goodPayload)-1] + `,"email":"ceo@acme.com"}`), []zendesk.Problem{form(`"email" stands in it twice`)}},
+		{"payload in bad UTF-8", h, encode(strings.Replace(goodPayload, "Jo", "J\xc3", 1)),
+			[]zendesk.Problem{form("not valid UTF-8")}},
+		{"email twice", h, encode(goodPayload[:len(goodPayload)-1] + `,"email":"ceo@acme.com"}`),
+			[]zendesk.Problem{form(`"email" stands in it twice`)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := p.Inspect(seal(t, key, test.header, test.payload), []secrets.Key{key}, inspectTime)
@@ -122,15 +132,18 @@ func TestInspectForm(t *testing.T) {
 		{"four parts", good + ".x", zendesk.PartForm, "has 4 parts"},
 		{"encrypted", "a.b.c.d.e", zendesk.PartForm, "has 5 parts"},
 		{"a newline at the end", good + "\n", zendesk.PartForm, "the signature is not base64url"},
-		{"a newline within", good[:len(good)-5] + "\r" + good[len(good)-5:], zendesk.PartForm, "the signature is not base64url"},
+		{"a newline within", good[:len(good)-5] + "\r" + good[len(good)-5:],
+			zendesk.PartForm, "the signature is not base64url"},
 		{"a space at the end", good + " ", zendesk.PartForm, "the signature is not base64url"},
 		{"padding", good + "=", zendesk.PartForm, "the signature is not base64url"},
 		// The last of 43 characters holds 4 bits of the signature, and 2 that must be 0.
-		{"loose bits", good[:len(good)-1] + string(nextBase64(last)), zendesk.PartForm, "the signature is not base64url"},
+		{"loose bits", good[:len(good)-1] + string(nextBase64(last)),
+			zendesk.PartForm, "the signature is not base64url"},
 		{"empty signature", unsigned + ".", zendesk.PartSignature, "verifies under none"},
 		{"short signature", unsigned + "." + encode("x"), zendesk.PartSignature, "verifies under none"},
 		{"long signature", good + "AAAA", zendesk.PartSignature, "verifies under none"},
-		{"hexadecimal signature", unsigned + "." + strings.Repeat("0a", 32), zendesk.PartSignature, "verifies under none"},
+		{"hexadecimal signature", unsigned + "." + strings.Repeat("0a", 32),
+			zendesk.PartSignature, "verifies under none"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := p.Inspect(test.token, []secrets.Key{key}, inspectTime)
@@ -150,7 +163,9 @@ func nextBase64(c byte) byte {
 
 func TestInspectHeldVersions(t *testing.T) {
 	p := testProfile(t)
-	active, staged, previous := testKey(t, 5, testSecret), testKey(t, 6, otherSecret), testKey(t, 4, strings.Repeat("previous", 6))
+	active := testKey(t, 5, testSecret)
+	staged := testKey(t, 6, otherSecret)
+	previous := testKey(t, 4, strings.Repeat("previous", 6))
 	gone := testKey(t, 3, strings.Repeat("longgone", 6))
 	held := []secrets.Key{active, staged, previous}
 	for _, test := range []struct {
@@ -184,7 +199,8 @@ func TestInspectHeldVersions(t *testing.T) {
 
 func TestInspectSeveralAtOnce(t *testing.T) {
 	wrong := testKey(t, 1, otherSecret)
-	token := seal(t, wrong, encode(`{"typ":"jwt","kid":"x"}`), encode(`{"iat":"now","jti":7,"email":"Jo <jo@example.com>","role":"owner","tags":"a,b"}`))
+	token := seal(t, wrong, encode(`{"typ":"jwt","kid":"x"}`),
+		encode(`{"iat":"now","jti":7,"email":"Jo <jo@example.com>","role":"owner","tags":"a,b"}`))
 	got := testProfile(t).Inspect(token, []secrets.Key{testKey(t, 1, testSecret)}, inspectTime)
 	wantProblems(t, got,
 		zendesk.Problem{Part: zendesk.PartHeader, Name: "alg", Description: "is missing"},
@@ -202,7 +218,8 @@ func TestInspectSeveralAtOnce(t *testing.T) {
 
 func TestInspectTellsWhatItRead(t *testing.T) {
 	key := testKey(t, 1, testSecret)
-	got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(goodPayload)), []secrets.Key{key}, inspectTime)
+	got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(goodPayload)),
+		[]secrets.Key{key}, inspectTime)
 	if !got.IssueTime.Equal(inspectTime) || got.IssueTime.Location() != time.UTC {
 		t.Errorf("IssueTime is %v", got.IssueTime)
 	}
@@ -211,10 +228,13 @@ func TestInspectTellsWhatItRead(t *testing.T) {
 		claims = append(claims, name+"="+string(raw))
 	}
 	slices.Sort(claims)
-	if want := []string{`email="jo@example.com"`, `iat=1767323045`, `jti="j1"`, `name="Jo"`}; !slices.Equal(claims, want) {
+	if want := []string{
+		`email="jo@example.com"`, `iat=1767323045`, `jti="j1"`, `name="Jo"`,
+	}; !slices.Equal(claims, want) {
 		t.Errorf("Claims are %q, want %q", claims, want)
 	}
-	if got := testProfile(t).Inspect("x.y.z", []secrets.Key{key}, inspectTime); got.Claims != nil || !got.IssueTime.IsZero() {
+	if got := testProfile(t).Inspect("x.y.z", []secrets.Key{key}, inspectTime); got.Claims != nil ||
+		!got.IssueTime.IsZero() {
 		t.Errorf("of nothing it read %+v", got)
 	}
 }

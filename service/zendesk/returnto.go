@@ -55,14 +55,18 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 	switch {
 	case strings.HasPrefix(encoded, "/"):
 		if strings.HasPrefix(encoded, "//") || u.Host != "" || u.Scheme != "" {
-			return Destination{}, &ForeignError{"starts with two slashes, which leads to another host: give a path with one, or a whole https URL"}
+			return Destination{}, &ForeignError{
+				"starts with two slashes, which leads to another host: give a path with one, or a whole https URL",
+			}
 		}
 	case u.Scheme == "":
 		return Destination{}, errFault("is neither a path that starts with a slash nor an https URL")
 	default:
 		var ok bool
 		if origin, ok = b.ownOrigin(encoded, u); !ok {
-			return Destination{}, &ForeignError{fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, "))}
+			return Destination{}, &ForeignError{
+				fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, ")),
+			}
 		}
 		_, host, _ = strings.Cut(origin, "://")
 	}
@@ -90,7 +94,8 @@ func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
 }
 
 func encodeReturnTo(s string) (string, error) {
-	if len(s) <= maxReturnTo && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '\\' }) {
+	if len(s) <= maxReturnTo &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '\\' }) {
 		return s, nil // as nearly all of them are
 	}
 	if !utf8.ValidString(s) {

@@ -53,7 +53,8 @@ func TestReturnToTakes(t *testing.T) {
 		{long, long, ""},
 
 		{"https://acme.zendesk.com/", "https://acme.zendesk.com/", "acme.zendesk.com"},
-		{"https://acme.zendesk.com/agent/tickets/1232", "https://acme.zendesk.com/agent/tickets/1232", "acme.zendesk.com"},
+		{"https://acme.zendesk.com/agent/tickets/1232",
+			"https://acme.zendesk.com/agent/tickets/1232", "acme.zendesk.com"},
 		{"https://acme.zendesk.com/hc?a=b#c", "https://acme.zendesk.com/hc?a=b#c", "acme.zendesk.com"},
 		{"https://help.acme.com/hc/fr/Été", "https://help.acme.com/hc/fr/%C3%89t%C3%A9", "help.acme.com"},
 		{"https://hilfe.acme.de/", "https://hilfe.acme.de/", "hilfe.acme.de"},
@@ -163,8 +164,10 @@ func TestReturnToAtLoopback(t *testing.T) {
 		}
 	}
 	for _, in := range []string{
-		"http://acme.localhost/", "http://acme.localhost:8082/", "http://acme.localhost:80810/", "https://acme.localhost:8081/",
-		"http://localhost:8081/", "http://acme-labs.localhost:8081/", "http://acme.localhost:8081", "http://acme.localhost:8081@evil.example/",
+		"http://acme.localhost/", "http://acme.localhost:8082/", "http://acme.localhost:80810/",
+		"https://acme.localhost:8081/",
+		"http://localhost:8081/", "http://acme-labs.localhost:8081/", "http://acme.localhost:8081",
+		"http://acme.localhost:8081@evil.example/",
 		"http://ACME.localhost:8081/", "http://127.0.0.1:8081/", "http://help.acme.com/", "http://acme.zendesk.com/",
 		"http://acme.localhost:8081/access/jwt", "http://acme.localhost:08081/", "http://me@acme.localhost:8081/",
 	} {
@@ -172,7 +175,9 @@ func TestReturnToAtLoopback(t *testing.T) {
 			t.Errorf("ReturnTo(%q) = %+v", in, d)
 		}
 	}
-	for _, host := range []string{"", "localhost", "acme.localhost", "acme.localhost:8082", "evil.example", "https://help.acme.com"} {
+	for _, host := range []string{
+		"", "localhost", "acme.localhost", "acme.localhost:8082", "evil.example", "https://help.acme.com",
+	} {
 		if b.HasHost(host) {
 			t.Errorf("HasHost(%q) is true", host)
 		}
@@ -195,7 +200,13 @@ func TestCheckReturnTo(t *testing.T) {
 			}
 		}
 	}
-	for in, why := range map[string]string{"https://evil.example/": "start with one of", "//x": "two slashes", "/access/jwt": "/access/", "/\n": "control", "hc": "neither"} {
+	for in, why := range map[string]string{
+		"https://evil.example/": "start with one of",
+		"//x":                   "two slashes",
+		"/access/jwt":           "/access/",
+		"/\n":                   "control",
+		"hc":                    "neither",
+	} {
 		_, err := refuse.Check(refuse.Brand(""), at(in))
 		var foreign *zendesk.ForeignError
 		if errors.As(err, &foreign) {
@@ -237,7 +248,8 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 	if !known || err != nil || u.Host != d.Host || u.User != nil || u.Opaque != "" {
 		t.Fatalf("%q at %q reads as %+v, %v", s, d.Host, u, err)
 	}
-	if len(d.URL) > 2048 || strings.ContainsFunc(d.URL, func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }) {
+	if len(d.URL) > 2048 ||
+		strings.ContainsFunc(d.URL, func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }) {
 		t.Fatalf("%q leaves as %q", s, d.URL)
 	}
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.URL, "https://"+d.Host), "#")
@@ -264,7 +276,8 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 // empty ones dropped by some.
 func shorten(path string, dropEmpty bool) string {
 	var kept []string
-	for segment := range strings.SplitSeq(strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(path), `\`, "/"), "/"), "/") {
+	for segment := range strings.SplitSeq(strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(path), `\`, "/"), "/"),
+		"/") {
 		switch {
 		case segment == ".", segment == "" && dropEmpty:
 		case segment == "..":
@@ -295,9 +308,12 @@ func unescapeWhatOneCan(s string) string {
 // TestReturnToProperty puts together pieces from which bypasses are made.
 func TestReturnToProperty(t *testing.T) {
 	pieces := []string{
-		"/", "//", "/", `\`, "/", ".", "..", "/..", ":", "@", "?", "#", "%2f", "%5c", "%2e", "%252e", "%09", "%00", "%", "%25zz", "\t", "\n", "\r", " ",
-		"http:", "https:", "https://", "HTTPS://", "javascript:", "data:", "acme.zendesk.com", "help.acme.com", "evil.example", "ACME", ".evil.example",
-		"access", "%61ccess", "%2561ccess", "auth", "AUTH", "jwt", "hc", "en-us", ":443", ":80", "me:pw@", "[::1]", "é", "。", "／", "\u200b", "x", "a b", ";x",
+		"/", "//", "/", `\`, "/", ".", "..", "/..", ":", "@", "?", "#", "%2f", "%5c", "%2e", "%252e", "%09", "%00", "%",
+		"%25zz", "\t", "\n", "\r", " ",
+		"http:", "https:", "https://", "HTTPS://", "javascript:", "data:", "acme.zendesk.com", "help.acme.com",
+		"evil.example", "ACME", ".evil.example",
+		"access", "%61ccess", "%2561ccess", "auth", "AUTH", "jwt", "hc", "en-us", ":443", ":80", "me:pw@", "[::1]", "é",
+		"。", "／", "\u200b", "x", "a b", ";x",
 		"https://acme.zendesk.com/", "https://help.acme.com/", "https://acme.zendesk.com", "/hc/",
 	}
 	b := testProfile(t).Brand("")

@@ -14,7 +14,9 @@ import (
 // address is under a top-level domain that belongs to nobody (RFC 2606, section 2).
 // The error says what is wrong; it holds neither token nor secret.
 func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) error {
-	ask := SignIn{User: User{Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: RoleEndUser}}
+	ask := SignIn{
+		User: User{Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: RoleEndUser},
+	}
 	if !p.Serves(EndUser) {
 		ask.User.Role = RoleAgent
 	}
@@ -37,5 +39,6 @@ func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) 
 	for i, problem := range problems {
 		whats[i] = strings.TrimSpace(problem.Name + " " + problem.Description)
 	}
-	return fmt.Errorf("Zendesk wouldn't take the token: %s", strings.Join(whats, "; ")) //nolint:staticcheck // a name begins the sentence
+	return fmt.Errorf("Zendesk wouldn't take the token: %s",
+		strings.Join(whats, "; ")) //nolint:staticcheck // a name begins the sentence
 }

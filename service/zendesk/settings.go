@@ -96,9 +96,11 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 	}
 	for i, r := range s.IPRanges {
 		if p, err := netip.ParsePrefix(r); err != nil || p.Addr().Is4In6() {
-			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%q is no range: write it as 192.0.2.0/24 or 2001:db8::/32", r))
+			report(fmt.Sprintf("ip_ranges[%d]", i),
+				fmt.Sprintf("%q is no range: write it as 192.0.2.0/24 or 2001:db8::/32", r))
 		} else if p != p.Masked() {
-			report(fmt.Sprintf("ip_ranges[%d]", i), fmt.Sprintf("%s has bits beyond its length: did you mean %s?", r, p.Masked()))
+			report(fmt.Sprintf("ip_ranges[%d]", i),
+				fmt.Sprintf("%s has bits beyond its length: did you mean %s?", r, p.Masked()))
 		}
 	}
 	for i, o := range s.Origins {
@@ -122,13 +124,18 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		at := func(key string) string { return fmt.Sprintf("brands[%d].%s", i, key) }
 		switch {
 		case !brandID.MatchString(b.ID):
-			report(at("id"), fmt.Sprintf("%q is no brand id: it is the whole number that Zendesk sends as brand_id", b.ID))
+			report(at("id"),
+				fmt.Sprintf("%q is no brand id: it is the whole number that Zendesk sends as brand_id", b.ID))
 		case ids[b.ID]:
 			report(at("id"), "another brand of this configuration has the same id")
 		}
 		switch {
 		case !subdomain.MatchString(b.Subdomain):
-			report(at("subdomain"), fmt.Sprintf("%q is no Zendesk subdomain: give the part before .zendesk.com, in lower case", b.Subdomain))
+			report(
+				at("subdomain"),
+				fmt.Sprintf("%q is no Zendesk subdomain: give the part before .zendesk.com, in lower case",
+					b.Subdomain),
+			)
 		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), "{subdomain}"):
 			report(at("subdomain"), "another brand of this configuration has the same subdomain")
 		}
@@ -137,7 +144,8 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		}
 		for j, h := range b.Hosts {
 			if !isDomain(h) || h != strings.ToLower(h) {
-				report(at(fmt.Sprintf("hosts[%d]", j)), fmt.Sprintf("%q is no host name: give it in lower case, without scheme, port or path", h))
+				report(at(fmt.Sprintf("hosts[%d]", j)),
+					fmt.Sprintf("%q is no host name: give it in lower case, without scheme, port or path", h))
 			}
 		}
 		ids[b.ID], subdomains[b.Subdomain] = true, true

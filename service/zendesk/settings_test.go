@@ -39,79 +39,133 @@ func TestSettingsFaults(t *testing.T) {
 	}{
 		"nothing wrong": {func(s *zendesk.Settings, b brands) {}, nil},
 
-		"no audience":      {func(s *zendesk.Settings, _ brands) { s.Audiences = nil }, []fault{{"audiences", "is required"}}},
-		"unknown audience": {func(s *zendesk.Settings, _ brands) { s.Audiences = []zendesk.Audience{"agents"} }, []fault{{"audiences[0]", `"agents" is no audience`}}},
-		"empty audience":   {func(s *zendesk.Settings, _ brands) { s.Audiences = []zendesk.Audience{zendesk.EndUser, ""} }, []fault{{"audiences[1]", "is no audience"}}},
+		"no audience": {func(s *zendesk.Settings, _ brands) { s.Audiences = nil },
+			[]fault{{"audiences", "is required"}}},
+		"unknown audience": {func(s *zendesk.Settings, _ brands) { s.Audiences = []zendesk.Audience{"agents"} },
+			[]fault{{"audiences[0]", `"agents" is no audience`}}},
+		"empty audience": {
+			func(s *zendesk.Settings, _ brands) { s.Audiences = []zendesk.Audience{zendesk.EndUser, ""} },
+			[]fault{{"audiences[1]", "is no audience"}},
+		},
 		"audience twice": {func(s *zendesk.Settings, _ brands) {
 			s.Audiences = []zendesk.Audience{zendesk.EndUser, zendesk.EndUser}
 		},
 			[]fault{{"audiences[1]", "stands twice"}}},
 
-		"range without length": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.0/24", "192.0.2.1"} }, []fault{{"ip_ranges[1]", "is no range"}}},
-		"range with host bits": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.1/24"} }, []fault{{"ip_ranges[0]", "did you mean 192.0.2.0/24"}}},
-		"range too long":       {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.0/33"} }, []fault{{"ip_ranges[0]", "is no range"}}},
-		"range with a zone":    {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"fe80::%eth0/10"} }, []fault{{"ip_ranges[0]", "is no range"}}},
+		"range without length": {
+			func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.0/24", "192.0.2.1"} },
+			[]fault{{"ip_ranges[1]", "is no range"}},
+		},
+		"range with host bits": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.1/24"} },
+			[]fault{{"ip_ranges[0]", "did you mean 192.0.2.0/24"}}},
+		"range too long": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.0/33"} },
+			[]fault{{"ip_ranges[0]", "is no range"}}},
+		"range with a zone": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"fe80::%eth0/10"} },
+			[]fault{{"ip_ranges[0]", "is no range"}}},
 		// Browsers' addresses are unmapped before they are compared: this would hold none.
-		"IPv4 in IPv6": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"::ffff:192.0.2.0/120"} }, []fault{{"ip_ranges[0]", "is no range"}}},
+		"IPv4 in IPv6": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"::ffff:192.0.2.0/120"} },
+			[]fault{{"ip_ranges[0]", "is no range"}}},
 
-		"organization_id_type": {func(s *zendesk.Settings, _ brands) { s.OrganizationIDType = "int" }, []fault{{"organization_id_type", `"int" is none of its values: string, integer`}}},
-		"on_invalid_optional":  {func(s *zendesk.Settings, _ brands) { s.OnInvalidOptional = "Omit" }, []fault{{"on_invalid_optional", "none of its values: refuse, omit"}}},
-		"on_bad_return_to":     {func(s *zendesk.Settings, _ brands) { s.OnBadReturnTo = "omit" }, []fault{{"on_bad_return_to", "none of its values: refuse, home"}}},
+		"organization_id_type": {func(s *zendesk.Settings, _ brands) { s.OrganizationIDType = "int" },
+			[]fault{{"organization_id_type", `"int" is none of its values: string, integer`}}},
+		"on_invalid_optional": {func(s *zendesk.Settings, _ brands) { s.OnInvalidOptional = "Omit" },
+			[]fault{{"on_invalid_optional", "none of its values: refuse, omit"}}},
+		"on_bad_return_to": {func(s *zendesk.Settings, _ brands) { s.OnBadReturnTo = "omit" },
+			[]fault{{"on_bad_return_to", "none of its values: refuse, home"}}},
 		"values spelt out": {func(s *zendesk.Settings, _ brands) {
 			s.OrganizationIDType, s.OnInvalidOptional, s.OnBadReturnTo = "string", "refuse", "refuse"
 		}, nil},
 
-		"brand without id":        {func(_ *zendesk.Settings, b brands) { b[1].ID = "" }, []fault{{"brands[1].id", "is no brand id"}}},
-		"brand id in words":       {func(_ *zendesk.Settings, b brands) { b[0].ID = "acme" }, []fault{{"brands[0].id", `"acme" is no brand id`}}},
-		"negative brand id":       {func(_ *zendesk.Settings, b brands) { b[0].ID = "-1" }, []fault{{"brands[0].id", "is no brand id"}}},
-		"brand id and newline":    {func(_ *zendesk.Settings, b brands) { b[0].ID = "1\n" }, []fault{{"brands[0].id", "is no brand id"}}},
-		"brand id of 21 digits":   {func(_ *zendesk.Settings, b brands) { b[0].ID = strings.Repeat("1", 21) }, []fault{{"brands[0].id", "is no brand id"}}},
-		"brand id twice":          {func(_ *zendesk.Settings, b brands) { b[1].ID = b[0].ID }, []fault{{"brands[1].id", "the same id"}}},
-		"no subdomain":            {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "" }, []fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
-		"subdomain with its host": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "acme.zendesk.com" }, []fault{{"brands[0].subdomain", "the part before .zendesk.com"}}},
-		"subdomain in capitals":   {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "Acme" }, []fault{{"brands[0].subdomain", "lower case"}}},
-		"subdomain with a slash":  {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "evil.example/" }, []fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
-		"subdomain with an at":    {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "me@evil" }, []fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
-		"subdomain with a hyphen": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "acme-" }, []fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
-		"subdomain of 64":         {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = strings.Repeat("a", 64) }, []fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
-		"subdomain twice":         {func(_ *zendesk.Settings, b brands) { b[1].Subdomain = "acme" }, []fault{{"brands[1].subdomain", "the same subdomain"}}},
+		"brand without id": {func(_ *zendesk.Settings, b brands) { b[1].ID = "" },
+			[]fault{{"brands[1].id", "is no brand id"}}},
+		"brand id in words": {func(_ *zendesk.Settings, b brands) { b[0].ID = "acme" },
+			[]fault{{"brands[0].id", `"acme" is no brand id`}}},
+		"negative brand id": {func(_ *zendesk.Settings, b brands) { b[0].ID = "-1" },
+			[]fault{{"brands[0].id", "is no brand id"}}},
+		"brand id and newline": {func(_ *zendesk.Settings, b brands) { b[0].ID = "1\n" },
+			[]fault{{"brands[0].id", "is no brand id"}}},
+		"brand id of 21 digits": {func(_ *zendesk.Settings, b brands) { b[0].ID = strings.Repeat("1", 21) },
+			[]fault{{"brands[0].id", "is no brand id"}}},
+		"brand id twice": {func(_ *zendesk.Settings, b brands) { b[1].ID = b[0].ID },
+			[]fault{{"brands[1].id", "the same id"}}},
+		"no subdomain": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "" },
+			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
+		"subdomain with its host": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "acme.zendesk.com" },
+			[]fault{{"brands[0].subdomain", "the part before .zendesk.com"}}},
+		"subdomain in capitals": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "Acme" },
+			[]fault{{"brands[0].subdomain", "lower case"}}},
+		"subdomain with a slash": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "evil.example/" },
+			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
+		"subdomain with an at": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "me@evil" },
+			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
+		"subdomain with a hyphen": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "acme-" },
+			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
+		"subdomain of 64": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = strings.Repeat("a", 64) },
+			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
+		"subdomain twice": {func(_ *zendesk.Settings, b brands) { b[1].Subdomain = "acme" },
+			[]fault{{"brands[1].subdomain", "the same subdomain"}}},
 		"subdomain twice, where the endpoint has none": {func(s *zendesk.Settings, b brands) {
 			b[1].Subdomain, s.Endpoint = "acme", "http://127.0.0.1:8081"
 		}, nil},
-		"brand name with a control": {func(_ *zendesk.Settings, b brands) { b[0].Name = "Ac\x00me" }, []fault{{"brands[0].name", "control"}}},
-		"brand name with a joiner":  {func(_ *zendesk.Settings, b brands) { b[0].Name = "آکمی\u200cها" }, nil},
+		"brand name with a control": {func(_ *zendesk.Settings, b brands) { b[0].Name = "Ac\x00me" },
+			[]fault{{"brands[0].name", "control"}}},
+		"brand name with a joiner": {func(_ *zendesk.Settings, b brands) { b[0].Name = "آکمی\u200cها" }, nil},
 
-		"host with scheme":    {func(_ *zendesk.Settings, b brands) { b[0].Hosts[1] = "https://help.acme.com" }, []fault{{"brands[0].hosts[1]", "without scheme"}}},
-		"host with port":      {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com:443" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host with path":      {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com/" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host in capitals":    {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "Help.acme.com" }, []fault{{"brands[0].hosts[0]", "lower case"}}},
-		"host with wildcard":  {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "*.acme.com" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host of one label":   {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "localhost" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host an address":     {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "192.0.2.1" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host an IDN":         {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "bücher.example" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"empty host":          {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host of 254 bytes":   {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = strings.Repeat("a.", 125) + "aaaa" }, []fault{{"brands[0].hosts[0]", "is no host name"}}},
-		"host of 253 bytes":   {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = strings.Repeat("a.", 125) + "aaa" }, nil},
+		"host with scheme": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[1] = "https://help.acme.com" },
+			[]fault{{"brands[0].hosts[1]", "without scheme"}}},
+		"host with port": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com:443" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host with path": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com/" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host in capitals": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "Help.acme.com" },
+			[]fault{{"brands[0].hosts[0]", "lower case"}}},
+		"host with wildcard": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "*.acme.com" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host of one label": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "localhost" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host an address": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "192.0.2.1" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host an IDN": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "bücher.example" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"empty host": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+		"host of 254 bytes": {
+			func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = strings.Repeat("a.", 125) + "aaaa" },
+			[]fault{{"brands[0].hosts[0]", "is no host name"}},
+		},
+		"host of 253 bytes": {
+			func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = strings.Repeat("a.", 125) + "aaa" }, nil,
+		},
 		"host in its xn form": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "xn--bcher-kva.example" }, nil},
 
-		"two defaults":  {func(_ *zendesk.Settings, b brands) { b[1].Default = true }, []fault{{"brands", "2 brands are the default"}}},
-		"none of two":   {func(_ *zendesk.Settings, b brands) { b[0].Default = false }, []fault{{"brands", "0 brands are the default"}}},
-		"several wrong": {func(s *zendesk.Settings, b brands) { s.Audiences, b[0].ID, s.Endpoint = nil, "x", "x" }, []fault{{"audiences", ""}, {"endpoint", origin}, {"brands[0].id", ""}}},
+		"two defaults": {func(_ *zendesk.Settings, b brands) { b[1].Default = true },
+			[]fault{{"brands", "2 brands are the default"}}},
+		"none of two": {func(_ *zendesk.Settings, b brands) { b[0].Default = false },
+			[]fault{{"brands", "0 brands are the default"}}},
+		"several wrong": {func(s *zendesk.Settings, b brands) { s.Audiences, b[0].ID, s.Endpoint = nil, "x", "x" },
+			[]fault{{"audiences", ""}, {"endpoint", origin}, {"brands[0].id", ""}}},
 
 		"origin with path": {func(s *zendesk.Settings, _ brands) {
 			s.Origins = []string{"https://a.example", "https://b.example/login"}
 		}, []fault{{"origins[1]", origin}}},
-		"origin with a slash": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example/"} }, []fault{{"origins[0]", origin}}},
-		"origin a directive":  {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example;script-src"} }, []fault{{"origins[0]", csp}}},
-		"origin a wildcard":   {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://*.example"} }, []fault{{"origins[0]", csp}}},
-		"origin a keyword":    {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"'self'"} }, []fault{{"origins[0]", origin}}},
+		"origin with a slash": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example/"} },
+			[]fault{{"origins[0]", origin}}},
+		"origin a directive": {
+			func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example;script-src"} },
+			[]fault{{"origins[0]", csp}},
+		},
+		"origin a wildcard": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://*.example"} },
+			[]fault{{"origins[0]", csp}}},
+		"origin a keyword": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"'self'"} },
+			[]fault{{"origins[0]", origin}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			wantFaults(t, checkSettings(t, first(set(test.edit)), second(set(test.edit))), test.want...)
 		})
 	}
 	for _, none := range []brands{nil, {}} {
-		wantFaults(t, checkSettings(t, zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}}, none), fault{"brands", "is required"})
+		wantFaults(t, checkSettings(t, zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}}, none),
+			fault{"brands", "is required"})
 	}
 }
 
@@ -191,7 +245,10 @@ func TestOrigins(t *testing.T) {
 		}
 		wantFaults(t, checkSettings(t, s, testBrands()), want...)
 	}
-	s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}, Origins: []string{"https://{subdomain}.zendesk.com"}}
+	s := zendesk.Settings{
+		Audiences: []zendesk.Audience{zendesk.EndUser},
+		Origins:   []string{"https://{subdomain}.zendesk.com"},
+	}
 	if faults := checkSettings(t, s, testBrands()); len(faults) != 1 {
 		t.Errorf("origins have no {subdomain}, but it is taken: %q", faults)
 	}
@@ -213,10 +270,16 @@ func TestProfile(t *testing.T) {
 	if !slices.Equal(ids, []string{"360001", "360002"}) {
 		t.Errorf("Brands are %q, want them in the file's order", ids)
 	}
-	if p.Brand("") != p.Brand("360001") || p.Brand("360002") == nil || p.Brand("360003") != nil || p.Brand("acme") != nil {
+	if p.Brand("") != p.Brand("360001") || p.Brand("360002") == nil || p.Brand("360003") != nil ||
+		p.Brand("acme") != nil {
 		t.Error("Brand finds the wrong one")
 	}
-	for a, want := range map[zendesk.Audience]bool{"": true, zendesk.EndUser: false, zendesk.TeamMember: true, "x": false} {
+	for a, want := range map[zendesk.Audience]bool{
+		"":                 true,
+		zendesk.EndUser:    false,
+		zendesk.TeamMember: true,
+		"x":                false,
+	} {
 		if got := testProfile(t, forStaff).Serves(a); got != want {
 			t.Errorf("Serves(%q) is %t", a, got)
 		}
@@ -234,10 +297,16 @@ func TestBrand(t *testing.T) {
 		sources []string
 	}{
 		"with mapped hosts": {testProfile(t, origins), "360001", "https://acme.zendesk.com/access/jwt",
-			[]string{"https://acme.zendesk.com", "https://help.acme.com", "https://hilfe.acme.de", "https://login.acme.com"}},
-		"without": {testProfile(t), "360002", "https://acme-labs.zendesk.com/access/jwt", []string{"https://acme-labs.zendesk.com"}},
-		"at the sandbox": {testProfile(t, func(s *zendesk.Settings) { s.Endpoint = "http://{subdomain}.localhost:8081" }), "360002",
-			"http://acme-labs.localhost:8081/access/jwt", []string{"http://acme-labs.localhost:8081", "https://acme-labs.zendesk.com"}},
+			[]string{
+				"https://acme.zendesk.com", "https://help.acme.com", "https://hilfe.acme.de",
+				"https://login.acme.com",
+			}},
+		"without": {testProfile(t), "360002", "https://acme-labs.zendesk.com/access/jwt",
+			[]string{"https://acme-labs.zendesk.com"}},
+		"at the sandbox": {testProfile(t,
+			func(s *zendesk.Settings) { s.Endpoint = "http://{subdomain}.localhost:8081" }), "360002",
+			"http://acme-labs.localhost:8081/access/jwt",
+			[]string{"http://acme-labs.localhost:8081", "https://acme-labs.zendesk.com"}},
 		"at one host": {testProfile(t, func(s *zendesk.Settings) { s.Endpoint = "http://127.0.0.1:8081" }), "360002",
 			"http://127.0.0.1:8081/access/jwt", []string{"http://127.0.0.1:8081", "https://acme-labs.zendesk.com"}},
 	} {
@@ -247,10 +316,12 @@ func TestBrand(t *testing.T) {
 		}
 	}
 	p := testProfile(t)
-	if a, b := p.Brand("360001"), p.Brand("360002"); a.Name != "Acme" || !a.Default || b.Name != "acme-labs" || b.Default || b.Subdomain != "acme-labs" {
+	if a, b := p.Brand("360001"), p.Brand("360002"); a.Name != "Acme" || !a.Default || b.Name != "acme-labs" ||
+		b.Default || b.Subdomain != "acme-labs" {
 		t.Errorf("brands are %+v and %+v", a, b)
 	}
-	only, err := zendesk.New(zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}}, brands{{ID: "1", Subdomain: "a"}})
+	only, err := zendesk.New(zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}},
+		brands{{ID: "1", Subdomain: "a"}})
 	if err != nil || only.Brand("") == nil || !only.Brand("").Default {
 		t.Errorf("the only brand is not the default: %v", err)
 	}

@@ -29,7 +29,8 @@ func TestTokenByteForByte(t *testing.T) {
 		r.User.UserFields = map[string]any{"seats": 12.0, "plan": nil}
 	}))
 	header := `{"typ":"JWT","alg":"HS256"}`
-	claims := `{"iat":1767323045,"jti":"` + token.ID + `","email":"jo@example.com","name":"Zoë <王> & Co","external_id":"0042",` +
+	claims := `{"iat":1767323045,"jti":"` + token.ID +
+		`","email":"jo@example.com","name":"Zoë <王> & Co","external_id":"0042",` +
 		`"role":"end_user","locale":8,"organization_id":"17","tags":["vip"],"user_fields":{"plan":null,"seats":12}}`
 	b64 := base64.RawURLEncoding
 	input := b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString([]byte(claims))
@@ -206,7 +207,10 @@ func BenchmarkCheckAndSign(b *testing.B) {
 	p, key := testProfile(b, forBoth), testKey(b, 1, testSecret)
 	small := testSignIn(func(r *zendesk.SignIn) { r.User.Role = zendesk.RoleEndUser })
 	large := testSignIn(func(r *zendesk.SignIn) {
-		r.User.Role, r.User.ExternalID, r.User.LocaleID, r.User.Phone = zendesk.RoleEndUser, "shop-0042", 8, "+15551234567"
+		r.User.Role = zendesk.RoleEndUser
+		r.User.ExternalID = "shop-0042"
+		r.User.LocaleID = 8
+		r.User.Phone = "+15551234567"
 		r.User.Organizations = []string{"Acme", "Initech GmbH"}
 		r.User.UserFields = map[string]any{}
 		for i := range 20 {

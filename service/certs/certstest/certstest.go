@@ -77,7 +77,8 @@ func (a *Authority) Issue(t testing.TB, template x509.Certificate) Pair {
 func (a *Authority) Server(t testing.TB) Pair {
 	t.Helper()
 	return a.Issue(t, x509.Certificate{
-		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	})
 }
@@ -135,7 +136,9 @@ func filled(t testing.TB, template x509.Certificate) *x509.Certificate {
 	return &template
 }
 
-func sign(t testing.TB, template, parent *x509.Certificate, subject, issuer *ecdsa.PrivateKey) ([]byte, *x509.Certificate) {
+func sign(
+	t testing.TB, template, parent *x509.Certificate, subject, issuer *ecdsa.PrivateKey,
+) ([]byte, *x509.Certificate) {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, subject.Public(), issuer)
 	if err != nil {
