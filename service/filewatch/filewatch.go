@@ -1,11 +1,11 @@
 // Package filewatch calls a function when files may have changed.
 //
-// It watches folders, not files. A file that is replaced by renaming is a new file, and so is one
-// that a symbolic link above it now points to, as in the mounts of Kubernetes. A watch on the old
-// file would miss both.
+// It watches folders and not files. A file that replaces another by renaming is a new file. If a
+// symbolic link in a path changes, as in the mounts of Kubernetes, the path also leads to a new
+// file. A watch on the old file would miss both changes.
 //
-// The package doesn't compare contents, and events also report changes that leave a file as it was.
-// The function that is called finds out what has changed, if anything has.
+// The package doesn't compare contents, and it also reports events that leave a file as it was. The
+// function that it calls has to find out what has changed.
 package filewatch
 
 import (
@@ -19,13 +19,13 @@ import (
 )
 
 const (
-	// quietPeriod is how long the folders must be without an event before the files are checked:
-	// a certificate and its key are written one after the other, and a large file in parts.
+	// quietPeriod is how long the folders must be without an event before a check. A certificate
+	// and its key are written one after the other, and a large file in parts.
 	quietPeriod = 200 * time.Millisecond
 	// maxDelay is how long events can put off a check.
 	maxDelay = 2 * time.Second
-	// retryInterval is how long after a check the next one follows while a folder can't be
-	// watched. The folder may be about to be replaced.
+	// retryInterval is the time between checks while a folder can't be watched. The folder may be
+	// about to be replaced.
 	retryInterval = time.Second
 )
 
@@ -41,10 +41,10 @@ type Options struct {
 }
 
 // Watch calls check once at the start, and again whenever a file may have changed, until ctx ends.
-// It never makes two calls at once.
+// It never runs two checks at the same time.
 //
-// It calls paths before and after each check. The paths need not exist. A path that ends in a
-// pattern stands for the folder that the pattern is in.
+// Watch calls paths before and after each check. The paths need not exist. For a path that ends in
+// a pattern, Watch watches the folder that contains the pattern.
 func Watch(ctx context.Context, o Options, paths func() []string, check func()) {
 	var events <-chan fsnotify.Event
 	var failures <-chan error
@@ -74,7 +74,7 @@ func Watch(ctx context.Context, o Options, paths func() []string, check func()) 
 				continue
 			}
 		case err := <-failures:
-			o.Log.Debug("the watch on the folders of "+o.Name+" has missed something",
+			o.Log.Debug("the watch on the folders of "+o.Name+" may have missed an event",
 				slog.String("cause", err.Error()))
 		case <-poll.C:
 		case <-next.C:

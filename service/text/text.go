@@ -1,11 +1,11 @@
-// Package text decides which characters a text may hold that people read: a name, an organization,
-// a page's title. It is one rule for users, brands and pages, so that a brand name that the
-// configuration takes is one that the page takes too.
+// Package text defines which characters a text for people may contain. Such texts are names of
+// people and organizations, and page titles. Users, brands and pages follow the same rule, so a
+// page accepts every brand name that the configuration accepts.
 //
-// The rule refuses characters that would be shown as something else (bidirectional controls), as
-// nothing (invisible characters), or that would break a line (controls and separators). It takes
-// all that a script is ordinarily written with, characters for private use, and those that Unicode
-// hasn't assigned yet.
+// The rule refuses characters that display as something else (bidirectional controls) or as nothing
+// (invisible characters), and those that break a line (controls and separators). It accepts all
+// characters of ordinary writing in any script, characters for private use, and code points that
+// Unicode hasn't assigned yet.
 package text
 
 import (
@@ -14,9 +14,10 @@ import (
 	"unicode/utf8"
 )
 
-// Joiners says whether a text may hold U+200C and U+200D, which Persian, Indic scripts and emoji
-// are written with, and variation selectors, which choose how an emoji or an ideograph looks. Don't
-// allow them in ids and keys, where they would only make two texts differ that look the same.
+// Joiners says whether a text may contain joiners. These are U+200C and U+200D, which Persian,
+// Indic scripts and emoji need, and variation selectors, which choose the appearance of an emoji or
+// an ideograph. Refuse them in ids and keys: two texts that differ only in joiners can appear
+// identical.
 type Joiners bool
 
 // The two values of Joiners.
@@ -25,8 +26,8 @@ const (
 	RefuseJoiners Joiners = false
 )
 
-// Fault returns what is wrong with s, in words that follow a field's name. It returns "" if nothing
-// is.
+// Fault describes the first character of s that isn't allowed, in words that follow a field's name.
+// It returns "" if all of s is allowed.
 func Fault(s string, joiners Joiners) string {
 	if !utf8.ValidString(s) {
 		return "is not valid UTF-8"
@@ -39,7 +40,7 @@ func Fault(s string, joiners Joiners) string {
 	return ""
 }
 
-// refused returns what kind of refused character r is, or "" if it is none.
+// refused returns the kind of a refused character. It returns "" if r is allowed.
 func refused(r rune, joiners Joiners) string {
 	switch {
 	case r < 0x7F && r >= 0x20:
@@ -55,14 +56,14 @@ func refused(r rune, joiners Joiners) string {
 	case bool(joiners) && IsJoiner(r):
 		return ""
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
-		return "" // format characters that are visible
+		return "" // these format characters are visible
 	case unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
 		return "an invisible character"
 	}
 	return ""
 }
 
-// IsJoiner reports whether r is invisible by itself, and changes how its neighbours look.
+// IsJoiner reports whether r is invisible by itself but changes the appearance of its neighbours.
 func IsJoiner(r rune) bool {
 	return r == 0x200C || r == 0x200D || unicode.Is(unicode.Variation_Selector, r)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/deskmint/deskmint/service/text"
 )
 
-// TestFault lists characters of each kind. The tests of zendesk, page and config show that each of
-// their fields uses this rule.
+// TestFault lists characters of each kind. The tests of zendesk, page and config check that each of
+// their fields follows this rule.
 func TestFault(t *testing.T) {
 	const (
 		control   = "a control character"
@@ -21,7 +21,7 @@ func TestFault(t *testing.T) {
 	for _, test := range []struct {
 		r    rune
 		name string
-		want string // "": taken
+		want string // "": allowed
 	}{
 		{'\t', "tab", control},
 		{'\n', "line feed", control},
@@ -37,7 +37,7 @@ func TestFault(t *testing.T) {
 		{0xFFFF, "noncharacter", nonchar},
 		{0x10FFFE, "noncharacter", nonchar},
 
-		// The rules of zendesk, page and config disagreed on these.
+		// The rules of zendesk, page and config once disagreed on these.
 		{0x00AD, "soft hyphen", invisible},
 		{0x180E, "Mongolian vowel separator", invisible},
 		{0x2061, "function application", invisible},
@@ -92,7 +92,7 @@ func TestJoiners(t *testing.T) {
 			t.Errorf("U+%04X is refused: %s", r, got)
 		}
 		if got := text.Fault(s, text.RefuseJoiners); !strings.Contains(got, "an invisible character") {
-			t.Errorf("U+%04X among those that refuse joiners: %q", r, got)
+			t.Errorf("U+%04X with joiners refused: got %q", r, got)
 		}
 	}
 }
