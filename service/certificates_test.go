@@ -129,7 +129,7 @@ func TestCertificates(t *testing.T) {
 	const uri, dns, allURI, allDNS = "spiffe://acme.internal/shop", "shop.acme.internal", "spiffe://acme.internal/all", "all.acme.internal"
 	followed := ours.Client(t, "somebody.else")
 	followed.TLS.Certificate = append(followed.TLS.Certificate, ours.Client(t, dns).TLS.Certificate...)
-	below := ours.Below(t, "below")
+	below := ours.Intermediate(t, "below")
 	chained := below.Client(t, dns)
 	chained.TLS.Certificate = append(chained.TLS.Certificate, below.Certificate.Raw)
 	none := certstest.Pair{}

@@ -88,7 +88,7 @@ func testCertificates(t *testing.T, binary string) {
 	renewed := next.Issue(t, template)
 	write(t, filepath.Join(dir, "clients.pem"), next.PEM)
 	write(t, filepath.Join(dir, "tls.crt"), renewed.Certificate)
-	const kept = "the TLS certificates were not reloaded; those before go on"
+	const kept = "the TLS certificates were not reloaded; the previous ones stay in use"
 	if text, ok := d.err.await(kept, d.ended); !ok || !strings.Contains(text, "tls.key isn't the private key of certificate") {
 		t.Fatalf("standard error:\n%s", text)
 	}

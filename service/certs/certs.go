@@ -1,15 +1,14 @@
-// Package certs keeps a server's certificate, its key and the authorities of its
-// clients as they stand on disk, and follows them when they change.
+// Package certs holds a server's certificate, its key and the certificate authorities of its
+// clients, and reloads them when their files change.
 //
-// The three are one immutable set: read together, checked together, and swapped
-// whole. A handshake uses the set of its moment from start to end, so that the
-// certificate of one day never meets the client authorities of another. While what
-// stands on disk can't be served with, the set before goes on.
+// The three form one immutable set. They are read together, checked together and replaced together.
+// A handshake uses one set from start to end, so it never combines a certificate with the client
+// authorities of another set. If the files on disk are invalid, the previous set stays in use.
 //
-// Connections are TLS 1.3 (RFC 8446) and resume no sessions: a ticket would carry
-// a client's certificate past the removal of the authority that issued it. What has
-// changed counts from the next handshake on; connections that are open stay as they
-// are, and whoever serves them bounds how long.
+// Connections use TLS 1.3 (RFC 8446) and resume no sessions. A session ticket would keep a client
+// certificate valid after the removal of the authority that issued it. A change takes effect with
+// the next handshake. Open connections stay as they are, and the server that owns them limits how
+// long they last.
 package certs
 
 import (
@@ -26,54 +25,54 @@ import (
 	"github.com/deskmint/deskmint/service/filewatch"
 )
 
-// soon is how long before its end a certificate is warned of.
-const soon = 7 * 24 * time.Hour
+// expiryWarning is how long before its end a certificate causes a warning.
+const expiryWarning = 7 * 24 * time.Hour
 
-// Options of a Store. All may be left out.
+// Options configure a Store. All are optional.
 type Options struct {
-	// Log is told of swaps, of faults and of certificates near their end; nil: nobody is.
+	// Log receives messages about reloads, invalid files and certificates that are about to expire.
+	// If it is nil, nothing is logged.
 	Log *slog.Logger
-	// Now is the clock for warnings; nil: time.Now. Handshakes have the real one.
+	// Now is the clock for warnings; nil means time.Now. Handshakes always use the real time.
 	Now func() time.Time
-	// Poll is how often the files are read where nothing has told of a change, as
-	// nothing does on some network filesystems; 0: a minute.
-	Poll time.Duration
+	// PollInterval is how often the files are read when no event reports a change. Some network
+	// filesystems report none. 0 means one minute.
+	PollInterval time.Duration
 }
 
-// Store holds the present set. It is safe for concurrent use.
+// Store holds the current set. It is safe for concurrent use.
 type Store struct {
 	files   Files
 	options Options
 	set     atomic.Pointer[set]
 
-	mu     sync.Mutex        // one reload at a time
-	seen   [sha256.Size]byte // at the last reload, whether it could be served with or not
-	warned time.Time
+	mu         sync.Mutex        // one reload at a time
+	lastDigest [sha256.Size]byte // of the files at the last reload, valid or not
+	warned     time.Time
 }
 
 // set is one state of the files. It is never changed.
 type set struct {
 	pair    tls.Certificate
 	leaf    *x509.Certificate // of pair
-	clients *x509.CertPool    // nil: clients are asked for no certificate
-	dated   []dated
+	clients *x509.CertPool    // nil: no client certificate is requested
+	all     []fileCertificate // of both files, for warnings about their dates
 	digest  [sha256.Size]byte
 }
 
-// dated is a certificate with the file that it stands in.
-type dated struct {
+// fileCertificate is a certificate with the path of its file.
+type fileCertificate struct {
 	path        string
 	certificate *x509.Certificate
 }
 
-func (s *set) note(path string, certificates []*x509.Certificate) {
+func (s *set) addCertificates(path string, certificates []*x509.Certificate) {
 	for _, c := range certificates {
-		s.dated = append(s.dated, dated{path, c})
+		s.all = append(s.all, fileCertificate{path, c})
 	}
 }
 
-// Load reads the files. It fails where they can't be served with, and says each
-// file and what is wrong with it.
+// Load reads the files. If they are invalid, its error names each file and what is wrong with it.
 func Load(files Files, o Options) (*Store, error) {
 	if files.Certificate == "" || files.Key == "" {
 		return nil, errors.New("tls: certificate and key are required")
@@ -84,49 +83,49 @@ func Load(files Files, o Options) (*Store, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Poll == 0 {
-		o.Poll = time.Minute
+	if o.PollInterval == 0 {
+		o.PollInterval = time.Minute
 	}
 	first, faults := files.read().parse()
 	if len(faults) > 0 {
-		return nil, joined(faults)
+		return nil, joinErrors(faults)
 	}
-	s := &Store{files: files, options: o, seen: first.digest}
+	s := &Store{files: files, options: o, lastDigest: first.digest}
 	s.set.Store(first)
 	s.warn()
 	return s, nil
 }
 
-// Reload reads the files now, whether they seem to have changed or not. Where they
-// can't be served with, the set before goes on, and the log says what is wrong.
+// Reload reads the files now, even if they don't seem to have changed. If they are invalid, the
+// previous set stays in use and the log says what is wrong.
 func (s *Store) Reload() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.take(s.files.read())
+	s.apply(s.files.read())
 }
 
-// follow reloads where something has changed since the last reload. What is wrong is
-// logged then, and not at every reload until somebody has mended it.
-func (s *Store) follow() {
+// reloadIfChanged reloads the files if they have changed since the last reload. It therefore logs a
+// problem once, and not again at every check until an operator has fixed it.
+func (s *Store) reloadIfChanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch read := s.files.read(); {
-	case read.digest() != s.seen:
-		s.take(read)
+	case read.digest() != s.lastDigest:
+		s.apply(read)
 	case s.options.Now().Sub(s.warned) >= 24*time.Hour:
 		s.warn()
 	}
 }
 
-// take swaps the set for what was read, unless that can't be served with.
-func (s *Store) take(read contents) {
+// apply replaces the set with the one that was read, if that one is valid.
+func (s *Store) apply(read contents) {
 	next, faults := read.parse()
-	changed := next.digest != s.seen
-	s.seen = next.digest
+	changed := next.digest != s.lastDigest
+	s.lastDigest = next.digest
 	switch {
 	case len(faults) > 0:
-		s.options.Log.Error("the TLS certificates were not reloaded; those before go on",
-			slog.String("cause", joined(faults).Error()))
+		s.options.Log.Error("the TLS certificates were not reloaded; the previous ones stay in use",
+			slog.String("cause", joinErrors(faults).Error()))
 	case changed:
 		s.set.Store(next)
 		s.options.Log.Info("the TLS certificates were reloaded",
@@ -135,18 +134,18 @@ func (s *Store) take(read contents) {
 	}
 }
 
-// warn tells of certificates that have ended, haven't begun, or end soon.
+// warn logs the certificates that have expired, are not valid yet, or expire soon.
 func (s *Store) warn() {
 	now := s.options.Now()
 	s.warned = now
-	for _, d := range s.set.Load().dated {
+	for _, d := range s.set.Load().all {
 		message := ""
 		switch c := d.certificate; {
 		case now.After(c.NotAfter):
 			message = "a TLS certificate has expired"
 		case now.Before(c.NotBefore):
 			message = "a TLS certificate isn't valid yet"
-		case c.NotAfter.Sub(now) < soon:
+		case c.NotAfter.Sub(now) < expiryWarning:
 			message = "a TLS certificate expires soon"
 		default:
 			continue
@@ -156,15 +155,15 @@ func (s *Store) warn() {
 	}
 }
 
-// NotAfter is when the server's certificate expires.
+// NotAfter returns the time at which the server's certificate expires.
 func (s *Store) NotAfter() time.Time { return s.set.Load().leaf.NotAfter }
 
-// TLS is for a listener that speaks these protocols (ALPN, RFC 7301), the preferred
-// one first. Each handshake gets a configuration of its own from the present set.
+// TLS returns the configuration of a listener that speaks these protocols (ALPN, RFC 7301), the
+// preferred one first. Each handshake gets a new configuration from the current set.
 //
-// Where there are client authorities, a client may show a certificate: one that they
-// didn't issue for clients, or that isn't valid now, ends the handshake. One that
-// shows none is served too, since it may bring another credential.
+// If there are client authorities, a client may present a certificate. The handshake fails if the
+// authorities didn't issue it for clients, or if it isn't valid now. A client that presents no
+// certificate is also served, because it may send another credential.
 func (s *Store) TLS(protocols ...string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, NextProtos: protocols,
@@ -182,7 +181,7 @@ func (s *Store) TLS(protocols ...string) *tls.Config {
 	}
 }
 
-// Run follows the files until ctx ends.
+// Run reloads the files when they change, until ctx ends.
 func (s *Store) Run(ctx context.Context) {
 	var paths []string
 	for _, path := range []string{s.files.Certificate, s.files.Key, s.files.ClientCA} {
@@ -193,7 +192,7 @@ func (s *Store) Run(ctx context.Context) {
 	filewatch.Watch(ctx, filewatch.Options{
 		Name:         "the TLS certificates",
 		Log:          s.options.Log,
-		PollInterval: s.options.Poll,
+		PollInterval: s.options.PollInterval,
 	},
-		func() []string { return paths }, s.follow)
+		func() []string { return paths }, s.reloadIfChanged)
 }

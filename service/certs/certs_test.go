@@ -20,16 +20,16 @@ import (
 func TestFaults(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	server, other := ours.Server(t), ours.Server(t)
-	signing := certstest.Client(t, "a.example") // may sign, but no certificates
+	signing := certstest.Client(t, "a.example") // an authority without the right to sign certificates
 	signing.IsCA, signing.BasicConstraintsValid, signing.KeyUsage = true, true, x509.KeyUsageDigitalSignature
-	leaf := certstest.Client(t, "a.example") // may do what authorities do, and is none
+	leaf := certstest.Client(t, "a.example") // no authority, but with the right to sign certificates
 	leaf.KeyUsage = x509.KeyUsageCertSign
 	broken := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("nonsense")}))
 	for _, c := range []struct {
 		name, file, text string
-		want             string // key and a part of the message; empty: none
+		want             string // key and a part of the message; "": no fault
 	}{
-		{"as they should be", "tls.crt", server.Certificate, ""},
+		{"valid", "tls.crt", server.Certificate, ""},
 		{"a chain", "tls.crt", server.Certificate + ours.PEM, ""},
 		{"certificate and key in one file", "tls.crt", server.Certificate + server.Key, ""},
 		{"a comment between authorities", "clients.pem", ours.PEM + "\nthe next one\n" + certstest.New(t, "b").PEM, ""},
@@ -38,9 +38,9 @@ func TestFaults(t *testing.T) {
 		{"empty", "tls.crt", "", "certificate holds no certificate"},
 		{"a key for a certificate", "tls.crt", server.Key, "certificate holds no certificate"},
 		{"a certificate that can't be read", "tls.crt", broken,
-			"certificate holds a certificate that can't be read, the 1. of them"},
-		{"a chain that breaks off", "tls.crt", server.Certificate + ours.PEM[:200],
-			"certificate holds a block that isn't PEM, or isn't all there"},
+			"certificate holds a certificate that can't be read (number 1)"},
+		{"a truncated chain", "tls.crt", server.Certificate + ours.PEM[:200],
+			"certificate holds a block that isn't PEM or is incomplete"},
 		{"another's certificate", "tls.crt", other.Certificate, "key isn't the private key of certificate"},
 		{"another's key", "tls.key", other.Key, "key isn't the private key of certificate"},
 		{"no key", "tls.key", "nonsense", "key isn't the private key of certificate"},
@@ -48,10 +48,10 @@ func TestFaults(t *testing.T) {
 		{"half a key", "tls.key", server.Key[:100], "key isn't the private key of certificate"},
 
 		{"no authority", "clients.pem", "nonsense", "client_ca holds no certificate"},
-		{"no authority any more", "clients.pem", "", "client_ca holds no certificate"},
+		{"an empty file of authorities", "clients.pem", "", "client_ca holds no certificate"},
 		{"an authority that can't be read", "clients.pem", ours.PEM + broken,
-			"client_ca holds a certificate that can't be read, the 2. of them"},
-		{"authorities that break off", "clients.pem", ours.PEM + ours.PEM[:200],
+			"client_ca holds a certificate that can't be read (number 2)"},
+		{"truncated authorities", "clients.pem", ours.PEM + ours.PEM[:200],
 			"client_ca holds a block that isn't PEM"},
 		{"a leaf for an authority", "clients.pem", ours.PEM + ours.Client(t, "a.example").Certificate,
 			"client_ca holds a certificate that may issue no others"},
@@ -86,7 +86,7 @@ func TestFaults(t *testing.T) {
 				t.Errorf("Load: %v, want the file and %q", err, message)
 			}
 			if err != nil && strings.Contains(err.Error(), server.Key[40:100]) {
-				t.Error("the error shows the key")
+				t.Error("the error contains the key")
 			}
 		})
 	}
@@ -110,9 +110,9 @@ func TestMissingFiles(t *testing.T) {
 	}
 	for _, files := range []certs.Files{{}, {Certificate: f.at("tls.crt")}, {Key: f.at("tls.key")}} {
 		if _, err := certs.Load(files, certs.Options{}); err == nil {
-			t.Errorf("Load takes %v", files)
+			t.Errorf("Load accepts %v", files)
 		}
-		// What isn't named is the configuration's fault, and has been told there.
+		// Loading the configuration has already reported a missing path.
 		files.Check(func(key, message string) { t.Errorf("%v: %s %s", files, key, message) })
 	}
 }
@@ -126,11 +126,11 @@ func TestHandshakes(t *testing.T) {
 		return ours.Issue(t, c)
 	}
 	f := newFolder(t, ours.Server(t), ours)
-	asks, _ := load(t, f.files(), certs.Options{})
+	verifying, _ := load(t, f.files(), certs.Options{})
 	plain := f.files()
 	plain.ClientCA = ""
-	silent, _ := load(t, plain, certs.Options{})
-	asking, unasking := echo(t, asks, "h2"), echo(t, silent, "h2")
+	plainStore, _ := load(t, plain, certs.Options{})
+	withCA, withoutCA := echoServer(t, verifying, "h2"), echoServer(t, plainStore, "h2")
 
 	for _, c := range []struct {
 		name string
@@ -163,30 +163,30 @@ func TestHandshakes(t *testing.T) {
 		{"for anything", template(func(c *x509.Certificate) { c.ExtKeyUsage = nil }), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			serves(t, asking, client(ours, c.pair), c.want)
-			serves(t, unasking, client(ours, c.pair), true) // it isn't even sent
+			wantHandshake(t, withCA, client(ours, c.pair), c.want)
+			wantHandshake(t, withoutCA, client(ours, c.pair), true) // it isn't even sent
 		})
 	}
 	t.Run("without one", func(t *testing.T) {
-		serves(t, asking, client(ours), true)
-		serves(t, unasking, client(ours), true)
+		wantHandshake(t, withCA, client(ours), true)
+		wantHandshake(t, withoutCA, client(ours), true)
 	})
 	t.Run("TLS 1.2", func(t *testing.T) {
-		for _, address := range []string{asking, unasking} {
+		for _, address := range []string{withCA, withoutCA} {
 			old := client(ours)
 			old.MaxVersion = tls.VersionTLS12
-			serves(t, address, old, false)
+			wantHandshake(t, address, old, false)
 		}
 	})
 	t.Run("protocols", func(t *testing.T) {
-		both := echo(t, asks, "h2", "http/1.1")
+		both := echoServer(t, verifying, "h2", "http/1.1")
 		for _, c := range []struct {
 			address string
 			offered []string
 			want    string // empty: refused
 		}{
-			{asking, []string{"h2"}, "h2"}, {asking, []string{"http/1.1", "h2"}, "h2"},
-			{asking, []string{"spdy/3"}, ""},
+			{withCA, []string{"h2"}, "h2"}, {withCA, []string{"http/1.1", "h2"}, "h2"},
+			{withCA, []string{"spdy/3"}, ""},
 			{both, []string{"h2"}, "h2"}, {both, []string{"http/1.1", "h2"}, "h2"},
 			{both, []string{"http/1.1"}, "http/1.1"}, {both, []string{"spdy/3"}, ""},
 		} {
@@ -203,7 +203,8 @@ func TestHandshakes(t *testing.T) {
 	})
 }
 
-// TestWarnings: an end that comes near is told of at the start and then once a day.
+// TestWarnings checks that a certificate about to expire causes a warning at the start and then
+// once a day.
 func TestWarnings(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	f := newFolder(t, ours.Server(t), ours) // both begin and end at the same time
@@ -227,8 +228,8 @@ func TestWarnings(t *testing.T) {
 	}
 	at(0)
 	s, log := load(t, f.files(),
-		certs.Options{Poll: 10 * time.Millisecond, Now: func() time.Time { return *now.Load() }})
-	follow(t, s)
+		certs.Options{PollInterval: 10 * time.Millisecond, Now: func() time.Time { return *now.Load() }})
+	run(t, s)
 	for _, in := range []time.Duration{25 * day, 26*day + time.Hour} {
 		at(in)
 		log.next(t, "expires soon", f.at("tls.crt"))
@@ -236,13 +237,14 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// TestSessions: no ticket is given out, so nothing outlives a change of authorities.
-func TestSessions(t *testing.T) {
+// TestNoSessionResumption checks that the server issues no session ticket. No client certificate
+// then outlives a change of authorities.
+func TestNoSessionResumption(t *testing.T) {
 	ours, next := certstest.New(t, "ours"), certstest.New(t, "next")
 	f := newFolder(t, ours.Server(t), ours)
 	s, _ := load(t, f.files(), certs.Options{})
-	address := echo(t, s)
-	cache := &sessions{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+	address := echoServer(t, s)
+	cache := &recordingCache{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 	c := client(ours, ours.Client(t, "a.example"))
 	c.ClientSessionCache = cache
 	for range 2 {
@@ -251,52 +253,52 @@ func TestSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if conn.ConnectionState().DidResume {
-			t.Error("it resumes a session")
+			t.Error("the connection resumed a session")
 		}
 		_ = conn.Close()
 	}
 	f.write(t, "clients.pem", next.PEM)
 	s.Reload()
-	serves(t, address, c, false)
-	if len(cache.kept) > 0 || !slices.Contains(cache.asked, "localhost") {
-		t.Errorf("tickets kept %q, asked for %q", cache.kept, cache.asked)
+	wantHandshake(t, address, c, false)
+	if len(cache.puts) > 0 || !slices.Contains(cache.gets, "localhost") {
+		t.Errorf("tickets stored %q, looked up %q", cache.puts, cache.gets)
 	}
 }
 
-// sessions is a client's cache that remembers what was done to it.
-type sessions struct {
+// recordingCache is a client's session cache that records its calls.
+type recordingCache struct {
 	tls.ClientSessionCache
 
-	asked, kept []string
+	gets, puts []string
 }
 
-func (s *sessions) Get(key string) (*tls.ClientSessionState, bool) {
-	s.asked = append(s.asked, key)
-	return s.ClientSessionCache.Get(key)
+func (c *recordingCache) Get(key string) (*tls.ClientSessionState, bool) {
+	c.gets = append(c.gets, key)
+	return c.ClientSessionCache.Get(key)
 }
 
-func (s *sessions) Put(key string, session *tls.ClientSessionState) {
+func (c *recordingCache) Put(key string, session *tls.ClientSessionState) {
 	if session != nil {
-		s.kept = append(s.kept, key)
+		c.puts = append(c.puts, key)
 	}
-	s.ClientSessionCache.Put(key, session)
+	c.ClientSessionCache.Put(key, session)
 }
 
-// TestWhole: under a storm of swaps no handshake sees the certificate of one set with
-// the authorities of the other.
-func TestWhole(t *testing.T) {
+// TestHandshakesDuringReloads checks that no handshake combines the certificate of one set with the
+// authorities of another while the set changes constantly.
+func TestHandshakesDuringReloads(t *testing.T) {
 	a, b := certstest.New(t, "a"), certstest.New(t, "b")
 	folders := []folder{newFolder(t, a.Server(t), a), newFolder(t, b.Server(t), b)}
 	now := folder(filepath.Join(t.TempDir(), "now"))
-	if err := now.lead(folders[0]); err != nil {
+	if err := now.linkTo(folders[0]); err != nil {
 		t.Fatal(err)
 	}
 	s, log := load(t, now.files(), certs.Options{})
 	go func() {
-		for range log { // so that writing to it never waits
+		for range log { // so that a write to the log never blocks
 		}
 	}()
-	address := echo(t, s)
+	address := echoServer(t, s)
 	roots := x509.NewCertPool()
 	roots.AddCert(a.Certificate)
 	roots.AddCert(b.Certificate)
@@ -310,7 +312,7 @@ func TestWhole(t *testing.T) {
 				return
 			default:
 			}
-			if err := now.lead(folders[i%2]); err != nil {
+			if err := now.linkTo(folders[i%2]); err != nil {
 				t.Error(err)
 			}
 			s.Reload()
@@ -318,21 +320,22 @@ func TestWhole(t *testing.T) {
 	})
 	seen := map[string]int{}
 	for range 60 {
-		var asked string
-		c := &tls.Config{RootCAs: roots, ServerName: "localhost", GetClientCertificate: func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			asked = "b"
+		var authority string
+		getCertificate := func(i *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			authority = "b"
 			if bytes.Equal(i.AcceptableCAs[0], a.Certificate.RawSubject) {
-				asked = "a"
+				authority = "a"
 			}
 			return new(tls.Certificate), nil
-		}}
+		}
+		c := &tls.Config{RootCAs: roots, ServerName: "localhost", GetClientCertificate: getCertificate}
 		conn, err := connect(address, c)
 		if err != nil {
 			t.Fatal(err)
 		}
 		issuer := conn.ConnectionState().PeerCertificates[0].Issuer.CommonName
-		if issuer != asked {
-			t.Fatalf("a certificate of %s with authorities of %s", issuer, asked)
+		if issuer != authority {
+			t.Fatalf("certificate of %s with client authority %s", issuer, authority)
 		}
 		seen[issuer]++
 		_ = conn.Close()
@@ -340,6 +343,6 @@ func TestWhole(t *testing.T) {
 	close(stop)
 	swaps.Wait()
 	if len(seen) != 2 {
-		t.Errorf("handshakes by set: %v, want some of both", seen)
+		t.Errorf("handshakes by set: %v, want some with each", seen)
 	}
 }

@@ -1,4 +1,4 @@
 package certs
 
-// Follow is the reload that [Store.Run] does.
-func (s *Store) Follow() { s.follow() }
+// ReloadIfChanged is the reload that [Store.Run] does.
+func (s *Store) ReloadIfChanged() { s.reloadIfChanged() }

@@ -14,17 +14,17 @@ import (
 
 // Files are the PEM files of a server.
 type Files struct {
-	// Certificate holds the server's certificate, and after it those that lead to a
-	// root; Key holds its private key. They may be the same file.
+	// Certificate holds the server's certificate and then the intermediate certificates up to a
+	// root. Key holds the private key. They may be the same file.
 	Certificate, Key string
-	// ClientCA holds the certificates of those who issue clients' certificates;
-	// empty: clients are asked for none.
+	// ClientCA holds the certificates of the authorities that issue client certificates. If it is
+	// empty, the server requests no client certificate.
 	ClientCA string
 }
 
-// Check reports, by the keys certificate, key and client_ca, what keeps the files
-// from being served with. A file that isn't named is left out. Dates are no fault:
-// they pass by themselves.
+// Check reports what prevents the server from using the files. key is certificate, key or
+// client_ca. Check skips a file that isn't named. It doesn't check dates, because they change
+// without any change to the files.
 func (f Files) Check(report func(key, message string)) {
 	_, faults := f.read().parse()
 	for _, fault := range faults {
@@ -32,15 +32,15 @@ func (f Files) Check(report func(key, message string)) {
 	}
 }
 
-// Certificate is one of those that stand in the files.
+// Certificate is a certificate in one of the files.
 type Certificate struct {
-	// Key is that of the file: certificate or client_ca.
-	Key, Path string
+	// Key is the configuration key of the file: certificate or client_ca.
+	Key string
 	*x509.Certificate
 }
 
-// Certificates lists all that stand in the files, the server's own first, whether their
-// dates are good or not. What can't be read is left out: Check tells of it.
+// Certificates returns all certificates in the files, the server's own first, whatever their dates.
+// It leaves out files that can't be read, because Check reports those.
 func (f Files) Certificates() (all []Certificate) {
 	read := f.read()
 	for _, file := range []file{read.certificate, read.clientCA} {
@@ -52,19 +52,19 @@ func (f Files) Certificates() (all []Certificate) {
 			continue
 		}
 		for _, c := range found {
-			all = append(all, Certificate{file.key, file.path, c})
+			all = append(all, Certificate{file.key, c})
 		}
 	}
 	return all
 }
 
-// fault is what is wrong with one of the files.
-type fault struct{ key, path, message string }
+// fileError describes what is wrong with one of the files.
+type fileError struct{ key, path, message string }
 
 // Error implements error.
-func (f *fault) Error() string { return fmt.Sprintf("tls.%s: %s %s", f.key, f.path, f.message) }
+func (f *fileError) Error() string { return fmt.Sprintf("tls.%s: %s %s", f.key, f.path, f.message) }
 
-func joined(faults []*fault) error {
+func joinErrors(faults []*fileError) error {
 	errs := make([]error, len(faults))
 	for i, f := range faults {
 		errs[i] = f
@@ -72,14 +72,14 @@ func joined(faults []*fault) error {
 	return errors.Join(errs...)
 }
 
-// file is one as it was read.
+// file is one of the files with the result of reading it.
 type file struct {
 	key, path string
 	text      []byte
 	err       error
 }
 
-// contents are all the files at about the same moment.
+// contents holds all files, read at about the same moment.
 type contents struct{ certificate, key, clientCA file }
 
 func (f Files) read() contents {
@@ -96,7 +96,8 @@ func (f Files) read() contents {
 	return c
 }
 
-// digest tells whether anything has changed, without keeping the key about.
+// digest returns a hash of the contents. Comparing hashes shows whether a file has changed without
+// keeping the key in memory.
 func (c contents) digest() [sha256.Size]byte {
 	h := sha256.New()
 	for _, f := range []file{c.certificate, c.key, c.clientCA} {
@@ -106,45 +107,45 @@ func (c contents) digest() [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// parse makes a set of the files, or says everything that is wrong with them.
-func (c contents) parse() (*set, []*fault) {
+// parse returns the set that the files contain, or everything that is wrong with them.
+func (c contents) parse() (*set, []*fileError) {
 	out := &set{digest: c.digest()}
-	var faults []*fault
-	complain := func(f file, message string, details ...any) {
-		faults = append(faults, &fault{f.key, f.path, fmt.Sprintf(message, details...)})
+	var faults []*fileError
+	report := func(f file, message string, details ...any) {
+		faults = append(faults, &fileError{f.key, f.path, fmt.Sprintf(message, details...)})
 	}
 	for _, f := range []file{c.certificate, c.key, c.clientCA} {
 		if f.err != nil {
-			complain(f, "can't be read: %v", cause(f.err))
+			report(f, "can't be read: %v", cause(f.err))
 		}
 	}
 	if f := c.certificate; f.text != nil {
 		chain, err := certificates(f.text)
 		if err != nil {
-			complain(f, "%v", err)
+			report(f, "%v", err)
 		} else if pair, err := tls.X509KeyPair(f.text, c.key.text); err == nil {
 			out.pair, out.leaf = pair, chain[0]
-			out.note(f.path, chain)
+			out.addCertificates(f.path, chain)
 		} else if c.key.text != nil {
-			complain(c.key, "isn't the private key of certificate, in PEM form: %v", err)
+			report(c.key, "isn't the private key of certificate, in PEM form: %v", err)
 		}
 	}
 	if f := c.clientCA; f.text != nil {
 		authorities, err := authorities(f.text)
 		if err != nil {
-			complain(f, "%v", err)
+			report(f, "%v", err)
 		}
 		out.clients = x509.NewCertPool()
 		for _, a := range authorities {
 			out.clients.AddCert(a)
 		}
-		out.note(f.path, authorities)
+		out.addCertificates(f.path, authorities)
 	}
 	return out, faults
 }
 
-// certificates reads all that a file holds. A block that has an end missing, as while
-// a file is being written, is an error: the decoder would pass over it in silence.
+// certificates returns all certificates in a file. It returns an error if a block has no end, as
+// while the file is being written, because the decoder would skip such a block silently.
 func certificates(text []byte) (out []*x509.Certificate, err error) {
 	begun := bytes.Count(text, []byte("-----BEGIN "))
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -154,7 +155,7 @@ func certificates(text []byte) (out []*x509.Certificate, err error) {
 		}
 		c, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("holds a certificate that can't be read, the %d. of them: %w", len(out)+1, err)
+			return nil, fmt.Errorf("holds a certificate that can't be read (number %d): %w", len(out)+1, err)
 		}
 		out = append(out, c)
 	}
@@ -162,14 +163,14 @@ func certificates(text []byte) (out []*x509.Certificate, err error) {
 	case len(out) == 0:
 		return nil, errors.New("holds no certificate in PEM form")
 	case begun > 0:
-		return nil, errors.New("holds a block that isn't PEM, or isn't all there")
+		return nil, errors.New("holds a block that isn't PEM or is incomplete")
 	}
 	return out, nil
 }
 
-// authorities reads a file in which there may be nothing but certificates of those
-// who may issue others (RFC 5280, sections 4.2.1.9 and 4.2.1.3). Anything else in it
-// would be ignored for ever, or, being the authority's key, should be elsewhere.
+// authorities reads a file that may contain only certificates of authorities (RFC 5280, sections
+// 4.2.1.9 and 4.2.1.3). It refuses anything else. Other content would be ignored forever, and the
+// key of an authority doesn't belong on this machine.
 func authorities(text []byte) ([]*x509.Certificate, error) {
 	out, err := certificates(text)
 	if err != nil {
@@ -187,7 +188,7 @@ func authorities(text []byte) ([]*x509.Certificate, error) {
 	return out, nil
 }
 
-// cause is an error without the path, which stands before it already.
+// cause returns an error without its path, which the message already names.
 func cause(err error) error {
 	if at := (*fs.PathError)(nil); errors.As(err, &at) {
 		return at.Err

@@ -21,16 +21,16 @@ import (
 // limit is how long anything that must happen may take on a busy machine.
 const limit = 2 * time.Minute
 
-// lines are what a store has logged, in order.
-type lines chan string
+// logLines receives what a store logs, in order.
+type logLines chan string
 
-func (l lines) Write(p []byte) (int, error) {
+func (l logLines) Write(p []byte) (int, error) {
 	l <- string(p)
 	return len(p), nil
 }
 
-// next waits for a line, and holds it to having all of these in it.
-func (l lines) next(t *testing.T, parts ...string) (line string) {
+// next waits for a line and checks that it contains all parts.
+func (l logLines) next(t *testing.T, parts ...string) (line string) {
 	t.Helper()
 	select {
 	case line = <-l:
@@ -45,8 +45,8 @@ func (l lines) next(t *testing.T, parts ...string) (line string) {
 	return line
 }
 
-// none holds the log to having nothing that wasn't asked for.
-func (l lines) none(t *testing.T) {
+// none checks that no further line was logged.
+func (l logLines) none(t *testing.T) {
 	t.Helper()
 	select {
 	case line := <-l:
@@ -55,17 +55,17 @@ func (l lines) none(t *testing.T) {
 	}
 }
 
-// folder holds the three files.
+// folder is the path of a folder with the three files.
 type folder string
 
 func newFolder(t *testing.T, server certstest.Pair, clients ...*certstest.Authority) folder {
 	t.Helper()
 	f := folder(t.TempDir())
-	f.put(t, server, clients...)
+	f.writeAll(t, server, clients...)
 	return f
 }
 
-func (f folder) put(t *testing.T, server certstest.Pair, clients ...*certstest.Authority) {
+func (f folder) writeAll(t *testing.T, server certstest.Pair, clients ...*certstest.Authority) {
 	t.Helper()
 	bundle := ""
 	for _, c := range clients {
@@ -76,7 +76,7 @@ func (f folder) put(t *testing.T, server certstest.Pair, clients ...*certstest.A
 	f.write(t, "tls.key", server.Key)
 }
 
-// write is in place, as `cat >` does.
+// write writes a file in place, as `cat >` does.
 func (f folder) write(t *testing.T, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(f.at(name), []byte(text), 0o600); err != nil {
@@ -86,8 +86,8 @@ func (f folder) write(t *testing.T, name, text string) {
 
 func (f folder) at(name string) string { return filepath.Join(string(f), name) }
 
-// take moves the files of another folder in place of its own, one by one.
-func (f folder) take(t *testing.T, from folder) {
+// moveFrom moves the files of another folder to this one, one by one.
+func (f folder) moveFrom(t *testing.T, from folder) {
 	t.Helper()
 	for _, name := range []string{"clients.pem", "tls.crt", "tls.key"} {
 		if err := os.Rename(from.at(name), f.at(name)); err != nil {
@@ -96,8 +96,8 @@ func (f folder) take(t *testing.T, from folder) {
 	}
 }
 
-// lead makes f a symbolic link to another folder, in one step.
-func (f folder) lead(to folder) error {
+// linkTo makes f a symbolic link to another folder, in one step.
+func (f folder) linkTo(to folder) error {
 	if err := os.Symlink(string(to), string(f)+".new"); err != nil {
 		return err
 	}
@@ -108,10 +108,10 @@ func (f folder) files() certs.Files {
 	return certs.Files{Certificate: f.at("tls.crt"), Key: f.at("tls.key"), ClientCA: f.at("clients.pem")}
 }
 
-// load loads, without following.
-func load(t *testing.T, files certs.Files, o certs.Options) (*certs.Store, lines) {
+// load loads a store that doesn't follow changes.
+func load(t *testing.T, files certs.Files, o certs.Options) (*certs.Store, logLines) {
 	t.Helper()
-	log := make(lines, 100)
+	log := make(logLines, 100)
 	o.Log = slog.New(slog.NewJSONHandler(log, nil))
 	s, err := certs.Load(files, o)
 	if err != nil {
@@ -120,8 +120,8 @@ func load(t *testing.T, files certs.Files, o certs.Options) (*certs.Store, lines
 	return s, log
 }
 
-// follow runs a store until the test ends.
-func follow(t *testing.T, s *certs.Store) {
+// run runs a store until the test ends.
+func run(t *testing.T, s *certs.Store) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -129,8 +129,8 @@ func follow(t *testing.T, s *certs.Store) {
 	t.Cleanup(func() { cancel(); <-ended })
 }
 
-// echo serves a store's TLS: what a client writes comes back.
-func echo(t *testing.T, s *certs.Store, protocols ...string) (address string) {
+// echoServer starts a server with the store's TLS configuration. It returns what a client writes.
+func echoServer(t *testing.T, s *certs.Store, protocols ...string) (address string) {
 	t.Helper()
 	l, err := tls.Listen("tcp", "127.0.0.1:0", s.TLS(protocols...))
 	if err != nil {
@@ -149,8 +149,9 @@ func echo(t *testing.T, s *certs.Store, protocols ...string) (address string) {
 	return l.Addr().String()
 }
 
-// client trusts an authority, and shows the pair whatever the server asks for: Go's
-// own choice would keep back a certificate that isn't of an authority it names.
+// client returns the configuration of a client that trusts an authority and presents a certificate.
+// The default selection of crypto/tls would not present a certificate from an authority that the
+// server doesn't name.
 func client(server *certstest.Authority, own ...certstest.Pair) *tls.Config {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate)
@@ -161,8 +162,8 @@ func client(server *certstest.Authority, own ...certstest.Pair) *tls.Config {
 	return c
 }
 
-// connect shakes hands and sends a byte there and back. Only then does a client of
-// TLS 1.3 know that its certificate was taken.
+// connect dials and sends a byte to the server and back. A client of TLS 1.3 doesn't learn earlier
+// whether the server has accepted its certificate.
 func connect(address string, config *tls.Config) (*tls.Conn, error) {
 	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: limit}, "tcp", address, config)
 	if err != nil {
@@ -185,8 +186,8 @@ func ping(conn *tls.Conn) error {
 	return err
 }
 
-// serves holds the server to taking a handshake, or to refusing it.
-func serves(t *testing.T, address string, config *tls.Config, want bool) {
+// wantHandshake checks whether the server accepts a handshake.
+func wantHandshake(t *testing.T, address string, config *tls.Config, want bool) {
 	t.Helper()
 	conn, err := connect(address, config)
 	if err == nil {

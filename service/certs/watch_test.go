@@ -13,21 +13,21 @@ import (
 )
 
 const (
-	reloaded = `"msg":"the TLS certificates were reloaded"`
-	kept     = `"msg":"the TLS certificates were not reloaded; those before go on"`
+	reloaded    = `"msg":"the TLS certificates were reloaded"`
+	notReloaded = `"msg":"the TLS certificates were not reloaded; the previous ones stay in use"`
 )
 
-// never is an interval that no test lasts.
+// never is an interval longer than any test.
 const never = 24 * time.Hour
 
-// TestFollowing: however a file is replaced, the next handshakes have the new one,
-// and connections that are open go on.
-func TestFollowing(t *testing.T) {
+// TestRunReplacedFiles replaces the files in several ways. Each time, the next handshakes must use
+// the new files, and open connections must continue.
+func TestRunReplacedFiles(t *testing.T) {
 	before, after := certstest.New(t, "before"), certstest.New(t, "after")
 	for name, replace := range map[string]func(*testing.T, folder, certstest.Pair){
-		"written in place": func(t *testing.T, f folder, p certstest.Pair) { f.put(t, p, after) },
-		"renamed":          func(t *testing.T, f folder, p certstest.Pair) { f.take(t, newFolder(t, p, after)) },
-		"made links, and written in place": func(t *testing.T, f folder, p certstest.Pair) {
+		"written in place": func(t *testing.T, f folder, p certstest.Pair) { f.writeAll(t, p, after) },
+		"renamed":          func(t *testing.T, f folder, p certstest.Pair) { f.moveFrom(t, newFolder(t, p, after)) },
+		"replaced by links": func(t *testing.T, f folder, p certstest.Pair) {
 			next := newFolder(t, p, after)
 			for _, name := range []string{"clients.pem", "tls.crt", "tls.key"} {
 				if err := os.Remove(f.at(name)); err != nil {
@@ -38,7 +38,7 @@ func TestFollowing(t *testing.T) {
 				}
 			}
 		},
-		"the folder replaced": func(t *testing.T, f folder, p certstest.Pair) {
+		"in a replaced folder": func(t *testing.T, f folder, p certstest.Pair) {
 			if err := os.Rename(string(f), string(f)+".before"); err != nil {
 				t.Fatal(err)
 			}
@@ -53,43 +53,43 @@ func TestFollowing(t *testing.T) {
 			if err := os.Rename(string(newFolder(t, before.Server(t), before)), string(f)); err != nil {
 				t.Fatal(err)
 			}
-			s, log := load(t, f.files(), certs.Options{Poll: never})
-			follow(t, s)
-			address := echo(t, s)
+			s, log := load(t, f.files(), certs.Options{PollInterval: never})
+			run(t, s)
+			address := echoServer(t, s)
 			open, err := connect(address, client(before, before.Client(t, "a.example")))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer open.Close()
-			server := lasting(t, after)
+			server := longLived(t, after)
 			replace(t, f, server)
 			awaitReload(t, s, log, server)
 
-			serves(t, address, client(after, after.Client(t, "a.example")), true)
-			serves(t, address, client(after), true)
-			serves(t, address, client(after, before.Client(t, "a.example")), false)
-			serves(t, address, client(before), false)
+			wantHandshake(t, address, client(after, after.Client(t, "a.example")), true)
+			wantHandshake(t, address, client(after), true)
+			wantHandshake(t, address, client(after, before.Client(t, "a.example")), false)
+			wantHandshake(t, address, client(before), false)
 			if err := ping(open); err != nil {
-				t.Errorf("a connection that was open: %v", err)
+				t.Errorf("the open connection: %v", err)
 			}
-			// It follows where that has led to.
+			// The store must also notice changes of the new files.
 			again := before.Issue(t,
 				x509.Certificate{DNSNames: []string{"localhost"}, NotAfter: time.Now().AddDate(0, 0, 90)})
-			f.put(t, again, before)
+			f.writeAll(t, again, before)
 			awaitReload(t, s, log, again)
 		})
 	}
 }
 
-// lasting is a certificate that can be told from others by its end.
-func lasting(t *testing.T, a *certstest.Authority) certstest.Pair {
+// longLived returns a certificate that its end distinguishes from others.
+func longLived(t *testing.T, a *certstest.Authority) certstest.Pair {
 	t.Helper()
 	return a.Issue(t, x509.Certificate{DNSNames: []string{"localhost"}, NotAfter: time.Now().AddDate(0, 0, 60)})
 }
 
-// awaitReload reads the log until the pair is served. On a slow machine there may be
-// looks before, at less than all of it: the key comes last.
-func awaitReload(t *testing.T, s *certs.Store, log lines, pair certstest.Pair) (lines []string) {
+// awaitReload reads the log until the pair is in use. On a slow machine, reloads of incomplete
+// files may come first, because the key is written last.
+func awaitReload(t *testing.T, s *certs.Store, log logLines, pair certstest.Pair) (lines []string) {
 	t.Helper()
 	for {
 		lines = append(lines, log.next(t))
@@ -99,21 +99,21 @@ func awaitReload(t *testing.T, s *certs.Store, log lines, pair certstest.Pair) (
 	}
 }
 
-// TestFolderAway: a folder that was missing is found when it is there again.
-func TestFolderAway(t *testing.T) {
+// TestRunMissingFolder checks that a folder is found again after it was missing.
+func TestRunMissingFolder(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	f := folder(filepath.Join(t.TempDir(), "tls"))
-	first, next := newFolder(t, ours.Server(t), ours), newFolder(t, lasting(t, ours), ours)
+	first, next := newFolder(t, ours.Server(t), ours), newFolder(t, longLived(t, ours), ours)
 	if err := os.Rename(string(first), string(f)); err != nil {
 		t.Fatal(err)
 	}
-	s, log := load(t, f.files(), certs.Options{Poll: never})
-	follow(t, s)
+	s, log := load(t, f.files(), certs.Options{PollInterval: never})
+	run(t, s)
 	if err := os.Rename(string(f), string(first)); err != nil {
 		t.Fatal(err)
 	}
-	for !strings.Contains(log.next(t), kept) {
-		// before it, where the watch hadn't begun yet, comes that there can be none
+	for !strings.Contains(log.next(t), notReloaded) {
+		// A warning that the folder can't be watched may come first.
 	}
 	if err := os.Rename(string(next), string(f)); err != nil {
 		t.Fatal(err)
@@ -122,9 +122,10 @@ func TestFolderAway(t *testing.T) {
 	log.none(t)
 }
 
-// TestMounts: Kubernetes puts each state of a ConfigMap or Secret in a folder of its
-// own, to which one link leads; every file is a link through that one.
-func TestMounts(t *testing.T) {
+// TestRunKubernetesMount changes files as Kubernetes does. Kubernetes puts each state of a
+// ConfigMap or Secret in a separate folder. One link leads to the current folder, and every file is
+// a link through that one.
+func TestRunKubernetesMount(t *testing.T) {
 	before, after := certstest.New(t, "before"), certstest.New(t, "after")
 	f := folder(t.TempDir())
 	data := folder(f.at("..data"))
@@ -133,11 +134,11 @@ func TestMounts(t *testing.T) {
 		if err := os.Mkdir(string(d), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		d.put(t, ours.Server(t), ours)
+		d.writeAll(t, ours.Server(t), ours)
 		return d
 	}
 	first := state("..2026_11_22_10", before)
-	if err := data.lead(first); err != nil {
+	if err := data.linkTo(first); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"tls.crt", "tls.key", "clients.pem"} {
@@ -145,12 +146,12 @@ func TestMounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, log := load(t, f.files(), certs.Options{Poll: never})
-	follow(t, s)
-	address := echo(t, s)
+	s, log := load(t, f.files(), certs.Options{PollInterval: never})
+	run(t, s)
+	address := echoServer(t, s)
 	for i, ours := range []*certstest.Authority{after, before, after} {
 		next := state("..2026_11_22_1"+string(rune('1'+i)), ours)
-		if err := data.lead(next); err != nil {
+		if err := data.linkTo(next); err != nil {
 			t.Fatal(err)
 		}
 		log.next(t, reloaded)
@@ -158,43 +159,44 @@ func TestMounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		first = next
-		serves(t, address, client(ours, ours.Client(t, "a.example")), true)
+		wantHandshake(t, address, client(ours, ours.Client(t, "a.example")), true)
 	}
 	log.none(t)
 }
 
-// TestHalfPair: a certificate without its key changes nothing, and is taken when the
-// key has come too.
-func TestHalfPair(t *testing.T) {
+// TestRunCertificateBeforeKey checks that a new certificate is used only once its key has been
+// written too.
+func TestRunCertificateBeforeKey(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	f := newFolder(t, ours.Server(t), ours)
-	s, log := load(t, f.files(), certs.Options{Poll: never})
-	follow(t, s)
-	address := echo(t, s)
-	next := lasting(t, ours)
+	s, log := load(t, f.files(), certs.Options{PollInterval: never})
+	run(t, s)
+	address := echoServer(t, s)
+	next := longLived(t, ours)
 	f.write(t, "tls.crt", next.Certificate)
-	log.next(t, kept, f.at("tls.key")+" isn't the private key of certificate")
-	serves(t, address, client(ours, ours.Client(t, "a.example")), true)
+	log.next(t, notReloaded, f.at("tls.key")+" isn't the private key of certificate")
+	wantHandshake(t, address, client(ours, ours.Client(t, "a.example")), true)
 	f.write(t, "tls.key", next.Key)
 	awaitReload(t, s, log, next)
-	serves(t, address, client(ours, ours.Client(t, "a.example")), true)
+	wantHandshake(t, address, client(ours, ours.Client(t, "a.example")), true)
 }
 
-// TestToldOnce: looks at what hasn't changed since the last one, whether it could be
-// served with or not, say nothing. Neither does writing a file again as it was.
-func TestToldOnce(t *testing.T) {
+// TestUnchangedFilesLogNothing checks that a file which hasn't changed since the last check causes
+// no message, whether it is valid or not. Writing a file again with the same content causes none
+// either.
+func TestUnchangedFilesLogNothing(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	server, next := ours.Server(t), ours.Server(t)
 	f := newFolder(t, server, ours)
 	s, log := load(t, f.files(), certs.Options{})
 	same := func() {
 		for range 3 {
-			s.Follow()
+			s.ReloadIfChanged()
 		}
 		log.none(t)
 	}
 	same()
-	f.take(t, newFolder(t, server, ours))
+	f.moveFrom(t, newFolder(t, server, ours))
 	if err := os.Chtimes(f.at("tls.crt"), time.Now(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -204,36 +206,36 @@ func TestToldOnce(t *testing.T) {
 	log.none(t)
 
 	f.write(t, "tls.crt", next.Certificate)
-	s.Follow()
-	log.next(t, kept, f.at("tls.key")+" isn't the private key of certificate")
+	s.ReloadIfChanged()
+	log.next(t, notReloaded, f.at("tls.key")+" isn't the private key of certificate")
 	same()
-	s.Reload() // who asks is told again
-	log.next(t, kept)
+	s.Reload() // an explicit reload logs the problem again
+	log.next(t, notReloaded)
 	if err := os.Remove(f.at("tls.crt")); err != nil {
 		t.Fatal(err)
 	}
-	s.Follow()
-	log.next(t, kept, f.at("tls.crt")+" can't be read: no such file or directory")
+	s.ReloadIfChanged()
+	log.next(t, notReloaded, f.at("tls.crt")+" can't be read: no such file or directory")
 	same()
 
-	f.write(t, "tls.crt", server.Certificate) // as it was in the beginning
-	s.Follow()
+	f.write(t, "tls.crt", server.Certificate) // the first certificate again
+	s.ReloadIfChanged()
 	log.next(t, reloaded)
 	same()
-	f.take(t, newFolder(t, next, ours))
-	s.Follow()
+	f.moveFrom(t, newFolder(t, next, ours))
+	s.ReloadIfChanged()
 	log.next(t, reloaded)
 	same()
 }
 
-// TestPoll: a change that no watched folder tells of is found all the same.
-func TestPoll(t *testing.T) {
+// TestRunPolls checks that a change is found even if no event reports it.
+func TestRunPolls(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	here := folder(t.TempDir())
 	between := folder(filepath.Join(t.TempDir(), "between"))
 	first := newFolder(t, ours.Server(t), ours)
-	next := newFolder(t, lasting(t, ours), ours)
-	if err := between.lead(first); err != nil {
+	next := newFolder(t, longLived(t, ours), ours)
+	if err := between.linkTo(first); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"tls.crt", "tls.key", "clients.pem"} {
@@ -241,10 +243,10 @@ func TestPoll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, log := load(t, here.files(), certs.Options{Poll: 10 * time.Millisecond})
-	follow(t, s)
+	s, log := load(t, here.files(), certs.Options{PollInterval: 10 * time.Millisecond})
+	run(t, s)
 	for _, to := range []folder{next, first} {
-		if err := between.lead(to); err != nil {
+		if err := between.linkTo(to); err != nil {
 			t.Fatal(err)
 		}
 		log.next(t, reloaded)

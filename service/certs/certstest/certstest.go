@@ -31,22 +31,22 @@ type Pair struct {
 	TLS              *tls.Certificate
 }
 
-// New makes an authority of that name, which vouches for itself.
+// New returns a self-signed authority with this name.
 func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	return issued(t, name, nil)
+	return newAuthority(t, name, nil)
 }
 
-// Below makes an authority of that name that a vouches for.
-func (a *Authority) Below(t testing.TB, name string) *Authority {
+// Intermediate returns an authority with this name. Its certificate is signed by a.
+func (a *Authority) Intermediate(t testing.TB, name string) *Authority {
 	t.Helper()
-	return issued(t, name, a)
+	return newAuthority(t, name, a)
 }
 
-func issued(t testing.TB, name string, by *Authority) *Authority {
+func newAuthority(t testing.TB, name string, by *Authority) *Authority {
 	t.Helper()
 	key := newKey(t)
-	template := filled(t, x509.Certificate{
+	template := withDefaults(t, x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	})
@@ -54,26 +54,26 @@ func issued(t testing.TB, name string, by *Authority) *Authority {
 		by = &Authority{Certificate: template, key: key}
 	}
 	der, certificate := sign(t, template, by.Certificate, key, by.key)
-	return &Authority{certificate, encoded("CERTIFICATE", der), key}
+	return &Authority{certificate, encodePEM("CERTIFICATE", der), key}
 }
 
-// Issue signs what the template says. Where it leaves its dates out, the certificate
-// began an hour ago and has 30 days left.
+// Issue signs a certificate from the template. Without dates in the template, the certificate began
+// an hour ago and is valid for another 30 days.
 func (a *Authority) Issue(t testing.TB, template x509.Certificate) Pair {
 	t.Helper()
 	key := newKey(t)
-	der, leaf := sign(t, filled(t, template), a.Certificate, key, a.key)
+	der, leaf := sign(t, withDefaults(t, template), a.Certificate, key, a.key)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return Pair{
-		Certificate: encoded("CERTIFICATE", der), Key: encoded("PRIVATE KEY", private),
+		Certificate: encodePEM("CERTIFICATE", der), Key: encodePEM("PRIVATE KEY", private),
 		TLS: &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf},
 	}
 }
 
-// Server is a certificate for 127.0.0.1 and localhost.
+// Server issues a server certificate for 127.0.0.1 and localhost.
 func (a *Authority) Server(t testing.TB) Pair {
 	t.Helper()
 	return a.Issue(t, x509.Certificate{
@@ -83,14 +83,14 @@ func (a *Authority) Server(t testing.TB) Pair {
 	})
 }
 
-// Client is a client's certificate with these subject alternative names: what has a
-// scheme is a URI, and all else a DNS name.
+// Client issues a client certificate with these subject alternative names. A name with a scheme is
+// a URI, and any other is a DNS name.
 func (a *Authority) Client(t testing.TB, names ...string) Pair {
 	t.Helper()
 	return a.Issue(t, Client(t, names...))
 }
 
-// Client is the template of a client's certificate, to be changed before it is issued.
+// Client returns the template of a client certificate, for changes before it is issued.
 func Client(t testing.TB, names ...string) x509.Certificate {
 	t.Helper()
 	template := x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
@@ -117,7 +117,7 @@ func newKey(t testing.TB) *ecdsa.PrivateKey {
 	return key
 }
 
-func filled(t testing.TB, template x509.Certificate) *x509.Certificate {
+func withDefaults(t testing.TB, template x509.Certificate) *x509.Certificate {
 	t.Helper()
 	number, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
@@ -151,6 +151,6 @@ func sign(
 	return der, certificate
 }
 
-func encoded(kind string, der []byte) string {
+func encodePEM(kind string, der []byte) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
 }
