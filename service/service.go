@@ -85,7 +85,7 @@ type Service struct {
 	validator  protovalidate.Validator
 	monitor    *ops.Monitor
 	timeouts   transport.Timeouts
-	limits     policy.Meter // outlives a snapshot: a reload resets no limit
+	limits     policy.Limiter // outlives a snapshot: a reload resets no limit
 	decider    signin.Decider
 	pipeline   handler
 	reported   reportedRefreshes

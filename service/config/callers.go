@@ -11,12 +11,12 @@ import (
 // callers are those of all files.
 type callers struct {
 	identities map[string][]caller.Identity
-	grants     map[string][]policy.Settings
+	grants     map[string][]policy.GrantSettings
 	places     map[string][]string // where a caller's grants stand
 }
 
 func (l *loader) readCallers(all *slots) *callers {
-	c := &callers{identities: map[string][]caller.Identity{}, grants: map[string][]policy.Settings{}, places: map[string][]string{}}
+	c := &callers{identities: map[string][]caller.Identity{}, grants: map[string][]policy.GrantSettings{}, places: map[string][]string{}}
 	names, identities := unique{}, unique{}
 	var tokens []tokenIdentity
 	for _, source := range l.sources {
@@ -67,7 +67,7 @@ func (c *callers) addDev() {
 		}
 	}
 	c.identities[name] = []caller.Identity{{APIKeySHA256: hash}}
-	c.grants[name] = []policy.Settings{policy.Everything()}
+	c.grants[name] = []policy.GrantSettings{policy.UnrestrictedGrant()}
 	c.places[name] = []string{name}
 }
 

@@ -123,7 +123,7 @@ func TestCallersAndPolicy(t *testing.T) {
 	if err != nil || who.Name != "storefront" {
 		t.Fatalf("caller %v, %v", who, err)
 	}
-	ask := policy.Ask{
+	ask := policy.Request{
 		Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
 		Role: "end_user", Email: "a@example.com", ReturnToHost: "help.acme.com",
 	}
@@ -245,7 +245,7 @@ func TestEndpointIsReplaced(t *testing.T) {
 		"acme.zendesk.com":    true, // which the brand keeps beside the other
 		"help.acme.com":       false,
 	} {
-		ask := policy.Ask{
+		ask := policy.Request{
 			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
 			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
 		}
@@ -258,7 +258,7 @@ func TestEndpointIsReplaced(t *testing.T) {
 		"        - {id", "        - {id: \"360002\", subdomain: labs, default: true}\n        - {id", "[help.acme.com]\n", "[sso.acme.com]\n").Replace(minimal)
 	s = parsed(t, shared, o)
 	for brand, host := range map[string]string{"360001": "acme.localhost:7000", "360002": "labs.localhost:7000"} {
-		ask := policy.Ask{
+		ask := policy.Request{
 			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: brand,
 			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
 		}
@@ -329,7 +329,7 @@ secrets: {source: memory}
 configurations:
   - {name: acme, secret: {path: a}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
 `
-	ask := policy.Ask{Configuration: "acme", Actions: []policy.Action{policy.SignIn, policy.Stage}, Brand: "1", Role: "admin", Email: "a@b.example", Protected: true}
+	ask := policy.Request{Configuration: "acme", Actions: []policy.Action{policy.SignIn, policy.Stage}, Brand: "1", Role: "admin", Email: "a@b.example", Protected: true}
 	for _, c := range []struct {
 		name, more string
 		allowed    bool
@@ -374,7 +374,7 @@ callers:
 		"0123": true, "1_000": true, "0x1F": true, "7": true, "true": true, "1.50": true,
 		"83": false, "123": false, "1000": false, "31": false, "1.5": false,
 	} {
-		ask := policy.Ask{
+		ask := policy.Request{
 			Configuration: "acme", Actions: []policy.Action{policy.SignIn}, Brand: "1", Role: policy.RoleUnset,
 			Claims: []policy.Claim{{Name: policy.ClaimExternalID, Field: "user.external_id", Values: []string{value}}},
 		}

@@ -104,5 +104,5 @@ func (z *zendeskSSO) brands() []zendesk.BrandSettings {
 type callerEntry struct {
 	Name       string            `yaml:"name"`
 	Identities []caller.Identity `yaml:"identities"`
-	Grants     []policy.Settings `yaml:"grants"`
+	Grants     []policy.GrantSettings `yaml:"grants"`
 }

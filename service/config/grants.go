@@ -9,7 +9,7 @@ import (
 
 // checkGrant checks a grant, and that all it names exists: a name that nothing bears
 // would deny in silence what somebody meant to allow.
-func (l *loader) checkGrant(at place, g policy.Settings, all *slots) {
+func (l *loader) checkGrant(at place, g policy.GrantSettings, all *slots) {
 	g.Check(at.report)
 	if l.unknown {
 		return // what it names may be in a file that can't be read
@@ -41,7 +41,7 @@ func (l *loader) checkGrant(at place, g policy.Settings, all *slots) {
 }
 
 // named are the configurations that a grant is for.
-func (all *slots) named(g policy.Settings) []slot {
+func (all *slots) named(g policy.GrantSettings) []slot {
 	if slices.Contains(g.Configurations, "*") {
 		return slices.Collect(maps.Values(all.byName))
 	}
@@ -77,7 +77,7 @@ func (s slot) hasHost(brands []string, host string) bool {
 // serving is the grant as requests are held against it: where endpoints have been
 // replaced, it takes in the new ones. The old ones stay: Zendesk's own host is the
 // brand's wherever its form posts to.
-func (all *slots) serving(g policy.Settings) policy.Settings {
+func (all *slots) serving(g policy.GrantSettings) policy.GrantSettings {
 	hosts := slices.Clone(g.ReturnToHosts)
 	for _, host := range g.ReturnToHosts {
 		hosts = append(hosts, all.moved[host]...)

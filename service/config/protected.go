@@ -93,7 +93,7 @@ func protectedPeople(named []slot) (people []policy.ProtectedPeople) {
 }
 
 // warnDeniedDomains warns of a denied domain whose subdomains the grant allows, and the reverse.
-func warnDeniedDomains(at place, g policy.Settings) {
+func warnDeniedDomains(at place, g policy.GrantSettings) {
 	if slices.Contains(g.Actions, policy.SignIn) {
 		warnHalfDomains(at.at("deny"), g.EmailDomains.Deny, "denies", func(other string) bool {
 			return matchesDomain(g.EmailDomains.Allow, other)

@@ -247,7 +247,7 @@ func TestSchemaHasTheClaimsOfThePolicy(t *testing.T) {
 		t.Errorf("claims %v, want %v", claims, want)
 	}
 	for _, claim := range claims {
-		policy.Settings{Claims: map[string]any{claim: "any"}}.Check(func(key, message string) {
+		policy.GrantSettings{Claims: map[string]any{claim: "any"}}.Check(func(key, message string) {
 			if strings.HasPrefix(key, "claims") {
 				t.Errorf("%s %s", key, message)
 			}

@@ -9,8 +9,8 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-func readOf(configuration string) policy.Ask {
-	return policy.Ask{Configuration: configuration, Actions: []policy.Action{policy.Read}}
+func readOf(configuration string) policy.Request {
+	return policy.Request{Configuration: configuration, Actions: []policy.Action{policy.Read}}
 }
 
 // byJWT is a caller that a token of issuer a must say this for.

@@ -10,17 +10,17 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// An external id is an identity. Zendesk finds a person by email, and may find them by external id
-// where nobody has the email. A caller that may send any external id can therefore sign in as any
-// person, whatever emails its grant allows. So the rule for external_id has forms that other
-// claims don't have, and `any` needs a second word where the grant limits people.
+// An external id is an identity. Zendesk finds a person by email. If no one has that email, it may
+// find the person by external id. A caller that may send any external id can therefore sign in as
+// any person, whatever emails its grant allows. The rule for external_id therefore has forms that
+// other claims don't have, and `any` needs the further word `unbounded` if the grant limits people.
 //
 // No other claim is an identity. Email is the identity key, and email_domains and protected limit
 // it. A phone number, an organisation, a tag or a user field is written into the record of the
 // person that email and external id have found. custom_role_id is a right, not a person.
 
-// externalIDForms are the forms that `{form: …}` can name. They match the very text that the
-// token carries.
+// externalIDForms are the forms that `{form: …}` can name. They match the text exactly as the token
+// contains it.
 var externalIDForms = map[string]*regexp.Regexp{
 	"digits": regexp.MustCompile(`^[0-9]+$`),
 	"uuid":   regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`), // RFC 9562
@@ -31,12 +31,12 @@ const (
 		"or {any: true, unbounded: true}"
 	wantUnbounded = "must have both any: true and unbounded: true to let every id through, " +
 		"or be {prefix: …}, a list of ids, {form: digits} or {form: uuid} to limit the ids"
-	waysOut = "write {prefix: …}, a list of ids, {form: digits} or {form: uuid} (where the people to keep out have ids " +
-		"of another form), or {any: true, unbounded: true} (where the caller may sign in anybody)"
+	alternatives = "write {prefix: …}, a list of ids, {form: digits} or {form: uuid} (if the people to exclude have " +
+		"ids of another form), or {any: true, unbounded: true} (if the caller may sign in anyone)"
 )
 
-// parseExternalIDBlock reads the rule for external_id where it is a block. The values are text, as
-// the configuration file has them.
+// parseExternalIDBlock parses the rule for external_id if it is a block. The values are text, as in
+// the configuration file.
 func parseExternalIDBlock(block map[string]any) (rule claimRule, fault string) {
 	text := func(key string) (value string, given bool) {
 		v, given := block[key]
@@ -66,11 +66,11 @@ func parseExternalIDBlock(block map[string]any) (rule claimRule, fault string) {
 	return rule, wantExternalID
 }
 
-// isTrue accepts the spellings of true that YAML has.
+// isTrue reports whether s is a spelling of true in YAML.
 func isTrue(s string) bool { return s == "true" || s == "True" || s == "TRUE" }
 
-// prefixFault says why a prefix limits nothing. No id in a token begins with white space. A prefix
-// of combining marks alone may be nothing to Zendesk.
+// prefixFault explains why a prefix limits nothing. No id in a token begins with white space.
+// Zendesk may ignore a prefix of combining marks alone.
 func prefixFault(prefix string) string {
 	if strings.TrimLeftFunc(prefix, unicode.IsSpace) != prefix || FoldExternalID(prefix) == "" {
 		return "has a prefix that limits nothing: begin it with a letter, a digit or a sign"
@@ -78,7 +78,7 @@ func prefixFault(prefix string) string {
 	return ""
 }
 
-func (s Settings) externalIDRule() (rule claimRule, ok bool) {
+func (s GrantSettings) externalIDRule() (rule claimRule, ok bool) {
 	v, given := s.Claims[ClaimExternalID]
 	if !given || !slices.Contains(s.Actions, SignIn) {
 		return rule, false
@@ -87,60 +87,61 @@ func (s Settings) externalIDRule() (rule claimRule, ok bool) {
 	return rule, fault == ""
 }
 
-// checkExternalID reports a rule that lets every external id through in a grant that limits emails.
-func (s Settings) checkExternalID(report func(key, fault string)) {
-	if rule, ok := s.externalIDRule(); ok && rule.any && !rule.unbounded && s.EmailDomains.limit() {
+// checkExternalID reports a rule that allows every external id in a grant that limits emails.
+func (s GrantSettings) checkExternalID(report func(key, fault string)) {
+	if rule, ok := s.externalIDRule(); ok && rule.any && !rule.unbounded && s.EmailDomains.limited() {
 		report("claims."+ClaimExternalID, "must not be any in a grant that limits email_domains: an external id is an "+
-			"identity, so with any id the caller can sign in people whom email_domains keeps out: "+waysOut)
+			"identity, so with any id the caller can sign in people whom email_domains keeps out: "+alternatives)
 	}
 }
 
-// limit is true where some email is not allowed.
-func (d EmailDomains) limit() bool {
+// limited reports whether some emails are not allowed.
+func (d EmailDomains) limited() bool {
 	return len(d.Allow) > 0 && (!slices.Contains(d.Allow, "*") || len(d.Deny) > 0)
 }
 
-// ProtectedPeople are the people whom one configuration protects.
+// ProtectedPeople are the people that one configuration protects.
 type ProtectedPeople struct {
 	Configuration string
 	ExternalIDs   []string
 }
 
-// CheckProtected reports where a grant's rule for external_id covers people whom the configurations
-// that it names protect. people has an entry for each of these configurations that protects
-// anybody. Check must be called too. It reports what needs no configuration, and CheckProtected
-// doesn't repeat it.
-func (s Settings) CheckProtected(people []ProtectedPeople, report, warn func(key, message string)) {
+// CheckProtected reports whether a grant's rule for external_id covers people that its
+// configurations protect. people has an entry for each configuration of the grant that protects any
+// people. Call Check too: it reports what depends on no configuration, and CheckProtected doesn't
+// repeat that.
+func (s GrantSettings) CheckProtected(people []ProtectedPeople, report, warn func(key, message string)) {
 	const key = "claims." + ClaimExternalID
 	rule, ok := s.externalIDRule()
 	if !ok || s.Protected || rule.unbounded || len(people) == 0 {
 		return
 	}
 	if rule.any {
-		if !s.EmailDomains.limit() {
+		if !s.EmailDomains.limited() {
 			report(key, fmt.Sprintf("must not be any: configuration %s has protected people, an external id is an "+
-				"identity, and the grant has no `protected: true`: %s", people[0].Configuration, waysOut))
+				"identity, and the grant has no `protected: true`: %s", people[0].Configuration, alternatives))
 		}
 		return
 	}
 	for _, p := range people {
-		i := slices.IndexFunc(p.ExternalIDs, rule.reaches)
+		i := slices.IndexFunc(p.ExternalIDs, rule.coversFolded)
 		switch {
 		case i < 0:
 		case rule.form != nil:
-			report(key, fmt.Sprintf("must not be this form: protected.external_ids[%d] of configuration %s has the same form, "+
-				"so it doesn't keep protected people apart: write {prefix: …}, a list of ids, another form, "+
+			report(key, fmt.Sprintf("must not be this form: protected.external_ids[%d] of configuration %s has the "+
+				"same form, so it doesn't exclude protected people: write {prefix: …}, a list of ids, another form, "+
 				"or {any: true, unbounded: true}", i, p.Configuration))
 		default:
-			warn(key, fmt.Sprintf("covers protected.external_ids[%d] of configuration %s, which is refused all the same: "+
-				"choose a prefix or a list that no protected id has, or write `protected: true`", i, p.Configuration))
+			warn(key, fmt.Sprintf("covers protected.external_ids[%d] of configuration %s, which is still refused: "+
+				"choose a prefix or a list that covers no protected id, or write `protected: true`",
+				i, p.Configuration))
 		}
 	}
 }
 
-// reaches is true where the rule covers an id in any of the spellings that may be one id to
-// Zendesk.
-func (r claimRule) reaches(id string) bool {
+// coversFolded reports whether the rule covers an id in any spelling that Zendesk may treat as the
+// same id.
+func (r claimRule) coversFolded(id string) bool {
 	id = FoldExternalID(id)
 	if r.prefix != "" && strings.HasPrefix(id, FoldExternalID(r.prefix)) || r.form != nil && r.form.MatchString(id) {
 		return true
@@ -153,22 +154,22 @@ func (r claimRule) reaches(id string) bool {
 	return false
 }
 
-// similarLetters are lower-case letters that decomposition leaves alone, with the letters that
-// databases which ignore accents take them for.
+// similarLetters are lower-case letters that decomposition doesn't change. A database that ignores
+// accents may treat them as equal to the letters after them.
 var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð", "d", "ł", "l", "ħ", "h", "ŧ", "t",
 	"æ", "ae", "œ", "oe", "þ", "th")
 
-// FoldExternalID returns an external id in the form in which ids are compared with protected ones.
-// Zendesk documents that it compares ids without case. It doesn't say what else it ignores, so two
-// ids are the same here if they differ in Unicode case, width, accents, dashes, invisible
-// characters or white space only. If this ignores too much, a sign-in is refused and the operator
-// sees why. If it ignored too little, a caller could sign in a protected person.
+// FoldExternalID returns the form of an external id that is compared with protected ids. Zendesk
+// documents that it compares ids without case. It doesn't document what else it ignores, so two ids
+// are equal here if they differ only in Unicode case, width, accents, dashes, invisible characters
+// or white space. If this ignores too much, a sign-in is refused and the operator sees why. If it
+// ignored too little, a caller could sign in a protected person.
 func FoldExternalID(id string) string {
-	// Every case of a letter has the same upper case, and that has one lower case. Case folding of
-	// golang.org/x/text exchanges the two cases of Cherokee.
+	// All case variants of a letter have the same upper case, which has one lower case. The case
+	// folding of golang.org/x/text doesn't help here, because it swaps the two cases of Cherokee.
 	folded := norm.NFKD.String(strings.ToLower(strings.ToUpper(norm.NFKD.String(id))))
 	visible := strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.Pd) || r == '\u2212' { // a dash looks like every other
+		if unicode.In(r, unicode.Pd) || r == '\u2212' { // all dashes are equal
 			return '-'
 		}
 		if unicode.In(r, unicode.M, unicode.Cf, unicode.Cc, unicode.Other_Default_Ignorable_Code_Point) {

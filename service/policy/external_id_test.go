@@ -13,7 +13,7 @@ import (
 
 const aUUID = "0f5f3a6c-8B11-4c55-9d0e-7b432f6c1e0a"
 
-// block is a rule as the configuration file gives it: its values are text.
+// block returns a rule as the configuration file contains it, with text as values.
 func block(keysAndValues ...string) map[string]any {
 	m := map[string]any{}
 	for pair := range slices.Chunk(keysAndValues, 2) {
@@ -24,19 +24,19 @@ func block(keysAndValues ...string) map[string]any {
 
 func externalID(rule any) func(grant) { return func(g grant) { g.Claims["external_id"] = rule } }
 
-// checked are the faults of a grant that Check reports, as "key: fault".
-func checked(s policy.Settings) (faults []string) {
+// checkFaults returns the faults that Check reports for a grant, as "key: fault".
+func checkFaults(s policy.GrantSettings) (faults []string) {
 	s.Check(func(key, fault string) { faults = append(faults, key+": "+fault) })
 	return faults
 }
 
-// TestExternalIDRules: what can be written for external_id in a grant that limits emails.
+// TestExternalIDRules checks which rules for external_id are valid in a grant that limits emails.
 func TestExternalIDRules(t *testing.T) {
 	const want, both = "must be {prefix: …}, a list of values", "must have both any: true and unbounded: true"
 	for _, test := range []struct {
 		name, claim string
 		rule        any
-		fault       string // a piece of it; empty: none
+		fault       string // a piece of it; "": no fault
 	}{
 		{"prefix", "external_id", block("prefix", "shop-"), ""},
 		{"list", "external_id", []any{"1", "2"}, ""},
@@ -73,7 +73,7 @@ func TestExternalIDRules(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := fullGrant(func(g grant) { g.Claims = map[string]any{test.claim: test.rule} })
-			faults := checked(s)
+			faults := checkFaults(s)
 			if test.fault == "" && len(faults) == 0 {
 				return
 			}
@@ -86,8 +86,8 @@ func TestExternalIDRules(t *testing.T) {
 	}
 }
 
-// TestAnyExternalIDWithEmailLimits: `any` is refused where the grant keeps some email out, and
-// the message names what to write.
+// TestAnyExternalIDWithEmailLimits checks that `any` is invalid in a grant that excludes some
+// emails. The message must name every alternative.
 func TestAnyExternalIDWithEmailLimits(t *testing.T) {
 	for _, test := range []struct {
 		allow, deny []string
@@ -102,7 +102,7 @@ func TestAnyExternalIDWithEmailLimits(t *testing.T) {
 		{[]string{"acme.com"}, nil, []policy.Action{policy.Read}, false},
 	} {
 		for _, protected := range []bool{false, true} {
-			faults := checked(fullGrant(externalID("any"), func(g grant) {
+			faults := checkFaults(fullGrant(externalID("any"), func(g grant) {
 				g.EmailDomains = policy.EmailDomains{Allow: test.allow, Deny: test.deny}
 				g.Actions = test.actions
 				g.Protected = protected
@@ -121,9 +121,9 @@ func TestAnyExternalIDWithEmailLimits(t *testing.T) {
 	}
 }
 
-// TestCheckProtected: what configurations protect, and what a grant's rule lets through.
+// TestCheckProtected combines what configurations protect with what a grant's rule allows.
 func TestCheckProtected(t *testing.T) {
-	nobody := []policy.ProtectedPeople{}
+	none := []policy.ProtectedPeople{}
 	byEmail := []policy.ProtectedPeople{{Configuration: "a"}}
 	ids := []string{"E-1", "77", strings.ToUpper(aUUID), "Shop-Chief"}
 	byID := []policy.ProtectedPeople{{Configuration: "a"}, {Configuration: "b", ExternalIDs: ids}}
@@ -135,7 +135,7 @@ func TestCheckProtected(t *testing.T) {
 		people []policy.ProtectedPeople
 		want   []string // "fault" or "warning", and a piece of it
 	}{
-		{"any, nobody protected", "any", nil, nobody, nil},
+		{"any, no one protected", "any", nil, none, nil},
 		{"any, by email", "any", nil, byEmail,
 			[]string{"fault: must not be any: configuration a has protected people"}},
 		{"any, by id", "any", nil, byID, []string{"fault: must not be any"}},
@@ -179,7 +179,7 @@ func TestCheckProtected(t *testing.T) {
 	}
 }
 
-// TestExternalIDForms: a form matches the whole id, and nothing that looks like it.
+// TestExternalIDForms checks that a form matches only whole ids of exactly that form.
 func TestExternalIDForms(t *testing.T) {
 	for _, test := range []struct {
 		form, id string
@@ -206,44 +206,48 @@ func TestExternalIDForms(t *testing.T) {
 		{"uuid", strings.Replace(aUUID, "0", "０", 1), false},
 	} {
 		p := policyOf(t, fullGrant(externalID(block("form", test.form))))
-		ask := fullAsk(func(a asked) { a.Claims[2].Values = []string{test.id} })
-		if got := allows(t, p, ask); got != test.want {
+		request := fullRequest(func(r request) { r.Claims[2].Values = []string{test.id} })
+		if got := allows(t, p, request); got != test.want {
 			t.Errorf("form %s allows %q: %v", test.form, test.id, got)
 		}
 	}
 	for _, form := range []string{"digits", "uuid"} {
 		p := policyOf(t, fullGrant(externalID(block("form", form))))
 		for _, values := range [][]string{nil, {""}, {"7", aUUID}} {
-			if allows(t, p, fullAsk(func(a asked) { a.Claims[2].Values = values })) {
+			if allows(t, p, fullRequest(func(r request) { r.Claims[2].Values = values })) {
 				t.Errorf("form %s allows %q", form, values)
 			}
 		}
 	}
 	unbounded := policyOf(t, fullGrant(externalID(block("any", "true", "unbounded", "true"))))
-	if !allows(t, unbounded, fullAsk(func(a asked) { a.Claims[2].Values = []string{"E-1"} })) {
+	if !allows(t, unbounded, fullRequest(func(r request) { r.Claims[2].Values = []string{"E-1"} })) {
 		t.Error("unbounded denies an id")
 	}
 }
 
-// TestProtectedExternalID: only a grant with `protected: true` covers the id of a protected person.
+// TestProtectedExternalID checks that only a grant with `protected: true` covers the id of a
+// protected person.
 func TestProtectedExternalID(t *testing.T) {
-	ask := fullAsk(func(a asked) { a.Protected, a.ProtectedExternalID = false, true })
-	if p := policyOf(t, fullGrant()); !allows(t, p, ask) {
+	request := fullRequest(func(r request) { r.Protected, r.ProtectedExternalID = false, true })
+	if p := policyOf(t, fullGrant()); !allows(t, p, request) {
 		t.Error("denied by a grant with protected: true")
 	}
 	p := policyOf(t, fullGrant(func(g grant) { g.Protected = false }))
-	wantDenied(t, p, "shop", ask, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
+	wantDenied(t, p, "shop", request, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
 	unbounded := policyOf(t,
 		fullGrant(externalID(block("any", "true", "unbounded", "true")), func(g grant) { g.Protected = false }))
-	wantDenied(t, unbounded, "shop", ask, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
+	wantDenied(t, unbounded, "shop", request, policy.ClaimNotAllowed, "user.external_id", "grants[0].protected")
 }
 
-// TestFoldExternalID: spellings that may be one id to Zendesk are one, and others aren't.
+// TestFoldExternalID checks that spellings that Zendesk may treat as one id are equal, and that
+// others are not.
 func TestFoldExternalID(t *testing.T) {
 	for id, spellings := range map[string][]string{
-		"kim-1": {"KIM-1", "Kim-1", "\u212aim-1", "k\u0130m-1", "k\u0131m-1", "ｋｉｍ－１", " kim-1", "kim-1\u00a0", "\u3000kim-1", "\u00a8kim-1",
-			"kîm-1", "k\u0069\u0302m-1", "kim\u200b-1", "kim-1\u0000", "kim\u00ad-1", "kim-1\ufe0f", "\ufeffkim-1",
-			"kim-\u2460", "𝐤𝐢𝐦-1"},
+		"kim-1": {
+			"KIM-1", "Kim-1", "\u212aim-1", "k\u0130m-1", "k\u0131m-1", "ｋｉｍ－１", " kim-1", "kim-1\u00a0",
+			"\u3000kim-1", "\u00a8kim-1", "kîm-1", "k\u0069\u0302m-1", "kim\u200b-1", "kim-1\u0000",
+			"kim\u00ad-1", "kim-1\ufe0f", "\ufeffkim-1", "kim-\u2460", "𝐤𝐢𝐦-1",
+		},
 		"sos":    {"ſos", "SOS", "søs", "sös"},
 		"strass": {"straß", "STRAẞ", "STRASS"},
 		"όσος":   {"ΌΣΟΣ", "όσοσ", "οσος"},
@@ -265,8 +269,8 @@ func TestFoldExternalID(t *testing.T) {
 	}
 }
 
-// TestFoldExternalIDKnowsEveryCase of every letter that Unicode has.
-func TestFoldExternalIDKnowsEveryCase(t *testing.T) {
+// TestFoldExternalIDFoldsEveryCase checks all letters in Unicode.
+func TestFoldExternalIDFoldsEveryCase(t *testing.T) {
 	for r := range unicode.MaxRune {
 		if other := unicode.SimpleFold(r); other != r &&
 			policy.FoldExternalID("x"+string(r)) != policy.FoldExternalID("X"+string(other)) {
@@ -275,8 +279,8 @@ func TestFoldExternalIDKnowsEveryCase(t *testing.T) {
 	}
 }
 
-// FuzzFoldExternalID: no change of case or outer white space makes another id, and what is folded
-// stays as it is.
+// FuzzFoldExternalID checks that a change of case or outer white space never changes the folded id,
+// and that folding twice equals folding once.
 func FuzzFoldExternalID(f *testing.F) {
 	for _, s := range []string{
 		"", "E-1", "\u212aim", "k\u0130m", "k\u0131m", "ſ", "straße", "ǅ", "ΐ", "\u0345", "ﬁ", "\u1e9e", " x ",

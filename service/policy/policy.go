@@ -1,7 +1,6 @@
-// Package policy decides what a caller may do. Whoever may mint freely may become
-// any Zendesk admin, so everything is denied that a grant doesn't name, and one
-// single grant must cover the whole of a request: two grants never add up to a
-// third.
+// Package policy decides what a caller may do. A caller that may sign in anyone can become any
+// Zendesk admin, so everything that no grant names is denied. One single grant must cover the whole
+// request. Two grants never combine.
 package policy
 
 import (
@@ -26,28 +25,28 @@ const (
 // RoleUnset is the role of requests that leave the role out.
 const RoleUnset = "unset"
 
-// Claim is one optional claim that a request asks for, with the values that a
-// grant may limit. Values are what the grant's list or prefix is held against:
-// the keys of user_fields, otherwise the claim's own.
+// Claim is one optional claim in a request, with the values that a grant may limit. The values are
+// compared with the grant's list or prefix. For user_fields they are the keys; for other claims
+// they are the claim's own values.
 type Claim struct {
 	Name   string
-	Field  string // where in the request it stands
+	Field  string // its path in the request
 	Values []string
 }
 
-// Ask is all of a request that grants have a say in.
-type Ask struct {
+// Request contains the parts of a request that grants can limit.
+type Request struct {
 	Configuration string
 	Actions       []Action
-	// The rest is for sign-ins only; it is checked where SignIn is asked for.
+	// The following fields are checked only if Actions contains SignIn.
 	Brand     string
 	Role      string
 	Claims    []Claim
-	Email     string // parsed; empty where it can't be, for the validation to refuse
-	Protected bool   // the email is a protected person's
-	// ProtectedExternalID is true where the external id is a protected person's.
+	Email     string // parsed; "": it can't be parsed, and validation refuses the request
+	Protected bool   // the email belongs to a protected person
+	// ProtectedExternalID reports whether the external id belongs to a protected person.
 	ProtectedExternalID bool
-	ReturnToHost        string // empty: none, or a path, which stays at the brand
+	ReturnToHost        string // "": no return_to, or a path, which stays at the brand
 }
 
 // Reason is why a request is denied, as the API's error reasons spell it.
@@ -67,13 +66,13 @@ var reasons = []Reason{
 	CallerNotAllowed, BrandNotAllowed, RoleNotAllowed, ClaimNotAllowed, EmailNotAllowed, ReturnToNotAllowed,
 }
 
-// DeniedError says why no grant covers a request: the reason of the grant that
-// came furthest.
+// DeniedError explains why no grant covers a request. The reason comes from the grant that passed
+// the most checks.
 type DeniedError struct {
 	Reason Reason
-	// Field is the request's field at fault; empty with CallerNotAllowed.
+	// Field is the request's field at fault. It is empty with CallerNotAllowed.
 	Field string
-	// Rule says which part of which grant refused, for operators.
+	// Rule names the part of the grant that denied the request, for operators.
 	Rule string
 }
 
@@ -81,12 +80,12 @@ func (e *DeniedError) Error() string { return string(e.Reason) + " " + e.Field +
 
 // Policy holds every caller's grants. It is immutable, and safe for concurrent use.
 type Policy struct {
-	grants map[string][]*Grant // an entry for each caller that there is
+	grants map[string][]*Grant // has an entry for each caller, even one without grants
 }
 
 // Grant is one checked grant. It is immutable.
 type Grant struct {
-	// Place is where it stands, for operators: `callers[0].grants[1]`.
+	// Place is its path in the configuration file, for operators: `callers[0].grants[1]`.
 	Place string
 
 	configurations set[string]
@@ -97,11 +96,11 @@ type Grant struct {
 	emailDomains   EmailDomains
 	returnToHosts  set[string]
 	protected      bool
-	limits         []Limit // the team's last
+	limits         []Limit // the team's limit is the last one
 }
 
-// set is a grant's list. A listing asks of every configuration whether the grant names
-// it, and either may be thousands.
+// set is a list of a grant. It is a map because a listing checks every configuration against the
+// list. There may be thousands of both.
 type set[T comparable] map[T]bool
 
 func setOf[T comparable](list []T) set[T] {
@@ -112,9 +111,9 @@ func setOf[T comparable](list []T) set[T] {
 	return s
 }
 
-// Limits are what a sign-in is counted against. Those of the company's own people,
-// agents and admins, have a limit more: with one of them a thief can do more. They
-// are each caller's and grant's own.
+// Limits returns the limits that apply to a sign-in. A sign-in of agents and admins, the company's
+// team, has one more limit, because a thief can do more damage with it. Each grant of each caller
+// has separate limits.
 func (g *Grant) Limits(team bool) []Limit {
 	if team {
 		return g.limits
@@ -122,22 +121,22 @@ func (g *Grant) Limits(team bool) []Limit {
 	return g.limits[:1]
 }
 
-// Allow returns the first of the caller's grants that covers the whole request, or
-// a [*DeniedError].
-func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
+// Allow returns the first of the caller's grants that covers the whole request. If there is none,
+// it returns a [*DeniedError].
+func (p *Policy) Allow(caller string, request Request) (*Grant, error) {
 	grants, known := p.grants[caller]
 	if !known {
 		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
 	}
 	furthest := &DeniedError{
 		Reason: CallerNotAllowed,
-		Rule:   "no grant of caller " + caller + " names the configuration and " + named(ask.Actions),
+		Rule:   "no grant of caller " + caller + " names the configuration and " + describe(request.Actions),
 	}
 	for _, g := range grants {
-		if !g.covers(ask.Configuration, ask.Actions...) {
+		if !g.covers(request.Configuration, request.Actions...) {
 			continue
 		}
-		denied := g.denies(ask)
+		denied := g.check(request)
 		if denied == nil {
 			return g, nil
 		}
@@ -148,8 +147,8 @@ func (p *Policy) Allow(caller string, ask Ask) (*Grant, error) {
 	return nil, furthest
 }
 
-// named returns actions for an operator to read.
-func named(actions []Action) string {
+// describe returns the actions as text for operators.
+func describe(actions []Action) string {
 	if len(actions) == 1 {
 		return "the action " + string(actions[0])
 	}
@@ -160,8 +159,8 @@ func named(actions []Action) string {
 	return "the actions " + strings.Join(texts, " and ")
 }
 
-// May returns the place of the first of the caller's grants that names the
-// configuration and the action, whatever else it asks for.
+// May returns the place of the caller's first grant that names the configuration and the action. It
+// ignores the grant's other limits.
 func (p *Policy) May(caller, configuration string, action Action) (place string, ok bool) {
 	for _, g := range p.grants[caller] {
 		if g.covers(configuration, action) {
@@ -171,7 +170,8 @@ func (p *Policy) May(caller, configuration string, action Action) (place string,
 	return "", false
 }
 
-// Brands tells which of a configuration's brands a caller may do something at.
+// Brands returns a function that reports whether the caller may use the action at a brand of the
+// configuration.
 func (p *Policy) Brands(caller, configuration string, action Action) func(brand string) bool {
 	var lists []set[string]
 	for _, g := range p.grants[caller] {
@@ -189,42 +189,42 @@ func (g *Grant) covers(configuration string, actions ...Action) bool {
 		!slices.ContainsFunc(actions, func(a Action) bool { return !g.actions[a] })
 }
 
-// denies holds the rest of a request against a grant that covers its configuration and
-// actions.
-func (g *Grant) denies(ask Ask) *DeniedError {
+// check checks the rest of a request against a grant that covers its configuration and actions. It
+// returns nil if the grant allows the request.
+func (g *Grant) check(request Request) *DeniedError {
 	deny := func(r Reason, field, rule string) *DeniedError {
 		return &DeniedError{Reason: r, Field: field, Rule: g.Place + "." + rule}
 	}
-	if !slices.Contains(ask.Actions, SignIn) {
+	if !slices.Contains(request.Actions, SignIn) {
 		return nil
 	}
-	if !matches(g.brands, ask.Brand) {
+	if !matches(g.brands, request.Brand) {
 		return deny(BrandNotAllowed, "brand_id", "brands")
 	}
-	if !g.roles[ask.Role] {
+	if !g.roles[request.Role] {
 		return deny(RoleNotAllowed, "user.role", "roles")
 	}
-	for _, c := range ask.Claims {
+	for _, c := range request.Claims {
 		if rule, ok := g.claims[c.Name]; !ok || !rule.covers(c.Values) {
 			return deny(ClaimNotAllowed, c.Field, "claims."+c.Name)
 		}
 	}
-	if ask.ProtectedExternalID && !g.protected {
+	if request.ProtectedExternalID && !g.protected {
 		return deny(ClaimNotAllowed, "user.external_id", "protected")
 	}
-	if ask.Email != "" && !g.emailDomains.allows(ask.Email) {
+	if request.Email != "" && !g.emailDomains.allows(request.Email) {
 		return deny(EmailNotAllowed, "user.email", "email_domains")
 	}
-	if ask.Protected && !g.protected {
+	if request.Protected && !g.protected {
 		return deny(EmailNotAllowed, "user.email", "protected")
 	}
-	if ask.ReturnToHost != "" && !matches(g.returnToHosts, ask.ReturnToHost) {
+	if request.ReturnToHost != "" && !matches(g.returnToHosts, request.ReturnToHost) {
 		return deny(ReturnToNotAllowed, "return_to", "return_to_hosts")
 	}
 	return nil
 }
 
-// matches is true where the list names the value, or all values with "*".
+// matches reports whether the list contains the value or "*".
 func matches(list set[string], value string) bool { return list[value] || list["*"] }
 
 // claimRule limits the values of one claim.
@@ -232,13 +232,13 @@ type claimRule struct {
 	any    bool
 	values set[string]
 	prefix string
-	// The rest is for external_id only.
-	unbounded bool           // any was written with unbounded
-	form      *regexp.Regexp // nil: none
+	// The following fields are for external_id only.
+	unbounded bool           // the rule is {any: true, unbounded: true}
+	form      *regexp.Regexp // nil: no form
 }
 
-// covers is false of no values at all, unless the rule is any: a limit that nothing
-// was held against has not been kept.
+// covers reports whether the rule allows all values. An empty list is allowed only if the rule is
+// any, because a limit on values can't be checked without a value.
 func (r claimRule) covers(values []string) bool {
 	return r.any || len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return !r.allows(v) })
 }
@@ -256,9 +256,9 @@ func (d EmailDomains) allows(email string) bool {
 	return in(d.Allow) && !in(d.Deny)
 }
 
-// DomainMatches is true where a pattern of the configuration file covers an email
-// domain, both in lower case: the domain itself, "*.acme.com" for the subdomains of
-// acme.com, "*" for all.
+// DomainMatches reports whether a pattern of the configuration file covers an email domain. Both
+// are in lower case. A pattern is a domain, "*.acme.com" for the subdomains of acme.com, or "*" for
+// all domains.
 func DomainMatches(pattern, domain string) bool {
 	if parent, ok := strings.CutPrefix(pattern, "*."); ok {
 		return strings.HasSuffix(domain, "."+parent)

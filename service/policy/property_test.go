@@ -12,8 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// model is the grant rule said once more, from the settings alone.
-func model(s policy.Settings, a policy.Ask) bool {
+// reference implements the rule for grants a second time, from the settings alone.
+func reference(s policy.GrantSettings, a policy.Request) bool {
 	has := func(list []string, v string) bool { return slices.Contains(list, v) || slices.Contains(list, "*") }
 	if !has(s.Configurations, a.Configuration) || len(a.Actions) == 0 {
 		return false
@@ -78,139 +78,139 @@ func model(s policy.Settings, a policy.Ask) bool {
 		(a.ReturnToHost == "" || has(s.ReturnToHosts, a.ReturnToHost))
 }
 
-// dice makes random grants and asks of few values, so that they often meet.
-type dice struct{ *rand.Rand }
+// generator makes random grants and requests. It uses few values, so that they often match.
+type generator struct{ *rand.Rand }
 
-func (d dice) one(values ...string) string { return values[d.IntN(len(values))] }
+func (gen generator) one(values ...string) string { return values[gen.IntN(len(values))] }
 
-func (d dice) some(values ...string) (list []string) {
+func (gen generator) some(values ...string) (list []string) {
 	for _, v := range values {
-		if d.IntN(3) > 0 {
+		if gen.IntN(3) > 0 {
 			list = append(list, v)
 		}
 	}
 	return list
 }
 
-// oftenAll is some of the values, or, as often, the star.
-func (d dice) oftenAll(values ...string) []string {
-	if d.IntN(2) == 0 {
+// allOrSome returns "*" or some of the values, with the same probability.
+func (gen generator) allOrSome(values ...string) []string {
+	if gen.IntN(2) == 0 {
 		return []string{"*"}
 	}
-	return d.some(values...)
+	return gen.some(values...)
 }
 
-func (d dice) grant() policy.Settings {
-	s := policy.Settings{
-		Configurations: d.oftenAll("a", "b"),
-		Brands:         d.oftenAll("1", "2"),
-		Roles:          d.some("unset", "end_user", "agent"),
+func (gen generator) grant() policy.GrantSettings {
+	s := policy.GrantSettings{
+		Configurations: gen.allOrSome("a", "b"),
+		Brands:         gen.allOrSome("1", "2"),
+		Roles:          gen.some("unset", "end_user", "agent"),
 		Claims:         map[string]any{},
-		EmailDomains:   policy.EmailDomains{Allow: d.oftenAll("acme.com", "*.acme.com", "example.com")},
-		ReturnToHosts:  d.oftenAll("acme.zendesk.com", "help.acme.com"),
-		Protected:      d.IntN(3) > 0,
+		EmailDomains:   policy.EmailDomains{Allow: gen.allOrSome("acme.com", "*.acme.com", "example.com")},
+		ReturnToHosts:  gen.allOrSome("acme.zendesk.com", "help.acme.com"),
+		Protected:      gen.IntN(3) > 0,
 	}
-	for _, a := range d.some("sign_in", "sign_in", "stage", "read") {
+	for _, a := range gen.some("sign_in", "sign_in", "stage", "read") {
 		s.Actions = append(s.Actions, policy.Action(a))
 	}
-	if d.IntN(3) == 0 {
-		s.EmailDomains.Deny = d.some("acme.com", "*.acme.com")
+	if gen.IntN(3) == 0 {
+		s.EmailDomains.Deny = gen.some("acme.com", "*.acme.com")
 	}
-	for _, name := range d.some("phone", "tags", "external_id", "clear_tags") {
-		switch d.IntN(4) {
+	for _, name := range gen.some("phone", "tags", "external_id", "clear_tags") {
+		switch gen.IntN(4) {
 		case 0, 1:
 			s.Claims[name] = "any"
 		case 2:
 			list := []any{}
-			for _, v := range d.some("x", "xy", "z") {
+			for _, v := range gen.some("x", "xy", "z") {
 				list = append(list, v)
 			}
 			s.Claims[name] = list
 		case 3:
 			s.Claims[name] = map[string]any{"prefix": "x"}
 		}
-		if name == "external_id" && d.IntN(2) == 0 {
+		if name == "external_id" && gen.IntN(2) == 0 {
 			forms := []any{block("form", "digits"), block("form", "uuid"), block("any", "true", "unbounded", "true")}
-			s.Claims[name] = forms[d.IntN(len(forms))]
+			s.Claims[name] = forms[gen.IntN(len(forms))]
 		}
 	}
 	return s
 }
 
-func (d dice) ask() policy.Ask {
-	a := policy.Ask{
-		Configuration: d.one("a", "a", "b", "c"),
+func (gen generator) request() policy.Request {
+	a := policy.Request{
+		Configuration: gen.one("a", "a", "b", "c"),
 		Actions:       []policy.Action{policy.SignIn},
-		Brand:         d.one("1", "1", "2", "3"),
-		Role:          d.one("unset", "end_user", "end_user", "agent"),
-		Email:         d.one("jo@acme.com", "jo@mail.acme.com", "jo@example.com", "jo@example.com", ""),
-		Protected:     d.IntN(4) == 0,
-		ReturnToHost:  d.one("", "", "acme.zendesk.com", "help.acme.com"),
+		Brand:         gen.one("1", "1", "2", "3"),
+		Role:          gen.one("unset", "end_user", "end_user", "agent"),
+		Email:         gen.one("jo@acme.com", "jo@mail.acme.com", "jo@example.com", "jo@example.com", ""),
+		Protected:     gen.IntN(4) == 0,
+		ReturnToHost:  gen.one("", "", "acme.zendesk.com", "help.acme.com"),
 	}
-	if d.IntN(5) == 0 {
-		a.Actions = append(a.Actions, policy.Action(d.one("stage", "read")))
+	if gen.IntN(5) == 0 {
+		a.Actions = append(a.Actions, policy.Action(gen.one("stage", "read")))
 	}
-	for _, name := range d.some("phone", "tags") {
-		a.Claims = append(a.Claims, policy.Claim{Name: name, Field: "user." + name, Values: d.some("x", "xy")})
+	for _, name := range gen.some("phone", "tags") {
+		a.Claims = append(a.Claims, policy.Claim{Name: name, Field: "user." + name, Values: gen.some("x", "xy")})
 	}
-	if d.IntN(3) == 0 {
-		values := []string{d.one("x", "xy", "12", aUUID)}
+	if gen.IntN(3) == 0 {
+		values := []string{gen.one("x", "xy", "12", aUUID)}
 		a.Claims = append(a.Claims, policy.Claim{Name: "external_id", Field: "user.external_id", Values: values})
-		a.ProtectedExternalID = d.IntN(4) == 0
+		a.ProtectedExternalID = gen.IntN(4) == 0
 	}
 	return a
 }
 
-// TestAllowIsAnyGrant: with any number of grants, the answer is that of one of them.
+// TestAllowIsAnyGrant checks that any number of grants allow a request exactly if one of them does.
 func TestAllowIsAnyGrant(t *testing.T) {
-	d := dice{rand.New(rand.NewPCG(5, 6))}
+	gen := generator{rand.New(rand.NewPCG(5, 6))}
 	count := map[bool]int{}
 	for range 20_000 {
-		var grants []policy.Settings
-		for range d.IntN(4) {
-			grants = append(grants, d.grant())
+		var grants []policy.GrantSettings
+		for range gen.IntN(4) {
+			grants = append(grants, gen.grant())
 		}
-		ask := d.ask()
-		first := slices.IndexFunc(grants, func(s policy.Settings) bool { return model(s, ask) })
-		g, err := policyOf(t, grants...).Allow("shop", ask)
+		request := gen.request()
+		first := slices.IndexFunc(grants, func(s policy.GrantSettings) bool { return reference(s, request) })
+		g, err := policyOf(t, grants...).Allow("shop", request)
 		if (err == nil) != (first >= 0) || first >= 0 && g.Place != fmt.Sprintf("grants[%d]", first) {
-			t.Fatalf("grants %+v\nask %+v\ngot %v, %v; want grant %d", grants, ask, g, err, first)
+			t.Fatalf("grants %+v\nask %+v\ngot %v, %v; want grant %d", grants, request, g, err, first)
 		}
 		count[err == nil]++
 	}
 	if count[true] < 800 || count[false] < 800 {
-		t.Errorf("%d allowed, %d denied: too few of one kind to tell anything", count[true], count[false])
+		t.Errorf("%d allowed, %d denied: too few of one kind", count[true], count[false])
 	}
 }
 
-// TestGrantsNeverAddUpAtRandom looks for two grants which deny an ask that one with
-// everything of both would cover; together they must deny it too.
-func TestGrantsNeverAddUpAtRandom(t *testing.T) {
-	d := dice{rand.New(rand.NewPCG(7, 8))}
-	tempting := 0
+// TestGrantsNeverCombineAtRandom searches for two grants that each deny a request which the union
+// of both would cover. Together they must deny it too.
+func TestGrantsNeverCombineAtRandom(t *testing.T) {
+	gen := generator{rand.New(rand.NewPCG(7, 8))}
+	candidates := 0
 	for range 20_000 {
-		a, b, ask := d.grant(), d.grant(), d.ask()
-		if model(a, ask) || model(b, ask) || !model(union(a, b), ask) {
+		a, b, request := gen.grant(), gen.grant(), gen.request()
+		if reference(a, request) || reference(b, request) || !reference(union(a, b), request) {
 			continue
 		}
-		tempting++
-		if allows(t, policyOf(t, a, b), ask) {
-			t.Fatalf("these two added up\n%+v\n%+v\nask %+v", a, b, ask)
+		candidates++
+		if allows(t, policyOf(t, a, b), request) {
+			t.Fatalf("the grants combined\n%+v\n%+v\nrequest %+v", a, b, request)
 		}
 	}
-	if tempting < 200 {
-		t.Errorf("%d pairs were near enough to tell anything", tempting)
+	if candidates < 200 {
+		t.Errorf("only %d pairs could have combined", candidates)
 	}
 }
 
-func union(a, b policy.Settings) policy.Settings {
+func union(a, b policy.GrantSettings) policy.GrantSettings {
 	claims := maps.Clone(a.Claims)
 	for name, rule := range b.Claims {
 		if claims[name] != any("any") {
 			claims[name] = rule
 		}
 	}
-	return policy.Settings{
+	return policy.GrantSettings{
 		Configurations: slices.Concat(a.Configurations, b.Configurations),
 		Brands:         slices.Concat(a.Brands, b.Brands),
 		Actions:        slices.Concat(a.Actions, b.Actions),
@@ -222,18 +222,18 @@ func union(a, b policy.Settings) policy.Settings {
 	}
 }
 
-// TestLessNeverAllowsMore takes one part away from a grant, in every way there is,
-// and adds one to its denials: what was denied stays denied.
+// TestLessNeverAllowsMore removes each single part from a grant, or adds one to its denials. A
+// request that was denied must stay denied.
 func TestLessNeverAllowsMore(t *testing.T) {
-	d := dice{rand.New(rand.NewPCG(9, 10))}
+	gen := generator{rand.New(rand.NewPCG(9, 10))}
 	lost := 0
 	for range 3000 {
-		s, ask := d.grant(), d.ask()
-		before := allows(t, policyOf(t, s), ask)
-		for name, less := range lesser(s) {
-			after := allows(t, policyOf(t, less), ask)
+		s, request := gen.grant(), gen.request()
+		before := allows(t, policyOf(t, s), request)
+		for name, less := range narrowed(s) {
+			after := allows(t, policyOf(t, less), request)
 			if after && !before {
-				t.Fatalf("without %s it allows more\n%+v\nask %+v", name, s, ask)
+				t.Fatalf("without %s it allows more\n%+v\nrequest %+v", name, s, request)
 			}
 			if before && !after {
 				lost++
@@ -241,25 +241,25 @@ func TestLessNeverAllowsMore(t *testing.T) {
 		}
 	}
 	if lost < 400 {
-		t.Errorf("taking away mattered %d times: too few to tell anything", lost)
+		t.Errorf("a removal changed the result only %d times", lost)
 	}
 }
 
-// lesser are the grants with one part less.
-func lesser(s policy.Settings) map[string]policy.Settings {
-	out := map[string]policy.Settings{}
-	without := func(name string, list []string, set func(*policy.Settings, []string)) {
+// narrowed returns all grants with one part less.
+func narrowed(s policy.GrantSettings) map[string]policy.GrantSettings {
+	out := map[string]policy.GrantSettings{}
+	without := func(name string, list []string, set func(*policy.GrantSettings, []string)) {
 		for i := range list {
 			less := s
 			set(&less, slices.Delete(slices.Clone(list), i, i+1))
 			out[fmt.Sprintf("%s[%d]", name, i)] = less
 		}
 	}
-	without("configurations", s.Configurations, func(s *policy.Settings, l []string) { s.Configurations = l })
-	without("brands", s.Brands, func(s *policy.Settings, l []string) { s.Brands = l })
-	without("roles", s.Roles, func(s *policy.Settings, l []string) { s.Roles = l })
-	without("allow", s.EmailDomains.Allow, func(s *policy.Settings, l []string) { s.EmailDomains.Allow = l })
-	without("hosts", s.ReturnToHosts, func(s *policy.Settings, l []string) { s.ReturnToHosts = l })
+	without("configurations", s.Configurations, func(s *policy.GrantSettings, l []string) { s.Configurations = l })
+	without("brands", s.Brands, func(s *policy.GrantSettings, l []string) { s.Brands = l })
+	without("roles", s.Roles, func(s *policy.GrantSettings, l []string) { s.Roles = l })
+	without("allow", s.EmailDomains.Allow, func(s *policy.GrantSettings, l []string) { s.EmailDomains.Allow = l })
+	without("hosts", s.ReturnToHosts, func(s *policy.GrantSettings, l []string) { s.ReturnToHosts = l })
 	for i := range s.Actions {
 		less := s
 		less.Actions = slices.Delete(slices.Clone(s.Actions), i, i+1)
@@ -310,27 +310,26 @@ func lesser(s policy.Settings) map[string]policy.Settings {
 	return out
 }
 
-// TestOrderDoesntMatter: the same grants in another order decide the same, and give the
-// same reason.
+// TestOrderDoesntMatter checks that the order of grants changes neither the result nor the reason.
 func TestOrderDoesntMatter(t *testing.T) {
-	d := dice{rand.New(rand.NewPCG(13, 14))}
+	gen := generator{rand.New(rand.NewPCG(13, 14))}
 	count := map[bool]int{}
 	for range 10_000 {
-		var grants []policy.Settings
-		for range 2 + d.IntN(3) {
-			grants = append(grants, d.grant())
+		var grants []policy.GrantSettings
+		for range 2 + gen.IntN(3) {
+			grants = append(grants, gen.grant())
 		}
-		ask := d.ask()
-		_, before := policyOf(t, grants...).Allow("shop", ask)
-		d.Shuffle(len(grants), func(i, j int) { grants[i], grants[j] = grants[j], grants[i] })
-		_, after := policyOf(t, grants...).Allow("shop", ask)
+		request := gen.request()
+		_, before := policyOf(t, grants...).Allow("shop", request)
+		gen.Shuffle(len(grants), func(i, j int) { grants[i], grants[j] = grants[j], grants[i] })
+		_, after := policyOf(t, grants...).Allow("shop", request)
 		if reasonOf(before) != reasonOf(after) {
-			t.Fatalf("in one order %v, in another %v: %+v\nask %+v", before, after, grants, ask)
+			t.Fatalf("in one order %v, in another %v: %+v\nask %+v", before, after, grants, request)
 		}
 		count[before == nil]++
 	}
 	if count[true] < 400 || count[false] < 400 {
-		t.Errorf("%d allowed, %d denied: too few of one kind to tell anything", count[true], count[false])
+		t.Errorf("%d allowed, %d denied: too few of one kind", count[true], count[false])
 	}
 }
 
@@ -342,16 +341,16 @@ func reasonOf(err error) policy.Reason {
 	return ""
 }
 
-// TestAskingMoreNeverAllows: to an ask that is denied, something is added.
-func TestAskingMoreNeverAllows(t *testing.T) {
-	d := dice{rand.New(rand.NewPCG(11, 12))}
+// TestAddingToRequestNeverAllows adds something to a request that is denied.
+func TestAddingToRequestNeverAllows(t *testing.T) {
+	gen := generator{rand.New(rand.NewPCG(11, 12))}
 	refused := 0
 	for range 12_000 {
-		p, ask := policyOf(t, d.grant(), d.grant()), d.ask()
-		before := allows(t, p, ask)
-		more := ask
-		more.Actions, more.Claims = slices.Clone(ask.Actions), slices.Clone(ask.Claims)
-		switch d.IntN(5) {
+		p, request := policyOf(t, gen.grant(), gen.grant()), gen.request()
+		before := allows(t, p, request)
+		more := request
+		more.Actions, more.Claims = slices.Clone(request.Actions), slices.Clone(request.Claims)
+		switch gen.IntN(5) {
 		case 0:
 			more.Actions = append(more.Actions, policy.Stage)
 		case 1:
@@ -364,20 +363,20 @@ func TestAskingMoreNeverAllows(t *testing.T) {
 			for i := range more.Claims {
 				more.Claims[i].Values = append(slices.Clone(more.Claims[i].Values), "z")
 			}
-			if len(ask.Claims) > 0 &&
-				slices.ContainsFunc(ask.Claims, func(c policy.Claim) bool { return len(c.Values) == 0 }) {
+			if len(request.Claims) > 0 &&
+				slices.ContainsFunc(request.Claims, func(c policy.Claim) bool { return len(c.Values) == 0 }) {
 				continue // from no value to one isn't more of the same
 			}
 		}
 		after := allows(t, p, more)
 		if after && !before {
-			t.Fatalf("asking for more is allowed\nask %+v\nmore %+v", ask, more)
+			t.Fatalf("a larger request is allowed\nrequest %+v\nlarger %+v", request, more)
 		}
 		if before && !after {
 			refused++
 		}
 	}
 	if refused < 200 {
-		t.Errorf("asking for more mattered %d times: too few to tell anything", refused)
+		t.Errorf("an addition changed the result only %d times", refused)
 	}
 }

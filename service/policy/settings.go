@@ -9,50 +9,52 @@ import (
 	"time"
 )
 
-// Settings is one grant of the configuration file. What is absent is denied.
-type Settings struct {
-	// Configurations are names, or "*" for all.
+// GrantSettings is one grant of the configuration file. Whatever it doesn't name is denied.
+type GrantSettings struct {
+	// Configurations are names of configurations, or "*" for all.
 	Configurations []string `yaml:"configurations"`
-	// Brands are brand ids, or "*" for all of the configurations'. A token names no
-	// brand, so they guide callers and aren't a security boundary.
+	// Brands are brand ids, or "*" for all brands of the configurations. A token names no brand, so
+	// this list guides callers and is not a security boundary.
 	Brands []string `yaml:"brands"`
-	// Actions are those that may be asked for.
+	// Actions are the actions that requests may use.
 	Actions []Action `yaml:"actions"`
-	// Roles are the roles that may be given; "unset" may leave the role out.
+	// Roles are the roles that a request may give to a user. With "unset", a request may leave out
+	// the role.
 	Roles []string `yaml:"roles"`
-	// Claims names the optional claims that may be asked for. Each is `any`, a list
-	// of values, or {prefix: …}, values as the text that they are. They limit what is
-	// asked for; that something be asked for they can't require. external_id may also be
-	// {form: digits}, {form: uuid} or {any: true, unbounded: true}.
+	// Claims names the optional claims that a request may contain. The rule for a claim is `any`, a
+	// list of values, or {prefix: …}. Values are compared as text. A rule limits the values in a
+	// request, but it can't require the claim. external_id may also be {form: digits}, {form: uuid}
+	// or {any: true, unbounded: true}.
 	Claims map[string]any `yaml:"claims"`
-	// EmailDomains are those of the people who may be signed in.
+	// EmailDomains limits the email addresses of the people that the caller may sign in.
 	EmailDomains EmailDomains `yaml:"email_domains"`
-	// ReturnToHosts are hosts that return_to may name, or "*" for all of the brand's.
-	// A path needs none. They guide callers too: a token names no return_to.
+	// ReturnToHosts are the hosts that return_to may name, or "*" for all hosts of the brand. A
+	// return_to that is a path needs none. This list also only guides callers: a token contains no
+	// return_to.
 	ReturnToHosts []string `yaml:"return_to_hosts"`
-	// Protected lets the configuration's protected people be signed in.
+	// Protected allows sign-ins of the configuration's protected people.
 	Protected bool `yaml:"protected"`
-	// Rate limits sign-ins, in each replica by itself. Absent: [DefaultRate].
+	// Rate limits sign-ins, separately in each replica. The default is [DefaultRate].
 	Rate *Rate `yaml:"rate"`
-	// TeamRate limits, within Rate, those of agents and admins, and those without a
-	// role where they may be of one. Absent: a tenth of Rate, and at least one a
-	// second and five at once.
+	// TeamRate additionally limits sign-ins of agents and admins, and of people without a role if
+	// they may be agents or admins. The default is a tenth of Rate, but at least one per second
+	// with a burst of five.
 	TeamRate *Rate `yaml:"team_rate"`
 }
 
-// EmailDomains chooses email domains: exact names, "*.acme.com" for the subdomains
-// of acme.com, "*" for all. Deny wins.
+// EmailDomains selects email domains. An entry is an exact name, "*.acme.com" for the subdomains of
+// acme.com, or "*" for all domains. Deny takes precedence.
 type EmailDomains struct {
 	Allow []string `yaml:"allow"`
 	Deny  []string `yaml:"deny"`
 }
 
-// DefaultRate is that of grants which don't say. It is more than a morning's rush of a
-// large company at one replica, and far less than a thief would like.
+// DefaultRate is the rate of a grant without one. It is above the peak load of a large company on
+// one replica in the morning, and far too low for mass sign-ins with a stolen credential.
 func DefaultRate() Rate { return Rate{PerSecond: 200, Burst: 400} }
 
-// defaultTeamRate is a tenth of a grant's, for two reasons: a company has fewer
-// people than customers, and they may do more.
+// defaultTeamRate returns a tenth of a grant's rate, for two reasons. A company has fewer employees
+// than customers, and employees have more rights.
 func defaultTeamRate(r Rate) Rate {
 	burst := r.Burst
 	if burst == 0 {
@@ -61,17 +63,17 @@ func defaultTeamRate(r Rate) Rate {
 	return Rate{PerSecond: max(1, r.PerSecond/10), Burst: max(5, burst/10)}
 }
 
-// What a rate can be. More a second than maxRate no process signs; longer than
-// maxRefill nobody should be told to wait, and nanoseconds stay within an int64.
+// These limit a rate. No process signs more than maxRate tokens per second. No caller should have
+// to wait longer than maxRefill, and nanoseconds up to it fit into an int64.
 const (
 	maxRate   = 1e6
 	maxRefill = 24 * time.Hour
 )
 
-// Check returns what is wrong with a rate, empty if nothing is.
+// Check describes what is wrong with a rate. It returns "" if the rate is valid.
 func (r Rate) Check() string {
 	switch {
-	case !(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0 || r.Burst > maxRate: // NaN is neither
+	case !(r.PerSecond > 0 && r.PerSecond <= maxRate) || r.Burst < 0 || r.Burst > maxRate: // also true for NaN
 		return "must have a per_second above 0, up to a million, and a burst of 0 or more, up to a million"
 	case float64(max(1, r.Burst))/r.PerSecond > maxRefill.Seconds():
 		return "must have a burst that is back within 24 hours: burst / per_second is more"
@@ -79,8 +81,8 @@ func (r Rate) Check() string {
 	return ""
 }
 
-// Every claim that a grant can name. The two that clear are apart from those that
-// set, since they destroy data at Zendesk.
+// The claims that a grant can name. The two clear_* claims are separate from those that set values,
+// because they destroy data at Zendesk.
 const (
 	ClaimExternalID      = "external_id"
 	ClaimCustomRoleID    = "custom_role_id"
@@ -105,8 +107,8 @@ var (
 	domain  = regexp.MustCompile(`^(\*|(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)$`)
 )
 
-// Check reports every fault of a grant by its key.
-func (s Settings) Check(report func(key, fault string)) {
+// Check reports every fault of a grant with its key.
+func (s GrantSettings) Check(report func(key, fault string)) {
 	if len(s.Configurations) == 0 {
 		report("configurations", `is required: names of configurations, or "*"`)
 	}
@@ -137,10 +139,10 @@ func (s Settings) Check(report func(key, fault string)) {
 	checkRate(report, LimitTeam, s.TeamRate)
 }
 
-// checkSignIn reports what would deny every sign-in, though sign_in is granted:
-// that is a slip, not a policy. It also reports an external_id that undoes the limits
-// of emails.
-func (s Settings) checkSignIn(report func(key, fault string)) {
+// checkSignIn reports missing parts that would deny every sign-in although sign_in is granted. Such
+// a grant is a mistake, not a policy. It also reports a rule for external_id that defeats the
+// limits on emails.
+func (s GrantSettings) checkSignIn(report func(key, fault string)) {
 	if len(s.Brands) == 0 {
 		report("brands", `is required with sign_in: brand ids, or "*"`)
 	}
@@ -174,8 +176,8 @@ func checkOneOf(report func(key, fault string), key, value string, values []stri
 	}
 }
 
-// parseClaimRule reads `any`, a list of scalars, or {prefix: …}. The rule for external_id
-// has further forms.
+// parseClaimRule parses `any`, a list of scalars, or {prefix: …}. The rule for external_id has
+// further forms.
 func parseClaimRule(name string, v any) (rule claimRule, fault string) {
 	want := "must be any, a list of values, or {prefix: …}"
 	if name == ClaimExternalID {
@@ -213,10 +215,10 @@ func parseClaimRule(name string, v any) (rule claimRule, fault string) {
 	return rule, want
 }
 
-// New makes a policy of every caller's grants, in their order. place says where a
-// caller's grant stands in the file. The settings must have passed Check; nothing of
-// them is kept. A caller without grants has an entry too.
-func New(grants map[string][]Settings, place func(caller string, grant int) string) (*Policy, error) {
+// New returns the policy of all callers' grants, in their order. place returns the path of a
+// caller's grant in the file. The settings must have passed Check, and New keeps no reference to
+// them. A caller without grants also gets an entry.
+func New(grants map[string][]GrantSettings, place func(caller string, grant int) string) (*Policy, error) {
 	p := &Policy{grants: make(map[string][]*Grant, len(grants))}
 	for caller, list := range grants {
 		p.grants[caller] = make([]*Grant, len(list))
@@ -232,7 +234,7 @@ func New(grants map[string][]Settings, place func(caller string, grant int) stri
 	return p, nil
 }
 
-func newGrant(place string, s Settings) (*Grant, error) {
+func newGrant(place string, s GrantSettings) (*Grant, error) {
 	g := &Grant{
 		Place:          place,
 		configurations: setOf(s.Configurations),
@@ -257,13 +259,13 @@ func newGrant(place string, s Settings) (*Grant, error) {
 	return g, nil
 }
 
-// The names of a grant's limits: their keys in the configuration file.
+// The names of a grant's limits, which are also their keys in the configuration file.
 const (
 	LimitGrant = "rate"
 	LimitTeam  = "team_rate"
 )
 
-func limitsOf(s Settings, key string) []Limit {
+func limitsOf(s GrantSettings, key string) []Limit {
 	all := DefaultRate()
 	if s.Rate != nil {
 		all = *s.Rate
@@ -275,10 +277,10 @@ func limitsOf(s Settings, key string) []Limit {
 	return []Limit{{Name: LimitGrant, Key: key, Rate: all}, {Name: LimitTeam, Key: key, Rate: team}}
 }
 
-// Everything is the grant that denies nothing. It is for development.
-func Everything() Settings {
+// UnrestrictedGrant returns the grant that denies nothing. It is for development.
+func UnrestrictedGrant() GrantSettings {
 	all := []string{"*"}
-	s := Settings{
+	s := GrantSettings{
 		Configurations: all, Brands: all, Roles: roles, ReturnToHosts: all, Protected: true,
 		Claims: make(map[string]any), EmailDomains: EmailDomains{Allow: all},
 	}

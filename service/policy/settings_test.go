@@ -33,7 +33,7 @@ func TestSettingsCheck(t *testing.T) {
 			g.EmailDomains.Allow = []string{"*"}
 		}, nil},
 		{"read only", func(g grant) {
-			*g = policy.Settings{
+			*g = policy.GrantSettings{
 				Configurations: []string{"a"},
 				Actions: []policy.Action{
 					policy.Read, policy.Inspect, policy.Report, policy.Refresh, policy.Stage,
@@ -41,7 +41,7 @@ func TestSettingsCheck(t *testing.T) {
 			}
 		}, nil},
 		{"all roles", func(g grant) { g.Roles = []string{"unset", "end_user", "agent", "admin"} }, nil},
-		{"nothing at all", func(g grant) { *g = policy.Settings{} },
+		{"nothing at all", func(g grant) { *g = policy.GrantSettings{} },
 			[]string{"configurations: is required", "actions: is required"}},
 
 		{"no configurations", func(g grant) { g.Configurations = nil }, []string{"configurations: is required"}},
@@ -134,39 +134,40 @@ func TestSettingsCheck(t *testing.T) {
 	}
 }
 
-// TestNewRefusesBadRules though Check should have been asked before.
+// TestNewRefusesBadRules checks that New returns an error for a rule that Check would have
+// reported.
 func TestNewRefusesBadRules(t *testing.T) {
 	s := fullGrant(func(g grant) { g.Claims["phone"] = "all" })
-	p, err := policy.New(map[string][]policy.Settings{"shop": {fullGrant(), s}},
+	p, err := policy.New(map[string][]policy.GrantSettings{"shop": {fullGrant(), s}},
 		func(string, int) string { return "callers[3].grants[1]" })
 	if p != nil || err == nil || !strings.Contains(err.Error(), "callers[3].grants[1].claims.phone must be any") {
 		t.Errorf("New returned %v, %v", p, err)
 	}
 }
 
-// TestNewKeepsNothing of the settings that it is given.
+// TestNewKeepsNothing checks that New keeps no reference to the settings.
 func TestNewKeepsNothing(t *testing.T) {
 	s := fullGrant()
 	p := policyOf(t, s)
 	s.Configurations[0], s.Brands[0], s.Actions[0], s.Roles[0], s.ReturnToHosts[0] = "x", "x", "x", "x", "x"
 	s.Claims["tags"].([]any)[0], s.EmailDomains.Allow[0], s.EmailDomains.Deny[0] = "x", "x", "example.com"
 	delete(s.Claims, "phone")
-	if _, err := p.Allow("shop", fullAsk()); err != nil {
+	if _, err := p.Allow("shop", fullRequest()); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestNewSaysWhere: places are asked for by caller and index, each once.
-func TestNewSaysWhere(t *testing.T) {
-	asked := map[string]int{}
-	_, err := policy.New(map[string][]policy.Settings{
+// TestNewCallsPlace checks that New calls place once for each grant.
+func TestNewCallsPlace(t *testing.T) {
+	calls := map[string]int{}
+	_, err := policy.New(map[string][]policy.GrantSettings{
 		"shop": {fullGrant(), fullGrant()},
 		"cron": {fullGrant()},
 	}, func(caller string, grant int) string {
-		asked[caller+string(rune('0'+grant))]++
+		calls[caller+string(rune('0'+grant))]++
 		return ""
 	})
-	if err != nil || len(asked) != 3 || asked["shop0"] != 1 || asked["shop1"] != 1 || asked["cron0"] != 1 {
-		t.Errorf("asked for %v, %v", asked, err)
+	if err != nil || len(calls) != 3 || calls["shop0"] != 1 || calls["shop1"] != 1 || calls["cron0"] != 1 {
+		t.Errorf("places %v, %v", calls, err)
 	}
 }

@@ -30,7 +30,7 @@ type Secrets interface {
 type Decider struct {
 	Secrets Secrets
 	// Limits count sign-ins. They outlive a snapshot, so that a reload resets no limit.
-	Limits *policy.Meter
+	Limits *policy.Limiter
 }
 
 // Context is what one decision is based on: a snapshot, a moment, and who asks.
@@ -201,7 +201,7 @@ func (c Context) Find(name string, action policy.Action, facts *Facts) (*config.
 	case !exists:
 		return nil, facts.deny(&policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"})
 	case !ok:
-		_, err := c.Snapshot.Policy.Allow(c.Caller.Name, policy.Ask{Configuration: name, Actions: []policy.Action{action}})
+		_, err := c.Snapshot.Policy.Allow(c.Caller.Name, policy.Request{Configuration: name, Actions: []policy.Action{action}})
 		return nil, facts.deny(err)
 	}
 	facts.Rule = place
@@ -210,8 +210,8 @@ func (c Context) Find(name string, action policy.Action, facts *Facts) (*config.
 
 // policy is the part of a request that grants limit. What can't be parsed is left for the
 // validation to refuse: no grant could cover it anyway.
-func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand) policy.Ask {
-	ask := policy.Ask{
+func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand) policy.Request {
+	ask := policy.Request{
 		Configuration: r.Configuration,
 		Actions:       []policy.Action{policy.SignIn},
 		Brand:         r.Brand,

@@ -22,6 +22,6 @@ func limitsOf(who caller.Caller, g *policy.Grant, conf *config.Configuration, as
 	role := ask.SignIn.User.Role
 	team := role == zendesk.RoleAgent || role == zendesk.RoleAdmin || role == zendesk.RoleUnset && conf.Profile.Serves(zendesk.TeamMember)
 	key := strings.Join([]string{conf.Name, who.Name, email}, " ")
-	person := policy.Limit{Name: limitUser, Key: key, Rate: conf.UserRate, People: true}
+	person := policy.Limit{Name: limitUser, Key: key, Rate: conf.UserRate, PerPerson: true}
 	return append([]policy.Limit{person}, g.Limits(team)...)
 }

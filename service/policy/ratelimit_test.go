@@ -18,8 +18,9 @@ func limit(perSecond float64, burst int) policy.Limit {
 	return policy.Limit{Name: "rate", Key: "shop", Rate: policy.Rate{PerSecond: perSecond, Burst: burst}}
 }
 
-// wait takes, and returns how long to wait: 0 where it was taken.
-func wait(t testing.TB, m *policy.Meter, at time.Time, limits ...policy.Limit) time.Duration {
+// wait takes one of each limit and returns how long the caller has to wait. 0 means that it was
+// allowed.
+func wait(t testing.TB, m *policy.Limiter, at time.Time, limits ...policy.Limit) time.Duration {
 	t.Helper()
 	err := m.Take(at, limits...)
 	var limited *policy.LimitedError
@@ -35,7 +36,7 @@ func wait(t testing.TB, m *policy.Meter, at time.Time, limits ...policy.Limit) t
 func TestTake(t *testing.T) {
 	type take struct {
 		at   time.Duration
-		wait time.Duration // 0: taken
+		wait time.Duration // 0: allowed
 	}
 	const ms = time.Millisecond
 	for _, test := range []struct {
@@ -53,7 +54,7 @@ func TestTake(t *testing.T) {
 		},
 		{"a burst, then the rate", 10, 3,
 			[]take{{0, 0}, {0, 0}, {0, 0}, {0, 100 * ms}, {99 * ms, 1 * ms}, {100 * ms, 0}, {100 * ms, 100 * ms}}},
-		// Who is refused pays nothing: after 40 refusals the wait is still the same.
+		// A refused request costs nothing. After 40 refusals the wait is still the same.
 		{"refusals don't count", 1, 1, append([]take{{0, 0}}, refusals(40, take{0, 1000 * ms}, take{1000 * ms, 0})...)},
 		{"burst of one second", 3, 0, []take{{0, 0}, {0, 0}, {0, 0}, {0, 333333333}, {333333332, 1}, {333333333, 0}}},
 		{"slower than one a second", 0.1, 0, []take{{0, 0}, {0, 10000 * ms}, {9999 * ms, 1 * ms}, {10000 * ms, 0}}},
@@ -64,11 +65,11 @@ func TestTake(t *testing.T) {
 		for _, people := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, people %t", test.name, people), func(t *testing.T) {
 				l := limit(test.perSecond, test.burst)
-				l.People = people
-				var m policy.Meter
+				l.PerPerson = people
+				var m policy.Limiter
 				for i, take := range test.takes {
 					if got := wait(t, &m, start.Add(take.at), l); got != take.wait {
-						t.Fatalf("take %d at %v: told to wait %v, want %v", i, take.at, got, take.wait)
+						t.Fatalf("take %d at %v: wait %v, want %v", i, take.at, got, take.wait)
 					}
 				}
 			})
@@ -83,29 +84,29 @@ func refusals[T any](n int, refused, last T) (list []T) {
 	return append(list, last)
 }
 
-// TestTakeIsBounded takes at random of random limits together: within any time no
-// more is had of one than its burst and what comes back meanwhile; when something is
-// refused there is nothing for the whole of the wait, and then there is.
+// TestTakeIsBounded takes from random combinations of limits at random times. In any interval, no
+// limit allows more than its burst and what is refilled in the interval. After a refusal, nothing
+// is allowed until the end of the wait, and then one request is.
 func TestTakeIsBounded(t *testing.T) {
 	d := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		limits := make([]policy.Limit, 1+d.IntN(3))
 		for i := range limits {
 			limits[i] = limit(float64(1+d.IntN(40))/4, 1+d.IntN(6))
-			limits[i].Name, limits[i].People = fmt.Sprint("limit", i), d.IntN(2) == 0
+			limits[i].Name, limits[i].PerPerson = fmt.Sprint("limit", i), d.IntN(2) == 0
 		}
-		var m policy.Meter
+		var m policy.Limiter
 		var taken []time.Time
 		at := start
 		for range 200 {
 			at = at.Add(time.Duration(d.IntN(400)) * time.Millisecond)
-			told := wait(t, &m, at, limits...)
-			if told > 0 {
-				if got := wait(t, &m, at.Add(told-1), limits...); got != 1 {
-					t.Fatalf("a nanosecond before the end of %v one is told to wait %v: %+v", told, got, limits)
+			delay := wait(t, &m, at, limits...)
+			if delay > 0 {
+				if got := wait(t, &m, at.Add(delay-1), limits...); got != 1 {
+					t.Fatalf("a nanosecond before the end of %v the wait is %v: %+v", delay, got, limits)
 				}
-				if at = at.Add(told); wait(t, &m, at, limits...) != 0 {
-					t.Fatalf("after %v there is none: %+v", told, limits)
+				if at = at.Add(delay); wait(t, &m, at, limits...) != 0 {
+					t.Fatalf("still refused after %v: %+v", delay, limits)
 				}
 			}
 			taken = append(taken, at)
@@ -121,12 +122,12 @@ func TestTakeIsBounded(t *testing.T) {
 	}
 }
 
-// TestTakeAllOrNone: what one limit refuses isn't taken of another, and the name is of
-// the one that takes longest to come back.
+// TestTakeAllOrNone checks that a request which one limit refuses isn't counted against another.
+// The error must name the limit with the longest wait.
 func TestTakeAllOrNone(t *testing.T) {
-	var m policy.Meter
+	var m policy.Limiter
 	all, team, person := limit(1, 10), limit(1, 2), limit(1.0/60, 1)
-	team.Name, person.Name, person.People = "team_rate", "user_rate", true
+	team.Name, person.Name, person.PerPerson = "team_rate", "user_rate", true
 	for range 2 {
 		if wait(t, &m, start, all, team) != 0 {
 			t.Fatal("refused within the burst")
@@ -157,47 +158,48 @@ func TestTakeAllOrNone(t *testing.T) {
 	}
 }
 
-// TestTakeIsEachOnes: a bucket is told by name, key and rate.
-func TestTakeIsEachOnes(t *testing.T) {
+// TestBucketsAreSeparate checks that limits with different names, keys or rates have separate
+// buckets.
+func TestBucketsAreSeparate(t *testing.T) {
 	for _, people := range []bool{false, true} {
-		var m policy.Meter
+		var m policy.Limiter
 		one := limit(1, 1)
-		one.People = people
+		one.PerPerson = people
 		for _, change := range []func(*policy.Limit){
 			func(*policy.Limit) {},
 			func(l *policy.Limit) { l.Name = "team_rate" },
 			func(l *policy.Limit) { l.Key = "cron" },
 			func(l *policy.Limit) { l.Rate.Burst = 2 },
 			func(l *policy.Limit) { l.Rate.PerSecond = 2 },
-			func(l *policy.Limit) { l.People = !people },
+			func(l *policy.Limit) { l.PerPerson = !people },
 		} {
 			other := one
 			change(&other)
 			if wait(t, &m, start, other) != 0 {
-				t.Errorf("%+v is refused for what another took", other)
+				t.Errorf("%+v is refused because of another bucket", other)
 			}
 		}
 		if wait(t, &m, start, one) == 0 {
-			t.Error("what was taken is forgotten")
+			t.Error("the first request was not counted")
 		}
 	}
 }
 
-// TestTakeConcurrently: exactly the burst is taken, of several limits at once, and the
-// crowd that is refused meanwhile doesn't put off the next.
+// TestTakeConcurrently checks that concurrent requests can take exactly the burst, from several
+// limits together. The refused requests must not extend the wait.
 func TestTakeConcurrently(t *testing.T) {
-	var m policy.Meter
+	var m policy.Limiter
 	all, person := limit(1, 100), limit(1, 100)
-	person.Name, person.People = "user_rate", true
+	person.Name, person.PerPerson = "user_rate", true
 	var taken atomic.Int64
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for range 2000 {
-				if told := wait(t, &m, start, all, person); told == 0 {
+				if delay := wait(t, &m, start, all, person); delay == 0 {
 					taken.Add(1)
-				} else if told != time.Second {
-					t.Errorf("told to wait %v where the next is due in 1s", told)
+				} else if delay != time.Second {
+					t.Errorf("wait %v, want 1s", delay)
 					return
 				}
 			}
@@ -207,21 +209,21 @@ func TestTakeConcurrently(t *testing.T) {
 	if got := taken.Load(); got != 100 {
 		t.Errorf("%d were taken of a burst of 100", got)
 	}
-	if told := wait(t, &m, start.Add(time.Second), all, person); told != 0 {
-		t.Errorf("a second later there is none left: wait %v", told)
+	if delay := wait(t, &m, start.Add(time.Second), all, person); delay != 0 {
+		t.Errorf("refused a second later: wait %v", delay)
 	}
 }
 
-// TestCrowdOfPeople: a person's bucket is neither refilled nor emptied by others, and
-// there is no end of people. A thousand a second sign in for five minutes, once each.
-func TestCrowdOfPeople(t *testing.T) {
-	var m policy.Meter
+// TestManyPeople checks that other people neither refill nor empty a person's bucket, for any
+// number of people. A thousand people per second sign in for five minutes, once each.
+func TestManyPeople(t *testing.T) {
+	var m policy.Limiter
 	of := func(who int) policy.Limit {
 		l := policy.Limit{
-			Name:   "user_rate",
-			Key:    fmt.Sprint(who),
-			Rate:   policy.Rate{PerSecond: 1.0 / 6, Burst: 10},
-			People: true,
+			Name:      "user_rate",
+			Key:       fmt.Sprint(who),
+			Rate:      policy.Rate{PerSecond: 1.0 / 6, Burst: 10},
+			PerPerson: true,
 		}
 		return l
 	}
@@ -244,7 +246,7 @@ func TestCrowdOfPeople(t *testing.T) {
 	}
 }
 
-// TestLimits are those of a grant, by its settings.
+// TestLimits checks the limits of a grant for different settings.
 func TestLimits(t *testing.T) {
 	for _, test := range []struct {
 		name       string
@@ -261,8 +263,8 @@ func TestLimits(t *testing.T) {
 		{"no less than some", &policy.Rate{PerSecond: 2, Burst: 3}, nil,
 			[2]policy.Rate{{PerSecond: 2, Burst: 3}, {PerSecond: 1, Burst: 5}}},
 	} {
-		s := fullGrant(func(s *policy.Settings) { s.Rate, s.TeamRate = test.rate, test.team })
-		g, err := policyOf(t, s).Allow("shop", fullAsk())
+		s := fullGrant(func(s *policy.GrantSettings) { s.Rate, s.TeamRate = test.rate, test.team })
+		g, err := policyOf(t, s).Allow("shop", fullRequest())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,13 +280,14 @@ func TestLimits(t *testing.T) {
 			}
 		}
 	}
-	// They are each caller's and each grant's own.
-	staging := fullGrant(func(s *policy.Settings) { s.Configurations = []string{"staging"} })
-	p := policyOfAll(t, map[string][]policy.Settings{"shop": {fullGrant(), staging}, "cron": {fullGrant(), staging}})
+	// Each grant of each caller has separate limits.
+	staging := fullGrant(func(s *policy.GrantSettings) { s.Configurations = []string{"staging"} })
+	p := policyOfAll(t,
+		map[string][]policy.GrantSettings{"shop": {fullGrant(), staging}, "cron": {fullGrant(), staging}})
 	seen := map[string]bool{}
 	for _, who := range []string{"shop", "cron"} {
 		for _, configuration := range []string{"acme-customers", "staging"} {
-			g, err := p.Allow(who, fullAsk(func(a *policy.Ask) { a.Configuration = configuration }))
+			g, err := p.Allow(who, fullRequest(func(a *policy.Request) { a.Configuration = configuration }))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -296,10 +299,9 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestManyBuckets: however many there are, what isn't full again is remembered, and
-// what is full is as if it had never been.
+// TestManyBuckets checks that, among many buckets, those that aren't full are kept.
 func TestManyBuckets(t *testing.T) {
-	var m policy.Meter
+	var m policy.Limiter
 	slow := limit(1.0/3600, 1)
 	if wait(t, &m, start, slow) != 0 {
 		t.Fatal("refused at once")

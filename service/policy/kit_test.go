@@ -9,9 +9,9 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// fullGrant covers fullAsk, and needs every part of itself to do so.
-func fullGrant(change ...func(*policy.Settings)) policy.Settings {
-	s := policy.Settings{
+// fullGrant covers fullRequest. Each part of the grant is necessary for that.
+func fullGrant(change ...func(*policy.GrantSettings)) policy.GrantSettings {
+	s := policy.GrantSettings{
 		Configurations: []string{"acme-customers"},
 		Brands:         []string{"360001"},
 		Actions:        []policy.Action{policy.SignIn, policy.Stage},
@@ -32,8 +32,8 @@ func fullGrant(change ...func(*policy.Settings)) policy.Settings {
 	return s
 }
 
-func fullAsk(change ...func(*policy.Ask)) policy.Ask {
-	a := policy.Ask{
+func fullRequest(change ...func(*policy.Request)) policy.Request {
+	a := policy.Request{
 		Configuration: "acme-customers",
 		Actions:       []policy.Action{policy.SignIn, policy.Stage},
 		Brand:         "360001",
@@ -54,13 +54,13 @@ func fullAsk(change ...func(*policy.Ask)) policy.Ask {
 	return a
 }
 
-// policyOf gives the grants to the caller "shop"; they stand at grants[0], grants[1], ….
-func policyOf(t testing.TB, grants ...policy.Settings) *policy.Policy {
+// policyOf returns a policy in which the caller "shop" has the grants, at grants[0], grants[1], ….
+func policyOf(t testing.TB, grants ...policy.GrantSettings) *policy.Policy {
 	t.Helper()
-	return policyOfAll(t, map[string][]policy.Settings{"shop": grants})
+	return policyOfAll(t, map[string][]policy.GrantSettings{"shop": grants})
 }
 
-func policyOfAll(t testing.TB, grants map[string][]policy.Settings) *policy.Policy {
+func policyOfAll(t testing.TB, grants map[string][]policy.GrantSettings) *policy.Policy {
 	t.Helper()
 	p, err := policy.New(grants, func(caller string, grant int) string { return fmt.Sprintf("grants[%d]", grant) })
 	if err != nil {
@@ -69,21 +69,21 @@ func policyOfAll(t testing.TB, grants map[string][]policy.Settings) *policy.Poli
 	return p
 }
 
-func allows(t testing.TB, p *policy.Policy, ask policy.Ask) bool {
+func allows(t testing.TB, p *policy.Policy, request policy.Request) bool {
 	t.Helper()
-	g, err := p.Allow("shop", ask)
+	g, err := p.Allow("shop", request)
 	if (g == nil) == (err == nil) {
 		t.Fatalf("Allow returned %v and %v", g, err)
 	}
 	return err == nil
 }
 
-// wantDenied holds that the ask is refused so, with a piece of the rule.
+// wantDenied checks that the request is denied with this reason, field and piece of the rule.
 func wantDenied(
-	t testing.TB, p *policy.Policy, caller string, ask policy.Ask, reason policy.Reason, field, rule string,
+	t testing.TB, p *policy.Policy, caller string, request policy.Request, reason policy.Reason, field, rule string,
 ) {
 	t.Helper()
-	g, err := p.Allow(caller, ask)
+	g, err := p.Allow(caller, request)
 	var denied *policy.DeniedError
 	switch {
 	case g != nil || !errors.As(err, &denied):
