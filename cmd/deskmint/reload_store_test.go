@@ -165,8 +165,14 @@ func TestReloadKeepsIssuers(t *testing.T) {
 	if !strings.Contains(log.String(), "its new secrets were not all read") || !strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
 		t.Fatalf("the log:\n%s", log)
 	}
-	if got := r.keys.Issuers(); len(got) != 1 || got[0] != "https://first.example" {
-		t.Errorf("keys are kept of %v", got)
+	first := r.running.Issuers[0]
+	second := first
+	second.Issuer = "https://second.example"
+	if _, ok := r.keys.Fetched(first); !ok || first.Issuer != "https://first.example" {
+		t.Errorf("the keys of %s are not held", first.Issuer)
+	}
+	if _, ok := r.keys.Fetched(second); ok {
+		t.Errorf("the keys of %s are held", second.Issuer)
 	}
 }
 

@@ -1,11 +1,10 @@
-// Package caller finds out which internal service is calling.
+// Package caller identifies the internal service that sends a request.
 //
-// A caller is known by exactly one credential: an API key, a bearer JWT of an issuer
-// that the configuration names, or a client certificate. No credential, an unknown
-// one and more than one are all refused, because a request that could be two callers'
-// would be judged by whichever grants suit it. Credentials arrive as Go values that
-// the transport took from the connection itself, never as metadata that a client could
-// set under another name.
+// Exactly one credential identifies a caller: an API key, a bearer JWT of a configured issuer, or a
+// client certificate. A request without a credential, with an unknown one, or with more than one is
+// refused. If a request could belong to two callers, whichever grants suit it would apply.
+// Credentials are Go values that the transport reads from the connection itself. They are never
+// metadata that a client could set under another name.
 package caller
 
 import (
@@ -23,13 +22,13 @@ import (
 type Caller struct {
 	// Name is its name in the configuration file.
 	Name string
-	// Method is how it was authenticated: one of the constants below.
+	// Method is how the caller was authenticated: one of the constants below.
 	Method string
-	// Identity is the [Identity.Label] of the identity that was shown.
+	// Identity is the [Identity.Label] of the identity that was presented.
 	Identity string
 }
 
-// The ways in which a caller is authenticated, as records name them.
+// The authentication methods, as records name them.
 const (
 	MethodAPIKey  = "api_key"
 	MethodMTLSURI = "mtls_uri"
@@ -37,50 +36,48 @@ const (
 	MethodJWT     = "jwt"
 )
 
-// Credentials are all that a request brought along to say who sends it.
+// Credentials are all credentials of a request.
 type Credentials struct {
 	// Authorization holds every value of the authorization header or metadata.
 	Authorization []string
-	// Certificate is the client's own, which the TLS stack has verified against the
-	// client CAs of its listener; nil: none. It is a credential only where it names a caller.
+	// Certificate is the client certificate. The TLS stack has verified it against the client CAs
+	// of the listener. nil: no certificate. It counts as a credential only if it names a caller.
 	Certificate *x509.Certificate
 }
 
-// Authenticator tells who calls. It is safe for concurrent use. The error is one
-// of this package's, so that the caller of a service can be told which, or ctx's.
+// Authenticator identifies callers. It is safe for concurrent use. Its errors are those of this
+// package, so that a client can learn which one it was, or the error of ctx.
 type Authenticator interface {
 	Authenticate(context.Context, Credentials) (Caller, error)
 }
 
-// The ways in which a request fails to say who sends it. Whether a token's audience
-// and times are right is told only of tokens whose signature is: of others there is
-// nothing that could be believed.
+// The reasons for which authentication fails. A wrong audience or wrong times are reported only for
+// a token with a valid signature, because nothing else in a token can be trusted.
 var (
 	ErrMissing     = errors.New("no credential")
-	ErrMalformed   = errors.New("the authorization is not `Bearer` and one credential, or its token is not a well-formed JWT")
+	ErrMalformed   = errors.New("the authorization isn't `Bearer` and one credential, or its JWT isn't well-formed")
 	ErrSeveral     = errors.New("more than one credential")
-	ErrUnknown     = errors.New("the credential is nobody's")
-	ErrAmbiguous   = errors.New("the credential is that of several callers")
+	ErrUnknown     = errors.New("the credential belongs to no caller")
+	ErrAmbiguous   = errors.New("the credential belongs to several callers")
 	ErrUnverified  = errors.New("the token is not signed by a key of its issuer")
 	ErrAudience    = errors.New("the token is for another audience")
 	ErrExpired     = errors.New("the token has expired")
 	ErrNotYetValid = errors.New("the token is not valid yet")
-	// ErrIssuerUnavailable: the issuer has been away for so long that its keys may not
-	// be relied on any more, or since before they were first known.
+	// ErrIssuerUnavailable reports that an issuer has been unavailable for so long that its keys
+	// have expired, or that its keys were never fetched.
 	ErrIssuerUnavailable = errors.New("the issuer's keys are not available")
 )
 
-// KeyPrefix begins every API key, so that scanners for leaked secrets can find them.
+// KeyPrefix begins every API key, so that secret scanners can find leaked keys.
 const KeyPrefix = "dmk_"
 
-// LooksLikeCredential reports whether text has the form of an API key or of a whole JWT. People
-// send them where they don't belong.
+// LooksLikeCredential reports whether text has the form of an API key or of a whole JWT. Clients
+// sometimes send credentials in the wrong field.
 func LooksLikeCredential(text string) bool {
 	return strings.HasPrefix(text, KeyPrefix) || strings.HasPrefix(text, "eyJ") && strings.Count(text, ".") == 2
 }
 
-// NewKey makes an API key of 256 random bits, and the hash that stands for it in
-// the configuration file.
+// NewKey returns a new API key of 256 random bits, and its hash for the configuration file.
 func NewKey() (key, sha256hex string) {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails, as crypto/rand documents
@@ -88,24 +85,24 @@ func NewKey() (key, sha256hex string) {
 	return key, HashKey(key)
 }
 
-// HashKey is what the configuration file holds of a key. A plain SHA-256 is enough
-// for a long random value: there is nothing to guess.
+// HashKey returns the hash of a key for the configuration file. A plain SHA-256 is enough for a
+// long random value, because it can't be guessed.
 func HashKey(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return hex.EncodeToString(sum[:])
 }
 
-// ParseHash reads an api_key_sha256.
+// ParseHash parses an api_key_sha256.
 func ParseHash(s string) (sum [sha256.Size]byte, err error) {
 	b, err := hex.DecodeString(s)
 	if err != nil || len(b) != sha256.Size {
-		return sum, errors.New("is no SHA-256: give 64 hexadecimal digits, as `deskmint key new` prints them")
+		return sum, errors.New("is no SHA-256: write 64 hexadecimal digits, as `deskmint key new` prints them")
 	}
 	return [sha256.Size]byte(b), nil
 }
 
-// Bearer takes the one credential out of the authorization values (RFC 6750
-// section 2.1; the scheme's case doesn't matter, RFC 9110 section 11.1).
+// Bearer returns the one credential in the authorization values (RFC 6750 section 2.1). The
+// scheme's case doesn't matter (RFC 9110 section 11.1).
 func Bearer(authorization []string) (string, error) {
 	switch {
 	case len(authorization) == 0:
@@ -120,7 +117,7 @@ func Bearer(authorization []string) (string, error) {
 	case !ok || !strings.EqualFold(scheme, "bearer") || credential == "":
 		return "", ErrMalformed
 	case strings.Contains(credential, ","):
-		return "", ErrSeveral // two header lines, joined by a proxy on the way
+		return "", ErrSeveral // two header lines that a proxy has joined
 	case strings.ContainsAny(credential, " \t"):
 		return "", ErrMalformed
 	}

@@ -14,7 +14,7 @@ import (
 
 var _ caller.Authenticator = (*caller.Callers)(nil)
 
-// byKey is a table of callers that are known by API keys, from hash to name.
+// byKey returns callers that API keys identify. names maps hashes to caller names.
 func byKey(t testing.TB, names map[string]string) (*caller.Callers, error) {
 	t.Helper()
 	callers := make(map[string][]caller.Identity)
@@ -31,7 +31,7 @@ func TestBearer(t *testing.T) {
 		want   string
 		err    error
 	}{
-		{"as it should be", []string{"Bearer dmk_abc"}, "dmk_abc", nil},
+		{"good", []string{"Bearer dmk_abc"}, "dmk_abc", nil},
 		{"scheme in lower case", []string{"bearer dmk_abc"}, "dmk_abc", nil},
 		{"scheme in capitals", []string{"BEARER dmk_abc"}, "dmk_abc", nil},
 		{"credential keeps its case", []string{"Bearer DMK_aBc"}, "DMK_aBc", nil},
@@ -115,11 +115,12 @@ func TestNewKey(t *testing.T) {
 	}
 }
 
-// TestHashKey is against sha256sum's output, so that operators can make hashes
-// without us.
+// TestHashKey compares HashKey with the output of sha256sum, so that operators can make hashes with
+// other tools.
 func TestHashKey(t *testing.T) {
 	// printf %s dmk_example | sha256sum
-	if got, want := caller.HashKey("dmk_example"), "eaae8c3a61a18e1c047a10383440ef74a9e37abfc1115009f0b34ab173580982"; got != want {
+	const want = "eaae8c3a61a18e1c047a10383440ef74a9e37abfc1115009f0b34ab173580982"
+	if got := caller.HashKey("dmk_example"); got != want {
 		t.Errorf("HashKey is %s, want %s", got, want)
 	}
 }
@@ -161,7 +162,7 @@ func TestAuthenticate(t *testing.T) {
 		{"a good and a bad key", keys, []string{"Bearer " + shop, "Bearer " + other}, "", caller.ErrSeveral},
 		{"good key, other scheme", keys, []string{"Basic " + shop}, "", caller.ErrMalformed},
 		{"nothing", keys, nil, "", caller.ErrMissing},
-		// Nothing that could be hashed like a key is taken for one after all.
+		// A credential with additional bytes isn't accepted as a key.
 		{"a newline behind a key", keys, []string{"Bearer " + shop + "\n"}, "", caller.ErrUnknown},
 		{"a NUL behind a key", keys, []string{"Bearer " + shop + "\x00"}, "", caller.ErrUnknown},
 		{"a zero width space behind a key", keys, []string{"Bearer " + shop + "\u200b"}, "", caller.ErrUnknown},
@@ -176,7 +177,7 @@ func TestAuthenticate(t *testing.T) {
 				t.Errorf("Authenticate returned %+v, %v; want %q, %v", got, err, test.want, test.err)
 			}
 			if err != nil && strings.Contains(err.Error(), shop[len(caller.KeyPrefix):]) {
-				t.Errorf("the error %q shows the key", err)
+				t.Errorf("the error %q contains the key", err)
 			}
 		})
 	}
@@ -209,16 +210,17 @@ func TestHashFaults(t *testing.T) {
 	}
 }
 
-// TestHashFaultsDontShowKeys: what stands in a hash's place is often the key.
-func TestHashFaultsDontShowKeys(t *testing.T) {
+// TestHashErrorsOmitKeys checks that an error doesn't contain the value, because operators often
+// write the key in place of the hash.
+func TestHashErrorsOmitKeys(t *testing.T) {
 	key, _ := caller.NewKey()
 	if _, err := byKey(t, map[string]string{key: "shop"}); err == nil || strings.Contains(err.Error(), key) {
 		t.Errorf("New says %v", err)
 	}
 }
 
-// TestOneKeyOneCaller: the same hash spelt in two ways must not make one of two
-// callers of a key, by the order of a map.
+// TestOneKeyOneCaller checks that two spellings of one hash can't belong to two callers. Otherwise
+// the order of a map would choose the caller.
 func TestOneKeyOneCaller(t *testing.T) {
 	_, hash := caller.NewKey()
 	for strings.ToUpper(hash) == hash {

@@ -11,8 +11,8 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// certificate is a leaf as TLS hands it over: parsed and verified, which isn't what is
-// tested here.
+// certificate returns a leaf certificate as the TLS stack provides it, parsed and verified. These
+// tests don't cover the verification.
 func certificate(uris, names []string, commonName string) *x509.Certificate {
 	c := &x509.Certificate{Subject: pkix.Name{CommonName: commonName}, DNSNames: names}
 	for _, text := range uris {
@@ -26,7 +26,7 @@ func certificate(uris, names []string, commonName string) *x509.Certificate {
 }
 
 func TestCertificates(t *testing.T) {
-	c := table(t, map[string][]caller.Identity{
+	c := newCallers(t, map[string][]caller.Identity{
 		"shop": {{MTLSURI: "spiffe://acme.internal/shop"}, {MTLSDNS: "shop.acme.internal"}},
 		"cron": {{MTLSURI: "spiffe://acme.internal/cron"}, {MTLSDNS: "kiosk.acme.internal"}},
 	}, nil)
@@ -40,13 +40,14 @@ func TestCertificates(t *testing.T) {
 		{"URI", []string{"spiffe://acme.internal/shop"}, nil, "", "shop/mtls_uri", nil},
 		{"DNS name", nil, []string{"shop.acme.internal"}, "", "shop/mtls_dns", nil},
 		{"DNS name in capitals", nil, []string{"SHOP.Acme.internal"}, "", "shop/mtls_dns", nil},
-		{"both of one caller", []string{"spiffe://acme.internal/shop"},
+		{"URI and name of one caller", []string{"spiffe://acme.internal/shop"},
 			[]string{"shop.acme.internal"}, "", "shop/mtls_uri", nil},
 		{"among others", []string{"https://a.example/", "spiffe://acme.internal/shop"},
 			[]string{"a.example"}, "x", "shop/mtls_uri", nil},
-		{"two URIs of two", []string{"spiffe://acme.internal/shop", "spiffe://acme.internal/cron"},
+		{"URIs of two callers", []string{"spiffe://acme.internal/shop", "spiffe://acme.internal/cron"},
 			nil, "", "", caller.ErrAmbiguous},
-		{"two names of two", nil, []string{"shop.acme.internal", "kiosk.acme.internal"}, "", "", caller.ErrAmbiguous},
+		{"names of two callers", nil, []string{"shop.acme.internal", "kiosk.acme.internal"},
+			"", "", caller.ErrAmbiguous},
 		{"URI of one, name of another", []string{"spiffe://acme.internal/cron"},
 			[]string{"shop.acme.internal"}, "", "", caller.ErrAmbiguous},
 		{"nothing", nil, nil, "", "", caller.ErrMissing},
@@ -66,7 +67,7 @@ func TestCertificates(t *testing.T) {
 		{"URI as a name", nil, []string{"spiffe://acme.internal/shop"}, "", "", caller.ErrMissing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, c, caller.Credentials{Certificate: certificate(test.uris, test.names, test.commonName)},
+			wantCaller(t, c, caller.Credentials{Certificate: certificate(test.uris, test.names, test.commonName)},
 				test.want, test.err)
 		})
 	}
@@ -91,18 +92,18 @@ func TestNewRefuses(t *testing.T) {
 		"identity of nothing": {map[string][]caller.Identity{"a": {{}}}, nil, "caller a"},
 		"no such issuer": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "b", Subject: "x"}}}},
 			[]caller.Issuer{issuer}, "no issuer b"},
-		"everybody": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "a"}}}},
-			[]caller.Issuer{issuer}, "everybody"},
-		"claim that is no text": {
+		"every token": {map[string][]caller.Identity{"a": {{JWT: &caller.JWT{Issuer: "a"}}}},
+			[]caller.Issuer{issuer}, "every token"},
+		"claim that is not text": {
 			map[string][]caller.Identity{
 				"a": {{JWT: &caller.JWT{Issuer: "a", Claims: map[string]any{"x": []any{"y"}}}}},
 			},
 			[]caller.Issuer{issuer}, "claim x",
 		},
 		"two issuers of a name": {nil,
-			[]caller.Issuer{issuer, {Name: "a", Issuer: "https://b.example"}}, "issuer a stands twice"},
+			[]caller.Issuer{issuer, {Name: "a", Issuer: "https://b.example"}}, "issuer a is defined twice"},
 		"one issuer, two names": {nil,
-			[]caller.Issuer{issuer, {Name: "b", Issuer: "https://a.example"}}, "issuer b stands twice"},
+			[]caller.Issuer{issuer, {Name: "b", Issuer: "https://a.example"}}, "issuer b is defined twice"},
 	} {
 		if c, err := caller.New(test.callers, test.issuers, nil); err == nil || c != nil ||
 			!strings.Contains(err.Error(), test.says) {

@@ -1,8 +1,8 @@
 package caller
 
-// Remembered is how many tokens are.
-func (c *Callers) Remembered() int {
-	c.memo.mu.RLock()
-	defer c.memo.mu.RUnlock()
-	return len(c.memo.young) + len(c.memo.aged)
+// Cached returns the number of cached tokens.
+func (c *Callers) Cached() int {
+	c.cache.mu.RLock()
+	defer c.cache.mu.RUnlock()
+	return len(c.cache.current) + len(c.cache.previous)
 }

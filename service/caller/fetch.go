@@ -15,13 +15,13 @@ import (
 	"strings"
 )
 
-// maxAnswer is how long an issuer's answer may be, and a file of keys.
-const maxAnswer = 1 << 20
+// maxResponse is the maximal size of an issuer's response and of a key file, in bytes.
+const maxResponse = 1 << 20
 
-// maxRedirects is how many redirects an answer may be away.
+// maxRedirects is how many redirects a request follows.
 const maxRedirects = 3
 
-// fetch gets the JWK set of an issuer. Its errors hold nothing of what was answered.
+// fetch returns the JWK set of an issuer. Its errors contain nothing of the response.
 func fetch(ctx context.Context, source Issuer) ([]byte, error) {
 	if source.byFile() {
 		return readFile(source.JWKS)
@@ -41,9 +41,9 @@ func fetch(ctx context.Context, source Issuer) ([]byte, error) {
 	return discover(ctx, client, source, token)
 }
 
-// discover follows the issuer's own word on where its keys are (OpenID Connect
-// Discovery 1.0 section 4). The document must be that of the issuer, or somebody
-// else's keys would do for its tokens (section 4.3).
+// discover reads the location of the keys from the issuer's discovery document (OpenID Connect
+// Discovery 1.0 section 4). The document must name this issuer. Otherwise the keys of another
+// issuer would verify its tokens (section 4.3).
 func discover(ctx context.Context, client *http.Client, source Issuer, token string) ([]byte, error) {
 	at := strings.TrimSuffix(source.Issuer, "/") + "/.well-known/openid-configuration"
 	text, err := get(ctx, client, at, token)
@@ -64,7 +64,7 @@ func discover(ctx context.Context, client *http.Client, source Issuer, token str
 	if err != nil || !secure(keys) {
 		return nil, fmt.Errorf("%s: jwks_uri is no https URL", at)
 	}
-	// The token is for the host that the operator named.
+	// Send the token only to the host that the operator configured.
 	if issuer, err := url.Parse(source.Issuer); err != nil || keys.Host != issuer.Host || keys.Scheme != issuer.Scheme {
 		token = ""
 	}
@@ -101,18 +101,18 @@ func readFile(path string) ([]byte, error) {
 }
 
 func limited(from io.Reader, name string) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(from, maxAnswer+1))
+	text, err := io.ReadAll(io.LimitReader(from, maxResponse+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("reading %s: %w", name, err)
-	case len(text) > maxAnswer:
-		return nil, fmt.Errorf("%s is longer than %d bytes", name, maxAnswer)
+	case len(text) > maxResponse:
+		return nil, fmt.Errorf("%s is longer than %d bytes", name, maxResponse)
 	}
 	return text, nil
 }
 
-// clientFor makes a client for one fetch: they are minutes apart, and the authorities
-// may have changed on disk.
+// clientFor returns a client for one fetch. It isn't reused, because fetches are minutes apart and
+// the CA file may have changed meanwhile.
 func clientFor(source Issuer) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if source.CA != "" {
@@ -134,7 +134,7 @@ func clientFor(source Issuer) (*http.Client, error) {
 			if !secure(next.URL) || before[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
 				return errors.New("a redirect away from https")
 			}
-			if next.URL.Host != before[0].URL.Host { // net/http thinks of the port and of subdomains otherwise
+			if next.URL.Host != before[0].URL.Host { // net/http would ignore the port and accept subdomains
 				next.Header.Del("Authorization")
 			}
 			return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// TestSources: the same keys from wherever they may be.
+// TestSources checks that the keys can come from every kind of source.
 func TestSources(t *testing.T) {
 	dir := t.TempDir()
 	document := func(f *fixture, iss, keys string) {
@@ -80,32 +80,22 @@ func TestSources(t *testing.T) {
 			caller.ErrIssuerUnavailable, "no JWK set"},
 		{"no JSON", func(f *fixture) { f.put("/keys", []byte(`MARKER`)) }, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"keys of no use", func(f *fixture) {
-			f.put(
-				"/keys",
-				setOf(jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "e1"},
-					jose.JSONWebKey{Key: ecKey(), KeyID: "e1"}),
-			)
+			symmetric := jose.JSONWebKey{Key: []byte("0123456789abcdef0123456789abcdef"), KeyID: "e1"}
+			private := jose.JSONWebKey{Key: ecKey(), KeyID: "e1"}
+			f.put("/keys", setOf(symmetric, private))
 		}, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"a good key among others", func(f *fixture) {
 			good := strings.TrimPrefix(string(setOf(published("e1", ecKey()))), `{"keys":[`)
-			f.put(
-				"/keys",
-				[]byte(`{"keys":[{"kty":"x"},7,{"kty":"EC","kid":"e1","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AQAB","e":"AQAB"},`+good),
-			)
+			f.put("/keys", []byte(`{"keys":[{"kty":"x"},7,{"kty":"EC","kid":"e1","crv":"P-256","x":"AA","y":"AA"},`+
+				`{"kty":"RSA","n":"AQAB","e":"AQAB"},`+good))
 		}, nil, ""},
 		{"key for other operations", func(f *fixture) {
-			f.put(
-				"/keys",
-				[]byte(strings.Replace(string(setOf(published("e1", ecKey()))),
-					`{"keys":[{`, `{"keys":[{"key_ops":["sign"],`, 1)),
-			)
+			set := string(setOf(published("e1", ecKey())))
+			f.put("/keys", []byte(strings.Replace(set, `{"keys":[{`, `{"keys":[{"key_ops":["sign"],`, 1)))
 		}, caller.ErrIssuerUnavailable, "no JWK set"},
 		{"key for verifying", func(f *fixture) {
-			f.put(
-				"/keys",
-				[]byte(strings.Replace(string(setOf(published("e1", ecKey()))),
-					`{"keys":[{`, `{"keys":[{"key_ops":["verify"],`, 1)),
-			)
+			set := string(setOf(published("e1", ecKey())))
+			f.put("/keys", []byte(strings.Replace(set, `{"keys":[{`, `{"keys":[{"key_ops":["verify"],`, 1)))
 		}, nil, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -114,20 +104,20 @@ func TestSources(t *testing.T) {
 			if test.err != nil {
 				want = ""
 			}
-			expect(t, f, f.shop(), want, test.err) // nothing was warmed
+			wantCaller(t, f, f.shop(), want, test.err) // without Warm
 			if log := f.log.String(); !strings.Contains(log, test.says) || (log == "") != (test.says == "") ||
 				strings.Contains(log, "MARKER") {
 				t.Errorf("the log is %q, want %q in it", log, test.says)
 			}
-			if test.err == nil { // and the same, warmed
+			if test.err == nil { // after Warm
 				f.warm(t)
-				expect(t, f, f.shop(), "shop/jwt", nil)
+				wantCaller(t, f, f.shop(), "shop/jwt", nil)
 			}
 		})
 	}
 }
 
-// TestRedirects: an answer may be elsewhere, but not where anybody could have written it.
+// TestRedirects checks that redirects are followed, but not away from https.
 func TestRedirects(t *testing.T) {
 	plain := newSite(t)
 	open := httptest.NewServer(http.HandlerFunc(plain.serve)) // the same, without TLS
@@ -135,12 +125,12 @@ func TestRedirects(t *testing.T) {
 	plain.put("/keys", setOf(published("e1", ecKey())))
 	for _, test := range []struct {
 		name, to string
-		from     string // in place of the issuer's own URL
+		from     string // replaces the issuer's URL
 		err      error
 		says     string
 	}{
 		{"within https", "/moved", "", nil, ""},
-		{"round and round", "/keys", "", caller.ErrIssuerUnavailable, "too many redirects"},
+		{"endless", "/keys", "", caller.ErrIssuerUnavailable, "too many redirects"},
 		{"off https", open.URL + "/keys", "", caller.ErrIssuerUnavailable, "away from https"},
 		{"off loopback", "http://192.0.2.1/keys", open.URL + "/elsewhere",
 			caller.ErrIssuerUnavailable, "away from https"},
@@ -167,7 +157,7 @@ func TestRedirects(t *testing.T) {
 			if test.err != nil {
 				want = ""
 			}
-			expect(t, f, f.shop(), want, test.err)
+			wantCaller(t, f, f.shop(), want, test.err)
 			if n := f.count() + plain.count() - before; n > 4 || test.from == "" && plain.count() != before {
 				t.Errorf("%d requests, %d of them in plaintext", n, plain.count()-before)
 			}
@@ -178,7 +168,8 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-// TestTokenFile: what an API server wants to see, and who else doesn't get to.
+// TestTokenFile checks that the issuer receives the token, as an API server requires, and that no
+// other host does.
 func TestTokenFile(t *testing.T) {
 	other := newSite(t)
 	other.put("/keys", setOf(published("e1", ecKey())))
@@ -189,7 +180,7 @@ func TestTokenFile(t *testing.T) {
 	for _, test := range []struct {
 		name      string
 		change    func(*fixture)
-		here      string // authorization that the issuer saw last
+		here      string // the last authorization that the issuer received
 		elsewhere bool
 	}{
 		{"URL", func(*fixture) {}, "Bearer MARKER-token", false},
@@ -208,16 +199,16 @@ func TestTokenFile(t *testing.T) {
 				write(t, f.issuer.TokenFile, []byte("MARKER-token\n"))
 				test.change(f)
 			})
-			expect(t, f, f.shop(), "shop/jwt", nil) // httptest's servers share one certificate
+			wantCaller(t, f, f.shop(), "shop/jwt", nil) // httptest's servers share one certificate
 			if got := f.seen("Authorization"); got != test.here {
-				t.Errorf("the issuer saw %q, want %q", got, test.here)
+				t.Errorf("the issuer received %q, want %q", got, test.here)
 			}
 			if test.elsewhere && (other.count() != before+1 || other.seen("Authorization") != "") {
-				t.Errorf("elsewhere there were %d requests, the last with %q",
+				t.Errorf("the other host received %d requests, the last with %q",
 					other.count()-before, other.seen("Authorization"))
 			}
 			if strings.Contains(f.log.String(), "MARKER") {
-				t.Errorf("the log %q has the token", f.log.String())
+				t.Errorf("the log %q contains the token", f.log.String())
 			}
 		})
 	}
@@ -226,9 +217,9 @@ func TestTokenFile(t *testing.T) {
 			f.issuer.TokenFile = filepath.Join(t.TempDir(), "token")
 			write(t, f.issuer.TokenFile, []byte("\n"))
 		})
-		expect(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
+		wantCaller(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
 		if f.count() != 0 {
-			t.Error("the issuer was asked without the token")
+			t.Error("the keys were requested without the token")
 		}
 	})
 }
@@ -246,8 +237,8 @@ func TestCheckKeySet(t *testing.T) {
 	}
 }
 
-// rsaOf is a set of one RSA key that long. That the modulus is no product of primes,
-// nobody can see.
+// rsaOf returns a set of one RSA key of this length. The modulus is no product of two primes, but
+// the check can't detect that.
 func rsaOf(bits uint) string {
 	n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 	n.SetBit(n, 0, 1)

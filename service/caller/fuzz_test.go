@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// fixed is a key that is the same in every run, so that a corpus stays what it was.
-// EdDSA's signatures are, too, and there is but one of each text.
+// fixed returns a key that is the same in every run, so that the corpus stays valid. Signatures
+// with EdDSA are deterministic too.
 func fixed() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)) }
 
 const (
@@ -23,23 +23,24 @@ const (
 	fuzzKey    = "dmk_fuzz"
 )
 
-// fuzzTable has the caller shop, by the key fuzzKey and by tokens under fixed.
-func fuzzTable(f *testing.F) *caller.Callers {
+// fuzzCallers returns the caller shop, which is identified by the API key fuzzKey and by tokens
+// signed with the fixed key.
+func fuzzCallers(f *testing.F) *caller.Callers {
 	f.Helper()
 	path := filepath.Join(f.TempDir(), "keys")
 	write(f, path, setOf(published("d1", fixed())))
 	sets := caller.NewKeySets(caller.KeySetOptions{Now: func() time.Time { return begin }})
 	issuer := caller.Issuer{Name: "cluster", Issuer: fuzzIssuer, Audience: "deskmint", JWKS: path}
 	sets.Warm(f.Context(), issuer)
-	return table(f, map[string][]caller.Identity{
+	return newCallers(f, map[string][]caller.Identity{
 		"shop": {{JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}}, {APIKeySHA256: caller.HashKey(fuzzKey)}},
 	}, sets, issuer)
 }
 
-// FuzzBearer: of all that can stand in an authorization, the one key and the one token
-// are somebody's, in one spelling each but for the scheme's case.
+// FuzzBearer checks that only the one API key and the one token identify a caller. Each has exactly
+// one spelling, except for the case of the scheme.
 func FuzzBearer(f *testing.F) {
-	c := fuzzTable(f)
+	c := fuzzCallers(f)
 	good := signed("EdDSA", header("EdDSA", "d1"), claims(fuzzIssuer, begin), fixed())
 	for _, seed := range []string{
 		"", "Bearer", "Bearer ", "Bearer " + fuzzKey, "bearer " + fuzzKey, "Bearer " + good, "BEARER " + good,
@@ -47,33 +48,34 @@ func FuzzBearer(f *testing.F) {
 		"Bearer " + good + "," + good, "Bearer  " + good, "Basic " + good, "Bearer a.b.c", "Bearer ..", "Bearer \n",
 		"Bearer \xff.\xfe.\xfd",
 		"Bearer " + strings.Replace(good, ".", "\n.", 1), "Bearer " + strings.Repeat("a.", 5000),
-		"Bearer " + parts0("none", claims(fuzzIssuer, begin)) + ".",
+		"Bearer " + unsigned("none", claims(fuzzIssuer, begin)) + ".",
 		"Bearer eyc0..", "Bearer eyJ0X000IiJ0A00..", "Bearer eyJ0IjoiIn0.NzA.",
 		// A token of a known issuer whose header names no key.
-		"Bearer eyJhbGciOiJFZERTQSIsImA2YH11IjoiS0d7In0.eyJ7ayF0IjozNTAxOTY2LCJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwicyB7Ijoia2A2aCJ9." +
+		"Bearer eyJhbGciOiJFZERTQSIsImA2YH11IjoiS0d7In0." +
+			"eyJ7ayF0IjozNTAxOTY2LCJpc3MiOiJodHRwczovL2lzc3Vlci5leGFtcGxlIiwicyB7Ijoia2A2aCJ9." +
 			"bA21210x9708X08t0011A91c1010A8000T0C18889B000000000A00000000000000020000A00000000077AA",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
-		who, err := c.Authenticate(context.Background(), caller.Credentials{Authorization: []string{value}})
+		found, err := c.Authenticate(context.Background(), caller.Credentials{Authorization: []string{value}})
 		scheme, rest, _ := strings.Cut(value, " ")
 		mine := strings.EqualFold(scheme, "bearer") && (rest == fuzzKey || rest == good)
-		if (who.Name == "shop") != mine || (err == nil) != mine {
-			t.Errorf("%q is %+v, %v", value, who, err)
+		if (found.Name == "shop") != mine || (err == nil) != mine {
+			t.Errorf("%q is %+v, %v", value, found, err)
 		}
 		two, err := c.Authenticate(context.Background(),
 			caller.Credentials{Authorization: []string{value, "Bearer " + good}})
 		if err == nil {
-			t.Errorf("%q beside a good token is %+v", value, two)
+			t.Errorf("%q together with a good token is accepted as %+v", value, two)
 		}
 	})
 }
 
-// FuzzJWT signs whatever header and payload with the issuer's own key. What is taken
-// must be good to another library as well, whose JSON and whose validation it is given to.
+// FuzzJWT signs any header and payload with the issuer's key. If the token is accepted, the JSON
+// parser and the validation of another library must accept it too.
 func FuzzJWT(f *testing.F) {
-	c := fuzzTable(f)
+	c := fuzzCallers(f)
 	for _, change := range [][]string{
 		nil, {"aud", `["deskmint"]`}, {"aud", `"x"`}, {"exp", "0"}, {"exp", "1e400"}, {"exp", `"1"`}, {"exp", ""},
 		{"nbf", "9e9"}, {"iat", "-1"},
@@ -95,24 +97,24 @@ func FuzzJWT(f *testing.F) {
 	f.Add([]byte("\xf3"), []byte("0"))
 	f.Fuzz(func(t *testing.T, header, payload []byte) {
 		raw := signed("EdDSA", string(header), string(payload), fixed())
-		who, err := c.Authenticate(context.Background(), bearer(raw))
+		found, err := c.Authenticate(context.Background(), bearer(raw))
 		if err != nil {
-			if who != (caller.Caller{}) {
-				t.Errorf("an error and %+v", who)
+			if found != (caller.Caller{}) {
+				t.Errorf("an error and the caller %+v", found)
 			}
 			return
 		}
-		if who != (caller.Caller{Name: "shop", Method: "jwt", Identity: "jwt:cluster/shop"}) {
-			t.Errorf("it is %+v", who)
+		if found != (caller.Caller{Name: "shop", Method: "jwt", Identity: "jwt:cluster/shop"}) {
+			t.Errorf("the caller is %+v", found)
 		}
 		var head map[string]any
 		if err := josejson.Unmarshal(header, &head); err != nil || head["alg"] != "EdDSA" || head["crit"] != nil ||
 			head["b64"] != nil {
-			t.Errorf("%s is a header: %v", header, err)
+			t.Errorf("the header %s is accepted: %v", header, err)
 		}
 		var claims josejwt.Claims
-		if err := josejson.Unmarshal(payload, &claims); err != nil { // which refuses duplicate keys
-			t.Fatalf("%s.%s is taken, but to go-jose: %v", header, payload, err)
+		if err := josejson.Unmarshal(payload, &claims); err != nil { // Unmarshal refuses duplicate keys
+			t.Fatalf("%s.%s is accepted, but go-jose reports: %v", header, payload, err)
 		}
 		expected := josejwt.Expected{
 			Issuer:      fuzzIssuer,
@@ -121,26 +123,28 @@ func FuzzJWT(f *testing.F) {
 			Time:        begin,
 		}
 		if err := claims.ValidateWithLeeway(expected, 30*time.Second); err != nil || claims.Expiry == nil {
-			t.Errorf("%s.%s is taken, but to go-jose: %v", header, payload, err)
+			t.Errorf("%s.%s is accepted, but go-jose reports: %v", header, payload, err)
 		}
 	})
 }
 
-// FuzzKeySet reads what an issuer answers: it is the network's.
+// FuzzKeySet parses responses of an issuer, which come from the network.
 func FuzzKeySet(f *testing.F) {
 	f.Add(setOf(published("d1", fixed()), published("", fixed())))
 	f.Add(setOf(published("e1", ecKey())))
 	f.Add(setOf(published("r1", rsaKey())))
-	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"","e":""},{"kty":"OKP","crv":"Ed25519","x":""},{"kty":"oct","k":"AA"}]}`))
-	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA"]},null,[],{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"","e":""},` +
+		`{"kty":"OKP","crv":"Ed25519","x":""},{"kty":"oct","k":"AA"}]}`))
+	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA"]},null,[],` +
+		`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`))
 	f.Add([]byte(`{"keys":{}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		err := caller.CheckKeySet(text)
 		if err != nil && err.Error() != "is no JWK set with a key that tokens can be signed with" {
-			t.Errorf("the error %q may hold what was answered", err)
+			t.Errorf("the error %q may contain a part of the response", err)
 		}
 		if err == nil && !strings.Contains(string(text), "k") {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	})
 }

@@ -7,41 +7,42 @@ import (
 	"time"
 )
 
-// Identity is one way in which a caller is known. It has exactly one credential: MTLSURI,
-// MTLSDNS, JWT or APIKeySHA256.
+// Identity is one way to identify a caller. It has exactly one credential: MTLSURI, MTLSDNS, JWT or
+// APIKeySHA256.
 type Identity struct {
-	// Name tells the identity from the caller's others in records and metrics. It is optional.
+	// Name distinguishes the identity from the caller's others in records and metrics. It is
+	// optional.
 	Name string `yaml:"name"`
-	// Owner says who is responsible for the credential. Deskmint only repeats it.
+	// Owner names the people responsible for the credential. Deskmint only repeats it.
 	Owner string `yaml:"owner"`
-	// NotAfter is the last moment at which the identity is accepted. Zero: it does not end.
+	// NotAfter is the last time at which the identity is accepted. Zero: it doesn't expire.
 	NotAfter time.Time `yaml:"not_after"`
 
-	// MTLSURI is a URI of the client certificate's subject alternative names, such as
-	// a SPIFFE ID, compared as it stands. A certificate's common name is never read.
+	// MTLSURI is a URI in the subject alternative names of the client certificate, such as a SPIFFE
+	// ID. The comparison is exact. The common name of a certificate is never read.
 	MTLSURI string `yaml:"mtls_uri"`
-	// MTLSDNS is a DNS name of the same, compared without regard to ASCII case
-	// (RFC 4343). A wildcard in a certificate stands for nothing but itself.
+	// MTLSDNS is a DNS name in the subject alternative names. The comparison ignores ASCII case
+	// (RFC 4343). A wildcard in a certificate matches only itself.
 	MTLSDNS string `yaml:"mtls_dns"`
-	// JWT is what a bearer token must say.
+	// JWT describes the bearer token.
 	JWT *JWT `yaml:"jwt"`
 	// APIKeySHA256 is [HashKey] of an API key.
 	APIKeySHA256 string `yaml:"api_key_sha256"`
 }
 
-// JWT is what a verified token must say to be a caller's.
+// JWT describes the verified tokens that identify a caller.
 type JWT struct {
 	// Issuer is the name of an [Issuer].
 	Issuer string `yaml:"issuer"`
-	// Subject is the claim sub; empty: any, where Claims tell the caller.
+	// Subject is the claim sub. If it is empty, any subject matches and Claims identify the caller.
 	Subject string `yaml:"subject"`
-	// Claims are further ones, each with the text of its value: "true" and true are
-	// one, as are "7" and 7. Only a single value equals another, no list or object.
+	// Claims are further claims with the text of their values: "true" equals true, and "7" equals
+	// 7. Only single values match, not lists or objects.
 	Claims map[string]any `yaml:"claims"`
 }
 
-// Label returns what records and metrics call the identity: its name, or where it has none
-// its credential in a form that an operator can find in the configuration file.
+// Label returns the name of the identity for records and metrics. An identity without a name is
+// called by its credential, in a form that an operator can find in the configuration file.
 func (id Identity) Label() string {
 	switch {
 	case id.Name != "":
@@ -60,8 +61,8 @@ func (id Identity) Label() string {
 	return MethodAPIKey + ":" + hex.EncodeToString(sum[:4])
 }
 
-// label is ISSUER/SUBJECT?CLAIM=VALUE&… without the parts that are not asked for. Subject and
-// claims are escaped as in a URL, so that no two identities have the same label.
+// label returns ISSUER/SUBJECT?CLAIM=VALUE&… without the parts that aren't set. Subject and claims
+// are escaped as in a URL, so that no two identities have the same label.
 func (j JWT) label() string {
 	label := j.Issuer + "/" + url.PathEscape(j.Subject)
 	claims := url.Values{}
@@ -79,10 +80,10 @@ func (id Identity) EndedAt(now time.Time) bool { return ended(id.NotAfter, now) 
 
 func ended(notAfter, now time.Time) bool { return !notAfter.IsZero() && now.After(notAfter) }
 
-// EndedError reports a credential that is a caller's, by an identity whose NotAfter has
-// passed. It is an [ErrExpired].
+// EndedError reports the credential of an identity whose NotAfter has passed. It is an
+// [ErrExpired].
 type EndedError struct {
-	// Caller is the caller that the credential was of.
+	// Caller is the caller of the identity.
 	Caller Caller
 }
 
@@ -94,36 +95,35 @@ func (e *EndedError) Error() string {
 // Unwrap returns [ErrExpired].
 func (*EndedError) Unwrap() error { return ErrExpired }
 
-// known is a caller by one of its identities.
-type known struct {
+// match is a caller with the identity that matched.
+type match struct {
 	Caller
 
 	notAfter time.Time
 }
 
-func (id Identity) known(name, method string) known {
-	return known{Caller{Name: name, Method: method, Identity: id.Label()}, id.NotAfter}
+func (id Identity) match(name, method string) match {
+	return match{Caller{Name: name, Method: method, Identity: id.Label()}, id.NotAfter}
 }
 
-// add makes k the caller of another identity that the same credential matches. It is false
-// where that one is another caller's. Of several identities it keeps the first that has not
-// ended.
-func (k *known) add(other known, now time.Time) bool {
+// add adds another identity that the same credential matches. It returns false if that identity
+// belongs to another caller. Of several identities it keeps the first that hasn't ended.
+func (m *match) add(other match, now time.Time) bool {
 	switch {
-	case k.Name == "":
-		*k = other
-	case k.Name != other.Name:
+	case m.Name == "":
+		*m = other
+	case m.Name != other.Name:
 		return false
-	case ended(k.notAfter, now) && !ended(other.notAfter, now):
-		*k = other
+	case ended(m.notAfter, now) && !ended(other.notAfter, now):
+		*m = other
 	}
 	return true
 }
 
-// authenticated returns the caller, or an error where the identity has ended.
-func (k *known) authenticated(now time.Time) (Caller, error) {
-	if ended(k.notAfter, now) {
-		return Caller{}, &EndedError{k.Caller}
+// caller returns the caller, or an error if the identity has ended.
+func (m *match) caller(now time.Time) (Caller, error) {
+	if ended(m.notAfter, now) {
+		return Caller{}, &EndedError{m.Caller}
 	}
-	return k.Caller, nil
+	return m.Caller, nil
 }

@@ -35,9 +35,9 @@ func TestLabel(t *testing.T) {
 	}
 }
 
-// TestIdentities shows for every kind of credential that the caller comes with the identity that
-// was shown, that an identity is accepted until its end and not after, without anything being
-// loaded again, and that of a caller's several identities one that goes on is enough.
+// TestIdentities checks three things for each kind of credential. The caller has the identity that
+// was presented. The identity is accepted until its end and not after, without a reload. If a
+// credential matches several identities of a caller, one that hasn't ended is enough.
 func TestIdentities(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
@@ -54,7 +54,7 @@ func TestIdentities(t *testing.T) {
 			return caller.Credentials{Certificate: certificate(uris, names, "")}
 		}
 	)
-	c := table(t, map[string][]caller.Identity{
+	c := newCallers(t, map[string][]caller.Identity{
 		"shop": {
 			{Name: "key", NotAfter: early, APIKeySHA256: hash},
 			{Name: "uri", NotAfter: early, MTLSURI: uri},
@@ -68,9 +68,9 @@ func TestIdentities(t *testing.T) {
 	}, f.sets, f.issuer)
 
 	for _, test := range []struct {
-		name  string
-		shown caller.Credentials
-		want  []string // at the beginning, after the early end, and after the late one
+		name      string
+		presented caller.Credentials
+		want      []string // at the beginning, after the early end, and after the late end
 	}{
 		{"key", bearer(key), []string{"shop/key", "ended shop/key", "ended shop/key"}},
 		{"URI", cert([]string{uri}, nil), []string{"shop/uri", "ended shop/uri", "ended shop/uri"}},
@@ -94,13 +94,13 @@ func TestIdentities(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			defer f.add(begin.Sub(f.Now()))
 			outcome := func() string {
-				who, err := c.Authenticate(t.Context(), test.shown)
+				found, err := c.Authenticate(t.Context(), test.presented)
 				var ended *caller.EndedError
 				switch {
 				case err == nil:
-					return who.Name + "/" + who.Identity
-				case who != caller.Caller{}:
-					return "an error with the caller " + who.Name
+					return found.Name + "/" + found.Identity
+				case found != caller.Caller{}:
+					return "an error with the caller " + found.Name
 				case errors.As(err, &ended) && errors.Is(err, caller.ErrExpired):
 					return "ended " + ended.Caller.Name + "/" + ended.Caller.Identity
 				case errors.Is(err, caller.ErrAmbiguous):
@@ -112,40 +112,40 @@ func TestIdentities(t *testing.T) {
 			}
 			for i, at := range []time.Time{begin, early.Add(time.Nanosecond), late.Add(time.Nanosecond)} {
 				f.add(at.Sub(f.Now()))
-				for range 2 { // the second time a token is remembered
+				for range 2 { // the second time, a token is cached
 					if got := outcome(); got != test.want[i] {
-						t.Errorf("after %v it is %q, want %q", at.Sub(begin), got, test.want[i])
+						t.Errorf("after %v the result is %q, want %q", at.Sub(begin), got, test.want[i])
 					}
 				}
 			}
 		})
 	}
 
-	// The end is the last moment that counts.
+	// NotAfter itself is still valid.
 	f.add(early.Sub(f.Now()))
-	for _, shown := range []caller.Credentials{bearer(key), cert([]string{uri}, nil), token()} {
-		if _, err := c.Authenticate(t.Context(), shown); err != nil {
-			t.Errorf("at its very end: %v", err)
+	for _, presented := range []caller.Credentials{bearer(key), cert([]string{uri}, nil), token()} {
+		if _, err := c.Authenticate(t.Context(), presented); err != nil {
+			t.Errorf("exactly at NotAfter: %v", err)
 		}
 	}
 }
 
-// TestRememberedIdentities shows that a token which fits two identities is accepted by the second
-// after the first has ended, although it was remembered with the first.
-func TestRememberedIdentities(t *testing.T) {
+// TestCachedTokenOfTwoIdentities checks that a token with two identities is accepted by the second
+// after the first has ended, although it was cached with the first.
+func TestCachedTokenOfTwoIdentities(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
 	end := begin.Add(time.Minute)
-	c := table(t, map[string][]caller.Identity{"shop": {
+	c := newCallers(t, map[string][]caller.Identity{"shop": {
 		{Name: "team", NotAfter: end, JWT: &caller.JWT{Issuer: "cluster", Claims: map[string]any{"team": "7"}}},
 		{Name: "token", JWT: &caller.JWT{Issuer: "cluster", Subject: "shop"}},
 	}}, f.sets, f.issuer)
-	shown := bearer(es256("e1", ecKey(),
+	presented := bearer(es256("e1", ecKey(),
 		claims(f.URL, begin, "team", "7", "exp", fmt.Sprint(begin.Add(time.Hour).Unix()))))
 	for _, want := range []string{"team", "team", "token", "token"} {
-		who, err := c.Authenticate(t.Context(), shown)
-		if err != nil || who.Identity != want {
-			t.Errorf("the identity is %q, %v; want %s", who.Identity, err, want)
+		found, err := c.Authenticate(t.Context(), presented)
+		if err != nil || found.Identity != want {
+			t.Errorf("the identity is %q, %v; want %s", found.Identity, err, want)
 		}
 		if want == "team" {
 			f.add(31 * time.Second)

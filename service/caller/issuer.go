@@ -13,27 +13,27 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Issuer is one whose bearer JWTs callers may bring along.
+// Issuer is an issuer of bearer JWTs that callers may present.
 type Issuer struct {
-	// Name is what identities refer to it by.
+	// Name is the name that identities refer to.
 	Name string `yaml:"name"`
-	// Issuer and Audience are what the claim iss must be and the claim aud must hold.
+	// Issuer is the required value of the claim iss. The claim aud must contain Audience.
 	Issuer   string `yaml:"issuer"`
 	Audience string `yaml:"audience"`
-	// JWKS is where its keys are: an https URL, or http on loopback, or the path of a
-	// file. Empty: where the issuer's discovery document says (OpenID Connect
+	// JWKS is the location of the keys: an https URL, an http URL on loopback, or the path of a
+	// file. If it is empty, the issuer's discovery document names the location (OpenID Connect
 	// Discovery 1.0 section 4).
 	JWKS string `yaml:"jwks"`
-	// CA is a PEM file with those whom the issuer's certificate may be from; empty:
-	// the system's.
+	// CA is a PEM file with the authorities for the issuer's certificate. Empty: those of the
+	// system.
 	CA string `yaml:"ca"`
-	// TokenFile holds a bearer token that the issuer wants to see from whoever asks for
-	// its keys, as a Kubernetes API server does; it is read anew each time. Empty: none.
+	// TokenFile contains a bearer token that the issuer requires from clients that read its keys,
+	// as a Kubernetes API server does. The file is read before each fetch. Empty: no token.
 	TokenFile string `yaml:"token_file"`
 }
 
-// Check reports, by its keys, what is wrong with the settings. Name is left to
-// whoever knows the others'.
+// Check reports what is wrong with the settings, with the keys at fault. It doesn't check Name,
+// which depends on the other issuers.
 func (i Issuer) Check(report func(key, message string)) {
 	const need = "must be an https URL; http is for loopback hosts only"
 	u, err := url.Parse(i.Issuer)
@@ -51,12 +51,12 @@ func (i Issuer) Check(report func(key, message string)) {
 	}
 	for _, other := range []struct{ key, value string }{{"ca", i.CA}, {"token_file", i.TokenFile}} {
 		if other.value != "" && i.byFile() {
-			report(other.key, "has no use where jwks is a file: nobody is asked for it")
+			report(other.key, "has no use if jwks is a file, because the keys are not fetched")
 		}
 	}
 }
 
-// Rebase makes relative paths ones below dir.
+// Rebase resolves relative paths against dir.
 func (i *Issuer) Rebase(dir string) {
 	paths := []*string{&i.CA, &i.TokenFile}
 	if i.byFile() {
@@ -69,7 +69,7 @@ func (i *Issuer) Rebase(dir string) {
 	}
 }
 
-// KeyFile is the file that holds the keys; empty where they are asked for.
+// KeyFile returns the path of the file that contains the keys. It returns "" if they are fetched.
 func (i Issuer) KeyFile() string {
 	if i.byFile() {
 		return i.JWKS
@@ -80,30 +80,30 @@ func (i Issuer) KeyFile() string {
 func (i Issuer) byURL() bool  { return strings.Contains(i.JWKS, "://") }
 func (i Issuer) byFile() bool { return i.JWKS != "" && !i.byURL() }
 
-// secure is true of a URL whose answer is that of the host in it: plain http is, on
-// loopback only.
+// secure reports whether a response from the URL can come only from the host in it. Plain http is
+// secure on loopback only.
 func secure(u *url.URL) bool {
 	a, err := netip.ParseAddr(u.Hostname())
 	loopback := u.Hostname() == "localhost" || err == nil && a.IsLoopback()
 	return u.Hostname() != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback)
 }
 
-// issuer is an Issuer at work, with the callers that its tokens can be.
+// issuer verifies the tokens of an Issuer and holds the callers that they identify.
 type issuer struct {
 	parser *jwt.Parser
 	keys   *keySet
-	// subjects has the identities by their subject; those without one under "".
+	// subjects maps subjects to identities. Those without a subject are under "".
 	subjects map[string][]tokenIdentity
 }
 
 type tokenIdentity struct {
-	known
+	match
 
 	claims map[string]string
 }
 
-// newIssuer leaves to the library what it checks well: signature, issuer, audience
-// and times. What it would pass over is checked in readToken before.
+// newIssuer configures the library to check the signature, issuer, audience and times. readToken
+// has already checked what the library would accept.
 func newIssuer(settings Issuer, sets *KeySets) *issuer {
 	return &issuer{
 		parser: jwt.NewParser(
@@ -116,24 +116,24 @@ func newIssuer(settings Issuer, sets *KeySets) *issuer {
 	}
 }
 
-func (i *issuer) add(k known, id JWT) error {
-	t := tokenIdentity{known: k, claims: make(map[string]string, len(id.Claims))}
+func (i *issuer) add(k match, id JWT) error {
+	t := tokenIdentity{match: k, claims: make(map[string]string, len(id.Claims))}
 	for claim, value := range id.Claims {
 		text, ok := value.(string)
 		if !ok {
-			return fmt.Errorf("caller %s: claim %s is no text", k.Name, claim)
+			return fmt.Errorf("caller %s: claim %s is not text", k.Name, claim)
 		}
 		t.claims[claim] = text
 	}
 	if id.Subject == "" && len(t.claims) == 0 {
-		return fmt.Errorf("caller %s: everybody whom issuer %s knows would be it", k.Name, id.Issuer)
+		return fmt.Errorf("caller %s: every token of issuer %s would match", k.Name, id.Issuer)
 	}
 	i.subjects[id.Subject] = append(i.subjects[id.Subject], t)
 	return nil
 }
 
-// verify succeeds for a token that the issuer has signed, for us and for now. Whose it
-// is isn't known yet.
+// verify checks that the issuer has signed the token, and that it is for this service and valid
+// now. It doesn't identify the caller.
 func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
 	key, among, err := i.keys.key(ctx, t)
 	if err != nil {
@@ -144,11 +144,11 @@ func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
 		return verified{}, unverified(err)
 	}
 	v := verified{issuer: i, keys: among}
-	v.from, v.until, err = times(parsed.Claims)
+	v.from, v.until, err = validity(parsed.Claims)
 	return v, err
 }
 
-// unverified says what the library has found.
+// unverified converts an error of the library to one of this package.
 func unverified(err error) error {
 	switch {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
@@ -163,26 +163,26 @@ func unverified(err error) error {
 	return ErrMalformed // a claim that is missing, or of the wrong type
 }
 
-// match finds the one caller that a verified token's claims describe.
-func (i *issuer) match(claims map[string]any, now time.Time) (known, error) {
+// find returns the one caller that a verified token's claims identify.
+func (i *issuer) find(claims map[string]any, now time.Time) (match, error) {
 	subject, _ := claims["sub"].(string)
 	candidates := i.subjects[""]
 	if subject != "" {
 		candidates = append(candidates[:len(candidates):len(candidates)], i.subjects[subject]...)
 	}
-	var found known
+	var found match
 	for _, c := range candidates {
-		if c.fits(claims) && !found.add(c.known, now) {
-			return known{}, ErrAmbiguous
+		if c.matches(claims) && !found.add(c.match, now) {
+			return match{}, ErrAmbiguous
 		}
 	}
 	if found.Name == "" {
-		return known{}, ErrUnknown
+		return match{}, ErrUnknown
 	}
 	return found, nil
 }
 
-func (t tokenIdentity) fits(claims map[string]any) bool {
+func (t tokenIdentity) matches(claims map[string]any) bool {
 	for name, want := range t.claims {
 		if got, ok := textOf(claims[name]); !ok || got != want {
 			return false

@@ -13,29 +13,29 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// minRSA is the shortest RSA key, in bits (RFC 7518 section 3.3). The longest has 4096:
-// go-jose reads no longer one, which would make each token a burden.
+// minRSA is the minimal length of an RSA key, in bits (RFC 7518 section 3.3). The maximum is 4096,
+// because go-jose reads no longer key. A longer key would make each token expensive to verify.
 const minRSA = 2048
 
-// keys are an issuer's, as they were at one moment. They are immutable.
+// keys holds the keys of an issuer at one time. It is immutable.
 type keys struct {
 	all     []key
 	fetched time.Time
 }
 
-// key is one that tokens may be signed with.
+// key is one key that verifies tokens.
 type key struct {
 	id        string
-	algorithm string // empty: any that fits its type
+	algorithm string // "": any algorithm for its type
 	public    crypto.PublicKey
 }
 
-// find returns the one key that fits a token. Where several do, none is it: trying
-// one after the other would let a token choose.
+// find returns the one key for a token. If several keys are possible, it returns none. Trying one
+// after the other would let the token choose its key.
 func (k *keys) find(t token) (crypto.PublicKey, bool) {
 	var found crypto.PublicKey
 	for _, key := range k.all {
-		if t.kid != nil && key.id != *t.kid || !key.fits(t.algorithm) {
+		if t.kid != nil && key.id != *t.kid || !key.supports(t.algorithm) {
 			continue
 		}
 		if found != nil {
@@ -46,15 +46,15 @@ func (k *keys) find(t token) (crypto.PublicKey, bool) {
 	return found, found != nil
 }
 
-// knows is true where nothing new is to be expected of the issuer: the key that the
-// token names is there, whether it fits or not, or the token names none.
-func (k *keys) knows(t token) bool {
+// needsNoFetch reports whether another fetch can't help. This is so if the key that the token names
+// is present, usable or not, or if the token names none.
+func (k *keys) needsNoFetch(t token) bool {
 	return t.kid == nil || slices.ContainsFunc(k.all, func(key key) bool { return key.id == *t.kid })
 }
 
-// fits is true where the key may be used with the algorithm: its type decides, the
-// curve included (RFC 7518 section 3.4), and its own alg where it has one.
-func (k key) fits(algorithm string) bool {
+// supports reports whether the key may be used with the algorithm. Its type decides, including the
+// curve (RFC 7518 section 3.4), and its alg parameter if it has one.
+func (k key) supports(algorithm string) bool {
 	if k.algorithm != "" && k.algorithm != algorithm {
 		return false
 	}
@@ -71,27 +71,26 @@ func (k key) fits(algorithm string) bool {
 
 var errNoKeySet = errors.New("is no JWK set with a key that tokens can be signed with")
 
-// CheckKeySet is nil for a JWK set (RFC 7517 section 5) that has a key to verify
-// tokens with.
+// CheckKeySet returns nil for a JWK set (RFC 7517 section 5) with a key that verifies tokens.
 func CheckKeySet(text []byte) error {
 	_, err := parseKeys(text)
 	return err
 }
 
-// parseKeys reads a JWK set. Keys that aren't for verifying signatures, or that we
-// can't use, are passed over, as RFC 7517 section 5 wants it; so are private and
-// symmetric ones, which have no place in what is published. A set without any other
-// is a fault, so that an issuer's mishap doesn't lock everybody out.
+// parseKeys parses a JWK set. It ignores keys that aren't for verifying signatures or have an
+// unknown type, as RFC 7517 section 5 requires. It also ignores private and symmetric keys, which
+// must not be published. A set without any other key is an error, so that a faulty set doesn't lock
+// out all callers.
 //
-// The elements are read by go-jose, which knows the types of keys. The sets are kept
-// by ourselves: what the libraries for that (keyfunc, go-oidc) lack is an end to how
-// long the last good set may serve, and a bound to what strangers can make them fetch.
+// go-jose parses the elements, because it implements the key types. This package stores the sets
+// itself, because the libraries for that (keyfunc, go-oidc) lack two limits: how long the last good
+// set may be used, and how many fetches unauthenticated clients can cause.
 func parseKeys(text []byte) ([]key, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
 	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errNoKeySet // the error's text may hold a piece of the answer
+		return nil, errNoKeySet // the original error may contain a part of the response
 	}
 	var all []key
 	for _, raw := range set.Keys {

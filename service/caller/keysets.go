@@ -5,49 +5,50 @@ import (
 	"crypto"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
+
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
 const (
-	// refreshURL and refreshFile are how often keys are fetched again, ± 20 %. A file
-	// costs nothing, and who takes a key out of one wants it gone.
+	// refreshURL and refreshFile are the intervals between fetches, ± 20 %. Reading a file is
+	// cheap, and an operator that removes a key from a file expects the removal to take effect
+	// soon.
 	refreshURL  = 10 * time.Minute
 	refreshFile = 10 * time.Second
-	// retry is the same while an issuer is away.
+	// retry is the interval while an issuer is unavailable.
 	retry = 30 * time.Second
-	// pause is the least time between two fetches of an issuer's keys, however many
-	// tokens name a key that it hasn't got: strangers can make such tokens.
+	// pause is the minimal time between two fetches of an issuer's keys. It applies however many
+	// tokens name an unknown key, because any client can make such tokens.
 	pause = 5 * time.Second
-	// fetchTime bounds one fetch, discovery included.
+	// fetchTime is the timeout of one fetch, including discovery.
 	fetchTime = 3 * time.Second
-	// maxAge is how long keys may serve while their issuer is away.
+	// maxAge is how long keys may be used while their issuer is unavailable.
 	maxAge = 24 * time.Hour
 )
 
-// KeySetOptions change how keys are kept; the zero value is right for a service.
+// KeySetOptions configure KeySets. The zero value is right for a service.
 type KeySetOptions struct {
-	// Now is the clock that tokens and the age of keys are judged by; nil: time.Now.
+	// Now is the clock for checking tokens and the age of keys; nil means time.Now.
 	Now func() time.Time
-	// Log is told of fetches that fail; nil: nobody is. Requests aren't logged: those
-	// of strangers could fill any disk.
+	// Log receives the failed fetches; nil means no log. Requests are not logged, because
+	// unauthenticated clients could fill the disk with them.
 	Log *slog.Logger
 }
 
-// KeySets keeps issuers' keys. It outlives the configurations whose callers use it,
-// so that a reload while an issuer is away loses nothing. It is safe for concurrent
-// use, and works without [KeySets.Run], then asking only when a token needs it.
+// KeySets holds the keys of issuers. It outlives a configuration, so that a reload doesn't lose the
+// keys of an issuer that is unavailable. It is safe for concurrent use. It also works without
+// [KeySets.Run], but then fetches keys only when a token needs them.
 type KeySets struct {
 	now func() time.Time
 	log *slog.Logger
 
 	mu   sync.Mutex
-	sets map[Issuer]*keySet // by where the keys come from
+	sets map[Issuer]*keySet // by the source of the keys
 }
 
-// NewKeySets makes an empty one.
+// NewKeySets returns empty KeySets.
 func NewKeySets(o KeySetOptions) *KeySets {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -71,49 +72,37 @@ func (k *KeySets) Run(ctx context.Context) error {
 	}
 }
 
-// Warm asks all these issuers for their keys and waits until each has answered or
-// failed to, a few seconds at most. An issuer that is away is no error: callers that
-// have other credentials don't need it.
+// Warm fetches the keys of these issuers. It waits until each fetch has succeeded or failed, a few
+// seconds at most. A failure is not an error, because callers with other credentials don't need the
+// issuer.
 func (k *KeySets) Warm(ctx context.Context, issuers ...Issuer) {
-	var under []<-chan struct{}
+	var fetches []<-chan struct{}
 	for _, i := range issuers {
-		under = append(under, k.of(i).begin())
+		fetches = append(fetches, k.of(i).startFetch())
 	}
-	for _, done := range under {
+	for _, done := range fetches {
 		_ = wait(ctx, done)
 	}
 }
 
-// Retain forgets the keys of all other issuers.
+// Retain discards the keys of all other issuers.
 func (k *KeySets) Retain(issuers ...Issuer) {
 	keep := make(map[Issuer]*keySet, len(issuers))
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, i := range issuers {
-		if set := k.sets[origin(i)]; set != nil {
-			keep[origin(i)] = set
+		if set := k.sets[source(i)]; set != nil {
+			keep[source(i)] = set
 		}
 	}
 	k.sets = keep
 }
 
-// Issuers are those whose keys are kept, as their tokens name them, sorted.
-func (k *KeySets) Issuers() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var names []string
-	for i := range k.sets {
-		names = append(names, i.Issuer)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// Fetched tells when the keys of an issuer were last fetched, and whether they ever
-// were.
+// Fetched returns the time at which the keys of an issuer were last fetched. ok is false if they
+// never were.
 func (k *KeySets) Fetched(i Issuer) (time.Time, bool) {
 	k.mu.Lock()
-	set := k.sets[origin(i)]
+	set := k.sets[source(i)]
 	k.mu.Unlock()
 	if set == nil {
 		return time.Time{}, false
@@ -124,27 +113,27 @@ func (k *KeySets) Fetched(i Issuer) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// origin is what settings say about where keys come from. Nothing else makes two
-// sets of one.
-func origin(i Issuer) Issuer {
+// source returns the part of the settings that determines the source of the keys. Issuers with the
+// same source share a set.
+func source(i Issuer) Issuer {
 	i.Name, i.Audience = "", ""
 	return i
 }
 
-// of is the set of an issuer's keys, which may be empty yet.
+// of returns the set of an issuer's keys. It may still be empty.
 func (k *KeySets) of(i Issuer) *keySet {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	set := k.sets[origin(i)]
+	set := k.sets[source(i)]
 	if set == nil {
-		set = &keySet{source: origin(i), now: k.now, log: k.log.With(slog.String("issuer", i.Issuer))}
-		k.sets[origin(i)] = set
+		set = &keySet{source: source(i), now: k.now, log: k.log.With(slog.String("issuer", i.Issuer))}
+		k.sets[source(i)] = set
 	}
 	return set
 }
 
-// refreshDue begins whatever fetch is due, and tells when to look again: soon enough
-// for issuers that a reload may bring.
+// refreshDue starts all fetches that are due and returns the time until the next check. It is short
+// enough for issuers that a reload adds.
 func (k *KeySets) refreshDue() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -155,27 +144,27 @@ func (k *KeySets) refreshDue() time.Duration {
 	return max(next, time.Second)
 }
 
-// keySet is the keys of one issuer.
+// keySet holds the keys of one issuer.
 type keySet struct {
 	source Issuer
 	now    func() time.Time
 	log    *slog.Logger
 
-	current atomic.Pointer[keys] // nil: none yet
+	current atomic.Pointer[keys] // nil: no keys yet
 
-	mu     sync.Mutex
-	flight chan struct{} // closed when the fetch under way has ended; nil: none is
-	tried  time.Time     // when the last one began
-	due    time.Time     // when Run begins the next
+	mu      sync.Mutex
+	running chan struct{} // closed when the running fetch has ended; nil: none is running
+	started time.Time     // when the last fetch started
+	due     time.Time     // when Run starts the next fetch
 }
 
-// key finds the key for a token, and says among which it was. Where the token names one that isn't
-// known, or none is held, the issuer is asked first, unless it just was. The error is ctx's, or one
-// of this package's.
+// key returns the key for a token and the set that contains it. If the token names an unknown key,
+// or if no keys are held, key first fetches the keys, unless that has just been done. The error is
+// that of ctx or one of this package.
 func (s *keySet) key(ctx context.Context, t token) (crypto.PublicKey, *keys, error) {
 	held := s.held()
-	if held == nil || !held.knows(t) {
-		if err := wait(ctx, s.begin()); err != nil {
+	if held == nil || !held.needsNoFetch(t) {
+		if err := wait(ctx, s.startFetch()); err != nil {
 			return nil, nil, err
 		}
 		held = s.held()
@@ -189,7 +178,7 @@ func (s *keySet) key(ctx context.Context, t token) (crypto.PublicKey, *keys, err
 	return nil, nil, ErrUnverified
 }
 
-// held are the keys, nil where they are none or too old.
+// held returns the keys, or nil if there are none or they are too old.
 func (s *keySet) held() *keys {
 	k := s.current.Load()
 	if k == nil || s.now().Sub(k.fetched) > maxAge {
@@ -198,7 +187,7 @@ func (s *keySet) held() *keys {
 	return k
 }
 
-// wait waits for the end of a fetch. None takes longer than fetchTime.
+// wait waits for the end of a fetch. A fetch takes no longer than fetchTime.
 func wait(ctx context.Context, done <-chan struct{}) error {
 	if done == nil {
 		return nil
@@ -211,48 +200,48 @@ func wait(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// refresh begins a fetch if it is time for one, and tells how long it is to the next.
+// refresh starts a fetch if one is due and returns the time until the next one.
 func (s *keySet) refresh() time.Duration {
 	s.mu.Lock()
 	left := s.due.Sub(s.now())
 	s.mu.Unlock()
 	if left <= 0 {
-		s.begin()
+		s.startFetch()
 		return retry
 	}
 	return left
 }
 
-// begin begins a fetch, or joins that which is under way. It returns nil, so that
-// nobody waits, where the last one began less than a pause ago.
-func (s *keySet) begin() <-chan struct{} {
+// startFetch starts a fetch, or joins the running one. It returns nil if the last one started less
+// than a pause ago, so that the caller doesn't wait.
+func (s *keySet) startFetch() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.flight != nil || now.Sub(s.tried) < pause {
-		return s.flight
+	if s.running != nil || now.Sub(s.started) < pause {
+		return s.running
 	}
-	s.tried, s.due = now, now.Add(spread(retry))
+	s.started, s.due = now, now.Add(spread(retry))
 	done := make(chan struct{})
-	s.flight = done
-	// With a context of its own: the request that it begins for may be given up, and
-	// others wait for it too.
+	s.running = done
+	// Don't use the context of the request. The request may be cancelled while others wait for the
+	// same fetch.
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
 	go func() {
 		defer cancel()
 		s.update(ctx)
 		s.mu.Lock()
-		s.flight = nil
+		s.running = nil
 		s.mu.Unlock()
 		close(done)
 	}()
 	return done
 }
 
-// update fetches the keys. When that fails the last ones go on.
+// update fetches the keys. If that fails, the previous keys stay in use.
 func (s *keySet) update(ctx context.Context) {
 	before := s.current.Load()
-	asked := s.now()
+	start := s.now()
 	text, err := fetch(ctx, s.source)
 	var all []key
 	if err == nil {
@@ -263,21 +252,23 @@ func (s *keySet) update(ctx context.Context) {
 		s.log.Error("an issuer's keys are not available, so its tokens are refused", slog.String("cause", err.Error()))
 		return
 	case err != nil:
-		s.log.Warn("an issuer's keys can't be refreshed; those of the last time go on",
-			slog.String("cause", err.Error()), slog.Time("fetched", before.fetched), slog.Time("until", before.fetched.Add(maxAge)))
+		s.log.Warn("an issuer's keys can't be refreshed; the previous ones stay in use",
+			slog.String("cause", err.Error()),
+			slog.Time("fetched", before.fetched),
+			slog.Time("until", before.fetched.Add(maxAge)))
 		return
 	}
-	s.current.Store(&keys{all: all, fetched: asked})
+	s.current.Store(&keys{all: all, fetched: start})
 	every := refreshURL
 	if s.source.byFile() {
 		every = refreshFile
 	}
 	s.mu.Lock()
-	s.due = asked.Add(spread(every))
+	s.due = start.Add(spread(every))
 	s.mu.Unlock()
 }
 
-// spread keeps the replicas of a service from asking all at once.
+// spread varies an interval, so that the replicas of a service don't fetch at the same time.
 func spread(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // a spread needs no secrecy
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // not security-sensitive
 }

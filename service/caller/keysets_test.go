@@ -15,7 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// fixture is one issuer with one key, and callers of its tokens.
+// fixture is one issuer with one key, and the callers that its tokens identify.
 type fixture struct {
 	*clock
 	*site
@@ -23,10 +23,10 @@ type fixture struct {
 
 	sets   *caller.KeySets
 	issuer caller.Issuer
-	log    lines
+	log    logBuffer
 }
 
-// newFixture lets the test change where the keys come from.
+// newFixture returns a fixture. change may change the source of the keys first.
 func newFixture(t testing.TB, change func(*fixture)) *fixture {
 	t.Helper()
 	f := &fixture{clock: newClock(), site: newSite(t)}
@@ -35,63 +35,64 @@ func newFixture(t testing.TB, change func(*fixture)) *fixture {
 	if change != nil {
 		change(f)
 	}
-	f.Callers = table(t, tokenCallers("cluster"), f.sets, f.issuer)
+	f.Callers = newCallers(t, tokenCallers("cluster"), f.sets, f.issuer)
 	return f
 }
 
-// shop is a token of now.
+// shop returns a valid token of the caller shop.
 func (f *fixture) shop() caller.Credentials {
 	return bearer(es256("e1", ecKey(), claims(f.issuer.Issuer, f.Now())))
 }
 
-// next is one under the key that the issuer takes next.
+// next returns a token of shop, signed with the key that the issuer publishes next.
 func (f *fixture) next() caller.Credentials {
 	return bearer(es256("e2", foreign(), claims(f.issuer.Issuer, f.Now())))
 }
 
 func (f *fixture) warm(t *testing.T) { f.sets.Warm(t.Context(), f.issuer) }
 
-// TestRotation: a new key is taken at its first token, an old one goes with its set.
+// TestRotation checks that a new key is accepted with its first token, and that an old key is
+// refused once it is no longer published.
 func TestRotation(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
-	expect(t, f, f.shop(), "shop/jwt", nil)
-	expect(t, f, f.next(), "", caller.ErrUnverified)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.next(), "", caller.ErrUnverified)
 
 	f.put("/keys", setOf(published("e1", ecKey()), published("e2", foreign())))
-	expect(t, f, f.next(), "", caller.ErrUnverified) // in the pause after the first fetch
+	wantCaller(t, f, f.next(), "", caller.ErrUnverified) // during the pause after the first fetch
 	f.add(5 * time.Second)
-	expect(t, f, f.next(), "shop/jwt", nil)
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.next(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 
 	f.put("/keys", setOf(published("e2", foreign())))
 	f.add(5 * time.Second)
 	f.warm(t)
-	expect(t, f, f.shop(), "", caller.ErrUnverified)
-	expect(t, f, f.next(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "", caller.ErrUnverified)
+	wantCaller(t, f, f.next(), "shop/jwt", nil)
 	if n := f.count(); n != 3 {
 		t.Errorf("%d requests, want 3", n)
 	}
 }
 
-// TestRotationOfAFile is the same without a server.
+// TestRotationOfAFile checks the same with keys in a file.
 func TestRotationOfAFile(t *testing.T) {
 	f := newFixture(t, func(f *fixture) {
 		f.issuer.JWKS = filepath.Join(t.TempDir(), "keys")
 		write(t, f.issuer.JWKS, setOf(published("e1", ecKey())))
 	})
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 	write(t, f.issuer.JWKS, setOf(published("e2", foreign())))
 	f.add(5 * time.Second)
-	expect(t, f, f.next(), "shop/jwt", nil)
-	expect(t, f, f.shop(), "", caller.ErrUnverified)
+	wantCaller(t, f, f.next(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "", caller.ErrUnverified)
 	write(t, f.issuer.JWKS, []byte("{")) // half written
 	f.add(5 * time.Second)
-	expect(t, f, f.shop(), "", caller.ErrUnverified)
-	expect(t, f, f.next(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "", caller.ErrUnverified)
+	wantCaller(t, f, f.next(), "shop/jwt", nil)
 }
 
-// TestFlood: however many tokens name unknown keys, the issuer is asked once a pause.
+// TestFlood checks that any number of tokens with unknown keys causes at most one fetch per pause.
 func TestFlood(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
@@ -100,7 +101,7 @@ func TestFlood(t *testing.T) {
 	for second := range seconds {
 		for i := range each {
 			group.Go(func() {
-				expect(t, f, bearer(es256(fmt.Sprintf("kid-%d-%d", second, i), unrelated(), claims(f.URL, begin))),
+				wantCaller(t, f, bearer(es256(fmt.Sprintf("kid-%d-%d", second, i), unrelated(), claims(f.URL, begin))),
 					"", caller.ErrUnverified)
 			})
 		}
@@ -108,13 +109,12 @@ func TestFlood(t *testing.T) {
 		f.add(time.Second)
 	}
 	if n := f.count(); n > 1+seconds/5 || n < seconds/5-1 {
-		t.Errorf("%d tokens in %d s made %d requests, want one in 5 s", seconds*each, seconds, n)
+		t.Errorf("%d tokens in %d s caused %d requests, want one every 5 s", seconds*each, seconds, n)
 	}
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 }
 
-// TestNoFetch: an issuer isn't asked for what could be no token of its own, nor by what
-// names no key.
+// TestNoFetch checks that tokens which can't be the issuer's, or name no key, cause no fetch.
 func TestNoFetch(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
@@ -135,16 +135,16 @@ func TestNoFetch(t *testing.T) {
 			caller.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			expect(t, f, bearer(test.token), "", test.err)
+			wantCaller(t, f, bearer(test.token), "", test.err)
 			if n := f.count(); n != 1 {
-				t.Errorf("%d requests, want that which was there", n)
+				t.Errorf("%d requests, want only the first one", n)
 			}
 		})
 	}
 }
 
-// TestHangingIssuer: tokens of known keys don't wait for it, those of unknown ones as
-// long as their requests' contexts.
+// TestHangingIssuer checks that tokens with known keys don't wait for an issuer that doesn't
+// respond. Tokens with unknown keys wait as long as the contexts of their requests.
 func TestHangingIssuer(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
@@ -165,12 +165,12 @@ func TestHangingIssuer(t *testing.T) {
 		case <-time.After(time.Millisecond):
 		}
 	}
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("Authenticate returned %v", err)
 	}
-	// The fetch goes on for the others; nobody begins a second one.
+	// The fetch continues for other requests, which don't start a second one.
 	ctx, cancel = context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	if _, err := f.Authenticate(ctx, f.next()); !errors.Is(err, context.DeadlineExceeded) {
@@ -181,19 +181,19 @@ func TestHangingIssuer(t *testing.T) {
 	}
 }
 
-// TestIssuerAway: the last keys serve for a day, and then no longer.
-func TestIssuerAway(t *testing.T) {
+// TestIssuerUnavailable checks that the last keys may be used for a day and no longer.
+func TestIssuerUnavailable(t *testing.T) {
 	f := newFixture(t, nil)
 	if at, known := f.sets.Fetched(f.issuer); known {
-		t.Errorf("fetched at %v, before anybody asked", at)
+		t.Errorf("fetched at %v, before the first fetch", at)
 	}
 	f.warm(t)
 	fetched := f.Now()
-	f.away()
+	f.shutDown()
 	f.add(24 * time.Hour)
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 	f.warm(t)
-	expect(t, f, f.shop(), "shop/jwt", nil)
+	wantCaller(t, f, f.shop(), "shop/jwt", nil)
 	if log := f.log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "answers 503") ||
 		!strings.Contains(log, "until=2026-03-15T15:09:26") {
 		t.Errorf("the log is %q", log)
@@ -202,67 +202,67 @@ func TestIssuerAway(t *testing.T) {
 		t.Errorf("fetched at %v, %v; want %v", at, known, fetched)
 	}
 	f.add(time.Second)
-	expect(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
+	wantCaller(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
 	f.add(5 * time.Second)
-	expect(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
+	wantCaller(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
 	if log := f.log.String(); !strings.Contains(log, "level=ERROR") {
 		t.Errorf("the log is %q", log)
 	}
 	f.put("/keys", setOf(published("e1", ecKey())))
 	f.add(5 * time.Second)
-	expect(t, f, f.shop(), "shop/jwt", nil) // and it recovers by itself
+	wantCaller(t, f, f.shop(), "shop/jwt", nil) // the keys are fetched again
 }
 
-// TestKeySetsOutliveReloads: a new table asks for nothing that is known, and what no
-// table names is forgotten.
+// TestKeySetsOutliveReloads checks that new callers don't fetch keys that are held, and that Retain
+// discards the keys of other issuers.
 func TestKeySetsOutliveReloads(t *testing.T) {
 	f := newFixture(t, nil)
 	f.warm(t)
-	f.away()
+	f.shutDown()
 	renamed := f.issuer
 	renamed.Name, renamed.Audience = "renamed", "deskmint"
-	again := table(t, tokenCallers("renamed"), f.sets, renamed)
+	again := newCallers(t, tokenCallers("renamed"), f.sets, renamed)
 	f.sets.Retain(renamed)
-	expect(t, again, f.shop(), "shop/jwt", nil)
+	wantCaller(t, again, f.shop(), "shop/jwt", nil)
 	if f.count() != 1 {
 		t.Errorf("%d requests", f.count())
 	}
 	elsewhere := f.issuer
 	elsewhere.JWKS += "2"
-	moved := table(t, tokenCallers("cluster"), f.sets, elsewhere)
-	expect(t, moved, f.shop(), "", caller.ErrIssuerUnavailable) // keys of another source are not its
+	moved := newCallers(t, tokenCallers("cluster"), f.sets, elsewhere)
+	wantCaller(t, moved, f.shop(), "", caller.ErrIssuerUnavailable) // keys of another source don't count
 	f.sets.Retain(elsewhere)
-	back := table(t, tokenCallers("cluster"), f.sets, f.issuer)
-	expect(t, back, f.shop(), "", caller.ErrIssuerUnavailable)
+	back := newCallers(t, tokenCallers("cluster"), f.sets, f.issuer)
+	wantCaller(t, back, f.shop(), "", caller.ErrIssuerUnavailable)
 }
 
-// TestWarmIsBounded: an issuer that hangs must not stop a start.
+// TestWarmIsBounded checks that an issuer which doesn't respond can't block the start of the
+// service.
 func TestWarmIsBounded(t *testing.T) {
 	f := newFixture(t, nil)
 	release := make(chan struct{})
 	f.handler(func(http.ResponseWriter, *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
 	began := time.Now()
-	f.warm(t) // returns, though the issuer goes on hanging
+	f.warm(t) // must return although the issuer doesn't respond
 	if took := time.Since(began); took < 2*time.Second {
 		t.Errorf("Warm gave up after %v, want 3 s", took)
 	}
-	expect(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
+	wantCaller(t, f, f.shop(), "", caller.ErrIssuerUnavailable)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	f.add(time.Minute)
-	f.sets.Warm(ctx, f.issuer) // returns
+	f.sets.Warm(ctx, f.issuer) // must return
 }
 
-// TestRun refreshes a file's keys in time: new ones come and old ones go without a
-// request's help.
+// TestRun checks that Run refreshes the keys of a file without any request.
 func TestRun(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	write(t, path, setOf(published("e1", ecKey())))
 	synctest.Test(t, func(t *testing.T) {
 		sets := caller.NewKeySets(caller.KeySetOptions{})
 		issuer := caller.Issuer{Name: "cluster", Issuer: "https://a.example", Audience: "deskmint", JWKS: path}
-		c := table(t, tokenCallers("cluster"), sets, issuer)
+		c := newCallers(t, tokenCallers("cluster"), sets, issuer)
 		old := func() caller.Credentials {
 			return bearer(es256("e1", ecKey(), claims(issuer.Issuer, time.Now())))
 		}
@@ -270,11 +270,11 @@ func TestRun(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- sets.Run(ctx) }()
 		synctest.Wait()
-		expect(t, c, old(), "shop/jwt", nil)
+		wantCaller(t, c, old(), "shop/jwt", nil)
 		write(t, path, setOf(published("e2", foreign())))
 		time.Sleep(23 * time.Second) // two of the longest intervals, less than Run's longest pause over
 		synctest.Wait()
-		expect(t, c, old(), "", caller.ErrUnverified)
+		wantCaller(t, c, old(), "", caller.ErrUnverified)
 		cancel()
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run returned %v", err)

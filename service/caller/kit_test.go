@@ -29,7 +29,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// The keys are made once: RSA's take their time.
+// RSA keys take long to generate, so each key is generated once.
 var (
 	rsaKey    = sync.OnceValue(func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) })
 	rsaKey2   = sync.OnceValue(func() crypto.Signer { return must(rsa.GenerateKey(rand.Reader, 2048)) })
@@ -50,13 +50,13 @@ func must[K crypto.Signer](k K, err error) crypto.Signer {
 	return k
 }
 
-// clock is one that a test moves.
+// clock is a clock that the test moves.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// begin is when every test begins.
+// begin is the time at which every test begins.
 var begin = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
 
 func newClock() *clock { return &clock{at: begin} }
@@ -73,7 +73,7 @@ func (c *clock) add(d time.Duration) {
 	c.at = c.at.Add(d)
 }
 
-// published is a public key as an issuer publishes it.
+// published returns a public key in the form in which an issuer publishes it.
 func published(kid string, key crypto.Signer, change ...func(*jose.JSONWebKey)) jose.JSONWebKey {
 	k := jose.JSONWebKey{Key: key.Public(), KeyID: kid}
 	for _, c := range change {
@@ -90,22 +90,22 @@ func setOf(keys ...jose.JSONWebKey) []byte {
 	return b
 }
 
-// site is a web server that an issuer has.
+// site is the web server of an issuer.
 type site struct {
 	*httptest.Server
 
 	ca string // PEM file with its authority
 
-	mu      sync.Mutex
-	answers map[string][]byte // by path
-	handle  http.HandlerFunc  // in place of answers, where it is set
-	asked   map[string]int    // requests by path
-	header  http.Header       // of the last one
+	mu       sync.Mutex
+	answers  map[string][]byte // by path
+	handle   http.HandlerFunc  // replaces answers if it is set
+	requests map[string]int    // by path
+	header   http.Header       // of the last request
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{answers: make(map[string][]byte), asked: make(map[string]int)}
+	s := &site{answers: make(map[string][]byte), requests: make(map[string]int)}
 	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.StartTLS()
@@ -117,7 +117,7 @@ func newSite(t testing.TB) *site {
 
 func (s *site) serve(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	s.asked[r.URL.Path]++
+	s.requests[r.URL.Path]++
 	s.header = r.Header.Clone()
 	answer, ok := s.answers[r.URL.Path]
 	handle := s.handle
@@ -145,8 +145,8 @@ func (s *site) handler(h http.HandlerFunc) {
 	s.handle = h
 }
 
-// away makes the site answer nothing but 503.
-func (s *site) away() {
+// shutDown makes the site answer every request with 503.
+func (s *site) shutDown() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.answers = make(map[string][]byte)
@@ -156,8 +156,8 @@ func (s *site) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
-	for _, asked := range s.asked {
-		n += asked
+	for _, requests := range s.requests {
+		n += requests
 	}
 	return n
 }
@@ -168,14 +168,14 @@ func (s *site) seen(header string) string {
 	return s.header.Get(header)
 }
 
-// issuer is the site as settings name it, with its keys at /keys.
+// issuer returns the settings of an issuer with this site and with keys at /keys.
 func (s *site) issuer(name string, keys ...jose.JSONWebKey) caller.Issuer {
 	s.put("/keys", setOf(keys...))
 	return caller.Issuer{Name: name, Issuer: s.URL, Audience: "deskmint", JWKS: s.URL + "/keys", CA: s.ca}
 }
 
-// claims are those of a good token, changed: pairs of a name and its value as JSON;
-// an empty value removes the claim.
+// claims returns the claims of a good token after changes. A change is a name and a value in JSON.
+// An empty value removes the claim.
 func claims(iss string, now time.Time, change ...string) string {
 	all := map[string]json.RawMessage{
 		"iss": quoted(iss), "sub": quoted("shop"), "aud": quoted("deskmint"),
@@ -205,7 +205,7 @@ func changed(all map[string]json.RawMessage, change []string) string {
 	return string(b)
 }
 
-// header is that of a good token, changed in the same way.
+// header returns the header of a good token after changes, which work as in claims.
 func header(alg, kid string, change ...string) string {
 	all := map[string]json.RawMessage{"typ": quoted("JWT"), "alg": quoted(alg)}
 	if kid != "" {
@@ -214,8 +214,8 @@ func header(alg, kid string, change ...string) string {
 	return changed(all, change)
 }
 
-// signed is a token of such a header and payload. The signature is by alg, whatever
-// the header says.
+// signed returns a token with this header and payload. It is signed with alg, even if the header
+// names another algorithm.
 func signed(alg, header, payload string, key any) string {
 	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
 		base64.RawURLEncoding.EncodeToString([]byte(payload))
@@ -226,7 +226,7 @@ func signed(alg, header, payload string, key any) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// es256 signs ordinary tokens.
+// es256 returns a token signed with ES256 and an ordinary header.
 func es256(kid string, key crypto.Signer, payload string) string {
 	return signed("ES256", header("ES256", kid), payload, key)
 }
@@ -242,7 +242,7 @@ func write(t testing.TB, path string, text []byte) {
 	}
 }
 
-// shop and cron are callers by the subject of a token.
+// tokenCallers returns the callers shop and cron, which tokens identify by their subject.
 func tokenCallers(issuer string) map[string][]caller.Identity {
 	return map[string][]caller.Identity{
 		"shop": {{JWT: &caller.JWT{Issuer: issuer, Subject: "shop"}}},
@@ -250,7 +250,7 @@ func tokenCallers(issuer string) map[string][]caller.Identity {
 	}
 }
 
-func table(
+func newCallers(
 	t testing.TB, callers map[string][]caller.Identity, sets *caller.KeySets, issuers ...caller.Issuer,
 ) *caller.Callers {
 	t.Helper()
@@ -261,37 +261,37 @@ func table(
 	return c
 }
 
-// expect authenticates, and compares with "name/method" or the error.
-func expect(t testing.TB, c caller.Authenticator, shown caller.Credentials, want string, wantErr error) {
+// wantCaller authenticates and compares the result with "name/method" or the error.
+func wantCaller(t testing.TB, c caller.Authenticator, presented caller.Credentials, want string, wantErr error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	who, err := c.Authenticate(ctx, shown)
+	found, err := c.Authenticate(ctx, presented)
 	got := ""
-	if who != (caller.Caller{}) {
-		got = who.Name + "/" + who.Method
+	if found != (caller.Caller{}) {
+		got = found.Name + "/" + found.Method
 	}
-	if got != want || err != wantErr { //nolint:errorlint // the very errors, bare: nothing may hang on them
+	if got != want || err != wantErr { //nolint:errorlint // Authenticate returns these errors unwrapped
 		t.Errorf("Authenticate returned %q, %v; want %q, %v", got, err, want, wantErr)
 	}
 }
 
-// lines is a log that can be searched.
-type lines struct {
+// logBuffer is a log that a test can search.
+type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (l *lines) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.Write(p)
 }
 
-func (l *lines) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
 }
 
-func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Writer(l), nil)) }
+func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Writer(l), nil)) }

@@ -16,21 +16,21 @@ import (
 )
 
 const (
-	// maxToken is how long a bearer credential may be, in bytes. Nothing longer is read.
+	// maxToken is the maximal length of a bearer credential in bytes. A longer one isn't read.
 	maxToken = 8 << 10
-	// leeway is by how much an issuer's clock and ours may differ, for each of exp,
-	// nbf and iat.
+	// leeway is the allowed difference between an issuer's clock and the local one, for exp, nbf
+	// and iat.
 	leeway = 30 * time.Second
-	// latest is the end of year 9999: a date beyond it is none, and would overflow.
-	latest = 253402300799
+	// maxDate is the end of the year 9999. A later date is invalid and would overflow.
+	maxDate = 253402300799
 )
 
-// algorithms are those that a token may be signed with (RFC 7518 section 3.1,
-// RFC 8037). With a symmetric one whoever can verify can sign, and a public key could
-// be passed off as its secret.
+// algorithms are the allowed signature algorithms (RFC 7518 section 3.1, RFC 8037). Symmetric ones
+// are not allowed. With them, anyone that can verify a token can also sign one, and a public key
+// could be used as the secret.
 var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 
-// token is a JWT as it is written. Nothing in it may be believed before it is verified.
+// token is a parsed JWT. Don't trust its contents before it is verified.
 type token struct {
 	raw       string
 	algorithm string
@@ -38,16 +38,16 @@ type token struct {
 	claims    map[string]any
 }
 
-// tokened finds the caller whose JWT this is, of which sum is the hash.
-func (c *Callers) tokened(ctx context.Context, raw string, sum [sha256.Size]byte) (Caller, error) {
-	if who, ok := c.memo.get(sum); ok {
-		return who, nil
+// byToken returns the caller that a JWT identifies. sum is the hash of the JWT.
+func (c *Callers) byToken(ctx context.Context, raw string, sum [sha256.Size]byte) (Caller, error) {
+	if cached, ok := c.cache.get(sum); ok {
+		return cached, nil
 	}
 	t, err := readToken(raw)
 	if err != nil {
 		return Caller{}, err
 	}
-	// Whose key to take is all that the claim decides: the signature then proves it.
+	// The claim iss only selects the key. The signature then proves the claim.
 	name, _ := t.claims["iss"].(string)
 	i := c.issuers[name]
 	if i == nil {
@@ -58,22 +58,22 @@ func (c *Callers) tokened(ctx context.Context, raw string, sum [sha256.Size]byte
 		return Caller{}, err
 	}
 	now := c.now()
-	found, err := i.match(t.claims, now)
+	found, err := i.find(t.claims, now)
 	if err != nil {
 		return Caller{}, err
 	}
-	if v.caller, err = found.authenticated(now); err == nil {
-		// The token is matched again after the identity's end: another identity may fit it.
-		v.endsWith(found.notAfter)
-		c.memo.put(sum, v)
+	if v.caller, err = found.caller(now); err == nil {
+		// After the identity's end the token is matched again, because another identity may match
+		// it.
+		v.limitTo(found.notAfter)
+		c.cache.put(sum, v)
 	}
 	return v.caller, err
 }
 
-// readToken takes a token apart and refuses what another reader could understand
-// otherwise, or what it doesn't understand itself. The header's jwk, jku, x5u and
-// x5c are of no interest: a token has no say in which key verifies it (RFC 8725
-// section 3.10).
+// readToken parses a token. It refuses a token that another parser could understand differently, or
+// that has unknown parts. It ignores the header's jwk, jku, x5u and x5c, because a token must not
+// choose the key that verifies it (RFC 8725 section 3.10).
 func readToken(raw string) (token, error) {
 	t := token{raw: raw}
 	parts := strings.Split(raw, ".")
@@ -87,9 +87,8 @@ func readToken(raw string) (token, error) {
 	if _, err := base64url(parts[2]); err != nil {
 		return t, err
 	}
-	for _, name := range []string{
-		"crit", "b64",
-	} { // there is no extension that we know (RFC 7515 section 4.1.11, RFC 7797)
+	// No extension is supported (RFC 7515 section 4.1.11, RFC 7797).
+	for _, name := range []string{"crit", "b64"} {
 		if _, ok := header[name]; ok {
 			return t, ErrMalformed
 		}
@@ -113,26 +112,26 @@ func readToken(raw string) (token, error) {
 	return t, nil
 }
 
-// isJWT is true of the two types of tokens that say who somebody is: the general one
-// and that of access tokens (RFC 9068). A token that was made for another purpose has
-// another (RFC 8725 section 3.11).
+// isJWT reports whether typ is one of the two types of tokens that identify a subject: the general
+// type and that of access tokens (RFC 9068). A token for another purpose has another type (RFC 8725
+// section 3.11).
 func isJWT(typ any) bool {
 	text, _ := typ.(string)
 	text = lower(text)
 	return text == "jwt" || text == "at+jwt"
 }
 
-// isDate is true of what isn't there, and of seconds since 1970 (RFC 7519 section 2).
+// isDate reports whether v is missing or a number of seconds since 1970 (RFC 7519 section 2).
 func isDate(v any) bool {
 	if v == nil {
 		return true
 	}
 	number, ok := v.(json.Number)
 	seconds, err := number.Float64()
-	return ok && err == nil && seconds >= 0 && seconds <= latest
+	return ok && err == nil && seconds >= 0 && seconds <= maxDate
 }
 
-// segment reads one of the two JSON objects of a token.
+// segment parses one of the two JSON objects of a token.
 func segment(text string) (map[string]any, error) {
 	b, err := base64url(text)
 	if err != nil || !utf8.Valid(b) {
@@ -151,8 +150,8 @@ func segment(text string) (map[string]any, error) {
 	return object, nil
 }
 
-// base64url decodes what has exactly one way of being written: Go's decoder passes
-// over line ends, and leaves it to Strict to look at the bits that stand for nothing.
+// base64url decodes a text that has exactly one valid spelling. The decoder of Go ignores line
+// breaks, and without Strict it also ignores the unused bits of the last character.
 func base64url(text string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || strings.ContainsAny(text, "\r\n") {
@@ -161,8 +160,8 @@ func base64url(text string) ([]byte, error) {
 	return b, nil
 }
 
-// strictValue reads a JSON value in which no object has a key twice: encoding/json
-// takes the last one in silence, and another reader the first.
+// strictValue parses a JSON value and refuses objects with duplicate keys. encoding/json silently
+// uses the last value, and another parser might use the first.
 func strictValue(d *json.Decoder) (any, error) {
 	t, err := d.Token()
 	if err != nil {
@@ -205,7 +204,7 @@ func strictObject(d *json.Decoder) (map[string]any, error) {
 	return object, err
 }
 
-// textOf is a single value as text.
+// textOf returns a single value as text. ok is false for lists, objects and null.
 func textOf(v any) (string, bool) {
 	switch v := v.(type) {
 	case string:

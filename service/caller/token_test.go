@@ -13,12 +13,12 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// TestTokens is the table of bearer JWTs, good and hostile. All go to one table of
-// callers; whatever a token asks to be followed counts at a server of its own.
+// TestTokens contains good and hostile bearer JWTs. One table of callers authenticates all of them.
+// A separate server counts the requests to URLs in the tokens.
 func TestTokens(t *testing.T) {
 	now := newClock()
-	a, b, lure := newSite(t), newSite(t), newSite(t)
-	lure.put("/keys", setOf(published("e1", unrelated()), published("lure", unrelated())))
+	a, b, attacker := newSite(t), newSite(t), newSite(t)
+	attacker.put("/keys", setOf(published("e1", unrelated()), published("attacker", unrelated())))
 	sets := caller.NewKeySets(caller.KeySetOptions{Now: now.Now})
 	cluster := a.issuer("cluster",
 		published("r1", rsaKey()), published("e1", ecKey()), published("d1", edKey()), published("e384", ecKey384()),
@@ -37,12 +37,12 @@ func TestTokens(t *testing.T) {
 	}
 	key, hash := caller.NewKey()
 	callers["keyed"] = []caller.Identity{{APIKeySHA256: hash}}
-	c := table(t, callers, sets, cluster, other)
+	c := newCallers(t, callers, sets, cluster, other)
 	sets.Warm(t.Context(), cluster, other)
 
 	good := claims(a.URL, now.Now())
 	with := func(change ...string) string { return es256("e1", ecKey(), claims(a.URL, now.Now(), change...)) }
-	headed := func(change ...string) string {
+	withHeader := func(change ...string) string {
 		return signed("ES256", header("ES256", "e1", change...), good, ecKey())
 	}
 	after := func(d time.Duration) string { return fmt.Sprint(now.Now().Add(d).Unix()) }
@@ -69,17 +69,17 @@ func TestTokens(t *testing.T) {
 		{"PS256", signed("PS256", header("PS256", "r1"), good, rsaKey()), "shop/jwt", nil},
 		{"ES384", signed("ES384", header("ES384", "e384"), good, ecKey384()), "shop/jwt", nil},
 		{"EdDSA", signed("EdDSA", header("EdDSA", "d1"), good, edKey()), "shop/jwt", nil},
-		{"no kid, one key fits", signed("EdDSA", header("EdDSA", ""), good, edKey()), "shop/jwt", nil},
+		{"no kid, one usable key", signed("EdDSA", header("EdDSA", ""), good, edKey()), "shop/jwt", nil},
 		{"key's own algorithm", signed("RS256", header("RS256", "rs256-only"), good, rsaKey2()), "shop/jwt", nil},
-		{"no typ", headed("typ", ""), "shop/jwt", nil},
-		{"typ of an access token", headed("typ", `"AT+jwt"`), "shop/jwt", nil},
-		{"typ in lower case", headed("typ", `"jwt"`), "shop/jwt", nil},
+		{"no typ", withHeader("typ", ""), "shop/jwt", nil},
+		{"typ of an access token", withHeader("typ", `"AT+jwt"`), "shop/jwt", nil},
+		{"typ in lower case", withHeader("typ", `"jwt"`), "shop/jwt", nil},
 		{"audience in a list", with("aud", `["a","deskmint"]`), "shop/jwt", nil},
 		{"another issuer's", es256("o1", foreign(), claims(b.URL, now.Now())), "other/jwt", nil},
-		{"claims beside the subject", with("sub", `"cron"`, "env", `"prod"`), "cron/jwt", nil},
+		{"claims and subject", with("sub", `"cron"`, "env", `"prod"`), "cron/jwt", nil},
 		{"claims alone, number and bool", with("sub", `"x"`, "team", `7`, "on", `true`), "team/jwt", nil},
 		{"claims alone, as text", with("sub", "", "team", `"7"`, "on", `"true"`), "team/jwt", nil},
-		{"an API key beside issuers", key, "keyed/api_key", nil},
+		{"an API key", key, "keyed/api_key", nil},
 
 		{"expired within leeway", with("exp", after(-29*time.Second)), "shop/jwt", nil},
 		{"expired", with("exp", after(-30*time.Second)), "", caller.ErrExpired},
@@ -126,18 +126,18 @@ func TestTokens(t *testing.T) {
 			"", caller.ErrAmbiguous},
 		{"two callers by subject and claims", with("team", `7`, "on", `true`), "", caller.ErrAmbiguous},
 
-		{"alg none", parts0("none", good) + ".", "", caller.ErrUnverified},
-		{"alg None with a signature", parts0("None", good) + "." + parts[2], "", caller.ErrUnverified},
+		{"alg none", unsigned("none", good) + ".", "", caller.ErrUnverified},
+		{"alg None with a signature", unsigned("None", good) + "." + parts[2], "", caller.ErrUnverified},
 		{"HMAC with the public key, PEM", hmacToken("r1", good, pemOf(publicDER)), "", caller.ErrUnverified},
 		{"HMAC with the public key, DER", hmacToken("r1", good, publicDER), "", caller.ErrUnverified},
 		{"HMAC with nothing", hmacToken("e1", good, nil), "", caller.ErrUnverified},
-		{"no alg", headed("alg", ""), "", caller.ErrUnverified},
-		{"alg is a number", headed("alg", "256"), "", caller.ErrUnverified},
-		{"alg in lower case", headed("alg", `"es256"`), "", caller.ErrUnverified},
+		{"no alg", withHeader("alg", ""), "", caller.ErrUnverified},
+		{"alg is a number", withHeader("alg", "256"), "", caller.ErrUnverified},
+		{"alg in lower case", withHeader("alg", `"es256"`), "", caller.ErrUnverified},
 		{"unknown kid", es256("e9", ecKey(), good), "", caller.ErrUnverified},
-		{"empty kid", headed("kid", `""`), "", caller.ErrUnverified},
-		{"kid is a number", headed("kid", `1`), "", caller.ErrMalformed},
-		{"kid is null", headed("kid", `null`), "", caller.ErrMalformed},
+		{"empty kid", withHeader("kid", `""`), "", caller.ErrUnverified},
+		{"kid is a number", withHeader("kid", `1`), "", caller.ErrMalformed},
+		{"kid is null", withHeader("kid", `null`), "", caller.ErrMalformed},
 		{"kid of a key of another type", es256("r1", ecKey(), good), "", caller.ErrUnverified},
 		{"key of another curve", es256("e384", ecKey(), good), "", caller.ErrUnverified},
 		{"key for encryption", es256("enc", unrelated(), good), "", caller.ErrUnverified},
@@ -145,8 +145,8 @@ func TestTokens(t *testing.T) {
 			signed("PS256", header("PS256", "rs256-only"), good, rsaKey2()), "", caller.ErrUnverified},
 		{"two keys of one kid", es256("same", ecKey(), good), "", caller.ErrUnverified},
 		{"two keys of one kid, the other", es256("same", foreign(), good), "", caller.ErrUnverified},
-		{"no kid, several keys fit, the last", es256("", foreign(), good), "", caller.ErrUnverified},
-		{"no kid, several keys fit", es256("", ecKey(), good), "", caller.ErrUnverified},
+		{"no kid, several usable keys, the last", es256("", foreign(), good), "", caller.ErrUnverified},
+		{"no kid, several usable keys", es256("", ecKey(), good), "", caller.ErrUnverified},
 		{"wrong key", es256("e1", unrelated(), good), "", caller.ErrUnverified},
 		{"another payload", parts[0] + "." + enc(claims(a.URL, now.Now(), "sub", `"cron"`)) + "." + parts[2],
 			"", caller.ErrUnverified},
@@ -161,28 +161,28 @@ func TestTokens(t *testing.T) {
 			"", caller.ErrUnverified},
 		{"embedded jwk without kid", signed("ES256", header("ES256", "", "jwk", string(embedded)), good, unrelated()),
 			"", caller.ErrUnverified},
-		{"jku", signed("ES256", header("ES256", "lure", "jku", `"`+lure.URL+`/keys"`), good, unrelated()),
+		{"jku", signed("ES256", header("ES256", "attacker", "jku", `"`+attacker.URL+`/keys"`), good, unrelated()),
 			"", caller.ErrUnverified},
 		{
 			"jku with a known kid",
-			signed("ES256", header("ES256", "e1", "jku", `"`+lure.URL+`/keys"`), good, unrelated()), "",
+			signed("ES256", header("ES256", "e1", "jku", `"`+attacker.URL+`/keys"`), good, unrelated()), "",
 			caller.ErrUnverified,
 		},
-		{"x5u", signed("ES256", header("ES256", "e1", "x5u", `"`+lure.URL+`/keys"`), good, unrelated()),
+		{"x5u", signed("ES256", header("ES256", "e1", "x5u", `"`+attacker.URL+`/keys"`), good, unrelated()),
 			"", caller.ErrUnverified},
 		{"x5c", signed("ES256", header("ES256", "e1", "x5c", `["MIIB"]`), good, unrelated()), "", caller.ErrUnverified},
-		{"kid that is a URL", es256(lure.URL+"/keys", unrelated(), good), "", caller.ErrUnverified},
+		{"kid that is a URL", es256(attacker.URL+"/keys", unrelated(), good), "", caller.ErrUnverified},
 		{"a good token that names others",
-			headed("jku", `"`+lure.URL+`/keys"`, "jwk", string(embedded)), "shop/jwt", nil},
+			withHeader("jku", `"`+attacker.URL+`/keys"`, "jwk", string(embedded)), "shop/jwt", nil},
 
-		{"crit", headed("crit", `["b64"]`, "b64", "false"), "", caller.ErrMalformed},
-		{"unencoded payload", headed("b64", "false"), "", caller.ErrMalformed},
-		{"crit of nothing", headed("crit", `[]`), "", caller.ErrMalformed},
-		{"crit is null", headed("crit", `null`), "", caller.ErrMalformed},
-		{"typ of another kind", headed("typ", `"logout+jwt"`), "", caller.ErrMalformed},
-		{"typ JOSE", headed("typ", `"JOSE"`), "", caller.ErrMalformed},
-		{"typ is null", headed("typ", `null`), "", caller.ErrMalformed},
-		{"typ with a space", headed("typ", `"\u006awt "`), "", caller.ErrMalformed},
+		{"crit", withHeader("crit", `["b64"]`, "b64", "false"), "", caller.ErrMalformed},
+		{"unencoded payload", withHeader("b64", "false"), "", caller.ErrMalformed},
+		{"crit of nothing", withHeader("crit", `[]`), "", caller.ErrMalformed},
+		{"crit is null", withHeader("crit", `null`), "", caller.ErrMalformed},
+		{"typ of another kind", withHeader("typ", `"logout+jwt"`), "", caller.ErrMalformed},
+		{"typ JOSE", withHeader("typ", `"JOSE"`), "", caller.ErrMalformed},
+		{"typ is null", withHeader("typ", `null`), "", caller.ErrMalformed},
+		{"typ with a space", withHeader("typ", `"\u006awt "`), "", caller.ErrMalformed},
 
 		{"header is no base64", "!." + parts[1] + "." + parts[2], "", caller.ErrMalformed},
 		{"payload is no base64", parts[0] + ".a=b." + parts[2], "", caller.ErrMalformed},
@@ -192,7 +192,7 @@ func TestTokens(t *testing.T) {
 		{"a newline inside", parts[0] + "\n." + parts[1] + "." + parts[2], "", caller.ErrMalformed},
 		{"a newline in the signature",
 			parts[0] + "." + parts[1] + "." + parts[2][:10] + "\r\n" + parts[2][10:], "", caller.ErrMalformed},
-		{"bits that stand for nothing", parts[0] + "." + parts[1] + "." + tail(parts[2]), "", caller.ErrMalformed},
+		{"unused bits set", parts[0] + "." + parts[1] + "." + changeUnusedBits(parts[2]), "", caller.ErrMalformed},
 		{"something like a key with dots", "dmk_a.b.c", "", caller.ErrUnknown},
 		{"dots alone", "..", "", caller.ErrMalformed},
 		{"two parts", parts[0] + "." + parts[1], "", caller.ErrUnknown},
@@ -222,26 +222,28 @@ func TestTokens(t *testing.T) {
 		{"as long as may be", with("pad", `"`+strings.Repeat("x", 5<<10)+`"`), "shop/jwt", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, c, bearer(test.token), test.want, test.err)
+			wantCaller(t, c, bearer(test.token), test.want, test.err)
 		})
 	}
-	if n := lure.count(); n != 0 {
-		t.Errorf("%d requests to where tokens pointed", n)
+	if n := attacker.count(); n != 0 {
+		t.Errorf("%d requests to URLs in tokens", n)
 	}
-	// Unknown kids came up in one pause with the first fetch: none of them fetched.
+	// The tokens with unknown kids arrived in the pause after the first fetch, so none of them
+	// caused another fetch.
 	if a.count() != 1 || b.count() != 1 {
-		t.Errorf("the issuers were asked %d and %d times, want once each", a.count(), b.count())
+		t.Errorf("%d and %d fetches from the issuers, want one each", a.count(), b.count())
 	}
 }
 
-// TestTokensWithTwoCredentials: a good token isn't good enough beside something else.
+// TestTokensWithTwoCredentials checks that a good token is refused together with another
+// credential.
 func TestTokensWithTwoCredentials(t *testing.T) {
 	now, a := newClock(), newSite(t)
 	key, hash := caller.NewKey()
 	callers := tokenCallers("cluster")
 	callers["shop"] = append(callers["shop"], caller.Identity{APIKeySHA256: hash},
 		caller.Identity{MTLSURI: "spiffe://acme/shop"})
-	c := table(t, callers, caller.NewKeySets(caller.KeySetOptions{Now: now.Now}),
+	c := newCallers(t, callers, caller.NewKeySets(caller.KeySetOptions{Now: now.Now}),
 		a.issuer("cluster", published("e1", ecKey())))
 	token := es256("e1", ecKey(), claims(a.URL, now.Now()))
 	shop := certificate([]string{"spiffe://acme/shop"}, nil, "")
@@ -262,13 +264,13 @@ func TestTokensWithTwoCredentials(t *testing.T) {
 		{"certificate and another scheme", []string{"Basic x"}, shop, "", caller.ErrSeveral},
 		{"certificate and an empty header", []string{""}, shop, "", caller.ErrSeveral},
 		{"certificate alone", nil, shop, "shop/mtls_uri", nil},
-		{"stranger's certificate beside a token", []string{"Bearer " + token}, stranger, "shop/jwt", nil},
-		{"stranger's certificate beside a key", []string{"Bearer " + key}, stranger, "shop/api_key", nil},
-		{"stranger's certificate beside an unknown key", []string{"Bearer x"}, stranger, "", caller.ErrUnknown},
+		{"stranger's certificate and a token", []string{"Bearer " + token}, stranger, "shop/jwt", nil},
+		{"stranger's certificate and a key", []string{"Bearer " + key}, stranger, "shop/api_key", nil},
+		{"stranger's certificate and an unknown key", []string{"Bearer x"}, stranger, "", caller.ErrUnknown},
 		{"stranger's certificate alone", nil, stranger, "", caller.ErrMissing},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			expect(t, c, caller.Credentials{Authorization: test.authorization, Certificate: test.certificate},
+			wantCaller(t, c, caller.Credentials{Authorization: test.authorization, Certificate: test.certificate},
 				test.want, test.err)
 		})
 	}
@@ -276,16 +278,16 @@ func TestTokensWithTwoCredentials(t *testing.T) {
 
 func enc(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// parts0 is a token of such an algorithm without its signature.
-func parts0(alg, payload string) string { return enc(header(alg, "e1")) + "." + enc(payload) }
+// unsigned returns a token with this algorithm and without a signature.
+func unsigned(alg, payload string) string { return enc(header(alg, "e1")) + "." + enc(payload) }
 
 func hmacToken(kid, payload string, secret []byte) string {
 	return signed("HS256", header("HS256", kid), payload, secret)
 }
 
-// tail changes the bits of the last character that no byte has: of 64 bytes the last
-// character carries two bits only.
-func tail(signature string) string {
+// changeUnusedBits changes the unused bits of a signature's last character. For 64 bytes, the last
+// character encodes only two bits.
+func changeUnusedBits(signature string) string {
 	last := strings.IndexByte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
 		signature[len(signature)-1])
 	return signature[:len(signature)-1] +
