@@ -81,7 +81,8 @@ func (i Issuer) byURL() bool  { return strings.Contains(i.JWKS, "://") }
 func (i Issuer) byFile() bool { return i.JWKS != "" && !i.byURL() }
 
 // secure reports whether a response from the URL can come only from the host in it. Plain http is
-// secure on loopback only.
+// secure only for loopback addresses and localhost. Subdomains of localhost don't count, because
+// the resolver may look them up in DNS.
 func secure(u *url.URL) bool {
 	a, err := netip.ParseAddr(u.Hostname())
 	loopback := u.Hostname() == "localhost" || err == nil && a.IsLoopback()

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// browserOrigin is where a browser ends up that is at https://HOST/access/jwt and
-// is sent to s: its scheme and host, with the port if it isn't the scheme's own. It
-// follows the WHATWG URL standard's basic parser as far as it decides the origin,
-// shares no code with what it tests, and is lenient where browsers are.
+// browserOrigin returns the origin that a browser at https://HOST/access/jwt reaches by following
+// s: scheme and host, with the port if it isn't the default. It follows the basic parser of the
+// WHATWG URL standard as far as that determines the origin. It shares no code with the code under
+// test, and is lenient where browsers are.
 func browserOrigin(host, s string) string {
 	s = strings.Trim(s, controlsAndSpace)
 	s = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(s)
@@ -26,11 +26,12 @@ func browserOrigin(host, s string) string {
 		"ftp":   "21",
 	}[scheme]
 	if !special {
-		return scheme + ":" // javascript:, data:, file:, … : not the brand in any case
+		return scheme + ":" // javascript:, data:, file:, …: never at the brand
 	}
 	slash := func(i int) bool { return i < len(rest) && (rest[i] == '/' || rest[i] == '\\') }
 	if scheme == "https" && !(slash(0) && slash(1)) {
-		// Relative to the page. "https:/x" and "https:x" are too, as the schemes agree.
+		// The URL is relative to the page. So are "https:/x" and "https:x", because the schemes are
+		// equal.
 		return "https://" + host
 	}
 	authority := strings.TrimLeft(rest, `/\`)
@@ -52,7 +53,7 @@ func browserOrigin(host, s string) string {
 	return scheme + "://" + name
 }
 
-// controlsAndSpace are what browsers strip from both ends.
+// controlsAndSpace contains the characters that browsers remove at both ends.
 var controlsAndSpace = func() string {
 	b := make([]byte, 0x21)
 	for i := range b {
@@ -75,8 +76,8 @@ func cutScheme(s string) (scheme, rest string, found bool) {
 	return strings.ToLower(scheme), rest, true
 }
 
-// TestBrowserOrigin holds that the browser above is fooled as real ones are: a test
-// that uses it can fail.
+// TestBrowserOrigin checks that browserOrigin can be deceived as real browsers can. Only then can
+// the tests that use it fail.
 func TestBrowserOrigin(t *testing.T) {
 	const brand = "https://acme.zendesk.com"
 	for s, want := range map[string]string{

@@ -11,13 +11,13 @@ import (
 	"github.com/deskmint/deskmint/service/text"
 )
 
-// Checked is a sign-in that may be signed: validated, normalised, without iat and jti.
+// Checked is a validated and normalised sign-in, without iat and jti. It can be signed.
 type Checked struct {
-	// Brand is where it is posted.
+	// Brand is the brand that the token is posted to.
 	Brand *Brand
-	// ReturnTo is what to post; its zero value is no return_to.
+	// ReturnTo is the return_to to post. Its zero value means none.
 	ReturnTo Destination
-	// Warnings tell what was left out because the profile says so.
+	// Warnings describes what was left out because of the profile's settings.
 	Warnings []Fault
 
 	email   string
@@ -25,13 +25,13 @@ type Checked struct {
 	emitExp bool
 }
 
-// Email is the checked address.
+// Email returns the checked address.
 func (c *Checked) Email() string { return c.email }
 
-// Check validates a sign-in at a brand of the profile and turns the user into
-// claims. It reports every fault at once as an [*InvalidError], a return_to that
-// isn't the brand's as a [*ForeignError], and a browser outside the profile's IP
-// ranges as an [*OutOfRangeError], in that order.
+// Check validates a sign-in at a brand of the profile and turns the user into claims. It reports
+// all faults together as an [*InvalidError]. If there are none, it reports a return_to outside the
+// brand as a [*ForeignError], and otherwise a browser outside the profile's IP ranges as an
+// [*OutOfRangeError].
 func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) {
 	c := checker{profile: p, out: Checked{Brand: b, emitExp: p.emitExp}}
 	ipErr := c.clientIP(r.ClientIP)
@@ -51,7 +51,7 @@ func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) {
 	return &c.out, nil
 }
 
-// checker gathers what is wrong with one sign-in.
+// checker collects the faults of one sign-in.
 type checker struct {
 	profile *Profile
 	faults  []Fault
@@ -64,7 +64,7 @@ func (c *checker) encode() {
 	if err != nil {
 		c.fault("user", "can't be written as JSON")
 	} else if n := claims.size(); n > maxClaims {
-		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the %d that fit: send less", n, maxClaims))
+		c.fault("user", fmt.Sprintf("makes %d bytes of claims, more than the maximum of %d: send less", n, maxClaims))
 	}
 	c.out.email, c.out.claims = c.claims.Email, claims
 }
@@ -125,7 +125,7 @@ func (c *checker) identity(u User) {
 	c.claims.Email = email
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
 		c.fault("user.email_verified",
-			"must be true: sign in only addresses that you have proof of, or have allow_unverified_email set")
+			"must be true: sign in only verified addresses, or have allow_unverified_email set")
 	}
 	if blank(u.Name) {
 		c.fault("user.name", "is required")
@@ -135,31 +135,25 @@ func (c *checker) identity(u User) {
 	c.claims.Name = u.Name
 }
 
-// role is never left out in silence, not even where optional claims are: without
-// it Zendesk may demote an agent, and with it promote anybody.
+// role is never left out silently, even if optional claims are. Without the claim, Zendesk may
+// demote an agent. With a wrong one, it may promote anyone.
 func (c *checker) role(u User) {
 	switch a := u.Role.audience(); {
 	case u.Role == RoleUnset:
 		if c.profile.Serves(TeamMember) && !c.profile.omitRole {
-			c.fault(
-				"user.role",
-				"is required: this configuration signs in team members, and Zendesk takes a person without a role for an end user",
-			)
+			c.fault("user.role", "is required: this configuration signs in team members, "+
+				"and Zendesk treats a person without a role as an end user")
 		}
 	case a == "":
 		c.fault("user.role", "is no role")
 	case !c.profile.Serves(a):
-		c.fault(
-			"user.role",
-			fmt.Sprintf("is %s, but this configuration doesn't sign in %ss",
-				u.Role, strings.ReplaceAll(string(a), "_", " ")),
-		)
+		people := strings.ReplaceAll(string(a), "_", " ") + "s"
+		c.fault("user.role", fmt.Sprintf("is %s, but this configuration doesn't sign in %s", u.Role, people))
 	}
 	c.claims.Role = u.Role
 }
 
-// optional checks the claims that a profile may prefer to leave out when they are
-// bad: each set is one claim, left out whole.
+// optional checks the optional claims. A profile may leave out invalid ones, each as a whole.
 func (c *checker) optional(u User) {
 	claims := &c.claims
 	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
@@ -201,8 +195,8 @@ func (c *checker) claim(faults []Fault, set func()) {
 	}
 }
 
-// customRole is never left out of an agent's token: a light agent is an agent with
-// a custom role, and without it a full one.
+// customRole is never left out of an agent's token. A light agent is an agent with a custom role,
+// and becomes a full agent without it.
 func (c *checker) customRole(u User) {
 	const field = "user.custom_role_id"
 	faults := wholeNumber(field, u.CustomRoleID)
@@ -226,12 +220,8 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 	audience := u.Role.audience()
 	if audience == "" {
 		if len(c.profile.audiences) > 1 {
-			return []Fault{
-				{
-					field,
-					"needs a role: Zendesk names the claim differently for end users and team members, and this configuration signs in both",
-				},
-			}, nil
+			return []Fault{{field, "needs a role: Zendesk names the claim differently for end users and " +
+				"team members, and this configuration signs in both"}}, nil
 		}
 		audience = c.profile.audiences[0]
 	}
@@ -241,8 +231,8 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 	return nil, func() { c.claims.LocaleID = u.LocaleID }
 }
 
-// organizationIDs returns what a single id leaves as. Digits with a leading zero
-// stay a string even where integers are wanted: 007 and 7 are two organisations.
+// organizationIDs returns the claim for a single id. Digits with a leading zero stay a string even
+// if the profile sends integers, because 007 and 7 are two organisations.
 func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 	const field = "user.organization_ids"
 	if faults = list(field, ids, text.RefuseJoiners); len(faults) > 0 || len(ids) != 1 {
@@ -254,10 +244,8 @@ func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 	}
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n > maxExactInt {
-		return nil, []Fault{
-			{field + "[0]",
-				"is beyond 2^53 - 1, where whole numbers lose digits, and this configuration sends it as an integer"},
-		}
+		return nil, []Fault{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, " +
+			"and this configuration sends it as an integer"}}
 	}
 	return n, nil
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// claimTypes are the claims there are, with their JSON types.
+// claimTypes contains all claims with their JSON types.
 var claimTypes = map[string][]string{
 	"iat": {"integer"}, "jti": {"string"}, "email": {"string"}, "name": {"string"}, "external_id": {"string"},
 	"role":           {"string"},
@@ -45,8 +45,8 @@ func jsonType(v any) string {
 	return "other"
 }
 
-// expected are the claims of a user who has passed, said once more and without the
-// encoder's help. It knows nothing of iat, jti and exp.
+// expected computes the claims of a valid user a second time, without the encoder. It leaves out
+// iat, jti and exp.
 func expected(u zendesk.User, audiences []zendesk.Audience, integerIDs bool) map[string]any {
 	email := strings.ToLower(u.Email)
 	want := map[string]any{"email": email, "name": u.Name}
@@ -83,8 +83,8 @@ func expected(u zendesk.User, audiences []zendesk.Audience, integerIDs bool) map
 	return want
 }
 
-// same holds a token's payload against what was expected.
-func same(t *testing.T, payload []byte, want map[string]any) {
+// wantPayload compares a token's payload with the expected claims.
+func wantPayload(t *testing.T, payload []byte, want map[string]any) {
 	t.Helper()
 	read := func(b []byte) (m map[string]any) {
 		d := json.NewDecoder(strings.NewReader(string(b)))
@@ -112,10 +112,10 @@ func same(t *testing.T, payload []byte, want map[string]any) {
 	}
 }
 
-// holdsClaims: whoever passes Check gets a token that another library verifies, with
-// the expected claims and no others, and that Inspect finds acceptable. It tells
-// whether the person passed.
-func holdsClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
+// checkClaims checks a user. If the user is valid, another library must verify the token, the token
+// must have exactly the expected claims, and Inspect must accept it. checkClaims reports whether
+// the user is valid.
+func checkClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
 	t.Helper()
 	key := testKey(t, 1, testSecret)
 	p, err := zendesk.New(s, testBrands())
@@ -141,21 +141,21 @@ func holdsClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, payload, expected(u, s.Audiences, s.OrganizationIDType == "integer"))
-	acceptable(t, p, token, key)
+	wantPayload(t, payload, expected(u, s.Audiences, s.OrganizationIDType == "integer"))
+	wantAccepted(t, p, token, key)
 	return true
 }
 
-func acceptable(t *testing.T, p *zendesk.Profile, token zendesk.Token, key secrets.Key) {
+func wantAccepted(t *testing.T, p *zendesk.Profile, token zendesk.Token, key secrets.Key) {
 	t.Helper()
 	for _, now := range []time.Time{
 		token.IssueTime, token.IssueTime.Add(zendesk.Lifetime), token.IssueTime.Add(-zendesk.Lifetime),
 	} {
 		got := p.Inspect(token.Value, []secrets.Key{key}, now)
 		wantProblems(t, got)
-		if got.Version != token.Version || !got.IssueTime.Equal(token.IssueTime) ||
+		if got.Version != key.Version() || !got.IssueTime.Equal(token.IssueTime) ||
 			len(got.Claims) != len(token.Claims) {
-			t.Fatalf("Inspect reads %+v of %+v", got, token)
+			t.Fatalf("Inspect returns %+v for %+v", got, token)
 		}
 		for _, name := range token.Claims {
 			if _, ok := got.Claims[name]; !ok {
@@ -163,13 +163,13 @@ func acceptable(t *testing.T, p *zendesk.Profile, token zendesk.Token, key secre
 			}
 		}
 	}
-	if late := p.Inspect(token.Value, []secrets.Key{key},
-		token.IssueTime.Add(zendesk.Lifetime+time.Second)); len(late.Problems) != 1 {
-		t.Fatalf("a second too late: %+v", late.Problems)
+	end := token.IssueTime.Add(zendesk.Lifetime)
+	if late := p.Inspect(token.Value, []secrets.Key{key}, end.Add(time.Second)); len(late.Problems) != 1 {
+		t.Fatalf("problems after the end of the lifetime: %+v", late.Problems)
 	}
 }
 
-// TestClaimsProperty puts people together from good and bad values of every field.
+// TestClaimsProperty combines good and bad values of all fields.
 func TestClaimsProperty(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	pick := func(s ...string) string { return s[random.IntN(len(s))] }
@@ -217,7 +217,7 @@ func TestClaimsProperty(t *testing.T) {
 					"user_fields", "é", `a"b`)] = values[random.IntN(len(values))]
 			}
 		}
-		passed[holdsClaims(t, s, u)]++
+		passed[checkClaims(t, s, u)]++
 	}
 	if passed[true] < 600 || passed[false] < 600 {
 		t.Errorf("%d passed, %d didn't: too few of one kind to tell anything", passed[true], passed[false])

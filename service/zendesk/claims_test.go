@@ -8,8 +8,8 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// TestClaims has a row for every rule of what a claim leaves as: name, JSON type,
-// order, and absence. The bytes are written by hand; JTI stands for the token's own.
+// TestClaims has a row for every rule about a claim: its name, JSON type, order and absence. The
+// payloads are handwritten. JTI is a placeholder for the token's jti.
 func TestClaims(t *testing.T) {
 	const plain = `{"iat":1767323045,"jti":"JTI","email":"jo@example.com","name":"Jo Doe"`
 	type settings = func(*zendesk.Settings)
@@ -23,9 +23,8 @@ func TestClaims(t *testing.T) {
 
 		{"email is lower-cased", nil, func(u *zendesk.User) { u.Email = "Jo.Doe+Shop@EXAMPLE.Com" },
 			`{"iat":1767323045,"jti":"JTI","email":"jo.doe+shop@example.com","name":"Jo Doe"}`},
-		{"email may be unverified where the profile says so", []settings{
-			func(s *zendesk.Settings) { s.AllowUnverifiedEmail = true },
-		},
+		{"unverified email that the profile allows",
+			[]settings{func(s *zendesk.Settings) { s.AllowUnverifiedEmail = true }},
 			func(u *zendesk.User) { u.EmailVerified = false }, plain + `}`},
 
 		{"name in another script", nil, func(u *zendesk.User) { u.Name = "Zoë 王小明" },
@@ -50,29 +49,24 @@ func TestClaims(t *testing.T) {
 		{"no role for team members", []settings{forStaff, omitRole}, func(u *zendesk.User) {}, plain + `}`},
 		{"no role for both", []settings{forBoth, omitRole}, func(u *zendesk.User) {}, plain + `}`},
 
-		{"custom_role_id", []settings{forStaff}, func(u *zendesk.User) {
-			u.Role, u.CustomRoleID = zendesk.RoleAgent, 360000123456
-		},
+		{"custom_role_id", []settings{forStaff},
+			func(u *zendesk.User) { u.Role, u.CustomRoleID = zendesk.RoleAgent, 360000123456 },
 			plain + `,"role":"agent","custom_role_id":360000123456}`},
-		{"custom_role_id 2^53-1", []settings{forStaff}, func(u *zendesk.User) {
-			u.Role, u.CustomRoleID = zendesk.RoleAgent, 1<<53-1
-		},
+		{"custom_role_id 2^53-1", []settings{forStaff},
+			func(u *zendesk.User) { u.Role, u.CustomRoleID = zendesk.RoleAgent, 1<<53-1 },
 			plain + `,"role":"agent","custom_role_id":9007199254740991}`},
 
 		{"locale of an end user", nil, func(u *zendesk.User) { u.Role, u.LocaleID = zendesk.RoleEndUser, 8 },
 			plain + `,"role":"end_user","locale":8}`},
 		{"locale without role, end users only", nil, func(u *zendesk.User) { u.LocaleID = 1 }, plain + `,"locale":1}`},
-		{"locale of an end user where both are served", []settings{forBoth}, func(u *zendesk.User) {
-			u.Role, u.LocaleID = zendesk.RoleEndUser, 8
-		},
+		{"locale of an end user where both are served", []settings{forBoth},
+			func(u *zendesk.User) { u.Role, u.LocaleID = zendesk.RoleEndUser, 8 },
 			plain + `,"role":"end_user","locale":8}`},
-		{"locale_id of an agent", []settings{forBoth}, func(u *zendesk.User) {
-			u.Role, u.LocaleID = zendesk.RoleAgent, 8
-		},
+		{"locale_id of an agent", []settings{forBoth},
+			func(u *zendesk.User) { u.Role, u.LocaleID = zendesk.RoleAgent, 8 },
 			plain + `,"role":"agent","locale_id":8}`},
-		{"locale_id of an admin", []settings{forStaff}, func(u *zendesk.User) {
-			u.Role, u.LocaleID = zendesk.RoleAdmin, 8
-		},
+		{"locale_id of an admin", []settings{forStaff},
+			func(u *zendesk.User) { u.Role, u.LocaleID = zendesk.RoleAdmin, 8 },
 			plain + `,"role":"admin","locale_id":8}`},
 		{"locale_id without role, team members only", []settings{forStaff, omitRole},
 			func(u *zendesk.User) { u.LocaleID = 8 }, plain + `,"locale_id":8}`},
@@ -88,39 +82,34 @@ func TestClaims(t *testing.T) {
 			plain + `,"organization_id":"42"}`},
 		{"two organisation ids", nil, func(u *zendesk.User) { u.OrganizationIDs = []string{"42", "b-7"} },
 			plain + `,"organization_ids":"42,b-7"}`},
-		{"names and ids together", nil, func(u *zendesk.User) {
-			u.Organizations, u.OrganizationIDs = []string{"Acme"}, []string{"1", "2"}
-		},
+		{"names and ids together", nil,
+			func(u *zendesk.User) { u.Organizations, u.OrganizationIDs = []string{"Acme"}, []string{"1", "2"} },
 			plain + `,"organization":"Acme","organization_ids":"1,2"}`},
-		{"organisation id beyond 2^53 as a string", nil, func(u *zendesk.User) {
-			u.OrganizationIDs = []string{"9007199254740993"}
-		},
+		{"organisation id beyond 2^53 as a string", nil,
+			func(u *zendesk.User) { u.OrganizationIDs = []string{"9007199254740993"} },
 			plain + `,"organization_id":"9007199254740993"}`},
 		{"organisation id as an integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"42"} }, plain + `,"organization_id":42}`},
 		{"organisation id zero as an integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"0"} }, plain + `,"organization_id":0}`},
-		{"organisation id 2^53-1 as an integer", []settings{integerOrgIDs}, func(u *zendesk.User) {
-			u.OrganizationIDs = []string{"9007199254740991"}
-		},
+		{"organisation id 2^53-1 as an integer", []settings{integerOrgIDs},
+			func(u *zendesk.User) { u.OrganizationIDs = []string{"9007199254740991"} },
 			plain + `,"organization_id":9007199254740991}`},
 		{"leading zeros are no integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"007"} }, plain + `,"organization_id":"007"}`},
 		{"two zeros are no integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"00"} }, plain + `,"organization_id":"00"}`},
-		{"leading zeros beyond 2^53 neither", []settings{integerOrgIDs}, func(u *zendesk.User) {
-			u.OrganizationIDs = []string{"09007199254740993"}
-		},
+		{"leading zeros beyond 2^53", []settings{integerOrgIDs},
+			func(u *zendesk.User) { u.OrganizationIDs = []string{"09007199254740993"} },
 			plain + `,"organization_id":"09007199254740993"}`},
 		{"a sign is no integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"-42"} }, plain + `,"organization_id":"-42"}`},
-		{"nor are letters", []settings{integerOrgIDs},
+		{"letters are no integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"org-42"} }, plain + `,"organization_id":"org-42"}`},
-		{"nor other scripts' digits", []settings{integerOrgIDs},
+		{"digits of other scripts are no integer", []settings{integerOrgIDs},
 			func(u *zendesk.User) { u.OrganizationIDs = []string{"٤٢"} }, plain + `,"organization_id":"٤٢"}`},
-		{"several ids are one string in any case", []settings{integerOrgIDs}, func(u *zendesk.User) {
-			u.OrganizationIDs = []string{"42", "43"}
-		},
+		{"several ids are always one string", []settings{integerOrgIDs},
+			func(u *zendesk.User) { u.OrganizationIDs = []string{"42", "43"} },
 			plain + `,"organization_ids":"42,43"}`},
 
 		{"phone", nil, func(u *zendesk.User) { u.Phone = "+15551234567" }, plain + `,"phone":"+15551234567"}`},
@@ -180,8 +169,9 @@ func TestClaims(t *testing.T) {
 			u.Phone, u.Tags, u.RemotePhotoURL = "+4930123456", []string{"t"}, "https://img.example.com/jo.png"
 			u.UserFields = map[string]any{"k": "v"}
 		}, plain +
-			`,"external_id":"e1","role":"agent","custom_role_id":5,"locale_id":8,"organizations":"A,B","organization_id":"1",` +
-			`"phone":"+4930123456","tags":["t"],"remote_photo_url":"https://img.example.com/jo.png","user_fields":{"k":"v"},"exp":1767323225}`},
+			`,"external_id":"e1","role":"agent","custom_role_id":5,"locale_id":8,` +
+			`"organizations":"A,B","organization_id":"1","phone":"+4930123456","tags":["t"],` +
+			`"remote_photo_url":"https://img.example.com/jo.png","user_fields":{"k":"v"},"exp":1767323225}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := testSignIn()
@@ -194,8 +184,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// What the caller changes after the check must not reach the token.
-func TestClaimsAreTakenAtTheCheck(t *testing.T) {
+// TestClaimsAreCopied checks that changes of the user after Check don't affect the token.
+func TestClaimsAreCopied(t *testing.T) {
 	tags, orgs := []string{"vip"}, []string{"Acme", "Initech"}
 	fields := map[string]any{"plan": "pro"}
 	r := testSignIn(func(r *zendesk.SignIn) {

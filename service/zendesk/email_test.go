@@ -45,7 +45,7 @@ func TestParseEmail(t *testing.T) {
 		ascii  = "outside ASCII"
 		one    = "exactly one @"
 		length = "1 to 64 bytes"
-		atom   = "can't stand there unquoted"
+		atom   = "is not allowed unquoted"
 		dots   = "dot at the start or end"
 		host   = "no domain name of two labels"
 	)

@@ -40,9 +40,9 @@ func checkEncode(t *testing.T, issuedAt int64, id string, c zendesk.Claims, expi
 	e := json.NewEncoder(&want)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(reference{
-		issuedAt, id, c.Email, c.Name, c.ExternalID, c.Role, c.CustomRoleID, c.Locale, c.LocaleID, c.Organization,
-		c.Organizations,
-		c.OrganizationID, c.OrganizationIDs, c.Phone, c.Tags, c.RemotePhotoURL, c.UserFields, expiresAt,
+		issuedAt, id, c.Email, c.Name, c.ExternalID, c.Role, c.CustomRoleID, c.Locale, c.LocaleID,
+		c.Organization, c.Organizations, c.OrganizationID, c.OrganizationIDs,
+		c.Phone, c.Tags, c.RemotePhotoURL, c.UserFields, expiresAt,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -65,11 +65,20 @@ func checkEncode(t *testing.T, issuedAt int64, id string, c zendesk.Claims, expi
 // claims.
 func TestEncode(t *testing.T) {
 	full := zendesk.Claims{
-		Email: "jo@example.com", Name: "Zoë \"<王>\" & \\ Co", ExternalID: "0042", Role: zendesk.RoleAgent,
-		CustomRoleID: 7, Locale: 8, LocaleID: 1<<53 - 1,
-		Organization: "Acme", Organizations: "Acme,Initech", OrganizationID: int64(9), OrganizationIDs: "1,2",
-		Phone: "+15551234567",
-		Tags:  []string{"vip", "ä"}, RemotePhotoURL: "https://acme.com/a.png?b=<c>&d",
+		Email:           "jo@example.com",
+		Name:            "Zoë \"<王>\" & \\ Co",
+		ExternalID:      "0042",
+		Role:            zendesk.RoleAgent,
+		CustomRoleID:    7,
+		Locale:          8,
+		LocaleID:        1<<53 - 1,
+		Organization:    "Acme",
+		Organizations:   "Acme,Initech",
+		OrganizationID:  int64(9),
+		OrganizationIDs: "1,2",
+		Phone:           "+15551234567",
+		Tags:            []string{"vip", "ä"},
+		RemotePhotoURL:  "https://acme.com/a.png?b=<c>&d",
 		UserFields: map[string]any{
 			"b": "x",
 			"a": nil,

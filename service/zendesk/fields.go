@@ -20,7 +20,7 @@ const (
 	maxField    = 4096      // bytes of one user field's value
 	maxURL      = 2048      // bytes
 	maxClaims   = 16384     // bytes of all claims together, so that a token stays below 22 KiB
-	maxExactInt = 1<<53 - 1 // beyond it JSON numbers of most readers lose digits (RFC 8259 section 6)
+	maxExactInt = 1<<53 - 1 // larger numbers lose digits in most JSON parsers (RFC 8259 section 6)
 )
 
 var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
@@ -43,7 +43,7 @@ func externalIDFaults(s string) []Fault {
 	if faults := shortText(field, s, text.RefuseJoiners); faults != nil {
 		return faults
 	}
-	// Zendesk may strip outer white space. The id would then be another one than policy has
+	// Zendesk may remove outer white space. The id would then differ from the one that policy has
 	// compared.
 	if strings.TrimSpace(s) != s {
 		return []Fault{{field, "has white space at its start or end: send the id without it"}}
@@ -68,7 +68,7 @@ func shortText(field, s string, joiners text.Joiners) []Fault {
 	return nil
 }
 
-// list checks names or ids that Zendesk reads from one comma-separated string.
+// list checks names or ids that Zendesk parses from one comma-separated string.
 func list(field string, items []string, joiners text.Joiners) (faults []Fault) {
 	if len(items) > maxItems {
 		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
@@ -79,7 +79,7 @@ func list(field string, items []string, joiners text.Joiners) (faults []Fault) {
 		case blank(s):
 			why = "is empty"
 		case strings.Contains(s, ","):
-			why = "holds a comma, at which Zendesk would split it in two"
+			why = "contains a comma, at which Zendesk would split it in two"
 		default:
 			why = shortTextFault(s, joiners)
 		}
@@ -104,7 +104,7 @@ func tagFaults(tags []string) (faults []Fault) {
 	for i, t := range tags {
 		why := shortTextFault(t, text.RefuseJoiners)
 		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
-			why = "is empty, or holds a space or comma, at which Zendesk would split it"
+			why = "is empty, or contains a space or comma, at which Zendesk would split it"
 		}
 		if why != "" {
 			faults = append(faults, Fault{fmt.Sprintf("user.tags.values[%d]", i), why})
@@ -129,8 +129,8 @@ func photoFaults(s string) []Fault {
 	return nil
 }
 
-// userFields makes JSON's one number type into what Zendesk's fields are: whole
-// numbers leave as integers.
+// userFields converts the numbers of JSON to the types of Zendesk's fields. It sends whole numbers
+// as integers.
 func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 	if len(in) > maxItems {
 		return nil, []Fault{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
@@ -147,7 +147,8 @@ func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 		value, why := fieldValue(in[key])
 		for _, why := range []string{wrong, why} {
 			if why != "" {
-				// Enough of the key to find it by: what stands in a key's place may be a value.
+				// Name only a part of the key. It is enough to find the key, and a client may have
+				// written a value in its place.
 				faults = append(faults, Fault{fmt.Sprintf("user.user_fields[%.40q]", key), why})
 			}
 		}

@@ -14,8 +14,9 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// plainEmail is the rule of an address, but for lengths and dots, said once more.
-var plainEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+// plainEmail implements the rule for addresses a second time, except for lengths and dots.
+var plainEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@" +
+	`([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 func FuzzParseEmail(f *testing.F) {
 	for _, s := range []string{
@@ -38,16 +39,16 @@ func FuzzParseEmail(f *testing.F) {
 			t.Fatalf("ParseEmail(%q) = %q", s, got)
 		}
 		if again, err := zendesk.ParseEmail(got); err != nil || again != got {
-			t.Fatalf("ParseEmail(%q) = %q, %v: not itself", got, again, err)
+			t.Fatalf("ParseEmail(%q) = %q, %v, want the same address", got, again, err)
 		}
-		// Whatever passes means the same to a lenient reader.
+		// A lenient parser must understand the address in the same way.
 		if a, err := mail.ParseAddress(got); err != nil || a.Address != got || a.Name != "" {
 			t.Fatalf("net/mail reads %q as %v, %v", got, a, err)
 		}
 	})
 }
 
-// asciiFold is true where the two differ in the case of ASCII letters at most.
+// asciiFold reports whether the two differ at most in the case of ASCII letters.
 func asciiFold(lower, s string) bool {
 	if len(lower) != len(s) {
 		return false
@@ -72,24 +73,24 @@ func FuzzReturnTo(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	f.Add(`/"/..//%2e`) // passed once: a server that resolves dot segments first reads it as //%2e
+	f.Add(`/"/..//%2e`) // was once accepted; a server that resolves dot segments first reads it as //%2e
 	b := testProfile(f).Brand("")
 	f.Fuzz(func(t *testing.T, s string) {
 		d, err := b.ReturnTo(s)
 		if err != nil {
 			if d != (zendesk.Destination{}) {
-				t.Fatalf("ReturnTo(%q) = %+v beside %v", s, d, err)
+				t.Fatalf("ReturnTo(%q) = %+v together with the error %v", s, d, err)
 			}
 			return
 		}
-		keepsToBrand(t, s, d)
+		wantAtBrand(t, s, d)
 		if again, err := b.ReturnTo(d.URL); err != nil || again != d {
-			t.Fatalf("ReturnTo(%q) = %+v, %v: not itself", d.URL, again, err)
+			t.Fatalf("ReturnTo(%q) = %+v, %v, want the same destination", d.URL, again, err)
 		}
 	})
 }
 
-// FuzzClaims holds what holdsClaims says, of any person.
+// FuzzClaims calls checkClaims for any user.
 func FuzzClaims(f *testing.F) {
 	f.Add("jo@example.com", "Jo", "e1", "agent", int64(5), int64(8), "Acme",
 		"Initech", "42", "+15551234567", "vip", "plan", "pro", 1.5, uint16(0xFFFF))
@@ -107,7 +108,10 @@ func FuzzClaims(f *testing.F) {
 	f.Add("0", "0", "0", "0", int64(5), int64(8), "\u061c", "0", "0", "0", "0", "0", "0", 1.5, uint16(65393))
 	f.Add("0", "0", "0", "0", int64(5), int64(5), "0", "0", "0", "0", "0", "0", "#%", 14.5, uint16(65535))
 	f.Add(" @", "0", "0", "0", int64(-38), int64(8), "0", "0", "0", "0", "0", "0", "0", 1.5, uint16(65535))
-	f.Fuzz(func(t *testing.T, email, name, externalID, role string, customRole, locale int64, org1, org2, orgID, phone, tag, field, value string, number float64, flags uint16) {
+	f.Fuzz(func(
+		t *testing.T, email, name, externalID, role string, customRole, locale int64,
+		org1, org2, orgID, phone, tag, field, value string, number float64, flags uint16,
+	) {
 		on := func(bit int) bool { return flags&(1<<bit) != 0 }
 		s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}, EmitExp: on(0), OmitRole: on(1)}
 		if on(2) {
@@ -153,11 +157,12 @@ func FuzzClaims(f *testing.F) {
 		if on(13) {
 			u.RemotePhotoURL = "https://img.example.com/" + value
 		}
-		holdsClaims(t, s, u)
+		checkClaims(t, s, u)
 	})
 }
 
-// FuzzInspect: it never panics, and what another library refuses isn't acceptable.
+// FuzzInspect checks that Inspect never panics, and that another library accepts each token that
+// Inspect accepts.
 func FuzzInspect(f *testing.F) {
 	key := testKey(f, 1, testSecret)
 	token, _ := mint(f, testProfile(f), testSignIn())
@@ -188,11 +193,11 @@ func FuzzInspect(f *testing.F) {
 		}
 		other, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
 		if err != nil {
-			t.Fatalf("%q is acceptable, but not to go-jose: %v", token, err)
+			t.Fatalf("%q is accepted, but go-jose reports: %v", token, err)
 		}
 		b, err := other.Verify([]byte(testSecret))
 		if err != nil || !json.Valid(b) || got.Version != 1 || got.IssueTime.IsZero() {
-			t.Fatalf("%q is acceptable, but go-jose says %v of %s, and we read %+v", token, err, b, got)
+			t.Fatalf("%q is accepted, but go-jose reports %v for %s; the result is %+v", token, err, b, got)
 		}
 	})
 }

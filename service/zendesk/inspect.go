@@ -28,22 +28,22 @@ const (
 	PartClaims
 )
 
-// Problem is one reason for which Zendesk would refuse a token.
+// Problem is a reason for Zendesk to refuse a token.
 type Problem struct {
 	Part        Part
-	Name        string // the claim or header parameter; empty where it isn't one
+	Name        string // the claim or header parameter; "": the problem concerns neither
 	Description string
 }
 
-// Inspection is the verdict on a token.
+// Inspection is the result of inspecting a token.
 type Inspection struct {
 	Problems []Problem
-	// Version is that of the secret which the signature verifies under; 0: none.
+	// Version is the version of the secret that verifies the signature. 0: none does.
 	Version secrets.Version
-	// Claims are the payload's members where it is a JSON object, else nil. They are
-	// the token's word, whether or not it verifies.
+	// Claims are the members of the payload if it is a JSON object, and otherwise nil. Don't trust
+	// them before the token is verified.
 	Claims map[string]json.RawMessage
-	// IssueTime is the token's iat; zero where it has none.
+	// IssueTime is the token's iat. It is zero if the token has none.
 	IssueTime time.Time
 }
 
@@ -51,10 +51,9 @@ func (i *Inspection) problem(part Part, name, format string, args ...any) {
 	i.Problems = append(i.Problems, Problem{part, name, fmt.Sprintf(format, args...)})
 }
 
-// Inspect judges a token as Zendesk would, as far as that is known, against the
-// held versions of the secret (active first) and our own clock. It goes on after a
-// fault, so that all of them are named. A jti that Zendesk has already seen can't
-// be told from the token.
+// Inspect checks a token as Zendesk would, as far as that is known. It uses the held versions of
+// the secret, with the active one first, and the local clock. It continues after a problem, so that
+// it finds all of them. It can't detect a jti that Zendesk has already received.
 func (p *Profile) Inspect(token string, held []secrets.Key, now time.Time) Inspection {
 	var i Inspection
 	parts := strings.Split(token, ".")
@@ -62,10 +61,10 @@ func (p *Profile) Inspect(token string, held []secrets.Key, now time.Time) Inspe
 		i.problem(PartForm, "", "has %d parts between its dots; a signed token has 3", len(parts))
 		return i
 	}
-	var decoded [3][]byte // nil: can't be
+	var decoded [3][]byte // nil: can't be decoded
 	for n, name := range []string{"header", "payload", "signature"} {
 		b, err := base64.RawURLEncoding.Strict().DecodeString(parts[n])
-		if err != nil || strings.ContainsAny(parts[n], "\r\n") { // which the decoder skips, even a strict one
+		if err != nil || strings.ContainsAny(parts[n], "\r\n") { // even a strict decoder ignores these
 			i.problem(PartForm, "", "the %s is not base64url without padding (RFC 7515 section 2)", name)
 			continue
 		}
@@ -102,7 +101,7 @@ func (i *Inspection) header(b []byte) {
 		var got string
 		switch raw, ok := members[name]; {
 		case !ok:
-			i.problem(PartHeader, name, "is missing: Zendesk answers as if the signature were wrong")
+			i.problem(PartHeader, name, "is missing: Zendesk then answers as if the signature were wrong")
 		case json.Unmarshal(raw, &got) != nil || got != want:
 			i.problem(PartHeader, name, "must be %q", want)
 		}
@@ -127,11 +126,9 @@ func (i *Inspection) signature(input string, signature []byte, held []secrets.Ke
 	case i.Version == 0:
 		i.problem(PartSignature, "", "verifies under none of the %d held versions of the secret", len(held))
 	case i.Version < held[0].Version():
-		i.problem(
-			PartSignature, "",
-			"verifies under version %d, which version %d has replaced: Zendesk takes only its newest secret",
-			i.Version, held[0].Version(),
-		)
+		i.problem(PartSignature, "",
+			"verifies under version %d, which version %d has replaced: Zendesk accepts only its newest secret",
+			i.Version, held[0].Version())
 	}
 }
 
@@ -153,15 +150,15 @@ func (i *Inspection) issuedAt(now time.Time) {
 	i.IssueTime = time.Unix(seconds, 0).UTC()
 	if off := now.Sub(i.IssueTime); off > Lifetime {
 		i.problem(PartIssuedAt, "iat",
-			"was %s ago by our clock; Zendesk takes a token for 3 minutes", off.Truncate(time.Second))
+			"was %s ago by the local clock; Zendesk accepts a token for 3 minutes", off.Truncate(time.Second))
 	} else if off < -Lifetime {
-		i.problem(PartIssuedAt, "iat", "is %s ahead of our clock; Zendesk allows 3 minutes",
+		i.problem(PartIssuedAt, "iat", "is %s ahead of the local clock; Zendesk allows 3 minutes",
 			off.Abs().Truncate(time.Second))
 	}
 }
 
-// claimRules are the claims' types at Zendesk, each with what makes a value of it
-// unusable. What Zendesk ignores in silence is no problem here.
+// claimRules contains the claims with the rules for their values. Something that Zendesk ignores
+// silently is not a problem here.
 var claimRules = []struct {
 	name     string
 	required bool
@@ -258,7 +255,7 @@ func textOrWhole(raw json.RawMessage) string {
 }
 
 func textsRule(raw json.RawMessage) string {
-	var s []*string // nil for null, which would be an empty string otherwise
+	var s []*string // pointers, because null would otherwise become an empty string
 	if raw[0] != '[' || json.Unmarshal(raw, &s) != nil || slices.Contains(s, nil) {
 		return "must be an array of strings, not one string"
 	}
@@ -272,7 +269,7 @@ func objectRule(raw json.RawMessage) string {
 	return ""
 }
 
-// integer reads a JSON number that is written as an integer and exact everywhere.
+// integer parses a JSON number that is written as an integer and exact in every parser.
 func integer(raw json.RawMessage) (int64, error) {
 	var n int64
 	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
@@ -287,8 +284,8 @@ func integer(raw json.RawMessage) (int64, error) {
 	return n, nil
 }
 
-// object reads one JSON object's members as they stand. A name that stands twice
-// is an error: readers differ in which of the two they believe.
+// object parses the members of one JSON object. A duplicate name is an error, because parsers
+// differ in the value that they use.
 func object(b []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("it is not valid UTF-8")
@@ -300,7 +297,7 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 	seen := make(map[string]bool, len(names))
 	for _, name := range names {
 		if seen[name] {
-			return nil, fmt.Errorf("%q stands in it twice", name)
+			return nil, fmt.Errorf("it contains %q twice", name)
 		}
 		seen[name] = true
 	}
@@ -311,7 +308,7 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// memberNames lists an object's names in their order, duplicates too.
+// memberNames returns an object's names in their order, including duplicates.
 func memberNames(b []byte) ([]string, error) {
 	notObject := errors.New("it is no JSON object")
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -332,7 +329,7 @@ func memberNames(b []byte) ([]string, error) {
 		return nil, notObject
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows it")
+		return nil, errors.New("it is followed by other data")
 	}
 	return names, nil
 }

@@ -70,8 +70,10 @@ func TestInspectClaims(t *testing.T) {
 	good := func(value string) [2]string { return [2]string{value, ""} }
 	staff := testProfile(t, forBoth)
 	for claim, values := range map[string][][2]string{
-		"jti": {good(`"x"`), bad(`7`, str), bad(`""`, "is empty"),
-			bad(`" "`, "is empty"), bad(`null`, str), bad(`["x"]`, str)},
+		"jti": {
+			good(`"x"`), bad(`7`, str), bad(`""`, "is empty"), bad(`" "`, "is empty"), bad(`null`, str),
+			bad(`["x"]`, str),
+		},
 		"email": {
 			good(`"Jo.Doe@Example.com"`), bad(`"jo"`, "one @"), bad(`"Jo <jo@example.com>"`, "unquoted"),
 			bad(`"ad\u212ain@acme.com"`, "ASCII"),
@@ -84,8 +86,9 @@ func TestInspectClaims(t *testing.T) {
 			bad(`"user"`, "one of end_user, agent, admin"), bad(`"Agent"`, "one of"), bad(`null`, "one of"),
 			bad(`1`, "one of"),
 		},
-		"locale": {good(`8`), bad(`"8"`, whole),
-			bad(`8.0`, whole), bad(`null`, whole), bad(`"en-us"`, whole)},
+		"locale": {
+			good(`8`), bad(`"8"`, whole), bad(`8.0`, whole), bad(`null`, whole), bad(`"en-us"`, whole),
+		},
 		"locale_id":     {good(`8`), bad(`"8"`, whole), bad(`1e3`, whole)},
 		"organization":  {good(`"Acme"`), bad(`["Acme"]`, str), bad(`5`, str), bad(`""`, "is empty")},
 		"organizations": {good(`"Acme,Initech"`), bad(`["Acme","Initech"]`, str)},
@@ -104,10 +107,10 @@ func TestInspectClaims(t *testing.T) {
 		"user_fields": {
 			good(`{}`), good(`{"a":null,"b":1.5,"c":[]}`), bad(`"a"`, "must be a JSON object"),
 			bad(`[]`, "must be a JSON object"), bad(`null`, "must be a JSON object"),
-			bad(`{"a":1,"a":2}`, `"a" stands in it twice`),
+			bad(`{"a":1,"a":2}`, `it contains "a" twice`),
 		},
 		"exp":                {good(`1767323225`), bad(`"1767323225"`, whole), bad(`1767323225.5`, whole)},
-		"iss":                {good(`"us"`)}, // what Zendesk doesn't document is no fault
+		"iss":                {good(`"us"`)}, // a claim that Zendesk doesn't document is no problem
 		"Email":              {good(`7`)},
 		"constructor":        {good(`{}`)},
 		"unknown \\u0000 x":  {good(`0`)},
@@ -140,7 +143,7 @@ func TestInspectClaims(t *testing.T) {
 	}
 }
 
-// TestInspectRoles: what fits depends on whom the configuration is assigned to.
+// TestInspectRoles checks that the valid roles depend on the audiences of the configuration.
 func TestInspectRoles(t *testing.T) {
 	const foreign, custom = "isn't assigned to", "goes only with the role agent"
 	role := func(why string) zendesk.Problem {

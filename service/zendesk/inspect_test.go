@@ -22,7 +22,7 @@ var inspectTime = time.Unix(1767323045, 0)
 
 func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// seal signs two segments as they stand, good or bad.
+// seal signs two segments without checking them.
 func seal(t testing.TB, key secrets.Key, header, payload string) string {
 	t.Helper()
 	signature, err := key.Sign(t.Context(), header+"."+payload)
@@ -32,8 +32,8 @@ func seal(t testing.TB, key secrets.Key, header, payload string) string {
 	return header + "." + payload + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// wantProblems holds that exactly these were found, in this order: part and name
-// exactly, and the description by a piece of it.
+// wantProblems checks that exactly these problems were found, in this order. Part and name must be
+// equal, and the description must contain the wanted one.
 func wantProblems(t testing.TB, got zendesk.Inspection, want ...zendesk.Problem) {
 	t.Helper()
 	same := func(g, w zendesk.Problem) bool {
@@ -68,13 +68,13 @@ func TestInspectSegments(t *testing.T) {
 		{"header is null", encode("null"), c, []zendesk.Problem{form(notHeader)}},
 		{"header is a list", encode("[]"), c, []zendesk.Problem{form(notHeader)}},
 		{"header is cut", encode(goodHeader[:20]), c, []zendesk.Problem{form(notHeader)}},
-		{"header is followed", encode(goodHeader + "{}"), c, []zendesk.Problem{form("something follows it")}},
+		{"header is followed", encode(goodHeader + "{}"), c, []zendesk.Problem{form("it is followed by other data")}},
 		{"header in bad UTF-8", encode("{\"typ\":\"JWT\xff\",\"alg\":\"HS256\"}"),
 			c, []zendesk.Problem{form("not valid UTF-8")}},
 		{"alg twice", encode(`{"alg":"none","typ":"JWT","alg":"HS256"}`),
-			c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
+			c, []zendesk.Problem{form(`it contains "alg" twice`)}},
 		{"alg twice, once escaped", encode(`{"\u0061lg":"none","typ":"JWT","alg":"HS256"}`),
-			c, []zendesk.Problem{form(`"alg" stands in it twice`)}},
+			c, []zendesk.Problem{form(`it contains "alg" twice`)}},
 
 		{"no typ", encode(`{"alg":"HS256"}`), c, []zendesk.Problem{header("typ", "is missing")}},
 		{"no alg", encode(`{"typ":"JWT"}`), c, []zendesk.Problem{header("alg", "is missing")}},
@@ -100,17 +100,17 @@ func TestInspectSegments(t *testing.T) {
 		{"empty payload", h, "", []zendesk.Problem{form(notPayload)}},
 		{"payload is a string", h, encode(`"x"`), []zendesk.Problem{form(notPayload)}},
 		{"payload is a list", h, encode("[" + goodPayload + "]"), []zendesk.Problem{form(notPayload)}},
-		{"payload is followed", h, encode(goodPayload + "x"), []zendesk.Problem{form("something follows it")}},
+		{"payload is followed", h, encode(goodPayload + "x"), []zendesk.Problem{form("it is followed by other data")}},
 		{"payload in bad UTF-8", h, encode(strings.Replace(goodPayload, "Jo", "J\xc3", 1)),
 			[]zendesk.Problem{form("not valid UTF-8")}},
 		{"email twice", h, encode(goodPayload[:len(goodPayload)-1] + `,"email":"ceo@acme.com"}`),
-			[]zendesk.Problem{form(`"email" stands in it twice`)}},
+			[]zendesk.Problem{form(`it contains "email" twice`)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := p.Inspect(seal(t, key, test.header, test.payload), []secrets.Key{key}, inspectTime)
 			wantProblems(t, got, test.want...)
 			if got.Version != 1 {
-				t.Errorf("Version is %d: the signature is good", got.Version)
+				t.Errorf("Version is %d, but the signature is valid", got.Version)
 			}
 		})
 	}
@@ -136,7 +136,7 @@ func TestInspectForm(t *testing.T) {
 			zendesk.PartForm, "the signature is not base64url"},
 		{"a space at the end", good + " ", zendesk.PartForm, "the signature is not base64url"},
 		{"padding", good + "=", zendesk.PartForm, "the signature is not base64url"},
-		// The last of 43 characters holds 4 bits of the signature, and 2 that must be 0.
+		// The last of 43 characters encodes 4 bits of the signature, and 2 bits that must be 0.
 		{"loose bits", good[:len(good)-1] + string(nextBase64(last)),
 			zendesk.PartForm, "the signature is not base64url"},
 		{"empty signature", unsigned + ".", zendesk.PartSignature, "verifies under none"},
@@ -155,7 +155,7 @@ func TestInspectForm(t *testing.T) {
 	}
 }
 
-// nextBase64 is the character whose value is one higher.
+// nextBase64 returns the character with the next value.
 func nextBase64(c byte) byte {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return alphabet[strings.IndexByte(alphabet, c)+1]
@@ -197,7 +197,7 @@ func TestInspectHeldVersions(t *testing.T) {
 	}
 }
 
-func TestInspectSeveralAtOnce(t *testing.T) {
+func TestInspectSeveralProblems(t *testing.T) {
 	wrong := testKey(t, 1, otherSecret)
 	token := seal(t, wrong, encode(`{"typ":"jwt","kid":"x"}`),
 		encode(`{"iat":"now","jti":7,"email":"Jo <jo@example.com>","role":"owner","tags":"a,b"}`))
@@ -216,7 +216,7 @@ func TestInspectSeveralAtOnce(t *testing.T) {
 	)
 }
 
-func TestInspectTellsWhatItRead(t *testing.T) {
+func TestInspectReturnsClaims(t *testing.T) {
 	key := testKey(t, 1, testSecret)
 	got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(goodPayload)),
 		[]secrets.Key{key}, inspectTime)
@@ -235,12 +235,13 @@ func TestInspectTellsWhatItRead(t *testing.T) {
 	}
 	if got := testProfile(t).Inspect("x.y.z", []secrets.Key{key}, inspectTime); got.Claims != nil ||
 		!got.IssueTime.IsZero() {
-		t.Errorf("of nothing it read %+v", got)
+		t.Errorf("got %+v for a token without claims", got)
 	}
 }
 
-// TestInspectIsLinear: a token made of nothing but members must not cost much more
-// than reading it. Comparing each name with all before it took half a minute for a third as many.
+// TestInspectIsLinear checks that a token with very many members doesn't cost much more than
+// reading it. Comparing each name with all earlier ones took half a minute for a third as many
+// members.
 func TestInspectIsLinear(t *testing.T) {
 	var b strings.Builder
 	b.WriteString(goodPayload[:len(goodPayload)-1])
@@ -256,6 +257,6 @@ func TestInspectIsLinear(t *testing.T) {
 	case got := <-done:
 		wantProblems(t, got)
 	case <-time.After(2 * time.Minute):
-		t.Errorf("%d bytes aren't inspected after two minutes", len(token))
+		t.Errorf("inspecting %d bytes takes more than two minutes", len(token))
 	}
 }

@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Profile is one checked zendesk_sso configuration. It is immutable and safe for
-// concurrent use.
+// Profile is a checked zendesk_sso configuration. It is immutable and safe for concurrent use.
 type Profile struct {
 	audiences            []Audience
 	ipRanges             []netip.Prefix
@@ -27,27 +26,27 @@ type Profile struct {
 type Brand struct {
 	// ID is Zendesk's brand_id.
 	ID string
-	// Name is what the brand calls itself.
+	// Name is the brand's display name.
 	Name string
-	// Subdomain is the brand's own at Zendesk.
+	// Subdomain is the brand's subdomain at Zendesk.
 	Subdomain string
-	// Hosts are the mapped hosts.
+	// Hosts are the brand's mapped hosts.
 	Hosts []string
-	// Default says that requests which name no brand mean this one.
+	// Default marks the brand for requests that name none.
 	Default bool
-	// Action is the URL that the form is posted to. Zendesk takes tokens at the
-	// subdomain only, never at a mapped host.
+	// Action is the URL that the form is posted to. Zendesk accepts tokens only at the subdomain,
+	// never at a mapped host.
 	Action string
-	// FormActionSources are the Content-Security-Policy sources that the POST and
-	// the redirects after it pass through.
+	// FormActionSources are the Content-Security-Policy sources for the POST and the redirects
+	// after it.
 	FormActionSources []string
 
-	origins []string // those that return_to may name, as "https://host"
-	hosts   []string // theirs, with the port if any
+	origins []string // the origins that return_to may name, as "https://host"
+	hosts   []string // their hosts, with the port if any
 }
 
-// New makes a profile. It fails where [Check] would report a fault; call Check
-// first for the whole list and the keys.
+// New returns a profile. It fails if [Check] reports a fault. Call Check first for the full list
+// with keys.
 func New(s Settings, brands []BrandSettings) (*Profile, error) {
 	var faults []error
 	Check(s, brands, func(key, fault string) { faults = append(faults, errors.New(key+" "+fault)) })
@@ -91,7 +90,7 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 		origins:   []string{origin},
 	}
 	if own := at(defaultEndpoint); own != origin {
-		brand.origins = append(brand.origins, own) // the brand's also where forms go to the sandbox
+		brand.origins = append(brand.origins, own) // valid even if forms are posted to the sandbox
 	}
 	if brand.Name == "" {
 		brand.Name = b.Subdomain
@@ -111,14 +110,14 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 	return brand
 }
 
-// Audiences are those that Zendesk has assigned the configuration to.
+// Audiences returns the audiences that Zendesk has assigned the configuration to.
 func (p *Profile) Audiences() []Audience { return slices.Clone(p.audiences) }
 
-// Brands are the profile's, in the order of the configuration file.
+// Brands returns the brands in the order of the configuration file.
 func (p *Profile) Brands() []*Brand { return slices.Clone(p.brands) }
 
-// Brand finds a brand by Zendesk's brand_id; the default one where id is empty.
-// It returns nil where the profile has no such brand.
+// Brand returns the brand with this brand_id, or the default brand if id is empty. It returns nil
+// if the profile has no such brand.
 func (p *Profile) Brand(id string) *Brand {
 	if id == "" {
 		return p.fallback
@@ -126,16 +125,15 @@ func (p *Profile) Brand(id string) *Brand {
 	return p.byID[id]
 }
 
-// Serves is true where the profile is for the audience; every profile is for none
-// in particular.
+// Serves reports whether the profile is for the audience. It is true for the empty audience.
 func (p *Profile) Serves(a Audience) bool { return a == "" || slices.Contains(p.audiences, a) }
 
-// InRange is true where Zendesk sends a browser at this address to the profile's
-// sign-in: without ranges, any browser.
+// InRange reports whether Zendesk sends a browser with this address to the profile's sign-in.
+// Without ranges, that is every browser.
 func (p *Profile) InRange(a netip.Addr) bool {
 	a = a.Unmap()
 	return len(p.ipRanges) == 0 || slices.ContainsFunc(p.ipRanges, func(r netip.Prefix) bool { return r.Contains(a) })
 }
 
-// HasHost is true where a return_to at this host, with its port if any, is the brand's.
+// HasHost reports whether a return_to may name this host, with its port if any.
 func (b *Brand) HasHost(host string) bool { return slices.Contains(b.hosts, host) }

@@ -13,35 +13,32 @@ import (
 
 const maxReturnTo = 2048
 
-// escape is one percent-encoded byte. What isn't one stands for itself, as lenient
-// servers have it; a decoder that gives up there would miss those around it.
+// escape matches one percent-encoded byte. Anything else is unchanged, as in lenient servers. A
+// decoder that stops at an invalid escape would miss the valid ones around it.
 var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // Destination is a return_to that may be posted.
 type Destination struct {
-	// URL is what to post: ASCII, percent-encoded, a path or an absolute URL.
+	// URL is the URL to post: ASCII, percent-encoded, a path or an absolute URL.
 	URL string
-	// Host is the host of an absolute URL, with its port if any; empty for a path,
-	// which stays at the brand's subdomain.
+	// Host is the host of an absolute URL, with its port if any. It is empty for a path, which
+	// stays at the brand's subdomain.
 	Host string
 }
 
-// ForeignError says that a return_to is well formed and leads to where the brand
-// doesn't let people be sent.
+// ForeignError reports a well-formed return_to that the brand doesn't allow.
 type ForeignError struct{ Fault string }
 
 func (e *ForeignError) Error() string { return "return_to " + e.Fault }
 
-// ReturnTo checks where a person is to be sent after signing in. What Zendesk does
-// with foreign places nobody says, so only these pass: a path, or an https URL
-// whose host is byte for byte the brand's subdomain or one of its mapped hosts;
-// nothing below /access/ or /auth/, where a visit has effects of its own; and no
-// path that some reader would take for either, or that hides a control character.
-// Spaces and characters outside ASCII, which web frameworks hand over decoded,
-// are percent-encoded.
+// ReturnTo checks the URL that a person is sent to after signing in. Zendesk doesn't document what
+// it does with URLs of other sites, so it accepts only a path, or an https URL with exactly the
+// host of the brand's subdomain or of a mapped host. It refuses everything below /access/ or
+// /auth/, because a visit there has side effects. It also refuses a path that any reader could
+// mistake for one of these or for another host, or that hides a control character. It
+// percent-encodes spaces and characters outside ASCII, because web frameworks provide URLs decoded.
 //
-// The error is a [*ForeignError] for a place that isn't the brand's, and names the
-// broken rule otherwise.
+// The error is a [*ForeignError] for a URL outside the brand. Otherwise it names the broken rule.
 func (b *Brand) ReturnTo(s string) (Destination, error) {
 	encoded, err := encodeReturnTo(s)
 	if err != nil {
@@ -70,7 +67,7 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 		}
 		_, host, _ = strings.Cut(origin, "://")
 	}
-	// As it is written: u's own may have been decoded and encoded anew.
+	// Check the path as written, because u.Path may have been decoded and encoded again.
 	written := encoded[len(origin):]
 	if end := strings.IndexAny(written, "?#"); end >= 0 {
 		written = written[:end]
@@ -81,9 +78,9 @@ func (b *Brand) ReturnTo(s string) (Destination, error) {
 	return Destination{URL: encoded, Host: host}, nil
 }
 
-// ownOrigin compares bytes rather than parsed parts: a user name, a port, another
-// case or a host that merely begins like the brand's then needs no rule of its own.
-// The parts must agree all the same, so that two readings have to be wrong at once.
+// ownOrigin returns the brand's origin in s. It compares bytes and not parsed parts, so user names,
+// ports, other cases and hosts with the same prefix need no further rules. The parsed parts must
+// also match, so a mistake in one of the two parsers is not enough.
 func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
 	for _, o := range b.origins {
 		if strings.HasPrefix(s, o+"/") && u.User == nil && u.Opaque == "" && u.Scheme+"://"+u.Host == o {
@@ -96,7 +93,7 @@ func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
 func encodeReturnTo(s string) (string, error) {
 	if len(s) <= maxReturnTo &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '\\' }) {
-		return s, nil // as nearly all of them are
+		return s, nil // most need no encoding
 	}
 	if !utf8.ValidString(s) {
 		return "", errFault("is not valid UTF-8")
@@ -122,23 +119,23 @@ func encodeReturnTo(s string) (string, error) {
 	return e.String(), nil
 }
 
-// pathFault holds a path against every reading that a browser or a server may have
-// of it: with dot segments resolved or not, slashes merged or not, and decoded up to
-// three times. The browser's own is one of them, but a server that redirects to
-// what it has read hands another to it.
+// pathFault checks a path in every way that a browser or a server may read it: with and without
+// resolving dot segments, with and without merging slashes, and decoded up to three times. The
+// browser reads it in one of these ways. A server may read it in another way and redirect the
+// browser to the result.
 //
-// Query and fragment are left as they are, encoded control characters included: neither
-// chooses a host, and line breaks have an honest use there, as in links to a ticket form
-// that fill in its description.
+// Query and fragment are not checked, not even for encoded control characters. Neither of them
+// selects a host, and line breaks are useful there, for example in links that fill in the
+// description of a ticket form.
 func pathFault(p string) string {
 	for range 4 {
 		p = strings.ReplaceAll(p, `\`, "/")
 		for _, reading := range readings(p) {
 			switch {
 			case strings.ContainsFunc(reading, isASCIIControl):
-				return "has a control character in its path once it is decoded: browsers drop some, and at others a header ends"
+				return "has a control character in its decoded path: browsers remove some, and others end a header"
 			case strings.HasPrefix(reading, "//"):
-				return "has a path that starts with two slashes once it is decoded and shortened, which leads to another host"
+				return "has a path that starts with two slashes after decoding and shortening: it leads to another host"
 			case private(reading):
 				return "leads below /access/ or /auth/, where Zendesk signs people in and out"
 			}
@@ -147,15 +144,15 @@ func pathFault(p string) string {
 			break
 		}
 		p = escape.ReplaceAllStringFunc(p, func(e string) string {
-			b, _ := hex.DecodeString(e[1:]) // what matched is hexadecimal
+			b, _ := hex.DecodeString(e[1:]) // never fails, because escape matches only hexadecimal digits
 			return string(b)
 		})
 	}
 	return ""
 }
 
-// readings are what a path may be shortened to. Without dot segments and empty ones there
-// is nothing to shorten.
+// readings returns the forms that a path may be shortened to. A path without dot segments and empty
+// segments has only one.
 func readings(p string) []string {
 	if !strings.Contains(p, "/.") && !strings.Contains(p, "//") {
 		return []string{p}
@@ -165,8 +162,8 @@ func readings(p string) []string {
 
 func isASCIIControl(r rune) bool { return r < ' ' || r == 0x7F }
 
-// withoutDots resolves dot segments (RFC 3986 section 5.2.4) and, other than
-// path.Clean, leaves empty segments.
+// withoutDots resolves dot segments (RFC 3986 section 5.2.4). Unlike path.Clean, it keeps empty
+// segments.
 func withoutDots(p string) string {
 	var kept []string
 	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {

@@ -2,10 +2,9 @@ package zendesk_test
 
 import "strings"
 
-// returnToBypasses are shapes that have led some check or other astray, for the
-// brand acme with the mapped hosts help.acme.com and hilfe.acme.de. Foreign ones are
-// well formed and answered as a place that isn't the brand's; the others as text
-// that is no return_to at all.
+// returnToBypasses contains URLs that have deceived other checks, for the brand acme with the
+// mapped hosts help.acme.com and hilfe.acme.de. The foreign ones are well formed, and the error
+// must be a ForeignError. The others are not a return_to at all.
 var returnToBypasses = []struct {
 	name    string
 	foreign bool
@@ -151,8 +150,8 @@ var returnToBypasses = []struct {
 		"http://acme.localhost/", "http://localhost:8081/", "http://127.0.0.1:8081/",
 		"https://0/", "https://[::]/",
 	}},
-	// A browser stays at the brand. A server that shortens or decodes the path before it
-	// redirects makes two slashes of these.
+	// A browser stays at the brand. A server that shortens or decodes the path before it redirects
+	// turns these into two slashes.
 	{"two slashes in the end", true, []string{
 		"/.//evil.example", "/..//evil.example", "/././/evil.example", "/hc/..//evil.example",
 		"/hc/../..//evil.example", "/hc/.././/evil.example",
@@ -166,7 +165,7 @@ var returnToBypasses = []struct {
 		"https://acme.zendesk.com/%5cevil.example",
 		"https://help.acme.com///evil.example",
 	}},
-	// Browsers drop tabs and line breaks, and servers put a decoded path in a header.
+	// Browsers remove tabs and line breaks, and servers put a decoded path in a header.
 	{"control characters in the end", true, []string{
 		"/%09/evil.example", "/%2509/evil.example", "/%252509/evil.example", "/%0a/evil.example", "/%0d%0aX:1",
 		"/hc/%0D%0ALocation:%20https:%2f%2fevil.example",

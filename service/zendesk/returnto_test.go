@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-func TestReturnToTakes(t *testing.T) {
+func TestReturnToAccepts(t *testing.T) {
 	long := "/" + strings.Repeat("x", 2047)
 	for _, test := range []struct{ in, url, host string }{
 		{"/", "/", ""},
@@ -24,7 +24,7 @@ func TestReturnToTakes(t *testing.T) {
 		{"/hc/%e6%a4%9c", "/hc/%e6%a4%9c", ""},
 		{"/hc/requests/new?tf_description=a%0Ab%0D%0Ac", "/hc/requests/new?tf_description=a%0Ab%0D%0Ac", ""},
 		{"/hc?q=%09%00#%0a", "/hc?q=%09%00#%0a", ""},
-		{"/hc/%C2%85%80", "/hc/%C2%85%80", ""}, // none of them ASCII
+		{"/hc/%C2%85%80", "/hc/%C2%85%80", ""}, // no ASCII control characters
 		{"/hc?next=https://evil.example/", "/hc?next=https://evil.example/", ""},
 		{"/hc?next=//evil.example", "/hc?next=//evil.example", ""},
 		{"/hc?a[]=1&a[]=2", "/hc?a[]=1&a[]=2", ""},
@@ -70,16 +70,16 @@ func TestReturnToTakes(t *testing.T) {
 	}
 }
 
-// TestReturnToRefuses has every bypass of returnto_bypass_test.go. Some lead to the
-// brand in today's browsers; they are refused all the same, for other readers of
-// URLs lie between us and the browser.
+// TestReturnToRefuses contains every bypass of returnto_bypass_test.go. Some of them lead to the
+// brand in current browsers. They are refused too, because a proxy or server may read the URL
+// differently.
 func TestReturnToRefuses(t *testing.T) {
 	b := testProfile(t).Brand("")
 	seen := map[string]bool{}
 	for _, group := range returnToBypasses {
 		for _, s := range group.shapes {
 			if seen[s] {
-				t.Errorf("%q stands twice", s)
+				t.Errorf("%q is listed twice", s)
 			}
 			seen[s] = true
 			d, err := b.ReturnTo(s)
@@ -101,16 +101,17 @@ func TestReturnToRefuses(t *testing.T) {
 func TestReturnToSaysWhy(t *testing.T) {
 	b := testProfile(t).Brand("")
 	for in, why := range map[string]string{
-		"/a\nb":                         "control character (0x0A) at byte 2",
-		"/a\u0085b":                     "control character (0x85) at byte 2",
-		`/a\b`:                          "backslash",
-		"/a\xffb":                       "UTF-8",
-		"hc":                            "neither a path",
-		"":                              "neither a path",
-		"/%zz":                          "can't be read as a URL",
-		"//evil.example":                "two slashes",
-		"https://evil.example/":         "start with one of https://acme.zendesk.com/, https://help.acme.com/, https://hilfe.acme.de/",
-		"/%09/evil.example":             "control character in its path",
+		"/a\nb":          "control character (0x0A) at byte 2",
+		"/a\u0085b":      "control character (0x85) at byte 2",
+		`/a\b`:           "backslash",
+		"/a\xffb":        "UTF-8",
+		"hc":             "neither a path",
+		"":               "neither a path",
+		"/%zz":           "can't be read as a URL",
+		"//evil.example": "two slashes",
+		"https://evil.example/": "start with one of https://acme.zendesk.com/, https://help.acme.com/, " +
+			"https://hilfe.acme.de/",
+		"/%09/evil.example":             "control character in its decoded path",
 		"/access/jwt":                   "below /access/ or /auth/",
 		"/" + strings.Repeat("x", 2048): "longer than 2048 bytes",
 		"/" + strings.Repeat("é", 342):  "longer than 2048 bytes", // 1 + 342 * 6
@@ -124,7 +125,8 @@ func TestReturnToSaysWhy(t *testing.T) {
 	}
 }
 
-// TestReturnToOtherBrand: each brand has its own hosts, also within one profile.
+// TestReturnToOtherBrand checks that a brand doesn't accept the hosts of another brand of the
+// profile.
 func TestReturnToOtherBrand(t *testing.T) {
 	p := testProfile(t)
 	for _, test := range []struct {
@@ -145,8 +147,8 @@ func TestReturnToOtherBrand(t *testing.T) {
 	}
 }
 
-// TestReturnToAtLoopback: the sandbox's exact origin may be named, and nothing else
-// over plain http. The brand's own hosts may be named as ever.
+// TestReturnToAtLoopback checks that return_to may name the exact origin of the sandbox, and no
+// other origin over plain http. It may still name the brand's hosts.
 func TestReturnToAtLoopback(t *testing.T) {
 	b := testProfile(t, func(s *zendesk.Settings) { s.Endpoint = "http://{subdomain}.localhost:8081" }).Brand("")
 	for in, host := range map[string]string{
@@ -184,7 +186,7 @@ func TestReturnToAtLoopback(t *testing.T) {
 	}
 }
 
-// TestCheckReturnTo: what becomes of a bad one is the profile's decision.
+// TestCheckReturnTo checks that the profile decides what happens to an invalid return_to.
 func TestCheckReturnTo(t *testing.T) {
 	refuse, home := testProfile(t), testProfile(t, homeOnBadReturn)
 	at := func(s string) zendesk.SignIn { return testSignIn(func(r *zendesk.SignIn) { r.ReturnTo = s }) }
@@ -223,14 +225,14 @@ func TestCheckReturnTo(t *testing.T) {
 		}
 		wantFaults(t, checked.Warnings, fault{"return_to", why})
 		if !strings.HasSuffix(checked.Warnings[0].Description, "left out") {
-			t.Errorf("the warning %q doesn't say what was done", checked.Warnings[0])
+			t.Errorf("the warning %q doesn't say that return_to was left out", checked.Warnings[0])
 		}
 	}
 }
 
-// keepsToBrand is the promise: whatever passes leads a browser to the brand, reads
-// the same for net/url, is printable ASCII, and is not below /access/ or /auth/.
-func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
+// wantAtBrand checks that the destination leads a browser to the brand, that net/url reads it in
+// the same way, that it is printable ASCII, and that it is not below /access/ or /auth/.
+func wantAtBrand(t *testing.T, s string, d zendesk.Destination) {
 	t.Helper()
 	hosts := []string{"acme.zendesk.com", "help.acme.com", "hilfe.acme.de"}
 	home := hosts[0] // where a path leads
@@ -238,7 +240,7 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 		home = d.Host
 	}
 	if got := browserOrigin(hosts[0], d.URL); got != "https://"+home {
-		t.Fatalf("%q leads to %s by %q", s, got, d.URL)
+		t.Fatalf("%q leads to %s as %q", s, got, d.URL)
 	}
 	known := false
 	for _, h := range hosts {
@@ -246,38 +248,38 @@ func keepsToBrand(t *testing.T, s string, d zendesk.Destination) {
 	}
 	u, err := url.Parse(d.URL)
 	if !known || err != nil || u.Host != d.Host || u.User != nil || u.Opaque != "" {
-		t.Fatalf("%q at %q reads as %+v, %v", s, d.Host, u, err)
+		t.Fatalf("%q at %q is parsed as %+v, %v", s, d.Host, u, err)
 	}
-	if len(d.URL) > 2048 ||
-		strings.ContainsFunc(d.URL, func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }) {
-		t.Fatalf("%q leaves as %q", s, d.URL)
+	invalid := func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }
+	if len(d.URL) > 2048 || strings.ContainsFunc(d.URL, invalid) {
+		t.Fatalf("%q is sent as %q", s, d.URL)
 	}
 	path, _, _ := strings.Cut(strings.TrimPrefix(d.URL, "https://"+d.Host), "#")
 	path, _, _ = strings.Cut(path, "?")
-	for range 4 { // as it stands, decoded once, twice, three times
+	for range 4 { // as written, and decoded one, two and three times
 		if strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7F }) {
-			t.Fatalf("%q has a control character by %q", s, path)
+			t.Fatalf("%q has a control character in the reading %q", s, path)
 		}
 		for _, shortened := range []string{path, shorten(path, false), shorten(path, true)} {
 			if strings.HasPrefix(shortened, "//") {
-				t.Fatalf("%q leads to another host by %q", s, shortened)
+				t.Fatalf("%q leads to another host in the reading %q", s, shortened)
 			}
 			for _, p := range []string{"/access", "/auth"} {
 				if shortened == p || strings.HasPrefix(shortened, p+"/") {
-					t.Fatalf("%q leads below %s/ by %q", s, p, d.URL)
+					t.Fatalf("%q leads below %s/ as %q", s, p, d.URL)
 				}
 			}
 		}
-		path = unescapeWhatOneCan(path)
+		path = unescapeLenient(path)
 	}
 }
 
-// shorten is what a server makes of a path: lower case, dot segments resolved, and
-// empty ones dropped by some.
+// shorten returns a path as a server may read it: in lower case and with dot segments resolved.
+// Some servers also drop empty segments.
 func shorten(path string, dropEmpty bool) string {
 	var kept []string
-	for segment := range strings.SplitSeq(strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(path), `\`, "/"), "/"),
-		"/") {
+	path = strings.ReplaceAll(strings.ToLower(path), `\`, "/")
+	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
 		switch {
 		case segment == ".", segment == "" && dropEmpty:
 		case segment == "..":
@@ -289,8 +291,8 @@ func shorten(path string, dropEmpty bool) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// unescapeWhatOneCan decodes each %XX and leaves what isn't one, as lenient servers do.
-func unescapeWhatOneCan(s string) string {
+// unescapeLenient decodes each %XX and leaves everything else unchanged, as lenient servers do.
+func unescapeLenient(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if i+3 <= len(s) && s[i] == '%' {
@@ -305,7 +307,7 @@ func unescapeWhatOneCan(s string) string {
 	return b.String()
 }
 
-// TestReturnToProperty puts together pieces from which bypasses are made.
+// TestReturnToProperty combines pieces of known bypasses at random.
 func TestReturnToProperty(t *testing.T) {
 	pieces := []string{
 		"/", "//", "/", `\`, "/", ".", "..", "/..", ":", "@", "?", "#", "%2f", "%5c", "%2e", "%252e", "%09", "%00", "%",
@@ -332,9 +334,9 @@ func TestReturnToProperty(t *testing.T) {
 		if d.Host != "" {
 			absolute++
 		}
-		keepsToBrand(t, s.String(), d)
+		wantAtBrand(t, s.String(), d)
 	}
 	if passed < 5000 || absolute < 500 {
-		t.Errorf("%d of the random ones passed, %d of them absolute: too few to tell anything", passed, absolute)
+		t.Errorf("only %d random URLs were accepted, %d of them absolute", passed, absolute)
 	}
 }

@@ -9,23 +9,23 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// SelfTest signs in a person who doesn't exist, by the path that every request takes,
-// and inspects the token as Zendesk would. The token stays in this function, and its
-// address is under a top-level domain that belongs to nobody (RFC 2606, section 2).
-// The error says what is wrong; it holds neither token nor secret.
+// SelfTest creates a token for a person who doesn't exist, with the same code as for a request, and
+// inspects it as Zendesk would. The token doesn't leave this function. The person's address is in a
+// top-level domain that is reserved for tests (RFC 2606, section 2). The error says what is wrong,
+// and contains neither token nor secret.
 func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) error {
-	ask := SignIn{
+	signIn := SignIn{
 		User: User{Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: RoleEndUser},
 	}
 	if !p.Serves(EndUser) {
-		ask.User.Role = RoleAgent
+		signIn.User.Role = RoleAgent
 	}
 	if len(p.ipRanges) > 0 {
-		ask.ClientIP = p.ipRanges[0].Addr().String()
+		signIn.ClientIP = p.ipRanges[0].Addr().String()
 	}
-	checked, err := p.Check(p.brands[0], ask)
+	checked, err := p.Check(p.brands[0], signIn)
 	if err != nil {
-		return fmt.Errorf("a sign-in without a fault is refused: %w", err)
+		return fmt.Errorf("a valid sign-in is refused: %w", err)
 	}
 	token, err := checked.Sign(ctx, key, now)
 	if err != nil {
@@ -39,6 +39,6 @@ func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) 
 	for i, problem := range problems {
 		whats[i] = strings.TrimSpace(problem.Name + " " + problem.Description)
 	}
-	return fmt.Errorf("Zendesk wouldn't take the token: %s",
-		strings.Join(whats, "; ")) //nolint:staticcheck // a name begins the sentence
+	all := strings.Join(whats, "; ")
+	return fmt.Errorf("Zendesk would not accept the token: %s", all) //nolint:staticcheck // begins with a name
 }

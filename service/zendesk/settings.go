@@ -11,10 +11,10 @@ import (
 	"github.com/deskmint/deskmint/service/text"
 )
 
-// Audience is a kind of person that Zendesk assigns a configuration to.
+// Audience is a group of people that Zendesk can assign a configuration to.
 type Audience string
 
-// The audiences that Zendesk knows.
+// The audiences of Zendesk.
 const (
 	EndUser    Audience = "end_user"    // customers
 	TeamMember Audience = "team_member" // agents, light agents and administrators
@@ -22,51 +22,51 @@ const (
 
 // Settings is the zendesk_sso block of a configuration, without its brands.
 type Settings struct {
-	// Audiences says whom Zendesk has assigned the configuration to. Required.
+	// Audiences are the groups that Zendesk has assigned the configuration to. Required.
 	Audiences []Audience `yaml:"audiences"`
-	// Endpoint is the origin that forms are posted to, with {subdomain} where the
-	// brand's goes. Empty: https://{subdomain}.zendesk.com. Plain http is for
-	// loopback hosts only.
+	// Endpoint is the origin that forms are posted to, with {subdomain} in place of the brand's
+	// subdomain. The default is https://{subdomain}.zendesk.com. Plain http is allowed for loopback
+	// hosts only.
 	Endpoint string `yaml:"endpoint"`
-	// IPRanges, when set, must hold the client_ip of every request (CIDR).
+	// IPRanges are CIDR ranges. If there are any, they must contain the client_ip of every request.
 	IPRanges []string `yaml:"ip_ranges"`
-	// Origins are those that the browser passes on its way after the POST, beside
-	// the brand's own: the remote login and logout pages.
+	// Origins are further origins that the browser visits after the POST: the remote login and
+	// logout pages. The brand's origins need not be listed.
 	Origins []string `yaml:"origins"`
-	// AllowUnverifiedEmail takes addresses that the caller has no proof of.
+	// AllowUnverifiedEmail accepts addresses that the caller hasn't verified.
 	AllowUnverifiedEmail bool `yaml:"allow_unverified_email"`
-	// OmitRole lets a team-member configuration sign people in without a role.
+	// OmitRole allows a team-member configuration to sign in people without a role.
 	OmitRole bool `yaml:"omit_role"`
 	// EmitExp adds the claim exp, which Zendesk doesn't document.
 	EmitExp bool `yaml:"emit_exp"`
 	// OrganizationIDType is the JSON type of a single organization_id: "string"
 	// (the default) or "integer", for ids that are whole numbers.
 	OrganizationIDType string `yaml:"organization_id_type"`
-	// OnInvalidOptional says what becomes of a bad optional claim: "refuse" (the
-	// default) or "omit".
+	// OnInvalidOptional selects what happens to an invalid optional claim: "refuse" (the default)
+	// refuses the request, and "omit" leaves out the claim.
 	OnInvalidOptional string `yaml:"on_invalid_optional"`
-	// OnBadReturnTo says what becomes of a return_to that can't be followed:
-	// "refuse" (the default) or "home".
+	// OnBadReturnTo selects what happens to an invalid return_to: "refuse" (the default) refuses
+	// the request, and "home" leaves it out.
 	OnBadReturnTo string `yaml:"on_bad_return_to"`
 }
 
-// BrandSettings is what a brand of a configuration says of Zendesk.
+// BrandSettings is the Zendesk part of a brand in a configuration.
 type BrandSettings struct {
 	// ID is Zendesk's brand_id, decimal digits. Required.
 	ID string `yaml:"id"`
-	// Name is shown on the page. Empty: the subdomain.
+	// Name is displayed on the page. The default is the subdomain.
 	Name string `yaml:"name"`
 	// Subdomain is the Zendesk subdomain. Required.
 	Subdomain string `yaml:"subdomain"`
 	// Hosts are the mapped hosts that return_to may name.
 	Hosts []string `yaml:"hosts"`
-	// Default marks the brand of requests that name none.
+	// Default marks the brand for requests that name none.
 	Default bool `yaml:"default"`
 }
 
 const (
 	defaultEndpoint = "https://{subdomain}.zendesk.com"
-	// Path is where Zendesk takes sign-in tokens, below a brand's origin.
+	// Path is the path at a brand's origin at which Zendesk accepts sign-in tokens.
 	Path = "/access/jwt"
 )
 
@@ -75,8 +75,7 @@ var (
 	subdomain = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
-// Check reports every fault of the settings and brands, by the key at fault
-// relative to the zendesk_sso block.
+// Check reports every fault of the settings and brands. Keys are relative to the zendesk_sso block.
 func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 	if len(s.Audiences) == 0 {
 		report("audiences", "is required: end_user, team_member, or both")
@@ -86,7 +85,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 		if a != EndUser && a != TeamMember {
 			report(key, fmt.Sprintf("%q is no audience: use end_user or team_member", a))
 		} else if slices.Index(s.Audiences, a) < i {
-			report(key, fmt.Sprintf("%s stands twice", a))
+			report(key, fmt.Sprintf("%s is listed twice", a))
 		}
 	}
 	if s.Endpoint != "" {
@@ -131,11 +130,9 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		}
 		switch {
 		case !subdomain.MatchString(b.Subdomain):
-			report(
-				at("subdomain"),
-				fmt.Sprintf("%q is no Zendesk subdomain: give the part before .zendesk.com, in lower case",
-					b.Subdomain),
-			)
+			report(at("subdomain"),
+				fmt.Sprintf("%q is no Zendesk subdomain: write the part before .zendesk.com, in lower case",
+					b.Subdomain))
 		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), "{subdomain}"):
 			report(at("subdomain"), "another brand of this configuration has the same subdomain")
 		}
@@ -145,7 +142,7 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		for j, h := range b.Hosts {
 			if !isDomain(h) || h != strings.ToLower(h) {
 				report(at(fmt.Sprintf("hosts[%d]", j)),
-					fmt.Sprintf("%q is no host name: give it in lower case, without scheme, port or path", h))
+					fmt.Sprintf("%q is no host name: write it in lower case, without scheme, port or path", h))
 			}
 		}
 		ids[b.ID], subdomains[b.Subdomain] = true, true
@@ -171,8 +168,8 @@ func (s Settings) endpoint() string {
 	return s.Endpoint
 }
 
-// checkOrigin says what keeps s from being the origin of a page that tokens or
-// people may be sent to; empty when nothing does.
+// checkOrigin explains why s can't be the origin of a page that receives tokens or people. It
+// returns "" if it can.
 func checkOrigin(s string) string {
 	u, err := url.Parse(s)
 	switch {
@@ -183,13 +180,13 @@ func checkOrigin(s string) string {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "must be https"
 	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyz0123456789-.:[]") != "":
-		return "must be lower case, and without characters that mean something in a Content-Security-Policy"
+		return "must be lower case, and without characters that have a meaning in a Content-Security-Policy"
 	}
 	return ""
 }
 
-// isLoopback is true of hosts that never leave this machine: loopback addresses,
-// and localhost with its subdomains (RFC 6761 section 6.3).
+// isLoopback reports whether a browser connects to the host without leaving the machine. This is so
+// for loopback addresses, and for localhost with its subdomains (RFC 6761 section 6.3).
 func isLoopback(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
 		return true

@@ -10,17 +10,17 @@ import (
 
 type brands = []zendesk.BrandSettings
 
-// checkSettings runs Check and holds that New agrees.
+// checkSettings returns the faults that Check finds, and checks that New reports the same.
 func checkSettings(t *testing.T, s zendesk.Settings, b brands) (faults []fault) {
 	t.Helper()
 	zendesk.Check(s, b, func(key, why string) { faults = append(faults, fault{key, why}) })
 	p, err := zendesk.New(s, b)
 	if (err != nil) != (len(faults) > 0) || (p == nil) != (err != nil) {
-		t.Errorf("Check finds %q, New says %v", faults, err)
+		t.Errorf("Check finds %q, New returns %v", faults, err)
 	}
 	for _, f := range faults {
 		if !strings.Contains(err.Error(), f.Field+" "+f.Description) {
-			t.Errorf("New doesn't tell of %q", f)
+			t.Errorf("New doesn't report %q", f)
 		}
 	}
 	return faults
@@ -50,7 +50,7 @@ func TestSettingsFaults(t *testing.T) {
 		"audience twice": {func(s *zendesk.Settings, _ brands) {
 			s.Audiences = []zendesk.Audience{zendesk.EndUser, zendesk.EndUser}
 		},
-			[]fault{{"audiences[1]", "stands twice"}}},
+			[]fault{{"audiences[1]", "is listed twice"}}},
 
 		"range without length": {
 			func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"192.0.2.0/24", "192.0.2.1"} },
@@ -62,7 +62,8 @@ func TestSettingsFaults(t *testing.T) {
 			[]fault{{"ip_ranges[0]", "is no range"}}},
 		"range with a zone": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"fe80::%eth0/10"} },
 			[]fault{{"ip_ranges[0]", "is no range"}}},
-		// Browsers' addresses are unmapped before they are compared: this would hold none.
+		// Addresses of browsers are unmapped before the comparison, so this range would contain
+		// none.
 		"IPv4 in IPv6": {func(s *zendesk.Settings, _ brands) { s.IPRanges = []string{"::ffff:192.0.2.0/120"} },
 			[]fault{{"ip_ranges[0]", "is no range"}}},
 
@@ -172,7 +173,7 @@ func TestSettingsFaults(t *testing.T) {
 func first[A, B any](a A, _ B) A  { return a }
 func second[A, B any](_ A, b B) B { return b }
 
-// TestOrigins holds endpoint and origins to the same rule.
+// TestOrigins checks that endpoint and origins follow the same rule.
 func TestOrigins(t *testing.T) {
 	const origin, secure, csp = "is no origin", "must be https", "lower case, and without characters"
 	for _, test := range []struct{ in, why string }{
@@ -250,7 +251,7 @@ func TestOrigins(t *testing.T) {
 		Origins:   []string{"https://{subdomain}.zendesk.com"},
 	}
 	if faults := checkSettings(t, s, testBrands()); len(faults) != 1 {
-		t.Errorf("origins have no {subdomain}, but it is taken: %q", faults)
+		t.Errorf("{subdomain} in origins is accepted: %q", faults)
 	}
 }
 
@@ -259,9 +260,9 @@ func TestProfile(t *testing.T) {
 	if got := p.Audiences(); !slices.Equal(got, []zendesk.Audience{zendesk.EndUser, zendesk.TeamMember}) {
 		t.Errorf("Audiences are %q", got)
 	}
-	p.Audiences()[0], p.Brands()[0] = "x", nil // copies, or the profile wouldn't be immutable
+	p.Audiences()[0], p.Brands()[0] = "x", nil // must change copies only
 	if p.Audiences()[0] != zendesk.EndUser || p.Brands()[0] == nil {
-		t.Error("the profile can be changed from outside")
+		t.Error("a caller can change the profile")
 	}
 	var ids []string
 	for _, b := range p.Brands() {
@@ -272,7 +273,7 @@ func TestProfile(t *testing.T) {
 	}
 	if p.Brand("") != p.Brand("360001") || p.Brand("360002") == nil || p.Brand("360003") != nil ||
 		p.Brand("acme") != nil {
-		t.Error("Brand finds the wrong one")
+		t.Error("Brand returns the wrong brand")
 	}
 	for a, want := range map[zendesk.Audience]bool{
 		"":                 true,
@@ -312,7 +313,7 @@ func TestBrand(t *testing.T) {
 	} {
 		b := test.profile.Brand(test.id)
 		if b.Action != test.action || !slices.Equal(b.FormActionSources, test.sources) {
-			t.Errorf("%s: form goes to %s, by %q", name, b.Action, b.FormActionSources)
+			t.Errorf("%s: the form is posted to %s, with sources %q", name, b.Action, b.FormActionSources)
 		}
 	}
 	p := testProfile(t)

@@ -13,10 +13,9 @@ func blank(s string) bool {
 	return strings.TrimFunc(s, func(r rune) bool { return unicode.IsSpace(r) || text.IsJoiner(r) }) == ""
 }
 
-// ParseEmail returns the address in the one form that policy and token use:
-// lower-cased ASCII. It takes less than RFC 5322 allows, on purpose: comments,
-// quoted local parts, display names and look-alike characters are how one address
-// is made to read as another. The error says which rule was broken.
+// ParseEmail returns the address in the only form that policy and token use: lower-cased ASCII. It
+// deliberately accepts less than RFC 5322. Comments, quoted local parts, display names and
+// similar characters can make one address appear as another. The error names the broken rule.
 func ParseEmail(s string) (string, error) {
 	local, domain, found := strings.Cut(s, "@")
 	switch {
@@ -25,13 +24,14 @@ func ParseEmail(s string) (string, error) {
 	case len(s) > 254:
 		return "", errFault("is longer than 254 bytes")
 	case strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII || r == utf8.RuneError }):
-		return "", errFault("holds a character outside ASCII: give international domains in their xn-- form")
+		return "", errFault("contains a character outside ASCII: send international domains in their xn-- form")
 	case !found || strings.Contains(domain, "@"):
 		return "", errFault("must have exactly one @")
 	case len(local) == 0 || len(local) > 64:
 		return "", errFault("must have 1 to 64 bytes before the @")
 	case strings.ContainsFunc(local, func(r rune) bool { return r != '.' && !isAtom(r) }):
-		return "", errFault("has a character before the @ that can't stand there unquoted: give the bare address, without a display name, quotes or comments")
+		return "", errFault("has a character before the @ that is not allowed unquoted: " +
+			"send the bare address, without a display name, quotes or comments")
 	case strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, ".."):
 		return "", errFault("has a dot at the start or end of the part before the @, or two in a row")
 	case !isDomain(domain):
@@ -40,18 +40,18 @@ func ParseEmail(s string) (string, error) {
 	return strings.ToLower(s), nil
 }
 
-// EmailDomain is the part of a parsed address after the @.
+// EmailDomain returns the part of a parsed address after the @.
 func EmailDomain(email string) string {
 	_, domain, _ := strings.Cut(email, "@")
 	return domain
 }
 
-// errFault is one broken rule, in words that follow a field's name.
+// errFault describes a broken rule, in words that follow a field's name.
 type errFault string
 
 func (e errFault) Error() string { return string(e) }
 
-// isAtom is RFC 5322's atext.
+// isAtom reports whether r is an atext of RFC 5322.
 func isAtom(r rune) bool {
 	return isAlphanumeric(r) || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", r)
 }
@@ -60,8 +60,8 @@ func isAlphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
-// isDomain is true of a host name in letters, digits and hyphens with two labels
-// or more (RFC 1123 section 2.1) that can't be read as an IPv4 address.
+// isDomain reports whether s is a host name of letters, digits and hyphens with at least two labels
+// (RFC 1123 section 2.1) that can't be parsed as an IPv4 address.
 func isDomain(s string) bool {
 	if len(s) > 253 {
 		return false

@@ -8,7 +8,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// textFields are the claims that are free text, with the paths of their faults.
+// textFields contains the claims with free text, and the paths of their faults.
 var textFields = []struct {
 	path    string
 	set     func(u user, s string)
@@ -25,8 +25,8 @@ var textFields = []struct {
 	{"user.remote_photo_url", func(u user, s string) { u.RemotePhotoURL = "https://img.example.com/" + s }, false},
 }
 
-// TestTextRefuses puts each kind of bad character into each text, at the start,
-// inside and at the end.
+// TestTextRefuses inserts each kind of invalid character into each text, at the start, inside and
+// at the end.
 func TestTextRefuses(t *testing.T) {
 	const (
 		control   = "a control character"
@@ -39,18 +39,22 @@ func TestTextRefuses(t *testing.T) {
 		kind  string
 		runes []rune
 	}{
-		{control,
-			[]rune{0x00, 0x01, 0x07, 0x08, '\t', '\n', 0x0B, '\f', '\r', 0x1B, 0x1F, 0x7F, 0x80, 0x85, 0x9B, 0x9F}},
+		{control, []rune{
+			0x00, 0x01, 0x07, 0x08, '\t', '\n', 0x0B, '\f', '\r', 0x1B, 0x1F, 0x7F, 0x80, 0x85, 0x9B, 0x9F,
+		}},
 		{separator, []rune{0x2028, 0x2029}},
-		{bidi, []rune{0x061C, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069}},
-		{nonchar,
-			[]rune{0xFDD0, 0xFDE0, 0xFDEF, 0xFFFE, 0xFFFF, 0x1FFFE, 0x1FFFF, 0x2FFFE, 0xFFFFE, 0x10FFFE, 0x10FFFF}},
+		{bidi, []rune{
+			0x061C, 0x200E, 0x200F, 0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2066, 0x2067, 0x2068, 0x2069,
+		}},
+		{nonchar, []rune{
+			0xFDD0, 0xFDE0, 0xFDEF, 0xFFFE, 0xFFFF, 0x1FFFE, 0x1FFFF, 0x2FFFE, 0xFFFFE, 0x10FFFE, 0x10FFFF,
+		}},
 		{invisible, []rune{
-			0x00AD, 0x200B, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0x2065, 0x206A, 0x206F,
-			0xFEFF,                                                         // soft hyphen, zero widths, word joiner, BOM
+			// soft hyphen, zero widths, word joiner, BOM
+			0x00AD, 0x200B, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0x2065, 0x206A, 0x206F, 0xFEFF,
 			0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFFA0, // grapheme joiner, fillers
 			0xFFF0, 0xFFF9, 0xFFFA, 0xFFFB, 0x1D173, 0x1D17A, // annotations, musical controls
-			0xE0000, 0xE0001, 0xE0020, 0xE0067, 0xE007F, // tags, in which whole texts hide
+			0xE0000, 0xE0001, 0xE0020, 0xE0067, 0xE007F, // tags, which can encode hidden texts
 		}},
 	}
 	p := testProfile(t)
@@ -80,8 +84,8 @@ func TestTextRefuses(t *testing.T) {
 	}
 }
 
-// TestExternalIDWithoutOuterSpace: an id that begins or ends with white space is refused, since
-// Zendesk may take it for the id without.
+// TestExternalIDWithoutOuterSpace checks that an id with leading or trailing white space is
+// refused, because Zendesk may treat it as the id without the space.
 func TestExternalIDWithoutOuterSpace(t *testing.T) {
 	p := testProfile(t)
 	for id, taken := range map[string]bool{
@@ -108,9 +112,9 @@ func TestTextRefusesBadUTF8(t *testing.T) {
 	}
 }
 
-// TestTextTakes has what people and organisations are really called. It must leave
-// byte for byte.
-func TestTextTakes(t *testing.T) {
+// TestTextAccepts contains real names of people and organisations. The token must contain them byte
+// for byte.
+func TestTextAccepts(t *testing.T) {
 	p := testProfile(t)
 	for name, s := range map[string]string{
 		"ASCII":                   `O'Neil-Smith Jr. "Bob" <b@x> & Co; 100% \ {}`,
@@ -149,7 +153,7 @@ func TestTextTakes(t *testing.T) {
 			_, payload := mint(t, p, testSignIn(func(in *zendesk.SignIn) { field.set(&in.User, s) }))
 			want := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
 			if !strings.Contains(payload, `":"`+want+`"`) {
-				t.Errorf("%s: %s of %q left as %s", name, field.path, s, payload)
+				t.Errorf("%s: %s of %q is sent as %s", name, field.path, s, payload)
 			}
 		}
 	}

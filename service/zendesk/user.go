@@ -1,7 +1,6 @@
 package zendesk
 
-// Role is a person's role at Zendesk, as the claim spells it. Empty: the claim is
-// left out.
+// Role is a person's role at Zendesk, as in the claim. If it is empty, the token has no such claim.
 type Role string
 
 // The roles that a token can give.
@@ -22,8 +21,7 @@ func (r Role) audience() Audience {
 	return ""
 }
 
-// User is the person being signed in, as the caller describes them. A zero field
-// is one that the caller left out.
+// User describes the person to sign in. A zero field is one that the caller has left out.
 type User struct {
 	Email           string
 	EmailVerified   bool
@@ -35,30 +33,30 @@ type User struct {
 	Organizations   []string
 	OrganizationIDs []string
 	Phone           string
-	// Tags replace all that the person has; nil leaves them, and an empty slice
-	// that isn't nil removes them.
+	// Tags replace all tags of the person. nil keeps them, and an empty slice that isn't nil
+	// removes them.
 	Tags           []string
 	RemotePhotoURL string
-	// UserFields hold string, float64 (as JSON has numbers), bool, or nil to remove
+	// UserFields contains values of type string, float64 (the numbers of JSON) or bool. nil removes
 	// the stored value.
 	UserFields map[string]any
 }
 
-// SignIn is one request to sign a person in.
+// SignIn is a request to sign in a person.
 type SignIn struct {
 	User     User
 	ReturnTo string
 	ClientIP string
 }
 
-// Fault is one field at fault, with a rule in words that follow the field's name.
-// Fields are named by their path in the API's request: `user.tags.values[2]`.
+// Fault is a field with an invalid value, and a description that follows the field's name. Field is
+// its path in the API's request: `user.tags.values[2]`.
 type Fault struct {
 	Field       string
 	Description string
 }
 
-// InvalidError holds every fault of a request.
+// InvalidError contains every fault of a request.
 type InvalidError struct{ Faults []Fault }
 
 func (e *InvalidError) Error() string {
@@ -69,8 +67,8 @@ func (e *InvalidError) Error() string {
 	return s
 }
 
-// OutOfRangeError says that the person's browser is outside the configuration's
-// IP ranges, where Zendesk wouldn't offer this way to sign in.
+// OutOfRangeError reports that the person's browser is outside the configuration's IP ranges.
+// Zendesk wouldn't offer this way to sign in there.
 type OutOfRangeError struct{}
 
 func (*OutOfRangeError) Error() string { return "client_ip is outside the configuration's ip_ranges" }

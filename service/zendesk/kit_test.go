@@ -12,10 +12,10 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// testSecret has the form of those that Zendesk makes: 48 alphanumerics.
+// testSecret has the form of Zendesk's secrets: 48 alphanumeric characters.
 const testSecret = "uR3mN8vQ1xZ6kT0pYcW5sB9dHfJ2gL7aEoXiVqMnCbKrDtSy"
 
-// testTime is 2026-01-02 03:04:05.678 UTC, of which a token keeps the seconds.
+// testTime is 2026-01-02 03:04:05.678 UTC. A token contains only its whole seconds.
 var testTime = time.Unix(1767323045, 678_000_000)
 
 func testKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
@@ -27,7 +27,7 @@ func testKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 	return k
 }
 
-// testProfile is a profile for end users with two brands, then changed.
+// testProfile returns a profile for end users with two brands, after changes to its settings.
 func testProfile(t testing.TB, change ...func(*zendesk.Settings)) *zendesk.Profile {
 	t.Helper()
 	s := zendesk.Settings{Audiences: []zendesk.Audience{zendesk.EndUser}}
@@ -63,7 +63,7 @@ func omitInvalid(s *zendesk.Settings)     { s.OnInvalidOptional = "omit" }
 func integerOrgIDs(s *zendesk.Settings)   { s.OrganizationIDType = "integer" }
 func homeOnBadReturn(s *zendesk.Settings) { s.OnBadReturnTo = "home" }
 
-// testSignIn is one that needs nothing else, then changed.
+// testSignIn returns a sign-in with only the required fields, after changes.
 func testSignIn(change ...func(*zendesk.SignIn)) zendesk.SignIn {
 	r := zendesk.SignIn{User: zendesk.User{Email: "jo@example.com", EmailVerified: true, Name: "Jo Doe"}}
 	for _, c := range change {
@@ -72,7 +72,7 @@ func testSignIn(change ...func(*zendesk.SignIn)) zendesk.SignIn {
 	return r
 }
 
-// mint checks and signs, and returns the token with its payload.
+// mint checks and signs a sign-in. It returns the token and its payload.
 func mint(t testing.TB, p *zendesk.Profile, r zendesk.SignIn) (zendesk.Token, string) {
 	t.Helper()
 	checked, err := p.Check(p.Brand(""), r)
@@ -96,8 +96,8 @@ func segment(t testing.TB, token string, n int) string {
 	return string(b)
 }
 
-// wantFaults holds that exactly these faults were found, in any order: the field
-// exactly, and the description by a piece of it.
+// wantFaults checks that exactly these faults were found, in any order. The field must be equal,
+// and the description must contain the wanted one.
 func wantFaults(t testing.TB, got []zendesk.Fault, want ...zendesk.Fault) {
 	t.Helper()
 	rest := slices.Clone(got)
@@ -112,7 +112,7 @@ func wantFaults(t testing.TB, got []zendesk.Fault, want ...zendesk.Fault) {
 		rest = slices.Delete(rest, i, i+1)
 	}
 	for _, g := range rest {
-		t.Errorf("unwanted fault %q: %s", g.Field, g.Description)
+		t.Errorf("unexpected fault %q: %s", g.Field, g.Description)
 	}
 }
 
