@@ -96,13 +96,13 @@ func TestTokens(t *testing.T) {
 		{"exp before dates", with("exp", `-1`), "", caller.ErrMalformed},
 		{"nbf is a list", with("nbf", `[1]`), "", caller.ErrMalformed},
 
-		{"wrong audience", with("aud", `"somebody"`), "", caller.ErrAudience},
+		{"wrong audience", with("aud", `"other"`), "", caller.ErrAudience},
 		{"audience in another case", with("aud", `"Deskmint"`), "", caller.ErrAudience},
 		{"audience as a part", with("aud", `"deskmint2"`), "", caller.ErrAudience},
 		{"several wrong audiences", with("aud", `["a","b"]`), "", caller.ErrAudience},
 		{"no audience", with("aud", ""), "", caller.ErrMalformed},
 		{"audience is a number", with("aud", `[1,"deskmint"]`), "", caller.ErrMalformed},
-		{"wrong audience and expired", with("aud", `"somebody"`, "exp", "0"), "", caller.ErrAudience},
+		{"wrong audience and expired", with("aud", `"other"`, "exp", "0"), "", caller.ErrAudience},
 
 		{"unknown issuer", es256("e1", ecKey(), claims("https://issuer.example", now.Now())), "", caller.ErrUnknown},
 		{"issuer with a slash more", with("iss", string(quoted(a.URL+"/"))), "", caller.ErrUnknown},
@@ -113,7 +113,7 @@ func TestTokens(t *testing.T) {
 			signed("RS256", header("RS256", "r1"), good, foreign2()), "", caller.ErrUnverified},
 		{"another issuer's name", es256("e1", ecKey(), claims(b.URL, now.Now())), "", caller.ErrUnverified},
 
-		{"unknown subject", with("sub", `"nobody"`), "", caller.ErrUnknown},
+		{"unknown subject", with("sub", `"unknown"`), "", caller.ErrUnknown},
 		{"subject in another case", with("sub", `"Shop"`), "", caller.ErrUnknown},
 		{"subject is a list", with("sub", `["shop"]`), "", caller.ErrUnknown},
 		{"no subject", with("sub", ""), "", caller.ErrUnknown},

@@ -164,7 +164,7 @@ func TestHandshakes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			wantHandshake(t, withCA, client(ours, c.pair), c.want)
-			wantHandshake(t, withoutCA, client(ours, c.pair), true) // it isn't even sent
+			wantHandshake(t, withoutCA, client(ours, c.pair), true) // the client doesn't send it
 		})
 	}
 	t.Run("without one", func(t *testing.T) {

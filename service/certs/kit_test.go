@@ -18,7 +18,7 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// limit is how long anything that must happen may take on a busy machine.
+// limit is the timeout for events that must happen, even on a busy machine.
 const limit = 2 * time.Minute
 
 // logLines receives what a store logs, in order.

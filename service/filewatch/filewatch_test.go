@@ -11,7 +11,7 @@ import (
 	"github.com/deskmint/deskmint/service/filewatch"
 )
 
-// limit is how long anything that must happen may take on a busy machine.
+// limit is the timeout for events that must happen, even on a busy machine.
 const limit = 2 * time.Minute
 
 // start watches paths until the test ends, and sends a value on the channel for each check. It

@@ -9,8 +9,8 @@ import (
 )
 
 // Claims are the claims of a sign-in token that come from the user, in the order in which they are
-// written. They are all that Zendesk documents, and no others. They are a struct and not a map, so
-// that nothing in a request can become a claim. Only user_fields is a map, one level below.
+// written. They are exactly those that Zendesk documents. They are a struct and not a map, so that
+// nothing in a request can become a claim. Only user_fields is a map, one level below.
 type Claims struct {
 	Email           string         `json:"email"`
 	Name            string         `json:"name"`
@@ -36,7 +36,8 @@ func (c *Claims) encode() (encodedClaims, error) {
 	return encodedClaims{object, c.names()}, err
 }
 
-// encodedClaims are claims without those that the token adds, and the names of all.
+// encodedClaims contains encoded claims without iat, jti and exp, and the names of all claims
+// except exp.
 type encodedClaims struct {
 	object []byte // a JSON object
 	names  []string
@@ -51,7 +52,7 @@ var claimNames = func() (names []string) {
 	return names
 }()
 
-// names returns the names of the claims that encode writes, and those of iat and jti.
+// names returns iat, jti and the names of the claims that encode writes.
 func (c *Claims) names() []string {
 	names := append(make([]string, 0, 16), "iat", "jti")
 	v := reflect.ValueOf(c).Elem()
@@ -65,11 +66,11 @@ func (c *Claims) names() []string {
 	return names
 }
 
-// size returns the size of the payload, but for the values of iat and jti, and for exp.
+// size returns the size of the payload without the values of iat and jti, and without exp.
 func (e encodedClaims) size() int { return len(`{"iat":0,"jti":"",`) + len(e.object) - len("{") }
 
-// payload appends a token's payload to b: iat, jti, the claims, and exp. exp is undocumented, and
-// only there if emit_exp is set (0: without).
+// payload appends a token's payload to b: iat, jti, the claims, and exp. exp is undocumented. It is
+// written only if emit_exp is set. expiresAt is 0 otherwise.
 func (e encodedClaims) payload(b []byte, issuedAt int64, id string, expiresAt int64) ([]byte, error) {
 	jti, err := encodeJSON(id)
 	if err != nil {

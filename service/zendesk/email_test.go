@@ -9,7 +9,7 @@ import (
 
 func TestParseEmail(t *testing.T) {
 	label := strings.Repeat("d", 63)
-	// 64 + 1 + 3*64 - 1 + … : the longest address that the rules allow.
+	// The longest address that the rules allow: 64 bytes, the @, and a domain of 189 bytes.
 	domain189 := strings.Join([]string{label[:61], label, label}, ".") // 189 bytes
 	longest := strings.Repeat("l", 64) + "@" + domain189
 	for _, test := range []struct{ in, want string }{
@@ -60,7 +60,7 @@ func TestParseEmail(t *testing.T) {
 		{"admin@corp.com@evil.example", one},
 		{"jo@@example.com", one},
 
-		// Two addresses that readers take for one.
+		// Addresses that people or programs may confuse with another address.
 		{"admin@\u212Aorp.com", ascii}, // the Kelvin sign, which lower-cases to k
 		{"\u212Ao@corp.com", ascii},
 		{"mi\u017Fter@corp.com", ascii},      // long s, which upper-cases to S
@@ -82,7 +82,7 @@ func TestParseEmail(t *testing.T) {
 		{"jo@corp.com\x80", ascii},
 		{"jo\xff@corp.com", ascii},
 
-		// What net/mail takes.
+		// Forms that net/mail accepts.
 		{"Jo Doe <jo@example.com>", atom},
 		{"<jo@example.com>", atom},
 		{`"Jo" <jo@example.com>`, atom},
