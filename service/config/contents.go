@@ -102,7 +102,7 @@ func (z *zendeskSSO) brands() []zendesk.BrandSettings {
 }
 
 type callerEntry struct {
-	Name       string            `yaml:"name"`
-	Identities []caller.Identity `yaml:"identities"`
+	Name       string                 `yaml:"name"`
+	Identities []caller.Identity      `yaml:"identities"`
 	Grants     []policy.GrantSettings `yaml:"grants"`
 }

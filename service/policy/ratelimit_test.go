@@ -311,7 +311,7 @@ func TestManyBuckets(t *testing.T) {
 		quick.Key = fmt.Sprint(i % 2500)
 		at := start.Add(time.Duration(i) * time.Millisecond)
 		if wait(t, &m, at, quick) != 0 || wait(t, &m, at, quick) != time.Millisecond {
-			t.Fatalf("bucket %d isn't its own", i)
+			t.Fatalf("bucket %d is shared with another", i)
 		}
 	}
 	if got := wait(t, &m, start.Add(10*time.Second), slow); got != time.Hour-10*time.Second {
