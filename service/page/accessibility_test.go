@@ -11,7 +11,7 @@ import (
 )
 
 // checked is what axe-core says of a page: rules that were broken, and how many held.
-type checked struct {
+type axeResult struct {
 	Violations []struct {
 		ID, Help string
 		Nodes    []struct{ HTML, FailureSummary string }
@@ -28,12 +28,12 @@ const runAxe = `axe.run(document, {resultTypes: ['violations', 'incomplete', 'pa
 }))`
 
 // axe checks the page in the tab.
-func (s *scene) axe(source string) checked {
+func (s *fixture) axe(source string) axeResult {
 	s.t.Helper()
 	if evaluate[bool](s, "!window.axe") {
 		evaluate[bool](s, source+";true")
 	}
-	result, err := chromedp.Run(s.tab, chromedp.Evaluate[checked](runAxe, chromedp.EvalAwaitPromise))
+	result, err := chromedp.Run(s.tab, chromedp.Evaluate[axeResult](runAxe, chromedp.EvalAwaitPromise))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func (s *scene) axe(source string) checked {
 func TestAccessibility(t *testing.T) {
 	source := browsertest.Axe(t)
 	browser := browsertest.New(t)
-	g := newGallery(t, browser, plain, "Acme")
+	g := newGallery(t, browser, plainSettings, "Acme")
 	pages, unsure := 0, map[string]int{}
 	check := func(g *gallery, language, state, scheme string) {
 		pages++
@@ -60,12 +60,12 @@ func TestAccessibility(t *testing.T) {
 		held := fmt.Sprint(result.Passes)
 		for _, rule := range []string{"color-contrast", "document-title", "html-has-lang", "html-lang-valid", "landmark-one-main", "page-has-heading-one", "region"} {
 			if !strings.Contains(held, "{"+rule+"}") {
-				t.Errorf("%s, %s, %s: %s wasn't checked: %s", language, state, scheme, rule, held)
+				t.Errorf("%s, %s, %s: %s wasn't axeResult: %s", language, state, scheme, rule, held)
 			}
 		}
 	}
 	g.every(func(language, state, scheme string) { check(g, language, state, scheme) })
-	drawn := newGallery(t, browser, withLogo("#ffd400"), "Acme")
+	drawn := newGallery(t, browser, settingsWithLogo("#ffd400"), "Acme")
 	for _, state := range []string{"ready", "loop", "refused"} {
 		drawn.show("ar", state)
 		for _, scheme := range []string{"light", "dark"} {
@@ -74,11 +74,11 @@ func TestAccessibility(t *testing.T) {
 		}
 	}
 	if want := 7*11*2 + 6; pages != want {
-		t.Errorf("%d pages were checked, want %d", pages, want)
+		t.Errorf("%d pages were axeResult, want %d", pages, want)
 	}
 	for _, g := range []*gallery{g, drawn} {
-		if faults := g.complaints(); len(faults) > 0 {
-			t.Errorf("the browser complained: %q", faults)
+		if errs := g.browserErrors(); len(errs) > 0 {
+			t.Errorf("the browser reported errors: %q", errs)
 		}
 	}
 	// What axe can't tell: the button's text lies on an image. TestEveryColourCanBeRead can.
@@ -89,9 +89,9 @@ func TestAccessibility(t *testing.T) {
 // TestAccessibilityCanFail: the same check finds what is wrong with a page that is.
 func TestAccessibilityCanFail(t *testing.T) {
 	source := browsertest.Axe(t)
-	g := newGallery(t, browsertest.New(t), plain, "Acme")
+	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
 	g.show("en", "loop")
-	evaluate[bool](g.scene, `(() => {
+	evaluate[bool](g.fixture, `(() => {
 		document.documentElement.removeAttribute('lang');
 		document.title = '';
 		document.querySelector('button').textContent = '';
@@ -109,23 +109,23 @@ func TestAccessibilityCanFail(t *testing.T) {
 
 // TestKeyboard: what can be reached, in which order, and that one sees where one is.
 func TestKeyboard(t *testing.T) {
-	g := newGallery(t, browsertest.New(t), plain, "Acme")
+	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
 	for state, order := range map[string][]string{
 		"ready": {"BUTTON"}, "sending": {"BODY"}, "loop": {"BUTTON", "A"}, "used": {"A"}, "refused": {"A"},
 	} {
 		g.show("en", state)
 		for _, want := range order {
 			g.do(chromedp.KeyEvent("\t"))
-			if got := evaluate[string](g.scene, `document.activeElement.tagName`); got != want {
+			if got := evaluate[string](g.fixture, `document.activeElement.tagName`); got != want {
 				t.Errorf("%s: the tab key leads to %s, want %s of %v", state, got, want, order)
 			}
 			if want == "BODY" {
 				continue
 			}
-			if got := evaluate[string](g.scene, `(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + ' ' + s.outlineWidth; })()`); got != "solid 3px" {
+			if got := evaluate[string](g.fixture, `(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + ' ' + s.outlineWidth; })()`); got != "solid 3px" {
 				t.Errorf("%s: the outline of %s is %s", state, want, got)
 			}
-			if got := evaluate[bool](g.scene, `(() => { const r = document.activeElement.getBoundingClientRect(); return r.height >= 44 && r.width >= 44; })()`); !got {
+			if got := evaluate[bool](g.fixture, `(() => { const r = document.activeElement.getBoundingClientRect(); return r.height >= 44 && r.width >= 44; })()`); !got {
 				t.Errorf("%s: %s is too small for a finger", state, want)
 			}
 		}

@@ -12,12 +12,12 @@ import (
 
 func TestBrowser(t *testing.T) {
 	browser := browsertest.New(t)
-	for name, test := range map[string]func(*scene){
+	for name, test := range map[string]func(*fixture){
 		"signs in":                   testSignsIn,
 		"without scripts":            testWithoutScripts,
 		"back":                       testBack,
 		"click while under way":      testClickWhileUnderWay,
-		"way out":                    testWayOut,
+		"way out":                    testStartLink,
 		"restored from a cache":      testRestored,
 		"back to a sent page":        testBackToSentPage,
 		"back to an unsent page":     testBackToUnsentPage,
@@ -40,7 +40,7 @@ func TestBrowser(t *testing.T) {
 		"clicks without scripts":     testClicksWithoutScripts,
 		"colour survives the policy": testColour,
 	} {
-		t.Run(name, func(t *testing.T) { test(newScene(t, browser, option{})) })
+		t.Run(name, func(t *testing.T) { test(newFixture(t, browser, fixtureOptions{})) })
 	}
 }
 
@@ -53,18 +53,18 @@ func TestPolicyInBrowser(t *testing.T) {
 	}
 	without := func(h http.Header) { h.Del("Content-Security-Policy") }
 	for name, test := range map[string]struct {
-		option
+		fixtureOptions
 		posts int
 	}{
-		"form-action without the sandbox": {option{headers: func(h http.Header) {
+		"form-action without the sandbox": {fixtureOptions{headers: func(h http.Header) {
 			h.Set("Content-Security-Policy", elsewhere(h.Get("Content-Security-Policy")))
 		}}, 0},
-		"form-action without the host after the redirect":                  {option{onward: "help.localhost"}, 1},
-		"form-action without the host after the redirect, no header":       {option{onward: "help.localhost", headers: without}, 1},
-		"form-action without the host after the redirect, without scripts": {option{onward: "help.localhost"}, 1},
+		"form-action without the host after the redirect":                  {fixtureOptions{onward: "help.localhost"}, 1},
+		"form-action without the host after the redirect, no header":       {fixtureOptions{onward: "help.localhost", headers: without}, 1},
+		"form-action without the host after the redirect, without scripts": {fixtureOptions{onward: "help.localhost"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newScene(t, browser, test.option)
+			s := newFixture(t, browser, test.fixtureOptions)
 			if strings.HasSuffix(name, "scripts") {
 				s.do(disableScripts(true))
 			}
@@ -72,69 +72,69 @@ func TestPolicyInBrowser(t *testing.T) {
 			if strings.HasSuffix(name, "scripts") {
 				s.do(chromedp.Click(button))
 			}
-			s.wait("a complaint", func() bool { return len(s.complaints()) > 0 })
-			if got := s.complaints(); !strings.Contains(got[0], "form-action") || len(s.sandbox.SignIns()) != test.posts {
-				t.Errorf("%d POSTs, and the browser said %q", len(s.sandbox.SignIns()), got)
+			s.wait("a complaint", func() bool { return len(s.browserErrors()) > 0 })
+			if got := s.browserErrors(); !strings.Contains(got[0], "form-action") || len(s.sandbox.SignIns()) != test.posts {
+				t.Errorf("%d POSTs, and the browser reported %q", len(s.sandbox.SignIns()), got)
 			}
 		})
 	}
 	t.Run("form-action with it", func(t *testing.T) {
-		s := newScene(t, browser, option{onward: "help.localhost", listed: true})
+		s := newFixture(t, browser, fixtureOptions{onward: "help.localhost", listed: true})
 		s.goTo("/login")
-		s.do(signedIn)
+		s.do(waitSignedIn)
 		if at := evaluate[string](s, "location.hostname"); at != "help.localhost" {
 			t.Errorf("ended at %s", at)
 		}
-		s.expect(1)
+		s.expectPosts(1)
 	})
 	t.Run("a relay that loses the headers", func(t *testing.T) {
-		s := newScene(t, browser, option{headers: func(h http.Header) {
+		s := newFixture(t, browser, fixtureOptions{headers: func(h http.Header) {
 			clear(h)
 			h.Set("Content-Type", "text/html")
 		}})
 		s.goTo("/login")
-		s.do(signedIn)
-		s.expect(1)
+		s.do(waitSignedIn)
+		s.expectPosts(1)
 	})
 }
 
-func testSignsIn(s *scene) {
+func testSignsIn(s *fixture) {
 	s.goTo("/login")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	if at := evaluate[string](s, "location.pathname + location.search + location.hash"); !strings.HasPrefix(at, "/hc/en-us?a=1&amp;b=") {
 		s.t.Errorf("ended at %s", at)
 	}
-	s.expect(1)
+	s.expectPosts(1)
 }
 
-func testWithoutScripts(s *scene) {
+func testWithoutScripts(s *fixture) {
 	s.do(disableScripts(true))
 	s.goTo("/login")
 	s.do(chromedp.WaitVisible(chromedp.CSS("noscript p")))
-	s.expect(0)
-	s.do(chromedp.Click(button), signedIn)
-	s.expect(1)
+	s.expectPosts(0)
+	s.do(chromedp.Click(button), waitSignedIn)
+	s.expectPosts(1)
 }
 
-func testBack(s *scene) {
+func testBack(s *fixture) {
 	s.goTo("/")
-	s.do(start, chromedp.Click(chromedp.CSS("#help")), signedIn)
-	s.expect(1)
+	s.do(waitStart, chromedp.Click(chromedp.CSS("#help")), waitSignedIn)
+	s.expectPosts(1)
 	s.back()
 	s.until(`document.getElementById('start')`)
 	s.forward()
 	s.until(`document.getElementById('signed-in')`)
-	s.expect(1)
-	if n := s.servings(); n != 1 {
+	s.expectPosts(1)
+	if n := s.timesServed(); n != 1 {
 		s.t.Errorf("the page was served %d times: it is still in the tab's history", n)
 	}
 }
 
 // testClickWhileUnderWay: while the script's POST has no answer, the page stays, and so does its
 // button.
-func testClickWhileUnderWay(s *scene) {
+func testClickWhileUnderWay(s *fixture) {
 	release := s.hold()
-	s.onceSent(`
+	s.afterSubmit(`
 		const button = document.querySelector('#sign-in button');
 		button.click();
 		button.click();
@@ -149,14 +149,14 @@ func testClickWhileUnderWay(s *scene) {
 		s.t.Errorf("the button says %q of being out of use", got)
 	}
 	release()
-	s.do(signedIn)
-	s.expect(1)
+	s.do(waitSignedIn)
+	s.expectPosts(1)
 }
 
 // testRestored makes the events of a page that is shown again, first from no cache, then from one.
-func testRestored(s *scene) {
+func testRestored(s *fixture) {
 	release := s.hold()
-	s.onceSent(`
+	s.afterSubmit(`
 		const visible = (selector) => document.querySelector(selector).checkVisibility();
 		const seen = [];
 		for (const persisted of [false, true]) {
@@ -168,71 +168,71 @@ func testRestored(s *scene) {
 			seen.push(visible('[data-state=used]'), document.title);
 			report(seen.join());
 		}, 6000);`)
-	s.hurry()
+	s.speedUpClock()
 	s.goTo("/login")
 	if got, want := s.reported(), "true,false,false,false,true,false,true,This sign-in has been used"; got != want {
 		s.t.Errorf("sending, used and form are visible: %s, want %s", got, want)
 	}
 	release()
-	s.do(signedIn)
-	s.expect(1)
+	s.do(waitSignedIn)
+	s.expectPosts(1)
 }
 
 // testBackToSentPage: a page that was sent by hand stays in the tab's history, and Back finds it
 // there.
-func testBackToSentPage(s *scene) {
+func testBackToSentPage(s *fixture) {
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	s.store("1000")
 	s.goTo("/login")
-	s.do(shown("loop"), chromedp.Click(button), signedIn)
-	s.expect(1)
+	s.do(stateVisible("loop"), chromedp.Click(button), waitSignedIn)
+	s.expectPosts(1)
 	s.back()
 	s.until(`document.querySelector('[data-state=used]')?.checkVisibility()`)
 	if got, want := evaluate[string](s, `document.querySelector('[role=status]').innerText.replace(/\s+/g, ' ') + document.querySelectorAll('form button').length + document.querySelector('form').checkVisibility()`),
 		"This sign-in has been used A sign-in works only once. To sign in again, open Acme from where you usually start.1false"; got != want {
 		s.t.Errorf("the page says %q", got)
 	}
-	if n := s.servings(); n != 1 {
+	if n := s.timesServed(); n != 1 {
 		s.t.Errorf("the page was served %d times: it didn't come from the cache", n)
 	}
 	evaluate[bool](s, `(document.querySelector('.out a').click(), true)`)
-	s.do(start)
-	s.expect(1)
+	s.do(waitStart)
+	s.expectPosts(1)
 }
 
 // testWayOut: whoever is stopped in a loop can leave, and that posts nothing.
-func testWayOut(s *scene) {
-	s.stopped()
-	s.do(chromedp.Click(chromedp.CSS(".out a")), start)
-	s.expect(0)
+func testStartLink(s *fixture) {
+	s.openLoopPage()
+	s.do(chromedp.Click(chromedp.CSS(".out a")), waitStart)
+	s.expectPosts(0)
 }
 
 // stopped leads to a page that the script doesn't send, whose button can be pressed.
-func (s *scene) stopped() {
+func (s *fixture) openLoopPage() {
 	s.t.Helper()
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	s.store("1000")
 	s.goTo("/login")
-	s.do(shown("loop"), chromedp.WaitVisible(button))
+	s.do(stateVisible("loop"), chromedp.WaitVisible(button))
 }
 
 // formShown is whether there is a button to press, and whether the page still says what it said.
-const formShown = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
+const formAndTextVisible = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
 
 // testBackToUnsentPage: it comes from the cache as it was; its token is as good as before, or has
 // grown old meanwhile.
-func testBackToUnsentPage(s *scene) {
+func testBackToUnsentPage(s *fixture) {
 	s.inject(skippedClock)
 	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
-		s.stopped()
-		before := s.servings()
+		s.openLoopPage()
+		before := s.timesServed()
 		s.goTo("/")
-		s.do(start)
+		s.do(waitStart)
 		s.back()
 		s.until(`document.querySelector('[data-state=loop]')`)
-		if got := evaluate[string](s, formShown); got != "true,true" {
+		if got := evaluate[string](s, formAndTextVisible); got != "true,true" {
 			s.t.Errorf("at once the form and the text are visible: %s", got)
 		}
 		evaluate[bool](s, `(window.skipped = `+step.skipped+`, true)`)
@@ -240,142 +240,142 @@ func testBackToUnsentPage(s *scene) {
 		s.until(`document.getElementById('start')`)
 		s.back()
 		s.until(`document.querySelector('[data-state=loop]')`)
-		if got := evaluate[string](s, formShown); got != step.want {
+		if got := evaluate[string](s, formAndTextVisible); got != step.want {
 			s.t.Errorf("after %s ms the form and the text are visible: %s, want %s", step.skipped, got, step.want)
 		}
-		if n := s.servings(); n != before {
+		if n := s.timesServed(); n != before {
 			s.t.Errorf("the page was served %d times more: it didn't come from the cache", n-before)
 		}
-		s.expect(0)
+		s.expectPosts(0)
 	}
-	s.stopped()
+	s.openLoopPage()
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	s.back()
 	s.until(`document.querySelector('[data-state=loop]')`)
 	evaluate[bool](s, `(document.querySelector('#sign-in button').click(), true)`)
-	s.do(signedIn)
-	s.expect(1)
+	s.do(waitSignedIn)
+	s.expectPosts(1)
 }
 
 // skippedClock lets a test put a page's clock forward.
 const skippedClock = `const unskipped = Date.now; Date.now = () => unskipped() + (window.skipped || 0);`
 
 // testLeftOpen: the button goes before the token is too old to be taken; what the page says stays.
-func testLeftOpen(s *scene) {
-	s.hurry()
-	s.stopped()
+func testLeftOpen(s *fixture) {
+	s.speedUpClock()
+	s.openLoopPage()
 	s.until(`!document.querySelector('#sign-in').checkVisibility()`)
 	evaluate[bool](s, `(document.querySelector('#sign-in').requestSubmit(), true)`)
-	if got := evaluate[string](s, formShown); got != "false,true" {
+	if got := evaluate[string](s, formAndTextVisible); got != "false,true" {
 		s.t.Errorf("the form and the text are visible: %s", got)
 	}
 	s.goTo("/")
-	s.do(start)
-	s.expect(0)
+	s.do(waitStart)
+	s.expectPosts(0)
 }
 
 // testLeftOpenByTheClock: a machine that slept has stopped the timers, and its user presses at
 // once.
-func testLeftOpenByTheClock(s *scene) {
+func testLeftOpenByTheClock(s *fixture) {
 	s.inject(skippedClock)
-	s.stopped()
+	s.openLoopPage()
 	evaluate[bool](s, `(window.skipped = 150000, document.querySelector('#sign-in button').click(), true)`)
-	if got := evaluate[string](s, formShown); got != "false,true" {
+	if got := evaluate[string](s, formAndTextVisible); got != "false,true" {
 		s.t.Errorf("the form and the text are visible: %s", got)
 	}
 	s.goTo("/")
-	s.do(start)
-	s.expect(0)
+	s.do(waitStart)
+	s.expectPosts(0)
 }
 
 // testLoopKeepsLittle: whoever goes on and on doesn't fill the storage.
-func testLoopKeepsLittle(s *scene) {
+func testLoopKeepsLittle(s *fixture) {
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(20).fill(Date.now()).join(' ')), true)`)
 	s.goTo("/login")
-	s.do(shown("loop"), chromedp.Click(button), signedIn)
+	s.do(stateVisible("loop"), chromedp.Click(button), waitSignedIn)
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	if n := evaluate[int](s, `sessionStorage.getItem('deskmint:customers/360001').split(' ').length`); n != 4 {
 		s.t.Errorf("%d times are kept, want the limit, 4", n)
 	}
-	s.expect(1)
+	s.expectPosts(1)
 }
 
 // testLoop comes back again and again; the fourth time the user decides, with as many clicks as
 // they like.
-func testLoop(s *scene) {
+func testLoop(s *fixture) {
 	for visit := range 3 {
 		s.goTo("/login")
-		s.do(signedIn)
-		s.expect(visit + 1)
+		s.do(waitSignedIn)
+		s.expectPosts(visit + 1)
 	}
 	s.goTo("/login")
-	s.do(shown("loop"))
+	s.do(stateVisible("loop"))
 	if got := evaluate[string](s, `document.querySelector('#sign-in button').innerText`); got != "Try once more" {
 		s.t.Errorf("the button says %q", got)
 	}
-	s.expect(3)
-	s.do(chromedp.DoubleClick(button), signedIn)
-	s.expect(4)
+	s.expectPosts(3)
+	s.do(chromedp.DoubleClick(button), waitSignedIn)
+	s.expectPosts(4)
 	// Going on deliberately isn't a licence to loop.
 	s.goTo("/login")
-	s.do(shown("loop"))
-	s.expect(4)
+	s.do(stateVisible("loop"))
+	s.expectPosts(4)
 }
 
 // testLoopForgets moves the stored times to just within, and just out of, the window.
-func testLoopForgets(s *scene) {
+func testLoopForgets(s *fixture) {
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	s.store("30000")
 	s.goTo("/login")
-	s.do(shown("loop"))
-	s.expect(0)
+	s.do(stateVisible("loop"))
+	s.expectPosts(0)
 	for i, ago := range []string{"60000", "-60000"} { // too long ago, or in a future that a corrected clock left behind
 		s.goTo("/")
-		s.do(start)
+		s.do(waitStart)
 		s.store(ago)
 		s.goTo("/login")
-		s.do(signedIn)
-		s.expect(i + 1)
+		s.do(waitSignedIn)
+		s.expectPosts(i + 1)
 	}
 	// What somebody else stored there is no sign-in.
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', 'x NaN {} Infinity'), true)`)
 	s.goTo("/login")
-	s.do(signedIn)
-	s.expect(3)
+	s.do(waitSignedIn)
+	s.expectPosts(3)
 }
 
-func testWithoutStorage(s *scene) {
+func testWithoutStorage(s *fixture) {
 	s.inject(`Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('refused', 'SecurityError'); }})`)
 	for visit := range 5 {
 		s.goTo("/login")
-		s.do(signedIn)
-		s.expect(visit + 1)
+		s.do(waitSignedIn)
+		s.expectPosts(visit + 1)
 	}
 }
 
 // testTwoTabs: as when a browser restores its windows, several tabs sign in at once.
-func testTwoTabs(s *scene) {
+func testTwoTabs(s *fixture) {
 	s.goTo("/login")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	for range 4 {
 		tab, closeTab := chromedp.NewContext(s.tab)
-		if err := chromedp.Do(tab, chromedp.Navigate(s.app+"/login"), signedIn); err != nil {
+		if err := chromedp.Do(tab, chromedp.Navigate(s.app+"/login"), waitSignedIn); err != nil {
 			s.t.Error(err)
 		}
 		closeTab()
 	}
-	s.expect(5)
+	s.expectPosts(5)
 }
 
 // testColour: the brand's colour is drawn although no style of its own is allowed.
-func testColour(s *scene) {
+func testColour(s *fixture) {
 	s.do(disableScripts(true))
 	s.goTo("/login")
 	s.do(chromedp.WaitVisible(button))
@@ -393,5 +393,5 @@ func testColour(s *scene) {
 			s.t.Errorf("%s is %q, want %q", script, got, want)
 		}
 	}
-	s.expect(0)
+	s.expectPosts(0)
 }

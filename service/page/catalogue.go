@@ -6,49 +6,47 @@ import (
 	"golang.org/x/text/language"
 )
 
-// texts are the page's words in one language. Every field is required; "{brand}" in one of them
-// stands for the brand's name. Another language is one file with a value of this type, and its name
-// in catalogue.
+// texts holds the page's texts in one language. Every field is required. "{brand}" in a text is
+// replaced with the brand's name. To add a language, add a file with a value of this type, and add
+// the value to catalogue.
 type texts struct {
 	Language    language.Tag
-	RightToLeft bool // how it is written
+	RightToLeft bool // direction of the script
 
-	Title    string // heading while the form is on its way
-	Message  string // what is happening
-	Slow     string // added when that takes long
+	Title    string // heading while the browser submits the form
+	Message  string // text below the heading
+	Slow     string // displayed in addition when Zendesk doesn't answer within 5 s
 	Button   string // label of the button
-	NoScript string // for browsers that don't run scripts: press the button
+	NoScript string // instruction for browsers that don't run scripts
 
-	LoopHeading string // the same tab has come back too often
-	LoopText    string // what may be wrong, and what to do
-	LoopButton  string // goes on all the same
-	UsedHeading string // the page was loaded again, or came back from the browser's cache
+	LoopHeading string // the same tab has signed in too often
+	LoopText    string // the possible cause, and what to do
+	LoopButton  string // label of the button that signs in anyway
+	UsedHeading string // the page was loaded again, or came from the browser's cache
 	UsedText    string // how to start again
-	Start       string // label of the link out of here, on every page that doesn't go on by itself
+	Start       string // label of the start link, on every page that doesn't submit itself
 
-	Problems [ProblemLoop]words // by Problem, those after it excepted, which have their words above
+	Problems [ProblemLoop]problemText // by Problem; ProblemLoop and ProblemUsed use the fields above
 }
 
-// problem returns what is said of one.
-func (t texts) problem(p Problem) words {
+// problemText returns the texts for a problem.
+func (t texts) problemText(p Problem) problemText {
 	switch p {
 	case ProblemLoop:
-		return words{t.LoopHeading, t.LoopText}
+		return problemText{t.LoopHeading, t.LoopText}
 	case ProblemUsed:
-		return words{t.UsedHeading, t.UsedText}
+		return problemText{t.UsedHeading, t.UsedText}
 	}
 	return t.Problems[p]
 }
 
-// words are a heading and what is said under it.
-type words struct{ Heading, Text string }
+// problemText is a heading and the text below it.
+type problemText struct{ Heading, Text string }
 
-// catalogue holds every language the page speaks. The first one stands in for languages that aren't
-// here.
+// catalogue holds every language of the page. The first one is the default for all other languages.
 var catalogue = []texts{english, german, french, spanish, portuguese, japanese, arabic}
 
-// Languages returns, as BCP 47 tags, the languages that the page's own texts exist in, the default
-// first.
+// Languages returns the languages of the page's own texts as BCP 47 tags. The default is the first.
 func Languages() []string {
 	tags := make([]string, 0, len(catalogue))
 	for _, t := range catalogue {
@@ -65,10 +63,11 @@ func (t texts) Direction() string {
 	return "ltr"
 }
 
-// naming returns the texts with the brand's name in its places. Most names are written from left to
-// right: among words that aren't, one is isolated (Unicode Standard Annex 9, section 2.4), or what
-// stands at its ends would change places.
-func (t texts) naming(brand string) texts {
+// withBrand returns the texts with the brand's name in place of "{brand}". Most names are written
+// from left to right. In a right-to-left text, withBrand isolates the name (Unicode Standard Annex
+// 9, section 2.4). Otherwise the punctuation at the ends of the name would be displayed on the
+// wrong side.
+func (t texts) withBrand(brand string) texts {
 	if t.RightToLeft {
 		const firstStrongIsolate, popDirectionalIsolate = "\u2068", "\u2069"
 		brand = firstStrongIsolate + brand + popDirectionalIsolate
@@ -79,9 +78,9 @@ func (t texts) naming(brand string) texts {
 	} {
 		*text = strings.ReplaceAll(*text, "{brand}", brand)
 	}
-	for i, said := range t.Problems {
-		t.Problems[i].Heading = strings.ReplaceAll(said.Heading, "{brand}", brand)
-		t.Problems[i].Text = strings.ReplaceAll(said.Text, "{brand}", brand)
+	for i, text := range t.Problems {
+		t.Problems[i].Heading = strings.ReplaceAll(text.Heading, "{brand}", brand)
+		t.Problems[i].Text = strings.ReplaceAll(text.Text, "{brand}", brand)
 	}
 	return t
 }

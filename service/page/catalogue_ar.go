@@ -19,7 +19,7 @@ var arabic = texts{
 	UsedText:    "لا تصلح عملية تسجيل الدخول إلا مرة واحدة. لتسجيل الدخول من جديد، افتح {brand} من المكان الذي تبدأ منه عادةً.",
 	Start:       "العودة إلى البداية",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"يتعذر علينا تسجيل دخولك إلى {brand}",
 			"حدث خلل من جانبنا. حاول مرة أخرى لاحقًا. وإذا استمر الخلل، فأبلغ المسؤولين عن هذه الخدمة.",

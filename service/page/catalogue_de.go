@@ -18,7 +18,7 @@ var german = texts{
 	UsedText:    "Eine Anmeldung gilt nur einmal. Um sich erneut anzumelden, öffnen Sie {brand} dort, wo Sie sonst beginnen.",
 	Start:       "Zurück zum Anfang",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"Wir können Sie nicht bei {brand} anmelden",
 			"Auf unserer Seite stimmt etwas nicht. Versuchen Sie es später noch einmal. Bleibt es dabei, wenden Sie sich an die Stelle, die diesen Dienst betreut.",

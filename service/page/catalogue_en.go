@@ -19,7 +19,7 @@ var english = texts{
 	UsedText:    "A sign-in works only once. To sign in again, open {brand} from where you usually start.",
 	Start:       "Back to the start",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"We can't sign you in to {brand}",
 			"Something is wrong on our side. Try again later. If it goes on, tell the people who look after this service.",

@@ -18,7 +18,7 @@ var spanish = texts{
 	UsedText:    "Cada inicio de sesión sirve una sola vez. Para volver a entrar, abra {brand} desde donde suele hacerlo.",
 	Start:       "Volver al inicio",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"No podemos iniciar su sesión en {brand}",
 			"Algo falla por nuestra parte. Inténtelo más tarde. Si el problema continúa, avise a los responsables de este servicio.",

@@ -18,7 +18,7 @@ var french = texts{
 	UsedText:    "Une connexion ne sert qu’une fois. Pour vous reconnecter, ouvrez {brand} à partir de votre point de départ habituel.",
 	Start:       "Revenir au point de départ",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"Impossible de vous connecter à {brand}",
 			"Un problème est survenu de notre côté. Réessayez plus tard. S’il persiste, prévenez les personnes chargées de ce service.",

@@ -19,7 +19,7 @@ var japanese = texts{
 	UsedText:    "サインインは一度しか使えません。もう一度サインインするには、いつもの場所から {brand} を開いてください。",
 	Start:       "最初に戻る",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"{brand} にサインインできません",
 			"こちら側で問題が発生しています。時間をおいてもう一度お試しください。問題が続く場合は、このサービスの担当者にお知らせください。",

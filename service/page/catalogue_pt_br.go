@@ -18,7 +18,7 @@ var portuguese = texts{
 	UsedText:    "Cada acesso vale uma única vez. Para entrar de novo, abra {brand} por onde você costuma começar.",
 	Start:       "Voltar ao início",
 
-	Problems: [ProblemLoop]words{
+	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"Não conseguimos conectar você a {brand}",
 			"Há algo errado do nosso lado. Tente de novo mais tarde. Se o problema continuar, avise os responsáveis por este serviço.",

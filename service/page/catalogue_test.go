@@ -16,13 +16,13 @@ import (
 )
 
 // said returns every text by the path of its field.
-func (t texts) said() map[string]string {
-	said := map[string]string{}
+func (t texts) fields() map[string]string {
+	fields := map[string]string{}
 	var walk func(path string, v reflect.Value)
 	walk = func(path string, v reflect.Value) {
 		switch v.Kind() {
 		case reflect.String:
-			said[path] = v.String()
+			fields[path] = v.String()
 		case reflect.Struct:
 			for i := range v.NumField() {
 				if v.Type() != reflect.TypeFor[texts]() || v.Field(i).Kind() != reflect.Struct {
@@ -39,22 +39,22 @@ func (t texts) said() map[string]string {
 		}
 	}
 	walk("", reflect.ValueOf(t))
-	return said
+	return fields
 }
 
 // TestCatalogue holds what every language must: each text is there, as text, with the brand's name
 // where English has it, about as long, and in its own script.
 func TestCatalogue(t *testing.T) {
-	reference := english.said()
+	reference := english.fields()
 	if len(reference) != 11+2*int(ProblemLoop) {
 		t.Fatalf("english has %d texts: %v", len(reference), reference)
 	}
 	for _, texts := range catalogue {
 		t.Run(texts.Language.String(), func(t *testing.T) {
 			right, left := 0, 0
-			for path, text := range texts.said() {
-				checkSaid(t, path, text, reference[path])
-				r, l := directions(strings.ReplaceAll(text, "{brand}", ""))
+			for path, text := range texts.fields() {
+				checkTranslation(t, path, text, reference[path])
+				r, l := countDirections(strings.ReplaceAll(text, "{brand}", ""))
 				right, left = right+r, left+l
 			}
 			if rightToLeft := right > left; rightToLeft != texts.RightToLeft {
@@ -67,7 +67,7 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-func checkSaid(t *testing.T, path, text, english string) {
+func checkTranslation(t *testing.T, path, text, english string) {
 	t.Helper()
 	if err := checkText(text, maxMessage); err != nil || text == "" || text != strings.TrimSpace(text) {
 		t.Errorf("%s is empty or unfit: %q, %v", path, text, err)
@@ -92,18 +92,18 @@ func checkSaid(t *testing.T, path, text, english string) {
 	if ratio := n / float64(utf8.RuneCountInString(english)); ratio < low || ratio > 2 {
 		t.Errorf("%s is %.1f times as long as in English: %s", path, ratio, text)
 	}
-	if strings.ContainsAny(lastOf(english), ".") != strings.ContainsAny(lastOf(text), ".。।") {
+	if strings.ContainsAny(lastRune(english), ".") != strings.ContainsAny(lastRune(text), ".。।") {
 		t.Errorf("%s doesn't end as a sentence, or a heading, does: %s", path, text)
 	}
 }
 
-func lastOf(text string) string {
+func lastRune(text string) string {
 	r, _ := utf8.DecodeLastRuneInString(text)
 	return string(r)
 }
 
 // directions counts the letters that are written from right to left, and the others.
-func directions(text string) (right, left int) {
+func countDirections(text string) (right, left int) {
 	for _, r := range text {
 		properties, _ := bidi.LookupRune(r)
 		switch properties.Class() {
@@ -130,11 +130,11 @@ func TestLanguages(t *testing.T) {
 		if tag == "test" {
 			continue
 		}
-		said := false
+		listed := false
 		for _, texts := range catalogue {
-			said = said || texts.Language == language.Make(tag)
+			listed = listed || texts.Language == language.Make(tag)
 		}
-		if !said {
+		if !listed {
 			t.Errorf("%s isn't in the catalogue", file)
 		}
 	}
@@ -165,7 +165,7 @@ func TestMatching(t *testing.T) {
 	} {
 		p := mustNew(t, Settings{Language: test.asked}, acme())
 		for _, page := range [][]byte{p.Render("a.b.c", ""), p.RenderProblem(ProblemFailed)} {
-			root := all(t, page, "html")[0]
+			root := findAll(t, page, "html")[0]
 			if lang, dir := attribute(root, "lang"), attribute(root, "dir"); lang != test.lang || dir != test.dir {
 				t.Errorf("asked for %q: lang %s, dir %s, want %s, %s", test.asked, lang, dir, test.lang, test.dir)
 			}
@@ -194,7 +194,7 @@ func TestIsolated(t *testing.T) {
 	for tag, want := range map[string]string{"ar": "\u2068Acme (24/7)!\u2069", "en": " Acme (24/7)!"} {
 		page := mustNew(t, Settings{Language: tag}, frame).Render("a.b.c", "")
 		for _, name := range []string{"title", "h1", "button"} {
-			if got := content(all(t, page, name)[0]); !strings.HasSuffix(got, want) {
+			if got := visibleText(findAll(t, page, name)[0]); !strings.HasSuffix(got, want) {
 				t.Errorf("%s: <%s> reads %q", tag, name, got)
 			}
 		}

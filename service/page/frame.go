@@ -9,29 +9,31 @@ import (
 	"time"
 )
 
-// Frame is what is fixed for one brand's page beside its look. It comes from the configuration,
-// never from a request.
+// Frame holds the properties of one brand's page that don't affect its appearance. They come from
+// the configuration, never from a request.
 type Frame struct {
 	// Brand is the brand's name as users know it. Required.
 	Brand string
 	// Action is the absolute http or https URL that the form posts to. Required.
 	Action string
-	// FormActionSources are the origins that the POST may reach, the action's own and those of
-	// every redirect after it, each as scheme://host or scheme://host:port. Chrome and Safari hold
-	// the whole chain to this list (CSP Level 3, section 6.4.1), Firefox only its first step: an
-	// origin that is missing breaks the sign-in in some browsers. At least the action's origin is
-	// required.
+	// FormActionSources are the origins that the POST may reach: the origin of the action and those
+	// of every redirect after it. Each has the form scheme://host or scheme://host:port. Chrome and
+	// Safari apply this list to the whole chain of redirects (CSP Level 3, section 6.4.1). Firefox
+	// applies it to the first step only. So if an origin is missing, the sign-in fails in some
+	// browsers. At least the action's origin is required.
 	FormActionSources []string
-	// ReferrerPolicy is no-referrer (when empty) or strict-origin. With the first, browsers send
-	// "Origin: null".
+	// ReferrerPolicy is no-referrer or strict-origin. The default is no-referrer, with which
+	// browsers send "Origin: null".
 	ReferrerPolicy string
-	// LoopLimit is the number of the sign-in, within LoopWindow and in one tab, that is stopped. 0:
-	// 4; else at least 2.
+	// LoopLimit is the number of sign-ins in one tab within LoopWindow at which the page stops. The
+	// page doesn't submit itself for the sign-in with this number. 0 means 4. Other values must be
+	// at least 2.
 	LoopLimit int
-	// LoopWindow is how long a sign-in counts. 0: 60 s; else from 1 s to 24 h.
+	// LoopWindow is how long a sign-in counts towards LoopLimit. 0 means 60 s. Other values must be
+	// between 1 s and 24 h.
 	LoopWindow time.Duration
-	// Scope tells apart the counts of pages that are served from one origin: configuration and
-	// brand. Required.
+	// Scope separates the counts of pages that are served from one origin. It consists of the
+	// configuration and the brand. Required.
 	Scope string
 }
 
@@ -41,9 +43,10 @@ const (
 	defaultLoopWindow     = time.Minute
 )
 
-// sourceForm is narrower than CSP's host-source: no wildcard, no path, nothing that could end the
-// directive. CSP has no notation for IPv6 addresses, so they can't be posted to either.
-var sourceForm = regexp.MustCompile(`^https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?$`)
+// sourcePattern is stricter than CSP's host-source. It allows no wildcard, no path, and no
+// character that could end the directive. CSP has no notation for IPv6 addresses, so the form can't
+// post to one.
+var sourcePattern = regexp.MustCompile(`^https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?$`)
 
 func (f Frame) withDefaults() Frame {
 	if f.ReferrerPolicy == "" {
@@ -58,35 +61,37 @@ func (f Frame) withDefaults() Frame {
 	return f
 }
 
-// check returns every fault of a frame whose defaults are filled in.
+// check returns every error in the frame. The defaults must already be filled in.
 func (f Frame) check() error {
-	var faults []error
+	var errs []error
 	if f.Brand == "" {
-		faults = append(faults, errors.New("brand name is empty"))
+		errs = append(errs, errors.New("brand name is empty"))
 	} else if err := checkText(f.Brand, maxTitle); err != nil {
-		faults = append(faults, fmt.Errorf("brand name %w", err))
+		errs = append(errs, fmt.Errorf("brand name %w", err))
 	}
 	for _, source := range f.FormActionSources {
-		if !sourceForm.MatchString(source) {
-			faults = append(faults, fmt.Errorf("form-action source %q is not scheme://host or scheme://host:port in lower case", source))
+		if !sourcePattern.MatchString(source) {
+			const format = "form-action source %q is not scheme://host or scheme://host:port in lower case"
+			errs = append(errs, fmt.Errorf(format, source))
 		}
 	}
 	if err := f.checkAction(); err != nil {
-		faults = append(faults, err)
+		errs = append(errs, err)
 	}
 	if f.ReferrerPolicy != "no-referrer" && f.ReferrerPolicy != "strict-origin" {
-		faults = append(faults, fmt.Errorf("referrer policy %q is neither no-referrer nor strict-origin", f.ReferrerPolicy))
+		err := fmt.Errorf("referrer policy %q is neither no-referrer nor strict-origin", f.ReferrerPolicy)
+		errs = append(errs, err)
 	}
 	if f.LoopLimit < 2 {
-		faults = append(faults, fmt.Errorf("loop limit %d is below 2: nobody could sign in", f.LoopLimit))
+		errs = append(errs, fmt.Errorf("loop limit %d is below 2: no sign-in would be possible", f.LoopLimit))
 	}
 	if f.LoopWindow < time.Second || f.LoopWindow > 24*time.Hour {
-		faults = append(faults, fmt.Errorf("loop window %s is not from 1s to 24h", f.LoopWindow))
+		errs = append(errs, fmt.Errorf("loop window %s is not from 1s to 24h", f.LoopWindow))
 	}
 	if f.Scope == "" {
-		faults = append(faults, errors.New("scope is empty"))
+		errs = append(errs, errors.New("scope is empty"))
 	}
-	return errors.Join(faults...)
+	return errors.Join(errs...)
 }
 
 func (f Frame) checkAction() error {
@@ -98,7 +103,8 @@ func (f Frame) checkAction() error {
 		return fmt.Errorf("action %q has user info, a fragment or no host", action.Redacted())
 	}
 	if origin := action.Scheme + "://" + action.Host; !slices.Contains(f.FormActionSources, origin) {
-		return fmt.Errorf("action's origin %q is not among the form-action sources: browsers would refuse to post", origin)
+		return fmt.Errorf("action's origin %q is not among the form-action sources: browsers would refuse to post",
+			origin)
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ import (
 
 const maxLogo = 64 << 10 // bytes of the data URI
 
-var logoForm = regexp.MustCompile(`^data:image/(png|jpeg|gif|webp|svg\+xml);base64,`)
+var logoPattern = regexp.MustCompile(`^data:image/(png|jpeg|gif|webp|svg\+xml);base64,`)
 
 func checkLogo(logo string) error {
 	if logo == "" {
@@ -22,33 +22,33 @@ func checkLogo(logo string) error {
 	if len(logo) > maxLogo {
 		return fmt.Errorf("has %d bytes, at most %d are allowed", len(logo), maxLogo)
 	}
-	form := logoForm.FindStringSubmatch(logo)
+	form := logoPattern.FindStringSubmatch(logo)
 	if form == nil {
 		return errors.New("must begin data:image/png;base64, or the same with jpeg, gif, webp or svg+xml")
 	}
 	encoded := logo[len(form[0]):]
 	// The decoder skips line ends; a URI has none.
 	if encoded == "" || strings.ContainsAny(encoded, "\r\n") {
-		return errors.New("must hold the image in base64 on one line")
+		return errors.New("must contain the image in base64 on one line")
 	}
 	image, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil {
-		return fmt.Errorf("must hold the image in base64: %w", err)
+		return fmt.Errorf("must contain the image in base64: %w", err)
 	}
 	if declared := form[1]; declared != "svg+xml" {
 		if found := sniff(image); found != declared {
-			return fmt.Errorf("says that it is %s, but holds %s", declared, orUnknown(found))
+			return fmt.Errorf("is declared as %s, but contains %s", declared, typeName(found))
 		}
 		return nil
 	}
 	if found := sniff(image); found != "" {
-		return fmt.Errorf("says that it is svg+xml, but holds %s", found)
+		return fmt.Errorf("is declared as svg+xml, but contains %s", found)
 	}
 	return checkSVG(image)
 }
 
-// sniff returns the type of an image by its first bytes, as browsers tell it (MIME Sniffing
-// Standard, section 6.1), or "" for another.
+// sniff returns the type of an image by its first bytes, as browsers determine it (MIME Sniffing
+// Standard, section 6.1). It returns "" for any other type.
 func sniff(image []byte) string {
 	switch {
 	case bytes.HasPrefix(image, []byte("\x89PNG\r\n\x1a\n")):
@@ -63,16 +63,17 @@ func sniff(image []byte) string {
 	return ""
 }
 
-func orUnknown(found string) string {
+func typeName(found string) string {
 	if found == "" {
-		return "none of the images it may be"
+		return "no supported image type"
 	}
 	return found
 }
 
-// checkSVG refuses what an image can't use anyway: in an <img>, browsers run no script of it and
-// fetch nothing for it. A logo that has such parts would look otherwise on the page than where it
-// was made, and harm whoever opens it alone.
+// checkSVG rejects SVG features that have no effect on the page. In an <img>, browsers run no
+// script of an SVG and fetch nothing for it. A logo with such features would be displayed
+// differently on the page than in the editor. It could also harm a user who opens the image on its
+// own.
 func checkSVG(image []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(image))
 	root, style := true, false
@@ -80,17 +81,18 @@ func checkSVG(image []byte) error {
 		token, err := decoder.Token()
 		if errors.Is(err, io.EOF) {
 			if root {
-				return errors.New("says that it is svg+xml, but has no <svg>")
+				return errors.New("is declared as svg+xml, but has no <svg>")
 			}
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("says that it is svg+xml, but can't be read: %w", err)
+			return fmt.Errorf("is declared as svg+xml, but can't be parsed: %w", err)
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
 			if root && (token.Name.Local != "svg" || token.Name.Space != "http://www.w3.org/2000/svg") {
-				return fmt.Errorf("says that it is svg+xml, but begins with <%s> and not with an <svg> of its namespace", token.Name.Local)
+				return fmt.Errorf("is declared as svg+xml, but begins with <%s> and not with an <svg> of its namespace",
+					token.Name.Local)
 			}
 			root, style = false, strings.EqualFold(token.Name.Local, "style")
 			if err := checkElement(token); err != nil {
@@ -123,10 +125,9 @@ func checkElement(element xml.StartElement) error {
 		switch name := strings.ToLower(a.Name.Local); {
 		case a.Name.Space == "" && strings.HasPrefix(name, "on"):
 			return fmt.Errorf("has the event handler %s", a.Name.Local)
-		case (name == "href" || name == "src") && !inside(a.Value):
+		case (name == "href" || name == "src") && !isInternal(a.Value):
 			return fmt.Errorf("has a <%s> that refers to something outside it", element.Name.Local)
-		// What an animation would write there.
-		case name == "attributename" && (strings.HasSuffix(strings.ToLower(a.Value), "href") || strings.HasPrefix(strings.ToLower(a.Value), "on")):
+		case name == "attributename" && animatesUnsafely(a.Value):
 			return fmt.Errorf("animates %s", a.Value)
 		case !selfContained(a.Value):
 			return fmt.Errorf("has the attribute %s, which refers to something outside it", a.Name.Local)
@@ -135,28 +136,35 @@ func checkElement(element xml.StartElement) error {
 	return nil
 }
 
-// inside says of a reference that it leads to a part of the same image, or to an image that it
-// carries.
-func inside(reference string) bool {
-	return reference == "" || reference[0] == '#' || embedded.MatchString(reference)
+// animatesUnsafely reports whether an animation of the attribute could set a reference or an event
+// handler.
+func animatesUnsafely(attribute string) bool {
+	attribute = strings.ToLower(attribute)
+	return strings.HasSuffix(attribute, "href") || strings.HasPrefix(attribute, "on")
+}
+
+// isInternal reports whether a reference leads to a part of the same image, or to an image embedded
+// in it.
+func isInternal(reference string) bool {
+	return reference == "" || reference[0] == '#' || embeddedImage.MatchString(reference)
 }
 
 var (
-	embedded = regexp.MustCompile(`^data:image/(png|jpeg|gif|webp);base64,`)
-	// What a style can fetch with: url(…), a string in @import or image-set(), and escapes that
-	// hide them.
-	fetching = regexp.MustCompile(`(?i)@import|image-set\(|src\(|\\`)
-	address  = regexp.MustCompile(`(?i)url\(\s*["']?([^"')]*)`)
+	embeddedImage = regexp.MustCompile(`^data:image/(png|jpeg|gif|webp);base64,`)
+	// fetchingCSS matches the ways to fetch from a style other than url(…): a string in @import or
+	// image-set(), src(), and escapes that hide them.
+	fetchingCSS = regexp.MustCompile(`(?i)@import|image-set\(|src\(|\\`)
+	urlFunction = regexp.MustCompile(`(?i)url\(\s*["']?([^"')]*)`)
 )
 
-// selfContained says of CSS, or of an attribute that may be some, that it refers to nothing outside
-// the image.
+// selfContained reports whether CSS, or an attribute that may contain CSS, refers only to the image
+// itself.
 func selfContained(css string) bool {
-	if fetching.MatchString(css) {
+	if fetchingCSS.MatchString(css) {
 		return false
 	}
-	for _, found := range address.FindAllStringSubmatch(css, -1) {
-		if !inside(strings.TrimSpace(found[1])) {
+	for _, found := range urlFunction.FindAllStringSubmatch(css, -1) {
+		if !isInternal(strings.TrimSpace(found[1])) {
 			return false
 		}
 	}

@@ -41,23 +41,23 @@ func TestLogo(t *testing.T) {
 		"two lines":         {png[:30] + "\n" + png[30:], "one line"},
 		"nothing":           {"data:image/png;base64,", "one line"},
 		"something after":   {png + `" onerror="`, "base64"},
-		"GIF as PNG":        {dataURI("png", gifHead), "says that it is png, but holds gif"},
-		"PNG as JPEG":       {dataURI("jpeg", pngHead), "says that it is jpeg, but holds png"},
-		"JPEG as WebP":      {dataURI("webp", jpegHead), "says that it is webp, but holds jpeg"},
-		"WebP as GIF":       {dataURI("gif", webpHead), "says that it is gif, but holds webp"},
-		"PNG as SVG":        {dataURI("svg+xml", pngHead), "says that it is svg+xml, but holds png"},
-		"SVG as PNG":        {dataURI("png", svgOpen+"</svg>"), "holds none of the images"},
-		"wave as WebP":      {dataURI("webp", "RIFF\x00\x00\x00\x00WAVEfmt \x00"), "holds none"},
-		"HTML as PNG":       {dataURI("png", "<html><script>alert(1)</script>"), "holds none"},
-		"cut off signature": {dataURI("png", pngHead[:7]), "holds none"},
+		"GIF as PNG":        {dataURI("png", gifHead), "is declared as png, but contains gif"},
+		"PNG as JPEG":       {dataURI("jpeg", pngHead), "is declared as jpeg, but contains png"},
+		"JPEG as WebP":      {dataURI("webp", jpegHead), "is declared as webp, but contains jpeg"},
+		"WebP as GIF":       {dataURI("gif", webpHead), "is declared as gif, but contains webp"},
+		"PNG as SVG":        {dataURI("svg+xml", pngHead), "is declared as svg+xml, but contains png"},
+		"SVG as PNG":        {dataURI("png", svgOpen+"</svg>"), "contains no supported image type"},
+		"wave as WebP":      {dataURI("webp", "RIFF\x00\x00\x00\x00WAVEfmt \x00"), "contains no supported"},
+		"HTML as PNG":       {dataURI("png", "<html><script>alert(1)</script>"), "contains no supported"},
+		"cut off signature": {dataURI("png", pngHead[:7]), "contains no supported"},
 		"largest":           {dataURI("png", pngHead+strings.Repeat("x", (maxLogo-len("data:image/png;base64,"))/4*3-len(pngHead))), ""},
 		"too large":         {dataURI("png", pngHead+strings.Repeat("x", maxLogo/4*3)), "at most 65536"},
 	} {
-		checkLogoFault(t, name, test.logo, test.fault)
+		checkLogoError(t, name, test.logo, test.fault)
 	}
 }
 
-func checkLogoFault(t *testing.T, name, logo, want string) {
+func checkLogoError(t *testing.T, name, logo, want string) {
 	t.Helper()
 	switch err := checkLogo(logo); {
 	case want == "" && err != nil:
@@ -103,14 +103,14 @@ func TestSVG(t *testing.T) {
 		svgOpen + `<set attributeName="onclick" to="alert(1)"/></svg>`:                                                                "animates onclick",
 		`<?xml-stylesheet href="https://acme.com/a.css"?>` + svgOpen + `</svg>`:                                                       "processing instruction",
 		`<!DOCTYPE svg [<!ENTITY a "b">]>` + svgOpen + `&a;</svg>`:                                                                    "declarations",
-		svgOpen + `&unknown;</svg>`:                                                                                                   "can't be read",
-		svgOpen:                                                                                                                       "can't be read",
+		svgOpen + `&unknown;</svg>`:                                                                                                   "can't be parsed",
+		svgOpen:                                                                                                                       "can't be parsed",
 		`<svg/>`:                                                                                                                      "not with an <svg> of its namespace",
 		`<html xmlns="http://www.w3.org/1999/xhtml"><script/></html>`:                                                                 "begins with <html>",
 		`just text`: "has no <svg>",
 		"":          "one line",
 	} {
-		checkLogoFault(t, image, dataURI("svg+xml", image), fault)
+		checkLogoError(t, image, dataURI("svg+xml", image), fault)
 	}
 }
 
@@ -124,7 +124,7 @@ func FuzzLogo(f *testing.F) {
 			return
 		}
 		frame := acme()
-		if got := attribute(all(t, mustNew(t, Settings{Logo: logo}, frame).Render("a.b.c", ""), "img")[0], "src"); got != logo {
+		if got := attribute(findAll(t, mustNew(t, Settings{Logo: logo}, frame).Render("a.b.c", ""), "img")[0], "src"); got != logo {
 			t.Errorf("got %s, want %s", got, logo)
 		}
 	})

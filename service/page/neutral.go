@@ -6,14 +6,15 @@ import (
 	"golang.org/x/text/language"
 )
 
-// neutralName is what everybody calls the place that nobody gets to.
+// neutralName is the name that pages without a brand use.
 const neutralName = "Zendesk"
 
 var neutralPages = sync.OnceValues(func() ([]*Page, error) {
 	var pages []*Page
 	for _, tag := range Languages() {
-		// Without a form there is nothing to post, and nowhere.
-		p, err := prepare(Settings{Language: tag}.withDefaults(), Frame{Brand: neutralName, FormActionSources: []string{"'none'"}}.withDefaults())
+		// The frame has no action, because problem pages have no form.
+		frame := Frame{Brand: neutralName, FormActionSources: []string{"'none'"}}
+		p, err := prepare(Settings{Language: tag}.withDefaults(), frame.withDefaults())
 		if err != nil {
 			return nil, err
 		}
@@ -22,15 +23,16 @@ var neutralPages = sync.OnceValues(func() ([]*Page, error) {
 	return pages, nil
 })
 
-// Neutral returns a page without a brand, in the language nearest to the one asked for (BCP 47;
-// English where it is none, or none is near), for those who may not learn which brands there are.
-// It is good for [Page.RenderProblem] only: what [Page.Render] makes of it posts nowhere.
+// Neutral returns a page without a brand, in the language nearest to tag (BCP 47). The language is
+// English if tag is empty or invalid, or if no language is near. Use it for callers that may not
+// learn which brands exist. Only its [Page.RenderProblem] is useful: the form that [Page.Render]
+// returns has no action.
 func Neutral(tag string) *Page {
 	pages, err := neutralPages()
 	if err != nil {
-		panic(err) // made of nothing but what is compiled in
+		panic(err) // depends only on compiled-in data
 	}
-	want, _ := language.Parse(tag) // what can't be parsed is matched as no language
+	want, _ := language.Parse(tag) // an invalid tag matches the default language
 	templates, _ := compiled()
 	_, index, _ := templates.matcher.Match(want)
 	return pages[index]

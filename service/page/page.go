@@ -1,21 +1,26 @@
-// Package page makes the HTML page that signs a browser in: a form with the token, which posts
-// itself to Zendesk.
+// Package page renders the HTML page that signs a browser in. The page contains a form with the
+// token, and a script submits the form to Zendesk.
 //
-// Zendesk takes a token only from a form in the user's own browser, so every sign-in needs such a
-// page, and it is often relayed by other people's backends. That decides its shape. Script and
-// style are the same bytes for every brand, withName in the policy by their SHA-256, because a
-// nonce doesn't survive being relayed or cached. A brand's colour is therefore an attribute: the
-// fill of an <svg> behind the button. Content Security Policy governs styles and not presentation
-// attributes, and every browser draws them, whereas attr() in a fixed style sheet is Chromium's
-// alone and a style attribute would need 'unsafe-inline'.
+// Zendesk accepts a token only from a form in the user's own browser. So every sign-in needs such a
+// page, and often the backend of another company relays it. The script and the style are the same
+// bytes for every brand. The policy allows them by their SHA-256, because a nonce doesn't survive
+// relaying or caching. A brand's colour is therefore an attribute: the fill of an <svg> behind the
+// button. Content Security Policy governs styles, not presentation attributes, and every browser
+// draws them. The alternatives don't work: only Chromium supports attr() in a fixed style sheet,
+// and a style attribute would need 'unsafe-inline'.
 //
-// What the page promises: one POST for one token, whether the script or the button sends it, and
-// however often the tab is given the same page, as long as no eight others came since; sent before
-// the load event, so that Back doesn't come here again; none from the back/forward cache; a button
-// that works without scripts, and one that goes before its token is too old; a word when the answer
-// takes long; and a tab that comes back too often is told so instead of being sent round again.
-// What a tab has sent is remembered by the script, in sessionStorage. That ends honest loops and
-// stops no attacker. Without scripts there is neither guard nor count.
+// The page guarantees the following:
+//
+//   - It sends one POST for one token, whether the script or the button submits the form. This holds
+//     however often the tab loads the same page, unless eight other pages were submitted in between.
+//   - The script submits the form before the load event, so that Back skips the page.
+//   - A page from the back/forward cache doesn't submit itself.
+//   - The button works without scripts. It disappears before the token is too old.
+//   - A message appears when Zendesk takes long to answer.
+//   - A tab that signs in too often shows a message instead of submitting the form again.
+//
+// The script records in sessionStorage what a tab has sent. This ends accidental loops. It doesn't
+// stop an attacker. Without scripts the page neither prevents a second POST nor counts sign-ins.
 //
 // A [Page] is rendered once, when the configuration is loaded. A request only inserts its own
 // values into segments of the rendered page, which is 13 times faster than executing the template.
@@ -39,27 +44,27 @@ var (
 	script string
 )
 
-// Page is the prepared page of one brand in one language. It doesn't change, and may be used by any
-// number of goroutines. It holds half a kilobyte, beside a logo: pages of one language share what
-// isn't the brand's own, and pages with one logo share the logo.
+// Page is the prepared page of one brand in one language. It is immutable and safe for concurrent
+// use. It holds half a kilobyte, not counting the logo. Pages of one language share everything that
+// doesn't depend on the brand, and pages with the same logo share the logo.
 type Page struct {
 	segments       *pageSegments
 	values         values
 	referrerPolicy string
 }
 
-// Header is one header field of the response that carries the page.
+// Header is one header field of the HTTP response that contains the page.
 type Header struct{ Name, Value string }
 
-// New prepares the page of a brand. The error names every fault of settings and frame, and holds
-// none of their texts beyond what is needed to find them.
+// New prepares the page of a brand. The error names every invalid value in settings and frame. It
+// quotes their texts only where you need them to find the value.
 func New(settings Settings, frame Frame) (*Page, error) {
 	frame = frame.withDefaults()
-	var faults []error
+	var errs []error
 	settings.Check(func(path, message string) {
-		faults = append(faults, fmt.Errorf("%s %s", path, message))
+		errs = append(errs, fmt.Errorf("%s %s", path, message))
 	})
-	if err := errors.Join(append(faults, frame.check())...); err != nil {
+	if err := errors.Join(append(errs, frame.check())...); err != nil {
 		return nil, fmt.Errorf("preparing the page: %w", err)
 	}
 	p, err := prepare(settings.withDefaults(), frame)
@@ -69,7 +74,8 @@ func New(settings Settings, frame Frame) (*Page, error) {
 	return p, nil
 }
 
-// prepare takes settings and a frame that have been checked and whose defaults are filled in.
+// prepare prepares a page. The settings and the frame must be valid and have their defaults filled
+// in.
 func prepare(settings Settings, frame Frame) (*Page, error) {
 	templates, err := compiled()
 	if err != nil {
@@ -97,10 +103,10 @@ func prepare(settings Settings, frame Frame) (*Page, error) {
 	return p, nil
 }
 
-// Render returns the page that posts this token, and return_to with it unless that is empty: the
-// field is then left out, because an empty one would be a place to return to. Both should have been
-// validated; whatever they hold, it stays inside its attribute. The bytes are the caller's to keep,
-// and hold the token: they belong in no log.
+// Render returns the page that posts this token. If returnTo is empty, Render omits the return_to
+// field, because Zendesk would treat an empty value as a target. Validate both values first. Render
+// escapes them, so no value can leave its attribute. The caller owns the returned bytes. They
+// contain the token, so don't log them.
 func (p *Page) Render(token, returnTo string) []byte {
 	if returnTo == "" {
 		return p.segments.plain.fill(&p.values, token)
@@ -108,36 +114,37 @@ func (p *Page) Render(token, returnTo string) []byte {
 	return p.segments.returnTo.fill(&p.values, token, returnTo)
 }
 
-// policy is what the page carries in a <meta> too, for relays that lose its headers: all but
-// frame-ancestors, which counts only in the header (CSP Level 3, section 3.3). The sources of
-// form-action follow it.
+// policy is the part of the policy that the page also contains in a <meta>, for relays that drop
+// the headers. It has every directive except frame-ancestors, which browsers accept only in the
+// header (CSP Level 3, section 3.3). The sources of form-action are appended to it.
 const policy = "default-src 'none'; script-src '" + scriptHash + "'; style-src '" + styleHash + "'; img-src data:; " +
 	"base-uri 'none'; form-action"
 
-// ContentSecurityPolicy returns the value of that field among [Page.Headers], for callers that
-// merge it with their own.
+// ContentSecurityPolicy returns the value of this field in [Page.Headers]. Use it to merge the
+// policy with your own.
 func (p *Page) ContentSecurityPolicy() string {
-	// As html/template has escaped it: sourceForm leaves nothing to escape, but 'none' has quotes.
+	// The value was escaped by html/template. sourcePattern allows nothing that needs escaping, but
+	// 'none' has quotes.
 	return policy + " " + html.UnescapeString(p.values.of(fieldFormActions)) + "; frame-ancestors 'none'"
 }
 
-// Headers returns every header field that the page should be served with, always in the same order.
-// The slice is the caller's to keep. Strict-Transport-Security isn't among them, because whoever
-// relays the page speaks for a host that isn't ours to commit.
+// Headers returns every header field to serve the page with, always in the same order. The caller
+// owns the slice. It doesn't include Strict-Transport-Security, because the service that relays the
+// page must decide that for its own host.
 func (p *Page) Headers() []Header {
 	return []Header{
 		{"Content-Type", "text/html; charset=utf-8"},
 		{"Cache-Control", "no-store"},
 		{"Content-Security-Policy", p.ContentSecurityPolicy()},
-		// Nobody who opened the page in a window of theirs keeps a handle on it. The tab stays the
-		// same one, so neither the POST nor sessionStorage suffers; an application that watches the
-		// sign-in in a popup sees it as closed.
+		// A window that opened the page can't keep a reference to it. The tab stays the same, so
+		// the POST and sessionStorage keep working. An application that watches the sign-in in a
+		// popup sees the popup as closed.
 		{"Cross-Origin-Opener-Policy", "same-origin"},
 		{"Cross-Origin-Resource-Policy", "same-origin"},
 		{"Permissions-Policy", "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"},
 		{"Referrer-Policy", p.referrerPolicy},
 		{"X-Content-Type-Options", "nosniff"},
-		{"X-Frame-Options", "DENY"}, // for browsers that don't know frame-ancestors
+		{"X-Frame-Options", "DENY"}, // for browsers that don't support frame-ancestors
 		{"X-Robots-Tag", "noindex"},
 	}
 }

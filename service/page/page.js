@@ -1,5 +1,5 @@
-// The same bytes for every brand and request: the page's policy names their hash.
-// What differs is read from the form's data attributes and the texts already in the page.
+// The script has the same bytes for every brand and request, because the page's policy contains its hash.
+// Everything that differs comes from the form's data attributes and the texts in the page.
 (() => {
   'use strict';
 
@@ -7,9 +7,9 @@
   const key = 'deskmint:' + form.dataset.scope;
   const limit = Number(form.dataset.loopLimit);
   const span = Number(form.dataset.loopWindow); // milliseconds
-  const patience = 5000; // milliseconds
-  const life = 150000; // milliseconds: of the three minutes that Zendesk takes a token, less some for both ways
-  const mark = form.elements.jwt.value.slice(-16); // tells tokens apart, and is good for nothing else
+  const patience = 5000; // milliseconds until the page says that Zendesk is slow
+  const life = 150000; // milliseconds: Zendesk accepts a token for three minutes; the rest is for network delays
+  const mark = form.elements.jwt.value.slice(-16); // identifies the token, but can't be used to sign in
 
   const show = (state) => {
     document.querySelectorAll('[data-state]').forEach((part) => {
@@ -18,8 +18,8 @@
     document.title = document.querySelector('section:not([hidden]) h1').textContent;
   };
 
-  // A browser may refuse storage, or throw at its very name: then nothing is remembered, because a sign-in
-  // that works matters more than a loop that ends.
+  // A browser may refuse storage, or throw an exception when the script reads the property. The script then stores
+  // nothing, because a sign-in that works matters more than a loop that ends.
   const stored = (name) => {
     try {
       return sessionStorage.getItem(name) || '';
@@ -31,7 +31,7 @@
     try {
       sessionStorage.setItem(name, value);
     } catch (refused) {
-      // As above.
+      // Continue without storage.
     }
   };
 
@@ -41,8 +41,8 @@
     return stored(key).split(' ').map(Number).filter((time) => time > now - span && time <= now);
   };
 
-  // The one guard: a token is good for one POST, whoever sends it, this script or the button, and however often
-  // the tab is given this page, with or without others in between.
+  // claim ensures that a token is sent only once. This holds whether the script or the button submits the form, and
+  // however often the tab loads this page, with or without other pages in between.
   const kept = 8;
   const marks = () => stored(key + ':sent').split(' ').filter(Boolean);
   let sent = marks().includes(mark);
@@ -58,9 +58,9 @@
     return true;
   };
 
-  // A page that wasn't sent loses its button when the token in it has grown old; what it says stays true. A timer stands
-  // still in the back/forward cache and while the machine sleeps, so the clock on the wall is asked too; and that one
-  // may be set back, so the timer's word is final.
+  // old hides the button when the token of an unsent page is too old. The texts stay, because they are still true.
+  // A timer pauses in the back/forward cache and while the machine sleeps, so old also compares the wall clock.
+  // The wall clock may be set back, so once the timer has fired, the result stays true.
   const loaded = Date.now();
   let over = false;
   const old = () => {
@@ -73,7 +73,7 @@
     if (!claim()) event.preventDefault();
   });
 
-  // A page that comes back from the back/forward cache has lived on with its guard closed and its clock stopped.
+  // A page from the back/forward cache still has its variables, but its timers were paused.
   addEventListener('pageshow', (event) => {
     if (!event.persisted) return;
     clearTimeout(waiting);
@@ -81,8 +81,8 @@
     else old();
   });
 
-  // Now, not at "load": a form sent before that replaces this page in the tab's history, so Back skips it.
-  // The prototype's method, because a control named "submit" would hide the form's own.
+  // Submit now and not at "load". A form that is submitted earlier replaces this page in the tab's history, so Back
+  // skips it. The call uses the prototype's method, because a control named "submit" would hide the form's method.
   if (sent) {
     show('used');
   } else if (recent().length + 1 >= limit) {

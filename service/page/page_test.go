@@ -65,7 +65,7 @@ func TestContentSecurityPolicy(t *testing.T) {
 	}
 	for i, page := range [][]byte{p.Render("a.b.c", ""), p.Render("a.b.c", "/"), p.RenderProblem(ProblemFailed)} {
 		found := 0
-		for _, meta := range all(t, page, "meta") {
+		for _, meta := range findAll(t, page, "meta") {
 			if attribute(meta, "http-equiv") == "Content-Security-Policy" {
 				found++
 				if got := attribute(meta, "content"); got != inMeta {
@@ -86,12 +86,12 @@ func TestMeta(t *testing.T) {
 	frame.ReferrerPolicy = "strict-origin"
 	p := mustNew(t, Settings{}, frame)
 	for i, page := range [][]byte{p.Render("a.b.c", ""), p.Render("a.b.c", "/"), p.RenderProblem(ProblemFailed)} {
-		said := map[string]string{}
-		for _, meta := range all(t, page, "meta") {
-			said[attribute(meta, "name")] = attribute(meta, "content")
+		metas := map[string]string{}
+		for _, meta := range findAll(t, page, "meta") {
+			metas[attribute(meta, "name")] = attribute(meta, "content")
 		}
-		if said["referrer"] != "strict-origin" || said["robots"] != "noindex" {
-			t.Errorf("page %d says %v", i, said)
+		if metas["referrer"] != "strict-origin" || metas["robots"] != "noindex" {
+			t.Errorf("page %d says %v", i, metas)
 		}
 	}
 }

@@ -57,7 +57,7 @@ func parse(t testing.TB, page []byte) form {
 }
 
 // asRead is what a browser makes of a value: HTML has no NUL, and UTF-8 no other bytes.
-func asRead(value string) string {
+func parsedValue(value string) string {
 	var read strings.Builder
 	for _, r := range value { // a bad byte ranges as U+FFFD
 		if r == 0 {
@@ -71,9 +71,9 @@ func asRead(value string) string {
 func checkParsed(t *testing.T, p *Page, token, returnTo string) {
 	t.Helper()
 	got := parse(t, p.Render(token, returnTo))
-	want := map[string]string{"jwt": asRead(token)}
+	want := map[string]string{"jwt": parsedValue(token)}
 	if returnTo != "" {
-		want["return_to"] = asRead(returnTo)
+		want["return_to"] = parsedValue(returnTo)
 	}
 	if !maps.Equal(got.fields, want) {
 		t.Errorf("fields\ngot  %q\nwant %q", got.fields, want)
@@ -85,7 +85,7 @@ func checkParsed(t *testing.T, p *Page, token, returnTo string) {
 }
 
 // nasty are values that have broken pages elsewhere.
-var nasty = []string{
+var hostileValues = []string{
 	"",
 	"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2ln",
 	"/hc/en-us?query=a&b=%20#section",
@@ -109,17 +109,17 @@ var nasty = []string{
 
 func TestRenderParsesBack(t *testing.T) {
 	p := mustNew(t, Settings{}, acme())
-	for i, value := range nasty {
+	for i, value := range hostileValues {
 		checkParsed(t, p, value, "")
 		checkParsed(t, p, value, "/")
 		checkParsed(t, p, "a.b.c", value)
-		checkParsed(t, p, value, nasty[(i+7)%len(nasty)]) // two that may help each other
+		checkParsed(t, p, value, hostileValues[(i+7)%len(hostileValues)]) // two that may help each other
 	}
 }
 
 func FuzzRender(f *testing.F) {
-	for i, value := range nasty {
-		f.Add(value, nasty[len(nasty)-1-i])
+	for i, value := range hostileValues {
+		f.Add(value, hostileValues[len(hostileValues)-1-i])
 	}
 	p := mustNew(f, Settings{}, acme())
 	f.Fuzz(func(t *testing.T, token, returnTo string) { checkParsed(t, p, token, returnTo) })
@@ -157,7 +157,7 @@ func TestFixedPartsParseBack(t *testing.T) {
 		switch {
 		case node.Data == "title" || node.Data == "h1" || node.Data == "button" || node.Data == "img":
 			if _, ok := read[node.Data]; !ok {
-				read[node.Data] = content(node)
+				read[node.Data] = visibleText(node)
 			}
 		}
 	}
@@ -171,7 +171,7 @@ func TestFixedPartsParseBack(t *testing.T) {
 }
 
 // all returns the elements of that name.
-func all(t testing.TB, page []byte, name string) []*html.Node {
+func findAll(t testing.TB, page []byte, name string) []*html.Node {
 	t.Helper()
 	root, err := html.Parse(bytes.NewReader(page))
 	if err != nil {
@@ -196,7 +196,7 @@ func attribute(node *html.Node, key string) string {
 }
 
 // content is what a user sees of an element at first: its text, less what is hidden, or the image.
-func content(node *html.Node) string {
+func visibleText(node *html.Node) string {
 	if node.Type == html.TextNode {
 		return node.Data
 	}
@@ -212,7 +212,7 @@ func content(node *html.Node) string {
 	}
 	var text strings.Builder
 	for child := range node.ChildNodes() {
-		text.WriteString(content(child))
+		text.WriteString(visibleText(child))
 	}
 	return text.String()
 }

@@ -9,7 +9,7 @@ import (
 
 // What a value would have to leave first: attributes, elements whose content isn't parsed,
 // comments.
-var exits = []string{
+var contextEscapes = []string{
 	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>", "</noscript>",
 	"-->", "--!>", "]]>", "</span>", `" x="`, "\\\">", "&quot;>", "&#34;&#62;", "%22%3E",
 }
@@ -51,7 +51,7 @@ var attacks = []string{
 }
 
 // What stays where it is and hopes for something that evaluates it.
-var stowaways = []string{
+var evaluatedPayloads = []string{
 	"javascript:pwned()", "JaVaScRiPt:pwned()", "java\tscript:pwned()", "data:text/html,<script>pwned()</script>", "vbscript:pwned",
 	`" onfocus=pwned() autofocus="`, `' onfocus='pwned()' autofocus '`, `" formaction="javascript:pwned()`, `" form="x" type="image`,
 	`" style="background:url(//pwned.test)`, `" http-equiv="refresh" content="0;url=//pwned.test`, `"accesskey=x onclick=pwned() "`,
@@ -68,8 +68,8 @@ var stowaways = []string{
 
 // Payloads returns values that mean harm.
 func Payloads() []string {
-	all := append([]string{}, stowaways...)
-	for _, exit := range exits {
+	all := append([]string{}, evaluatedPayloads...)
+	for _, exit := range contextEscapes {
 		for _, attack := range attacks {
 			all = append(all, exit+attack)
 		}
@@ -93,7 +93,7 @@ func TestPayloadsRoundTrip(t *testing.T) {
 		var look Settings
 		for field, text := range map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button} {
 			*text = payload
-			if faultsOf(look) != nil {
+			if invalidKeys(look) != nil {
 				*text = "" // a control character, or too long: refused, which has tests of its own
 				continue
 			}
@@ -115,21 +115,21 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 	t.Helper()
 	page := p.Render(payload, payload)
 	checkParsed(t, p, payload, payload)
-	form := all(t, page, "form")[0]
-	heading, title := all(t, page, "h1")[0], all(t, page, "title")[0]
+	form := findAll(t, page, "form")[0]
+	heading, title := findAll(t, page, "h1")[0], findAll(t, page, "title")[0]
 	got := map[string]string{
-		"data-scope": attribute(form, "data-scope"), "action": attribute(form, "action"), "brand": content(all(t, page, "bdi")[0]),
+		"data-scope": attribute(form, "data-scope"), "action": attribute(form, "action"), "brand": visibleText(findAll(t, page, "bdi")[0]),
 	}
 	want := map[string]string{"data-scope": frame.Scope, "action": frame.Action, "brand": frame.Brand}
 	if look.Title != "" {
-		got["title"], want["title"] = content(title), look.Title
-		got["heading"], want["heading"] = content(heading), look.Title
+		got["title"], want["title"] = visibleText(title), look.Title
+		got["heading"], want["heading"] = visibleText(heading), look.Title
 	}
 	if look.Message != "" {
-		got["message"], want["message"] = content(heading.NextSibling), look.Message
+		got["message"], want["message"] = visibleText(heading.NextSibling), look.Message
 	}
 	if look.Button != "" {
-		got["button"], want["button"] = content(all(t, page, "button")[0]), look.Button
+		got["button"], want["button"] = visibleText(findAll(t, page, "button")[0]), look.Button
 	}
 	for field := range want {
 		if got[field] != want[field] {
@@ -138,10 +138,10 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 	}
 	for problem := range problems {
 		html := p.RenderProblem(problem)
-		if got := content(all(t, html, "bdi")[0]); got != frame.Brand {
+		if got := visibleText(findAll(t, html, "bdi")[0]); got != frame.Brand {
 			t.Errorf("problem %d: the brand reads %q, want %q", problem, got, frame.Brand)
 		}
-		if got := content(all(t, html, "section")[0]); !strings.Contains(got, frame.Brand) {
+		if got := visibleText(findAll(t, html, "section")[0]); !strings.Contains(got, frame.Brand) {
 			t.Errorf("problem %d: the page reads %q, and not %q", problem, got, frame.Brand)
 		}
 	}
@@ -149,7 +149,7 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 
 // TestPayloadsAreSome: as many as they should be, no two the same, and not all harmless to a page
 // that doesn't escape.
-func TestPayloadsAreSome(t *testing.T) {
+func TestPayloadCount(t *testing.T) {
 	seen, escaped := map[string]bool{}, 0
 	for _, payload := range Payloads() {
 		seen[payload] = true

@@ -1,30 +1,32 @@
 package page
 
-// Problem is a reason why there is no sign-in, as far as the person in front of the browser is
-// concerned. It is a closed set of kinds and not a message, so that nothing from outside, and no
-// cause from inside, can reach the page.
+// Problem is a reason why a sign-in failed, as the user sees it. It is an enumeration and not a
+// message, so that neither a caller's text nor an internal cause can reach the page.
 type Problem int
 
 const (
-	// ProblemFailed: a fault that the user can't help. It is what an unknown value is taken for.
+	// ProblemFailed means an error that the user can't fix. Unknown values are treated as
+	// ProblemFailed.
 	ProblemFailed Problem = iota
-	// ProblemRefused: this user may not be signed in here.
+	// ProblemRefused means that this user may not sign in here.
 	ProblemRefused
-	// ProblemUnavailable: it may work again in a minute (a store that is away, a rate limit).
+	// ProblemUnavailable means that signing in may work again in a minute, for example after the
+	// secret store was unreachable or a rate limit was reached.
 	ProblemUnavailable
-	// ProblemDisabled: an operator has switched the configuration off.
+	// ProblemDisabled means that an operator has disabled the configuration.
 	ProblemDisabled
-	// ProblemLoop: the same browser came back too often.
+	// ProblemLoop means that the same browser signed in too often.
 	ProblemLoop
-	// ProblemUsed: the token was posted before, or too late. A new sign-in is all it takes.
+	// ProblemUsed means that the token was posted before, or too late. The user only needs to sign
+	// in again.
 	ProblemUsed
 
-	problems // how many there are
+	problems // number of problems
 )
 
-// RenderProblem returns the page that tells the user what stands in the way, in the brand's look
-// and language. It has no form and no script; it is served with the same headers as the sign-in
-// page. The bytes are the caller's to keep.
+// RenderProblem returns the page that explains a problem to the user, with the brand's appearance
+// and language. It has no form and no script. Serve it with the same headers as the sign-in page.
+// The caller owns the returned bytes.
 func (p *Page) RenderProblem(problem Problem) []byte {
 	if problem < 0 || problem >= problems {
 		problem = ProblemFailed

@@ -17,35 +17,35 @@ func screenshots(t *testing.T, browser context.Context) {
 	if folder == "" {
 		return
 	}
-	g := newGallery(t, browser, plain, "Acme")
+	g := newGallery(t, browser, plainSettings, "Acme")
 	g.size(800, 560)
-	g.still = true
-	g.every(func(language, state, scheme string) { g.photograph(folder, language+"-"+state+"-"+scheme) })
+	g.scriptsOff = true
+	g.every(func(language, state, scheme string) { g.saveScreenshot(folder, language+"-"+state+"-"+scheme) })
 
 	for name, color := range map[string]string{"orange": "#d9480f", "white": "#ffffff", "black": "#000000", "yellow": "#ffd400"} {
-		g := newGallery(t, browser, withLogo(color), "Acme")
-		g.still = true
+		g := newGallery(t, browser, settingsWithLogo(color), "Acme")
+		g.scriptsOff = true
 		for _, state := range []string{"ready", "sending", "loop", "refused"} {
 			g.show("en", state)
 			for _, scheme := range []string{"light", "dark"} {
 				g.scheme(scheme)
 				g.size(800, 560)
-				g.photograph(folder, "brand-"+name+"-"+state+"-"+scheme)
+				g.saveScreenshot(folder, "brand-"+name+"-"+state+"-"+scheme)
 			}
 		}
 	}
-	long := newGallery(t, browser, plain, "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH")
-	long.still = true
+	long := newGallery(t, browser, plainSettings, "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH")
+	long.scriptsOff = true
 	for _, language := range []string{"de", "ar"} {
 		for _, state := range []string{"ready", "loop"} {
 			long.show(language, state)
 			long.size(320, 640)
-			long.photograph(folder, "narrow-"+language+"-"+state)
+			long.saveScreenshot(folder, "narrow-"+language+"-"+state)
 		}
 	}
 }
 
-func (g *gallery) photograph(folder, name string) {
+func (g *gallery) saveScreenshot(folder, name string) {
 	g.t.Helper()
 	png, err := chromedp.Run(g.tab, chromedp.CaptureScreenshot())
 	if err != nil {

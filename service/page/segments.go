@@ -32,16 +32,17 @@ const (
 	fieldReturnTo
 )
 
-// values are the values by which a page differs from others of its language, as html/template has
-// escaped them. They are parts of one string, because the garbage collector would have to scan a
-// dozen strings for each of 70,000 pages.
+// values holds the values by which a page differs from others of its language, as escaped by
+// html/template. They are substrings of one string, because the garbage collector would otherwise
+// have to scan a dozen strings for each of 70,000 pages.
 type values struct {
 	text string
 	ends [fieldToken]uint32
-	logo unique.Handle[string] // all pages with this logo share it; zero: no logo
+	logo unique.Handle[string] // shared by all pages with this logo; zero if there is no logo
 }
 
-// newValues copies the parts, which would otherwise keep their whole page in memory.
+// newValues returns the values with the given parts. It copies the parts, because they would
+// otherwise keep the whole rendered page in memory.
 func newValues(parts [fieldToken]string) (v values) {
 	if logo := parts[fieldLogo]; logo != "" {
 		v.logo, parts[fieldLogo] = unique.Make(strings.Clone(logo)), ""
@@ -71,7 +72,7 @@ func (v *values) of(f field) string {
 type segments struct {
 	literals []string
 	fields   []field
-	size     int // of all literals together
+	size     int // total length of the literals
 }
 
 // placeholderPrefix begins every placeholder.
@@ -94,9 +95,9 @@ func split(html string) segments {
 }
 
 // read returns the values in a page that was rendered without the values of a request. A value ends
-// where the next literal begins: an escaped value has no quote and no angle bracket, and each
-// literal after the first occurrence of a value begins with one. read compares the whole page. So
-// fill returns what html/template would write.
+// where the next literal begins. This is unambiguous, because an escaped value has no quote and no
+// angle bracket, and each literal after the first occurrence of a value begins with one. read
+// compares the whole page. So fill returns what html/template would write.
 func (s segments) read(html string) (values, error) {
 	var parts [fieldToken]string
 	rest, same := strings.CutPrefix(html, s.literals[0])
@@ -118,8 +119,8 @@ func (s segments) read(html string) (values, error) {
 	return newValues(parts), nil
 }
 
-// fill returns the page with its values and the values of a request. It escapes the latter, which
-// are in the order of their fields.
+// fill returns the page with its values and the values of a request. The values of the request must
+// be in the order of their fields. fill escapes them.
 func (s segments) fill(v *values, request ...string) []byte {
 	escaped := make([]string, len(request))
 	for i, value := range request {
@@ -142,9 +143,9 @@ func (s segments) fill(v *values, request ...string) []byte {
 	return page
 }
 
-// escape returns HTML that a browser reads as value, in a quoted attribute or as text. It adds to
-// html/template what values of a request must not rely on a parser for: a parser turns a carriage
-// return into a line feed, and guesses at bytes that aren't UTF-8.
+// escape returns HTML that a browser reads as value, in a quoted attribute or as text. Unlike
+// html/template, it also encodes carriage returns, because an HTML parser turns them into line
+// feeds. It replaces invalid UTF-8, because parsers differ in how they decode it.
 func escape(value string) string {
 	if !utf8.ValidString(value) {
 		value = string([]rune(value)) // U+FFFD for each bad byte

@@ -81,20 +81,20 @@ func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 	compare("sign-in", p.Render(v.Token, ""))
 	v.ReturnTo = "/hc?a=1&b=2"
 	compare("sign-in", p.Render(v.Token, v.ReturnTo))
-	for i, said := range v.Texts.Problems {
-		v.Title, v.Message = said.Heading, said.Text
+	for i, text := range v.Texts.Problems {
+		v.Title, v.Message = text.Heading, text.Text
 		compare("problem", p.RenderProblem(Problem(i)))
 	}
 }
 
 // awkward are names and texts that could be taken for another piece of the page.
-var awkward = []string{
+var ambiguousTexts = []string{
 	"Acme", "a", "to", "en", "#1f73b7", "4", "A+B", "Acme <&> \"Söhne\"", "</title><p>", "Signing you in to Acme",
 	"{brand}", "{{.Token}}", placeholderPrefix, fieldBrand.placeholder(), "isn't working", "é\u200D漢字", "`=/'", "&amp;", " Acme ",
 }
 
 func TestPreparedIsWhatTheTemplateWrites(t *testing.T) {
-	for _, text := range awkward {
+	for _, text := range ambiguousTexts {
 		frame := acme()
 		frame.Brand, frame.Scope = text, text
 		frame.Action += "?" + text
@@ -107,8 +107,8 @@ func TestPreparedIsWhatTheTemplateWrites(t *testing.T) {
 }
 
 func FuzzPrepared(f *testing.F) {
-	for i, text := range awkward {
-		f.Add(text, awkward[len(awkward)-1-i], text, text)
+	for i, text := range ambiguousTexts {
+		f.Add(text, ambiguousTexts[len(ambiguousTexts)-1-i], text, text)
 	}
 	f.Add(" ", " ", "0", "0")
 	f.Add("0", "0", "", "0")

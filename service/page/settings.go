@@ -13,32 +13,36 @@ import (
 	"github.com/deskmint/deskmint/service/text"
 )
 
-// Settings is the look of one brand's page: the "page" block of a brand in the configuration file.
-// The zero value is valid: each field that is empty has a default.
+// Settings is the appearance of one brand's page. It is the "page" block of a brand in the
+// configuration file. The zero value is valid, because each empty field has a default.
 type Settings struct {
-	// Language of the page, as a BCP 47 tag. Empty: en. Texts that aren't set below come from the
-	// page's own catalogue, in the language of [Languages] nearest to this one, or in English where
-	// none is near.
+	// Language is the language of the page as a BCP 47 tag. The default is en. Texts that aren't
+	// set below come from the page's catalogue, in the language of [Languages] nearest to this one.
+	// If no language is near, they are in English.
 	Language string `yaml:"language"`
-	// Title is the page's heading, at most 100 characters. Empty: from the catalogue, with the
-	// brand's name.
+	// Title is the page's heading, at most 100 characters. The default comes from the catalogue and
+	// contains the brand's name.
 	Title string `yaml:"title"`
-	// Message stands under the heading, at most 500 characters. Empty: from the catalogue.
+	// Message is the text below the heading, at most 500 characters. The default comes from the
+	// catalogue.
 	Message string `yaml:"message"`
-	// Button is the label of the button, at most 60 characters. Empty: from the catalogue.
+	// Button is the label of the button, at most 60 characters. The default comes from the
+	// catalogue.
 	Button string `yaml:"button"`
-	// Color of the band and the button, as #rrggbb. Empty: #1f73b7. No colour leaves the button
-	// unreadable: its text is white or black, and one of them has a contrast of 4.5 with every
-	// colour, in light and dark alike, because the text stands on the colour and not on the page.
+	// Color is the colour of the band and the button, as #rrggbb. The default is #1f73b7. The
+	// button is readable in every colour: its text is white or black, and one of them has a
+	// contrast of 4.5 with every colour. This is the same in light and dark mode, because the
+	// button fills the background of its text.
 	Color string `yaml:"color"`
 	// Logo is a base64 data URI of a PNG, JPEG, GIF, WebP or SVG image, at most 64 KiB as written.
-	// It must be what it says, and an SVG without scripts and references to anything outside it. It
-	// is part of every page that is sent, and the page's policy lets no image be fetched. In dark
-	// it lies on white. Empty: the brand's name in its place.
+	// The content must match the declared type. An SVG must have no scripts and no references to
+	// anything outside it. The logo is part of every page, because the page's policy allows no
+	// image to be fetched. In dark mode it has a white background. If it is empty, the page
+	// displays the brand's name.
 	Logo string `yaml:"logo"`
-	// Start is where people go who can't go on from here: the link on pages that tell of a problem.
-	// It is a path of the application that serves the page, or an absolute https URL, at most 2,048
-	// bytes. Empty: /.
+	// Start is the target of the link that a page shows when the sign-in can't continue. It is a
+	// path of the application that serves the page, or an absolute https URL, at most 2,048 bytes.
+	// The default is /.
 	Start string `yaml:"start"`
 }
 
@@ -54,10 +58,10 @@ const (
 	maxStart    = 2048
 )
 
-var colorForm = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
+var colorPattern = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
 
-// Check reports every fault, each with the name of its key. It may be called from several
-// goroutines.
+// Check calls report for every invalid value with the name of its key. It is safe for concurrent
+// use.
 func (s Settings) Check(report func(path, message string)) {
 	if _, err := parseLanguage(s.withDefaults().Language); err != nil {
 		report("language", err.Error())
@@ -74,7 +78,7 @@ func (s Settings) Check(report func(path, message string)) {
 			report(field.path, err.Error())
 		}
 	}
-	if s.Color != "" && !colorForm.MatchString(s.Color) {
+	if s.Color != "" && !colorPattern.MatchString(s.Color) {
 		report("color", "must be a colour in the form #rrggbb, such as "+defaultColor)
 	}
 	if err := checkLogo(s.Logo); err != nil {
@@ -85,7 +89,8 @@ func (s Settings) Check(report func(path, message string)) {
 	}
 }
 
-// withDefaults fills what doesn't depend on the brand; the texts' defaults need its name.
+// withDefaults fills in the defaults that don't depend on the brand. The defaults of the texts
+// contain the brand's name, so newView fills them in.
 func (s Settings) withDefaults() Settings {
 	if s.Language == "" {
 		s.Language = defaultLanguage
@@ -99,8 +104,8 @@ func (s Settings) withDefaults() Settings {
 	return s
 }
 
-// parseLanguage is stricter than [language.Parse], which also takes the underscores of POSIX
-// locales: a tag written that way means that somebody took the key for something else.
+// parseLanguage is stricter than [language.Parse], which also accepts the underscores of POSIX
+// locales. Such a tag suggests that the operator mistook the key for a locale.
 func parseLanguage(tag string) (language.Tag, error) {
 	if len(tag) > maxLanguage || strings.Contains(tag, "_") {
 		return language.Und, errors.New("must be a BCP 47 language tag, such as en or pt-BR")
@@ -112,19 +117,22 @@ func parseLanguage(tag string) (language.Tag, error) {
 	return parsed, nil
 }
 
-// checkStart takes a URL only as it would be sent: a browser's reading of anything else, such as a
-// backslash that it makes a slash, is not what the operator wrote.
+// checkStart accepts a URL only in the form in which browsers send it. Browsers interpret other
+// forms, such as a backslash, which they replace with a slash. The result isn't what the operator
+// wrote.
 func checkStart(start string) error {
 	if len(start) > maxStart {
 		return fmt.Errorf("has %d bytes, at most %d are allowed", len(start), maxStart)
 	}
 	u, err := url.Parse(start)
-	if err != nil || strings.ContainsFunc(start, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'<>\^`+"`{|}", r) }) {
-		return errors.New("is not a URL: percent-encode what a URL can't hold")
+	mustEncode := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune(`"'<>\^`+"`{|}", r) }
+	if err != nil || strings.ContainsFunc(start, mustEncode) {
+		return errors.New("is not a URL: percent-encode characters that a URL can't contain")
 	}
 	path := strings.HasPrefix(start, "/") && !strings.HasPrefix(start, "//")
 	if !path && (!strings.HasPrefix(start, "https://") || u.Hostname() == "" || u.User != nil) {
-		return errors.New("must be a path that begins with one slash, such as /login, or an https URL without user info")
+		return errors.New(
+			"must be a path that begins with one slash, such as /login, or an https URL without user info")
 	}
 	return nil
 }

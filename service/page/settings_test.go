@@ -10,7 +10,7 @@ import (
 )
 
 // faultsOf returns the keys that Check finds at fault.
-func faultsOf(s Settings) []string {
+func invalidKeys(s Settings) []string {
 	var paths []string
 	s.Check(func(path, message string) {
 		if message == "" {
@@ -25,7 +25,7 @@ func TestCheck(t *testing.T) {
 	png := "data:image/png;base64,iVBORw0KGgo="
 	for name, test := range map[string]struct {
 		settings Settings
-		faults   []string
+		invalid  []string
 	}{
 		"zero value":             {Settings{}, nil},
 		"all set":                {Settings{"pt-BR", "Olá", "Um momento", "Continuar", "#00ff7F", png, "https://acme.com/login"}, nil},
@@ -59,10 +59,10 @@ func TestCheck(t *testing.T) {
 		"bad UTF-8":              {Settings{Title: "a\xffb"}, []string{"title"}},
 		"everything":             {Settings{"!", "\x00", "\x00", "\x00", "!", "!", "!"}, []string{"language", "title", "message", "button", "color", "logo", "start"}},
 	} {
-		if got := faultsOf(test.settings); !slices.Equal(got, test.faults) {
-			t.Errorf("%s: faults at %q, want %q", name, got, test.faults)
+		if got := invalidKeys(test.settings); !slices.Equal(got, test.invalid) {
+			t.Errorf("%s: invalid keys %q, want %q", name, got, test.invalid)
 		}
-		if _, err := New(test.settings, acme()); (err != nil) != (test.faults != nil) {
+		if _, err := New(test.settings, acme()); (err != nil) != (test.invalid != nil) {
 			t.Errorf("%s: New: %v", name, err)
 		}
 	}
@@ -73,13 +73,13 @@ func TestStart(t *testing.T) {
 	for _, start := range []string{
 		"", "/", "/login", "/login?from=help&x=%20#top", "/a//b", "/:8080", "https://acme.com", "https://acme.com:8443/a?b=c", "https://[2001:db8::1]/",
 	} {
-		if got := faultsOf(Settings{Start: start}); got != nil {
+		if got := invalidKeys(Settings{Start: start}); got != nil {
 			t.Errorf("%q is refused", start)
 		}
 		want := cmp.Or(start, "/")
 		p := mustNew(t, Settings{Start: start}, acme())
 		for name, page := range map[string][]byte{"sign-in": p.Render("a.b.c", "/"), "problem": p.RenderProblem(ProblemRefused)} {
-			if links := all(t, page, "a"); len(links) != 1 || attribute(links[0], "href") != want || content(links[0]) != "Back to the start" {
+			if links := findAll(t, page, "a"); len(links) != 1 || attribute(links[0], "href") != want || visibleText(links[0]) != "Back to the start" {
 				t.Errorf("%q, %s page: %d links, of which the first isn't to %s", start, name, len(links), want)
 			}
 		}
@@ -89,12 +89,12 @@ func TestStart(t *testing.T) {
 		"http://acme.com", "HTTPS://acme.com", "https:", "https:/acme.com", "https:acme.com", "https://", "https://:443/", "https://u:p@acme.com", "https://acme.com\n",
 		"javascript:alert(1)", "data:text/html,x", "mailto:a@acme.com", "/%zz", "/ü", `/"`, "/<", "/" + strings.Repeat("a", 2048), "/\x00", "/\xff",
 	} {
-		if got := faultsOf(Settings{Start: start}); !slices.Equal(got, []string{"start"}) {
-			t.Errorf("%q: faults at %q, want start", start, got)
+		if got := invalidKeys(Settings{Start: start}); !slices.Equal(got, []string{"start"}) {
+			t.Errorf("%q: invalid keys %q, want start", start, got)
 		}
 	}
 	for _, page := range []*Page{Neutral("de"), Neutral("")} {
-		if links := all(t, page.RenderProblem(ProblemFailed), "a"); len(links) != 1 || attribute(links[0], "href") != "/" {
+		if links := findAll(t, page.RenderProblem(ProblemFailed), "a"); len(links) != 1 || attribute(links[0], "href") != "/" {
 			t.Error("the page without a brand has no way out")
 		}
 	}
@@ -153,6 +153,6 @@ func TestNewReportsEverything(t *testing.T) {
 		}
 	}
 	if inner := errors.Unwrap(err); inner == nil {
-		t.Error("the faults aren't wrapped")
+		t.Error("the errors aren't wrapped")
 	}
 }

@@ -19,7 +19,7 @@ func brand(n int) Frame {
 }
 
 // heap returns how many bytes are in use and reachable.
-func heap() int {
+func heapInUse() int {
 	runtime.GC()
 	runtime.GC() // what the first one only found to be finalised
 	var m runtime.MemStats
@@ -28,15 +28,15 @@ func heap() int {
 }
 
 // heldBy returns how many bytes n pages hold, one of each of the settings' looks.
-func heldBy(t *testing.T, n int, look func(n int) Settings) int {
+func heapOfPages(t *testing.T, n int, look func(n int) Settings) int {
 	t.Helper()
 	mustNew(t, Settings{}, brand(0)) // what is made once for all pages
 	pages := make([]*Page, n)
-	before := heap()
+	before := heapInUse()
 	for i := range pages {
 		pages[i] = mustNew(t, look(i), brand(i))
 	}
-	held := heap() - before
+	held := heapInUse() - before
 	runtime.KeepAlive(pages)
 	return held
 }
@@ -52,13 +52,13 @@ func logo(n int) string {
 // KiB; bounds are three times and more what is held, because the heap isn't this test's alone.
 func TestPagesAreSmall(t *testing.T) {
 	const pages = 500
-	if each := heldBy(t, pages, func(int) Settings { return Settings{} }) / pages; each > 2<<10 {
+	if each := heapOfPages(t, pages, func(int) Settings { return Settings{} }) / pages; each > 2<<10 {
 		t.Errorf("a page holds %d bytes, want 2 KiB at most", each)
 	}
-	if each := heldBy(t, pages, func(n int) Settings { return Settings{Logo: logo(n)} }) / pages; each > 64<<10 {
+	if each := heapOfPages(t, pages, func(n int) Settings { return Settings{Logo: logo(n)} }) / pages; each > 64<<10 {
 		t.Errorf("a page with a logo of 32 KiB holds %d bytes, want it held once", each)
 	}
-	if each := heldBy(t, pages, func(int) Settings { return Settings{Logo: logo(0)} }) / pages; each > 2<<10 {
+	if each := heapOfPages(t, pages, func(int) Settings { return Settings{Logo: logo(0)} }) / pages; each > 2<<10 {
 		t.Errorf("a page with the same logo as others holds %d bytes, want 2 KiB at most", each)
 	}
 }
@@ -67,11 +67,11 @@ func TestPagesAreSmall(t *testing.T) {
 func BenchmarkNew(b *testing.B) {
 	mustNew(b, Settings{}, brand(0))
 	var pages []*Page
-	before := heap()
+	before := heapInUse()
 	b.ReportAllocs()
 	for b.Loop() {
 		pages = append(pages, mustNew(b, Settings{}, brand(len(pages))))
 	}
-	b.ReportMetric(float64(heap()-before)/float64(len(pages)), "held-B/page")
+	b.ReportMetric(float64(heapInUse()-before)/float64(len(pages)), "held-B/page")
 	runtime.KeepAlive(pages)
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/language"
 )
 
-// compiledTemplate is the page's template, parsed, with the segments of every language. There is
-// one, and it doesn't change. All brands share it.
+// compiledTemplate is the parsed template of the page and the segments of every language. There is
+// only one, which is immutable and shared by all brands.
 type compiledTemplate struct {
 	templates *template.Template
 	matcher   language.Matcher
@@ -31,7 +31,7 @@ type pageSegments struct {
 	problems [problems]segments
 }
 
-// compiled returns the one compiledTemplate.
+// compiled returns the only compiledTemplate.
 var compiled = sync.OnceValues(func() (*compiledTemplate, error) { return compile(catalogue) })
 
 func compile(catalogue []texts) (*compiledTemplate, error) {
@@ -57,7 +57,7 @@ func compile(catalogue []texts) (*compiledTemplate, error) {
 	return c, nil
 }
 
-// localize returns the template in the language of the catalogue that is nearest to want.
+// localize returns the template in the catalogue's language that is nearest to want.
 func (c *compiledTemplate) localize(want language.Tag) *localizedTemplate {
 	_, index, _ := c.matcher.Match(want)
 	return &c.localized[index]
@@ -74,8 +74,8 @@ func (c *compiledTemplate) pageSegments(v view) (d pageSegments, err error) {
 		return pageSegments{}, err
 	}
 	for i := range problems {
-		said := v.Texts.problem(i)
-		v.Title, v.Message = said.Heading, said.Text
+		text := v.Texts.problemText(i)
+		v.Title, v.Message = text.Heading, text.Text
 		if d.problems[i], err = c.segments("problem", v); err != nil {
 			return pageSegments{}, err
 		}

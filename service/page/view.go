@@ -9,40 +9,41 @@ import (
 	"golang.org/x/text/language"
 )
 
-// view is what page.html is executed with.
+// view is the data that page.html is executed with.
 type view struct {
 	Language, Title, Message, Button string
 	Brand, Color, Ink                string
 	Logo                             template.URL
 	Texts                            texts
 
-	// Policy ends where FormActions goes on.
+	// FormActions is appended to Policy.
 	Policy, FormActions string
 	ReferrerPolicy      string
 
 	Action, Scope   string
-	Start           string // html/template sees a URL in it, and refuses scripts once more
+	Start           string // html/template treats it as a URL and also rejects scripts
 	LoopLimit       string
-	LoopWindow      string // milliseconds, as the script counts
+	LoopWindow      string // milliseconds, the unit of the script
 	Token, ReturnTo string
 	Style           template.CSS
 	Script          template.JS
 }
 
-// newView takes settings and a frame that have been checked and whose defaults are filled in.
-func newView(s Settings, f Frame, tag language.Tag, said texts) view {
-	said = said.naming(f.Brand)
+// newView returns the view of a page. The settings and the frame must be valid and have their
+// defaults filled in.
+func newView(s Settings, f Frame, tag language.Tag, t texts) view {
+	t = t.withBrand(f.Brand)
 	return view{
-		Language: spoken(tag, said.Language),
-		Title:    cmp.Or(s.Title, said.Title),
-		Message:  cmp.Or(s.Message, said.Message),
-		Button:   cmp.Or(s.Button, said.Button),
+		Language: langAttribute(tag, t.Language),
+		Title:    cmp.Or(s.Title, t.Title),
+		Message:  cmp.Or(s.Message, t.Message),
+		Button:   cmp.Or(s.Button, t.Button),
 		Brand:    f.Brand,
 		Color:    s.Color,
-		Ink:      buttonOn(s.Color),
-		// html/template would refuse the scheme.
-		Logo:           template.URL(s.Logo), //nolint:gosec // checkLogo has seen that it is an image
-		Texts:          said,
+		Ink:      buttonClasses(s.Color),
+		// The type is template.URL, because html/template would reject the data scheme.
+		Logo:           template.URL(s.Logo), //nolint:gosec // checkLogo has verified that it is an image
+		Texts:          t,
 		FormActions:    strings.Join(f.FormActionSources, " "),
 		ReferrerPolicy: f.ReferrerPolicy,
 		Action:         f.Action,
@@ -53,11 +54,11 @@ func newView(s Settings, f Frame, tag language.Tag, said texts) view {
 	}
 }
 
-// spoken returns what the lang attribute says of texts in a language of the catalogue that were
-// chosen for another: the region that was asked for, but not a language that isn't there, nor that
-// there is none.
-func spoken(wanted, found language.Tag) string {
-	if said, _, _ := wanted.Raw(); said.String() == "und" {
+// langAttribute returns the value of the lang attribute for texts in the language found, which were
+// chosen for the language wanted. If both are the same language, it keeps the region of wanted.
+// Otherwise, or if wanted has no language, it returns found.
+func langAttribute(wanted, found language.Tag) string {
+	if base, _, _ := wanted.Raw(); base.String() == "und" {
 		return found.String()
 	}
 	wantedBase, _ := wanted.Base()
@@ -67,9 +68,9 @@ func spoken(wanted, found language.Tag) string {
 	return wanted.String()
 }
 
-// placeholderView returns a view with a placeholder for each field by which pages in the language
-// of the texts differ, except the logo.
-func placeholderView(said texts) view {
+// placeholderView returns a view with placeholders. It has one for each field by which pages in the
+// language of the texts differ, except the logo.
+func placeholderView(t texts) view {
 	return view{
 		Language:       fieldLanguage.placeholder(),
 		Title:          fieldTitle.placeholder(),
@@ -78,7 +79,7 @@ func placeholderView(said texts) view {
 		Brand:          fieldBrand.placeholder(),
 		Color:          fieldColor.placeholder(),
 		Ink:            fieldInk.placeholder(),
-		Texts:          said.naming(fieldBrand.placeholder()),
+		Texts:          t.withBrand(fieldBrand.placeholder()),
 		FormActions:    fieldFormActions.placeholder(),
 		ReferrerPolicy: fieldReferrerPolicy.placeholder(),
 		Action:         fieldAction.placeholder(),

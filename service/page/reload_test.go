@@ -17,11 +17,11 @@ import (
 
 // testSlow: what the page says when the answer stays away, and that it says it and does nothing
 // else.
-func testSlow(s *scene) {
+func testSlow(s *fixture) {
 	release := s.hold()
 	s.inject(`window.delays = []; const unwatched = setTimeout;
 		window.setTimeout = (f, ms, ...given) => { delays.push(ms); return unwatched(f, ms / 50, ...given); };`)
-	s.onceSent(`
+	s.afterSubmit(`
 		const slow = document.querySelector('p[data-state=slow]');
 		const before = slow.checkVisibility();
 		const watch = setInterval(() => {
@@ -38,124 +38,124 @@ func testSlow(s *scene) {
 		s.t.Errorf("got  %s\nwant %s", got, want)
 	}
 	release()
-	s.do(signedIn)
-	s.expect(1)
+	s.do(waitSignedIn)
+	s.expectPosts(1)
 }
 
-func testReload(s *scene) {
+func testReload(s *fixture) {
 	s.goTo("/login")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	s.reload()
-	s.do(signedIn)
-	s.expect(1)
+	s.do(waitSignedIn)
+	s.expectPosts(1)
 }
 
 // testReloadUnderWay: the page is fetched again, and with it a token of its own.
-func testReloadUnderWay(s *scene) {
+func testReloadUnderWay(s *fixture) {
 	release := s.hold()
 	s.goTo("/login")
 	s.wait("the first POST", func() bool { return len(s.sandbox.SignIns()) == 1 })
 	s.reload()
 	s.wait("the second POST", func() bool { return len(s.sandbox.SignIns()) == 2 })
 	release()
-	s.do(signedIn)
-	s.expect(2)
-	if n := s.servings(); n != 2 {
+	s.do(waitSignedIn)
+	s.expectPosts(2)
+	if n := s.timesServed(); n != 2 {
 		s.t.Errorf("the page was served %d times", n)
 	}
 }
 
 // testRelayedPost: a page that answers a POST is replaced like any other, and asked for again when
 // it is reloaded.
-func testRelayedPost(s *scene) {
+func testRelayedPost(s *fixture) {
 	ask := chromedp.CSS("#ask")
 	s.goTo("/")
-	s.do(start, chromedp.Click(ask), signedIn)
-	s.expect(1)
+	s.do(waitStart, chromedp.Click(ask), waitSignedIn)
+	s.expectPosts(1)
 	s.back()
 	s.until(`document.getElementById('start')`)
-	s.expect(1)
+	s.expectPosts(1)
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	s.store("1000")
-	s.do(chromedp.Click(ask), shown("loop"))
+	s.do(chromedp.Click(ask), stateVisible("loop"))
 	s.reload()
-	s.wait("the page again", func() bool { return s.servings() == 3 })
-	s.do(shown("loop"))
-	s.expect(1)
-	s.do(chromedp.Click(button), signedIn)
-	s.expect(2)
+	s.wait("the page again", func() bool { return s.timesServed() == 3 })
+	s.do(stateVisible("loop"))
+	s.expectPosts(1)
+	s.do(chromedp.Click(button), waitSignedIn)
+	s.expectPosts(2)
 }
 
 // testSamePage: a browser, or an app around one, loads the very same page again.
-func testSamePage(s *scene) {
+func testSamePage(s *fixture) {
 	s.goTo("/same")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	for range 3 {
 		s.goTo("/same")
-		s.do(shown("used"))
+		s.do(stateVisible("used"))
 		if evaluate[bool](s, `document.querySelector('#sign-in').checkVisibility()`) {
 			s.t.Error("there is a button to send it again")
 		}
-		s.expect(1)
+		s.expectPosts(1)
 	}
 	s.goTo("/login")
-	s.do(signedIn)
-	s.expect(2)
+	s.do(waitSignedIn)
+	s.expectPosts(2)
 }
 
 // testSamePageLater: others have come between. As many are remembered as one tab can have in a
 // while.
-func testSamePageLater(s *scene) {
+func testSamePageLater(s *fixture) {
 	s.goTo("/same")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	for others := range 8 {
 		s.goTo("/")
-		s.do(start)
+		s.do(waitStart)
 		evaluate[bool](s, `(sessionStorage.removeItem('deskmint:customers/360001'), true)`) // or it would be a loop
 		if others == 7 {
 			break
 		}
 		s.goTo("/login")
-		s.do(signedIn)
+		s.do(waitSignedIn)
 		s.goTo("/same")
-		s.do(shown("used"))
-		s.expect(others + 2)
+		s.do(stateVisible("used"))
+		s.expectPosts(others + 2)
 	}
 	s.goTo("/login")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	if n := evaluate[int](s, `sessionStorage.getItem('deskmint:customers/360001:sent').split(' ').length`); n != 8 {
 		s.t.Errorf("%d marks are kept, want 8", n)
 	}
-	s.expect(9)
+	s.expectPosts(9)
 }
 
-func testSamePageUnderWay(s *scene) {
+func testSamePageUnderWay(s *fixture) {
 	release := s.hold()
 	s.goTo("/same")
 	s.wait("the POST", func() bool { return len(s.sandbox.SignIns()) == 1 })
 	s.goTo("/same")
-	s.do(shown("used"))
+	s.do(stateVisible("used"))
 	release()
-	s.expect(1)
+	s.expectPosts(1)
 }
 
 // testCopiedTab: a tab that is copied, or restored, has its session storage and its address. The
 // page comes with another token, or, out of somebody's cache, with one that has been sent.
-func testCopiedTab(s *scene) {
+func testCopiedTab(s *fixture) {
 	s.goTo("/same")
-	s.do(signedIn)
+	s.do(waitSignedIn)
 	s.goTo("/")
-	s.do(start)
+	s.do(waitStart)
 	for _, step := range []struct {
 		path  string
 		shows chromedp.Action[chromedp.Void]
 		posts int
 	}{
-		{"/same", shown("used"), 1},
-		{"/login", signedIn, 2},
+		{"/same", stateVisible("used"), 1},
+		{"/login", waitSignedIn, 2},
 	} {
 		opened := chromedp.WaitNewTarget(s.tab, func(*target.Info) bool { return true })
 		s.do(chromedp.Click(chromedp.CSS("#copy")))
@@ -166,7 +166,7 @@ func testCopiedTab(s *scene) {
 			s.t.Fatal("no tab was opened")
 		}
 		copied, closeTab := chromedp.NewContext(s.tab, chromedp.WithTargetID(id))
-		if err := chromedp.Do(copied, start); err != nil {
+		if err := chromedp.Do(copied, waitStart); err != nil {
 			s.t.Fatal(err)
 		}
 		if _, err := chromedp.Call(copied, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + step.path}); err != nil {
@@ -176,24 +176,24 @@ func testCopiedTab(s *scene) {
 			s.t.Fatal(err)
 		}
 		closeTab()
-		s.expect(step.posts)
+		s.expectPosts(step.posts)
 	}
 }
 
 // testTenTabs: a browser restores its windows.
-func testTenTabs(s *scene) {
+func testTenTabs(s *fixture) {
 	var wait sync.WaitGroup
 	for range 10 {
 		wait.Go(func() {
 			tab, closeTab := chromedp.NewContext(s.tab)
 			defer closeTab()
-			if err := chromedp.Do(tab, chromedp.Navigate(s.app+"/login"), signedIn); err != nil {
+			if err := chromedp.Do(tab, chromedp.Navigate(s.app+"/login"), waitSignedIn); err != nil {
 				s.t.Error(err)
 			}
 		})
 	}
 	wait.Wait()
-	s.expect(10)
+	s.expectPosts(10)
 }
 
 // TestRestoredSession: a browser that was ended comes back with its tabs. Those that were signed in
@@ -202,7 +202,7 @@ func testTenTabs(s *scene) {
 func TestRestoredSession(t *testing.T) {
 	profile := t.TempDir()
 	browser, end := browsertest.Restore(t, profile)
-	s := newScene(t, browser, option{})
+	s := newFixture(t, browser, fixtureOptions{})
 	const each = 5 // as many requests to one host as a browser has under way at once, and one less
 	open := func(arrived chromedp.Action[chromedp.Void]) {
 		tab, closeTab := chromedp.NewContext(browser)
@@ -215,7 +215,7 @@ func TestRestoredSession(t *testing.T) {
 		}
 	}
 	for range each {
-		open(signedIn)
+		open(waitSignedIn)
 	}
 	release := s.hold()
 	for range each {
@@ -224,7 +224,7 @@ func TestRestoredSession(t *testing.T) {
 	s.wait("the POSTs", func() bool { return len(s.sandbox.SignIns()) == 2*each })
 	end()
 	release()
-	if n := s.servings(); n != 2*each {
+	if n := s.timesServed(); n != 2*each {
 		t.Fatalf("the page was served %d times, want %d", n, 2*each)
 	}
 
@@ -245,15 +245,15 @@ func TestRestoredSession(t *testing.T) {
 			}
 		}
 	}
-	if n := s.servings(); n != 3*each {
+	if n := s.timesServed(); n != 3*each {
 		t.Errorf("the page was served %d times, want %d", n, 3*each)
 	}
-	s.expect(3 * each)
+	s.expectPosts(3 * each)
 }
 
 // testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one
 // POST, and the token signs in once.
-func testClicksWithoutScripts(s *scene) {
+func testClicksWithoutScripts(s *fixture) {
 	s.do(disableScripts(true))
 	release := s.hold()
 	s.goTo("/login")

@@ -23,18 +23,18 @@ var problemNames = map[string]page.Problem{
 }
 
 // drawnLogo is dark on nothing, as most are.
-const drawnLogo = `<svg xmlns="http://www.w3.org/2000/svg" width="160" height="48" viewBox="0 0 160 48">` +
+const svgLogo = `<svg xmlns="http://www.w3.org/2000/svg" width="160" height="48" viewBox="0 0 160 48">` +
 	`<circle cx="24" cy="24" r="20" fill="#d9480f"/><path d="M24 10l11 26h-6l-5-13-5 13h-6z" fill="#fff"/>` +
 	`<text x="54" y="32" font-family="sans-serif" font-size="24" font-weight="700" fill="#1b2027">Acme</text></svg>`
 
 // plain and withLogo are looks for a gallery.
-func plain(language string) page.Settings { return page.Settings{Language: language} }
+func plainSettings(language string) page.Settings { return page.Settings{Language: language} }
 
-func withLogo(color string) func(string) page.Settings {
+func settingsWithLogo(color string) func(string) page.Settings {
 	return func(language string) page.Settings {
 		return page.Settings{
 			Language: language, Color: color,
-			Logo: "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(drawnLogo)),
+			Logo: "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString([]byte(svgLogo)),
 		}
 	}
 }
@@ -42,8 +42,8 @@ func withLogo(color string) func(string) page.Settings {
 // gallery serves every page, each held in its state: /LANGUAGE/STATE of the sign-in page,
 // /LANGUAGE/PROBLEM.
 type gallery struct {
-	*scene
-	still bool // scripts stay off in pages that are shown without
+	*fixture
+	scriptsOff bool // scripts stay off in pages that are stateVisible without
 }
 
 func newGallery(t *testing.T, browser context.Context, look func(language string) page.Settings, brand string) *gallery {
@@ -59,7 +59,7 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 		}
 		pages[language] = p
 	}
-	g := &gallery{scene: &scene{t: t, reports: make(chan string, 10), news: make(chan struct{}, 1)}}
+	g := &gallery{fixture: &fixture{t: t, reports: make(chan string, 10), changed: make(chan struct{}, 1)}}
 	g.app = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		language, state, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		p, ok := pages[language]
@@ -99,13 +99,13 @@ func (g *gallery) show(language, state string) {
 	switch state {
 	case "ready":
 		g.do(chromedp.WaitVisible(chromedp.CSS("noscript p")))
-		if !g.still {
+		if !g.scriptsOff {
 			g.do(disableScripts(false))
 		}
 	case "slow":
 		g.do(chromedp.WaitVisible(chromedp.CSS("p[data-state=slow]")))
 	case "sending", "loop", "used":
-		g.do(shown(state))
+		g.do(stateVisible(state))
 	default:
 		g.do(chromedp.WaitVisible(chromedp.CSS(".stopped")))
 	}

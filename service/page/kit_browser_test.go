@@ -33,30 +33,30 @@ const returnTo = `/hc/en-us?a=1&amp;b="2'<3>+%20#x`
 
 // scene is an application that serves the page on one origin, a sandbox on another, and a tab of a
 // browser.
-type scene struct {
+type fixture struct {
 	t       *testing.T
 	tab     context.Context
 	app     string // origin of the application
 	sandbox *sandbox.Sandbox
 	reports chan string   // what pages report
-	news    chan struct{} // holds one once something has happened
+	changed chan struct{} // holds one once something has happened
 
 	mu     sync.Mutex
 	held   chan struct{} // while it is open, the sandbox has the POST but doesn't answer
 	served int           // how often the page was served
-	faults []string      // what the browser complained of
+	errors []string      // what the browser complained of
 }
 
 // option makes a scene differ from the usual one.
-type option struct {
+type fixtureOptions struct {
 	headers func(http.Header) // what a relay does to the page's
 	onward  string            // host that Zendesk sends the browser on to
 	listed  bool              // whether that is in form-action
 }
 
-func newScene(t *testing.T, browser context.Context, o option) *scene {
+func newFixture(t *testing.T, browser context.Context, o fixtureOptions) *fixture {
 	t.Helper()
-	s := &scene{t: t, held: make(chan struct{}), reports: make(chan string, 10), news: make(chan struct{}, 1)}
+	s := &fixture{t: t, held: make(chan struct{}), reports: make(chan string, 10), changed: make(chan struct{}, 1)}
 	close(s.held)
 	var err error
 	s.sandbox, err = sandbox.New(sandbox.Options{
@@ -75,7 +75,7 @@ func newScene(t *testing.T, browser context.Context, o option) *scene {
 		}
 		answer := httptest.NewRecorder()
 		s.sandbox.ServeHTTP(answer, r)
-		s.tell()
+		s.notify()
 		s.mu.Lock()
 		held := s.held
 		s.mu.Unlock()
@@ -86,7 +86,7 @@ func newScene(t *testing.T, browser context.Context, o option) *scene {
 				return
 			}
 		}
-		copyAnswer(w, answer)
+		copyResponse(w, answer)
 	}))
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(zendesk, "http://"))
 	origin := "http://acme.localhost:" + port
@@ -109,11 +109,11 @@ func newScene(t *testing.T, browser context.Context, o option) *scene {
 }
 
 // openTab opens a tab with a profile of its own.
-func (s *scene) openTab(browser context.Context, limit time.Duration) {
+func (s *fixture) openTab(browser context.Context, limit time.Duration) {
 	s.t.Helper()
 	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	s.t.Cleanup(closeTab)
-	if err := chromedp.Listen(tab, s.hear); err != nil {
+	if err := chromedp.Listen(tab, s.recordEvent); err != nil {
 		s.t.Fatal(err)
 	}
 	limited, cancel := context.WithTimeout(tab, limit)
@@ -129,7 +129,7 @@ func serve(t *testing.T, handler http.Handler) string {
 	return server.URL
 }
 
-func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
+func copyResponse(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	for name, values := range answer.Header() {
 		w.Header()[name] = values
 	}
@@ -139,7 +139,7 @@ func copyAnswer(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 
 // application is what relays the page: a start page with a link and a form that lead to it, the
 // page itself with a new token each time, and at /same with the same one.
-func (s *scene) application(p *page.Page, change func(http.Header)) http.Handler {
+func (s *fixture) application(p *page.Page, change func(http.Header)) http.Handler {
 	once := token()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
@@ -175,57 +175,57 @@ func token() string {
 }
 
 // hear notes what the browser complains of: exceptions, blocked requests, headers it doesn't know.
-func (s *scene) hear(event any) {
-	defer s.tell()
+func (s *fixture) recordEvent(event any) {
+	defer s.notify()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch event := event.(type) {
 	case *cdplog.EventEntryAdded:
-		s.faults = append(s.faults, event.Entry.Text)
+		s.errors = append(s.errors, event.Entry.Text)
 	case *runtime.EventExceptionThrown:
-		s.faults = append(s.faults, event.ExceptionDetails.Text)
+		s.errors = append(s.errors, event.ExceptionDetails.Text)
 	case *runtime.EventBindingCalled:
 		s.reports <- event.Payload
 	case *runtime.EventConsoleAPICalled:
-		s.faults = append(s.faults, "a message on the console")
+		s.errors = append(s.errors, "a message on the console")
 	}
 }
 
 // wait returns when what is waited for holds; it looks again whenever the browser or the sandbox
 // has something new.
-func (s *scene) wait(what string, holds func() bool) {
+func (s *fixture) wait(what string, holds func() bool) {
 	s.t.Helper()
 	for !holds() {
 		select {
-		case <-s.news:
+		case <-s.changed:
 		case <-s.tab.Done():
-			s.t.Fatalf("%s didn't come; %d POSTs, and the browser said %q", what, len(s.sandbox.SignIns()), s.complaints())
+			s.t.Fatalf("%s didn't come; %d POSTs, and the browser reported %q", what, len(s.sandbox.SignIns()), s.browserErrors())
 		}
 	}
 }
 
 // servings returns how often the page was served.
-func (s *scene) servings() int {
+func (s *fixture) timesServed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.served
 }
 
-func (s *scene) tell() {
+func (s *fixture) notify() {
 	select {
-	case s.news <- struct{}{}:
+	case s.changed <- struct{}{}:
 	default: // it has been told, and hasn't looked yet
 	}
 }
 
-func (s *scene) complaints() []string {
+func (s *fixture) browserErrors() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.faults)
+	return slices.Clone(s.errors)
 }
 
 // hold keeps the sandbox's answers back until the returned func is called.
-func (s *scene) hold() (release func()) {
+func (s *fixture) hold() (release func()) {
 	held := make(chan struct{})
 	release = sync.OnceFunc(func() { close(held) })
 	s.mu.Lock()
@@ -235,14 +235,14 @@ func (s *scene) hold() (release func()) {
 	return release
 }
 
-func (s *scene) do(steps ...chromedp.Action[chromedp.Void]) {
+func (s *fixture) do(steps ...chromedp.Action[chromedp.Void]) {
 	s.t.Helper()
 	if err := chromedp.Do(s.tab, steps...); err != nil {
-		s.t.Fatalf("%v; the browser said %q", err, s.complaints())
+		s.t.Fatalf("%v; the browser reported %q", err, s.browserErrors())
 	}
 }
 
-func evaluate[T any](s *scene, script string) T {
+func evaluate[T any](s *fixture, script string) T {
 	s.t.Helper()
 	value, err := chromedp.Run(s.tab, chromedp.Evaluate[T](script))
 	if err != nil {
@@ -253,7 +253,7 @@ func evaluate[T any](s *scene, script string) T {
 
 // goTo starts a navigation without waiting for a load event, which a page that goes on at once may
 // not have.
-func (s *scene) goTo(path string) {
+func (s *fixture) goTo(path string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + path}); err != nil {
 		s.t.Fatal(err)
@@ -261,18 +261,18 @@ func (s *scene) goTo(path string) {
 }
 
 var (
-	signedIn = chromedp.WaitReady(chromedp.CSS("#signed-in"))
-	start    = chromedp.WaitReady(chromedp.CSS("#start"))
-	button   = chromedp.CSS("#sign-in button")
+	waitSignedIn = chromedp.WaitReady(chromedp.CSS("#signed-in"))
+	waitStart    = chromedp.WaitReady(chromedp.CSS("#start"))
+	button       = chromedp.CSS("#sign-in button")
 )
 
-func shown(state string) chromedp.Action[chromedp.Void] {
+func stateVisible(state string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitVisible(chromedp.CSS(`section[data-state~="` + state + `"]`))
 }
 
 // expect holds the sandbox's record to so many POSTs, each with a token that signed Ada in, and the
 // browser to silence.
-func (s *scene) expect(posts int) {
+func (s *fixture) expectPosts(posts int) {
 	s.t.Helper()
 	received := s.sandbox.SignIns()
 	for _, signIn := range received {
@@ -283,24 +283,24 @@ func (s *scene) expect(posts int) {
 	if len(received) != posts {
 		s.t.Errorf("the sandbox received %d POSTs, want %d", len(received), posts)
 	}
-	if faults := s.complaints(); len(faults) > 0 {
-		s.t.Errorf("the browser complained: %q", faults)
+	if errs := s.browserErrors(); len(errs) > 0 {
+		s.t.Errorf("the browser reported errors: %q", errs)
 	}
 }
 
 // store has the tab remember three sign-ins so many milliseconds ago. The tab must be at the
 // application's origin.
-func (s *scene) store(ago string) {
+func (s *fixture) store(ago string) {
 	s.t.Helper()
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' ')), true)`)
 }
 
 // back and forward do what the browser's buttons do. chromedp.NavigateBack waits for a load event,
 // which a page from the back/forward cache doesn't have.
-func (s *scene) back()    { s.t.Helper(); s.walk(-1) }
-func (s *scene) forward() { s.t.Helper(); s.walk(+1) }
+func (s *fixture) back()    { s.t.Helper(); s.navigateHistory(-1) }
+func (s *fixture) forward() { s.t.Helper(); s.navigateHistory(+1) }
 
-func (s *scene) walk(by int) {
+func (s *fixture) navigateHistory(by int) {
 	s.t.Helper()
 	history, err := chromedp.Run(s.tab, chromedp.NavigationEntries())
 	if err != nil {
@@ -313,7 +313,7 @@ func (s *scene) walk(by int) {
 }
 
 // reload does what the browser's button does, and doesn't wait.
-func (s *scene) reload() {
+func (s *fixture) reload() {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, cdppage.Reload, cdppage.ReloadParams{}); err != nil {
 		s.t.Fatal(err)
@@ -321,14 +321,14 @@ func (s *scene) reload() {
 }
 
 // hurry makes the page's clock run fifty times as fast.
-func (s *scene) hurry() {
+func (s *fixture) speedUpClock() {
 	s.t.Helper()
 	s.inject(`const unhurried = setTimeout; window.setTimeout = (f, ms, ...given) => unhurried(f, ms / 50, ...given);`)
 }
 
 // until waits for a script to say yes. Unlike chromedp's waiting, it finds its way in a page from
 // the back/forward cache.
-func (s *scene) until(script string) {
+func (s *fixture) until(script string) {
 	s.t.Helper()
 	for {
 		yes, err := chromedp.Run(s.tab, chromedp.Evaluate[bool]("Boolean("+script+")"))
@@ -337,7 +337,7 @@ func (s *scene) until(script string) {
 		}
 		select {
 		case <-s.tab.Done():
-			s.t.Fatalf("waiting for %s: %v; the browser said %q", script, err, s.complaints())
+			s.t.Fatalf("waiting for %s: %v; the browser reported %q", script, err, s.browserErrors())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
@@ -346,7 +346,7 @@ func (s *scene) until(script string) {
 // onceSent runs a script in each sign-in page when the page has sent its form; report in it hands a
 // text to [scene.reported]. While a POST is under way the browser parses nothing more and holds
 // back commands to the page, but timers run and what the page reports arrives.
-func (s *scene) onceSent(script string) {
+func (s *fixture) afterSubmit(script string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {
 		s.t.Fatal(err)
@@ -360,7 +360,7 @@ func (s *scene) onceSent(script string) {
 	}`)
 }
 
-func (s *scene) inject(script string) {
+func (s *fixture) inject(script string) {
 	s.t.Helper()
 	params := cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: script}
 	if _, err := chromedp.Call(s.tab, cdppage.AddScriptToEvaluateOnNewDocument, params); err != nil {
@@ -368,13 +368,13 @@ func (s *scene) inject(script string) {
 	}
 }
 
-func (s *scene) reported() string {
+func (s *fixture) reported() string {
 	s.t.Helper()
 	select {
 	case text := <-s.reports:
 		return text
 	case <-s.tab.Done():
-		s.t.Fatalf("the page reports nothing; the browser said %q", s.complaints())
+		s.t.Fatalf("the page reports nothing; the browser reported %q", s.browserErrors())
 		return ""
 	}
 }

@@ -50,13 +50,13 @@ func TestPalette(t *testing.T) {
 	}
 }
 
-func TestButtonOn(t *testing.T) {
+func TestButtonClasses(t *testing.T) {
 	for color, want := range map[string]string{
 		"#000000": "light-ink deep", "#ffffff": "dark-ink pale", "#1f73b7": "light-ink", "#FFD400": "dark-ink pale",
 		"#101820": "light-ink deep", "#5b2c83": "light-ink deep",
 		"#767676": "light-ink", "#777777": "dark-ink", // the greys on either side of 4.5:1
 	} {
-		if got := buttonOn(color); got != want {
+		if got := buttonClasses(color); got != want {
 			t.Errorf("%s: %s, want %s", color, got, want)
 		}
 	}
@@ -67,18 +67,18 @@ func TestButtonOn(t *testing.T) {
 
 // TestEveryColourCanBeRead is why no colour is refused: over a grid of every channel, the ink that
 // is chosen reaches the contrast, and the button has an edge wherever its fill doesn't stand out.
-func TestEveryColourCanBeRead(t *testing.T) {
+func TestContrastOfEveryColour(t *testing.T) {
 	const digits = "0123456789abcdef"
 	worst := 21.0
 	for i := range 16 * 16 * 16 {
 		color := "#" + strings.Repeat(digits[i>>8:i>>8+1], 2) + strings.Repeat(digits[i>>4&15:i>>4&15+1], 2) + strings.Repeat(digits[i&15:i&15+1], 2)
 		ink := "#000000"
-		classes := buttonOn(color)
+		classes := buttonClasses(color)
 		if strings.HasPrefix(classes, "light-ink") {
 			ink = "#ffffff"
 		}
 		got := contrast(ink, color)
-		if worst = min(worst, got); got < readable {
+		if worst = min(worst, got); got < minTextContrast {
 			t.Fatalf("%s has contrast %.2f", color, got)
 		}
 		for class, card := range map[string]string{"pale": lightCard, "deep": darkCard} {

@@ -17,7 +17,7 @@ import (
 )
 
 // watch reports from every frame what a payload would do, and keeps pages from sending their forms.
-const watch = `
+const watchScript = `
 	HTMLFormElement.prototype.submit = () => {};
 	for (const name of ['pwned', 'alert', 'confirm', 'prompt', 'print', 'open', 'eval']) window[name] = () => report(name + ' in ' + location);
 	addEventListener('securitypolicyviolation', (event) => report(event.violatedDirective + ' in ' + location));
@@ -36,7 +36,7 @@ const (
 
 // hall is an application whose page N carries the payloads from N·perPage on, and at /all/N shows
 // the pages from N on.
-func hall(t *testing.T, payloads []string, careless bool) http.Handler {
+func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /all/{n}", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.PathValue("n"))
@@ -49,7 +49,7 @@ func hall(t *testing.T, payloads []string, careless bool) http.Handler {
 	mux.HandleFunc("GET /{n}", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.PathValue("n"))
 		carried := payloads[n*perPage:][:perPage]
-		p, err := carrying(carried)
+		p, err := pageWithPayloads(carried)
 		if err != nil {
 			t.Error(err)
 			return
@@ -61,7 +61,7 @@ func hall(t *testing.T, payloads []string, careless bool) http.Handler {
 		w.Header().Del("X-Frame-Options")
 		w.Header().Set("Content-Security-Policy", strings.ReplaceAll(p.ContentSecurityPolicy(), "; frame-ancestors 'none'", ""))
 		html := string(p.Render(carried[0], carried[1]))
-		if careless {
+		if unescaped {
 			html = strings.Replace(html, "<main>", "<main>"+strings.Join(carried, ""), 1)
 		}
 		_, _ = w.Write([]byte(html))
@@ -71,7 +71,7 @@ func hall(t *testing.T, payloads []string, careless bool) http.Handler {
 
 // carrying returns a page that has each of the payloads in an attribute, and in a text where one
 // may hold it. The first two are for the token and return_to.
-func carrying(payloads []string) (*page.Page, error) {
+func pageWithPayloads(payloads []string) (*page.Page, error) {
 	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
 	look.Check(func(path, _ string) {
 		*map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button, "start": &look.Start}[path] = ""
@@ -88,15 +88,15 @@ func carrying(payloads []string) (*page.Page, error) {
 	return p, nil
 }
 
-func stage(t *testing.T, payloads []string, careless bool) *scene {
+func newPayloadFixture(t *testing.T, payloads []string, unescaped bool) *fixture {
 	t.Helper()
-	s := &scene{t: t, reports: make(chan string, 10000), news: make(chan struct{}, 1)}
-	s.app = serve(t, hall(t, payloads, careless))
+	s := &fixture{t: t, reports: make(chan string, 10000), changed: make(chan struct{}, 1)}
+	s.app = serve(t, payloadApp(t, payloads, unescaped))
 	s.openTab(browsertest.New(t), 4*time.Minute)
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {
 		t.Fatal(err)
 	}
-	s.inject(watch)
+	s.inject(watchScript)
 	return s
 }
 
@@ -106,7 +106,7 @@ func TestPayloadsInBrowser(t *testing.T) {
 	for len(payloads)%perPage != 0 {
 		payloads = append(payloads, payloads[0])
 	}
-	s := stage(t, payloads, false)
+	s := newPayloadFixture(t, payloads, false)
 	for n := 0; n < len(payloads)/perPage; n += perView {
 		s.do(chromedp.Navigate(fmt.Sprintf("%s/all/%d", s.app, n)))
 		want := min(perView, len(payloads)/perPage-n)
@@ -117,14 +117,14 @@ func TestPayloadsInBrowser(t *testing.T) {
 	for len(s.reports) > 0 {
 		t.Error(<-s.reports)
 	}
-	if faults := s.complaints(); len(faults) > 0 {
-		t.Errorf("the browser complained: %q", faults)
+	if errs := s.browserErrors(); len(errs) > 0 {
+		t.Errorf("the browser reported errors: %q", errs)
 	}
 }
 
 // TestPayloadsInCarelessPage: were they not escaped, the browser would tell.
 func TestPayloadsInCarelessPage(t *testing.T) {
-	s := stage(t, []string{`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`}, true)
+	s := newPayloadFixture(t, []string{`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`}, true)
 	s.do(chromedp.Navigate(s.app + "/all/0"))
 	var said strings.Builder
 	for _, want := range []string{"script-src-elem", "script-src-attr", "style-src-elem", "IMG in", "B in"} {
@@ -132,7 +132,7 @@ func TestPayloadsInCarelessPage(t *testing.T) {
 			said.WriteString(s.reported() + "\n")
 		}
 	}
-	if len(s.complaints()) == 0 {
+	if len(s.browserErrors()) == 0 {
 		t.Error("the browser didn't complain")
 	}
 }
