@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// checked is what axe-core says of a page: rules that were broken, and how many held.
+// axeResult is the result of axe-core for a page: the violated, undecided and passed rules.
 type axeResult struct {
 	Violations []struct {
 		ID, Help string
@@ -20,14 +20,14 @@ type axeResult struct {
 	Passes     []struct{ ID string }
 }
 
-// run is every rule, those that are only good practice too.
+// runAxe runs every rule of axe-core, including those that are only best practices.
 const runAxe = `axe.run(document, {resultTypes: ['violations', 'incomplete', 'passes']}).then((r) => ({
 	Violations: r.violations.map((v) => ({ID: v.id, Help: v.help, Nodes: v.nodes.map((n) => ({HTML: n.html, FailureSummary: n.failureSummary}))})),
 	Incomplete: r.incomplete.map((v) => ({ID: v.id})),
 	Passes: r.passes.map((v) => ({ID: v.id})),
 }))`
 
-// axe checks the page in the tab.
+// axe runs axe-core on the page in the tab. The parameter is the source of axe-core.
 func (s *fixture) axe(source string) axeResult {
 	s.t.Helper()
 	if evaluate[bool](s, "!window.axe") {
@@ -40,7 +40,8 @@ func (s *fixture) axe(source string) axeResult {
 	return result
 }
 
-// TestAccessibility: no page breaks a rule, in any language, light or dark.
+// TestAccessibility checks that no page violates a rule of axe-core, in any language, in light and
+// dark mode.
 func TestAccessibility(t *testing.T) {
 	source := browsertest.Axe(t)
 	browser := browsertest.New(t)
@@ -81,12 +82,13 @@ func TestAccessibility(t *testing.T) {
 			t.Errorf("the browser reported errors: %q", errs)
 		}
 	}
-	// What axe can't tell: the button's text lies on an image. TestEveryColourCanBeRead can.
+	// axe-core can't decide the contrast of the button's text, because it lies on an image.
+	// TestContrastOfEveryColour checks it.
 	t.Logf("%d pages; not decided: %v", pages, unsure)
 	screenshots(t, browser)
 }
 
-// TestAccessibilityCanFail: the same check finds what is wrong with a page that is.
+// TestAccessibilityCanFail checks that the same check reports the defects of a broken page.
 func TestAccessibilityCanFail(t *testing.T) {
 	source := browsertest.Axe(t)
 	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
@@ -107,7 +109,8 @@ func TestAccessibilityCanFail(t *testing.T) {
 	}
 }
 
-// TestKeyboard: what can be reached, in which order, and that one sees where one is.
+// TestKeyboard checks which elements the tab key reaches, in which order, and that the focus is
+// visible.
 func TestKeyboard(t *testing.T) {
 	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
 	for state, order := range map[string][]string{

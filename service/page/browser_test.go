@@ -44,8 +44,9 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestPolicyInBrowser: the tests above count silence as success. Here the browser must speak, and
-// the POST stay away or the sign-in end halfway.
+// TestPolicyInBrowser checks that the browser enforces the policy. The tests above treat the
+// absence of errors as success. Here the browser must report an error, and either send no POST or
+// fail to complete the sign-in.
 func TestPolicyInBrowser(t *testing.T) {
 	browser := browsertest.New(t)
 	elsewhere := func(policy string) string {
@@ -130,16 +131,16 @@ func testBack(s *fixture) {
 	}
 }
 
-// testClickWhileUnderWay: while the script's POST has no answer, the page stays, and so does its
-// button.
+// testClickWhileUnderWay checks that the page and its button stay visible until the script's POST
+// has an answer.
 func testClickWhileUnderWay(s *fixture) {
 	release := s.hold()
 	s.afterSubmit(`
 		const button = document.querySelector('#sign-in button');
 		button.click();
 		button.click();
-		// A submission is a task of its own, and the next one takes its place: leave it the time to
-		// start.
+		// The browser queues a submission as a task, and a later submission replaces it. So wait
+		// until the first one has started.
 		setTimeout(() => {
 			button.click();
 			setTimeout(() => report(button.getAttribute('aria-disabled')), 100);
@@ -153,7 +154,8 @@ func testClickWhileUnderWay(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testRestored makes the events of a page that is shown again, first from no cache, then from one.
+// testRestored dispatches the pageshow event of a restored page, first without and then with the
+// back/forward cache.
 func testRestored(s *fixture) {
 	release := s.hold()
 	s.afterSubmit(`
@@ -163,7 +165,7 @@ func testRestored(s *fixture) {
 			dispatchEvent(new PageTransitionEvent('pageshow', {persisted}));
 			seen.push(visible('[data-state~=sending]'), visible('[data-state=used]'), visible('#sign-in'));
 		}
-		// A clock that went on would take the text away again.
+		// If the timer still ran, it would replace the text.
 		setTimeout(() => {
 			seen.push(visible('[data-state=used]'), document.title);
 			report(seen.join());
@@ -178,8 +180,8 @@ func testRestored(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testBackToSentPage: a page that was sent by hand stays in the tab's history, and Back finds it
-// there.
+// testBackToSentPage checks a page that the user submitted. It stays in the tab's history, so Back
+// leads to it.
 func testBackToSentPage(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
@@ -201,14 +203,15 @@ func testBackToSentPage(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testWayOut: whoever is stopped in a loop can leave, and that posts nothing.
+// testStartLink checks that a user whose sign-in was stopped in a loop can follow the start link,
+// and that the link sends no POST.
 func testStartLink(s *fixture) {
 	s.openLoopPage()
 	s.do(chromedp.Click(chromedp.CSS(".out a")), waitStart)
 	s.expectPosts(0)
 }
 
-// stopped leads to a page that the script doesn't send, whose button can be pressed.
+// openLoopPage opens a page that the script doesn't submit and whose button works.
 func (s *fixture) openLoopPage() {
 	s.t.Helper()
 	s.goTo("/")
@@ -218,11 +221,11 @@ func (s *fixture) openLoopPage() {
 	s.do(stateVisible("loop"), chromedp.WaitVisible(button))
 }
 
-// formShown is whether there is a button to press, and whether the page still says what it said.
+// formAndTextVisible evaluates to the visibility of the form and of the loop text.
 const formAndTextVisible = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
 
-// testBackToUnsentPage: it comes from the cache as it was; its token is as good as before, or has
-// grown old meanwhile.
+// testBackToUnsentPage checks that an unsent page comes from the cache unchanged. Its token is
+// still valid, or has become too old in the meantime.
 func testBackToUnsentPage(s *fixture) {
 	s.inject(skippedClock)
 	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
@@ -258,10 +261,11 @@ func testBackToUnsentPage(s *fixture) {
 	s.expectPosts(1)
 }
 
-// skippedClock lets a test put a page's clock forward.
+// skippedClock lets a test set a page's clock forward.
 const skippedClock = `const unskipped = Date.now; Date.now = () => unskipped() + (window.skipped || 0);`
 
-// testLeftOpen: the button goes before the token is too old to be taken; what the page says stays.
+// testLeftOpen checks that the button disappears before the token is too old, and that the text
+// stays.
 func testLeftOpen(s *fixture) {
 	s.speedUpClock()
 	s.openLoopPage()
@@ -275,8 +279,8 @@ func testLeftOpen(s *fixture) {
 	s.expectPosts(0)
 }
 
-// testLeftOpenByTheClock: a machine that slept has stopped the timers, and its user presses at
-// once.
+// testLeftOpenByTheClock checks a machine that slept, so that the timers didn't run. Its user
+// clicks at once.
 func testLeftOpenByTheClock(s *fixture) {
 	s.inject(skippedClock)
 	s.openLoopPage()
@@ -289,7 +293,7 @@ func testLeftOpenByTheClock(s *fixture) {
 	s.expectPosts(0)
 }
 
-// testLoopKeepsLittle: whoever goes on and on doesn't fill the storage.
+// testLoopKeepsLittle checks that repeated sign-ins don't fill the storage.
 func testLoopKeepsLittle(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
@@ -304,8 +308,8 @@ func testLoopKeepsLittle(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testLoop comes back again and again; the fourth time the user decides, with as many clicks as
-// they like.
+// testLoop signs in repeatedly. The fourth time the page waits for the user, who may click any
+// number of times.
 func testLoop(s *fixture) {
 	for visit := range 3 {
 		s.goTo("/login")
@@ -320,13 +324,13 @@ func testLoop(s *fixture) {
 	s.expectPosts(3)
 	s.do(chromedp.DoubleClick(button), waitSignedIn)
 	s.expectPosts(4)
-	// Going on deliberately isn't a licence to loop.
+	// Continuing by hand doesn't reset the count.
 	s.goTo("/login")
 	s.do(stateVisible("loop"))
 	s.expectPosts(4)
 }
 
-// testLoopForgets moves the stored times to just within, and just out of, the window.
+// testLoopForgets moves the stored times to just inside and just outside the window.
 func testLoopForgets(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
@@ -334,7 +338,8 @@ func testLoopForgets(s *fixture) {
 	s.goTo("/login")
 	s.do(stateVisible("loop"))
 	s.expectPosts(0)
-	for i, ago := range []string{"60000", "-60000"} { // too long ago, or in a future that a corrected clock left behind
+	// The times are too long ago, or in the future because the clock was set back.
+	for i, ago := range []string{"60000", "-60000"} {
 		s.goTo("/")
 		s.do(waitStart)
 		s.store(ago)
@@ -342,7 +347,7 @@ func testLoopForgets(s *fixture) {
 		s.do(waitSignedIn)
 		s.expectPosts(i + 1)
 	}
-	// What somebody else stored there is no sign-in.
+	// Other data in the storage doesn't count as a sign-in.
 	s.goTo("/")
 	s.do(waitStart)
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', 'x NaN {} Infinity'), true)`)
@@ -360,7 +365,7 @@ func testWithoutStorage(s *fixture) {
 	}
 }
 
-// testTwoTabs: as when a browser restores its windows, several tabs sign in at once.
+// testTwoTabs signs in from several tabs at once, as when a browser restores its windows.
 func testTwoTabs(s *fixture) {
 	s.goTo("/login")
 	s.do(waitSignedIn)
@@ -374,7 +379,7 @@ func testTwoTabs(s *fixture) {
 	s.expectPosts(5)
 }
 
-// testColour: the brand's colour is drawn although no style of its own is allowed.
+// testColour checks that the brand's colour is drawn although the policy allows no further style.
 func testColour(s *fixture) {
 	s.do(disableScripts(true))
 	s.goTo("/login")

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/text/unicode/bidi"
 )
 
-// said returns every text by the path of its field.
+// fields returns every text by the path of its field.
 func (t texts) fields() map[string]string {
 	fields := map[string]string{}
 	var walk func(path string, v reflect.Value)
@@ -42,8 +42,8 @@ func (t texts) fields() map[string]string {
 	return fields
 }
 
-// TestCatalogue holds what every language must: each text is there, as text, with the brand's name
-// where English has it, about as long, and in its own script.
+// TestCatalogue checks the texts of every language. Each text exists, contains no HTML, has the
+// brand's name as often as the English text, has about the same length, and uses the right script.
 func TestCatalogue(t *testing.T) {
 	reference := english.fields()
 	if len(reference) != 11+2*int(ProblemLoop) {
@@ -81,7 +81,7 @@ func checkTranslation(t *testing.T, path, text, english string) {
 	if strings.ContainsAny(strings.ReplaceAll(text, "{brand}", ""), "{}") {
 		t.Errorf("%s has another placeholder: %s", path, text)
 	}
-	// Han and kana say more with a character.
+	// Texts in Han and kana need fewer characters.
 	low, n := 0.4, 0.0
 	for _, r := range text {
 		n++
@@ -102,7 +102,7 @@ func lastRune(text string) string {
 	return string(r)
 }
 
-// directions counts the letters that are written from right to left, and the others.
+// countDirections counts the right-to-left letters and the left-to-right letters.
 func countDirections(text string) (right, left int) {
 	for _, r := range text {
 		properties, _ := bidi.LookupRune(r)
@@ -116,7 +116,7 @@ func countDirections(text string) (right, left int) {
 	return right, left
 }
 
-// TestLanguages: which there are, and that no file of them was forgotten.
+// TestLanguages checks the list of languages, and that it includes every catalogue file.
 func TestLanguages(t *testing.T) {
 	if got, want := fmt.Sprint(Languages()), "[en de fr es pt-BR ja ar]"; got != want {
 		t.Errorf("the page speaks %s, want %s", got, want)
@@ -143,14 +143,15 @@ func TestLanguages(t *testing.T) {
 	}
 }
 
-// TestMatching: who is addressed in which language, and what the page says of it.
+// TestMatching checks which language a page uses for a requested language, and its lang and dir
+// attributes.
 func TestMatching(t *testing.T) {
 	for _, test := range []struct{ asked, lang, dir string }{
 		{"", "en", "ltr"},
 		{"en-AU", "en-AU", "ltr"},
 		{"de", "de", "ltr"},
 		{"de-CH", "de-CH", "ltr"},
-		{"gsw", "de", "ltr"}, // Swiss German reads German
+		{"gsw", "de", "ltr"}, // Swiss German gets German
 		{"fr-CA", "fr-CA", "ltr"},
 		{"es-419", "es-419", "ltr"},
 		{"pt", "pt", "ltr"},
@@ -158,10 +159,10 @@ func TestMatching(t *testing.T) {
 		{"pt-PT", "pt-PT", "ltr"},
 		{"ja-JP", "ja-JP", "ltr"},
 		{"ar-EG", "ar-EG", "rtl"},
-		{"he", "en", "ltr"}, // not Arabic, for being written like it
+		{"he", "en", "ltr"}, // the same direction isn't enough to get Arabic
 		{"zh-Hant-TW", "en", "ltr"},
 		{"tlh", "en", "ltr"},
-		{"und", "en", "ltr"}, // a language that isn't known is none to name
+		{"und", "en", "ltr"}, // an undetermined language isn't valid in lang
 	} {
 		p := mustNew(t, Settings{Language: test.asked}, acme())
 		for _, page := range [][]byte{p.Render("a.b.c", ""), p.RenderProblem(ProblemFailed)} {
@@ -173,8 +174,8 @@ func TestMatching(t *testing.T) {
 	}
 }
 
-// TestGoldenLanguages shows, for each language, the page less what all have in common, and every
-// problem.
+// TestGoldenLanguages compares the page and every problem page in each language with a golden file.
+// The parts that all pages have in common are left out.
 func TestGoldenLanguages(t *testing.T) {
 	for _, tag := range Languages() {
 		p := mustNew(t, Settings{Language: tag}, acme())
@@ -187,7 +188,8 @@ func TestGoldenLanguages(t *testing.T) {
 	}
 }
 
-// TestIsolated: among Arabic, a name keeps what stands at its ends.
+// TestIsolated checks that a brand's name in an Arabic text keeps the punctuation at its ends in
+// place.
 func TestIsolated(t *testing.T) {
 	frame := acme()
 	frame.Brand = "Acme (24/7)!"

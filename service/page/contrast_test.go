@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// colours returns the custom properties of the style sheet, light and dark.
+// colours returns the colours that the style sheet defines for light and dark mode.
 func colours(t *testing.T) (light, dark map[string]string) {
 	t.Helper()
 	before, after, ok := strings.Cut(style, "@media(prefers-color-scheme:dark)")
@@ -29,11 +29,12 @@ func colours(t *testing.T) (light, dark map[string]string) {
 	return read(before), read(after)
 }
 
-// TestPalette: every text can be read in light and in dark, and edges can be seen.
+// TestPalette checks that every text is readable and every border is visible, in light and dark
+// mode.
 func TestPalette(t *testing.T) {
 	light, dark := colours(t)
 	if light["--card"] != lightCard || dark["--card"] != darkCard {
-		t.Errorf("cards are %s and %s, but look.go has others", light["--card"], dark["--card"])
+		t.Errorf("cards are %s and %s, but contrast.go has others", light["--card"], dark["--card"])
 	}
 	for name, palette := range map[string]map[string]string{"light": light, "dark": dark} {
 		if len(palette) != 6 {
@@ -65,8 +66,9 @@ func TestButtonClasses(t *testing.T) {
 	}
 }
 
-// TestEveryColourCanBeRead is why no colour is refused: over a grid of every channel, the ink that
-// is chosen reaches the contrast, and the button has an edge wherever its fill doesn't stand out.
+// TestContrastOfEveryColour shows that the configuration may accept every colour. Over a grid of
+// every channel, the chosen text colour reaches the required contrast. The button has a border
+// where its colour is hard to distinguish from the page.
 func TestContrastOfEveryColour(t *testing.T) {
 	const digits = "0123456789abcdef"
 	worst := 21.0

@@ -28,30 +28,30 @@ import (
 
 const secret = "secret-secret-secret-secret-secret-secret-secret"
 
-// returnTo has what an attribute, a form and a URL may each break on.
+// returnTo contains characters that could break an attribute, a form or a URL.
 const returnTo = `/hc/en-us?a=1&amp;b="2'<3>+%20#x`
 
-// scene is an application that serves the page on one origin, a sandbox on another, and a tab of a
-// browser.
+// fixture consists of an application that serves the page on one origin, a sandbox on another
+// origin, and a browser tab.
 type fixture struct {
 	t       *testing.T
 	tab     context.Context
 	app     string // origin of the application
 	sandbox *sandbox.Sandbox
-	reports chan string   // what pages report
-	changed chan struct{} // holds one once something has happened
+	reports chan string   // texts that pages report
+	changed chan struct{} // has one element after an event of the browser or the sandbox
 
 	mu     sync.Mutex
-	held   chan struct{} // while it is open, the sandbox has the POST but doesn't answer
-	served int           // how often the page was served
-	errors []string      // what the browser complained of
+	held   chan struct{} // until it is closed, the sandbox doesn't answer POSTs
+	served int           // number of times the page was served
+	errors []string      // errors that the browser reported
 }
 
-// option makes a scene differ from the usual one.
+// fixtureOptions changes the defaults of a fixture.
 type fixtureOptions struct {
-	headers func(http.Header) // what a relay does to the page's
-	onward  string            // host that Zendesk sends the browser on to
-	listed  bool              // whether that is in form-action
+	headers func(http.Header) // changes the page's headers, like a relay
+	onward  string            // host that Zendesk redirects the browser to
+	listed  bool              // whether form-action contains that host
 }
 
 func newFixture(t *testing.T, browser context.Context, o fixtureOptions) *fixture {
@@ -108,7 +108,7 @@ func newFixture(t *testing.T, browser context.Context, o fixtureOptions) *fixtur
 	return s
 }
 
-// openTab opens a tab with a profile of its own.
+// openTab opens a tab with a separate profile.
 func (s *fixture) openTab(browser context.Context, limit time.Duration) {
 	s.t.Helper()
 	tab, closeTab := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
@@ -121,7 +121,7 @@ func (s *fixture) openTab(browser context.Context, limit time.Duration) {
 	s.tab = limited
 }
 
-// serve is httptest's server, on 127.0.0.1 whatever the machine prefers.
+// serve starts a test server and returns its URL. The server listens on 127.0.0.1.
 func serve(t *testing.T, handler http.Handler) string {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -137,8 +137,9 @@ func copyResponse(w http.ResponseWriter, answer *httptest.ResponseRecorder) {
 	_, _ = answer.Body.WriteTo(w)
 }
 
-// application is what relays the page: a start page with a link and a form that lead to it, the
-// page itself with a new token each time, and at /same with the same one.
+// application returns a handler that relays the page. The start page has a link and a form that
+// lead to /login. /login serves the page with a new token each time, and /same always with the same
+// token.
 func (s *fixture) application(p *page.Page, change func(http.Header)) http.Handler {
 	once := token()
 	mux := http.NewServeMux()
@@ -174,7 +175,8 @@ func token() string {
 	return signed + "." + encode(mac.Sum(nil))
 }
 
-// hear notes what the browser complains of: exceptions, blocked requests, headers it doesn't know.
+// recordEvent records errors that the browser reports: exceptions, blocked requests and unsupported
+// headers. It also passes on what pages report.
 func (s *fixture) recordEvent(event any) {
 	defer s.notify()
 	s.mu.Lock()
@@ -191,8 +193,8 @@ func (s *fixture) recordEvent(event any) {
 	}
 }
 
-// wait returns when what is waited for holds; it looks again whenever the browser or the sandbox
-// has something new.
+// wait waits until holds returns true. It calls holds after every event of the browser or the
+// sandbox.
 func (s *fixture) wait(what string, holds func() bool) {
 	s.t.Helper()
 	for !holds() {
@@ -204,7 +206,7 @@ func (s *fixture) wait(what string, holds func() bool) {
 	}
 }
 
-// servings returns how often the page was served.
+// timesServed returns how often the page was served.
 func (s *fixture) timesServed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,7 +216,7 @@ func (s *fixture) timesServed() int {
 func (s *fixture) notify() {
 	select {
 	case s.changed <- struct{}{}:
-	default: // it has been told, and hasn't looked yet
+	default: // a notification is already pending
 	}
 }
 
@@ -224,7 +226,7 @@ func (s *fixture) browserErrors() []string {
 	return slices.Clone(s.errors)
 }
 
-// hold keeps the sandbox's answers back until the returned func is called.
+// hold delays the sandbox's answers until release is called.
 func (s *fixture) hold() (release func()) {
 	held := make(chan struct{})
 	release = sync.OnceFunc(func() { close(held) })
@@ -251,8 +253,8 @@ func evaluate[T any](s *fixture, script string) T {
 	return value
 }
 
-// goTo starts a navigation without waiting for a load event, which a page that goes on at once may
-// not have.
+// goTo starts a navigation without waiting for a load event. A page that submits itself at once may
+// not have one.
 func (s *fixture) goTo(path string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + path}); err != nil {
@@ -270,8 +272,8 @@ func stateVisible(state string) chromedp.Action[chromedp.Void] {
 	return chromedp.WaitVisible(chromedp.CSS(`section[data-state~="` + state + `"]`))
 }
 
-// expect holds the sandbox's record to so many POSTs, each with a token that signed Ada in, and the
-// browser to silence.
+// expectPosts checks that the sandbox received this number of POSTs, that each signed Ada in, and
+// that the browser reported no errors.
 func (s *fixture) expectPosts(posts int) {
 	s.t.Helper()
 	received := s.sandbox.SignIns()
@@ -288,15 +290,15 @@ func (s *fixture) expectPosts(posts int) {
 	}
 }
 
-// store has the tab remember three sign-ins so many milliseconds ago. The tab must be at the
-// application's origin.
+// store makes the tab remember three sign-ins. Each of them was ago milliseconds before now. The
+// tab must be at the application's origin.
 func (s *fixture) store(ago string) {
 	s.t.Helper()
 	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' ')), true)`)
 }
 
-// back and forward do what the browser's buttons do. chromedp.NavigateBack waits for a load event,
-// which a page from the back/forward cache doesn't have.
+// back and forward do what the browser's buttons do. They don't use chromedp.NavigateBack, because
+// it waits for a load event, and a page from the back/forward cache has none.
 func (s *fixture) back()    { s.t.Helper(); s.navigateHistory(-1) }
 func (s *fixture) forward() { s.t.Helper(); s.navigateHistory(+1) }
 
@@ -312,7 +314,7 @@ func (s *fixture) navigateHistory(by int) {
 	}
 }
 
-// reload does what the browser's button does, and doesn't wait.
+// reload does what the browser's button does. It doesn't wait.
 func (s *fixture) reload() {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, cdppage.Reload, cdppage.ReloadParams{}); err != nil {
@@ -320,14 +322,14 @@ func (s *fixture) reload() {
 	}
 }
 
-// hurry makes the page's clock run fifty times as fast.
+// speedUpClock makes the page's timers run fifty times as fast.
 func (s *fixture) speedUpClock() {
 	s.t.Helper()
-	s.inject(`const unhurried = setTimeout; window.setTimeout = (f, ms, ...given) => unhurried(f, ms / 50, ...given);`)
+	s.inject(`const original = setTimeout; window.setTimeout = (f, ms, ...given) => original(f, ms / 50, ...given);`)
 }
 
-// until waits for a script to say yes. Unlike chromedp's waiting, it finds its way in a page from
-// the back/forward cache.
+// until waits until a script returns a true value. Unlike the wait actions of chromedp, it works in
+// a page from the back/forward cache.
 func (s *fixture) until(script string) {
 	s.t.Helper()
 	for {
@@ -343,9 +345,9 @@ func (s *fixture) until(script string) {
 	}
 }
 
-// onceSent runs a script in each sign-in page when the page has sent its form; report in it hands a
-// text to [scene.reported]. While a POST is under way the browser parses nothing more and holds
-// back commands to the page, but timers run and what the page reports arrives.
+// afterSubmit runs a script in each sign-in page after the page has submitted its form. The script
+// can call report to pass a text to [fixture.reported]. While a POST is in progress, the browser
+// stops parsing and delays commands to the page. But timers run, and reports arrive.
 func (s *fixture) afterSubmit(script string) {
 	s.t.Helper()
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-// states are what the sign-in page can show.
+// states are the states of the sign-in page.
 var states = []string{"ready", "sending", "slow", "loop", "used"}
 
 var problemNames = map[string]page.Problem{
@@ -22,14 +22,15 @@ var problemNames = map[string]page.Problem{
 	"disabled": page.ProblemDisabled, "stopped": page.ProblemLoop, "spent": page.ProblemUsed,
 }
 
-// drawnLogo is dark on nothing, as most are.
+// svgLogo is dark on a transparent background, like most logos.
 const svgLogo = `<svg xmlns="http://www.w3.org/2000/svg" width="160" height="48" viewBox="0 0 160 48">` +
 	`<circle cx="24" cy="24" r="20" fill="#d9480f"/><path d="M24 10l11 26h-6l-5-13-5 13h-6z" fill="#fff"/>` +
 	`<text x="54" y="32" font-family="sans-serif" font-size="24" font-weight="700" fill="#1b2027">Acme</text></svg>`
 
-// plain and withLogo are looks for a gallery.
+// plainSettings returns settings without a logo.
 func plainSettings(language string) page.Settings { return page.Settings{Language: language} }
 
+// settingsWithLogo returns settings with a logo and this colour.
 func settingsWithLogo(color string) func(string) page.Settings {
 	return func(language string) page.Settings {
 		return page.Settings{
@@ -39,11 +40,11 @@ func settingsWithLogo(color string) func(string) page.Settings {
 	}
 }
 
-// gallery serves every page, each held in its state: /LANGUAGE/STATE of the sign-in page,
-// /LANGUAGE/PROBLEM.
+// gallery serves every page in a fixed state. /LANGUAGE/STATE is a state of the sign-in page, and
+// /LANGUAGE/PROBLEM is a problem page.
 type gallery struct {
 	*fixture
-	scriptsOff bool // scripts stay off in pages that are stateVisible without
+	scriptsOff bool // pages that are displayed without scripts keep them disabled
 }
 
 func newGallery(t *testing.T, browser context.Context, look func(language string) page.Settings, brand string) *gallery {
@@ -77,7 +78,7 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 		_, _ = w.Write(html)
 	}))
 	g.openTab(browser, 4*time.Minute)
-	// Nothing is sent, and what the script decides by is as the state wants it.
+	// Prevent submissions, and prepare the storage and the timers for the state.
 	g.inject(`
 		HTMLFormElement.prototype.submit = () => {};
 		const state = location.pathname.split('/')[2];
@@ -85,13 +86,13 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 			sessionStorage.clear();
 			if (state === 'loop') sessionStorage.setItem('deskmint:gallery', Array(3).fill(Date.now()).join(' '));
 			if (state === 'used') sessionStorage.setItem('deskmint:gallery:sent', '0123456789abcdef');
-			const unhurried = setTimeout;
-			window.setTimeout = (f, ms, ...given) => state === 'slow' && ms === 5000 ? f(...given) : unhurried(f, ms, ...given);
+			const original = setTimeout;
+			window.setTimeout = (f, ms, ...given) => state === 'slow' && ms === 5000 ? f(...given) : original(f, ms, ...given);
 		}`)
 	return g
 }
 
-// show opens a page and waits until it is in its state.
+// show opens a page and waits until it reaches the state.
 func (g *gallery) show(language, state string) {
 	g.t.Helper()
 	g.do(disableScripts(state == "ready"))
@@ -129,7 +130,7 @@ func (g *gallery) size(width, height int64) {
 	}
 }
 
-// every calls see with each page in each language, light and dark.
+// every calls see for each page in each language, in light and dark mode.
 func (g *gallery) every(see func(language, state, scheme string)) {
 	all := append([]string{}, states...)
 	for name := range problemNames {

@@ -19,7 +19,7 @@ func dataURI(kind, image string) string {
 	return "data:image/" + kind + ";base64," + base64.StdEncoding.EncodeToString([]byte(image))
 }
 
-// TestLogo: an image is what it says.
+// TestLogo checks that only images of their declared type are accepted.
 func TestLogo(t *testing.T) {
 	png := dataURI("png", pngHead)
 	for name, test := range map[string]struct{ logo, fault string }{
@@ -114,7 +114,7 @@ func TestSVG(t *testing.T) {
 	}
 }
 
-// FuzzLogo: whatever it holds is refused or accepted.
+// FuzzLogo checks that each accepted logo appears unchanged in the page.
 func FuzzLogo(f *testing.F) {
 	f.Add("svg+xml", svgOpen+`<path style="fill:url(#a)"/></svg>`)
 	f.Add("png", pngHead)

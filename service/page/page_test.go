@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// acme is a frame that every test may start from.
+// acme returns a valid frame for tests.
 func acme() Frame {
 	return Frame{
 		Brand:             "Acme",
@@ -51,7 +51,8 @@ func TestHashes(t *testing.T) {
 		sum := sha256.Sum256(content)
 		got := "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 		if got != test.want {
-			t.Errorf("the rendered bytes don't have the hash of the policy. If the change is meant, set in hash.go:\n\t%s = %q", test.name, got)
+			t.Errorf("the rendered bytes don't match the hash in the policy. "+
+				"If the change is intended, set in hash.go:\n\t%s = %q", test.name, got)
 		}
 	}
 }
@@ -73,14 +74,15 @@ func TestContentSecurityPolicy(t *testing.T) {
 				}
 			}
 		}
-		// A policy holds from its <meta> on.
+		// A policy in a <meta> applies only to what follows it.
 		if policy, first := bytes.Index(page, []byte("http-equiv")), bytes.Index(page, []byte("<style")); found != 1 || policy > first {
 			t.Errorf("page %d has %d policies, at %d, and a style at %d", i, found, policy, first)
 		}
 	}
 }
 
-// TestMeta: what of the headers works in the page is there too, for relays that lose them.
+// TestMeta checks that the page contains the headers that also work in a <meta>, for relays that
+// drop the headers.
 func TestMeta(t *testing.T) {
 	frame := acme()
 	frame.ReferrerPolicy = "strict-origin"
@@ -96,9 +98,9 @@ func TestMeta(t *testing.T) {
 	}
 }
 
-// TestHeaders holds every header of the page, byte for byte. Mozilla's HTTP Observatory gives them
-// its best grade, A+, and 130 points on a host that also sends Strict-Transport-Security: 100, and
-// 30 for the headers below
+// TestHeaders compares every header of the page byte for byte. Mozilla's HTTP Observatory gives
+// them its best grade, A+, and 130 points on a host that also sends Strict-Transport-Security. Of
+// these, 100 are the base score and 30 are for the headers below
 // (https://developer.mozilla.org/en-US/observatory/docs/tests_and_scoring).
 func TestHeaders(t *testing.T) {
 	frame := acme()
@@ -110,12 +112,13 @@ func TestHeaders(t *testing.T) {
 		frame.ReferrerPolicy = test.policy
 		p := mustNew(t, Settings{}, frame)
 		want := []Header{
-			// HTML, "Determining the character encoding": the header wins over a guess.
+			// HTML, "Determining the character encoding": the header takes precedence over
+			// detection.
 			{"Content-Type", "text/html; charset=utf-8"},
-			// RFC 9111, section 5.2.2.5: no cache keeps the token.
+			// RFC 9111, section 5.2.2.5: no cache stores the token.
 			{"Cache-Control", "no-store"},
 			// CSP Level 3. Observatory: 10 points for default-src 'none' without unsafe sources, 5
-			// for frame-ancestors. TestContentSecurityPolicy has the value.
+			// for frame-ancestors. TestContentSecurityPolicy checks the value.
 			{"Content-Security-Policy", p.ContentSecurityPolicy()},
 			// HTML, "Cross-origin opener policies".
 			{"Cross-Origin-Opener-Policy", "same-origin"},
@@ -127,7 +130,7 @@ func TestHeaders(t *testing.T) {
 			{"Referrer-Policy", test.want},
 			// Fetch, "X-Content-Type-Options header". Observatory: without it 5 points fewer.
 			{"X-Content-Type-Options", "nosniff"},
-			// RFC 7034. Observatory looks at it only without frame-ancestors.
+			// RFC 7034. Observatory scores it only if frame-ancestors is missing.
 			{"X-Frame-Options", "DENY"},
 			// Google Search Central, "Robots meta tag specifications".
 			{"X-Robots-Tag", "noindex"},
@@ -165,7 +168,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// golden compares a text with a file of testdata.
+// golden compares a text with a file in testdata.
 func golden(t *testing.T, file string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
@@ -179,7 +182,7 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; look at it and run the test with -update\n%s", path, got)
+		t.Errorf("%s differs. Review the difference and run the test with -update.\n%s", path, got)
 	}
 }
 
@@ -201,7 +204,7 @@ func TestRenderProblem(t *testing.T) {
 	}
 	for _, unknown := range []Problem{-1, problems, 1000} {
 		if !bytes.Equal(p.RenderProblem(unknown), p.RenderProblem(ProblemFailed)) {
-			t.Errorf("unknown problem %d isn't taken for ProblemFailed", unknown)
+			t.Errorf("unknown problem %d isn't treated as ProblemFailed", unknown)
 		}
 	}
 	clear(p.RenderProblem(ProblemFailed))
@@ -210,8 +213,8 @@ func TestRenderProblem(t *testing.T) {
 	}
 }
 
-// TestNoPlaceholder looks for what must not be left over: placeholders, template actions, the
-// catalogue's own placeholder, html/template's sign that it refused a value.
+// TestNoPlaceholder checks that the page contains no placeholders, no template actions, and no sign
+// that html/template rejected a value.
 func TestNoPlaceholder(t *testing.T) {
 	p := mustNew(t, Settings{Logo: "data:image/png;base64,iVBORw0KGgo+/w=="}, acme())
 	pages := [][]byte{p.Render("", ""), p.Render("", "/"), p.Render("{{.Token}}", "{brand}")}
@@ -219,7 +222,7 @@ func TestNoPlaceholder(t *testing.T) {
 		pages = append(pages, p.RenderProblem(problem))
 	}
 	for i, html := range pages {
-		for _, ours := range []string{style, script} { // which end their blocks with braces
+		for _, ours := range []string{style, script} { // their blocks end with braces
 			html = bytes.ReplaceAll(html, []byte(ours), nil)
 		}
 		for _, left := range []string{"{{", "}}", "{brand}", "ZgotmplZ", "<no value>"} {
@@ -232,8 +235,7 @@ func TestNoPlaceholder(t *testing.T) {
 			}
 		}
 	}
-	// Two pages made of other segments are the same bytes when they are filled with the same
-	// values.
+	// Two pages with different segments are identical when they are filled with the same values.
 	again := mustNew(t, Settings{Logo: "data:image/png;base64,iVBORw0KGgo+/w=="}, acme())
 	if !bytes.Equal(p.Render("a", "b"), again.Render("a", "b")) {
 		t.Error("a placeholder is left in the page")
@@ -252,7 +254,7 @@ func TestRenderFromManyGoroutines(t *testing.T) {
 					t.Errorf("page of goroutine %d changed", i)
 					return
 				}
-				clear(p.Render("other", "")) // the caller may do what it likes with its page
+				clear(p.Render("other", "")) // the caller owns the returned page
 			}
 		})
 	}
@@ -268,8 +270,8 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// TestRenderAllocatesOnce shows that a page is one allocation. Values that need escaping, which few
-// do, need a few more.
+// TestRenderAllocatesOnce checks that rendering a page takes one allocation. Values that need
+// escaping are rare and take a few more.
 func TestRenderAllocatesOnce(t *testing.T) {
 	p := mustNew(t, Settings{}, acme())
 	for returnTo, want := range map[string]float64{"/hc": 1, "/hc?a&b\r\x00\xff": 8} {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// form is what a parser found in a page.
+// form is the result of parsing a page.
 type form struct {
 	attributes map[string]string
 	fields     map[string]string
@@ -18,7 +18,7 @@ type form struct {
 	elements   []string
 }
 
-// parse reads a page as a browser would and returns its one form.
+// parse parses a page as a browser does and returns its only form.
 func parse(t testing.TB, page []byte) form {
 	t.Helper()
 	root, err := html.Parse(bytes.NewReader(page))
@@ -56,10 +56,11 @@ func parse(t testing.TB, page []byte) form {
 	return f
 }
 
-// asRead is what a browser makes of a value: HTML has no NUL, and UTF-8 no other bytes.
+// parsedValue returns a value as a browser reads it. A browser replaces NUL and invalid UTF-8 with
+// U+FFFD.
 func parsedValue(value string) string {
 	var read strings.Builder
-	for _, r := range value { // a bad byte ranges as U+FFFD
+	for _, r := range value { // range yields U+FFFD for an invalid byte
 		if r == 0 {
 			r = '\uFFFD'
 		}
@@ -84,7 +85,7 @@ func checkParsed(t *testing.T, p *Page, token, returnTo string) {
 	}
 }
 
-// nasty are values that have broken pages elsewhere.
+// hostileValues are values that have broken pages elsewhere.
 var hostileValues = []string{
 	"",
 	"eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.e30.c2ln",
@@ -113,7 +114,7 @@ func TestRenderParsesBack(t *testing.T) {
 		checkParsed(t, p, value, "")
 		checkParsed(t, p, value, "/")
 		checkParsed(t, p, "a.b.c", value)
-		checkParsed(t, p, value, hostileValues[(i+7)%len(hostileValues)]) // two that may help each other
+		checkParsed(t, p, value, hostileValues[(i+7)%len(hostileValues)]) // two values that may interact
 	}
 }
 
@@ -125,8 +126,8 @@ func FuzzRender(f *testing.F) {
 	f.Fuzz(func(t *testing.T, token, returnTo string) { checkParsed(t, p, token, returnTo) })
 }
 
-// TestFixedPartsParseBack does the same for what comes from the configuration and goes through
-// html/template.
+// TestFixedPartsParseBack does the same for the values that come from the configuration and are
+// escaped by html/template.
 func TestFixedPartsParseBack(t *testing.T) {
 	frame := acme()
 	frame.Action = "https://acme.zendesk.com/access/jwt?brand_id=1&x=%22%3Ca%3E"
@@ -170,7 +171,7 @@ func TestFixedPartsParseBack(t *testing.T) {
 	}
 }
 
-// all returns the elements of that name.
+// findAll returns the elements with this name.
 func findAll(t testing.TB, page []byte, name string) []*html.Node {
 	t.Helper()
 	root, err := html.Parse(bytes.NewReader(page))
@@ -195,7 +196,8 @@ func attribute(node *html.Node, key string) string {
 	return ""
 }
 
-// content is what a user sees of an element at first: its text, less what is hidden, or the image.
+// visibleText returns what a user sees of an element at first: its text without hidden parts, or
+// the image.
 func visibleText(node *html.Node) string {
 	if node.Type == html.TextNode {
 		return node.Data
@@ -217,8 +219,8 @@ func visibleText(node *html.Node) string {
 	return text.String()
 }
 
-// TestButton holds what the page can do without scripts: the form's own controls are enough, and
-// none of them hides the form's submit method.
+// TestButton checks that the page works without scripts. The form has a submit button, and no
+// control hides the form's submit method.
 func TestButton(t *testing.T) {
 	root, err := html.Parse(bytes.NewReader(mustNew(t, Settings{}, acme()).Render("a.b.c", "/")))
 	if err != nil {

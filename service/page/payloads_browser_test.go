@@ -16,7 +16,8 @@ import (
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// watch reports from every frame what a payload would do, and keeps pages from sending their forms.
+// watchScript reports the effects of payloads from every frame. It also prevents pages from
+// submitting their forms.
 const watchScript = `
 	HTMLFormElement.prototype.submit = () => {};
 	for (const name of ['pwned', 'alert', 'confirm', 'prompt', 'print', 'open', 'eval']) window[name] = () => report(name + ' in ' + location);
@@ -27,15 +28,15 @@ const watchScript = `
 		if (top !== window) document.querySelectorAll('*').forEach((e) => wanted.includes(e.tagName) || e.matches('.out > a') || report(e.tagName + ' in ' + location));
 	});`
 
-// A page carries several payloads, and a page of the test shows several pages: browsers take their
-// time.
+// A page contains several payloads, and a view contains several pages, because browsers load pages
+// slowly.
 const (
 	perPage = 4
 	perView = 50
 )
 
-// hall is an application whose page N carries the payloads from N·perPage on, and at /all/N shows
-// the pages from N on.
+// payloadApp is an application whose page N contains the payloads from N·perPage on. The path
+// /all/N displays the pages from N on.
 func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /all/{n}", func(w http.ResponseWriter, r *http.Request) {
@@ -57,7 +58,7 @@ func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 		for _, h := range p.Headers() {
 			w.Header().Set(h.Name, h.Value)
 		}
-		// The pages are looked at in frames.
+		// The test displays the pages in frames.
 		w.Header().Del("X-Frame-Options")
 		w.Header().Set("Content-Security-Policy", strings.ReplaceAll(p.ContentSecurityPolicy(), "; frame-ancestors 'none'", ""))
 		html := string(p.Render(carried[0], carried[1]))
@@ -69,8 +70,8 @@ func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 	return mux
 }
 
-// carrying returns a page that has each of the payloads in an attribute, and in a text where one
-// may hold it. The first two are for the token and return_to.
+// pageWithPayloads returns a page with each of the payloads in an attribute and, where the checks
+// allow it, in a text. The first two are used for the token and return_to.
 func pageWithPayloads(payloads []string) (*page.Page, error) {
 	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
 	look.Check(func(path, _ string) {
@@ -100,7 +101,7 @@ func newPayloadFixture(t *testing.T, payloads []string, unescaped bool) *fixture
 	return s
 }
 
-// TestPayloadsInBrowser: none runs, none even tries to.
+// TestPayloadsInBrowser checks that no payload runs or attempts to run.
 func TestPayloadsInBrowser(t *testing.T) {
 	payloads := page.Payloads()
 	for len(payloads)%perPage != 0 {
@@ -122,7 +123,8 @@ func TestPayloadsInBrowser(t *testing.T) {
 	}
 }
 
-// TestPayloadsInCarelessPage: were they not escaped, the browser would tell.
+// TestPayloadsInCarelessPage checks that the browser reports payloads in a page that doesn't escape
+// them.
 func TestPayloadsInCarelessPage(t *testing.T) {
 	s := newPayloadFixture(t, []string{`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`}, true)
 	s.do(chromedp.Navigate(s.app + "/all/0"))
@@ -133,6 +135,6 @@ func TestPayloadsInCarelessPage(t *testing.T) {
 		}
 	}
 	if len(s.browserErrors()) == 0 {
-		t.Error("the browser didn't complain")
+		t.Error("the browser reported no errors")
 	}
 }

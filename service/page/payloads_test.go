@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// What a value would have to leave first: attributes, elements whose content isn't parsed,
-// comments.
+// contextEscapes are the prefixes that try to leave the context of a value: an attribute, an
+// element whose content isn't parsed, or a comment.
 var contextEscapes = []string{
 	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>", "</noscript>",
 	"-->", "--!>", "]]>", "</span>", `" x="`, "\\\">", "&quot;>", "&#34;&#62;", "%22%3E",
 }
 
-// What would then run pwned, or call for somewhere else.
+// attacks would then call pwned, or fetch from another host.
 var attacks = []string{
 	"<script>pwned()</script>",
 	"<ScRiPt >pwned()</sCrIpT\t>",
@@ -50,7 +50,7 @@ var attacks = []string{
 	"<noscript><p title='</noscript><img src=x onerror=pwned()>'>",
 }
 
-// What stays where it is and hopes for something that evaluates it.
+// evaluatedPayloads don't leave their context. They work only if another part evaluates them.
 var evaluatedPayloads = []string{
 	"javascript:pwned()", "JaVaScRiPt:pwned()", "java\tscript:pwned()", "data:text/html,<script>pwned()</script>", "vbscript:pwned",
 	`" onfocus=pwned() autofocus="`, `' onfocus='pwned()' autofocus '`, `" formaction="javascript:pwned()`, `" form="x" type="image`,
@@ -66,7 +66,7 @@ var evaluatedPayloads = []string{
 	"$&", "$1", "$`", "\\1", "%s%d%n", "DeskmintsMark0e", "ZgotmplZ", "&", "&&", "&amp;amp;", "&#0;", "&#xD800;", "&nbsp", "&notin;x",
 }
 
-// Payloads returns values that mean harm.
+// Payloads returns hostile values.
 func Payloads() []string {
 	all := append([]string{}, evaluatedPayloads...)
 	for _, exit := range contextEscapes {
@@ -77,8 +77,8 @@ func Payloads() []string {
 	return all
 }
 
-// TestPayloadsRoundTrip: each reaches every place of the page that takes a text, and is read there
-// byte for byte.
+// TestPayloadsRoundTrip checks that each payload reaches every part of the page that contains a
+// text, and is read there byte for byte.
 func TestPayloadsRoundTrip(t *testing.T) {
 	reached := map[string]int{}
 	all := Payloads()
@@ -94,7 +94,7 @@ func TestPayloadsRoundTrip(t *testing.T) {
 		for field, text := range map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button} {
 			*text = payload
 			if invalidKeys(look) != nil {
-				*text = "" // a control character, or too long: refused, which has tests of its own
+				*text = "" // the checks reject a control character or a long text; other tests cover that
 				continue
 			}
 			reached[field]++
@@ -147,8 +147,8 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 	}
 }
 
-// TestPayloadsAreSome: as many as they should be, no two the same, and not all harmless to a page
-// that doesn't escape.
+// TestPayloadCount checks that there are enough payloads, that all are different, and that enough
+// of them would harm a page that doesn't escape.
 func TestPayloadCount(t *testing.T) {
 	seen, escaped := map[string]bool{}, 0
 	for _, payload := range Payloads() {

@@ -15,8 +15,8 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// testSlow: what the page says when the answer stays away, and that it says it and does nothing
-// else.
+// testSlow checks the message that the page displays when the answer takes long, and that nothing
+// else happens.
 func testSlow(s *fixture) {
 	release := s.hold()
 	s.inject(`window.delays = []; const unwatched = setTimeout;
@@ -50,7 +50,7 @@ func testReload(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testReloadUnderWay: the page is fetched again, and with it a token of its own.
+// testReloadUnderWay checks that a reload during the POST fetches the page again, with a new token.
 func testReloadUnderWay(s *fixture) {
 	release := s.hold()
 	s.goTo("/login")
@@ -65,8 +65,8 @@ func testReloadUnderWay(s *fixture) {
 	}
 }
 
-// testRelayedPost: a page that answers a POST is replaced like any other, and asked for again when
-// it is reloaded.
+// testRelayedPost checks a page that is the response to a POST. The next page replaces it in the
+// history like any other, and a reload requests it again.
 func testRelayedPost(s *fixture) {
 	ask := chromedp.CSS("#ask")
 	s.goTo("/")
@@ -87,7 +87,8 @@ func testRelayedPost(s *fixture) {
 	s.expectPosts(2)
 }
 
-// testSamePage: a browser, or an app around one, loads the very same page again.
+// testSamePage checks that a browser, or an app with an embedded browser, doesn't submit the same
+// page again.
 func testSamePage(s *fixture) {
 	s.goTo("/same")
 	s.do(waitSignedIn)
@@ -104,15 +105,15 @@ func testSamePage(s *fixture) {
 	s.expectPosts(2)
 }
 
-// testSamePageLater: others have come between. As many are remembered as one tab can have in a
-// while.
+// testSamePageLater loads the same page again after other pages. The script records the last eight
+// pages, which is as many as one tab usually opens within a token's lifetime.
 func testSamePageLater(s *fixture) {
 	s.goTo("/same")
 	s.do(waitSignedIn)
 	for others := range 8 {
 		s.goTo("/")
 		s.do(waitStart)
-		evaluate[bool](s, `(sessionStorage.removeItem('deskmint:customers/360001'), true)`) // or it would be a loop
+		evaluate[bool](s, `(sessionStorage.removeItem('deskmint:customers/360001'), true)`) // prevents a loop
 		if others == 7 {
 			break
 		}
@@ -142,8 +143,9 @@ func testSamePageUnderWay(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testCopiedTab: a tab that is copied, or restored, has its session storage and its address. The
-// page comes with another token, or, out of somebody's cache, with one that has been sent.
+// testCopiedTab checks a tab that was copied or restored. It has the session storage and the
+// address of the original tab. Its page contains a new token, or comes from a cache with a token
+// that was already sent.
 func testCopiedTab(s *fixture) {
 	s.goTo("/same")
 	s.do(waitSignedIn)
@@ -180,7 +182,7 @@ func testCopiedTab(s *fixture) {
 	}
 }
 
-// testTenTabs: a browser restores its windows.
+// testTenTabs signs in from ten tabs at once, as when a browser restores its windows.
 func testTenTabs(s *fixture) {
 	var wait sync.WaitGroup
 	for range 10 {
@@ -196,14 +198,14 @@ func testTenTabs(s *fixture) {
 	s.expectPosts(10)
 }
 
-// TestRestoredSession: a browser that was ended comes back with its tabs. Those that were signed in
-// stay where they are; those whose POST was under way ask for the page again, and all of them are
+// TestRestoredSession checks a browser that restarts with its tabs. Tabs that were signed in stay
+// where they are. Tabs whose POST was in progress request the page again. In the end all tabs are
 // signed in.
 func TestRestoredSession(t *testing.T) {
 	profile := t.TempDir()
 	browser, end := browsertest.Restore(t, profile)
 	s := newFixture(t, browser, fixtureOptions{})
-	const each = 5 // as many requests to one host as a browser has under way at once, and one less
+	const each = 5 // one less than the number of concurrent requests that a browser sends to one host
 	open := func(arrived chromedp.Action[chromedp.Void]) {
 		tab, closeTab := chromedp.NewContext(browser)
 		t.Cleanup(closeTab)
@@ -251,8 +253,8 @@ func TestRestoredSession(t *testing.T) {
 	s.expectPosts(3 * each)
 }
 
-// testClicksWithoutScripts: nothing can hold a second click back, but no click makes more than one
-// POST, and the token signs in once.
+// testClicksWithoutScripts checks clicks without scripts. The page can't block a second click then.
+// But each click sends at most one POST, and the token signs in only once.
 func testClicksWithoutScripts(s *fixture) {
 	s.do(disableScripts(true))
 	release := s.hold()

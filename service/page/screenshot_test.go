@@ -9,8 +9,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// screenshots are a by-product of [TestAccessibility]: every page as a PNG in the folder that
-// DESKMINT_SCREENSHOTS names, for somebody to look at. Without one there are none.
+// screenshots writes every page as a PNG into the folder that DESKMINT_SCREENSHOTS names, for
+// manual review. [TestAccessibility] calls it. If the variable isn't set, it does nothing.
 func screenshots(t *testing.T, browser context.Context) {
 	t.Helper()
 	folder := os.Getenv("DESKMINT_SCREENSHOTS")

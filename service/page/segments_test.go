@@ -17,9 +17,9 @@ func (d pageSegments) all() map[string]segments {
 	return all
 }
 
-// TestSegments shows what read and fill rely on, for every language. A request's value occurs once.
-// All of a page's values can be read from its plain page, where no value runs into the text after
-// it.
+// TestSegments checks, for every language, what read and fill depend on. A request's value occurs
+// once. All of a page's values can be read from its plain page, where no value runs into the text
+// after it.
 func TestSegments(t *testing.T) {
 	templates, err := compiled()
 	if err != nil {
@@ -52,13 +52,13 @@ func TestSegments(t *testing.T) {
 	}
 }
 
-// checkPrepared compares each kind of a page with what the templates make of the same settings
-// directly.
+// checkPrepared compares each kind of page with what the templates render directly from the same
+// settings.
 func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 	t.Helper()
 	p, err := New(settings, frame)
 	if err != nil {
-		return // what is refused has tests of its own
+		return // other tests cover invalid settings
 	}
 	templates, err := compiled()
 	if err != nil {
@@ -87,7 +87,7 @@ func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 	}
 }
 
-// awkward are names and texts that could be taken for another piece of the page.
+// ambiguousTexts are names and texts that could be mistaken for other parts of the page.
 var ambiguousTexts = []string{
 	"Acme", "a", "to", "en", "#1f73b7", "4", "A+B", "Acme <&> \"Söhne\"", "</title><p>", "Signing you in to Acme",
 	"{brand}", "{{.Token}}", placeholderPrefix, fieldBrand.placeholder(), "isn't working", "é\u200D漢字", "`=/'", "&amp;", " Acme ",
@@ -148,8 +148,8 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
-// TestLocalizedTemplates shows that a page is in the language of the catalogue nearest to its own,
-// with the brand's name in place.
+// TestLocalizedTemplates checks that a page uses the catalogue's language nearest to its own, with
+// the brand's name inserted.
 func TestLocalizedTemplates(t *testing.T) {
 	other := english
 	other.Language, other.NoScript = language.German, "{brand}{brand} kennt {brand}."

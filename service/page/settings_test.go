@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// faultsOf returns the keys that Check finds at fault.
+// invalidKeys returns the keys that Check reports.
 func invalidKeys(s Settings) []string {
 	var paths []string
 	s.Check(func(path, message string) {
@@ -68,7 +68,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestStart: where a link may lead that people are told to follow.
+// TestStart checks which targets of the start link are allowed.
 func TestStart(t *testing.T) {
 	for _, start := range []string{
 		"", "/", "/login", "/login?from=help&x=%20#top", "/a//b", "/:8080", "https://acme.com", "https://acme.com:8443/a?b=c", "https://[2001:db8::1]/",
@@ -144,7 +144,7 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-// TestNewReportsEverything: settings and frame at once.
+// TestNewReportsEverything checks that New reports errors of the settings and the frame together.
 func TestNewReportsEverything(t *testing.T) {
 	_, err := New(Settings{Color: "red"}, Frame{Brand: "Acme", Scope: "s", Action: "x", ReferrerPolicy: "x"})
 	for _, want := range []string{"color", "action", "referrer policy"} {

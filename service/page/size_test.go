@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// brand returns the frame of the n-th of many brands.
+// brand returns the frame of brand n.
 func brand(n int) Frame {
 	origin := fmt.Sprintf("https://brand-%d.zendesk.com", n)
 	return Frame{
@@ -18,38 +18,40 @@ func brand(n int) Frame {
 	}
 }
 
-// heap returns how many bytes are in use and reachable.
+// heapInUse returns the number of reachable bytes on the heap.
 func heapInUse() int {
 	runtime.GC()
-	runtime.GC() // what the first one only found to be finalised
+	runtime.GC() // the first collection only queues finalizers
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int(m.HeapAlloc)
 }
 
-// heldBy returns how many bytes n pages hold, one of each of the settings' looks.
-func heapOfPages(t *testing.T, n int, look func(n int) Settings) int {
+// heapOfPages returns the number of bytes that n pages occupy. The parameter settings returns the
+// settings of page n.
+func heapOfPages(t *testing.T, n int, settings func(n int) Settings) int {
 	t.Helper()
-	mustNew(t, Settings{}, brand(0)) // what is made once for all pages
+	mustNew(t, Settings{}, brand(0)) // allocates what all pages share
 	pages := make([]*Page, n)
 	before := heapInUse()
 	for i := range pages {
-		pages[i] = mustNew(t, look(i), brand(i))
+		pages[i] = mustNew(t, settings(i), brand(i))
 	}
 	held := heapInUse() - before
 	runtime.KeepAlive(pages)
 	return held
 }
 
-// logo returns the n-th of many images, 32 KiB each in base64.
+// logo returns image n, which has 32 KiB in base64.
 func logo(n int) string {
 	image := make([]byte, 24<<10)
 	copy(image, fmt.Sprintf("\x89PNG\r\n\x1a\nimage %d", n))
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(image)
 }
 
-// TestPagesAreSmall bounds what every further brand and language costs. A rendered page alone has 5
-// KiB; bounds are three times and more what is held, because the heap isn't this test's alone.
+// TestPagesAreSmall limits the memory of each further brand and language. A rendered page alone has
+// 5 KiB. The limits are at least three times the expected size, because other code also uses the
+// heap.
 func TestPagesAreSmall(t *testing.T) {
 	const pages = 500
 	if each := heapOfPages(t, pages, func(int) Settings { return Settings{} }) / pages; each > 2<<10 {
@@ -63,7 +65,7 @@ func TestPagesAreSmall(t *testing.T) {
 	}
 }
 
-// BenchmarkNew tells, beside the time, what a prepared page goes on holding.
+// BenchmarkNew also reports how much memory a prepared page occupies.
 func BenchmarkNew(b *testing.B) {
 	mustNew(b, Settings{}, brand(0))
 	var pages []*Page

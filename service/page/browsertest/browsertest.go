@@ -13,13 +13,13 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long one browser may live: a test that hangs must end before the test binary's
-// own deadline.
-const patience = 5 * time.Minute
+// browserTimeout limits the lifetime of one browser. A test that hangs must end before the deadline
+// of the test binary.
+const browserTimeout = 5 * time.Minute
 
-// flags make a browser that talks to nobody but the test's servers and doesn't ask the machine for
-// anything. The sandbox is off because containers, where tests run as root, don't allow it; the
-// pages are our own.
+// flags configure a browser that connects only to the test's servers and doesn't depend on the
+// machine's settings. The sandbox is off because containers in which tests run as root don't
+// support it. The tests load only their own pages.
 var flags = []chromedp.ExecAllocatorOption{
 	chromedp.Headless,
 	chromedp.NoSandbox,
@@ -34,21 +34,22 @@ var flags = []chromedp.ExecAllocatorOption{
 	chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost, EXCLUDE *.localhost"),
 }
 
-// New starts a browser with a profile of its own and returns a chromedp context for its first tab;
-// chromedp.NewContext with that as parent opens another tab. Names under .localhost are loopback
-// addresses to the browser. It is stopped when the test ends.
+// New starts a browser with a new profile and returns a chromedp context for its first tab. To open
+// another tab, call chromedp.NewContext with this context as the parent. The browser resolves names
+// under .localhost to loopback addresses. It stops when the test ends.
 //
-// The binary is the environment's CHROMIUM or a chromium on the PATH. Without one the test is
-// skipped, unless DESKMINT_REQUIRE, a list separated by commas, names chromium: then it fails, so
-// that CI can't pass by skipping.
+// The binary is the one that the environment variable CHROMIUM names, or a chromium on the PATH. If
+// there is none, the test is skipped. DESKMINT_REQUIRE is a list separated by commas. If it
+// contains chromium, the test fails instead, so that CI can't pass by skipping.
 func New(t testing.TB) context.Context {
 	t.Helper()
 	browser, _ := start(t)
 	return browser
 }
 
-// Restore is New with the profile in a folder, and with the tabs that the browser had when it was
-// last ended with that profile. end ends it as its user would, and returns when all is written.
+// Restore is like New, but it uses the profile in a folder. It also restores the tabs that the
+// browser had when it last ended with that profile. end closes the browser as a user would, and
+// returns when the profile is written.
 func Restore(t testing.TB, profile string) (browser context.Context, end func()) {
 	t.Helper()
 	return start(t, chromedp.UserDataDir(profile), chromedp.Flag("restore-last-session", true))
@@ -59,19 +60,19 @@ func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.
 	path, err := binary()
 	if err != nil {
 		if required("chromium") {
-			t.Fatalf("DESKMINT_REQUIRE asks for chromium: %v", err)
+			t.Fatalf("DESKMINT_REQUIRE requires chromium: %v", err)
 		}
 		t.Skipf("needs a Chromium (set CHROMIUM, or install chromium): %v", err)
 	}
-	alive, stop := context.WithTimeout(context.Background(), patience)
+	alive, stop := context.WithTimeout(context.Background(), browserTimeout)
 	t.Cleanup(stop)
 	options := slices.Concat([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}, flags, more)
 	allocator, release := chromedp.NewExecAllocator(alive, options...)
 	t.Cleanup(release)
 	ctx, closeTab := chromedp.NewContext(allocator, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(closeTab)
-	// The browser lives as long as the context of its first command: this one, and not one with a
-	// test's timeout.
+	// The browser lives as long as the context of its first command. So the first command uses this
+	// context and not one with a test's timeout.
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("starting %s: %v", path, err)
 	}
@@ -92,8 +93,9 @@ func binary() (string, error) {
 
 // Axe returns the source of axe-core, the accessibility checker, for a test to evaluate in its tab.
 //
-// It is the file that the environment's AXE names; tools/find-axe gets it. Without one the test is
-// skipped, unless DESKMINT_REQUIRE names axe.
+// It reads the file that the environment variable AXE names. tools/find-axe downloads it. If the
+// file can't be read, the test is skipped. If DESKMINT_REQUIRE contains axe, the test fails
+// instead.
 func Axe(t testing.TB) string {
 	t.Helper()
 	source, err := os.ReadFile(os.Getenv("AXE"))
@@ -101,7 +103,7 @@ func Axe(t testing.TB) string {
 		return string(source)
 	}
 	if required("axe") {
-		t.Fatalf("DESKMINT_REQUIRE asks for axe: %v", err)
+		t.Fatalf("DESKMINT_REQUIRE requires axe: %v", err)
 	}
 	t.Skipf("needs axe-core (set AXE to what tools/find-axe prints): %v", err)
 	return ""

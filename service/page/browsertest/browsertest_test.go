@@ -9,33 +9,33 @@ import (
 	"testing"
 )
 
-// verdict notes how a test ended instead of ending it.
-type verdict struct {
+// recorder records how a test ended instead of ending it.
+type recorder struct {
 	testing.TB
-	said string
+	outcome string
 }
 
-func (v *verdict) Skipf(format string, args ...any) {
-	v.said = "skipped: " + fmt.Sprintf(format, args...)
+func (v *recorder) Skipf(format string, args ...any) {
+	v.outcome = "skipped: " + fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }
 
-func (v *verdict) Fatalf(format string, args ...any) {
-	v.said = "failed: " + fmt.Sprintf(format, args...)
+func (v *recorder) Fatalf(format string, args ...any) {
+	v.outcome = "failed: " + fmt.Sprintf(format, args...)
 	runtime.Goexit()
 }
 
-// end runs what would end a test, and returns how.
+// end runs f, which skips or fails a test, and returns how.
 func end(t *testing.T, f func(testing.TB)) string {
 	t.Helper()
-	v := &verdict{TB: t}
+	v := &recorder{TB: t}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		f(v)
 	}()
 	<-done
-	return v.said
+	return v.outcome
 }
 
 func TestAxe(t *testing.T) {
@@ -50,13 +50,14 @@ func TestAxe(t *testing.T) {
 	t.Setenv("AXE", "")
 	for require, want := range map[string]string{"": "skipped: ", "chromium": "skipped: ", "vault, axe": "failed: "} {
 		t.Setenv("DESKMINT_REQUIRE", require)
-		if said := end(t, func(t testing.TB) { Axe(t) }); !strings.HasPrefix(said, want) {
-			t.Errorf("required %q: %q, want it %q", require, said, want)
+		if outcome := end(t, func(t testing.TB) { Axe(t) }); !strings.HasPrefix(outcome, want) {
+			t.Errorf("required %q: outcome %q, want %q", require, outcome, want)
 		}
 	}
 }
 
-// TestWithoutBrowser: a machine without a browser skips, and says what it needs; CI fails.
+// TestWithoutBrowser checks that a machine without a browser skips the tests and reports what is
+// missing. CI fails instead.
 func TestWithoutBrowser(t *testing.T) {
 	for require, want := range map[string]string{
 		"":                 "skipped: ",
@@ -72,9 +73,9 @@ func TestWithoutBrowser(t *testing.T) {
 			t.Setenv("DESKMINT_REQUIRE", require)
 			t.Setenv("CHROMIUM", setting.chromium)
 			t.Setenv("PATH", setting.path)
-			said := end(t, func(t testing.TB) { New(t) })
-			if !strings.HasPrefix(said, want) || !strings.Contains(strings.ToLower(said), "chromium") {
-				t.Errorf("%s, required %q: %q, want it %q", name, require, said, want)
+			outcome := end(t, func(t testing.TB) { New(t) })
+			if !strings.HasPrefix(outcome, want) || !strings.Contains(strings.ToLower(outcome), "chromium") {
+				t.Errorf("%s, required %q: outcome %q, want %q", name, require, outcome, want)
 			}
 		}
 	}
