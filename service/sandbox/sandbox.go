@@ -10,7 +10,7 @@
 // What nobody knows of Zendesk is decided here as follows, and said in [SignIn.Notes] where it
 // matters:
 //   - A token without a role fits every audience, and makes its user an end user: that is the
-//     documented default. [Options.KeepRole] is the other reading.
+//     documented default.
 //   - A user is found by email; where no one has it, by external id, whose email is then changed.
 //   - A return_to that names a foreign host leads to the home page.
 //   - A token with a bad signature is reported to the remote logout URL of the configuration whose
@@ -52,8 +52,7 @@ type Options struct {
 	// MultipleOrganizations is the account's option of that meaning: organisations are added to
 	// those that the user has. Without it the first one takes the place of what was there.
 	MultipleOrganizations bool
-	// KeepRole leaves the role of a known user alone when a token has none.
-	KeepRole bool
+
 	// PerMinute is how many sign-ins of one address are let through in a minute. 0: any number.
 	PerMinute int
 	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see,

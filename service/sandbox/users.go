@@ -115,7 +115,7 @@ func (u *users) signIn(c claims, configuration Configuration, options Options, a
 		writer.note("found by external id, since nobody has this email: the user's email was changed")
 	}
 	writer.identity(attempt.Created, u.taken(c.text("external_id"), user), configuration.UpdateExternalIDs)
-	writer.role(attempt.Created, options.KeepRole)
+	writer.role()
 	writer.locale()
 	writer.contact()
 	writer.organizations(options.MultipleOrganizations)
@@ -165,10 +165,10 @@ func (w *writer) identity(created, taken, update bool) {
 }
 
 // role follows the article: what differs is changed, and the default is end_user.
-func (w *writer) role(created, keep bool) {
+func (w *writer) role() {
 	role := w.claims.text("role")
 	switch {
-	case role != "" || keep && !created:
+	case role != "":
 	case w.user.Role == "agent" || w.user.Role == "admin":
 		w.note("the token has no role, and the documented default is end_user: this %s is one no more. "+
 			"Whether Zendesk really does that, it doesn't say: send the role", w.user.Role)
@@ -176,9 +176,7 @@ func (w *writer) role(created, keep bool) {
 	default:
 		role = "end_user"
 	}
-	if role != "" {
-		w.user.Role = role
-	}
+	w.user.Role = role
 	if w.user.Role != "agent" {
 		w.user.CustomRoleID = ""
 	} else if id, ok := w.claims["custom_role_id"]; ok {

@@ -97,11 +97,7 @@ var accounts = map[string]struct {
 		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}, want: ada + " role=agent custom_role_id=7"},
 		{secret: agents, want: ada + " role=end_user", notes: "send the role"},
 	}},
-	"without a role an agent stays one, by the other reading": {func(o *Options) { o.KeepRole = true }, []step{
-		{want: ada + " role=end_user"},
-		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}},
-		{secret: agents, want: ada + " role=agent custom_role_id=7"},
-	}},
+
 	"an admin has no custom role": {nil, []step{
 		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}},
 		{secret: agents, claims: map[string]any{"role": "admin"}, want: ada + " role=admin"},
