@@ -47,8 +47,6 @@ type Options struct {
 	// Log gets one line for each POST, without token or claims. nil: none.
 	Log *slog.Logger
 
-	// UserFields are the account's custom user fields by key. nil: every key is one, of any kind.
-	UserFields map[string]FieldKind
 	// MultipleOrganizations is the account's option of that meaning: organisations are added to
 	// those that the user has. Without it the first one takes the place of what was there.
 	MultipleOrganizations bool

@@ -137,7 +137,7 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 	if _, fits := s.destination(attempt.ReturnTo); !fits {
 		attempt.Notes = append(attempt.Notes, "return_to was left aside: it is no path, and no http or https URL of the account's hosts")
 	}
-	s.users.signIn(c, signers[fitting], s.options, attempt)
+	s.users.signIn(c, signers[fitting], s.options.MultipleOrganizations, attempt)
 	return nil
 }
 

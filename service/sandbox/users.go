@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -100,7 +101,7 @@ func (s *Sandbox) Users() []User { return s.users.all() }
 
 // signIn makes the user that the claims describe, or brings the one there is up to date, and notes
 // in attempt what changed. The claims have been judged.
-func (u *users) signIn(c claims, configuration Configuration, options Options, attempt *SignIn) {
+func (u *users) signIn(c claims, configuration Configuration, multipleOrganizations bool, attempt *SignIn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	user, byExternalID := u.find(c)
@@ -118,8 +119,8 @@ func (u *users) signIn(c claims, configuration Configuration, options Options, a
 	writer.role()
 	writer.locale()
 	writer.contact()
-	writer.organizations(options.MultipleOrganizations)
-	writer.fields(options.UserFields)
+	writer.organizations(multipleOrganizations)
+	writer.fields()
 	attempt.User, attempt.Changes, attempt.Notes = user.ID, changes(before, *user), append(attempt.Notes, writer.notes...)
 }
 
@@ -180,7 +181,7 @@ func (w *writer) role() {
 	if w.user.Role != "agent" {
 		w.user.CustomRoleID = ""
 	} else if id, ok := w.claims["custom_role_id"]; ok {
-		w.user.CustomRoleID = plain(id)
+		w.user.CustomRoleID = scalarText(id)
 	}
 }
 
@@ -191,7 +192,7 @@ func (w *writer) locale() {
 		own, other = other, own
 	}
 	if id, ok := w.claims[own]; ok {
-		w.user.LocaleID = plain(id)
+		w.user.LocaleID = scalarText(id)
 	}
 	if _, ok := w.claims[other]; ok {
 		w.note("%s was ignored: for a user of the role %s the claim is %s", other, w.user.Role, own)
@@ -209,7 +210,7 @@ func (w *writer) contact() {
 	if tags, ok := w.claims["tags"].([]any); ok {
 		w.user.Tags = nil
 		for _, tag := range tags {
-			w.user.Tags = append(w.user.Tags, plain(tag))
+			w.user.Tags = append(w.user.Tags, scalarText(tag))
 		}
 	}
 }
@@ -222,7 +223,7 @@ func (w *writer) organizations(multiple bool) {
 			if !ok {
 				continue
 			}
-			for part := range strings.SplitSeq(plain(value), ",") {
+			for part := range strings.SplitSeq(scalarText(value), ",") {
 				if part = strings.TrimSpace(part); part != "" {
 					all = append(all, prefix+part)
 				}
@@ -257,22 +258,22 @@ func (w *writer) organizations(multiple bool) {
 
 // fields sets custom fields, and clears those that are null. What doesn't fit is passed over in
 // silence at Zendesk.
-func (w *writer) fields(known map[string]FieldKind) {
+func (w *writer) fields() {
 	sent, _ := w.claims["user_fields"].(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(sent)) {
-		kind, exists := known[key]
-		switch value := sent[key]; {
-		case known != nil && !exists:
-			w.note("user_fields.%s was ignored: the account has no such field", key)
-		case value == nil:
+		switch value := sent[key].(type) {
+		case nil:
 			delete(w.user.UserFields, key)
-		case !kind.fits(value):
-			w.note("user_fields.%s was ignored: the value doesn't fit the field", key)
-		default:
+		case string, bool, json.Number:
 			if w.user.UserFields == nil {
 				w.user.UserFields = map[string]string{}
 			}
-			w.user.UserFields[key] = plain(value)
+			w.user.UserFields[key] = scalarText(value)
+		default:
+			w.note("user_fields.%s was ignored: the value doesn't fit the field", key)
 		}
 	}
 }
+
+// scalarText returns a string, number or bool from JSON as text.
+func scalarText(value any) string { return fmt.Sprint(value) }
