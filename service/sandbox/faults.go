@@ -3,7 +3,6 @@ package sandbox
 import (
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -42,35 +41,4 @@ func (f Faults) blocks(email string) bool {
 		entry = strings.ToLower(entry)
 		return entry == email || entry == domain
 	})
-}
-
-// limiter counts each address's sign-ins of the last minute. The zero value is ready.
-type limiter struct {
-	mu      sync.Mutex
-	byEmail map[string][]time.Time
-}
-
-// allow counts a sign-in and reports whether it is still within the limit. One that isn't doesn't
-// count.
-func (l *limiter) allow(email string, now time.Time, perMinute int) bool {
-	if perMinute <= 0 {
-		return true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for address, times := range l.byEmail {
-		times = slices.DeleteFunc(times, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
-		if l.byEmail[address] = times; len(times) == 0 {
-			delete(l.byEmail, address)
-		}
-	}
-	email = strings.ToLower(email)
-	if len(l.byEmail[email]) >= perMinute {
-		return false
-	}
-	if l.byEmail == nil {
-		l.byEmail = map[string][]time.Time{}
-	}
-	l.byEmail[email] = append(l.byEmail[email], now)
-	return true
 }

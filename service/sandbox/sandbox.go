@@ -51,8 +51,6 @@ type Options struct {
 	// those that the user has. Without it the first one takes the place of what was there.
 	MultipleOrganizations bool
 
-	// PerMinute is how many sign-ins of one address are let through in a minute. 0: any number.
-	PerMinute int
 	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see,
 	// and not with the documented 200. Only then is a page's form-action held to where the answer
 	// leads.
@@ -104,13 +102,13 @@ const (
 
 // Sandbox is the stand-in. It is an http.Handler, and may be used by any number of goroutines.
 type Sandbox struct {
-	options  Options
-	brands   map[string]Brand        // by host name
-	serving  atomic.Pointer[serving] // swapped whole
-	known    map[string]bool         // hosts that return_to may name
-	log      *slog.Logger
-	used     replays
-	rate     limiter
+	options Options
+	brands  map[string]Brand        // by host name
+	serving atomic.Pointer[serving] // swapped whole
+	known   map[string]bool         // hosts that return_to may name
+	log     *slog.Logger
+	used    replays
+
 	signIns  record
 	sessions sessions
 	secrets  shared
