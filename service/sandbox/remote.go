@@ -2,7 +2,7 @@ package sandbox
 
 import (
 	"net/http"
-	"net/netip"
+
 	"net/url"
 	"regexp"
 	"slices"
@@ -36,23 +36,12 @@ func (s *Sandbox) askToSignIn(w http.ResponseWriter, r *http.Request, brand Bran
 		s.showHome(w, r, brand)
 		return
 	}
-	configuration := s.at(brand.ID)[i]
-	if !within(s.options.ClientIP(r), configuration.IPRanges) {
-		http.Redirect(w, r, withQuery("/access/normal", "return_to", returnTo), http.StatusFound)
-		return
-	}
-	s.toRemoteLogin(w, r, configuration, brand, returnTo)
+	s.toRemoteLogin(w, r, s.at(brand.ID)[i], brand, returnTo)
 }
 
 func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Configuration, brand Brand, returnTo string) {
 	http.Redirect(w, r, withQuery(c.RemoteLogin, "brand_id", brand.ID, "locale_id", english, "return_to", returnTo,
 		"timestamp", strconv.FormatInt(s.now().Unix(), 10)), http.StatusFound)
-}
-
-// within reports whether visitors from an address are sent to the remote login URL. No ranges hold
-// everybody.
-func within(from netip.Addr, ranges []netip.Prefix) bool {
-	return len(ranges) == 0 || slices.ContainsFunc(ranges, func(p netip.Prefix) bool { return p.Contains(from.Unmap()) })
 }
 
 // signOut ends the session and tells the remote logout URL who has gone.

@@ -16,7 +16,7 @@
 //   - A token with a bad signature is reported to the remote logout URL of the configuration whose
 //     secret made it before a reset, or else of the brand's first; its email is not told, since
 //     nobody vouches for it.
-//   - IP ranges decide where a visitor is sent to sign in, and nothing else.
+//   - A configuration has no IP ranges.
 //   - Claims that Zendesk doesn't document are recorded and ignored.
 //
 // It is not meant for strangers: anybody who can reach it can read the names and addresses of those
@@ -29,7 +29,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -50,7 +49,6 @@ type Options struct {
 	// MultipleOrganizations is the account's option of that meaning: organisations are added to
 	// those that the user has. Without it the first one takes the place of what was there.
 	MultipleOrganizations bool
-
 	// Redirect answers the endpoint's POST with 302 Found, as browsers have been reported to see,
 	// and not with the documented 200. Only then is a page's form-action held to where the answer
 	// leads.
@@ -59,8 +57,6 @@ type Options struct {
 	// (Sec-Fetch-Mode), as Zendesk refuses servers. Without it a test's client will do; a browser's
 	// fetch is refused either way.
 	BrowsersOnly bool
-	// ClientIP is where a request comes from, for IP ranges. nil: its remote address.
-	ClientIP func(*http.Request) netip.Addr
 	// App is the URL of the company's app, which the sandbox's pages link back to. "": none.
 	App string
 	// Explain is the URL of a page that tells more of a sign-in, which the sandbox's pages link to
@@ -86,12 +82,9 @@ type Configuration struct {
 	// verifies nothing. After [Sandbox.ResetSecret] it is asked no more.
 	Secret func() []byte
 
-	RemoteLogin  string // http(s) URL where people who aren't signed in are sent; "": they see that they are signed out
-	RemoteLogout string // http(s) URL where they are sent after signing out, and with the message after an error; "": none
-	// IPRanges send visitors from inside them to RemoteLogin and others to Zendesk's own form. nil:
-	// everybody to RemoteLogin.
-	IPRanges          []netip.Prefix
-	UpdateExternalIDs bool // whether a token may change the external id that a user has
+	RemoteLogin       string // http(s) URL where people who aren't signed in are sent; "": they see that they are signed out
+	RemoteLogout      string // http(s) URL where they are sent after signing out, and with the message after an error; "": none
+	UpdateExternalIDs bool   // whether a token may change the external id that a user has
 }
 
 // The audiences of a configuration.
@@ -135,9 +128,7 @@ func New(options Options) (*Sandbox, error) {
 	if s.options.Now == nil {
 		s.options.Now = time.Now
 	}
-	if s.options.ClientIP == nil {
-		s.options.ClientIP = remoteIP
-	}
+
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -245,9 +236,4 @@ func hostname(host string) string {
 		return name
 	}
 	return host
-}
-
-func remoteIP(r *http.Request) netip.Addr {
-	from, _ := netip.ParseAddrPort(r.RemoteAddr)
-	return from.Addr().Unmap()
 }
