@@ -16,17 +16,18 @@ import (
 // maxSkew is how far iat may be from Zendesk's clock, either way.
 const maxSkew = 3 * time.Minute
 
-// claims are a token's, once its signature is verified.
+// claims are the claims of a token with a verified signature.
 type claims map[string]any
 
-// required are the claims without which nobody is signed in. iat is judged before them.
+// required are the claims that every sign-in needs. iat is required, too, but it is checked
+// earlier.
 var required = []string{"jti", "email", "name"}
 
-// rules say what each claim that Zendesk documents may hold: "" for fit, else how it should be.
-// They judge form and not meaning: an unknown custom field, say, is ignored at Zendesk and does no
-// harm.
+// rules checks the value of each claim that Zendesk documents. A rule returns "" for a valid value,
+// or what the value must be. The rules check the form and not the meaning. Zendesk ignores, for
+// example, an unknown custom field.
 var rules = map[string]func(any) string{
-	"iat":              integer, // its window is checked elsewhere
+	"iat":              integer, // checkIssueTime checks the time
 	"jti":              text,
 	"email":            email,
 	"name":             text,
@@ -35,7 +36,7 @@ var rules = map[string]func(any) string{
 	"locale_id":        positive,
 	"organization":     text,
 	"organizations":    text,
-	"organization_id":  textOrInteger, // the article says integer, the API's external ids are strings
+	"organization_id":  textOrInteger, // an integer in the article, but the API's external ids are strings
 	"organization_ids": text,
 	"phone":            phone,
 	"tags":             listOfText,
@@ -45,14 +46,14 @@ var rules = map[string]func(any) string{
 	"user_fields":      object,
 }
 
-// checkIssueTime judges iat, which must be whole seconds within [maxSkew] of now.
+// checkIssueTime checks iat, which must be whole seconds within [maxSkew] of now.
 func (c claims) checkIssueTime(now time.Time) *refusal {
 	value, ok := c["iat"]
 	if !ok {
 		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat is missing")
 	}
-	if fault := integer(value); fault != "" {
-		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat "+fault)
+	if problem := integer(value); problem != "" {
+		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat "+problem)
 	}
 	seconds, _ := strconv.ParseInt(string(value.(json.Number)), 10, 64)
 	if off := now.Sub(time.Unix(seconds, 0)); off > maxSkew || off < -maxSkew {
@@ -61,12 +62,12 @@ func (c claims) checkIssueTime(now time.Time) *refusal {
 	return nil
 }
 
-// check judges all other claims and names every fault.
+// check checks all other claims and names every invalid one.
 func (c claims) check() *refusal {
-	var faults []string
+	var problems []string
 	for _, name := range required {
 		if _, ok := c[name]; !ok {
-			faults = append(faults, "the claim "+name+" is missing")
+			problems = append(problems, "the claim "+name+" is missing")
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(rules)) {
@@ -74,24 +75,24 @@ func (c claims) check() *refusal {
 		if !ok {
 			continue
 		}
-		if fault := rules[name](value); fault != "" {
-			faults = append(faults, "the claim "+name+" "+fault)
+		if problem := rules[name](value); problem != "" {
+			problems = append(problems, "the claim "+name+" "+problem)
 		}
 	}
 	if _, custom := c["custom_role_id"]; custom && c["role"] != "agent" {
-		faults = append(faults, "the claim custom_role_id needs the role agent")
+		problems = append(problems, "the claim custom_role_id needs the role agent")
 	}
-	if faults == nil {
+	if problems == nil {
 		return nil
 	}
-	refused := refuse(ReasonClaims, messageInvalid, strings.Join(faults, "; "))
+	refused := refuse(ReasonClaims, messageInvalid, strings.Join(problems, "; "))
 	if _, named := c["name"]; !named {
-		refused.status = http.StatusUnauthorized // as has been seen of Zendesk
+		refused.status = http.StatusUnauthorized // observed at Zendesk
 	}
 	return refused
 }
 
-// undocumented returns the names of the claims that Zendesk says nothing of, sorted.
+// undocumented returns the sorted names of the claims that Zendesk doesn't document.
 func (c claims) undocumented() []string {
 	var names []string
 	for name := range c {
@@ -103,8 +104,8 @@ func (c claims) undocumented() []string {
 	return names
 }
 
-// audience is whom the role belongs to; "" without a role, because whether Zendesk then takes an
-// agent for an end user isn't known.
+// audience returns the audience of the role. It returns "" without a role, because it isn't known
+// whether Zendesk then treats an agent as an end user.
 func (c claims) audience() string {
 	switch c["role"] {
 	case "end_user":
@@ -115,7 +116,7 @@ func (c claims) audience() string {
 	return ""
 }
 
-// text returns a claim's string, "" if it is none.
+// text returns the value of a claim, or "" if it isn't a string.
 func (c claims) text(name string) string {
 	value, _ := c[name].(string)
 	return value
@@ -180,11 +181,11 @@ func email(value any) string {
 	return ""
 }
 
-var phoneForm = regexp.MustCompile(`^\+[0-9]{8,15}$`)
+var phonePattern = regexp.MustCompile(`^\+[0-9]{8,15}$`)
 
 func phone(value any) string {
-	if s, _ := value.(string); !phoneForm.MatchString(s) {
-		return "must be a phone number as E.164 has it: + and 8 to 15 digits"
+	if s, _ := value.(string); !phonePattern.MatchString(s) {
+		return "must be a phone number in E.164 form: + and 8 to 15 digits"
 	}
 	return ""
 }

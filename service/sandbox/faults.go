@@ -6,27 +6,28 @@ import (
 	"time"
 )
 
-// Faults are what can go wrong at Zendesk or between its clock and ours. The zero value is an
-// account in order. A secret that has been reset is [Sandbox.ResetSecret].
+// Faults are problems at Zendesk that the sandbox can simulate. The zero value is an account
+// without problems. To simulate a secret that was reset, use [Sandbox.ResetSecret].
 type Faults struct {
 	// ClockOffset is how far the account's clock is ahead of [Options.Now].
 	ClockOffset time.Duration
-	// RateLimited refuses every sign-in as one too many.
+	// RateLimited refuses every sign-in because there were too many.
 	RateLimited bool
-	// Blocked is the account's block list: addresses, or domains with an @ before them.
+	// Blocked is the account's block list. It contains addresses, and domains with a leading @.
 	Blocked []string
-	// Unassigned are configurations, by name, that are assigned to nobody.
+	// Unassigned are the names of configurations that aren't assigned to any users.
 	Unassigned []string
 }
 
-// Faults returns what is switched on.
+// Faults returns the active faults.
 func (s *Sandbox) Faults() Faults {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults
 }
 
-// SetFaults switches faults on, or with the zero value off. It holds from the next request on.
+// SetFaults replaces the active faults. The zero value ends all faults. The change applies from the
+// next request on.
 func (s *Sandbox) SetFaults(f Faults) {
 	f.Blocked, f.Unassigned = slices.Clone(f.Blocked), slices.Clone(f.Unassigned)
 	s.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestFaults: each one refuses as Zendesk does, from the next sign-in on, and no longer than it is
-// on.
+// TestFaults checks that each fault refuses sign-ins as Zendesk does. A fault applies from the next
+// sign-in on, and only while it is active.
 func TestFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults  Faults
@@ -44,7 +44,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultsAreCopied: who set them can't change them from afar.
+// TestFaultsAreCopied checks that a caller can't change the faults through the slices that it
+// passed.
 func TestFaultsAreCopied(t *testing.T) {
 	z := start(t)
 	f := Faults{Blocked: []string{"ada@example.com"}, Unassigned: []string{"a"}}
@@ -55,8 +56,8 @@ func TestFaultsAreCopied(t *testing.T) {
 	}
 }
 
-// TestResetSecret: the new secret is told once, and the old one dies at once, also for tokens that
-// are under way.
+// TestResetSecret checks that a reset returns the new secret once. The old secret stops working at
+// once, also for tokens that were made before.
 func TestResetSecret(t *testing.T) {
 	z := start(t)
 	before := tokenWith(nil)
@@ -82,7 +83,7 @@ func TestResetSecret(t *testing.T) {
 	for _, old := range []string{customersSecret, fresh} {
 		checkRefused(t, z, "an older secret", sign(goodHeader, claimsWith(nil), old), ReasonSignature, messageSignature)
 	}
-	// The other configuration is untouched; what isn't there can't be reset.
+	// The secret of the other configuration still works. An unknown configuration can't be reset.
 	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), staffSecret)}})
 	if z.last(t).Outcome != OutcomeSignedIn {
 		t.Errorf("the staff's: %+v", z.last(t))
@@ -100,8 +101,8 @@ func TestResetSecret(t *testing.T) {
 	}
 }
 
-// TestTwoConfigurations of one brand and audience: both secrets are good at once, which is how a
-// secret is changed without a gap.
+// TestTwoConfigurations checks two configurations with the same brand and audience. Both secrets
+// work at the same time, so you can change a secret without an interruption.
 func TestTwoConfigurations(t *testing.T) {
 	green := "green-green-green-green-green-green-green-green-"
 	z := startWith(t, func(o *Options) {
@@ -120,7 +121,7 @@ func TestTwoConfigurations(t *testing.T) {
 	}
 }
 
-// TestAddedConfiguration is the same, begun and ended while people sign in.
+// TestAddedConfiguration does the same with configurations that are added and removed at runtime.
 func TestAddedConfiguration(t *testing.T) {
 	z := start(t)
 	fresh, err := z.AddConfiguration("acme-customers", "acme-customers-2")
@@ -148,7 +149,7 @@ func TestAddedConfiguration(t *testing.T) {
 	if got := z.last(t); got.Outcome != OutcomeSignedIn {
 		t.Errorf("of the second: %+v", got)
 	}
-	// A name that comes again brings nothing of its past along.
+	// A reused name gets none of the secrets of the removed configuration.
 	reset, err := z.ResetSecret("acme-customers-2")
 	if err != nil {
 		t.Fatal(err)
@@ -167,8 +168,8 @@ func TestAddedConfiguration(t *testing.T) {
 	}
 }
 
-// TestScriptsAndServers: what isn't a form of the user's browser is refused, and gets no CORS
-// header to read it by.
+// TestScriptsAndServers checks that the endpoint refuses requests that a browser's form didn't
+// send. The answer has no CORS header that would let a script read it.
 func TestScriptsAndServers(t *testing.T) {
 	for name, c := range map[string]struct {
 		header       http.Header
@@ -205,14 +206,14 @@ func TestScriptsAndServers(t *testing.T) {
 			}
 		}
 	}
-	// A preflight gets nowhere either.
+	// A preflight fails, too.
 	z := start(t)
 	if got := z.send(t, "OPTIONS", z.url("acme.localhost", "/access/jwt"), "", ""); got.status != 405 || got.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("preflight: %d", got.status)
 	}
 }
 
-// TestRedirect: the answer that browsers have been reported to see has the same page.
+// TestRedirect checks that the redirect, which browsers are reported to receive, has the same body.
 func TestRedirect(t *testing.T) {
 	z := startWith(t, func(o *Options) { o.Redirect = true })
 	z.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

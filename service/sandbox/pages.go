@@ -29,7 +29,8 @@ func pageStyle() template.CSS { return template.CSS(style) } //nolint:gosec // f
 
 func contentSecurityPolicy(style string) string {
 	sum := sha256.Sum256([]byte(style))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; " +
+	hash := base64.StdEncoding.EncodeToString(sum[:])
+	return "default-src 'none'; style-src 'sha256-" + hash + "'; img-src data:; " +
 		"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 }
 
@@ -40,13 +41,13 @@ func setHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// redirect answers as Zendesk documents it: 200 with a page whose link says by its target how the
-// sign-in went. The document doesn't say how a browser gets on from there, and browsers have been
-// reported to see 302: that is [Options.Redirect]. Without it the status is kept as documented, and
-// the Refresh field moves the browser: so the body can be checked, no click is needed, and, like a
-// redirect, the answer leaves nothing in the tab's history.
+// redirect answers as Zendesk documents it: with status 200 and a page with a link. The link's
+// target depends on the result of the sign-in. The document doesn't say how a browser follows the
+// link. Browsers are reported to receive 302 instead, which [Options.Redirect] selects. Without
+// that option, the Refresh field moves the browser to the target. So tests can check the body, the
+// user needn't click, and, as with a redirect, the answer doesn't appear in the tab's history.
 //
-// The target has been checked to be a URL in printable ASCII that isn't script.
+// The target must be a valid URL in printable ASCII that isn't a script.
 func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	if s.options.Redirect {
@@ -55,12 +56,13 @@ func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
 	} else {
 		w.Header().Set("Refresh", "0; url="+target)
 	}
-	fmt.Fprintf(w, `<html><body>You are being <a href="%s">redirected</a>.</body></html>`, template.HTMLEscapeString(target))
+	fmt.Fprintf(w, `<html><body>You are being <a href="%s">redirected</a>.</body></html>`,
+		template.HTMLEscapeString(target))
 }
 
 func refusalPath(id int) string { return "/access/unauthenticated?sign_in=" + strconv.Itoa(id) }
 
-// frame is what every page of a brand has around it.
+// layout is the data that every page of a brand needs.
 type frame struct {
 	Brand Brand
 	App   string
@@ -74,20 +76,20 @@ type refusalView struct {
 	Explain string
 }
 
-// showRefusal leads a browser whose sign-in was refused on, or says why it was. The query only
-// names the sign-in: a link from elsewhere can't put words here.
+// showRefusal redirects a browser whose sign-in was refused, or displays the reason. The query
+// contains only the ID of the sign-in. So a link from elsewhere can't put text on this page.
 func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, brand Brand) {
 	id, _ := strconv.Atoi(r.URL.Query().Get("sign_in"))
 	found, ok := s.signIns.find(id)
 	if !ok || found.Brand != brand.ID || found.Outcome != OutcomeRefused {
-		found = SignIn{Message: "No refused sign-in is known by this link."}
-	} else if s.leadAway(w, r, brand, found) {
+		found = SignIn{Message: "There is no refused sign-in with this link."}
+	} else if s.redirectRefused(w, r, brand, found) {
 		return
 	}
 	s.writePage(w, http.StatusOK, "refusal", refusalView{s.frame(brand), found, s.explain(found)})
 }
 
-// explain is the address of the page that tells more of a sign-in, "" if there is none.
+// explain returns the URL of the page with details of a sign-in, or "" if there is none.
 func (s *Sandbox) explain(signIn SignIn) string {
 	if s.options.Explain == "" || signIn.ID == 0 {
 		return ""
@@ -105,7 +107,8 @@ type homeView struct {
 	Explain  string
 }
 
-// showHome is every page of the help centre and the agent interface: it says who is signed in.
+// showHome serves every page of the help centre and the agent interface. It displays who is signed
+// in.
 func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, brand Brand) {
 	view := homeView{frame: s.frame(brand), Path: r.URL.Path}
 	if view.SignIn, view.SignedIn = s.sessions.of(r, brand); view.SignedIn {
@@ -123,8 +126,8 @@ func (s *Sandbox) signedIn(r *http.Request, brand Brand) bool {
 	return ok
 }
 
-// shownSignIns is how many sign-ins the page of users lists.
-const shownSignIns = 50
+// maxListedSignIns is the maximum number of sign-ins on the page of users.
+const maxListedSignIns = 50
 
 type usersView struct {
 	frame
@@ -132,16 +135,17 @@ type usersView struct {
 	SignIns []SignIn
 }
 
-// showUsers is the account's people as the sign-ins have made them, and what each sign-in changed.
-// All brands have the same.
+// showUsers displays the account's users and what each sign-in changed. All brands have the same
+// users.
 func (s *Sandbox) showUsers(w http.ResponseWriter, brand Brand) {
 	signIns := s.SignIns()
 	slices.Reverse(signIns)
 	signIns = slices.DeleteFunc(signIns, func(i SignIn) bool { return i.Outcome != OutcomeSignedIn })
-	s.writePage(w, http.StatusOK, "users", usersView{s.frame(brand), s.Users(), signIns[:min(len(signIns), shownSignIns)]})
+	listed := signIns[:min(len(signIns), maxListedSignIns)]
+	s.writePage(w, http.StatusOK, "users", usersView{s.frame(brand), s.Users(), listed})
 }
 
-// asJSON writes a value that came from JSON as JSON, without the escapes that are for scripts.
+// asJSON returns a value from JSON as JSON, without the escapes that json.Marshal adds for HTML.
 func asJSON(value any) string {
 	var text strings.Builder
 	encoder := json.NewEncoder(&text)
@@ -150,16 +154,17 @@ func asJSON(value any) string {
 	return strings.TrimSpace(text.String())
 }
 
-// writePage renders before it writes, so that a fault doesn't send half a page.
+// writePage renders the page completely before it writes it, so that an error doesn't send half a
+// page.
 func (s *Sandbox) writePage(w http.ResponseWriter, status int, name string, view any) {
 	var page bytes.Buffer
 	if err := pages.ExecuteTemplate(&page, name, view); err != nil {
 		s.log.Error("rendering a sandbox page", "page", name, "error", err)
-		http.Error(w, "the page can't be shown", http.StatusInternalServerError)
+		http.Error(w, "the page can't be rendered", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	// An error here means that the browser has gone.
+	// An error means that the browser has closed the connection.
 	_, _ = page.WriteTo(w)
 }

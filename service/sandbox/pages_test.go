@@ -13,8 +13,7 @@ import (
 	"testing"
 )
 
-// TestReturnTo: where the link leads, and that it can't be made to lead into script or another
-// header.
+// TestReturnTo checks the target of the link. A return_to can't be a script or inject a header.
 func TestReturnTo(t *testing.T) {
 	z := start(t)
 	for returnTo, want := range map[string]string{
@@ -47,7 +46,7 @@ func TestReturnTo(t *testing.T) {
 		"/%zz":                                 "/",
 	} {
 		got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}, "return_to": {returnTo}})
-		if body := fmt.Sprintf(redirectedTo, html.EscapeString(want)); got.body != body {
+		if body := fmt.Sprintf(redirectBody, html.EscapeString(want)); got.body != body {
 			t.Errorf("return_to %q:\ngot  %s\nwant %s", returnTo, got.body, body)
 		}
 		if refresh := got.header.Get("Refresh"); refresh != "0; url="+want || len(got.header.Values("Set-Cookie")) != 1 {
@@ -60,7 +59,8 @@ func TestReturnTo(t *testing.T) {
 			t.Errorf("return_to %q: it says %q", returnTo, z.last(t).Notes)
 		}
 	}
-	// In the action's query, as in Zendesk's samples; the body's goes first.
+	// return_to may be in the action's query, as in Zendesk's samples. The one in the body takes
+	// precedence.
 	address := z.url("acme.localhost", "/access/jwt?return_to=%2Fquery")
 	for body, want := range map[string]string{"": "/query", "&return_to=/body": "/body"} {
 		got := z.send(t, "POST", address, formType, "jwt="+tokenWith(nil)+body)
@@ -70,8 +70,9 @@ func TestReturnTo(t *testing.T) {
 	}
 }
 
-// TestPagesForgeNothing: a link can't put words on the page, and a brand shows only its own.
-func TestPagesForgeNothing(t *testing.T) {
+// TestRefusalLinkIsNotForgeable checks that a link can't put text on the page, and that a brand's
+// host displays only refusals of this brand.
+func TestRefusalLinkIsNotForgeable(t *testing.T) {
 	z := start(t)
 	z.post(t, "acme.localhost", url.Values{"jwt": {"hello"}})
 	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
@@ -91,7 +92,7 @@ func TestPagesForgeNothing(t *testing.T) {
 	}
 }
 
-// TestHeaders: every answer's policy, and that it allows the page's own style.
+// TestHeaders checks the policy of every answer, and that it allows the page's style.
 func TestHeaders(t *testing.T) {
 	z := start(t)
 	sum := sha256.Sum256([]byte(style))
@@ -124,8 +125,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// TestMarkup: what a token, a query or an address holds is text on every page, wherever it is
-// shown.
+// TestMarkup checks that every page escapes the content of tokens, queries and URLs.
 func TestMarkup(t *testing.T) {
 	z := startWith(t, func(o *Options) {
 		o.MultipleOrganizations, o.Explain = true, `http://localhost/story?a="><script>`
@@ -173,7 +173,7 @@ func TestMarkup(t *testing.T) {
 	}
 }
 
-// TestUsersPage shows each user, and each sign-in with what was before and after.
+// TestUsersPage checks that the page lists each user, and the old and new values of each sign-in.
 func TestUsersPage(t *testing.T) {
 	z := startWith(t, func(o *Options) { o.App, o.Explain = "http://localhost:1/", "http://localhost:1/story" })
 	if page := z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""); !strings.Contains(page.body, "Nobody yet.") {
@@ -182,7 +182,7 @@ func TestUsersPage(t *testing.T) {
 	for _, tag := range []string{"vip", "beta"} {
 		z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"tags": []string{tag}, "shoe": 38})}})
 	}
-	// The other brand has the same people, and signing in there changes nothing.
+	// The other brand has the same users, and signing in there changes nothing.
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {tokenWith(nil)}})
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {"refused"}})
 	page := z.send(t, "GET", z.url("acme-labs.localhost", "/sandbox/users"), "", "").body
@@ -205,8 +205,8 @@ func TestUsersPage(t *testing.T) {
 	}
 }
 
-// TestLogKeepsSecrets: neither token nor claims nor secret get into the log.
-func TestLogKeepsSecrets(t *testing.T) {
+// TestLogHasNoSecrets checks that no token, claim or secret is logged.
+func TestLogHasNoSecrets(t *testing.T) {
 	var log bytes.Buffer
 	secret := []byte(customersSecret)
 	s, err := New(Options{
@@ -230,13 +230,15 @@ func TestLogKeepsSecrets(t *testing.T) {
 	if lines := strings.Count(log.String(), "\n"); lines != 3 {
 		t.Errorf("%d lines, want one for each POST: %s", lines, log.String())
 	}
-	// The machine's clock is not that of the tests: by default it counts.
+	// Without Options.Now, the sandbox uses the machine's clock, which differs from the tests'
+	// clock.
 	if got := s.SignIns()[0]; got.Reason != ReasonIssueTime {
 		t.Errorf("without a clock: %+v", got)
 	}
 }
 
-// FuzzToken: whatever is posted, the sandbox answers, and signs in only what the test has signed.
+// FuzzToken checks that the sandbox answers every POST and accepts only tokens that the test has
+// signed.
 func FuzzToken(f *testing.F) {
 	f.Add(goodHeader, claimsWith(nil), "sig")
 	f.Add(`{"alg":"none"}`, "{}", "")
@@ -255,7 +257,7 @@ func FuzzToken(f *testing.F) {
 		if len(all) != min(before+1, maxRecord) || all[len(all)-1].Outcome != OutcomeRefused {
 			t.Errorf("%d records, then %+v", before, all[len(all)-1])
 		}
-		// Signed, the claims may be anything: no panic.
+		// Even with a valid signature, no claims cause a panic.
 		signed := url.Values{"jwt": {sign(goodHeader, claims, customersSecret)}}
 		request = httptest.NewRequest("POST", "http://acme.localhost/access/jwt", strings.NewReader(signed.Encode()))
 		request.Header.Set("Content-Type", formType)

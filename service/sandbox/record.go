@@ -5,40 +5,41 @@ import (
 	"time"
 )
 
-// maxRecord is how many sign-ins are remembered; the oldest go first.
+// maxRecord is the maximum number of recorded sign-ins. The oldest are deleted first.
 const maxRecord = 1000
 
-// SignIn is one request that the endpoint received, and what became of it. The token itself is not
-// kept. Its maps are shared by everybody who asked: they are for reading.
+// SignIn is one request that the endpoint received, and its result. It doesn't contain the token.
+// All callers share its maps, so don't modify them.
 type SignIn struct {
-	ID            int // 1, 2, …, in the order in which they were decided
+	ID            int // 1, 2, …, in the order of the decisions
 	Time          time.Time
 	Brand         string // id
-	Configuration string // whose secret made the signature; "" if none did
+	Configuration string // the one with the secret of the signature; "" if there is none
 	Outcome       Outcome
 	Reason        Reason // "" when signed in
-	Message       string // what Zendesk says; "" when signed in
-	Detail        string // which rule refused, in words for a developer
+	Message       string // Zendesk's message; "" when signed in
+	Detail        string // explains the violated rule to a developer
 	ReturnTo      string // as received
-	// Claims are the token's, only once its signature was verified. Numbers are
-	// [encoding/json.Number].
+	// Claims are the claims of the token. They are set only if its signature was verified. Numbers
+	// are [encoding/json.Number].
 	Claims map[string]any
-	// JTI is the token's, for finding one's own sign-in again: it is here even when nothing of the
-	// token was verified.
+	// JTI is the jti of the token, with which a caller can find its own sign-in. It is set even if
+	// the token wasn't verified.
 	JTI string
-	// User is the id of who was signed in, 0 for nobody; Created, whether the account made them for
-	// this sign-in; Changes, what it changed of them.
+	// User is the ID of the user who was signed in, or 0 if the sign-in was refused. Created
+	// reports whether the account created the user for this sign-in. Changes are the changes to the
+	// user.
 	User    int
 	Created bool
 	Changes []Change
-	// Notes say what Zendesk passes over in silence, and where the sandbox had to choose, in words
-	// for a developer.
+	// Notes explain to a developer what Zendesk ignores without a message, and where Zendesk's
+	// behaviour is unknown.
 	Notes []string
-	// Undocumented are the names of claims that Zendesk says nothing of, sorted. They are ignored.
+	// Undocumented are the sorted names of claims that Zendesk doesn't document. They are ignored.
 	Undocumented []string
 }
 
-// Outcome is what became of a sign-in.
+// Outcome is the result of a sign-in.
 type Outcome string
 
 // The outcomes.
@@ -47,35 +48,35 @@ const (
 	OutcomeRefused  Outcome = "refused"
 )
 
-// Reason is the rule that refused a sign-in. The rules are tried in this order.
+// Reason is the rule that refused a sign-in. The rules are checked in this order.
 type Reason string
 
 // The reasons.
 const (
-	ReasonMethod      Reason = "method"       // not a POST
-	ReasonNavigation  Reason = "navigation"   // sent by a script or a server, and not by a browser's form
-	ReasonTokenInURL  Reason = "token_in_url" // jwt in the query
-	ReasonContentType Reason = "content_type" // not what a form sends
-	ReasonForm        Reason = "form"         // too large, unreadable, or without exactly one jwt
-	ReasonToken       Reason = "token"        // not a JWT
-	ReasonHeader      Reason = "header"       // not {"typ":"JWT","alg":"HS256"}
-	ReasonSignature   Reason = "signature"    // made with none of the secrets
-	ReasonIssueTime   Reason = "iat"          // missing, not whole seconds, or too far off
-	ReasonClaims      Reason = "claims"       // one is missing or of another type
-	ReasonAudience    Reason = "audience"     // the configuration isn't assigned to such users
-	ReasonReplay      Reason = "jti"          // used before
-	ReasonBlocked     Reason = "block_list"   // of the account
-	ReasonRateLimit   Reason = "rate_limit"   // too many sign-ins
+	ReasonMethod      Reason = "method"       // the request isn't a POST
+	ReasonNavigation  Reason = "navigation"   // a script or a server sent the request, not a browser's form
+	ReasonTokenInURL  Reason = "token_in_url" // jwt is in the query
+	ReasonContentType Reason = "content_type" // the content type isn't that of a form
+	ReasonForm        Reason = "form"         // the form is too large, unreadable, or without exactly one jwt
+	ReasonToken       Reason = "token"        // the token isn't a JWT
+	ReasonHeader      Reason = "header"       // the header isn't {"typ":"JWT","alg":"HS256"}
+	ReasonSignature   Reason = "signature"    // the signature matches none of the secrets
+	ReasonIssueTime   Reason = "iat"          // iat is missing, not whole seconds, or too far off
+	ReasonClaims      Reason = "claims"       // a claim is missing or invalid
+	ReasonAudience    Reason = "audience"     // the configuration isn't assigned to users of this role
+	ReasonReplay      Reason = "jti"          // the jti was used before
+	ReasonBlocked     Reason = "block_list"   // the account's block list contains the address or its domain
+	ReasonRateLimit   Reason = "rate_limit"   // there were too many sign-ins
 )
 
-// record keeps the latest sign-ins. The zero value is ready.
+// record holds the latest sign-ins. The zero value is ready to use.
 type record struct {
 	mu     sync.Mutex
 	last   int // the latest id
 	latest []SignIn
 }
 
-// add gives the sign-in its id and keeps it.
+// add sets the ID of the sign-in and records it.
 func (r *record) add(s SignIn) SignIn {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,6 +105,6 @@ func (r *record) find(id int) (SignIn, bool) {
 	return r.latest[id-first], true
 }
 
-// SignIns returns what the endpoint received, oldest first: the latest thousand requests, refused
-// ones and wrong methods included.
+// SignIns returns the latest thousand requests that the endpoint received, oldest first. They
+// include refused requests and requests with a wrong method.
 func (s *Sandbox) SignIns() []SignIn { return s.signIns.all() }

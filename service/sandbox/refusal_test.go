@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestRequestsRefused are requests that no browser's form would send.
+// TestRequestsRefused checks requests that no browser's form would send.
 func TestRequestsRefused(t *testing.T) {
 	z := start(t)
 	good := tokenWith(nil)
@@ -56,7 +56,7 @@ func TestRequestsRefused(t *testing.T) {
 			t.Errorf("%s: a cookie or claims", name)
 		}
 	}
-	// None of them has used the token up.
+	// None of these requests used the token.
 	if z.post(t, "acme.localhost", url.Values{"jwt": {good}}); z.last(t).Outcome != OutcomeSignedIn {
 		t.Errorf("in the end: %+v", z.last(t))
 	}
@@ -67,7 +67,7 @@ func TestRequestsRefused(t *testing.T) {
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// TestTokensRefused are tokens at fault, and what Zendesk says to them.
+// TestTokensRefused checks invalid tokens and Zendesk's messages for them.
 func TestTokensRefused(t *testing.T) {
 	z := start(t)
 	good := tokenWith(nil)
@@ -122,7 +122,7 @@ func TestTokensRefused(t *testing.T) {
 	if z.post(t, "acme.localhost", url.Values{"jwt": {good}}); z.last(t).Outcome != OutcomeSignedIn {
 		t.Errorf("the good token in the end: %+v", z.last(t))
 	}
-	// Signed with the secret of a configuration that doesn't serve the brand.
+	// The token has the signature of a configuration that isn't assigned to the brand.
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), staffSecret)}})
 	if got := z.last(t); got.Reason != ReasonSignature {
 		t.Errorf("a configuration of another brand: %+v", got)
@@ -131,7 +131,7 @@ func TestTokensRefused(t *testing.T) {
 
 var link = regexp.MustCompile(`^<html><body>You are being <a href="([^"]*)">redirected</a>\.</body></html>$`)
 
-// checkRefused posts a token, and follows the answer to the page that says why.
+// checkRefused posts a token and follows the answer to the page with the reason.
 func checkRefused(t *testing.T, z *zendesk, name, token string, reason Reason, message string) {
 	t.Helper()
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {token}, "return_to": {"/hc"}})
@@ -165,16 +165,16 @@ func TestIssueTime(t *testing.T) {
 		iat  any
 		good bool
 	}{
-		"now":                {noon.Unix(), true},
-		"3 minutes ago":      {noon.Unix() - 180, true},
-		"in 3 minutes":       {noon.Unix() + 180, true},
-		"longer ago":         {noon.Unix() - 181, false},
-		"further ahead":      {noon.Unix() + 181, false},
-		"milliseconds":       {noon.UnixMilli(), false},
+		"now":                {testTime.Unix(), true},
+		"3 minutes ago":      {testTime.Unix() - 180, true},
+		"in 3 minutes":       {testTime.Unix() + 180, true},
+		"longer ago":         {testTime.Unix() - 181, false},
+		"further ahead":      {testTime.Unix() + 181, false},
+		"milliseconds":       {testTime.UnixMilli(), false},
 		"missing":            {nil, false},
-		"string":             {fmt.Sprint(noon.Unix()), false},
-		"float":              {json.RawMessage(fmt.Sprintf("%d.0", noon.Unix())), false},
-		"fraction":           {json.RawMessage(fmt.Sprintf("%d.5", noon.Unix())), false},
+		"string":             {fmt.Sprint(testTime.Unix()), false},
+		"float":              {json.RawMessage(fmt.Sprintf("%d.0", testTime.Unix())), false},
+		"fraction":           {json.RawMessage(fmt.Sprintf("%d.5", testTime.Unix())), false},
 		"exponent":           {json.RawMessage("1.7803e9"), false},
 		"beyond 64 bits":     {json.RawMessage("99999999999999999999"), false},
 		"largest":            {json.RawMessage("9223372036854775807"), false},
@@ -191,13 +191,13 @@ func TestIssueTime(t *testing.T) {
 			t.Errorf("%s: %+v", name, z.last(t))
 		}
 	}
-	// The sandbox's clock decides, and not the machine's.
+	// The sandbox's clock counts, not the machine's.
 	token := tokenWith(nil)
 	z.clock.Store(int64(180*time.Second + time.Millisecond))
 	checkRefused(t, z, "clock moved on", token, ReasonIssueTime, "Invalid iat parameter.")
 }
 
-// TestClaims takes every claim through values that fit and values that don't.
+// TestClaims checks valid and invalid values of every claim.
 func TestClaims(t *testing.T) {
 	z := start(t)
 	null := json.RawMessage("null")
@@ -233,11 +233,11 @@ func TestClaims(t *testing.T) {
 			}
 		}
 	}
-	// Without a name people have been seen to get 401, and no redirect.
+	// Without a name, Zendesk was observed to answer 401 without a redirect.
 	if got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil})}}); got.status != 401 || z.last(t).Reason != ReasonClaims {
 		t.Errorf("without a name: %d %+v", got.status, z.last(t))
 	}
-	// Every fault is named at once.
+	// The detail names all invalid claims.
 	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil, "phone": 7, "tags": "a"})}})
 	for _, want := range []string{"name is missing", "phone must", "tags must"} {
 		if got := z.last(t).Detail; !strings.Contains(got, want) {
@@ -246,7 +246,7 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// TestStaff signs team members in, with what only they may have.
+// TestStaff signs team members in with the claims that only they may have.
 func TestStaff(t *testing.T) {
 	z := start(t)
 	for name, changes := range map[string]map[string]any{
@@ -269,7 +269,7 @@ func TestStaff(t *testing.T) {
 	}
 }
 
-// TestHeaderOrder: JSON objects have none.
+// TestHeaderOrder checks that the order of the header's members doesn't matter.
 func TestHeaderOrder(t *testing.T) {
 	z := start(t)
 	token := sign(`{ "alg": "HS256", "typ": "JWT" }`, claimsWith(nil), customersSecret)

@@ -13,7 +13,8 @@ const (
 	remoteLogout = "https://acme.example/out?from=zendesk#/x"
 )
 
-// withRemotes gives every configuration its URLs, and the client no will of its own to follow them.
+// withRemotes returns a sandbox whose configurations have remote URLs. Its client doesn't follow
+// redirects.
 func withRemotes(t *testing.T, change func(*Options)) *zendesk {
 	t.Helper()
 	z := startWith(t, func(o *Options) {
@@ -27,7 +28,7 @@ func withRemotes(t *testing.T, change func(*Options)) *zendesk {
 	return z
 }
 
-// visit returns where a GET is sent: Location without its query, and the query.
+// visit returns the target that a GET is redirected to: Location without its query, and the query.
 func (z *zendesk) visit(t *testing.T, address string) (to string, query url.Values) {
 	t.Helper()
 	got := z.send(t, "GET", address, "", "")
@@ -40,8 +41,8 @@ func (z *zendesk) visit(t *testing.T, address string) (to string, query url.Valu
 	return u.String(), query
 }
 
-// refusedTo posts a token that is refused, and follows the link of the answer.
-func (z *zendesk) refusedTo(t *testing.T, token string) (to string, query url.Values) {
+// postRefused posts a token that is refused, and follows the link in the answer.
+func (z *zendesk) postRefused(t *testing.T, token string) (to string, query url.Values) {
 	t.Helper()
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {token}, "return_to": {"/hc/x"}})
 	found := link.FindStringSubmatch(got.body)
@@ -58,8 +59,8 @@ func equalQuery(t *testing.T, what string, got url.Values, want url.Values) {
 	}
 }
 
-// TestErrorsAreReported: every message of the table goes to the remote logout URL, beside whose
-// sign-in it was.
+// TestErrorsAreReported checks that every message is sent to the remote logout URL, together with
+// the identity of the user.
 func TestErrorsAreReported(t *testing.T) {
 	z := withRemotes(t, func(*Options) {})
 	z.SetFaults(Faults{Blocked: []string{"eve@example.com"}})
@@ -67,15 +68,15 @@ func TestErrorsAreReported(t *testing.T) {
 	z.post(t, "acme.localhost", url.Values{"jwt": {used}})
 	z.clock.Store(int64(61e9))
 	for name, c := range map[string]struct{ token, message, email string }{
-		"clock":     {tokenWith(map[string]any{"iat": noon.Unix() - 180}), messageIssueTime, "ada@example.com"},
-		"signature": {sign(goodHeader, claimsWith(nil), "another"+customersSecret), messageSignature, ""}, // nobody has vouched for its email
+		"clock":     {tokenWith(map[string]any{"iat": testTime.Unix() - 180}), messageIssueTime, "ada@example.com"},
+		"signature": {sign(goodHeader, claimsWith(nil), "another"+customersSecret), messageSignature, ""}, // its email isn't verified
 		"no typ":    {sign(`{"alg":"HS256"}`, claimsWith(nil), customersSecret), messageSignature, ""},
 		"claims":    {tokenWith(map[string]any{"name": 7}), "invalid_token", "ada@example.com"},
 		"replay":    {used, messageReplay, "used@example.com"},
 		"blocked":   {tokenWith(map[string]any{"email": "Eve@example.com"}), "Users with the email address Eve@example.com are not allowed to sign up for this help desk", "Eve@example.com"},
 		"audience":  {tokenWith(map[string]any{"role": "agent"}), messageAudience, "ada@example.com"},
 	} {
-		to, query := z.refusedTo(t, c.token)
+		to, query := z.postRefused(t, c.token)
 		if to != "https://acme.example/out#/x" {
 			t.Errorf("%s: sent to %s", name, to)
 		}
@@ -84,7 +85,7 @@ func TestErrorsAreReported(t *testing.T) {
 		})
 	}
 	z.SetFaults(Faults{RateLimited: true})
-	_, query := z.refusedTo(t, tokenWith(nil))
+	_, query := z.postRefused(t, tokenWith(nil))
 	if query.Get("message") != messageRateLimit || z.last(t).Reason != ReasonRateLimit {
 		t.Errorf("rate limit: %v, %+v", query, z.last(t))
 	}
@@ -94,20 +95,20 @@ func TestErrorsAreReported(t *testing.T) {
 	}
 }
 
-// TestErrorsWithoutRemoteLogout: the browser comes back to the remote login URL, which is how loops
-// begin.
+// TestErrorsWithoutRemoteLogout checks that the browser is sent to the remote login URL, which can
+// start a loop.
 func TestErrorsWithoutRemoteLogout(t *testing.T) {
 	z := withRemotes(t, func(o *Options) {
 		for i := range o.Configurations {
 			o.Configurations[i].RemoteLogout = ""
 		}
 	})
-	to, query := z.refusedTo(t, tokenWith(map[string]any{"iat": 1}))
+	to, query := z.postRefused(t, tokenWith(map[string]any{"iat": 1}))
 	if to != remoteLogin || query.Get("return_to") != "/hc/x" || query.Get("brand_id") != "360001" || query.Has("message") {
 		t.Errorf("sent to %s with %v", to, query)
 	}
 	// The URL is that of the configuration whose secret made the token.
-	if _, query := z.refusedTo(t, sign(goodHeader, claimsWith(map[string]any{"iat": 1}), staffSecret)); query.Get("c") != "acme-staff" {
+	if _, query := z.postRefused(t, sign(goodHeader, claimsWith(map[string]any{"iat": 1}), staffSecret)); query.Get("c") != "acme-staff" {
 		t.Errorf("of the staff: %v", query)
 	}
 }
@@ -134,10 +135,10 @@ func TestRemoteLogin(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/hc/en-us", "/hc/en-us/articles/1", "/agentx"} {
 		if got := z.send(t, "GET", z.url("acme.localhost", path), "", ""); got.status != 200 || !strings.Contains(got.body, `id="signed-out"`) {
-			t.Errorf("%s is open to everybody: %d %s", path, got.status, got.body)
+			t.Errorf("%s should need no sign-in: %d %s", path, got.status, got.body)
 		}
 	}
-	// No configuration for the team at this brand.
+	// This brand has no configuration for team members.
 	if got := z.send(t, "GET", z.url("acme-labs.localhost", "/agent/"), "", ""); !strings.Contains(got.body, `id="signed-out"`) {
 		t.Errorf("the other brand: %d %s", got.status, got.body)
 	}
@@ -161,7 +162,7 @@ func TestLogout(t *testing.T) {
 	})
 	out := z.url("acme.localhost", "/access/logout")
 	if to, query := z.visit(t, out); to != "/" || len(query) != 0 {
-		t.Errorf("nobody was signed in, and went to %s %v", to, query)
+		t.Errorf("signing out without a session leads to %s %v", to, query)
 	}
 	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"external_id": "7&8"})}})
 	to, query := z.visit(t, out)
@@ -172,11 +173,11 @@ func TestLogout(t *testing.T) {
 	if got := z.send(t, "GET", z.url("acme.localhost", "/"), "", ""); !strings.Contains(got.body, `id="signed-out"`) {
 		t.Errorf("still signed in: %s", got.body)
 	}
-	// Blank parameters keep addresses out of the URL.
+	// Blank parameters keep email addresses out of the URL.
 	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(map[string]any{"role": "agent"}), staffSecret)}})
 	_, query = z.visit(t, out)
 	equalQuery(t, "with blank parameters", query, url.Values{"email": {""}, "external_id": {""}, "brand_id": {"360001"}})
-	// Without a URL the session ends all the same.
+	// Without a remote logout URL the session ends, too.
 	plain := start(t)
 	plain.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
 	if got := plain.send(t, "GET", plain.url("acme.localhost", "/access/logout"), "", ""); !strings.Contains(got.body, `id="signed-out"`) || len(plain.sessions.byID) != 0 || len(plain.sessions.inOrder) != 0 {
@@ -184,8 +185,8 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-// TestSessionEndsForGood: the cookie of an ended session is worth nothing, even if somebody kept
-// it.
+// TestSessionEndsForGood checks that the cookie of an ended session is invalid, even if a client
+// kept it.
 func TestSessionEndsForGood(t *testing.T) {
 	z := start(t)
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})

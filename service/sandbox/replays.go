@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// replays remembers every jti for as long as its token could come again: a token is good from 3
-// minutes before its iat to 3 minutes after. Memory is bounded by the rate of sign-ins. The zero
-// value is ready.
+// replays records every jti for as long as its token is valid, which is from 3 minutes before its
+// iat to 3 minutes after it. The rate of sign-ins limits its memory. The zero value is ready to
+// use.
 type replays struct {
 	mu      sync.Mutex
 	until   map[string]time.Time
-	inOrder []string // as they were claimed, so that the ones to forget come first
+	inOrder []string // in the order of the claims, so that the first ones expire first
 }
 
-// claim reports whether nobody has claimed this jti before. Of several at once, one wins.
+// claim reports whether this jti is new, and records it. Of several concurrent calls with one jti,
+// only one returns true.
 func (p *replays) claim(jti string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,20 +9,20 @@ import (
 
 const (
 	cookieName  = "sandbox_session"
-	maxSessions = 1000 // the oldest end first
+	maxSessions = 1000 // when there are more, the oldest end
 )
 
-// sessions are the browsers that are signed in. The zero value is ready.
+// sessions are the sessions of all signed-in browsers. The zero value is ready to use.
 type sessions struct {
 	mu      sync.Mutex
 	byID    map[string]SignIn
 	inOrder []string
 }
 
-// open starts a session, always with a new id, and returns the cookie that holds it. The cookie has
-// no domain, so each brand's host gets its own. SameSite=Lax lets it come along when the user
-// follows a link from elsewhere.
-func (s *sessions) open(who SignIn, secure bool) *http.Cookie {
+// open starts a session with a new ID and returns its cookie. The cookie has no domain, so each
+// brand's host has a separate one. With SameSite=Lax, browsers send it when the user follows a link
+// from another site.
+func (s *sessions) open(signIn SignIn, secure bool) *http.Cookie {
 	id := rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,9 +33,9 @@ func (s *sessions) open(who SignIn, secure bool) *http.Cookie {
 		delete(s.byID, s.inOrder[0])
 		s.inOrder = s.inOrder[1:]
 	}
-	s.byID[id] = who
+	s.byID[id] = signIn
 	s.inOrder = append(s.inOrder, id)
-	return &http.Cookie{ //nolint:gosec // Secure where there is TLS; on loopback there mostly isn't
+	return &http.Cookie{ //nolint:gosec // Secure if the connection uses TLS, which is rare on loopback
 		Name:     cookieName,
 		Value:    id,
 		Path:     "/",
@@ -45,7 +45,7 @@ func (s *sessions) open(who SignIn, secure bool) *http.Cookie {
 	}
 }
 
-// of returns who is signed in at this brand with the request's cookie.
+// of returns the sign-in that belongs to the request's cookie, if it was at this brand.
 func (s *sessions) of(r *http.Request, brand Brand) (SignIn, bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
@@ -53,12 +53,12 @@ func (s *sessions) of(r *http.Request, brand Brand) (SignIn, bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	who, ok := s.byID[cookie.Value]
-	return who, ok && who.Brand == brand.ID
+	signIn, ok := s.byID[cookie.Value]
+	return signIn, ok && signIn.Brand == brand.ID
 }
 
-// end ends the request's session, if there is one, and returns the cookie that takes the browser's
-// away.
+// end ends the request's session, if there is one, and returns a cookie that deletes the browser's
+// cookie.
 func (s *sessions) end(r *http.Request) *http.Cookie {
 	if cookie, err := r.Cookie(cookieName); err == nil {
 		s.mu.Lock()
@@ -66,5 +66,12 @@ func (s *sessions) end(r *http.Request) *http.Cookie {
 		s.inOrder = slices.DeleteFunc(s.inOrder, func(id string) bool { return id == cookie.Value })
 		s.mu.Unlock()
 	}
-	return &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode} //nolint:gosec // as open
+	return &http.Cookie{ //nolint:gosec // as in open
+		Name:     cookieName,
+		Path:     "/",
+		MaxAge:   -1,
+		HttpOnly: true,
+		Secure:   r.TLS != nil,
+		SameSite: http.SameSiteLaxMode,
+	}
 }

@@ -16,7 +16,7 @@ const (
 	maxReturnTo = 2048     // bytes
 )
 
-// The texts Zendesk has been seen to answer with. There is no official list.
+// The messages that Zendesk was observed to answer with. There is no official list.
 const (
 	messageSignature = "JWT signature invalid. The signature cannot be verified, check that your tokens match."
 	messageIssueTime = "Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock."
@@ -24,27 +24,27 @@ const (
 	messageInvalid   = "invalid_token"
 	messageAudience  = "Couldn't authenticate you"
 	messageBlocked   = "Users with the email address %s are not allowed to sign up for this help desk"
-	// Of this one only the kind is known: the words are ours.
+	// Zendesk's wording of this message isn't known.
 	messageRateLimit = "Too many sign-in attempts: the rate limit was exceeded."
 )
 
-// refusal is why a POST signs nobody in.
+// refusal describes why a POST doesn't sign the user in.
 type refusal struct {
-	status  int // of the answer; 200 for what is wrong with a token, as at Zendesk
+	status  int // of the answer; 200 for an invalid token, as at Zendesk
 	reason  Reason
-	message string // as Zendesk words it
-	detail  string // which rule, for the developer; holds no claim's value
+	message string // in Zendesk's words
+	detail  string // explains the rule to a developer; contains no value of a claim
 }
 
-// refuse makes the refusal of a token.
+// refuse returns the refusal of a token.
 func refuse(reason Reason, message, detail string) *refusal {
 	return &refusal{http.StatusOK, reason, message, detail}
 }
 
-// signIn answers the endpoint. Every request to it is recorded, whatever its method.
+// signIn serves the endpoint. It records every request, whatever its method.
 func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	attempt := SignIn{Time: s.now(), Brand: brand.ID, Outcome: OutcomeSignedIn}
-	refused := s.judge(w, r, &attempt)
+	refused := s.check(w, r, &attempt)
 	if refused != nil {
 		attempt.Outcome = OutcomeRefused
 		attempt.Reason, attempt.Message, attempt.Detail = refused.reason, refused.message, refused.detail
@@ -61,7 +61,7 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	case refused.status == http.StatusOK:
 		s.redirect(w, origin(r)+refusalPath(attempt.ID))
 	default:
-		// Not something a token's owner could mend by signing in again, so it is said at once.
+		// Signing in again doesn't help here, so the answer is an error page.
 		if refused.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
@@ -69,9 +69,9 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	}
 }
 
-// judge takes the request through the rules, from the outer to the inner ones, and notes in attempt
-// what it learns. nil signs the user in.
-func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn) *refusal {
+// check checks the request against the rules and records the results in attempt. It returns nil if
+// the user may be signed in.
+func (s *Sandbox) check(w http.ResponseWriter, r *http.Request, attempt *SignIn) *refusal {
 	form, refused := s.readForm(w, r)
 	if refused != nil {
 		return refused
@@ -82,30 +82,32 @@ func (s *Sandbox) judge(w http.ResponseWriter, r *http.Request, attempt *SignIn)
 		return refuse(ReasonToken, messageInvalid, err.Error())
 	}
 	if err := token.checkHeader(); err != nil {
-		// Zendesk has been seen to call this a fault of the signature.
+		// Zendesk was observed to report this as an invalid signature.
 		return refuse(ReasonHeader, messageSignature, err.Error())
 	}
 	decoded, err := decodeObject(token.claims)
 	attempt.JTI = claims(decoded).text("jti")
-	signers := s.signersOf(token, attempt.Brand)
+	signers := s.configurationsOfSigner(token, attempt.Brand)
 	if len(signers) == 0 {
-		if was, ok := s.retiredSigner(token, attempt.Brand); ok {
-			attempt.Configuration = was.Name
-			return refuse(ReasonSignature, messageSignature, "the signature was made with a secret that has been reset since")
+		if owner, ok := s.configurationOfRetiredSecret(token, attempt.Brand); ok {
+			attempt.Configuration = owner.Name
+			return refuse(ReasonSignature, messageSignature,
+				"the signature was made with a secret that has been reset since")
 		}
-		return refuse(ReasonSignature, messageSignature, "no configuration of this brand has the secret that made the signature")
+		return refuse(ReasonSignature, messageSignature,
+			"no configuration of this brand has the secret that made the signature")
 	}
 	attempt.Configuration = signers[0].Name
 	if err != nil {
 		return refuse(ReasonToken, messageInvalid, fmt.Sprintf("the claims are not a JSON object: %v", err))
 	}
 	attempt.Claims = decoded
-	return s.judgeClaims(decoded, signers, attempt)
+	return s.checkClaims(decoded, signers, attempt)
 }
 
-// judgeClaims judges the claims of a token that one or more configurations have signed. jti comes
-// last: a token that was refused hasn't been used.
-func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn) *refusal {
+// checkClaims checks the claims of a token that at least one configuration has signed. It checks
+// jti last, because a refused token doesn't count as used.
+func (s *Sandbox) checkClaims(c claims, signers []Configuration, attempt *SignIn) *refusal {
 	attempt.Undocumented = c.undocumented()
 	if refused := c.checkIssueTime(attempt.Time); refused != nil {
 		return refused
@@ -114,38 +116,41 @@ func (s *Sandbox) judgeClaims(c claims, signers []Configuration, attempt *SignIn
 		return refused
 	}
 	faults := s.Faults()
-	fitting := slices.IndexFunc(signers, func(signer Configuration) bool {
+	matching := slices.IndexFunc(signers, func(signer Configuration) bool {
 		audience := c.audience()
 		if slices.Contains(faults.Unassigned, signer.Name) {
 			return false
 		}
 		return audience == "" && len(signer.Audiences) > 0 || slices.Contains(signer.Audiences, audience)
 	})
-	if fitting < 0 {
+	if matching < 0 {
 		return refuse(ReasonAudience, messageAudience, "the configuration is not assigned to users of this role")
 	}
-	attempt.Configuration = signers[fitting].Name
+	attempt.Configuration = signers[matching].Name
 	if faults.blocks(c.text("email")) {
-		return refuse(ReasonBlocked, fmt.Sprintf(messageBlocked, c.text("email")), "the address or its domain is on the account's block list")
+		return refuse(ReasonBlocked, fmt.Sprintf(messageBlocked, c.text("email")),
+			"the address or its domain is on the account's block list")
 	}
 	if faults.RateLimited {
 		return refuse(ReasonRateLimit, messageRateLimit, "there were too many sign-ins")
 	}
 	if !s.used.claim(c.text("jti"), attempt.Time) {
-		return refuse(ReasonReplay, messageReplay, "a token with this jti has signed somebody in already")
+		return refuse(ReasonReplay, messageReplay, "a token with this jti has already signed a user in")
 	}
-	if _, fits := s.destination(attempt.ReturnTo); !fits {
-		attempt.Notes = append(attempt.Notes, "return_to was left aside: it is no path, and no http or https URL of the account's hosts")
+	if _, valid := s.destination(attempt.ReturnTo); !valid {
+		attempt.Notes = append(attempt.Notes,
+			"return_to was ignored: it is neither a path nor an http or https URL of one of the account's hosts")
 	}
-	s.users.signIn(c, signers[fitting], s.options.MultipleOrganizations, attempt)
+	s.users.signIn(c, signers[matching], s.options.MultipleOrganizations, attempt)
 	return nil
 }
 
-// signersOf returns the brand's configurations whose secret made the token's signature. A token
-// names none, so all are tried; that is how Zendesk must do it too.
-func (s *Sandbox) signersOf(token token, brand string) []Configuration {
+// configurationsOfSigner returns the brand's configurations whose secret made the token's
+// signature. It checks all configurations, because a token doesn't name one. Zendesk must do the
+// same.
+func (s *Sandbox) configurationsOfSigner(token token, brand string) []Configuration {
 	var signers []Configuration
-	for _, configuration := range s.at(brand) {
+	for _, configuration := range s.configurationsOf(brand) {
 		if token.verify(s.secretOf(configuration)) {
 			signers = append(signers, configuration)
 		}
@@ -155,14 +160,15 @@ func (s *Sandbox) signersOf(token token, brand string) []Configuration {
 
 type form struct{ jwt, returnTo string }
 
-// readForm takes the fields from a request that a browser's form would send, and from no other.
+// readForm reads the fields of a form. It refuses requests that a browser's form wouldn't send.
 func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refusal) {
 	fail := func(status int, reason Reason, detail string) (form, *refusal) {
 		return form{}, &refusal{status, reason, messageInvalid, detail}
 	}
 	if r.Method != http.MethodPost {
 		return fail(http.StatusMethodNotAllowed, ReasonMethod,
-			"the token must be sent with POST, from a form; GET is deprecated, because it leaves the token in histories and logs")
+			"the token must be sent with POST, from a form; "+
+				"GET is deprecated, because it leaves the token in histories and logs")
 	}
 	if detail := s.notNavigation(r.Header); detail != "" {
 		return fail(http.StatusForbidden, ReasonNavigation, detail)
@@ -177,7 +183,7 @@ func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refus
 	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || contentType != "application/x-www-form-urlencoded" {
 		return fail(http.StatusUnsupportedMediaType, ReasonContentType,
-			"the content type must be application/x-www-form-urlencoded, as a form sends it; JSON is not taken")
+			"the content type must be application/x-www-form-urlencoded, as a form sends it; JSON is refused")
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil {
@@ -189,28 +195,28 @@ func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refus
 	if tokens := r.PostForm["jwt"]; len(tokens) != 1 || tokens[0] == "" {
 		return fail(http.StatusBadRequest, ReasonForm, "the form must have exactly one field jwt")
 	}
-	// Zendesk takes return_to from the query as well: its own samples put it into the form's
-	// action.
+	// Zendesk also accepts return_to in the query, where its own samples put it.
 	return form{r.PostForm.Get("jwt"), r.Form.Get("return_to")}, nil
 }
 
-// notNavigation says why the request is not a form's of a browser, "" if it may be one. Zendesk
-// answers scripts without CORS, so that they learn nothing and have no cookie, and servers with
-// 403.
+// notNavigation returns why a browser's form can't have sent the request, or "" if it can. Zendesk
+// answers scripts without CORS headers, so that a script can't read the answer and gets no cookie.
+// It answers servers with 403.
 func (s *Sandbox) notNavigation(h http.Header) string {
 	switch mode := h.Get("Sec-Fetch-Mode"); {
 	case mode != "" && mode != "navigate", h.Get("X-Requested-With") != "":
-		return "the token must come from a form that the browser submits; a script's fetch or XMLHttpRequest is not taken"
+		return "the token must come from a form that the browser submits; a script's fetch or XMLHttpRequest is refused"
 	case mode == "" && s.options.BrowsersOnly:
-		return "the token must come from the user's own browser, since the answer sets its cookies; a server's request is not taken"
+		return "the token must come from the user's own browser, because the answer sets its cookies; " +
+			"a server's request is refused"
 	}
 	return ""
 }
 
-// destination is where the user goes after a sign-in: return_to, if it is a path or on one of the
-// account's hosts, else the home page; fits is whether return_to was followed, or absent. Hosts are
-// compared whole, whatever the port.
-func (s *Sandbox) destination(returnTo string) (target string, fits bool) {
+// destination returns the target after a sign-in. It is return_to if that is a path or a URL with
+// one of the account's hosts, and the home page otherwise. valid reports whether return_to was
+// valid or empty. Hosts are compared as a whole, without the port.
+func (s *Sandbox) destination(returnTo string) (target string, valid bool) {
 	if returnTo == "" {
 		return "/", true
 	}
@@ -222,18 +228,18 @@ func (s *Sandbox) destination(returnTo string) (target string, fits bool) {
 		return "/", false
 	}
 	relative := strings.HasPrefix(returnTo, "/") && !strings.HasPrefix(returnTo, "//")
-	absolute := (u.Scheme == "https" || u.Scheme == "http") && s.known[u.Hostname()]
+	absolute := (u.Scheme == "https" || u.Scheme == "http") && s.returnHosts[u.Hostname()]
 	if !relative && !absolute {
 		return "/", false
 	}
 	return returnTo, true
 }
 
-// unsafeInURL is everything that isn't printable ASCII, and the backslash, which browsers take for
-// a slash.
+// unsafeInURL reports whether a character is unsafe in a URL. These are all characters except
+// printable ASCII, and the backslash, which browsers treat as a slash.
 func unsafeInURL(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }
 
-// origin is the sandbox's own, as the request reached it.
+// origin returns the sandbox's origin, as in the URL of the request.
 func origin(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host

@@ -12,16 +12,16 @@ import (
 	"unicode/utf8"
 )
 
-// token is a JWT in its parts (RFC 7515 section 7.1). Nothing in it has been verified.
+// token consists of the parts of a JWT (RFC 7515 section 7.1). None of them is verified.
 type token struct {
 	header    []byte // JSON
 	claims    []byte // JSON
-	signed    string // what the signature is over
+	signed    string // the input of the signature
 	signature []byte
 }
 
-// parseToken takes a token apart. The encoding is strict: base64url without padding and without
-// stray bits, so that a token has one spelling.
+// parseToken splits a token and decodes its parts. The encoding must be base64url without padding
+// and without stray bits, so that each token has only one encoding.
 func parseToken(compact string) (token, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
@@ -29,7 +29,7 @@ func parseToken(compact string) (token, error) {
 	}
 	decoded := make([][]byte, 3)
 	for i, part := range parts {
-		// The decoder skips line ends.
+		// The decoder ignores line ends.
 		if strings.ContainsAny(part, "\r\n") {
 			return token{}, fmt.Errorf("part %d of the token holds a line end", i+1)
 		}
@@ -46,7 +46,8 @@ func parseToken(compact string) (token, error) {
 	}, nil
 }
 
-// checkHeader holds the header to the two members that Zendesk documents, in either order.
+// checkHeader checks that the header has exactly the two members that Zendesk documents, in any
+// order.
 func (t token) checkHeader() error {
 	header, err := decodeObject(t.header)
 	if err != nil {
@@ -58,8 +59,8 @@ func (t token) checkHeader() error {
 	return nil
 }
 
-// verify reports whether the signature was made with the secret. An absent secret verifies nothing:
-// HMAC would take an empty key as readily as any other.
+// verify reports whether the signature was made with the secret. Without a secret it returns false,
+// because HMAC accepts an empty key like any other.
 func (t token) verify(secret []byte) bool {
 	if len(secret) == 0 {
 		return false
@@ -69,17 +70,19 @@ func (t token) verify(secret []byte) bool {
 	return hmac.Equal(mac.Sum(nil), t.signature)
 }
 
-// maxDepth is far beyond what a token needs: user_fields are the only objects in one.
+// maxDepth is the maximum depth of nested JSON. Tokens need much less, because user_fields are the
+// only objects in a token.
 const maxDepth = 8
 
-// decodeObject reads exactly one JSON object. Numbers stay [json.Number], as they were written.
-// encoding/json would take the last of two members with one name, and mend bad UTF-8, in silence;
-// here both are errors, because two readers of one token must not see different claims.
+// decodeObject decodes exactly one JSON object. Numbers are [json.Number], as written in the token.
+// encoding/json alone would use the last of two members with one name and replace invalid UTF-8
+// without an error. Here both are errors, because two readers of one token must not read different
+// claims.
 func decodeObject(text []byte) (map[string]any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("not UTF-8")
 	}
-	if !json.Valid(text) { // the decoder below would overlook what follows the object
+	if !json.Valid(text) { // the decoder below would ignore data after the object
 		return nil, errors.New("not JSON")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -125,9 +128,9 @@ func decodeValue(decoder *json.Decoder, depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		key := name.(string) // the decoder takes nothing else for a name
+		key := name.(string) // the decoder accepts no other type as a name
 		if _, twice := object[key]; twice {
-			return nil, fmt.Errorf("member %q is there twice", key)
+			return nil, fmt.Errorf("member %q occurs twice", key)
 		}
 		if object[key], err = decodeValue(decoder, depth-1); err != nil {
 			return nil, err

@@ -9,31 +9,31 @@ import (
 	"sync"
 )
 
-// maxUsers is how many users the account remembers; the oldest go first.
+// maxUsers is the maximum number of users in the account. The oldest are deleted first.
 const maxUsers = 1000
 
-// User is a person as the account has them after their latest sign-in.
+// User is a user of the account, with the data of the latest sign-in.
 type User struct {
 	ID            int // 1, 2, …
 	Email, Name   string
 	ExternalID    string
 	Role          string // end_user, agent or admin
-	CustomRoleID  string // in decimal; "" for none, as with all that follow
+	CustomRoleID  string // in decimal; "" if there is none, as in the fields below
 	LocaleID      string
 	Phone         string
 	PhotoURL      string
-	Organizations []string // names, or "external id X"; the first is the user's own, the others are secondary
+	Organizations []string // names, or "external id X"; the first is the primary one, the others are secondary
 	Tags          []string
 	UserFields    map[string]string
 }
 
-// Field is one thing that the account knows of a user, as text.
+// Field is a field of a user, as text.
 type Field struct{ Name, Value string }
 
-// Change is what a sign-in made of a field; "" on either side is nothing.
+// Change is a change that a sign-in made to a field. "" means that the field has no value.
 type Change struct{ Field, Before, After string }
 
-// Fields are all that the account knows of the user, in a fixed order. Empty ones are left out.
+// Fields returns all fields of the user in a fixed order, without empty ones.
 func (u User) Fields() []Field {
 	all := []Field{
 		{"email", u.Email},
@@ -53,54 +53,55 @@ func (u User) Fields() []Field {
 	return slices.DeleteFunc(all, func(f Field) bool { return f.Value == "" })
 }
 
-// clone shares nothing with the original.
+// clone returns a deep copy.
 func (u User) clone() User {
-	u.Organizations, u.Tags, u.UserFields = slices.Clone(u.Organizations), slices.Clone(u.Tags), maps.Clone(u.UserFields)
+	u.Organizations, u.Tags = slices.Clone(u.Organizations), slices.Clone(u.Tags)
+	u.UserFields = maps.Clone(u.UserFields)
 	return u
 }
 
-// changes are the fields that differ, in the order of [User.Fields].
+// changes returns the fields that differ, in the order of [User.Fields].
 func changes(before, after User) []Change {
 	var all []Change
-	was := map[string]string{}
+	old := map[string]string{}
 	for _, f := range before.Fields() {
-		was[f.Name] = f.Value
+		old[f.Name] = f.Value
 	}
 	for _, f := range after.Fields() {
-		if was[f.Name] != f.Value {
-			all = append(all, Change{f.Name, was[f.Name], f.Value})
+		if old[f.Name] != f.Value {
+			all = append(all, Change{f.Name, old[f.Name], f.Value})
 		}
-		delete(was, f.Name)
+		delete(old, f.Name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(was)) {
-		all = append(all, Change{name, was[name], ""})
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		all = append(all, Change{name, old[name], ""})
 	}
 	return all
 }
 
-// users are the account's. The zero value is ready.
+// users are the users of the account. The zero value is ready to use.
 type users struct {
 	mu     sync.Mutex
 	last   int
-	oldest []*User // first
+	sorted []*User // oldest first
 }
 
-// all returns copies, the newest first.
+// all returns copies of all users, newest first.
 func (u *users) all() []User {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var all []User
-	for _, user := range slices.Backward(u.oldest) {
+	for _, user := range slices.Backward(u.sorted) {
 		all = append(all, user.clone())
 	}
 	return all
 }
 
-// Users returns those who have signed in, the newest first, at most a thousand.
+// Users returns at most a thousand users who have signed in, newest first.
 func (s *Sandbox) Users() []User { return s.users.all() }
 
-// signIn makes the user that the claims describe, or brings the one there is up to date, and notes
-// in attempt what changed. The claims have been judged.
+// signIn creates or updates the user that the claims describe, and records the changes in attempt.
+// The claims must be valid.
 func (u *users) signIn(c claims, configuration Configuration, multipleOrganizations bool, attempt *SignIn) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -108,118 +109,125 @@ func (u *users) signIn(c claims, configuration Configuration, multipleOrganizati
 	if attempt.Created = user == nil; attempt.Created {
 		u.last++
 		user = &User{ID: u.last}
-		u.oldest = append(u.oldest[max(0, len(u.oldest)-maxUsers+1):], user)
+		u.sorted = append(u.sorted[max(0, len(u.sorted)-maxUsers+1):], user)
 	}
 	before := user.clone()
-	writer := writer{c, user, nil}
+	update := userUpdate{claims: c, user: user}
 	if byExternalID {
-		writer.note("found by external id, since nobody has this email: the user's email was changed")
+		update.note("found by external id, because no user has this email: the user's email was changed")
 	}
-	writer.identity(attempt.Created, u.taken(c.text("external_id"), user), configuration.UpdateExternalIDs)
-	writer.role()
-	writer.locale()
-	writer.contact()
-	writer.organizations(multipleOrganizations)
-	writer.fields()
-	attempt.User, attempt.Changes, attempt.Notes = user.ID, changes(before, *user), append(attempt.Notes, writer.notes...)
+	update.identity(attempt.Created, u.taken(c.text("external_id"), user), configuration.UpdateExternalIDs)
+	update.role()
+	update.locale()
+	update.contact()
+	update.organizations(multipleOrganizations)
+	update.fields()
+	attempt.User, attempt.Changes = user.ID, changes(before, *user)
+	attempt.Notes = append(attempt.Notes, update.notes...)
 }
 
 func (u *users) find(c claims) (user *User, byExternalID bool) {
 	email, external := strings.ToLower(c.text("email")), c.text("external_id")
-	if i := slices.IndexFunc(u.oldest, func(user *User) bool { return user.Email == email }); i >= 0 {
-		return u.oldest[i], false
+	if i := slices.IndexFunc(u.sorted, func(user *User) bool { return user.Email == email }); i >= 0 {
+		return u.sorted[i], false
 	}
-	if i := slices.IndexFunc(u.oldest, func(user *User) bool { return external != "" && user.ExternalID == external }); i >= 0 {
-		return u.oldest[i], true
+	hasExternalID := func(user *User) bool { return external != "" && user.ExternalID == external }
+	if i := slices.IndexFunc(u.sorted, hasExternalID); i >= 0 {
+		return u.sorted[i], true
 	}
 	return nil, false
 }
 
-// taken reports whether another user has the external id.
+// taken reports whether another user has the external ID.
 func (u *users) taken(external string, user *User) bool {
-	return slices.ContainsFunc(u.oldest, func(other *User) bool { return other != user && external != "" && other.ExternalID == external })
+	return slices.ContainsFunc(u.sorted, func(other *User) bool {
+		return other != user && external != "" && other.ExternalID == external
+	})
 }
 
-// writer brings one user up to date with one token.
-type writer struct {
+// userUpdate updates one user with the claims of one token.
+type userUpdate struct {
 	claims claims
 	user   *User
 	notes  []string
 }
 
-func (w *writer) note(format string, args ...any) {
-	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+func (u *userUpdate) note(format string, args ...any) {
+	u.notes = append(u.notes, fmt.Sprintf(format, args...))
 }
 
-func (w *writer) identity(created, taken, update bool) {
-	w.user.Email, w.user.Name = strings.ToLower(w.claims.text("email")), w.claims.text("name")
-	external := w.claims.text("external_id")
+func (u *userUpdate) identity(created, taken, update bool) {
+	u.user.Email, u.user.Name = strings.ToLower(u.claims.text("email")), u.claims.text("name")
+	external := u.claims.text("external_id")
 	switch {
-	case external == "" || external == w.user.ExternalID:
+	case external == "" || external == u.user.ExternalID:
 	case taken:
-		w.note("the external id was left alone: another user has this one")
-	case created || w.user.ExternalID == "" || update:
-		w.user.ExternalID = external
+		u.note("the external id was not changed: another user has this one")
+	case created || u.user.ExternalID == "" || update:
+		u.user.ExternalID = external
 	default:
-		w.note("the external id was left alone: the configuration doesn't update external ids")
+		u.note("the external id was not changed: the configuration doesn't update external ids")
 	}
 }
 
-// role follows the article: what differs is changed, and the default is end_user.
-func (w *writer) role() {
-	role := w.claims.text("role")
+// role sets the role as the article describes it. A different role is changed, and the default is
+// end_user.
+func (u *userUpdate) role() {
+	role := u.claims.text("role")
 	switch {
 	case role != "":
-	case w.user.Role == "agent" || w.user.Role == "admin":
-		w.note("the token has no role, and the documented default is end_user: this %s is one no more. "+
-			"Whether Zendesk really does that, it doesn't say: send the role", w.user.Role)
+	case u.user.Role == "agent" || u.user.Role == "admin":
+		u.note("the token has no role, and the documented default is end_user, so this %s became an end user. "+
+			"Zendesk doesn't document whether it really does that: send the role", u.user.Role)
 		role = "end_user"
 	default:
 		role = "end_user"
 	}
-	w.user.Role = role
-	if w.user.Role != "agent" {
-		w.user.CustomRoleID = ""
-	} else if id, ok := w.claims["custom_role_id"]; ok {
-		w.user.CustomRoleID = scalarText(id)
+	u.user.Role = role
+	if u.user.Role != "agent" {
+		u.user.CustomRoleID = ""
+	} else if id, ok := u.claims["custom_role_id"]; ok {
+		u.user.CustomRoleID = scalarText(id)
 	}
 }
 
-// locale takes each kind of user's own claim; the other's is not documented for them.
-func (w *writer) locale() {
+// locale sets the locale. End users and team members have different claims for it, and the claim of
+// the other kind isn't documented for them.
+func (u *userUpdate) locale() {
 	own, other := "locale", "locale_id"
-	if w.user.Role != "end_user" {
+	if u.user.Role != "end_user" {
 		own, other = other, own
 	}
-	if id, ok := w.claims[own]; ok {
-		w.user.LocaleID = scalarText(id)
+	if id, ok := u.claims[own]; ok {
+		u.user.LocaleID = scalarText(id)
 	}
-	if _, ok := w.claims[other]; ok {
-		w.note("%s was ignored: for a user of the role %s the claim is %s", other, w.user.Role, own)
+	if _, ok := u.claims[other]; ok {
+		u.note("%s was ignored: for a user of the role %s the claim is %s", other, u.user.Role, own)
 	}
 }
 
-func (w *writer) contact() {
-	if phone := w.claims.text("phone"); phone != "" {
-		w.user.Phone = phone
+func (u *userUpdate) contact() {
+	if phone := u.claims.text("phone"); phone != "" {
+		u.user.Phone = phone
 	}
-	if photo := w.claims.text("remote_photo_url"); photo != "" {
-		w.user.PhotoURL = photo
+	if photo := u.claims.text("remote_photo_url"); photo != "" {
+		u.user.PhotoURL = photo
 	}
-	// An array takes the place of all tags, an empty one too; without the claim they stay.
-	if tags, ok := w.claims["tags"].([]any); ok {
-		w.user.Tags = nil
+	// An array, even an empty one, replaces all tags. Without the claim the tags stay.
+	if tags, ok := u.claims["tags"].([]any); ok {
+		u.user.Tags = nil
 		for _, tag := range tags {
-			w.user.Tags = append(w.user.Tags, scalarText(tag))
+			u.user.Tags = append(u.user.Tags, scalarText(tag))
 		}
 	}
 }
 
-// organizations prefers ids to names. Either may hold several, separated by commas.
-func (w *writer) organizations(multiple bool) {
+// organizations sets the organisations. IDs take precedence over names. Each claim may contain
+// several values, separated by commas.
+func (u *userUpdate) organizations(multiple bool) {
 	list := func(one, several, prefix string) (all []string) {
 		for _, claim := range []string{one, several} {
-			value, ok := w.claims[claim]
+			value, ok := u.claims[claim]
 			if !ok {
 				continue
 			}
@@ -237,40 +245,40 @@ func (w *writer) organizations(multiple bool) {
 	case len(wanted) == 0:
 		wanted = names
 	case len(names) > 0:
-		w.note("the organisations' names were ignored: ids go first")
+		u.note("the organisations' names were ignored: ids take precedence")
 	}
 	if len(wanted) == 0 {
 		return
 	}
 	if !multiple {
 		if len(wanted) > 1 {
-			w.note("only the first organisation was taken: the account doesn't allow several")
+			u.note("only the first organisation was used: the account doesn't allow several")
 		}
-		w.user.Organizations = wanted[:1]
+		u.user.Organizations = wanted[:1]
 		return
 	}
 	for _, organization := range wanted {
-		if !slices.Contains(w.user.Organizations, organization) {
-			w.user.Organizations = append(w.user.Organizations, organization)
+		if !slices.Contains(u.user.Organizations, organization) {
+			u.user.Organizations = append(u.user.Organizations, organization)
 		}
 	}
 }
 
-// fields sets custom fields, and clears those that are null. What doesn't fit is passed over in
-// silence at Zendesk.
-func (w *writer) fields() {
-	sent, _ := w.claims["user_fields"].(map[string]any)
+// fields sets custom fields, and deletes those that are null. Zendesk ignores invalid values
+// without a message.
+func (u *userUpdate) fields() {
+	sent, _ := u.claims["user_fields"].(map[string]any)
 	for _, key := range slices.Sorted(maps.Keys(sent)) {
 		switch value := sent[key].(type) {
 		case nil:
-			delete(w.user.UserFields, key)
+			delete(u.user.UserFields, key)
 		case string, bool, json.Number:
-			if w.user.UserFields == nil {
-				w.user.UserFields = map[string]string{}
+			if u.user.UserFields == nil {
+				u.user.UserFields = map[string]string{}
 			}
-			w.user.UserFields[key] = scalarText(value)
+			u.user.UserFields[key] = scalarText(value)
 		default:
-			w.note("user_fields.%s was ignored: the value doesn't fit the field", key)
+			u.note("user_fields.%s was ignored: the value doesn't fit the field", key)
 		}
 	}
 }

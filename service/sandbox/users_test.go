@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-// agents makes the tokens of a step those of the staff configuration.
+// agents makes a step use the secret of the staff configuration.
 const agents = "staff"
 
-// step is one sign-in of the same account, and what the account then has and says.
+// step is one sign-in of the same account, with the expected user and notes.
 type step struct {
-	secret string // customers, if empty
+	secret string // empty for customers
 	claims map[string]any
-	want   string // all fields of the user, NAME=VALUE
-	notes  string // a part of one note; empty: there are none
+	want   string // all fields of the user as NAME=VALUE
+	notes  string // part of a note; empty if there are no notes
 }
 
-func (s step) take(t *testing.T, z *zendesk) SignIn {
+func (s step) run(t *testing.T, z *zendesk) SignIn {
 	t.Helper()
 	secret := customersSecret
 	if s.secret == agents {
@@ -28,8 +28,8 @@ func (s step) take(t *testing.T, z *zendesk) SignIn {
 	return z.last(t)
 }
 
-// has says all of the user whom a sign-in signed in.
-func (z *zendesk) has(signIn SignIn) string {
+// fieldsOf returns all fields of the user whom a sign-in signed in.
+func (z *zendesk) fieldsOf(signIn SignIn) string {
 	var all []string
 	for _, u := range z.Users() {
 		if u.ID == signIn.User {
@@ -43,8 +43,8 @@ func (z *zendesk) has(signIn SignIn) string {
 
 const ada = "email=ada@example.com name=Ada Lovelace"
 
-// accounts are what Zendesk's article says that a token does to a user, and what was chosen where
-// it says nothing.
+// accounts are the effects of a token on a user as Zendesk's article describes them, and the
+// sandbox's choices where it doesn't.
 var accounts = map[string]struct {
 	change func(*Options)
 	steps  []step
@@ -82,7 +82,7 @@ var accounts = map[string]struct {
 		{claims: map[string]any{"external_id": "1"}},
 		{claims: map[string]any{"external_id": "1", "email": "ada@king.example"}, want: "email=ada@king.example name=Ada Lovelace external_id=1 role=end_user", notes: "email was changed"},
 	}},
-	"email goes before external id, which stays with its user": {nil, []step{
+	"email takes precedence over external id, which stays with its user": {nil, []step{
 		{claims: map[string]any{"external_id": "1", "email": "eve@example.com"}},
 		{}, {claims: map[string]any{"external_id": "1"}, want: ada + " role=end_user", notes: "another user has this one"},
 	}},
@@ -92,7 +92,7 @@ var accounts = map[string]struct {
 		{secret: agents, claims: map[string]any{"role": "admin"}, want: ada + " role=admin"},
 		{claims: map[string]any{"role": "end_user"}, want: ada + " role=end_user"},
 	}},
-	"without a role an agent is one no more": {nil, []step{
+	"without a role an agent becomes an end user": {nil, []step{
 		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}, want: ada + " role=agent custom_role_id=7"},
 		{secret: agents, want: ada + " role=end_user", notes: "send the role"},
 	}},
@@ -108,7 +108,7 @@ var accounts = map[string]struct {
 	"without the claim tags stay": {nil, []step{
 		{claims: map[string]any{"tags": []string{"vip"}}}, {want: ada + " role=end_user tags=vip"},
 	}},
-	"an empty array takes the tags away": {nil, []step{
+	"an empty array deletes the tags": {nil, []step{
 		{claims: map[string]any{"tags": []string{"vip"}}}, {claims: map[string]any{"tags": []string{}}, want: ada + " role=end_user"},
 	}},
 	"user fields are set one by one, and null clears one": {nil, []step{
@@ -132,21 +132,21 @@ var accounts = map[string]struct {
 			want:   ada + " role=end_user user_fields.plan=7.5 user_fields.since=2026-06-01",
 		},
 	}},
-	"an organisation takes the other's place": {nil, []step{
+	"an organisation replaces another": {nil, []step{
 		{claims: map[string]any{"organization": "One"}}, {want: ada + " role=end_user organizations=One"},
 		{claims: map[string]any{"organization": "Two"}, want: ada + " role=end_user organizations=Two"},
 	}},
-	"of several organisations an account with one takes the first": {nil, []step{
+	"an account with one organisation uses the first of several": {nil, []step{
 		{claims: map[string]any{"organizations": "One,Two"}, want: ada + " role=end_user organizations=One", notes: "doesn't allow several"},
 	}},
 	"organisations are added, and split at commas": {func(o *Options) { o.MultipleOrganizations = true }, []step{
 		{claims: map[string]any{"organization": "Smith, Jones"}, want: ada + " role=end_user organizations=Smith, Jones"},
 		{claims: map[string]any{"organizations": "Two , Smith,,Three"}, want: ada + " role=end_user organizations=Smith, Jones, Two, Three"},
 	}},
-	"ids of organisations go before names": {func(o *Options) { o.MultipleOrganizations = true }, []step{
-		{claims: map[string]any{"organization": "One", "organization_id": "77"}, want: ada + " role=end_user organizations=external id 77", notes: "ids go first"},
+	"ids of organisations take precedence over names": {func(o *Options) { o.MultipleOrganizations = true }, []step{
+		{claims: map[string]any{"organization": "One", "organization_id": "77"}, want: ada + " role=end_user organizations=external id 77", notes: "ids take precedence"},
 		{claims: map[string]any{"organization_id": 78}, want: ada + " role=end_user organizations=external id 77, external id 78"},
-		{claims: map[string]any{"organizations": "One", "organization_ids": "79,80"}, want: ada + " role=end_user organizations=external id 77, external id 78, external id 79, external id 80", notes: "ids go first"},
+		{claims: map[string]any{"organizations": "One", "organization_ids": "79,80"}, want: ada + " role=end_user organizations=external id 77, external id 78, external id 79, external id 80", notes: "ids take precedence"},
 	}},
 	"locale is for end users": {nil, []step{
 		{claims: map[string]any{"locale": 8}, want: ada + " role=end_user locale=8"},
@@ -175,49 +175,49 @@ func TestAccounts(t *testing.T) {
 			})
 			for i, s := range account.steps {
 				before := z.Users()
-				signIn := s.take(t, z)
+				signIn := s.run(t, z)
 				if signIn.Outcome != OutcomeSignedIn || signIn.User == 0 || signIn.Created != (len(z.Users()) > len(before)) {
 					t.Fatalf("step %d: %+v", i+1, signIn)
 				}
-				if got := z.has(signIn); s.want != "" && got != s.want {
+				if got := z.fieldsOf(signIn); s.want != "" && got != s.want {
 					t.Errorf("step %d: the account has\n%s, want\n%s", i+1, got, s.want)
 				}
 				if got := strings.Join(signIn.Notes, "; "); (s.want != "" || s.notes != "") && (!strings.Contains(got, s.notes) || s.notes == "" && got != "") {
-					t.Errorf("step %d: it says %q, want %q", i+1, got, s.notes)
+					t.Errorf("step %d: notes %q, want %q", i+1, got, s.notes)
 				}
 			}
 		})
 	}
 }
 
-// TestChanges are what differs, field by field.
+// TestChanges checks the differences field by field.
 func TestChanges(t *testing.T) {
 	z := start(t)
-	first := step{claims: map[string]any{"tags": []string{"vip"}, "user_fields": map[string]any{"plan": "gold"}}}.take(t, z)
+	first := step{claims: map[string]any{"tags": []string{"vip"}, "user_fields": map[string]any{"plan": "gold"}}}.run(t, z)
 	want := "[{email  ada@example.com} {name  Ada Lovelace} {role  end_user} {tags  vip} {user_fields.plan  gold}]"
 	if got := fmt.Sprint(first.Changes); got != want || !first.Created {
 		t.Errorf("the first: %s\nwant %s", got, want)
 	}
-	second := step{claims: map[string]any{"name": "Ada King", "tags": []string{}, "user_fields": map[string]any{"plan": nil}}}.take(t, z)
+	second := step{claims: map[string]any{"name": "Ada King", "tags": []string{}, "user_fields": map[string]any{"plan": nil}}}.run(t, z)
 	want = "[{name Ada Lovelace Ada King} {tags vip } {user_fields.plan gold }]"
 	if got := fmt.Sprint(second.Changes); got != want || second.Created || second.User != first.User {
 		t.Errorf("the second: %s\nwant %s", got, want)
 	}
-	if again := (step{claims: map[string]any{"name": "Ada King"}}).take(t, z); len(again.Changes) != 0 {
+	if again := (step{claims: map[string]any{"name": "Ada King"}}).run(t, z); len(again.Changes) != 0 {
 		t.Errorf("nothing new: %v", again.Changes)
 	}
-	// Who asked can't change what the account has.
+	// A caller can't change the account's users through the returned copies.
 	z.Users()[0].UserFields["plan"], z.Users()[0].Name = "x", "y"
-	if got := z.has(second); got != "email=ada@example.com name=Ada King role=end_user" {
+	if got := z.fieldsOf(second); got != "email=ada@example.com name=Ada King role=end_user" {
 		t.Error(got)
 	}
 }
 
-// TestRefusedChangeNothing: neither user nor tag comes of a token that isn't taken.
-func TestRefusedChangeNothing(t *testing.T) {
+// TestRefusedSignInChangesNothing checks that a refused token doesn't create or change a user.
+func TestRefusedSignInChangesNothing(t *testing.T) {
 	z := start(t)
 	for _, claims := range []map[string]any{{"phone": 7}, {"iat": 1}, {"role": "agent"}} {
-		if signIn := (step{claims: claims}).take(t, z); signIn.Outcome != OutcomeRefused || signIn.User != 0 || signIn.Changes != nil {
+		if signIn := (step{claims: claims}).run(t, z); signIn.Outcome != OutcomeRefused || signIn.User != 0 || signIn.Changes != nil {
 			t.Errorf("%v: %+v", claims, signIn)
 		}
 	}
