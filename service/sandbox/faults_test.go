@@ -17,13 +17,23 @@ func TestFaults(t *testing.T) {
 		reason  Reason
 		message string
 	}{
-		"clock ahead":             {Faults{ClockOffset: 5 * time.Minute}, ReasonIssueTime, messageIssueTime},
-		"clock behind":            {Faults{ClockOffset: -5 * time.Minute}, ReasonIssueTime, messageIssueTime},
-		"clock a little off":      {Faults{ClockOffset: 3 * time.Minute}, "", ""},
-		"rate limit":              {Faults{RateLimited: true}, ReasonRateLimit, messageRateLimit},
-		"address blocked":         {Faults{Blocked: []string{"ADA@example.com"}}, ReasonBlocked, "Users with the email address ada@example.com are not allowed to sign up for this help desk"},
-		"domain blocked":          {Faults{Blocked: []string{"@example.com"}}, ReasonBlocked, "Users with the email address ada@example.com"},
-		"others blocked":          {Faults{Blocked: []string{"@ample.com", "example.com", "da@example.com", ""}}, "", ""},
+		"clock ahead":        {Faults{ClockOffset: 5 * time.Minute}, ReasonIssueTime, messageIssueTime},
+		"clock behind":       {Faults{ClockOffset: -5 * time.Minute}, ReasonIssueTime, messageIssueTime},
+		"clock a little off": {Faults{ClockOffset: 3 * time.Minute}, "", ""},
+		"rate limit":         {Faults{RateLimited: true}, ReasonRateLimit, messageRateLimit},
+		"address blocked": {
+			Faults{Blocked: []string{"ADA@example.com"}}, ReasonBlocked,
+			"Users with the email address ada@example.com are not allowed to sign up for this help desk",
+		},
+		"domain blocked": {
+			Faults{Blocked: []string{"@example.com"}}, ReasonBlocked,
+			"Users with the email address ada@example.com",
+		},
+		"others blocked": {
+			Faults{Blocked: []string{"@ample.com", "example.com", "da@example.com", ""}},
+			"",
+			"",
+		},
 		"assigned to nobody":      {Faults{Unassigned: []string{"acme-customers"}}, ReasonAudience, messageAudience},
 		"another one is assigned": {Faults{Unassigned: []string{"acme-staff"}}, "", ""},
 	} {
@@ -65,11 +75,13 @@ func TestResetSecret(t *testing.T) {
 		t.Errorf("the secret begins with %q", start)
 	}
 	fresh, err := z.ResetSecret("acme-customers")
-	if err != nil || len(fresh) != 48 || strings.Trim(fresh, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" || z.SecretStart("acme-customers") != fresh[:4] {
+	if err != nil || len(fresh) != 48 || strings.Trim(fresh, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") != "" ||
+		z.SecretStart("acme-customers") != fresh[:4] {
 		t.Fatalf("the new secret: %q, %v", fresh, err)
 	}
 	checkRefused(t, z, "signed before", before, ReasonSignature, messageSignature)
-	if got := z.last(t); got.Configuration != "acme-customers" || !strings.Contains(got.Detail, "has been reset") || got.Claims != nil {
+	if got := z.last(t); got.Configuration != "acme-customers" || !strings.Contains(got.Detail, "has been reset") ||
+		got.Claims != nil {
 		t.Errorf("the record says %+v", got)
 	}
 	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), fresh)}})
@@ -129,14 +141,21 @@ func TestAddedConfiguration(t *testing.T) {
 		t.Fatalf("%q, %v", fresh, err)
 	}
 	for _, brand := range []string{"acme.localhost", "acme-labs.localhost"} {
-		for secret, configuration := range map[string]string{customersSecret: "acme-customers", fresh: "acme-customers-2"} {
+		for secret, configuration := range map[string]string{
+			customersSecret: "acme-customers",
+			fresh:           "acme-customers-2",
+		} {
 			z.post(t, brand, url.Values{"jwt": {sign(goodHeader, claimsWith(nil), secret)}})
 			if got := z.last(t); got.Outcome != OutcomeSignedIn || got.Configuration != configuration {
 				t.Errorf("%s at %s: %+v", configuration, brand, got)
 			}
 		}
 	}
-	for _, names := range [][2]string{{"nobody", "new"}, {"acme-customers", "acme-customers-2"}, {"acme-customers", ""}} {
+	for _, names := range [][2]string{
+		{"nobody", "new"},
+		{"acme-customers", "acme-customers-2"},
+		{"acme-customers", ""},
+	} {
 		if _, err := z.AddConfiguration(names[0], names[1]); err == nil {
 			t.Errorf("made %q", names)
 		}
@@ -154,7 +173,8 @@ func TestAddedConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = z.AddConfiguration("acme-customers-2", "acme-customers"); err != nil || z.RemoveConfiguration("acme-customers-2") != nil {
+	if _, err = z.AddConfiguration("acme-customers-2", "acme-customers"); err != nil ||
+		z.RemoveConfiguration("acme-customers-2") != nil {
 		t.Fatal(err)
 	}
 	again, err := z.AddConfiguration("acme-customers", "acme-customers-2")
@@ -176,8 +196,16 @@ func TestScriptsAndServers(t *testing.T) {
 		browsersOnly bool
 		refused      bool
 	}{
-		"form":                        {http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, true, false},
-		"fetch":                       {http.Header{"Sec-Fetch-Mode": {"cors"}, "Origin": {"https://shop.example"}}, false, true},
+		"form": {
+			http.Header{"Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}},
+			true,
+			false,
+		},
+		"fetch": {
+			http.Header{"Sec-Fetch-Mode": {"cors"}, "Origin": {"https://shop.example"}},
+			false,
+			true,
+		},
 		"fetch without CORS":          {http.Header{"Sec-Fetch-Mode": {"no-cors"}}, false, true},
 		"fetch of the same origin":    {http.Header{"Sec-Fetch-Mode": {"same-origin"}}, false, true},
 		"XMLHttpRequest, old browser": {http.Header{"X-Requested-With": {"XMLHttpRequest"}}, false, true},
@@ -185,7 +213,8 @@ func TestScriptsAndServers(t *testing.T) {
 		"a test's client":             {http.Header{}, false, false},
 	} {
 		z := startWith(t, func(o *Options) { o.BrowsersOnly = c.browsersOnly })
-		request, err := http.NewRequestWithContext(t.Context(), "POST", z.url("acme.localhost", "/access/jwt"), strings.NewReader("jwt="+tokenWith(nil)))
+		address, body := z.url("acme.localhost", "/access/jwt"), strings.NewReader("jwt="+tokenWith(nil))
+		request, err := http.NewRequestWithContext(t.Context(), "POST", address, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +226,8 @@ func TestScriptsAndServers(t *testing.T) {
 		}
 		response.Body.Close()
 		got := z.last(t)
-		if c.refused != (response.StatusCode == 403) || c.refused != (got.Reason == ReasonNavigation) || c.refused == (len(z.Users()) == 1) {
+		if c.refused != (response.StatusCode == 403) || c.refused != (got.Reason == ReasonNavigation) ||
+			c.refused == (len(z.Users()) == 1) {
 			t.Errorf("%s: %d %+v", name, response.StatusCode, got)
 		}
 		for field := range response.Header {
@@ -208,7 +238,8 @@ func TestScriptsAndServers(t *testing.T) {
 	}
 	// A preflight fails, too.
 	z := start(t)
-	if got := z.send(t, "OPTIONS", z.url("acme.localhost", "/access/jwt"), "", ""); got.status != 405 || got.header.Get("Access-Control-Allow-Origin") != "" {
+	if got := z.send(t, "OPTIONS", z.url("acme.localhost", "/access/jwt"), "", ""); got.status != 405 ||
+		got.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("preflight: %d", got.status)
 	}
 }
@@ -217,10 +248,14 @@ func TestScriptsAndServers(t *testing.T) {
 func TestRedirect(t *testing.T) {
 	z := startWith(t, func(o *Options) { o.Redirect = true })
 	z.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	for token, want := range map[string]string{tokenWith(nil): "/hc/x", "nonsense": z.url("acme.localhost", "/access/unauthenticated?sign_in=")} {
+	for token, want := range map[string]string{
+		tokenWith(nil): "/hc/x",
+		"nonsense":     z.url("acme.localhost", "/access/unauthenticated?sign_in="),
+	} {
 		got := z.post(t, "acme.localhost", url.Values{"jwt": {token}, "return_to": {"/hc/x"}})
 		found := link.FindStringSubmatch(got.body)
-		if got.status != 302 || found == nil || found[1] != got.header.Get("Location") || !strings.HasPrefix(found[1], want) || got.header.Get("Refresh") != "" {
+		if got.status != 302 || found == nil || found[1] != got.header.Get("Location") ||
+			!strings.HasPrefix(found[1], want) || got.header.Get("Refresh") != "" {
 			t.Errorf("got %d %v %s", got.status, got.header, got.body)
 		}
 	}

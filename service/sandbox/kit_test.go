@@ -51,11 +51,29 @@ func startWith(t testing.TB, change func(*Options)) *zendesk {
 	z := &zendesk{}
 	var err error
 	options := Options{
-		Brands: []Brand{{ID: "360001", Name: "Acme", Subdomain: "acme", Hosts: []string{"help.acme.com"}}, {ID: "360002", Name: "Acme Labs", Subdomain: "acme-labs"}},
+		Brands: []Brand{
+			{ID: "360001", Name: "Acme", Subdomain: "acme", Hosts: []string{"help.acme.com"}},
+			{ID: "360002", Name: "Acme Labs", Subdomain: "acme-labs"},
+		},
 		Configurations: []Configuration{
-			{Name: "acme-customers", Audiences: []string{"end_user"}, Brands: []string{"360001", "360002"}, Secret: func() []byte { return []byte(customersSecret) }},
-			{Name: "acme-staff", Audiences: []string{"team_member"}, Brands: []string{"360001"}, Secret: func() []byte { return []byte(staffSecret) }},
-			{Name: "acme-unset", Audiences: []string{"end_user"}, Brands: []string{"360001"}, Secret: func() []byte { return nil }},
+			{
+				Name:      "acme-customers",
+				Audiences: []string{"end_user"},
+				Brands:    []string{"360001", "360002"},
+				Secret:    func() []byte { return []byte(customersSecret) },
+			},
+			{
+				Name:      "acme-staff",
+				Audiences: []string{"team_member"},
+				Brands:    []string{"360001"},
+				Secret:    func() []byte { return []byte(staffSecret) },
+			},
+			{
+				Name:      "acme-unset",
+				Audiences: []string{"end_user"},
+				Brands:    []string{"360001"},
+				Secret:    func() []byte { return nil },
+			},
 		},
 		Now: z.now,
 	}
@@ -109,6 +127,11 @@ func (z *zendesk) send(t testing.TB, method, address, contentType, body string) 
 		t.Fatal(err)
 	}
 	return answer{response.StatusCode, response.Header, string(text)}
+}
+
+func (z *zendesk) get(t testing.TB, host, path string) answer {
+	t.Helper()
+	return z.send(t, "GET", z.url(host, path), "", "")
 }
 
 const formType = "application/x-www-form-urlencoded"

@@ -49,7 +49,8 @@ func TestReturnTo(t *testing.T) {
 		if body := fmt.Sprintf(redirectBody, html.EscapeString(want)); got.body != body {
 			t.Errorf("return_to %q:\ngot  %s\nwant %s", returnTo, got.body, body)
 		}
-		if refresh := got.header.Get("Refresh"); refresh != "0; url="+want || len(got.header.Values("Set-Cookie")) != 1 {
+		if refresh := got.header.Get("Refresh"); refresh != "0; url="+want ||
+			len(got.header.Values("Set-Cookie")) != 1 {
 			t.Errorf("return_to %q: Refresh: %q", returnTo, refresh)
 		}
 		if z.last(t).ReturnTo != returnTo {
@@ -97,16 +98,17 @@ func TestHeaders(t *testing.T) {
 	z := start(t)
 	sum := sha256.Sum256([]byte(style))
 	hash := base64.StdEncoding.EncodeToString(sum[:])
-	want := "default-src 'none'; style-src 'sha256-" + hash + "'; img-src data:; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+	want := "default-src 'none'; style-src 'sha256-" + hash + "'; img-src data:; " +
+		"form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 	for name, got := range map[string]answer{
-		"home":      z.send(t, "GET", z.url("acme.localhost", "/"), "", ""),
-		"refusal":   z.send(t, "GET", z.url("acme.localhost", "/access/unauthenticated"), "", ""),
-		"GET":       z.send(t, "GET", z.url("acme.localhost", "/access/jwt"), "", ""),
+		"home":      z.get(t, "acme.localhost", "/"),
+		"refusal":   z.get(t, "acme.localhost", "/access/unauthenticated"),
+		"GET":       z.get(t, "acme.localhost", "/access/jwt"),
 		"signed in": z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}}),
 		"refused":   z.post(t, "acme.localhost", url.Values{"jwt": {"x"}}),
-		"users":     z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""),
-		"own form":  z.send(t, "GET", z.url("acme.localhost", "/access/normal"), "", ""),
-		"no brand":  z.send(t, "GET", z.url("localhost", "/"), "", ""),
+		"users":     z.get(t, "acme.localhost", "/sandbox/users"),
+		"own form":  z.get(t, "acme.localhost", "/access/normal"),
+		"no brand":  z.get(t, "localhost", "/"),
 	} {
 		for field, value := range map[string]string{
 			"Content-Security-Policy": want,
@@ -135,9 +137,15 @@ func TestMarkup(t *testing.T) {
 	photo := "https://a.example/" + strings.ReplaceAll(evil("photo"), " ", "%20")
 	all := func(prefix string) map[string]any {
 		return map[string]any{
-			"email": `"><script>` + prefix + `email</script>@example.com`, "name": evil(prefix + "name"), "external_id": evil("external_id"),
-			"organizations": evil(prefix + "organizations"), "tags": []string{evil(prefix + "tag")}, "remote_photo_url": photo,
-			"user_fields": map[string]any{evil("key"): evil(prefix + "value"), evil("list"): []string{}}, evil("undocumented"): evil("x"), "role": "end_user",
+			"email":              `"><script>` + prefix + `email</script>@example.com`,
+			"name":               evil(prefix + "name"),
+			"external_id":        evil("external_id"),
+			"organizations":      evil(prefix + "organizations"),
+			"tags":               []string{evil(prefix + "tag")},
+			"remote_photo_url":   photo,
+			"user_fields":        map[string]any{evil("key"): evil(prefix + "value"), evil("list"): []string{}},
+			evil("undocumented"): evil("x"),
+			"role":               "end_user",
 		}
 	}
 	for _, prefix := range []string{"", "second-"} {
@@ -150,8 +158,11 @@ func TestMarkup(t *testing.T) {
 	z.SetFaults(Faults{Blocked: []string{"@example.com"}})
 	refused := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(all(""))}})
 	pages := map[string]string{"answer": refused.body}
-	for _, path := range []string{"/", "/hc/<script>path</script>", "/sandbox/users", "/access/unauthenticated?sign_in=3", "/access/login?return_to=<script>"} {
-		pages[path] = z.send(t, "GET", z.url("acme.localhost", path), "", "").body
+	for _, path := range []string{
+		"/", "/hc/<script>path</script>", "/sandbox/users", "/access/unauthenticated?sign_in=3",
+		"/access/login?return_to=<script>",
+	} {
+		pages[path] = z.get(t, "acme.localhost", path).body
 	}
 	for name, page := range pages {
 		for _, tag := range []string{"<script", "<img", "onerror=alert(1)>"} {
@@ -161,8 +172,11 @@ func TestMarkup(t *testing.T) {
 		}
 	}
 	for page, texts := range map[string][]string{
-		"/":                                 {"name", "external_id", "tag", "value", "undocumented", "photo"},
-		"/sandbox/users":                    {"name", "second-name", "external_id", "second-tag", "tag", "value", "second-value", "organizations", "key", "list", "photo"},
+		"/": {"name", "external_id", "tag", "value", "undocumented", "photo"},
+		"/sandbox/users": {
+			"name", "second-name", "external_id", "second-tag", "tag", "value", "second-value", "organizations",
+			"key", "list", "photo",
+		},
 		"/access/unauthenticated?sign_in=3": {"email"},
 	} {
 		for _, text := range texts {
@@ -176,7 +190,7 @@ func TestMarkup(t *testing.T) {
 // TestUsersPage checks that the page lists each user, and the old and new values of each sign-in.
 func TestUsersPage(t *testing.T) {
 	z := startWith(t, func(o *Options) { o.App, o.Explain = "http://localhost:1/", "http://localhost:1/story" })
-	if page := z.send(t, "GET", z.url("acme.localhost", "/sandbox/users"), "", ""); !strings.Contains(page.body, "Nobody yet.") {
+	if page := z.get(t, "acme.localhost", "/sandbox/users"); !strings.Contains(page.body, "Nobody yet.") {
 		t.Errorf("at first: %s", page.body)
 	}
 	for _, tag := range []string{"vip", "beta"} {
@@ -185,7 +199,7 @@ func TestUsersPage(t *testing.T) {
 	// The other brand has the same users, and signing in there changes nothing.
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {tokenWith(nil)}})
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {"refused"}})
-	page := z.send(t, "GET", z.url("acme-labs.localhost", "/sandbox/users"), "", "").body
+	page := z.get(t, "acme-labs.localhost", "/sandbox/users").body
 	for _, want := range []string{
 		`<section class="card" id="user-1">`, `<tr><th scope="row">tags</th><td>beta</td></tr>`,
 		`<tr><th scope="row">tags</th><td><del>vip</del></td><td><ins>beta</ins></td></tr>`,
@@ -196,11 +210,13 @@ func TestUsersPage(t *testing.T) {
 			t.Errorf("%s isn't on the page\n%s", want, page)
 		}
 	}
-	if n := strings.Count(page, `<section class="card" id="sign-in-`); n != 3 || strings.Index(page, "sign-in-3") > strings.Index(page, "sign-in-1") {
+	if n := strings.Count(page, `<section class="card" id="sign-in-`); n != 3 ||
+		strings.Index(page, "sign-in-3") > strings.Index(page, "sign-in-1") {
 		t.Errorf("%d sign-ins, the latest not first:\n%s", n, page)
 	}
-	home := z.send(t, "GET", z.url("acme-labs.localhost", "/"), "", "").body
-	if !strings.Contains(home, `href="http://localhost:1/story?sign_in=3"`) || !strings.Contains(home, "the account had it all") {
+	home := z.get(t, "acme-labs.localhost", "/").body
+	if !strings.Contains(home, `href="http://localhost:1/story?sign_in=3"`) ||
+		!strings.Contains(home, "the account had it all") {
 		t.Errorf("home: %s", home)
 	}
 }
@@ -210,9 +226,16 @@ func TestLogHasNoSecrets(t *testing.T) {
 	var log bytes.Buffer
 	secret := []byte(customersSecret)
 	s, err := New(Options{
-		Brands:         []Brand{{ID: "1", Name: "Acme", Subdomain: "acme"}},
-		Configurations: []Configuration{{Name: "customers", Audiences: []string{"end_user"}, Brands: []string{"1"}, Secret: func() []byte { return secret }}},
-		Log:            slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Brands: []Brand{{ID: "1", Name: "Acme", Subdomain: "acme"}},
+		Configurations: []Configuration{
+			{
+				Name:      "customers",
+				Audiences: []string{"end_user"},
+				Brands:    []string{"1"},
+				Secret:    func() []byte { return secret },
+			},
+		},
+		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -22,11 +22,13 @@ func TestRequestsRefused(t *testing.T) {
 		reason                           Reason
 		detail                           string
 	}{
-		"GET":                    {"GET", "?jwt=" + good, "", "", 405, ReasonMethod, "GET is deprecated"},
-		"GET without a token":    {"GET", "", "", "", 405, ReasonMethod, "GET is deprecated"},
-		"PUT":                    {"PUT", "", formType, body, 405, ReasonMethod, "POST"},
-		"OPTIONS":                {"OPTIONS", "", "", "", 405, ReasonMethod, "POST"},
-		"JSON":                   {"POST", "", "application/json", `{"jwt":"` + good + `"}`, 415, ReasonContentType, "JSON"},
+		"GET":                 {"GET", "?jwt=" + good, "", "", 405, ReasonMethod, "GET is deprecated"},
+		"GET without a token": {"GET", "", "", "", 405, ReasonMethod, "GET is deprecated"},
+		"PUT":                 {"PUT", "", formType, body, 405, ReasonMethod, "POST"},
+		"OPTIONS":             {"OPTIONS", "", "", "", 405, ReasonMethod, "POST"},
+		"JSON": {
+			"POST", "", "application/json", `{"jwt":"` + good + `"}`, 415, ReasonContentType, "JSON",
+		},
 		"multipart":              {"POST", "", "multipart/form-data; boundary=x", body, 415, ReasonContentType, "form"},
 		"plain text":             {"POST", "", "text/plain", body, 415, ReasonContentType, "form"},
 		"no content type":        {"POST", "", "", body, 415, ReasonContentType, "form"},
@@ -39,11 +41,14 @@ func TestRequestsRefused(t *testing.T) {
 		"empty token":            {"POST", "", formType, "jwt=", 400, ReasonForm, "exactly one"},
 		"two tokens":             {"POST", "", formType, body + "&" + body, 400, ReasonForm, "exactly one"},
 		"broken form":            {"POST", "", formType, "jwt=%zz", 400, ReasonForm, "can't be read"},
-		"endless form":           {"POST", "", formType, body + "&a=" + strings.Repeat("a", maxBody), 413, ReasonForm, "too large"},
+		"endless form": {
+			"POST", "", formType, body + "&a=" + strings.Repeat("a", maxBody), 413, ReasonForm, "too large",
+		},
 	} {
 		got := z.send(t, test.method, z.url("acme.localhost", "/access/jwt"+test.query), test.contentType, test.body)
 		signIn := z.last(t)
-		if got.status != test.status || signIn.Outcome != OutcomeRefused || signIn.Reason != test.reason || !strings.Contains(signIn.Detail, test.detail) {
+		if got.status != test.status || signIn.Outcome != OutcomeRefused || signIn.Reason != test.reason ||
+			!strings.Contains(signIn.Detail, test.detail) {
 			t.Errorf("%s: %d %+v", name, got.status, signIn)
 		}
 		if !strings.Contains(got.body, `id="refused"`) || !strings.Contains(got.body, string(test.reason)) {
@@ -60,7 +65,8 @@ func TestRequestsRefused(t *testing.T) {
 	if z.post(t, "acme.localhost", url.Values{"jwt": {good}}); z.last(t).Outcome != OutcomeSignedIn {
 		t.Errorf("in the end: %+v", z.last(t))
 	}
-	if got := z.send(t, "POST", z.url("acme.localhost", "/hc"), formType, "a=b"); got.status != 405 || got.header.Get("Allow") != "GET, HEAD" {
+	if got := z.send(t, "POST", z.url("acme.localhost", "/hc"), formType, "a=b"); got.status != 405 ||
+		got.header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("POST to a page: %d, Allow: %s", got.status, got.header.Get("Allow"))
 	}
 }
@@ -83,39 +89,70 @@ func TestTokensRefused(t *testing.T) {
 		reason  Reason
 		message string
 	}{
-		"not a token":           {"hello", ReasonToken, "invalid_token"},
-		"two parts":             {"a.b", ReasonToken, "invalid_token"},
-		"four parts":            {good + ".x", ReasonToken, "invalid_token"},
-		"padding":               {good + "=", ReasonToken, "invalid_token"},
-		"line end":              {good[:10] + "\n" + good[10:], ReasonToken, "invalid_token"},
-		"not base64url":         {"!." + parts[1] + "." + parts[2], ReasonToken, "invalid_token"},
-		"claims aren't JSON":    {raw("hello"), ReasonToken, "invalid_token"},
-		"claims are a list":     {raw("[]"), ReasonToken, "invalid_token"},
-		"claims and more":       {raw("{}{}"), ReasonToken, "invalid_token"},
-		"claims end early":      {raw(`{"iat":1`), ReasonToken, "invalid_token"},
-		"trailing comma":        {raw(`{"iat":1,}`), ReasonToken, "invalid_token"},
-		"email twice":           {raw(`{"email":"a@example.com","\u0065mail":"b@example.com"}`), ReasonToken, "invalid_token"},
-		"user field twice":      {raw(`{"user_fields":{"a":1,"a":2}}`), ReasonToken, "invalid_token"},
-		"bad UTF-8":             {raw("{\"name\":\"\xff\"}"), ReasonToken, "invalid_token"},
-		"nested without end":    {raw(`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}"), ReasonToken, "invalid_token"},
-		"no typ":                {withHeader(`{"alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
-		"no alg":                {withHeader(`{"typ":"JWT"}`), ReasonHeader, "JWT signature invalid"},
-		"empty header":          {withHeader(`{}`), ReasonHeader, "JWT signature invalid"},
-		"header with kid":       {withHeader(`{"typ":"JWT","alg":"HS256","kid":"1"}`), ReasonHeader, "JWT signature invalid"},
-		"lower case typ":        {withHeader(`{"typ":"jwt","alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
-		"alg none":              {b64(`{"typ":"JWT","alg":"none"}`) + "." + parts[1] + ".", ReasonHeader, "JWT signature invalid"},
-		"alg HS512":             {withHeader(`{"typ":"JWT","alg":"HS512"}`), ReasonHeader, "JWT signature invalid"},
-		"alg twice":             {withHeader(`{"typ":"JWT","alg":"none","alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
-		"header isn't JSON":     {withHeader("hello"), ReasonHeader, "JWT signature invalid"},
-		"no signature":          {parts[0] + "." + parts[1] + ".", ReasonSignature, "JWT signature invalid"},
-		"half a signature":      {good[:len(good)-19], ReasonSignature, "JWT signature invalid"},
-		"another secret":        {sign(goodHeader, claimsWith(nil), "another"+customersSecret), ReasonSignature, "JWT signature invalid"},
-		"empty secret":          {sign(goodHeader, claimsWith(nil), ""), ReasonSignature, "JWT signature invalid"},
-		"decoded secret":        {sign(goodHeader, claimsWith(nil), string(decoded)), ReasonSignature, "JWT signature invalid"},
-		"changed claims":        {parts[0] + "." + b64(claimsWith(map[string]any{"email": "eve@example.com"})) + "." + parts[2], ReasonSignature, "JWT signature invalid"},
-		"customer as an agent":  {tokenWith(map[string]any{"role": "agent"}), ReasonAudience, "Couldn't authenticate you"},
-		"customer as an admin":  {tokenWith(map[string]any{"role": "admin"}), ReasonAudience, "Couldn't authenticate you"},
-		"colleague as end user": {sign(goodHeader, claimsWith(map[string]any{"role": "end_user"}), staffSecret), ReasonAudience, "Couldn't authenticate you"},
+		"not a token":        {"hello", ReasonToken, "invalid_token"},
+		"two parts":          {"a.b", ReasonToken, "invalid_token"},
+		"four parts":         {good + ".x", ReasonToken, "invalid_token"},
+		"padding":            {good + "=", ReasonToken, "invalid_token"},
+		"line end":           {good[:10] + "\n" + good[10:], ReasonToken, "invalid_token"},
+		"not base64url":      {"!." + parts[1] + "." + parts[2], ReasonToken, "invalid_token"},
+		"claims aren't JSON": {raw("hello"), ReasonToken, "invalid_token"},
+		"claims are a list":  {raw("[]"), ReasonToken, "invalid_token"},
+		"claims and more":    {raw("{}{}"), ReasonToken, "invalid_token"},
+		"claims end early":   {raw(`{"iat":1`), ReasonToken, "invalid_token"},
+		"trailing comma":     {raw(`{"iat":1,}`), ReasonToken, "invalid_token"},
+		"email twice": {
+			raw(`{"email":"a@example.com","\u0065mail":"b@example.com"}`),
+			ReasonToken,
+			"invalid_token",
+		},
+		"user field twice": {raw(`{"user_fields":{"a":1,"a":2}}`), ReasonToken, "invalid_token"},
+		"bad UTF-8":        {raw("{\"name\":\"\xff\"}"), ReasonToken, "invalid_token"},
+		"nested without end": {
+			raw(`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}"),
+			ReasonToken,
+			"invalid_token",
+		},
+		"no typ":       {withHeader(`{"alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
+		"no alg":       {withHeader(`{"typ":"JWT"}`), ReasonHeader, "JWT signature invalid"},
+		"empty header": {withHeader(`{}`), ReasonHeader, "JWT signature invalid"},
+		"header with kid": {
+			withHeader(`{"typ":"JWT","alg":"HS256","kid":"1"}`), ReasonHeader, "JWT signature invalid",
+		},
+		"lower case typ": {withHeader(`{"typ":"jwt","alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
+		"alg none": {
+			b64(`{"typ":"JWT","alg":"none"}`) + "." + parts[1] + ".", ReasonHeader, "JWT signature invalid",
+		},
+		"alg HS512": {withHeader(`{"typ":"JWT","alg":"HS512"}`), ReasonHeader, "JWT signature invalid"},
+		"alg twice": {
+			withHeader(`{"typ":"JWT","alg":"none","alg":"HS256"}`), ReasonHeader, "JWT signature invalid",
+		},
+		"header isn't JSON": {withHeader("hello"), ReasonHeader, "JWT signature invalid"},
+		"no signature":      {parts[0] + "." + parts[1] + ".", ReasonSignature, "JWT signature invalid"},
+		"half a signature":  {good[:len(good)-19], ReasonSignature, "JWT signature invalid"},
+		"another secret": {
+			sign(goodHeader, claimsWith(nil), "another"+customersSecret), ReasonSignature,
+			"JWT signature invalid",
+		},
+		"empty secret": {sign(goodHeader, claimsWith(nil), ""), ReasonSignature, "JWT signature invalid"},
+		"decoded secret": {
+			sign(goodHeader, claimsWith(nil), string(decoded)), ReasonSignature, "JWT signature invalid",
+		},
+		"changed claims": {
+			parts[0] + "." + b64(claimsWith(map[string]any{"email": "eve@example.com"})) + "." + parts[2],
+			ReasonSignature,
+			"JWT signature invalid",
+		},
+		"customer as an agent": {
+			tokenWith(map[string]any{"role": "agent"}), ReasonAudience, "Couldn't authenticate you",
+		},
+		"customer as an admin": {
+			tokenWith(map[string]any{"role": "admin"}), ReasonAudience, "Couldn't authenticate you",
+		},
+		"colleague as end user": {
+			sign(goodHeader, claimsWith(map[string]any{"role": "end_user"}), staffSecret),
+			ReasonAudience,
+			"Couldn't authenticate you",
+		},
 	} {
 		checkRefused(t, z, name, test.token, test.reason, test.message)
 	}
@@ -136,14 +173,16 @@ func checkRefused(t *testing.T, z *zendesk, name, token string, reason Reason, m
 	t.Helper()
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {token}, "return_to": {"/hc"}})
 	signIn := z.last(t)
-	if signIn.Outcome != OutcomeRefused || signIn.Reason != reason || !strings.HasPrefix(signIn.Message, message) || signIn.Detail == "" {
+	if signIn.Outcome != OutcomeRefused || signIn.Reason != reason || !strings.HasPrefix(signIn.Message, message) ||
+		signIn.Detail == "" {
 		t.Errorf("%s: %+v", name, signIn)
 	}
 	if strings.Contains(fmt.Sprintf("%+v", signIn), token) {
 		t.Errorf("%s: the record keeps the token", name)
 	}
 	found := link.FindStringSubmatch(got.body)
-	if got.status != 200 || found == nil || !strings.HasPrefix(found[1], z.url("acme.localhost", "/access/unauthenticated")) {
+	if got.status != 200 || found == nil ||
+		!strings.HasPrefix(found[1], z.url("acme.localhost", "/access/unauthenticated")) {
 		t.Errorf("%s: %d %s", name, got.status, got.body)
 		return
 	}
@@ -202,8 +241,11 @@ func TestClaims(t *testing.T) {
 	z := start(t)
 	null := json.RawMessage("null")
 	for claim, values := range map[string]struct{ good, bad []any }{
-		"jti":              {[]any{"x", "0"}, []any{nil, "", " ", 7, null, []string{"a"}}},
-		"email":            {[]any{"a@b.c", "o'hara+x@example.com"}, []any{nil, "", "ada", "@example.com", "ada@", "a@b@c", "a b@c.d", 7, null, []string{"a@b.c"}}},
+		"jti": {[]any{"x", "0"}, []any{nil, "", " ", 7, null, []string{"a"}}},
+		"email": {
+			[]any{"a@b.c", "o'hara+x@example.com"},
+			[]any{nil, "", "ada", "@example.com", "ada@", "a@b@c", "a b@c.d", 7, null, []string{"a@b.c"}},
+		},
 		"name":             {[]any{"Ada", "阿達"}, []any{"", "  ", 7, null, true}},
 		"external_id":      {[]any{"7", "shop-7"}, []any{7, "", null, true}},
 		"locale":           {[]any{1, 1176}, []any{"1", 0, -1, 1.5, null, "en"}},
@@ -212,29 +254,44 @@ func TestClaims(t *testing.T) {
 		"organizations":    {[]any{"a,b"}, []any{[]string{"a", "b"}, 7, null}},
 		"organization_id":  {[]any{"org-7", "7", 7}, []any{7.5, true, null, []int{7}}},
 		"organization_ids": {[]any{"7,8"}, []any{7, []string{"7"}, null}},
-		"phone":            {[]any{"+15551234567", "+12345678"}, []any{"15551234567", "+1", "+1 555 1234567", "+1234567890123456", 15551234567, null}},
-		"tags":             {[]any{[]string{}, []string{"vip", "beta"}}, []any{"vip", `["vip"]`, []any{"vip", 7}, []any{""}, null, map[string]any{}}},
-		"remote_photo_url": {[]any{"https://example.com/a.png"}, []any{"http://example.com/a.png", "//example.com/a.png", "data:image/png;base64,", "x", 7, null}},
-		"role":             {[]any{"end_user"}, []any{"user", "end-user", "Admin", "", 7, null, []string{"agent"}}},
-		"user_fields":      {[]any{map[string]any{}, map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"}}, []any{"{}", []any{}, 7, null}},
-		"custom_role_id":   {nil, []any{7}}, // needs an agent
-		"anything_else":    {[]any{1, "x", null, []any{}, map[string]any{}}, nil},
+		"phone": {
+			[]any{"+15551234567", "+12345678"},
+			[]any{"15551234567", "+1", "+1 555 1234567", "+1234567890123456", 15551234567, null},
+		},
+		"tags": {
+			[]any{[]string{}, []string{"vip", "beta"}},
+			[]any{"vip", `["vip"]`, []any{"vip", 7}, []any{""}, null, map[string]any{}},
+		},
+		"remote_photo_url": {
+			[]any{"https://example.com/a.png"},
+			[]any{"http://example.com/a.png", "//example.com/a.png", "data:image/png;base64,", "x", 7, null},
+		},
+		"role": {[]any{"end_user"}, []any{"user", "end-user", "Admin", "", 7, null, []string{"agent"}}},
+		"user_fields": {
+			[]any{map[string]any{}, map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"}},
+			[]any{"{}", []any{}, 7, null},
+		},
+		"custom_role_id": {nil, []any{7}}, // needs an agent
+		"anything_else":  {[]any{1, "x", null, []any{}, map[string]any{}}, nil},
 	} {
 		for _, value := range values.good {
 			changes := map[string]any{claim: value}
-			if z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(changes)}}); z.last(t).Outcome != OutcomeSignedIn {
+			z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(changes)}})
+			if z.last(t).Outcome != OutcomeSignedIn {
 				t.Errorf("%s %v: %+v", claim, value, z.last(t))
 			}
 		}
 		for _, value := range values.bad {
-			checkRefused(t, z, fmt.Sprintf("%s %v", claim, value), tokenWith(map[string]any{claim: value}), ReasonClaims, "invalid_token")
+			token := tokenWith(map[string]any{claim: value})
+			checkRefused(t, z, fmt.Sprintf("%s %v", claim, value), token, ReasonClaims, "invalid_token")
 			if detail := z.last(t).Detail; !strings.Contains(detail, "the claim "+claim+" ") {
 				t.Errorf("%s %v: the detail names another claim: %s", claim, value, detail)
 			}
 		}
 	}
 	// Without a name, Zendesk was observed to answer 401 without a redirect.
-	if got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil})}}); got.status != 401 || z.last(t).Reason != ReasonClaims {
+	got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"name": nil})}})
+	if got.status != 401 || z.last(t).Reason != ReasonClaims {
 		t.Errorf("without a name: %d %+v", got.status, z.last(t))
 	}
 	// The detail names all invalid claims.

@@ -41,8 +41,13 @@ func (s *Sandbox) redirectToSignIn(w http.ResponseWriter, r *http.Request, brand
 }
 
 func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Configuration, brand Brand, returnTo string) {
-	http.Redirect(w, r, withQuery(c.RemoteLogin, "brand_id", brand.ID, "locale_id", localeEnglish, "return_to", returnTo,
-		"timestamp", strconv.FormatInt(s.now().Unix(), 10)), http.StatusFound)
+	target := withQuery(c.RemoteLogin,
+		"brand_id", brand.ID,
+		"locale_id", localeEnglish,
+		"return_to", returnTo,
+		"timestamp", strconv.FormatInt(s.now().Unix(), 10),
+	)
+	http.Redirect(w, r, target, http.StatusFound)
 }
 
 // signOut ends the session and redirects to the remote logout URL with the user's identity.

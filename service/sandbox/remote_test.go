@@ -68,20 +68,32 @@ func TestErrorsAreReported(t *testing.T) {
 	z.post(t, "acme.localhost", url.Values{"jwt": {used}})
 	z.clock.Store(int64(61e9))
 	for name, c := range map[string]struct{ token, message, email string }{
-		"clock":     {tokenWith(map[string]any{"iat": testTime.Unix() - 180}), messageIssueTime, "ada@example.com"},
-		"signature": {sign(goodHeader, claimsWith(nil), "another"+customersSecret), messageSignature, ""}, // its email isn't verified
-		"no typ":    {sign(`{"alg":"HS256"}`, claimsWith(nil), customersSecret), messageSignature, ""},
-		"claims":    {tokenWith(map[string]any{"name": 7}), "invalid_token", "ada@example.com"},
-		"replay":    {used, messageReplay, "used@example.com"},
-		"blocked":   {tokenWith(map[string]any{"email": "Eve@example.com"}), "Users with the email address Eve@example.com are not allowed to sign up for this help desk", "Eve@example.com"},
-		"audience":  {tokenWith(map[string]any{"role": "agent"}), messageAudience, "ada@example.com"},
+		"clock": {tokenWith(map[string]any{"iat": testTime.Unix() - 180}), messageIssueTime, "ada@example.com"},
+		// its email isn't verified
+		"signature": {
+			sign(goodHeader, claimsWith(nil), "another"+customersSecret), messageSignature, "",
+		},
+		"no typ": {sign(`{"alg":"HS256"}`, claimsWith(nil), customersSecret), messageSignature, ""},
+		"claims": {tokenWith(map[string]any{"name": 7}), "invalid_token", "ada@example.com"},
+		"replay": {used, messageReplay, "used@example.com"},
+		"blocked": {
+			tokenWith(map[string]any{"email": "Eve@example.com"}),
+			"Users with the email address Eve@example.com are not allowed to sign up for this help desk",
+			"Eve@example.com",
+		},
+		"audience": {tokenWith(map[string]any{"role": "agent"}), messageAudience, "ada@example.com"},
 	} {
 		to, query := z.postRefused(t, c.token)
 		if to != "https://acme.example/out#/x" {
 			t.Errorf("%s: sent to %s", name, to)
 		}
 		equalQuery(t, name, query, url.Values{
-			"from": {"zendesk"}, "kind": {"error"}, "message": {c.message}, "email": {c.email}, "external_id": {""}, "brand_id": {"360001"},
+			"from":        {"zendesk"},
+			"kind":        {"error"},
+			"message":     {c.message},
+			"email":       {c.email},
+			"external_id": {""},
+			"brand_id":    {"360001"},
 		})
 	}
 	z.SetFaults(Faults{RateLimited: true})
@@ -104,11 +116,13 @@ func TestErrorsWithoutRemoteLogout(t *testing.T) {
 		}
 	})
 	to, query := z.postRefused(t, tokenWith(map[string]any{"iat": 1}))
-	if to != remoteLogin || query.Get("return_to") != "/hc/x" || query.Get("brand_id") != "360001" || query.Has("message") {
+	if to != remoteLogin || query.Get("return_to") != "/hc/x" || query.Get("brand_id") != "360001" ||
+		query.Has("message") {
 		t.Errorf("sent to %s with %v", to, query)
 	}
 	// The URL is that of the configuration whose secret made the token.
-	if _, query := z.postRefused(t, sign(goodHeader, claimsWith(map[string]any{"iat": 1}), staffSecret)); query.Get("c") != "acme-staff" {
+	_, query = z.postRefused(t, sign(goodHeader, claimsWith(map[string]any{"iat": 1}), staffSecret))
+	if query.Get("c") != "acme-staff" {
 		t.Errorf("of the staff: %v", query)
 	}
 }
@@ -130,20 +144,25 @@ func TestRemoteLogin(t *testing.T) {
 			t.Errorf("%s: sent to %q", path, to)
 		}
 		equalQuery(t, path, query, url.Values{
-			"c": {c.configuration}, "brand_id": {"360001"}, "locale_id": {"1"}, "return_to": {c.returnTo}, "timestamp": {"1780315200"},
+			"c":         {c.configuration},
+			"brand_id":  {"360001"},
+			"locale_id": {"1"},
+			"return_to": {c.returnTo},
+			"timestamp": {"1780315200"},
 		})
 	}
 	for _, path := range []string{"/", "/hc/en-us", "/hc/en-us/articles/1", "/agentx"} {
-		if got := z.send(t, "GET", z.url("acme.localhost", path), "", ""); got.status != 200 || !strings.Contains(got.body, `id="signed-out"`) {
+		if got := z.get(t, "acme.localhost", path); got.status != 200 ||
+			!strings.Contains(got.body, `id="signed-out"`) {
 			t.Errorf("%s should need no sign-in: %d %s", path, got.status, got.body)
 		}
 	}
 	// This brand has no configuration for team members.
-	if got := z.send(t, "GET", z.url("acme-labs.localhost", "/agent/"), "", ""); !strings.Contains(got.body, `id="signed-out"`) {
+	if got := z.get(t, "acme-labs.localhost", "/agent/"); !strings.Contains(got.body, `id="signed-out"`) {
 		t.Errorf("the other brand: %d %s", got.status, got.body)
 	}
 	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
-	if got := z.send(t, "GET", z.url("acme.localhost", "/hc/en-us/requests"), "", ""); !strings.Contains(got.body, `id="signed-in"`) {
+	if got := z.get(t, "acme.localhost", "/hc/en-us/requests"); !strings.Contains(got.body, `id="signed-in"`) {
 		t.Errorf("signed in: %d %s", got.status, got.body)
 	}
 }
@@ -151,7 +170,7 @@ func TestRemoteLogin(t *testing.T) {
 // TestOwnForm checks the page that Zendesk's own sign-in form is replaced with.
 func TestOwnForm(t *testing.T) {
 	z := start(t)
-	if got := z.send(t, "GET", z.url("acme.localhost", "/access/normal"), "", ""); !strings.Contains(got.body, `id="own-form"`) {
+	if got := z.get(t, "acme.localhost", "/access/normal"); !strings.Contains(got.body, `id="own-form"`) {
 		t.Errorf("the other form: %s", got.body)
 	}
 }
@@ -169,18 +188,30 @@ func TestLogout(t *testing.T) {
 	if to != "https://acme.example/out#/x" {
 		t.Errorf("sent to %s", to)
 	}
-	equalQuery(t, "signing out", query, url.Values{"from": {"zendesk"}, "email": {"ada@example.com"}, "external_id": {"7&8"}, "brand_id": {"360001"}})
-	if got := z.send(t, "GET", z.url("acme.localhost", "/"), "", ""); !strings.Contains(got.body, `id="signed-out"`) {
+	equalQuery(t, "signing out", query, url.Values{
+		"from":        {"zendesk"},
+		"email":       {"ada@example.com"},
+		"external_id": {"7&8"},
+		"brand_id":    {"360001"},
+	})
+	if got := z.get(t, "acme.localhost", "/"); !strings.Contains(got.body, `id="signed-out"`) {
 		t.Errorf("still signed in: %s", got.body)
 	}
 	// Blank parameters keep email addresses out of the URL.
-	z.post(t, "acme.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(map[string]any{"role": "agent"}), staffSecret)}})
+	z.post(t, "acme.localhost", url.Values{
+		"jwt": {sign(goodHeader, claimsWith(map[string]any{"role": "agent"}), staffSecret)},
+	})
 	_, query = z.visit(t, out)
-	equalQuery(t, "with blank parameters", query, url.Values{"email": {""}, "external_id": {""}, "brand_id": {"360001"}})
+	equalQuery(t, "with blank parameters", query, url.Values{
+		"email":       {""},
+		"external_id": {""},
+		"brand_id":    {"360001"},
+	})
 	// Without a remote logout URL the session ends, too.
 	plain := start(t)
 	plain.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
-	if got := plain.send(t, "GET", plain.url("acme.localhost", "/access/logout"), "", ""); !strings.Contains(got.body, `id="signed-out"`) || len(plain.sessions.byID) != 0 || len(plain.sessions.inOrder) != 0 {
+	if got := plain.get(t, "acme.localhost", "/access/logout"); !strings.Contains(got.body, `id="signed-out"`) ||
+		len(plain.sessions.byID) != 0 || len(plain.sessions.inOrder) != 0 {
 		t.Errorf("without a URL: %s", got.body)
 	}
 }
@@ -191,7 +222,7 @@ func TestSessionEndsForGood(t *testing.T) {
 	z := start(t)
 	got := z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(nil)}})
 	kept, _, _ := strings.Cut(got.header.Get("Set-Cookie"), ";")
-	z.send(t, "GET", z.url("acme.localhost", "/access/logout"), "", "")
+	z.get(t, "acme.localhost", "/access/logout")
 	if u, err := url.Parse(z.url("acme.localhost", "/")); err != nil || len(z.client.Jar.Cookies(u)) != 0 {
 		t.Errorf("the browser still has %v, %v", z.client.Jar.Cookies(u), err)
 	}

@@ -8,14 +8,15 @@
 //
 // Where Zendesk's behaviour is unknown, the sandbox behaves as follows. If it matters for a
 // sign-in, [SignIn.Notes] mentions it.
-//   - A token without a role is valid for every audience and makes its user an end user, which is the
-//     documented default.
+//   - A token without a role is valid for every audience and makes its user an end user, which is
+//     the documented default.
 //   - A user is found by email. If no user has the email, the user is found by external ID, and the
 //     email is changed.
 //   - A return_to with a foreign host leads to the home page.
 //   - A token with an invalid signature is reported to a remote logout URL. The URL is that of the
-//     configuration whose secret made the signature before a reset, or else that of the brand's first
-//     configuration. The URL doesn't contain the email of the token, because it isn't verified.
+//     configuration whose secret made the signature before a reset, or else that of the brand's
+//     first configuration. The URL doesn't contain the email of the token, because it isn't
+//     verified.
 //   - A configuration has no IP ranges.
 //   - Claims that Zendesk doesn't document are recorded and ignored.
 //
@@ -90,8 +91,8 @@ type Configuration struct {
 	// RemoteLogout is the http or https URL that users are redirected to after they sign out, and
 	// after an error, with the message. It may be empty.
 	RemoteLogout string
-	// UpdateExternalIDs lets a token change an external ID. Without it, a token can only set a missing
-	// one.
+	// UpdateExternalIDs lets a token change an external ID. Without it, a token can only set a
+	// missing one.
 	UpdateExternalIDs bool
 }
 
@@ -182,7 +183,8 @@ func (s *Sandbox) addConfigurations(configurations []Configuration) (errs []erro
 		}
 		for what, address := range map[string]string{"remote login": c.RemoteLogin, "remote logout": c.RemoteLogout} {
 			if address != "" && !isHTTP(address) {
-				errs = append(errs, fmt.Errorf("configuration %q: the %s URL is not an http or https URL", c.Name, what))
+				err := fmt.Errorf("configuration %q: the %s URL is not an http or https URL", c.Name, what)
+				errs = append(errs, err)
 			}
 		}
 		for _, audience := range c.Audiences {

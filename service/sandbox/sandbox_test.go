@@ -19,18 +19,36 @@ func TestNewRefuses(t *testing.T) {
 		options Options
 		want    string
 	}{
-		"brand without id":    {Options{Brands: []Brand{{ID: "", Name: "One", Subdomain: "one"}}}, "brand id"},
-		"same brand twice":    {Options{Brands: []Brand{brand, {ID: "1", Name: "Two", Subdomain: "two"}}}, "brand id"},
-		"same subdomain":      {Options{Brands: []Brand{brand, {ID: "2", Name: "Two", Subdomain: "one"}}}, "subdomain"},
-		"dot in a subdomain":  {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "one.two"}}}, "subdomain"},
-		"capital letters":     {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "One"}}}, "subdomain"},
-		"no subdomain":        {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: ""}}}, "subdomain"},
-		"nameless":            {Options{Configurations: []Configuration{{Secret: secret}}}, "configuration name"},
-		"same name":           {Options{Configurations: []Configuration{{Name: "c", Secret: secret}, {Name: "c", Secret: secret}}}, "configuration name"},
-		"no secret":           {Options{Configurations: []Configuration{{Name: "c"}}}, "no secret"},
-		"unknown audience":    {Options{Configurations: []Configuration{{Name: "c", Audiences: []string{"agents"}, Secret: secret}}}, "audience"},
-		"brand isn't there":   {Options{Brands: []Brand{brand}, Configurations: []Configuration{{Name: "c", Brands: []string{"2"}, Secret: secret}}}, "unknown brand"},
-		"two faults together": {Options{Brands: []Brand{{ID: "", Name: "One", Subdomain: "one"}}, Configurations: []Configuration{{Name: "c"}}}, "no secret"},
+		"brand without id":   {Options{Brands: []Brand{{ID: "", Name: "One", Subdomain: "one"}}}, "brand id"},
+		"same brand twice":   {Options{Brands: []Brand{brand, {ID: "1", Name: "Two", Subdomain: "two"}}}, "brand id"},
+		"same subdomain":     {Options{Brands: []Brand{brand, {ID: "2", Name: "Two", Subdomain: "one"}}}, "subdomain"},
+		"dot in a subdomain": {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "one.two"}}}, "subdomain"},
+		"capital letters":    {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: "One"}}}, "subdomain"},
+		"no subdomain":       {Options{Brands: []Brand{{ID: "1", Name: "One", Subdomain: ""}}}, "subdomain"},
+		"nameless":           {Options{Configurations: []Configuration{{Secret: secret}}}, "configuration name"},
+		"same name": {
+			Options{Configurations: []Configuration{{Name: "c", Secret: secret}, {Name: "c", Secret: secret}}},
+			"configuration name",
+		},
+		"no secret": {Options{Configurations: []Configuration{{Name: "c"}}}, "no secret"},
+		"unknown audience": {
+			Options{Configurations: []Configuration{{Name: "c", Audiences: []string{"agents"}, Secret: secret}}},
+			"audience",
+		},
+		"brand isn't there": {
+			Options{
+				Brands:         []Brand{brand},
+				Configurations: []Configuration{{Name: "c", Brands: []string{"2"}, Secret: secret}},
+			},
+			"unknown brand",
+		},
+		"two faults together": {
+			Options{
+				Brands:         []Brand{{ID: "", Name: "One", Subdomain: "one"}},
+				Configurations: []Configuration{{Name: "c"}},
+			},
+			"no secret",
+		},
 	} {
 		if s, err := New(test.options); err == nil || s != nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)
@@ -55,7 +73,7 @@ func TestHosts(t *testing.T) {
 		"notacme.localhost":   404,
 		"acme.localhost.":     404,
 	} {
-		if got := z.send(t, "GET", z.url(host, "/"), "", ""); got.status != want {
+		if got := z.get(t, host, "/"); got.status != want {
 			t.Errorf("%s: status %d, want %d", host, got.status, want)
 		}
 	}
@@ -71,7 +89,7 @@ func TestHosts(t *testing.T) {
 // TestSignedIn follows the sign-in of one user.
 func TestSignedIn(t *testing.T) {
 	z := start(t)
-	if page := z.send(t, "GET", z.url("acme.localhost", "/hc/en-us"), "", ""); !strings.Contains(page.body, `id="signed-out"`) {
+	if page := z.get(t, "acme.localhost", "/hc/en-us"); !strings.Contains(page.body, `id="signed-out"`) {
 		t.Fatalf("a user is signed in at the start: %s", page.body)
 	}
 	changes := map[string]any{
@@ -86,11 +104,13 @@ func TestSignedIn(t *testing.T) {
 		t.Errorf("Refresh: %s", got)
 	}
 	cookie, err := http.ParseSetCookie(got.header.Get("Set-Cookie"))
-	if err != nil || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" || len(cookie.Value) < 22 {
+	if err != nil || !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" ||
+		cookie.Domain != "" || len(cookie.Value) < 22 {
 		t.Errorf("cookie %v, %v", cookie, err)
 	}
 	signIn := z.last(t)
-	if signIn.ID != 1 || signIn.Outcome != OutcomeSignedIn || signIn.Reason != "" || signIn.Configuration != "acme-customers" ||
+	if signIn.ID != 1 || signIn.Outcome != OutcomeSignedIn || signIn.Reason != "" ||
+		signIn.Configuration != "acme-customers" ||
 		signIn.Brand != "360001" || !signIn.Time.Equal(testTime) || signIn.ReturnTo != "/hc/en-us?a=1&b='2'" {
 		t.Errorf("recorded %+v", signIn)
 	}
@@ -100,7 +120,7 @@ func TestSignedIn(t *testing.T) {
 	if got := fmt.Sprint(signIn.Undocumented); got != "[exp shoe_size]" {
 		t.Errorf("undocumented claims %s", got)
 	}
-	page := z.send(t, "GET", z.url("acme.localhost", "/hc/en-us"), "", "").body
+	page := z.get(t, "acme.localhost", "/hc/en-us").body
 	for _, want := range []string{
 		"Signed in as Ada &lt;b&gt;&amp;&lt;/b&gt;", "ada@example.com", "<code>/hc/en-us</code>",
 		"<code>[&#34;vip&#34;]</code>", "<code>{&#34;age&#34;:36,&#34;old&#34;:null}</code>",
@@ -111,7 +131,7 @@ func TestSignedIn(t *testing.T) {
 	}
 	// Another brand has another host. It doesn't accept the cookie, even if a client sends it
 	// there.
-	if page := z.send(t, "GET", z.url("acme-labs.localhost", "/"), "", ""); !strings.Contains(page.body, `id="signed-out"`) {
+	if page := z.get(t, "acme-labs.localhost", "/"); !strings.Contains(page.body, `id="signed-out"`) {
 		t.Error("signed in at the other brand as well")
 	}
 	recorder := httptest.NewRecorder()
@@ -131,7 +151,8 @@ func TestReplay(t *testing.T) {
 	}
 	for _, host := range []string{"acme.localhost", "acme-labs.localhost"} {
 		z.post(t, host, fields)
-		if got := z.last(t); got.Reason != ReasonReplay || !strings.Contains(got.Message, "unique user identifier has been reused") {
+		if got := z.last(t); got.Reason != ReasonReplay ||
+			!strings.Contains(got.Message, "unique user identifier has been reused") {
 			t.Errorf("second POST at %s: %+v", host, got)
 		}
 	}
@@ -146,7 +167,8 @@ func TestReplay(t *testing.T) {
 	if z.post(t, "acme.localhost", url.Values{"jwt": {refused}}); z.last(t).Reason != ReasonClaims {
 		t.Errorf("without a name: %+v", z.last(t))
 	}
-	if z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"jti": "once"})}}); z.last(t).Outcome != OutcomeSignedIn {
+	z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(map[string]any{"jti": "once"})}})
+	if z.last(t).Outcome != OutcomeSignedIn {
 		t.Errorf("with a jti that was only refused: %+v", z.last(t))
 	}
 }
@@ -203,7 +225,14 @@ func TestRecordIsBounded(t *testing.T) {
 	if len(all) != maxRecord || all[0].ID != 11 || all[maxRecord-1].ID != maxRecord+10 {
 		t.Errorf("%d kept, from %d", len(all), all[0].ID)
 	}
-	for id, want := range map[int]bool{-1: false, 0: false, 10: false, 11: true, maxRecord + 10: true, maxRecord + 11: false} {
+	for id, want := range map[int]bool{
+		-1:             false,
+		0:              false,
+		10:             false,
+		11:             true,
+		maxRecord + 10: true,
+		maxRecord + 11: false,
+	} {
 		if got, ok := r.find(id); ok != want || ok && got.ID != id {
 			t.Errorf("find(%d): %v, %v", id, got.ID, ok)
 		}

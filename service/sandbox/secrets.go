@@ -60,8 +60,8 @@ func (s *Sandbox) AddConfiguration(like, name string) (string, error) {
 	defer s.mu.Unlock()
 	c, ok := s.findConfiguration(like)
 	if _, taken := s.findConfiguration(name); !ok || taken || name == "" {
-		return "", fmt.Errorf("the sandbox can't copy configuration %q to %q: the first must exist and the second must be new",
-			like, name)
+		return "", fmt.Errorf("the sandbox can't copy configuration %q to %q: "+
+			"the first must exist and the second must be new", like, name)
 	}
 	fresh := newSecret()
 	s.secrets.forget(name) // secrets of a removed configuration with this name

@@ -19,11 +19,12 @@ const (
 // The messages that Zendesk was observed to answer with. There is no official list.
 const (
 	messageSignature = "JWT signature invalid. The signature cannot be verified, check that your tokens match."
-	messageIssueTime = "Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock."
-	messageReplay    = "The unique user identifier has been reused."
-	messageInvalid   = "invalid_token"
-	messageAudience  = "Couldn't authenticate you"
-	messageBlocked   = "Users with the email address %s are not allowed to sign up for this help desk"
+	messageIssueTime = "Invalid iat parameter. " +
+		"The supplied iat value is more than 3 minutes off, check your server clock."
+	messageReplay   = "The unique user identifier has been reused."
+	messageInvalid  = "invalid_token"
+	messageAudience = "Couldn't authenticate you"
+	messageBlocked  = "Users with the email address %s are not allowed to sign up for this help desk"
 	// Zendesk's wording of this message isn't known.
 	messageRateLimit = "Too many sign-in attempts: the rate limit was exceeded."
 )
@@ -51,8 +52,12 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	}
 	attempt = s.signIns.add(attempt)
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "sandbox sign-in",
-		slog.Int("id", attempt.ID), slog.String("brand", attempt.Brand), slog.String("configuration", attempt.Configuration),
-		slog.String("outcome", string(attempt.Outcome)), slog.String("reason", string(attempt.Reason)))
+		slog.Int("id", attempt.ID),
+		slog.String("brand", attempt.Brand),
+		slog.String("configuration", attempt.Configuration),
+		slog.String("outcome", string(attempt.Outcome)),
+		slog.String("reason", string(attempt.Reason)),
+	)
 	switch {
 	case refused == nil:
 		http.SetCookie(w, s.sessions.open(attempt, r.TLS != nil))

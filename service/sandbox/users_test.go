@@ -59,7 +59,10 @@ var accounts = map[string]struct {
 		{}, {claims: map[string]any{"email": "ADA@Example.com"}, want: ada + " role=end_user"},
 	}},
 	"another email is another user": {nil, []step{
-		{}, {claims: map[string]any{"email": "eve@example.com"}, want: "email=eve@example.com name=Ada Lovelace role=end_user"},
+		{}, {
+			claims: map[string]any{"email": "eve@example.com"},
+			want:   "email=eve@example.com name=Ada Lovelace role=end_user",
+		},
 	}},
 	"an external id is kept when it is left out": {nil, []step{
 		{claims: map[string]any{"external_id": "1"}}, {want: ada + " external_id=1 role=end_user"},
@@ -69,7 +72,11 @@ var accounts = map[string]struct {
 	}},
 	"an external id is not changed": {nil, []step{
 		{claims: map[string]any{"external_id": "1"}},
-		{claims: map[string]any{"external_id": "2"}, want: ada + " external_id=1 role=end_user", notes: "doesn't update external ids"},
+		{
+			claims: map[string]any{"external_id": "2"},
+			want:   ada + " external_id=1 role=end_user",
+			notes:  "doesn't update external ids",
+		},
 	}},
 	"an external id is changed where the configuration updates them": {
 		func(o *Options) { o.Configurations[0].UpdateExternalIDs = true },
@@ -80,11 +87,19 @@ var accounts = map[string]struct {
 	},
 	"a new email with a known external id changes the email": {nil, []step{
 		{claims: map[string]any{"external_id": "1"}},
-		{claims: map[string]any{"external_id": "1", "email": "ada@king.example"}, want: "email=ada@king.example name=Ada Lovelace external_id=1 role=end_user", notes: "email was changed"},
+		{
+			claims: map[string]any{"external_id": "1", "email": "ada@king.example"},
+			want:   "email=ada@king.example name=Ada Lovelace external_id=1 role=end_user",
+			notes:  "email was changed",
+		},
 	}},
 	"email takes precedence over external id, which stays with its user": {nil, []step{
 		{claims: map[string]any{"external_id": "1", "email": "eve@example.com"}},
-		{}, {claims: map[string]any{"external_id": "1"}, want: ada + " role=end_user", notes: "another user has this one"},
+		{}, {
+			claims: map[string]any{"external_id": "1"},
+			want:   ada + " role=end_user",
+			notes:  "another user has this one",
+		},
 	}},
 	"a role that differs is changed, up and down": {nil, []step{
 		{want: ada + " role=end_user"},
@@ -93,7 +108,11 @@ var accounts = map[string]struct {
 		{claims: map[string]any{"role": "end_user"}, want: ada + " role=end_user"},
 	}},
 	"without a role an agent becomes an end user": {nil, []step{
-		{secret: agents, claims: map[string]any{"role": "agent", "custom_role_id": 7}, want: ada + " role=agent custom_role_id=7"},
+		{
+			secret: agents,
+			claims: map[string]any{"role": "agent", "custom_role_id": 7},
+			want:   ada + " role=agent custom_role_id=7",
+		},
 		{secret: agents, want: ada + " role=end_user", notes: "send the role"},
 	}},
 
@@ -109,12 +128,18 @@ var accounts = map[string]struct {
 		{claims: map[string]any{"tags": []string{"vip"}}}, {want: ada + " role=end_user tags=vip"},
 	}},
 	"an empty array deletes the tags": {nil, []step{
-		{claims: map[string]any{"tags": []string{"vip"}}}, {claims: map[string]any{"tags": []string{}}, want: ada + " role=end_user"},
+		{claims: map[string]any{"tags": []string{"vip"}}}, {
+			claims: map[string]any{"tags": []string{}},
+			want:   ada + " role=end_user",
+		},
 	}},
 	"user fields are set one by one, and null clears one": {nil, []step{
 		{claims: map[string]any{"user_fields": map[string]any{"plan": "gold", "seats": 3, "active": true}},
 			want: ada + " role=end_user user_fields.active=true user_fields.plan=gold user_fields.seats=3"},
-		{claims: map[string]any{"user_fields": map[string]any{"plan": nil, "never": nil}}, want: ada + " role=end_user user_fields.active=true user_fields.seats=3"},
+		{
+			claims: map[string]any{"user_fields": map[string]any{"plan": nil, "never": nil}},
+			want:   ada + " role=end_user user_fields.active=true user_fields.seats=3",
+		},
 	}},
 	"user fields of an invalid type are ignored": {nil, []step{
 		{
@@ -137,16 +162,37 @@ var accounts = map[string]struct {
 		{claims: map[string]any{"organization": "Two"}, want: ada + " role=end_user organizations=Two"},
 	}},
 	"an account with one organisation uses the first of several": {nil, []step{
-		{claims: map[string]any{"organizations": "One,Two"}, want: ada + " role=end_user organizations=One", notes: "doesn't allow several"},
+		{
+			claims: map[string]any{"organizations": "One,Two"},
+			want:   ada + " role=end_user organizations=One",
+			notes:  "doesn't allow several",
+		},
 	}},
 	"organisations are added, and split at commas": {func(o *Options) { o.MultipleOrganizations = true }, []step{
-		{claims: map[string]any{"organization": "Smith, Jones"}, want: ada + " role=end_user organizations=Smith, Jones"},
-		{claims: map[string]any{"organizations": "Two , Smith,,Three"}, want: ada + " role=end_user organizations=Smith, Jones, Two, Three"},
+		{
+			claims: map[string]any{"organization": "Smith, Jones"},
+			want:   ada + " role=end_user organizations=Smith, Jones",
+		},
+		{
+			claims: map[string]any{"organizations": "Two , Smith,,Three"},
+			want:   ada + " role=end_user organizations=Smith, Jones, Two, Three",
+		},
 	}},
 	"ids of organisations take precedence over names": {func(o *Options) { o.MultipleOrganizations = true }, []step{
-		{claims: map[string]any{"organization": "One", "organization_id": "77"}, want: ada + " role=end_user organizations=external id 77", notes: "ids take precedence"},
-		{claims: map[string]any{"organization_id": 78}, want: ada + " role=end_user organizations=external id 77, external id 78"},
-		{claims: map[string]any{"organizations": "One", "organization_ids": "79,80"}, want: ada + " role=end_user organizations=external id 77, external id 78, external id 79, external id 80", notes: "ids take precedence"},
+		{
+			claims: map[string]any{"organization": "One", "organization_id": "77"},
+			want:   ada + " role=end_user organizations=external id 77",
+			notes:  "ids take precedence",
+		},
+		{
+			claims: map[string]any{"organization_id": 78},
+			want:   ada + " role=end_user organizations=external id 77, external id 78",
+		},
+		{
+			claims: map[string]any{"organizations": "One", "organization_ids": "79,80"},
+			want:   ada + " role=end_user organizations=external id 77, external id 78, external id 79, external id 80",
+			notes:  "ids take precedence",
+		},
 	}},
 	"locale is for end users": {nil, []step{
 		{claims: map[string]any{"locale": 8}, want: ada + " role=end_user locale=8"},
@@ -154,7 +200,12 @@ var accounts = map[string]struct {
 	}},
 	"locale_id is for team members": {nil, []step{
 		{secret: agents, claims: map[string]any{"role": "agent", "locale_id": 2}, want: ada + " role=agent locale=2"},
-		{secret: agents, claims: map[string]any{"role": "admin", "locale": 8}, want: ada + " role=admin locale=2", notes: "locale was ignored"},
+		{
+			secret: agents,
+			claims: map[string]any{"role": "admin", "locale": 8},
+			want:   ada + " role=admin locale=2",
+			notes:  "locale was ignored",
+		},
 	}},
 	"phone and photo follow the token, and stay without": {nil, []step{
 		{claims: map[string]any{"phone": "+15551234567", "remote_photo_url": "https://a.example/a.png"}},
@@ -176,13 +227,15 @@ func TestAccounts(t *testing.T) {
 			for i, s := range account.steps {
 				before := z.Users()
 				signIn := s.run(t, z)
-				if signIn.Outcome != OutcomeSignedIn || signIn.User == 0 || signIn.Created != (len(z.Users()) > len(before)) {
+				if signIn.Outcome != OutcomeSignedIn || signIn.User == 0 ||
+					signIn.Created != (len(z.Users()) > len(before)) {
 					t.Fatalf("step %d: %+v", i+1, signIn)
 				}
 				if got := z.fieldsOf(signIn); s.want != "" && got != s.want {
 					t.Errorf("step %d: the account has\n%s, want\n%s", i+1, got, s.want)
 				}
-				if got := strings.Join(signIn.Notes, "; "); (s.want != "" || s.notes != "") && (!strings.Contains(got, s.notes) || s.notes == "" && got != "") {
+				if got := strings.Join(signIn.Notes, "; "); (s.want != "" || s.notes != "") &&
+					(!strings.Contains(got, s.notes) || s.notes == "" && got != "") {
 					t.Errorf("step %d: notes %q, want %q", i+1, got, s.notes)
 				}
 			}
@@ -193,12 +246,16 @@ func TestAccounts(t *testing.T) {
 // TestChanges checks the differences field by field.
 func TestChanges(t *testing.T) {
 	z := start(t)
-	first := step{claims: map[string]any{"tags": []string{"vip"}, "user_fields": map[string]any{"plan": "gold"}}}.run(t, z)
+	first := step{
+		claims: map[string]any{"tags": []string{"vip"}, "user_fields": map[string]any{"plan": "gold"}},
+	}.run(t, z)
 	want := "[{email  ada@example.com} {name  Ada Lovelace} {role  end_user} {tags  vip} {user_fields.plan  gold}]"
 	if got := fmt.Sprint(first.Changes); got != want || !first.Created {
 		t.Errorf("the first: %s\nwant %s", got, want)
 	}
-	second := step{claims: map[string]any{"name": "Ada King", "tags": []string{}, "user_fields": map[string]any{"plan": nil}}}.run(t, z)
+	second := step{
+		claims: map[string]any{"name": "Ada King", "tags": []string{}, "user_fields": map[string]any{"plan": nil}},
+	}.run(t, z)
 	want = "[{name Ada Lovelace Ada King} {tags vip } {user_fields.plan gold }]"
 	if got := fmt.Sprint(second.Changes); got != want || second.Created || second.User != first.User {
 		t.Errorf("the second: %s\nwant %s", got, want)
@@ -217,7 +274,8 @@ func TestChanges(t *testing.T) {
 func TestRefusedSignInChangesNothing(t *testing.T) {
 	z := start(t)
 	for _, claims := range []map[string]any{{"phone": 7}, {"iat": 1}, {"role": "agent"}} {
-		if signIn := (step{claims: claims}).run(t, z); signIn.Outcome != OutcomeRefused || signIn.User != 0 || signIn.Changes != nil {
+		if signIn := (step{claims: claims}).run(t, z); signIn.Outcome != OutcomeRefused || signIn.User != 0 ||
+			signIn.Changes != nil {
 			t.Errorf("%v: %+v", claims, signIn)
 		}
 	}
