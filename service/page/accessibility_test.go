@@ -22,7 +22,11 @@ type axeResult struct {
 
 // runAxe runs every rule of axe-core, including those that are only best practices.
 const runAxe = `axe.run(document, {resultTypes: ['violations', 'incomplete', 'passes']}).then((r) => ({
-	Violations: r.violations.map((v) => ({ID: v.id, Help: v.help, Nodes: v.nodes.map((n) => ({HTML: n.html, FailureSummary: n.failureSummary}))})),
+	Violations: r.violations.map((v) => ({
+		ID: v.id,
+		Help: v.help,
+		Nodes: v.nodes.map((n) => ({HTML: n.html, FailureSummary: n.failureSummary})),
+	})),
 	Incomplete: r.incomplete.map((v) => ({ID: v.id})),
 	Passes: r.passes.map((v) => ({ID: v.id})),
 }))`
@@ -52,14 +56,18 @@ func TestAccessibility(t *testing.T) {
 		result := g.axe(source)
 		for _, v := range result.Violations {
 			for _, node := range v.Nodes {
-				t.Errorf("%s, %s, %s: %s: %s\n%s\n%s", language, state, scheme, v.ID, v.Help, node.HTML, node.FailureSummary)
+				t.Errorf("%s, %s, %s: %s: %s\n%s\n%s",
+					language, state, scheme, v.ID, v.Help, node.HTML, node.FailureSummary)
 			}
 		}
 		for _, v := range result.Incomplete {
 			unsure[fmt.Sprint(v.ID, " ", state)]++
 		}
 		held := fmt.Sprint(result.Passes)
-		for _, rule := range []string{"color-contrast", "document-title", "html-has-lang", "html-lang-valid", "landmark-one-main", "page-has-heading-one", "region"} {
+		for _, rule := range []string{
+			"color-contrast", "document-title", "html-has-lang", "html-lang-valid", "landmark-one-main",
+			"page-has-heading-one", "region",
+		} {
 			if !strings.Contains(held, "{"+rule+"}") {
 				t.Errorf("%s, %s, %s: %s wasn't axeResult: %s", language, state, scheme, rule, held)
 			}
@@ -109,6 +117,17 @@ func TestAccessibilityCanFail(t *testing.T) {
 	}
 }
 
+const (
+	outlineOfFocus = `(() => {
+		const s = getComputedStyle(document.activeElement);
+		return s.outlineStyle + ' ' + s.outlineWidth;
+	})()`
+	focusIsLargeEnough = `(() => {
+		const r = document.activeElement.getBoundingClientRect();
+		return r.height >= 44 && r.width >= 44;
+	})()`
+)
+
 // TestKeyboard checks which elements the tab key reaches, in which order, and that the focus is
 // visible.
 func TestKeyboard(t *testing.T) {
@@ -125,10 +144,10 @@ func TestKeyboard(t *testing.T) {
 			if want == "BODY" {
 				continue
 			}
-			if got := evaluate[string](g.fixture, `(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle + ' ' + s.outlineWidth; })()`); got != "solid 3px" {
+			if got := evaluate[string](g.fixture, outlineOfFocus); got != "solid 3px" {
 				t.Errorf("%s: the outline of %s is %s", state, want, got)
 			}
-			if got := evaluate[bool](g.fixture, `(() => { const r = document.activeElement.getBoundingClientRect(); return r.height >= 44 && r.width >= 44; })()`); !got {
+			if !evaluate[bool](g.fixture, focusIsLargeEnough) {
 				t.Errorf("%s: %s is too small for a finger", state, want)
 			}
 		}

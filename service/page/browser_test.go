@@ -60,9 +60,15 @@ func TestPolicyInBrowser(t *testing.T) {
 		"form-action without the sandbox": {fixtureOptions{headers: func(h http.Header) {
 			h.Set("Content-Security-Policy", elsewhere(h.Get("Content-Security-Policy")))
 		}}, 0},
-		"form-action without the host after the redirect":                  {fixtureOptions{onward: "help.localhost"}, 1},
-		"form-action without the host after the redirect, no header":       {fixtureOptions{onward: "help.localhost", headers: without}, 1},
-		"form-action without the host after the redirect, without scripts": {fixtureOptions{onward: "help.localhost"}, 1},
+		"form-action without the host after the redirect": {
+			fixtureOptions{onward: "help.localhost"}, 1,
+		},
+		"form-action without the host after the redirect, no header": {
+			fixtureOptions{onward: "help.localhost", headers: without}, 1,
+		},
+		"form-action without the host after the redirect, without scripts": {
+			fixtureOptions{onward: "help.localhost"}, 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newFixture(t, browser, test.fixtureOptions)
@@ -74,7 +80,8 @@ func TestPolicyInBrowser(t *testing.T) {
 				s.do(chromedp.Click(button))
 			}
 			s.wait("a complaint", func() bool { return len(s.browserErrors()) > 0 })
-			if got := s.browserErrors(); !strings.Contains(got[0], "form-action") || len(s.sandbox.SignIns()) != test.posts {
+			if got := s.browserErrors(); !strings.Contains(got[0], "form-action") ||
+				len(s.sandbox.SignIns()) != test.posts {
 				t.Errorf("%d POSTs, and the browser reported %q", len(s.sandbox.SignIns()), got)
 			}
 		})
@@ -102,7 +109,8 @@ func TestPolicyInBrowser(t *testing.T) {
 func testSignsIn(s *fixture) {
 	s.goTo("/login")
 	s.do(waitSignedIn)
-	if at := evaluate[string](s, "location.pathname + location.search + location.hash"); !strings.HasPrefix(at, "/hc/en-us?a=1&amp;b=") {
+	at := evaluate[string](s, "location.pathname + location.search + location.hash")
+	if !strings.HasPrefix(at, "/hc/en-us?a=1&amp;b=") {
 		s.t.Errorf("ended at %s", at)
 	}
 	s.expectPosts(1)
@@ -191,8 +199,11 @@ func testBackToSentPage(s *fixture) {
 	s.expectPosts(1)
 	s.back()
 	s.until(`document.querySelector('[data-state=used]')?.checkVisibility()`)
-	if got, want := evaluate[string](s, `document.querySelector('[role=status]').innerText.replace(/\s+/g, ' ') + document.querySelectorAll('form button').length + document.querySelector('form').checkVisibility()`),
-		"This sign-in has been used A sign-in works only once. To sign in again, open Acme from where you usually start.1false"; got != want {
+	got := evaluate[string](s, `document.querySelector('[role=status]').innerText.replace(/\s+/g, ' ') +
+		document.querySelectorAll('form button').length + document.querySelector('form').checkVisibility()`)
+	want := "This sign-in has been used A sign-in works only once. " +
+		"To sign in again, open Acme from where you usually start.1false"
+	if got != want {
 		s.t.Errorf("the page says %q", got)
 	}
 	if n := s.timesServed(); n != 1 {
@@ -211,153 +222,10 @@ func testStartLink(s *fixture) {
 	s.expectPosts(0)
 }
 
-// openLoopPage opens a page that the script doesn't submit and whose button works.
-func (s *fixture) openLoopPage() {
-	s.t.Helper()
-	s.goTo("/")
-	s.do(waitStart)
-	s.store("1000")
-	s.goTo("/login")
-	s.do(stateVisible("loop"), chromedp.WaitVisible(button))
-}
-
-// formAndTextVisible evaluates to the visibility of the form and of the loop text.
-const formAndTextVisible = `[document.querySelector('#sign-in').checkVisibility(), document.querySelector('section[data-state=loop]').checkVisibility()].join()`
-
-// testBackToUnsentPage checks that an unsent page comes from the cache unchanged. Its token is
-// still valid, or has become too old in the meantime.
-func testBackToUnsentPage(s *fixture) {
-	s.inject(skippedClock)
-	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
-		s.openLoopPage()
-		before := s.timesServed()
-		s.goTo("/")
-		s.do(waitStart)
-		s.back()
-		s.until(`document.querySelector('[data-state=loop]')`)
-		if got := evaluate[string](s, formAndTextVisible); got != "true,true" {
-			s.t.Errorf("at once the form and the text are visible: %s", got)
-		}
-		evaluate[bool](s, `(window.skipped = `+step.skipped+`, true)`)
-		s.forward()
-		s.until(`document.getElementById('start')`)
-		s.back()
-		s.until(`document.querySelector('[data-state=loop]')`)
-		if got := evaluate[string](s, formAndTextVisible); got != step.want {
-			s.t.Errorf("after %s ms the form and the text are visible: %s, want %s", step.skipped, got, step.want)
-		}
-		if n := s.timesServed(); n != before {
-			s.t.Errorf("the page was served %d times more: it didn't come from the cache", n-before)
-		}
-		s.expectPosts(0)
-	}
-	s.openLoopPage()
-	s.goTo("/")
-	s.do(waitStart)
-	s.back()
-	s.until(`document.querySelector('[data-state=loop]')`)
-	evaluate[bool](s, `(document.querySelector('#sign-in button').click(), true)`)
-	s.do(waitSignedIn)
-	s.expectPosts(1)
-}
-
-// skippedClock lets a test set a page's clock forward.
-const skippedClock = `const unskipped = Date.now; Date.now = () => unskipped() + (window.skipped || 0);`
-
-// testLeftOpen checks that the button disappears before the token is too old, and that the text
-// stays.
-func testLeftOpen(s *fixture) {
-	s.speedUpClock()
-	s.openLoopPage()
-	s.until(`!document.querySelector('#sign-in').checkVisibility()`)
-	evaluate[bool](s, `(document.querySelector('#sign-in').requestSubmit(), true)`)
-	if got := evaluate[string](s, formAndTextVisible); got != "false,true" {
-		s.t.Errorf("the form and the text are visible: %s", got)
-	}
-	s.goTo("/")
-	s.do(waitStart)
-	s.expectPosts(0)
-}
-
-// testLeftOpenByTheClock checks a machine that slept, so that the timers didn't run. Its user
-// clicks at once.
-func testLeftOpenByTheClock(s *fixture) {
-	s.inject(skippedClock)
-	s.openLoopPage()
-	evaluate[bool](s, `(window.skipped = 150000, document.querySelector('#sign-in button').click(), true)`)
-	if got := evaluate[string](s, formAndTextVisible); got != "false,true" {
-		s.t.Errorf("the form and the text are visible: %s", got)
-	}
-	s.goTo("/")
-	s.do(waitStart)
-	s.expectPosts(0)
-}
-
-// testLoopKeepsLittle checks that repeated sign-ins don't fill the storage.
-func testLoopKeepsLittle(s *fixture) {
-	s.goTo("/")
-	s.do(waitStart)
-	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(20).fill(Date.now()).join(' ')), true)`)
-	s.goTo("/login")
-	s.do(stateVisible("loop"), chromedp.Click(button), waitSignedIn)
-	s.goTo("/")
-	s.do(waitStart)
-	if n := evaluate[int](s, `sessionStorage.getItem('deskmint:customers/360001').split(' ').length`); n != 4 {
-		s.t.Errorf("%d times are kept, want the limit, 4", n)
-	}
-	s.expectPosts(1)
-}
-
-// testLoop signs in repeatedly. The fourth time the page waits for the user, who may click any
-// number of times.
-func testLoop(s *fixture) {
-	for visit := range 3 {
-		s.goTo("/login")
-		s.do(waitSignedIn)
-		s.expectPosts(visit + 1)
-	}
-	s.goTo("/login")
-	s.do(stateVisible("loop"))
-	if got := evaluate[string](s, `document.querySelector('#sign-in button').innerText`); got != "Try once more" {
-		s.t.Errorf("the button says %q", got)
-	}
-	s.expectPosts(3)
-	s.do(chromedp.DoubleClick(button), waitSignedIn)
-	s.expectPosts(4)
-	// Continuing by hand doesn't reset the count.
-	s.goTo("/login")
-	s.do(stateVisible("loop"))
-	s.expectPosts(4)
-}
-
-// testLoopForgets moves the stored times to just inside and just outside the window.
-func testLoopForgets(s *fixture) {
-	s.goTo("/")
-	s.do(waitStart)
-	s.store("30000")
-	s.goTo("/login")
-	s.do(stateVisible("loop"))
-	s.expectPosts(0)
-	// The times are too long ago, or in the future because the clock was set back.
-	for i, ago := range []string{"60000", "-60000"} {
-		s.goTo("/")
-		s.do(waitStart)
-		s.store(ago)
-		s.goTo("/login")
-		s.do(waitSignedIn)
-		s.expectPosts(i + 1)
-	}
-	// Other data in the storage doesn't count as a sign-in.
-	s.goTo("/")
-	s.do(waitStart)
-	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', 'x NaN {} Infinity'), true)`)
-	s.goTo("/login")
-	s.do(waitSignedIn)
-	s.expectPosts(3)
-}
-
 func testWithoutStorage(s *fixture) {
-	s.inject(`Object.defineProperty(window, 'sessionStorage', {get() { throw new DOMException('refused', 'SecurityError'); }})`)
+	s.inject(`Object.defineProperty(window, 'sessionStorage', {
+		get() { throw new DOMException('refused', 'SecurityError'); },
+	})`)
 	for visit := range 5 {
 		s.goTo("/login")
 		s.do(waitSignedIn)
@@ -385,17 +253,18 @@ func testColour(s *fixture) {
 	s.goTo("/login")
 	s.do(chromedp.WaitVisible(button))
 	s.do(disableScripts(false))
-	for script, want := range map[string]string{
-		`getComputedStyle(document.querySelector('button rect')).fill`:                                                                                                  "rgb(31, 115, 183)",
-		`getComputedStyle(document.querySelector('button')).color`:                                                                                                      "rgb(255, 255, 255)",
-		`getComputedStyle(document.querySelector('button svg')).position`:                                                                                               "absolute",
-		`String(document.querySelector('button svg').getBoundingClientRect().height >= 40)`:                                                                             "true",
-		`getComputedStyle(document.querySelector('.band rect')).fill`:                                                                                                   "rgb(31, 115, 183)",
-		`getComputedStyle(document.querySelector('section[data-state=loop]')).display`:                                                                                  "none",
-		`document.elementFromPoint(...(r => [r.x + r.width / 2, r.y + r.height / 2])(document.querySelector('button').getBoundingClientRect())).closest('button').type`: "submit",
+	for _, test := range []struct{ script, want string }{
+		{`getComputedStyle(document.querySelector('button rect')).fill`, "rgb(31, 115, 183)"},
+		{`getComputedStyle(document.querySelector('button')).color`, "rgb(255, 255, 255)"},
+		{`getComputedStyle(document.querySelector('button svg')).position`, "absolute"},
+		{`String(document.querySelector('button svg').getBoundingClientRect().height >= 40)`, "true"},
+		{`getComputedStyle(document.querySelector('.band rect')).fill`, "rgb(31, 115, 183)"},
+		{`getComputedStyle(document.querySelector('section[data-state=loop]')).display`, "none"},
+		{`document.elementFromPoint(...(r => [r.x + r.width / 2, r.y + r.height / 2])(
+			document.querySelector('button').getBoundingClientRect())).closest('button').type`, "submit"},
 	} {
-		if got := evaluate[string](s, script); got != want {
-			s.t.Errorf("%s is %q, want %q", script, got, want)
+		if got := evaluate[string](s, test.script); got != test.want {
+			s.t.Errorf("%s is %q, want %q", test.script, got, test.want)
 		}
 	}
 	s.expectPosts(0)

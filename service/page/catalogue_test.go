@@ -58,7 +58,8 @@ func TestCatalogue(t *testing.T) {
 				right, left = right+r, left+l
 			}
 			if rightToLeft := right > left; rightToLeft != texts.RightToLeft {
-				t.Errorf("%d letters are written from right to left and %d from left to right, but RightToLeft is %v", right, left, texts.RightToLeft)
+				t.Errorf("%d letters are written from right to left and %d from left to right, but RightToLeft is %v",
+					right, left, texts.RightToLeft)
 			}
 			if right > 0 && left > 0 {
 				t.Errorf("%d letters go the other way", min(right, left))

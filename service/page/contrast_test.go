@@ -73,7 +73,10 @@ func TestContrastOfEveryColour(t *testing.T) {
 	const digits = "0123456789abcdef"
 	worst := 21.0
 	for i := range 16 * 16 * 16 {
-		color := "#" + strings.Repeat(digits[i>>8:i>>8+1], 2) + strings.Repeat(digits[i>>4&15:i>>4&15+1], 2) + strings.Repeat(digits[i&15:i&15+1], 2)
+		color := "#"
+		for _, digit := range []int{i >> 8, i >> 4 & 15, i & 15} {
+			color += strings.Repeat(digits[digit:digit+1], 2)
+		}
 		ink := "#000000"
 		classes := buttonClasses(color)
 		if strings.HasPrefix(classes, "light-ink") {

@@ -60,8 +60,15 @@ func newFixture(t *testing.T, browser context.Context, o fixtureOptions) *fixtur
 	close(s.held)
 	var err error
 	s.sandbox, err = sandbox.New(sandbox.Options{
-		Brands:         []sandbox.Brand{{ID: "360001", Name: "Acme", Subdomain: "acme"}},
-		Configurations: []sandbox.Configuration{{Name: "customers", Audiences: []string{"end_user"}, Brands: []string{"360001"}, Secret: func() []byte { return []byte(secret) }}},
+		Brands: []sandbox.Brand{{ID: "360001", Name: "Acme", Subdomain: "acme"}},
+		Configurations: []sandbox.Configuration{
+			{
+				Name:      "customers",
+				Audiences: []string{"end_user"},
+				Brands:    []string{"360001"},
+				Secret:    func() []byte { return []byte(secret) },
+			},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +152,8 @@ func (s *fixture) application(p *page.Page, change func(http.Header)) http.Handl
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,"><h1 id="start">Shop</h1><a id="help" href="/login">Help</a>
+		_, _ = w.Write([]byte(`<!doctype html><link rel="icon" href="data:,">
+			<h1 id="start">Shop</h1><a id="help" href="/login">Help</a>
 			<form method="post" action="/login"><button id="ask">Help</button></form>
 			<a id="copy" href="/" target="_blank" rel="opener">Open a tab that has this one's session storage</a>`))
 	})
@@ -168,7 +176,12 @@ func (s *fixture) application(p *page.Page, change func(http.Header)) http.Handl
 
 func token() string {
 	encode := base64.RawURLEncoding.EncodeToString
-	claims, _ := json.Marshal(map[string]any{"iat": time.Now().Unix(), "jti": rand.Text(), "email": "ada@example.com", "name": "Ada"})
+	claims, _ := json.Marshal(map[string]any{
+		"iat":   time.Now().Unix(),
+		"jti":   rand.Text(),
+		"email": "ada@example.com",
+		"name":  "Ada",
+	})
 	signed := encode([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + encode(claims)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(signed))
@@ -201,7 +214,8 @@ func (s *fixture) wait(what string, holds func() bool) {
 		select {
 		case <-s.changed:
 		case <-s.tab.Done():
-			s.t.Fatalf("%s didn't come; %d POSTs, and the browser reported %q", what, len(s.sandbox.SignIns()), s.browserErrors())
+			s.t.Fatalf("timeout while waiting for %s; %d POSTs, and the browser reported %q",
+				what, len(s.sandbox.SignIns()), s.browserErrors())
 		}
 	}
 }
@@ -253,15 +267,6 @@ func evaluate[T any](s *fixture, script string) T {
 	return value
 }
 
-// goTo starts a navigation without waiting for a load event. A page that submits itself at once may
-// not have one.
-func (s *fixture) goTo(path string) {
-	s.t.Helper()
-	if _, err := chromedp.Call(s.tab, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + path}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 var (
 	waitSignedIn = chromedp.WaitReady(chromedp.CSS("#signed-in"))
 	waitStart    = chromedp.WaitReady(chromedp.CSS("#start"))
@@ -294,55 +299,16 @@ func (s *fixture) expectPosts(posts int) {
 // tab must be at the application's origin.
 func (s *fixture) store(ago string) {
 	s.t.Helper()
-	evaluate[bool](s, `(sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' ')), true)`)
-}
-
-// back and forward do what the browser's buttons do. They don't use chromedp.NavigateBack, because
-// it waits for a load event, and a page from the back/forward cache has none.
-func (s *fixture) back()    { s.t.Helper(); s.navigateHistory(-1) }
-func (s *fixture) forward() { s.t.Helper(); s.navigateHistory(+1) }
-
-func (s *fixture) navigateHistory(by int) {
-	s.t.Helper()
-	history, err := chromedp.Run(s.tab, chromedp.NavigationEntries())
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	entry := history.Entries[int(history.CurrentIndex)+by].ID
-	if _, err := chromedp.Call(s.tab, cdppage.NavigateToHistoryEntry, cdppage.NavigateToHistoryEntryParams{EntryID: entry}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-// reload does what the browser's button does. It doesn't wait.
-func (s *fixture) reload() {
-	s.t.Helper()
-	if _, err := chromedp.Call(s.tab, cdppage.Reload, cdppage.ReloadParams{}); err != nil {
-		s.t.Fatal(err)
-	}
+	evaluate[bool](s, `(() => {
+		sessionStorage.setItem('deskmint:customers/360001', Array(3).fill(Date.now() - `+ago+`).join(' '));
+		return true;
+	})()`)
 }
 
 // speedUpClock makes the page's timers run fifty times as fast.
 func (s *fixture) speedUpClock() {
 	s.t.Helper()
 	s.inject(`const original = setTimeout; window.setTimeout = (f, ms, ...given) => original(f, ms / 50, ...given);`)
-}
-
-// until waits until a script returns a true value. Unlike the wait actions of chromedp, it works in
-// a page from the back/forward cache.
-func (s *fixture) until(script string) {
-	s.t.Helper()
-	for {
-		yes, err := chromedp.Run(s.tab, chromedp.Evaluate[bool]("Boolean("+script+")"))
-		if yes {
-			return
-		}
-		select {
-		case <-s.tab.Done():
-			s.t.Fatalf("waiting for %s: %v; the browser reported %q", script, err, s.browserErrors())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
 
 // afterSubmit runs a script in each sign-in page after the page has submitted its form. The script
@@ -383,7 +349,8 @@ func (s *fixture) reported() string {
 
 func disableScripts(disabled bool) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: disabled})
+		params := emulation.SetScriptExecutionDisabledParams{Value: disabled}
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, params)
 		return err
 	})
 }

@@ -47,11 +47,16 @@ type gallery struct {
 	scriptsOff bool // pages that are displayed without scripts keep them disabled
 }
 
-func newGallery(t *testing.T, browser context.Context, look func(language string) page.Settings, brand string) *gallery {
+func newGallery(
+	t *testing.T,
+	browser context.Context,
+	settings func(language string) page.Settings,
+	brand string,
+) *gallery {
 	t.Helper()
 	pages := map[string]*page.Page{}
 	for _, language := range page.Languages() {
-		p, err := page.New(look(language), page.Frame{
+		p, err := page.New(settings(language), page.Frame{
 			Brand: brand, Action: "https://acme.zendesk.com/access/jwt",
 			FormActionSources: []string{"https://acme.zendesk.com"}, Scope: "gallery",
 		})
@@ -87,7 +92,8 @@ func newGallery(t *testing.T, browser context.Context, look func(language string
 			if (state === 'loop') sessionStorage.setItem('deskmint:gallery', Array(3).fill(Date.now()).join(' '));
 			if (state === 'used') sessionStorage.setItem('deskmint:gallery:sent', '0123456789abcdef');
 			const original = setTimeout;
-			window.setTimeout = (f, ms, ...given) => state === 'slow' && ms === 5000 ? f(...given) : original(f, ms, ...given);
+			window.setTimeout = (f, ms, ...given) =>
+				state === 'slow' && ms === 5000 ? f(...given) : original(f, ms, ...given);
 		}`)
 	return g
 }

@@ -50,8 +50,11 @@ func TestLogo(t *testing.T) {
 		"wave as WebP":      {dataURI("webp", "RIFF\x00\x00\x00\x00WAVEfmt \x00"), "contains no supported"},
 		"HTML as PNG":       {dataURI("png", "<html><script>alert(1)</script>"), "contains no supported"},
 		"cut off signature": {dataURI("png", pngHead[:7]), "contains no supported"},
-		"largest":           {dataURI("png", pngHead+strings.Repeat("x", (maxLogo-len("data:image/png;base64,"))/4*3-len(pngHead))), ""},
-		"too large":         {dataURI("png", pngHead+strings.Repeat("x", maxLogo/4*3)), "at most 65536"},
+		"largest": {
+			dataURI("png", pngHead+strings.Repeat("x", (maxLogo-len("data:image/png;base64,"))/4*3-len(pngHead))),
+			"",
+		},
+		"too large": {dataURI("png", pngHead+strings.Repeat("x", maxLogo/4*3)), "at most 65536"},
 	} {
 		checkLogoError(t, name, test.logo, test.fault)
 	}
@@ -69,48 +72,56 @@ func checkLogoError(t *testing.T, name, logo, want string) {
 	}
 }
 
-// TestSVG: one that carries all it needs.
+// TestSVG checks that only self-contained SVG images are accepted.
 func TestSVG(t *testing.T) {
-	for image, fault := range map[string]string{
-		`<?xml version="1.0" encoding="UTF-8"?>` + svgOpen + `</svg>`:                                                                 "",
-		`<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">` + svgOpen + `</svg>`:     "",
-		svgOpen + `<title>A &amp; B</title><!-- https://acme.com --></svg>`:                                                           "",
-		svgOpen + `<metadata xmlns:r="urn:r" r:about="https://acme.com">https://acme.com</metadata></svg>`:                            "",
-		svgOpen + `<linearGradient id="a"/><path fill="url(#a)" style="fill:url('#a')"/><use href="#a"/><use xlink:href="#a"/></svg>`: "",
-		svgOpen + `<style>.a{fill:url( "#a" )} .b{color:red}</style></svg>`:                                                           "",
-		svgOpen + `<image href="data:image/png;base64,iVBORw0KGgo="/></svg>`:                                                          "",
-		svgOpen + `<animate attributeName="opacity" to="0"/></svg>`:                                                                   "",
-		svgOpen + `<script>alert(1)</script></svg>`:                                                                                   "<script>",
-		svgOpen + `<SCRIPT href="#a"/></svg>`:                                                                                         "<SCRIPT>",
-		svgOpen + `<g><x:script xmlns:x="http://www.w3.org/2000/svg"/></g></svg>`:                                                     "<script>",
-		svgOpen + `<foreignObject><b/></foreignObject></svg>`:                                                                         "<foreignObject>",
-		svgOpen + `<path onclick="alert(1)"/></svg>`:                                                                                  "onclick",
-		strings.Replace(svgOpen, "viewBox", `onload="alert(1)" viewBox`, 1) + `</svg>`:                                                "onload",
-		svgOpen + `<a href="javascript:alert(1)"/></svg>`:                                                                             "<a> that refers",
-		svgOpen + `<a xlink:href="https://acme.com"/></svg>`:                                                                          "<a> that refers",
-		svgOpen + `<image href="https://acme.com/a.png"/></svg>`:                                                                      "<image> that refers",
-		svgOpen + `<image href="data:image/svg+xml;base64,AAAA"/></svg>`:                                                              "<image> that refers",
-		svgOpen + `<use href="/a.svg#b"/></svg>`:                                                                                      "<use> that refers",
-		svgOpen + `<use href="&#x2f;/acme.com"/></svg>`:                                                                               "<use> that refers",
-		svgOpen + `<path fill="url(https://acme.com/a)"/></svg>`:                                                                      "attribute fill",
-		svgOpen + `<path style="fill:URL( 'https://acme.com/a')"/></svg>`:                                                             "attribute style",
-		svgOpen + `<path style="fill:u\72l(//acme.com)"/></svg>`:                                                                      "attribute style",
-		svgOpen + `<style>@import "https://acme.com/a.css";</style></svg>`:                                                            "a style",
-		svgOpen + `<style><![CDATA[a{background:image-set("//acme.com/a.png" 1x)}]]></style></svg>`:                                   "a style",
-		svgOpen + `<style>@font-face{src:url(//acme.com/f)}</style></svg>`:                                                            "a style",
-		svgOpen + `<set attributeName="href" to="javascript:alert(1)"/></svg>`:                                                        "animates href",
-		svgOpen + `<animate attributeName="xlink:href" values="a"/></svg>`:                                                            "animates xlink:href",
-		svgOpen + `<set attributeName="onclick" to="alert(1)"/></svg>`:                                                                "animates onclick",
-		`<?xml-stylesheet href="https://acme.com/a.css"?>` + svgOpen + `</svg>`:                                                       "processing instruction",
-		`<!DOCTYPE svg [<!ENTITY a "b">]>` + svgOpen + `&a;</svg>`:                                                                    "declarations",
-		svgOpen + `&unknown;</svg>`:                                                                                                   "can't be parsed",
-		svgOpen:                                                                                                                       "can't be parsed",
-		`<svg/>`:                                                                                                                      "not with an <svg> of its namespace",
-		`<html xmlns="http://www.w3.org/1999/xhtml"><script/></html>`:                                                                 "begins with <html>",
-		`just text`: "has no <svg>",
-		"":          "one line",
+	for _, test := range []struct{ svg, want string }{
+		{`<?xml version="1.0" encoding="UTF-8"?>` + svgOpen + `</svg>`, ""},
+		{
+			`<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">` +
+				svgOpen + `</svg>`,
+			"",
+		},
+		{svgOpen + `<title>A &amp; B</title><!-- https://acme.com --></svg>`, ""},
+		{svgOpen + `<metadata xmlns:r="urn:r" r:about="https://acme.com">https://acme.com</metadata></svg>`, ""},
+		{
+			svgOpen + `<linearGradient id="a"/><path fill="url(#a)" style="fill:url('#a')"/>` +
+				`<use href="#a"/><use xlink:href="#a"/></svg>`,
+			"",
+		},
+		{svgOpen + `<style>.a{fill:url( "#a" )} .b{color:red}</style></svg>`, ""},
+		{svgOpen + `<image href="data:image/png;base64,iVBORw0KGgo="/></svg>`, ""},
+		{svgOpen + `<animate attributeName="opacity" to="0"/></svg>`, ""},
+		{svgOpen + `<script>alert(1)</script></svg>`, "<script>"},
+		{svgOpen + `<SCRIPT href="#a"/></svg>`, "<SCRIPT>"},
+		{svgOpen + `<g><x:script xmlns:x="http://www.w3.org/2000/svg"/></g></svg>`, "<script>"},
+		{svgOpen + `<foreignObject><b/></foreignObject></svg>`, "<foreignObject>"},
+		{svgOpen + `<path onclick="alert(1)"/></svg>`, "onclick"},
+		{strings.Replace(svgOpen, "viewBox", `onload="alert(1)" viewBox`, 1) + `</svg>`, "onload"},
+		{svgOpen + `<a href="javascript:alert(1)"/></svg>`, "<a> that refers"},
+		{svgOpen + `<a xlink:href="https://acme.com"/></svg>`, "<a> that refers"},
+		{svgOpen + `<image href="https://acme.com/a.png"/></svg>`, "<image> that refers"},
+		{svgOpen + `<image href="data:image/svg+xml;base64,AAAA"/></svg>`, "<image> that refers"},
+		{svgOpen + `<use href="/a.svg#b"/></svg>`, "<use> that refers"},
+		{svgOpen + `<use href="&#x2f;/acme.com"/></svg>`, "<use> that refers"},
+		{svgOpen + `<path fill="url(https://acme.com/a)"/></svg>`, "attribute fill"},
+		{svgOpen + `<path style="fill:URL( 'https://acme.com/a')"/></svg>`, "attribute style"},
+		{svgOpen + `<path style="fill:u\72l(//acme.com)"/></svg>`, "attribute style"},
+		{svgOpen + `<style>@import "https://acme.com/a.css";</style></svg>`, "a style"},
+		{svgOpen + `<style><![CDATA[a{background:image-set("//acme.com/a.png" 1x)}]]></style></svg>`, "a style"},
+		{svgOpen + `<style>@font-face{src:url(//acme.com/f)}</style></svg>`, "a style"},
+		{svgOpen + `<set attributeName="href" to="javascript:alert(1)"/></svg>`, "animates href"},
+		{svgOpen + `<animate attributeName="xlink:href" values="a"/></svg>`, "animates xlink:href"},
+		{svgOpen + `<set attributeName="onclick" to="alert(1)"/></svg>`, "animates onclick"},
+		{`<?xml-stylesheet href="https://acme.com/a.css"?>` + svgOpen + `</svg>`, "processing instruction"},
+		{`<!DOCTYPE svg [<!ENTITY a "b">]>` + svgOpen + `&a;</svg>`, "declarations"},
+		{svgOpen + `&unknown;</svg>`, "can't be parsed"},
+		{svgOpen, "can't be parsed"},
+		{`<svg/>`, "not with an <svg> of its namespace"},
+		{`<html xmlns="http://www.w3.org/1999/xhtml"><script/></html>`, "begins with <html>"},
+		{`just text`, "has no <svg>"},
+		{"", "one line"},
 	} {
-		checkLogoError(t, image, dataURI("svg+xml", image), fault)
+		checkLogoError(t, test.svg, dataURI("svg+xml", test.svg), test.want)
 	}
 }
 
@@ -124,7 +135,8 @@ func FuzzLogo(f *testing.F) {
 			return
 		}
 		frame := acme()
-		if got := attribute(findAll(t, mustNew(t, Settings{Logo: logo}, frame).Render("a.b.c", ""), "img")[0], "src"); got != logo {
+		page := mustNew(t, Settings{Logo: logo}, frame).Render("a.b.c", "")
+		if got := attribute(findAll(t, page, "img")[0], "src"); got != logo {
 			t.Errorf("got %s, want %s", got, logo)
 		}
 	})

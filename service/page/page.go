@@ -11,8 +11,9 @@
 //
 // The page guarantees the following:
 //
-//   - It sends one POST for one token, whether the script or the button submits the form. This holds
-//     however often the tab loads the same page, unless eight other pages were submitted in between.
+//   - It sends one POST for one token, whether the script or the button submits the form. This
+//     holds however often the tab loads the same page, unless eight other pages were submitted in
+//     between.
 //   - The script submits the form before the load event, so that Back skips the page.
 //   - A page from the back/forward cache doesn't submit itself.
 //   - The button works without scripts. It disappears before the token is too old.

@@ -20,12 +20,21 @@ import (
 // submitting their forms.
 const watchScript = `
 	HTMLFormElement.prototype.submit = () => {};
-	for (const name of ['pwned', 'alert', 'confirm', 'prompt', 'print', 'open', 'eval']) window[name] = () => report(name + ' in ' + location);
+	for (const name of ['pwned', 'alert', 'confirm', 'prompt', 'print', 'open', 'eval']) {
+		window[name] = () => report(name + ' in ' + location);
+	}
 	addEventListener('securitypolicyviolation', (event) => report(event.violatedDirective + ' in ' + location));
 	addEventListener('error', (event) => report('error in ' + location), true);
 	addEventListener('load', () => {
-		const wanted = ['HTML', 'HEAD', 'META', 'TITLE', 'LINK', 'STYLE', 'BODY', 'svg', 'rect', 'MAIN', 'P', 'BDI', 'DIV', 'SECTION', 'H1', 'FORM', 'INPUT', 'NOSCRIPT', 'BUTTON', 'SPAN', 'SCRIPT'];
-		if (top !== window) document.querySelectorAll('*').forEach((e) => wanted.includes(e.tagName) || e.matches('.out > a') || report(e.tagName + ' in ' + location));
+		const wanted = [
+			'HTML', 'HEAD', 'META', 'TITLE', 'LINK', 'STYLE', 'BODY', 'svg', 'rect', 'MAIN', 'P', 'BDI', 'DIV',
+			'SECTION', 'H1', 'FORM', 'INPUT', 'NOSCRIPT', 'BUTTON', 'SPAN', 'SCRIPT',
+		];
+		if (top !== window) {
+			document.querySelectorAll('*').forEach((e) => {
+				if (!wanted.includes(e.tagName) && !e.matches('.out > a')) report(e.tagName + ' in ' + location);
+			});
+		}
 	});`
 
 // A page contains several payloads, and a view contains several pages, because browsers load pages
@@ -60,7 +69,8 @@ func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 		}
 		// The test displays the pages in frames.
 		w.Header().Del("X-Frame-Options")
-		w.Header().Set("Content-Security-Policy", strings.ReplaceAll(p.ContentSecurityPolicy(), "; frame-ancestors 'none'", ""))
+		framable := strings.ReplaceAll(p.ContentSecurityPolicy(), "; frame-ancestors 'none'", "")
+		w.Header().Set("Content-Security-Policy", framable)
 		html := string(p.Render(carried[0], carried[1]))
 		if unescaped {
 			html = strings.Replace(html, "<main>", "<main>"+strings.Join(carried, ""), 1)
@@ -75,10 +85,17 @@ func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 func pageWithPayloads(payloads []string) (*page.Page, error) {
 	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
 	look.Check(func(path, _ string) {
-		*map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button, "start": &look.Start}[path] = ""
+		*map[string]*string{
+			"title":   &look.Title,
+			"message": &look.Message,
+			"button":  &look.Button,
+			"start":   &look.Start,
+		}[path] = ""
 	})
 	frame := page.Frame{
-		Brand: payloads[3], Scope: payloads[2], Action: "https://acme.zendesk.com/access/jwt?" + url.QueryEscape(payloads[3]),
+		Brand:             payloads[3],
+		Scope:             payloads[2],
+		Action:            "https://acme.zendesk.com/access/jwt?" + url.QueryEscape(payloads[3]),
 		FormActionSources: []string{"https://acme.zendesk.com"},
 	}
 	p, err := page.New(look, frame)
@@ -111,7 +128,9 @@ func TestPayloadsInBrowser(t *testing.T) {
 	for n := 0; n < len(payloads)/perPage; n += perView {
 		s.do(chromedp.Navigate(fmt.Sprintf("%s/all/%d", s.app, n)))
 		want := min(perView, len(payloads)/perPage-n)
-		if got := evaluate[int](s, `[...document.querySelectorAll('iframe')].filter((f) => f.contentDocument.querySelector('#sign-in')).length`); got != want {
+		got := evaluate[int](s, `[...document.querySelectorAll('iframe')]
+			.filter((f) => f.contentDocument.querySelector('#sign-in')).length`)
+		if got != want {
 			t.Errorf("from %d on, %d pages are there, want %d", n, got, want)
 		}
 	}
@@ -126,7 +145,9 @@ func TestPayloadsInBrowser(t *testing.T) {
 // TestPayloadsInCarelessPage checks that the browser reports payloads in a page that doesn't escape
 // them.
 func TestPayloadsInCarelessPage(t *testing.T) {
-	s := newPayloadFixture(t, []string{`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`}, true)
+	s := newPayloadFixture(t, []string{
+		`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`,
+	}, true)
 	s.do(chromedp.Navigate(s.app + "/all/0"))
 	var said strings.Builder
 	for _, want := range []string{"script-src-elem", "script-src-attr", "style-src-elem", "IMG in", "B in"} {

@@ -10,7 +10,8 @@ import (
 // contextEscapes are the prefixes that try to leave the context of a value: an attribute, an
 // element whose content isn't parsed, or a comment.
 var contextEscapes = []string{
-	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>", "</noscript>",
+	"", `"`, `'`, ">", `">`, `'>`, "`>", "/>", "</p>", "</h1>", "</bdi>", "</title>", "</style>", "</script>",
+	"</noscript>",
 	"-->", "--!>", "]]>", "</span>", `" x="`, "\\\">", "&quot;>", "&#34;&#62;", "%22%3E",
 }
 
@@ -52,18 +53,30 @@ var attacks = []string{
 
 // evaluatedPayloads don't leave their context. They work only if another part evaluates them.
 var evaluatedPayloads = []string{
-	"javascript:pwned()", "JaVaScRiPt:pwned()", "java\tscript:pwned()", "data:text/html,<script>pwned()</script>", "vbscript:pwned",
-	`" onfocus=pwned() autofocus="`, `' onfocus='pwned()' autofocus '`, `" formaction="javascript:pwned()`, `" form="x" type="image`,
-	`" style="background:url(//pwned.test)`, `" http-equiv="refresh" content="0;url=//pwned.test`, `"accesskey=x onclick=pwned() "`,
-	"{{.Token}}", "{{pwned}}", `{{define "sign-in"}}x{{end}}`, `{{template "head" .}}`, "{{/*", "*/}}", "{{- 1 -}}", `{{"<script>"}}`,
-	"{brand}", "{{brand}}", "{ brand }", "${pwned()}", "#{pwned()}", "<%= pwned() %>", "<?= pwned() ?>", "{% include 'x' %}", "{{7*7}}",
-	"{{constructor.constructor('pwned()')()}}", "{{$on.constructor('pwned()')()}}", "@(1+1)", "*{pwned()}", "[[${1+1}]]", "~{::x}", "{!pwned!}",
-	"\\x3cscript\\x3epwned()", "\\u003cscript\\u003epwned()", "%3Cscript%3Epwned()", "&lt;script&gt;pwned()", "&#60;script&#62;pwned()",
-	"&#x3c;script&#x3e;pwned()", "&LT;script&GT;pwned()", "&lt script &gt pwned()", "+ADw-script+AD4-pwned()", "\uff1cscript\uff1epwned()",
-	"<<script>script>pwned()", "<scr<script>ipt>pwned()</scr</script>ipt>", "<!--<script>pwned()", "<![CDATA[<script>pwned()]]>",
-	"<!--[if IE]><script>pwned()<![endif]-->", "<plaintext>", "<xmp><script>pwned()</xmp>", "</body></html><script>pwned()",
-	"';pwned();'", `";pwned();"`, "`;pwned();`", "');pwned();//", "pwned()", "-pwned()-", "</form><form id=sign-in>", "<b name=submit>",
-	"$&", "$1", "$`", "\\1", "%s%d%n", "DeskmintsMark0e", "ZgotmplZ", "&", "&&", "&amp;amp;", "&#0;", "&#xD800;", "&nbsp", "&notin;x",
+	"javascript:pwned()", "JaVaScRiPt:pwned()", "java\tscript:pwned()",
+	"data:text/html,<script>pwned()</script>", "vbscript:pwned",
+	`" onfocus=pwned() autofocus="`, `' onfocus='pwned()' autofocus '`, `" formaction="javascript:pwned()`,
+	`" form="x" type="image`,
+	`" style="background:url(//pwned.test)`, `" http-equiv="refresh" content="0;url=//pwned.test`,
+	`"accesskey=x onclick=pwned() "`,
+	"{{.Token}}", "{{pwned}}", `{{define "sign-in"}}x{{end}}`, `{{template "head" .}}`, "{{/*", "*/}}",
+	"{{- 1 -}}", `{{"<script>"}}`,
+	"{brand}", "{{brand}}", "{ brand }", "${pwned()}", "#{pwned()}", "<%= pwned() %>", "<?= pwned() ?>",
+	"{% include 'x' %}", "{{7*7}}",
+	"{{constructor.constructor('pwned()')()}}", "{{$on.constructor('pwned()')()}}", "@(1+1)", "*{pwned()}",
+	"[[${1+1}]]", "~{::x}", "{!pwned!}",
+	"\\x3cscript\\x3epwned()", "\\u003cscript\\u003epwned()", "%3Cscript%3Epwned()", "&lt;script&gt;pwned()",
+	"&#60;script&#62;pwned()",
+	"&#x3c;script&#x3e;pwned()", "&LT;script&GT;pwned()", "&lt script &gt pwned()", "+ADw-script+AD4-pwned()",
+	"\uff1cscript\uff1epwned()",
+	"<<script>script>pwned()", "<scr<script>ipt>pwned()</scr</script>ipt>", "<!--<script>pwned()",
+	"<![CDATA[<script>pwned()]]>",
+	"<!--[if IE]><script>pwned()<![endif]-->", "<plaintext>", "<xmp><script>pwned()</xmp>",
+	"</body></html><script>pwned()",
+	"';pwned();'", `";pwned();"`, "`;pwned();`", "');pwned();//", "pwned()", "-pwned()-",
+	"</form><form id=sign-in>", "<b name=submit>",
+	"$&", "$1", "$`", "\\1", "%s%d%n", "DeskmintsMark0e", "ZgotmplZ", "&", "&&", "&amp;amp;", "&#0;",
+	"&#xD800;", "&nbsp", "&notin;x",
 }
 
 // Payloads returns hostile values.
@@ -86,12 +99,21 @@ func TestPayloadsRoundTrip(t *testing.T) {
 		frame := acme()
 		frame.Scope = payload
 		frame.Action += "?" + url.QueryEscape(payload)
-		if (Frame{Brand: payload, Scope: "x", Action: frame.Action, FormActionSources: frame.FormActionSources}).withDefaults().check() == nil {
+		if (Frame{
+			Brand:             payload,
+			Scope:             "x",
+			Action:            frame.Action,
+			FormActionSources: frame.FormActionSources,
+		}).withDefaults().check() == nil {
 			frame.Brand = payload
 			reached["brand"]++
 		}
 		var look Settings
-		for field, text := range map[string]*string{"title": &look.Title, "message": &look.Message, "button": &look.Button} {
+		for field, text := range map[string]*string{
+			"title":   &look.Title,
+			"message": &look.Message,
+			"button":  &look.Button,
+		} {
 			*text = payload
 			if invalidKeys(look) != nil {
 				*text = "" // the checks reject a control character or a long text; other tests cover that
@@ -118,7 +140,9 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 	form := findAll(t, page, "form")[0]
 	heading, title := findAll(t, page, "h1")[0], findAll(t, page, "title")[0]
 	got := map[string]string{
-		"data-scope": attribute(form, "data-scope"), "action": attribute(form, "action"), "brand": visibleText(findAll(t, page, "bdi")[0]),
+		"data-scope": attribute(form, "data-scope"),
+		"action":     attribute(form, "action"),
+		"brand":      visibleText(findAll(t, page, "bdi")[0]),
 	}
 	want := map[string]string{"data-scope": frame.Scope, "action": frame.Action, "brand": frame.Brand}
 	if look.Title != "" {

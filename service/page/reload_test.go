@@ -32,7 +32,8 @@ func testSlow(s *fixture) {
 		}, 5);`)
 	s.goTo("/login")
 	want := "false|5000|status|" +
-		"This is taking longer than usual; we are still connecting to Acme. If nothing happens within a minute, start again from the beginning." +
+		"This is taking longer than usual; we are still connecting to Acme. If nothing happens within a minute, " +
+		"start again from the beginning." +
 		"|0|false|Signing you in to Acme"
 	if got := s.reported(); got != want {
 		s.t.Errorf("got  %s\nwant %s", got, want)
@@ -171,7 +172,8 @@ func testCopiedTab(s *fixture) {
 		if err := chromedp.Do(copied, waitStart); err != nil {
 			s.t.Fatal(err)
 		}
-		if _, err := chromedp.Call(copied, cdppage.Navigate, cdppage.NavigateParams{URL: s.app + step.path}); err != nil {
+		params := cdppage.NavigateParams{URL: s.app + step.path}
+		if _, err := chromedp.Call(copied, cdppage.Navigate, params); err != nil {
 			s.t.Fatal(err)
 		}
 		if err := chromedp.Do(copied, step.shows); err != nil {

@@ -22,7 +22,12 @@ func screenshots(t *testing.T, browser context.Context) {
 	g.scriptsOff = true
 	g.every(func(language, state, scheme string) { g.saveScreenshot(folder, language+"-"+state+"-"+scheme) })
 
-	for name, color := range map[string]string{"orange": "#d9480f", "white": "#ffffff", "black": "#000000", "yellow": "#ffd400"} {
+	for name, color := range map[string]string{
+		"orange": "#d9480f",
+		"white":  "#ffffff",
+		"black":  "#000000",
+		"yellow": "#ffd400",
+	} {
 		g := newGallery(t, browser, settingsWithLogo(color), "Acme")
 		g.scriptsOff = true
 		for _, state := range []string{"ready", "sending", "loop", "refused"} {
@@ -34,7 +39,8 @@ func screenshots(t *testing.T, browser context.Context) {
 			}
 		}
 	}
-	long := newGallery(t, browser, plainSettings, "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH")
+	const longName = "Kundenservice der Vereinigten Donaudampfschifffahrtsgesellschaften mbH"
+	long := newGallery(t, browser, plainSettings, longName)
 	long.scriptsOff = true
 	for _, language := range []string{"de", "ar"} {
 		for _, state := range []string{"ready", "loop"} {

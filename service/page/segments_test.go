@@ -31,7 +31,8 @@ func TestSegments(t *testing.T) {
 				count := map[field]int{}
 				for i, f := range s.fields {
 					count[f]++
-					if next := s.literals[i+1]; name == "plain" && count[f] == 1 && !strings.HasPrefix(next, `"`) && !strings.HasPrefix(next, "<") {
+					if next := s.literals[i+1]; name == "plain" && count[f] == 1 && !strings.HasPrefix(next, `"`) &&
+						!strings.HasPrefix(next, "<") {
 						t.Errorf("%s: the value of field %d runs into %.20q", e.texts.Language, f, next)
 					}
 				}
@@ -90,7 +91,8 @@ func checkPrepared(t *testing.T, settings Settings, frame Frame) {
 // ambiguousTexts are names and texts that could be mistaken for other parts of the page.
 var ambiguousTexts = []string{
 	"Acme", "a", "to", "en", "#1f73b7", "4", "A+B", "Acme <&> \"Söhne\"", "</title><p>", "Signing you in to Acme",
-	"{brand}", "{{.Token}}", placeholderPrefix, fieldBrand.placeholder(), "isn't working", "é\u200D漢字", "`=/'", "&amp;", " Acme ",
+	"{brand}", "{{.Token}}", placeholderPrefix, fieldBrand.placeholder(), "isn't working", "é\u200D漢字", "`=/'",
+	"&amp;", " Acme ",
 }
 
 func TestPreparedIsWhatTheTemplateWrites(t *testing.T) {
@@ -100,7 +102,14 @@ func TestPreparedIsWhatTheTemplateWrites(t *testing.T) {
 		frame.Action += "?" + text
 		for _, logo := range []string{"", "data:image/png;base64,iVBORw0KGgo+/w=="} {
 			checkPrepared(t, Settings{Logo: logo}, frame)
-			checkPrepared(t, Settings{Logo: logo, Language: "de-AT", Title: text, Message: text, Button: text, Color: "#FFD400"}, frame)
+			checkPrepared(t, Settings{
+				Logo:     logo,
+				Language: "de-AT",
+				Title:    text,
+				Message:  text,
+				Button:   text,
+				Color:    "#FFD400",
+			}, frame)
 			checkPrepared(t, Settings{Logo: logo, Title: text}, acme())
 		}
 	}
@@ -124,7 +133,8 @@ func FuzzPrepared(f *testing.F) {
 }
 
 func TestReadRefuses(t *testing.T) {
-	s := split(`<a b="` + fieldBrand.placeholder() + `">` + fieldToken.placeholder() + `<c d="` + fieldBrand.placeholder() + `">`)
+	brand, token := fieldBrand.placeholder(), fieldToken.placeholder()
+	s := split(`<a b="` + brand + `">` + token + `<c d="` + brand + `">`)
 	v, err := s.read(`<a b="Acme"><c d="Acme">`)
 	if err != nil || v.of(fieldBrand) != "Acme" {
 		t.Errorf("read %v, %v", v, err)
@@ -157,7 +167,11 @@ func TestLocalizedTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for tag, want := range map[string]language.Tag{"en": language.English, "de-AT": language.German, "fr": language.English} {
+	for tag, want := range map[string]language.Tag{
+		"en":    language.English,
+		"de-AT": language.German,
+		"fr":    language.English,
+	} {
 		if got := templates.localize(language.Make(tag)).texts.Language; got != want {
 			t.Errorf("%s is served in %s, want %s", tag, got, want)
 		}
@@ -171,7 +185,8 @@ func TestLocalizedTemplates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if page := string(german.withName.plain.fill(&v, "")); page != html || !strings.Contains(page, "AcmeAcme kennt Acme.") {
+	if page := string(german.withName.plain.fill(&v, "")); page != html ||
+		!strings.Contains(page, "AcmeAcme kennt Acme.") {
 		t.Errorf("got %s", page)
 	}
 }
