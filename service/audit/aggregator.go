@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// Unauthenticated denials up to this rate have one record each. Further denials are counted,
-	// and there is one record for each kind of them in aggregateInterval.
+	// Each unauthenticated denial up to this rate has a record. Further denials are counted, and
+	// there is one record for each kind of them in aggregateInterval.
 	denialsPerSecond  = 10
 	denialsBurst      = 100
 	aggregateInterval = 10 * time.Second
 )
 
-// denialAggregator counts unauthenticated denials beyond a rate, so that strangers can't fill the
-// disk.
+// denialAggregator counts unauthenticated denials beyond a rate, so that requests without valid
+// credentials can't fill the disk.
 type denialAggregator struct {
 	limit *rate.Limiter
 	write func(Record) error
@@ -30,10 +30,10 @@ type denialAggregator struct {
 	closed  bool
 }
 
-// kind is what denials that are counted together have in common. There are few kinds.
+// kind is the common part of denials that are counted together. There are few different kinds.
 type kind struct{ transport, reason, credential string }
 
-// pass reports whether the denial gets its own record. If not, it has been counted.
+// pass reports whether the denial gets a separate record. Otherwise pass counts the denial.
 func (a *denialAggregator) pass(r Record) bool {
 	if a.limit.Allow() {
 		return true
@@ -41,7 +41,7 @@ func (a *denialAggregator) pass(r Record) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return true // no flush follows that would write the number
+		return true // no further flush would write the count
 	}
 	first := r.Time
 	a.add(Record{
@@ -72,7 +72,7 @@ func (a *denialAggregator) add(r Record) {
 	a.counted[k] = r
 }
 
-// flush writes the numbers. A number that can't be written is kept, and written later.
+// flush writes the counts. A count that can't be written is kept and written later.
 func (a *denialAggregator) flush() error {
 	a.flushing.Lock()
 	defer a.flushing.Unlock()
@@ -99,7 +99,7 @@ func (a *denialAggregator) flush() error {
 	return errors.Join(errs...)
 }
 
-// close writes the numbers for the last time.
+// close writes the counts for the last time.
 func (a *denialAggregator) close() error {
 	a.mu.Lock()
 	a.closed = true

@@ -19,7 +19,7 @@ func unknown(transport, credential string) audit.Record {
 	}
 }
 
-// takeRecords empties b. It returns the number of records of one decision, and the records that
+// takeRecords empties b. It returns the number of records of single decisions, and the records that
 // count denials by transport and credential.
 func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]audit.Record) {
 	t.Helper()
@@ -33,8 +33,8 @@ func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]
 			single++
 			continue
 		}
-		if _, twice := counted[r.Transport+" "+r.Credential]; twice {
-			t.Errorf("two numbers of %s %s", r.Transport, r.Credential)
+		if _, exists := counted[r.Transport+" "+r.Credential]; exists {
+			t.Errorf("two counts for %s %s", r.Transport, r.Credential)
 		}
 		counted[r.Transport+" "+r.Credential] = r
 	}
@@ -42,11 +42,11 @@ func takeRecords(t *testing.T, b *bytes.Buffer) (single int, counted map[string]
 	return single, counted
 }
 
-// TestDenialsAreCounted shows that unauthenticated denials beyond a rate are counted, and that a
-// decision about a known caller always has its own record.
+// TestDenialsAreCounted checks that unauthenticated denials beyond a rate are counted, and that
+// each decision about an authenticated caller has a separate record.
 func TestDenialsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &brokenWriter{room: 1 << 20}
+		b := &limitedWriter{room: 1 << 20}
 		log := audit.New(b, audit.Settings{}, nil)
 		put := func(r audit.Record) {
 			t.Helper()
@@ -58,7 +58,7 @@ func TestDenialsAreCounted(t *testing.T) {
 		for range 100 {
 			put(unknown("grpc", "missing"))
 		}
-		if single, counted := takeRecords(t, b.has(1<<20)); single != 100 || len(counted) > 0 {
+		if single, counted := takeRecords(t, b.setRoom(1<<20)); single != 100 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
 		}
 		for i := range 1000 {
@@ -71,38 +71,38 @@ func TestDenialsAreCounted(t *testing.T) {
 			known.Caller, known.Reason = "shop", "CALLER_NOT_ALLOWED"
 			put(known)
 		}
-		// After 5 s, 50 more have a record each, and so have all of the known caller.
-		single, counted := takeRecords(t, b.has(1<<20))
+		// After 5 s, 50 more denials have separate records, and so do all of the known caller.
+		single, counted := takeRecords(t, b.setRoom(1<<20))
 		if single < 1000+49 || single > 1000+51 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		_, counted = takeRecords(t, b.has(1<<20))
+		_, counted = takeRecords(t, b.setRoom(1<<20))
 		first, second := counted["grpc missing"], counted["http unknown"]
 		if sum := first.Count + second.Count + single - 1000; len(counted) != 2 || sum != 1100 {
 			t.Errorf("%d denials of 1100 are accounted for: %v", sum, counted)
 		}
 		if !first.FirstTime.Equal(began.Add(5*time.Millisecond)) || began.Add(5*time.Second).Sub(first.Time) > 200*time.Millisecond || first.Reason != "CALLER_UNAUTHENTICATED" ||
 			first.Decision != "deny" || first.RequestID != "" || first.Method != "" || first.Digest != "aa" {
-			t.Errorf("the number is %+v", first)
+			t.Errorf("the count is %+v", first)
 		}
-		// After a pause, denials have their own records again.
+		// After a pause, denials have separate records again.
 		put(unknown("grpc", "missing"))
-		if single, counted = takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
+		if single, counted = takeRecords(t, b.setRoom(1<<20)); single != 1 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
 		}
-		if err := log.Close(); err != nil || b.has(0).Len() > 0 {
+		if err := log.Close(); err != nil || b.setRoom(0).Len() > 0 {
 			t.Errorf("there was nothing left to write: %v", err)
 		}
 	})
 }
 
-// TestCloseWritesCounts shows that Close writes the number, and that later denials have their own
+// TestCloseWritesCounts checks that Close writes the count, and that later denials have separate
 // records.
 func TestCloseWritesCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &brokenWriter{room: 1 << 20}
+		b := &limitedWriter{room: 1 << 20}
 		log := audit.New(b, audit.Settings{}, nil)
 		for range 150 {
 			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
@@ -110,39 +110,39 @@ func TestCloseWritesCounts(t *testing.T) {
 		if err := log.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if single, counted := takeRecords(t, b.has(1<<20)); single != 100 || counted["grpc missing"].Count != 50 {
+		if single, counted := takeRecords(t, b.setRoom(1<<20)); single != 100 || counted["grpc missing"].Count != 50 {
 			t.Errorf("%d records, %v", single, counted)
 		}
 		_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
-		if single, counted := takeRecords(t, b.has(1<<20)); single != 1 || len(counted) > 0 {
+		if single, counted := takeRecords(t, b.setRoom(1<<20)); single != 1 || len(counted) > 0 {
 			t.Errorf("%d records, %v", single, counted)
 		}
 		time.Sleep(time.Minute)
-		if late := b.has(0); late.Len() > 0 {
-			t.Errorf("written after the end: %s", late)
+		if late := b.setRoom(0); late.Len() > 0 {
+			t.Errorf("written after Close: %s", late)
 		}
 	})
 }
 
-// TestCountsOutliveAFullDisk shows that a number that can't be written is kept until it can.
-func TestCountsOutliveAFullDisk(t *testing.T) {
+// TestCountsAreKeptOnError checks that a count that can't be written is kept until it can.
+func TestCountsAreKeptOnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &brokenWriter{room: 1 << 20, err: errors.New("no space left on device")}
+		w := &limitedWriter{room: 1 << 20, err: errors.New("no space left on device")}
 		log := audit.New(w, audit.Settings{}, nil)
 		began := time.Now()
 		for range 150 {
 			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		}
-		w.has(0)
+		w.setRoom(0)
 		time.Sleep(11 * time.Second)
-		for range 130 { // 100 of these would have a record, and can't
+		for range 130 { // 100 of these should have a record, but it can't be written
 			_ = log.Write(t.Context(), unknown("grpc", "missing"), audit.Person{})
 		}
 		time.Sleep(30 * time.Second)
-		w.has(1 << 20)
+		w.setRoom(1 << 20)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if single, counted := takeRecords(t, w.has(0)); single != 0 || counted["grpc missing"].Count != 80 || !counted["grpc missing"].FirstTime.Equal(began) {
+		if single, counted := takeRecords(t, w.setRoom(0)); single != 0 || counted["grpc missing"].Count != 80 || !counted["grpc missing"].FirstTime.Equal(began) {
 			t.Errorf("%d records, %v", single, counted)
 		}
 	})

@@ -1,6 +1,6 @@
-// Package audit writes one JSON record for each decision. The record is written before the token
-// leaves. If it can't be written, no token is made: a sign-in without a record is worse than one
-// that the user has to try again.
+// Package audit writes one JSON record for each decision. It writes the record before the service
+// returns the token. If the record can't be written, the service returns no token, because a
+// sign-in without a record is worse than one that the user has to repeat.
 //
 // schema.json defines the form of a record, and docs/audit.md explains it.
 package audit
@@ -26,17 +26,17 @@ type Settings struct {
 	Output string `yaml:"output"`
 	// PlainEmail records the person's email address and external id in the clear.
 	PlainEmail bool `yaml:"plain_email"`
-	// EmailKeyFile names a file with a key of 32 bytes or more. The email address and the
-	// external id are recorded as hashes under this key. Without it they are not hashed:
-	// anybody could guess the address from a hash without a key.
+	// EmailKeyFile is the path of a file with a key of at least 32 bytes. The email address and the
+	// external ID are recorded as hashes under this key. Without it they aren't hashed, because
+	// anyone could guess an address from a hash without a key.
 	EmailKeyFile string `yaml:"email_key_file"`
 }
 
-// NamesPeople reports whether sign-in records say who was signed in.
+// NamesPeople reports whether sign-in records identify the users.
 func (s Settings) NamesPeople() bool { return s.PlainEmail || s.EmailKeyFile != "" }
 
-// Schema is the version of the records' form. A version may get new fields. If a field is removed
-// or changes its meaning, the version changes.
+// Schema is the version of the records' form. A version may get new fields. The version changes if
+// a field is removed or changes its meaning.
 const Schema = 1
 
 // The decisions.
@@ -45,25 +45,25 @@ const (
 	Deny  = "deny"
 )
 
-// Record is one decision, or a number of unauthenticated denials of one kind. It never holds a
+// Record is one decision, or a count of unauthenticated denials of one kind. It never contains a
 // token or a secret.
 type Record struct {
 	Schema        int        `json:"schema"`              // set by Write
 	RecordID      string     `json:"record_id,omitempty"` // set by Write
-	Time          time.Time  `json:"time"`                // if it counts several denials, the time of the last
+	Time          time.Time  `json:"time"`                // with Count, the time of the last denial
 	RequestID     string     `json:"request_id,omitempty"`
 	TraceID       string     `json:"trace_id,omitempty"` // W3C Trace Context, section 3.2.2.3
 	Transport     string     `json:"transport"`          // grpc or http
 	Method        string     `json:"method,omitempty"`
-	Action        string     `json:"action,omitempty"` // what a grant for the method must allow
+	Action        string     `json:"action,omitempty"` // action that a grant for the method must allow
 	Caller        string     `json:"caller,omitempty"`
-	Authenticated string     `json:"authenticated,omitempty"` // how
-	Identity      string     `json:"identity,omitempty"`      // which identity of the caller
+	Authenticated string     `json:"authenticated,omitempty"` // kind of authentication
+	Identity      string     `json:"identity,omitempty"`      // identity that the caller authenticated as
 	Configuration string     `json:"configuration,omitempty"`
 	Brand         string     `json:"brand,omitempty"`
 	Decision      string     `json:"decision"`
 	Reason        string     `json:"reason,omitempty"`
-	Credential    string     `json:"credential,omitempty"` // what was wrong with it
+	Credential    string     `json:"credential,omitempty"` // defect of the credential
 	Rule          string     `json:"rule,omitempty"`       // the grant that allowed, or the rule that refused
 	SecretVersion uint32     `json:"secret_version,omitempty"`
 	ID            string     `json:"jti,omitempty"`
@@ -78,27 +78,27 @@ type Record struct {
 	ValidateOnly  bool       `json:"validate_only,omitempty"`
 	Digest        string     `json:"configuration_digest,omitempty"`
 	FirstTime     *time.Time `json:"first_time,omitempty"` // only with Count
-	Count         int        `json:"count,omitempty"`      // of denials; 0: one decision
+	Count         int        `json:"count,omitempty"`      // number of denials; 0 for a single decision
 }
 
-// unauthenticated reports whether the record is a denial of a request that was not authenticated.
-// Anybody can cause any number of these. A denial of an expired credential is one of them, although
+// unauthenticated reports whether the record is a denial of a request that wasn't authenticated.
+// Anyone can cause any number of these. A denial of an expired credential is one of them, although
 // its record names the caller.
 func (r *Record) unauthenticated() bool {
 	return r.Decision == Deny && (r.Caller == "" || r.Credential != "")
 }
 
-// Log writes records. It is safe for concurrent use. Close writes the denials that are still
+// Log writes records. It is safe for concurrent use. Close it to write the denials that are still
 // counted.
 type Log struct {
 	out        *writer
 	denials    denialAggregator
-	path       string // of the file that Open has opened; empty: a stream
+	path       string // path of the output file; empty for a stream
 	plainEmail bool
 	key        Key
 }
 
-// ErrUnavailable is matched by every failure to write a record.
+// ErrUnavailable matches every error of writing a record.
 var ErrUnavailable = errors.New("the audit record can't be written")
 
 // New returns a log that writes to w. Close doesn't close w. emailKey may be nil.
@@ -137,9 +137,9 @@ func Open(s Settings, stdout, stderr io.Writer) (*Log, error) {
 	return l, nil
 }
 
-// Reopen opens the file again under its name, and writes to it from then on. Call it after moving
-// the old file away. Each record is in one of the two files, whole. If Reopen returns an error, the
-// log still writes to the old file. For stdout and stderr it does nothing.
+// Reopen opens the file again by its path and writes to it from then on. Call it after you have
+// moved the old file away. Each record is complete in one of the two files. If Reopen returns an
+// error, the log still writes to the old file. For stdout and stderr it does nothing.
 func (l *Log) Reopen() error {
 	if l.path == "" {
 		return nil
@@ -152,8 +152,8 @@ func (l *Log) Reopen() error {
 	return nil
 }
 
-// Close writes the denials that are still counted, and closes a file. After that, Write fails for a
-// file; it still works for a stream.
+// Close writes the denials that are still counted. If the output is a file, Close closes it, and
+// later calls of Write fail. If it is a stream, Write still works.
 func (l *Log) Close() error {
 	err := l.denials.close()
 	if l.path != "" {
@@ -162,20 +162,20 @@ func (l *Log) Close() error {
 	return err
 }
 
-// Write records a decision about a person. The settings say how the record names the person. The
-// operating system has the record when Write returns. Exceptions are unauthenticated denials beyond
-// a rate: they are counted, and their number is written within 10 s.
+// Write records a decision about a person. The settings determine how the record identifies the
+// person. When Write returns nil, the operating system has the record. Unauthenticated denials
+// beyond a rate are an exception: Write counts them, and their count is written within 10 s.
 //
-// Write waits no longer than 5 s and ctx's deadline. It also waits when ctx is done already,
-// because a token may have been signed. If the wait ends while the record is in the queue, the
-// record is never written. If it ends during the write, the record may appear, and no caller was
-// given its token.
-func (l *Log) Write(ctx context.Context, r Record, who Person) error {
+// Write waits no longer than 5 s and ctx's deadline. It also waits if ctx is already done, because
+// a token may have been signed. If the wait ends while the record is in the queue, the record is
+// never written. If it ends during the write, the record may appear in the output although no
+// caller received its token.
+func (l *Log) Write(ctx context.Context, r Record, person Person) error {
 	r.Email, r.ExternalID = "", ""
 	if l.plainEmail {
-		r.Email, r.ExternalID = who.Email, who.ExternalID
+		r.Email, r.ExternalID = person.Email, person.ExternalID
 	}
-	r.EmailHash, r.ExternalHash = l.key.HashEmail(who.Email), l.key.HashExternalID(who.ExternalID)
+	r.EmailHash, r.ExternalHash = l.key.HashEmail(person.Email), l.key.HashExternalID(person.ExternalID)
 	if r.unauthenticated() && !l.denials.pass(r) {
 		return nil
 	}
@@ -197,8 +197,8 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
-// encode returns the record as one line of JSON. It doesn't escape HTML, so that people can read
-// the line.
+// encode returns the record as one line of JSON. It doesn't escape HTML, so that the line is
+// readable.
 func (r *Record) encode() ([]byte, error) {
 	line := bytes.NewBuffer(make([]byte, 0, 1024))
 	e := json.NewEncoder(line)
@@ -207,7 +207,7 @@ func (r *Record) encode() ([]byte, error) {
 	return line.Bytes(), err
 }
 
-// Hash returns the SHA-256 of a token, by which its record can be found.
+// Hash returns the SHA-256 of a token. Use it to find the token's record.
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

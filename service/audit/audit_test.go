@@ -50,10 +50,10 @@ func fullRecord() audit.Record {
 	}
 }
 
-// jo is a person of the tests, of a directory whose ids are not in lower case.
+// jo is a person in the tests. Their directory has ids that are not in lower case.
 var jo = audit.Person{Email: "jo@example.com", ExternalID: "Shop-Jo"}
 
-// write returns the line of a record, whose id is always the same.
+// write returns the line of a record. The record's id is always the same.
 func write(t *testing.T, s audit.Settings, key []byte, r audit.Record, who audit.Person) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -81,7 +81,7 @@ func TestWriteGolden(t *testing.T) {
 			`"configuration":"acme-customers","brand":"360001","decision":"allow","reason":"NONE","credential":"unknown","rule":"callers[0].grants[1]","secret_version":7,"jti":"j1","token_sha256":"aa",` +
 			person + `,"role":"end_user","claims":["iat","jti"],"warnings":["user.phone"],` +
 			`"validate_only":true,"configuration_digest":"bb","first_time":"2026-01-02T03:04:00Z","count":9}` + "\n"},
-		{"as little as there is", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Transport: "grpc"},
+		{"minimum", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Transport: "grpc"},
 			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","transport":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
 				person + "}\n"},
 	} {
@@ -91,8 +91,8 @@ func TestWriteGolden(t *testing.T) {
 	}
 }
 
-// TestPerson shows that a person is on record only as the settings say, whatever the record brought
-// along.
+// TestPerson checks that a record identifies a person only as the settings allow, whatever fields
+// the record had before.
 func TestPerson(t *testing.T) {
 	for _, test := range []struct {
 		name         string
@@ -131,9 +131,8 @@ func TestPerson(t *testing.T) {
 	}
 }
 
-// TestPersonHash shows that a person is found again whatever the case, that another key makes other
-// hashes, that nobody makes the hashes without the key, and that an id which looks like an address
-// has another hash than the address.
+// TestPersonHash checks the hashes. They don't depend on the case. They depend on the key and can't
+// be computed without it. An ID that equals an address has a different hash.
 func TestPersonHash(t *testing.T) {
 	hash := func(key []byte, who audit.Person) (email, id string) {
 		var r audit.Record
@@ -158,23 +157,23 @@ func TestPersonHash(t *testing.T) {
 		{[]byte(strings.Repeat("k", 32)), same},
 	} {
 		if e, i := hash(other.key, other.who); e == email || i == id {
-			t.Error("a hash depends on too little")
+			t.Error("the hash doesn't depend on the value or the key")
 		}
 	}
 	for _, text := range []string{"jo@example.com", "external_id:jo@example.com"} {
 		if plain := audit.Hash(text); plain == email || plain == id {
-			t.Error("a hash is a plain one")
+			t.Error("the hash has no key")
 		}
 	}
 }
 
-// TestRecordID shows that every record has an id of its own.
+// TestRecordID checks that each record has a unique ID.
 func TestRecordID(t *testing.T) {
 	var b bytes.Buffer
 	log := audit.New(&b, audit.Settings{}, nil)
 	const many = 300
 	for range many {
-		// These are more unauthenticated denials than have a record each.
+		// These are more unauthenticated denials than get separate records.
 		if err := log.Write(t.Context(), audit.Record{Decision: audit.Deny}, jo); err != nil {
 			t.Fatal(err)
 		}
@@ -195,11 +194,11 @@ func TestRecordID(t *testing.T) {
 		counted += r.Count
 	}
 	if counted == 0 || counted+len(seen)-1 != many {
-		t.Errorf("%d records, of which one counts %d", len(seen), counted)
+		t.Errorf("%d records, one with the count %d", len(seen), counted)
 	}
 }
 
-// TestNewCopiesTheKey: whoever clears it afterwards doesn't change the hashes.
+// TestNewCopiesTheKey checks that a caller can clear the key after New without changing the hashes.
 func TestNewCopiesTheKey(t *testing.T) {
 	key := bytes.Clone(emailKey)
 	var b bytes.Buffer
@@ -213,7 +212,7 @@ func TestNewCopiesTheKey(t *testing.T) {
 	}
 }
 
-// TestOneLineEach: no value of a record can end its line or begin another.
+// TestOneLineEach checks that no value of a record can end its line or start another line.
 func TestOneLineEach(t *testing.T) {
 	for _, s := range []string{
 		"a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\u0085b", "a\x00b", "a\x1b[2Jb", `"},{"decision":"allow`, "a\\nb", "\xff\xfe", "</script>", "\ufeff", strings.Repeat("x", 1<<20),
@@ -221,26 +220,26 @@ func TestOneLineEach(t *testing.T) {
 		r := audit.Record{Caller: s, Method: s, Reason: s, Rule: s, Configuration: s, Brand: s, Claims: []string{s}, Warnings: []string{s}, Decision: "deny"}
 		line := write(t, audit.Settings{PlainEmail: true}, nil, r, audit.Person{Email: s, ExternalID: s})
 		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "}\n") || strings.ContainsAny(line[:len(line)-1], "\r\x00\x1b\u2028\u2029") {
-			t.Errorf("%.20q makes %.200q", s, line)
+			t.Errorf("the record of %.20q is %.200q", s, line)
 		}
 		var got audit.Record
 		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Decision != "deny" || got.Caller != strings.ToValidUTF8(s, "\ufffd\ufffd") && got.Caller != s {
-			t.Errorf("%.20q came back as %.20q, %v", s, got.Caller, err)
+			t.Errorf("%.20q was decoded as %.20q, %v", s, got.Caller, err)
 		}
 	}
 }
 
-// countingWriter counts calls, and notices two at once.
+// countingWriter counts calls and detects concurrent ones.
 type countingWriter struct {
 	bytes.Buffer
-	mu    sync.Mutex
-	calls int
-	torn  bool
+	mu         sync.Mutex
+	calls      int
+	overlapped bool
 }
 
 func (w *countingWriter) Write(p []byte) (int, error) {
 	if !w.mu.TryLock() {
-		w.torn = true
+		w.overlapped = true
 	} else {
 		defer w.mu.Unlock()
 	}
@@ -263,8 +262,8 @@ func TestWriteConcurrently(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if w.calls > goroutines*each || w.torn {
-		t.Errorf("%d calls for %d records, two at once: %t", w.calls, goroutines*each, w.torn)
+	if w.calls > goroutines*each || w.overlapped {
+		t.Errorf("%d calls for %d records, concurrent: %t", w.calls, goroutines*each, w.overlapped)
 	}
 	seen := map[string]bool{}
 	for line := range strings.Lines(w.String()) {
@@ -275,20 +274,21 @@ func TestWriteConcurrently(t *testing.T) {
 		seen[r.ID] = true
 	}
 	if len(seen) != goroutines*each {
-		t.Errorf("%d records of %d are there", len(seen), goroutines*each)
+		t.Errorf("%d records of %d were written", len(seen), goroutines*each)
 	}
 }
 
-// brokenWriter takes as many bytes as there is room for.
-type brokenWriter struct {
+// limitedWriter accepts a limited number of bytes.
+type limitedWriter struct {
 	bytes.Buffer
 	mu   sync.Mutex
 	room int
 	err  error
 }
 
-// has makes room, or takes it, and returns what has been written since the last time.
-func (w *brokenWriter) has(room int) *bytes.Buffer {
+// setRoom sets the number of bytes that the writer accepts, and returns what was written since the
+// last call.
+func (w *limitedWriter) setRoom(room int) *bytes.Buffer {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.room = room
@@ -297,7 +297,7 @@ func (w *brokenWriter) has(room int) *bytes.Buffer {
 	return written
 }
 
-func (w *brokenWriter) Write(p []byte) (int, error) {
+func (w *limitedWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	n := min(len(p), w.room)
@@ -312,7 +312,7 @@ func (w *brokenWriter) Write(p []byte) (int, error) {
 func TestWriteFails(t *testing.T) {
 	full := errors.New("no space left on device")
 	for _, room := range []int{0, 1, 40} {
-		w := &brokenWriter{room: room, err: full}
+		w := &limitedWriter{room: room, err: full}
 		log := audit.New(w, audit.Settings{}, nil)
 		err := log.Write(context.Background(), fullRecord(), audit.Person{Email: "jo@example.com"})
 		if !errors.Is(err, audit.ErrUnavailable) || !errors.Is(err, full) {
@@ -324,20 +324,20 @@ func TestWriteFails(t *testing.T) {
 	if err := audit.New(w, audit.Settings{}, nil).Write(context.Background(), audit.Record{}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("into a closed pipe: %v", err)
 	}
-	// JSON has no year beyond 9999.
+	// JSON can't represent a year beyond 9999.
 	if err := audit.New(io.Discard, audit.Settings{}, nil).Write(context.Background(), audit.Record{Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
-		t.Errorf("what can't be written as JSON: %v", err)
+		t.Errorf("a record that JSON can't represent: %v", err)
 	}
 }
 
-// TestWriteAfterAFailure: a disk that was full leaves half a line behind. The next
-// record, of a token that does leave, must not be glued to it.
+// TestWriteAfterAFailure checks that the next record starts on a new line after a full disk has
+// left half a line in the file.
 func TestWriteAfterAFailure(t *testing.T) {
-	w := &brokenWriter{room: 40, err: errors.New("no space left on device")}
+	w := &limitedWriter{room: 40, err: errors.New("no space left on device")}
 	log := audit.New(w, audit.Settings{}, nil)
 	for range 3 {
 		if err := log.Write(context.Background(), fullRecord(), audit.Person{}); err == nil {
-			t.Fatal("nothing failed")
+			t.Fatal("Write returned no error")
 		}
 	}
 	w.room = 1 << 20
@@ -348,7 +348,7 @@ func TestWriteAfterAFailure(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSuffix(w.String(), "\n"), "\n")
 	if len(lines) != 3 {
-		t.Fatalf("%d lines, want half a one and two: %q", len(lines), lines)
+		t.Fatalf("%d lines, want half a line and two records: %q", len(lines), lines)
 	}
 	for _, line := range lines[1:] {
 		if err := json.Unmarshal([]byte(line), new(audit.Record)); err != nil {
@@ -357,13 +357,13 @@ func TestWriteAfterAFailure(t *testing.T) {
 	}
 }
 
-// TestWriteSurvivesAPanic of its writer: it is a failure like any other, without the
-// value, and the next record isn't locked out.
+// TestWriteSurvivesAPanic checks that a panic of the output is an error without the panic's value,
+// and that the next record can be written.
 func TestWriteSurvivesAPanic(t *testing.T) {
 	log := audit.New(panicWriter{}, audit.Settings{}, nil)
 	for range 2 {
 		err := log.Write(context.Background(), audit.Record{}, audit.Person{})
-		if !errors.Is(err, audit.ErrUnavailable) || !strings.Contains(err.Error(), "panicked with a string") || strings.Contains(err.Error(), "what it held") {
+		if !errors.Is(err, audit.ErrUnavailable) || !strings.Contains(err.Error(), "panicked with a string") || strings.Contains(err.Error(), "panic value") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -371,7 +371,7 @@ func TestWriteSurvivesAPanic(t *testing.T) {
 
 type panicWriter struct{}
 
-func (panicWriter) Write([]byte) (int, error) { panic("what it held") }
+func (panicWriter) Write([]byte) (int, error) { panic("panic value") }
 
 func TestHash(t *testing.T) {
 	// printf %s token | sha256sum

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestEncode shows for each field, and for all and none of them, that encode writes what
-// encoding/json writes without its escapes for HTML.
+// TestEncode checks, for each field and for all and none of them, that encode writes the same as
+// encoding/json without the escapes for HTML.
 func TestEncode(t *testing.T) {
 	first := time.Date(2026, 1, 2, 3, 4, 5, 600, time.FixedZone("", 3600))
 	filled := func(i int) (r Record) {
@@ -35,7 +35,7 @@ func TestEncode(t *testing.T) {
 				t.Fatalf("no value for a %s", f.Type())
 			}
 		}
-		r.Schema = Schema // which is never left out
+		r.Schema = Schema // which is always present
 		return r
 	}
 	for i := -1; i < reflect.TypeFor[Record]().NumField(); i++ {

@@ -7,35 +7,36 @@ import (
 	"time"
 )
 
-// openFile opens a file to append to, and says whether it ends within a line: whoever
-// wrote there last may have been killed.
+// openFile opens a file for appending, and reports whether the file ends within a line. The process
+// that wrote to it last may have been killed.
 //
-// A FIFO that nobody reads yet is an error (O_NONBLOCK), where opening it would
-// otherwise wait, and a reload with it.
+// A FIFO without a reader is an error (O_NONBLOCK). Otherwise opening it would wait, and a reload
+// would wait with it.
 func openFile(path string) (f *os.File, torn bool, err error) {
 	f, err = os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, false, err
 	}
-	moment := func() { <-time.After(20 * time.Millisecond) }
-	return f, endsWithin(f, moment), nil
+	wait := func() { <-time.After(20 * time.Millisecond) }
+	return f, endsWithin(f, wait), nil
 }
 
-// endsWithin is true for a file whose last line has no end, and still has none a moment
-// later: of what another process is about to append a part can be seen before the rest
-// (on Linux, where a write crosses pages). One that can't be read may be such: an empty
-// line more does no harm.
-func endsWithin(f *os.File, moment func()) bool {
+// endsWithin reports whether the last line of a file has no end, and still has none after a moment.
+// When another process appends to the file, a part of the line can be visible before the rest (on
+// Linux, if a write crosses pages). If the file can't be read, endsWithin returns true, because an
+// additional empty line does no harm.
+func endsWithin(f *os.File, wait func()) bool {
 	for range 3 {
-		if !cut(f) {
+		if !lacksLineEnd(f) {
 			return false
 		}
-		moment()
+		wait()
 	}
 	return true
 }
 
-func cut(f *os.File) bool {
+// lacksLineEnd reports whether a file isn't empty and its last byte isn't a line end.
+func lacksLineEnd(f *os.File) bool {
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
 		return false

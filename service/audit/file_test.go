@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// A line that another process is still writing is none that a killed one has left.
+// TestEndsWithin checks that a line that another process is still writing doesn't count as a line
+// without an end.
 func TestEndsWithin(t *testing.T) {
 	for want, rest := range map[bool]string{true: "", false: "1}\n"} {
 		f, err := os.Create(filepath.Join(t.TempDir(), "audit.log"))
@@ -21,7 +22,7 @@ func TestEndsWithin(t *testing.T) {
 		}
 		write(`{"time":`)
 		if got := endsWithin(f, func() { write(rest) }); got != want {
-			t.Errorf("with %q to come, it ends within a line: %t", rest, got)
+			t.Errorf("if %q follows, endsWithin is %t", rest, got)
 		}
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-// FuzzRecord: whatever a request has brought into a record, it is one line, and says of
-// every field what it was.
+// FuzzRecord checks that a record with any content is one line, and that decoding the line returns
+// the same values.
 func FuzzRecord(f *testing.F) {
 	f.Add("callers[0].grants[1]", "ana@customer.example", "acme", false)
 	f.Add("a\nb\r\n", `"},{"decision":"allow`, "\u2028\x00\xff", true)
@@ -31,17 +31,17 @@ func FuzzRecord(f *testing.F) {
 		if err := json.Unmarshal([]byte(line), &got); err != nil {
 			t.Fatal(err)
 		}
-		// encoding/json makes U+FFFD of each byte that is no UTF-8.
+		// encoding/json replaces each invalid byte with U+FFFD.
 		valid := func(s string) string { return string([]rune(s)) }
 		if got.Decision != audit.Deny || got.Caller != "shop" || got.Rule != valid(rule) || got.Configuration != valid(name) ||
 			len(got.Claims) != 2 || got.Claims[0] != valid(name) || got.Claims[1] != valid(rule) {
 			t.Errorf("%+v became %+v", want, got)
 		}
 		if (got.Email != "") != (plain && email != "") || plain && got.Email != valid(email) || (len(got.EmailHash) == 64) != (email != "") {
-			t.Errorf("the address %q is on record as %q, %q", email, got.Email, got.EmailHash)
+			t.Errorf("the address %q is recorded as %q, %q", email, got.Email, got.EmailHash)
 		}
 		if (got.ExternalID != "") != (plain && name != "") || plain && got.ExternalID != valid(name) || (len(got.ExternalHash) == 64) != (name != "") {
-			t.Errorf("the external id %q is on record as %q, %q", name, got.ExternalID, got.ExternalHash)
+			t.Errorf("the external id %q is recorded as %q, %q", name, got.ExternalID, got.ExternalHash)
 		}
 	})
 }

@@ -29,9 +29,9 @@ func TestOpenStreams(t *testing.T) {
 			t.Errorf("output %q: %q on stdout, %q on stderr", output, stdout.String(), stderr.String())
 		}
 		if strings.Contains(used.String(), "example.com") {
-			t.Errorf("an address is on record that nobody asked for: %s", used)
+			t.Errorf("an address is recorded although the settings don't allow it: %s", used)
 		}
-		// The process's own streams stay open.
+		// Close doesn't close the streams of the process.
 		if err := log.Close(); err != nil {
 			t.Error(err)
 		}
@@ -43,7 +43,7 @@ func TestOpenStreams(t *testing.T) {
 
 func TestOpenFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
-	for _, decision := range []string{"allow", "deny"} { // twice: the second is appended
+	for _, decision := range []string{"allow", "deny"} { // the second log appends to the file
 		log, err := audit.Open(audit.Settings{Output: path}, nil, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestOpenFile(t *testing.T) {
 		if err := log.Write(context.Background(), audit.Record{Decision: decision}, audit.Person{}); err != nil {
 			t.Fatal(err)
 		}
-		// It is with the operating system before Close.
+		// The operating system has the record before Close.
 		if b, err := os.ReadFile(path); err != nil || !strings.Contains(string(b), decision) {
 			t.Errorf("before Close the file holds %q, %v", b, err)
 		}
@@ -59,7 +59,7 @@ func TestOpenFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := log.Write(context.Background(), audit.Record{}, audit.Person{}); err == nil {
-			t.Error("a closed file took a record")
+			t.Error("writing to a closed file succeeded")
 		}
 	}
 	info, err := os.Stat(path)
@@ -72,7 +72,7 @@ func TestOpenFile(t *testing.T) {
 	}
 }
 
-func TestOpenFaults(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	for _, test := range []struct {
 		name   string
@@ -113,9 +113,9 @@ func TestOpenEmailKey(t *testing.T) {
 		{"directory", dir, []string{"audit.email_key_file", dir}},
 		{"empty", file("empty", ""), []string{"audit.email_key_file", "empty", "0 bytes"}},
 		{"blank", file("blank", strings.Repeat(" \n", 32)), []string{"audit.email_key_file", "blank", "0 bytes"}},
-		{"short", file("short", canary[:31]+"\n"), []string{"audit.email_key_file", "short", "31 bytes: 32 at least"}},
+		{"short", file("short", canary[:31]+"\n"), []string{"audit.email_key_file", "short", "31 bytes, at least 32 are required"}},
 	} {
-		// A fault in the key must not leave a file behind.
+		// If the key is invalid, Open must not create the output file.
 		output := filepath.Join(dir, "out-"+test.name)
 		log, err := audit.Open(audit.Settings{Output: output, EmailKeyFile: test.path}, nil, nil)
 		if log != nil || err == nil {
@@ -128,14 +128,14 @@ func TestOpenEmailKey(t *testing.T) {
 			}
 		}
 		if strings.Contains(err.Error(), canary[:8]) {
-			t.Errorf("%s: %q shows the key", test.name, err)
+			t.Errorf("%s: %q contains the key", test.name, err)
 		}
 		if _, err := os.Stat(output); !os.IsNotExist(err) {
-			t.Errorf("%s: the output was opened all the same", test.name)
+			t.Errorf("%s: the output was opened", test.name)
 		}
 	}
 
-	// The newline at the end that editors add isn't part of the key.
+	// The line end that editors add to a file isn't part of the key.
 	var plain, edited bytes.Buffer
 	for path, w := range map[string]*bytes.Buffer{file("plain", canary): &plain, file("edited", canary+"\r\n"): &edited} {
 		log, err := audit.Open(audit.Settings{EmailKeyFile: path}, w, nil)

@@ -10,24 +10,23 @@ import (
 	"strings"
 )
 
-// Person identifies the person that a decision is about. A field is empty where it is not
-// known.
+// Person identifies the person that a decision is about. A field is empty if it isn't known.
 type Person struct {
 	Email      string
 	ExternalID string
 }
 
-// Key is the key that a log hashes people's identifiers under. An empty key makes no hashes.
+// Key is the key of the hashes of people's identifiers. An empty key makes no hashes.
 type Key []byte
 
-// minKey is the least number of bytes of a key.
+// minKey is the minimum length of a key in bytes.
 const minKey = 32
 
 // ParseKey returns the key in the text of a key file, without the white space around it.
 func ParseKey(text []byte) (Key, error) {
 	key := bytes.TrimSpace(text)
 	if len(key) < minKey {
-		return nil, fmt.Errorf("holds %d bytes: %d at least", len(key), minKey)
+		return nil, fmt.Errorf("has %d bytes, at least %d are required", len(key), minKey)
 	}
 	return key, nil
 }
@@ -45,13 +44,13 @@ func ReadKey(path string) (Key, error) {
 	return key, nil
 }
 
-// HashEmail returns the value of email_hmac_sha256 for an address, or nothing without a key
-// or an address. The case of the address does not matter.
+// HashEmail returns the value of email_hmac_sha256 for an address. Without a key or an address it
+// returns "". The case of the address doesn't matter.
 func (k Key) HashEmail(email string) string { return k.hash("", email) }
 
-// HashExternalID returns the value of external_id_hmac_sha256 for an external id, or nothing
-// without a key or an id. The case of the id does not matter, because Deskmint compares ids
-// without case. The prefix keeps the hash apart from that of an equal address.
+// HashExternalID returns the value of external_id_hmac_sha256 for an external ID. Without a key or
+// an ID it returns "". The case of the ID doesn't matter, because Deskmint compares IDs without
+// case. The prefix makes the hash differ from that of an equal address.
 func (k Key) HashExternalID(id string) string { return k.hash("external_id:", id) }
 
 func (k Key) hash(prefix, value string) string {

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// maxLine is how long a line may be, in bytes. No record is as long, because requests are
-// limited. A reader passes over longer lines, so that it needs little memory for any file.
+// maxLine is the maximum length of a line in bytes. Records are shorter, because the size of
+// requests is limited. Readers skip longer lines, so that they need little memory for any file.
 const maxLine = 1 << 20
 
 // Summary describes the lines that [ReadRecords] has read.
@@ -42,18 +42,18 @@ func (s *Summary) note(at time.Time) {
 	}
 }
 
-// Decompress returns what r holds, uncompressed where it is a gzip file.
+// Decompress returns the content of r. If r is a gzip file, it decompresses the content.
 func Decompress(r io.Reader) (io.Reader, error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	if magic, _ := b.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return b, nil // an error of Peek comes again with the first read
+		return b, nil // the first read returns an error of Peek again
 	}
 	return gzip.NewReader(b)
 }
 
-// ReadRecords calls each with every record that r holds, and with its line as it is, without
-// the line's end. Both are valid until each returns. It passes over other lines. It ends early
-// with the first error of r or of each.
+// ReadRecords calls each with every record in r and with the record's unchanged line, without the
+// line end. Both are valid until each returns. It skips other lines. It ends at the first error of
+// r or of each.
 func ReadRecords(r io.Reader, each func(line []byte, r *Record) error) (Summary, error) {
 	var (
 		s     Summary
@@ -83,8 +83,8 @@ func ReadRecords(r io.Reader, each func(line []byte, r *Record) error) (Summary,
 	}
 }
 
-// readLine appends the next line to buffer, without its end. Of a line that is too long it
-// returns only the beginning, which is no record. The last line comes with io.EOF.
+// readLine appends the next line to buffer, without the line end. If the line is too long, readLine
+// returns only the beginning, which isn't a record. It returns the last line with io.EOF.
 func readLine(r *bufio.Reader, buffer []byte) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
@@ -97,7 +97,7 @@ func readLine(r *bufio.Reader, buffer []byte) ([]byte, error) {
 	}
 }
 
-// parse reads a line. It is false for one that is no record.
+// parse decodes a line. It returns false if the line isn't a record.
 func parse(line []byte) (r Record, ok bool) {
 	if len(line) == 0 || len(line) > maxLine || line[0] != '{' {
 		return r, false

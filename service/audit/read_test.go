@@ -40,7 +40,7 @@ func readAll(t *testing.T, r io.Reader, each func(line []byte, r *audit.Record) 
 	return audit.ReadRecords(text, each)
 }
 
-// TestReadRecords reads what a log can hold, plain and compressed.
+// TestReadRecords reads all kinds of lines that a log can contain, plain and compressed.
 func TestReadRecords(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	first, second, last := recordAt("a", at.Add(time.Hour)), recordAt("b", at), recordAt("c", at.Add(2*time.Hour))
@@ -87,8 +87,8 @@ func TestReadRecords(t *testing.T) {
 	}
 }
 
-// TestReadRecordsEnds shows that an error of the caller ends the reading, and that a compressed
-// file that was cut gives the records before the cut.
+// TestReadRecordsEnds checks that an error of the callback ends the reading, and that a truncated
+// gzip file yields the records before the cut.
 func TestReadRecordsEnds(t *testing.T) {
 	enough := errors.New("enough")
 	line := recordAt("a", time.Now()) + "\n"

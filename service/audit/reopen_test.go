@@ -40,7 +40,8 @@ func contents(t *testing.T, path string) string {
 	return string(b)
 }
 
-// TestReopen: a file that was moved away is written to until Reopen, and not after.
+// TestReopen checks that the log writes to a file that was moved away until Reopen, and to the new
+// file afterwards.
 func TestReopen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	log := openLog(t, path)
@@ -50,13 +51,13 @@ func TestReopen(t *testing.T) {
 	}
 	put(t, log, "2")
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Errorf("there is a file that nobody asked for: %v", err)
+		t.Errorf("Write created a new file: %v", err)
 	}
 	if err := log.Reopen(); err != nil {
 		t.Fatal(err)
 	}
 	put(t, log, "3")
-	if err := log.Reopen(); err != nil { // the same again
+	if err := log.Reopen(); err != nil { // opens the same file again
 		t.Fatal(err)
 	}
 	put(t, log, "4")
@@ -69,7 +70,7 @@ func TestReopen(t *testing.T) {
 	}
 }
 
-// TestReopenFails: the file before goes on, and so does who asked.
+// TestReopenFails checks that the log still writes to the old file after Reopen returned an error.
 func TestReopenFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "records")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -93,8 +94,8 @@ func TestReopenFails(t *testing.T) {
 	}
 }
 
-// TestReopenUnderLoad: with every rotation at any moment, each record is in one file,
-// once and whole.
+// TestReopenUnderLoad checks that each record is complete and in exactly one file, however often
+// the file is rotated during the writes.
 func TestReopenUnderLoad(t *testing.T) {
 	const writers, each, rotations = 8, 300, 40
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -130,8 +131,8 @@ func TestReopenUnderLoad(t *testing.T) {
 	}
 }
 
-// TestCutFile: whoever was killed may have left half a line. The next record isn't
-// glued to it, and a whole file gets no empty line.
+// TestCutFile checks a file whose last line has no end because its writer was killed. The next
+// record starts on a new line. A file with complete lines gets no empty line.
 func TestCutFile(t *testing.T) {
 	for _, c := range []struct{ before, between string }{{"", ""}, {"{}\n", ""}, {`{"time":"20`, "\n"}, {"{}\n{", "\n"}} {
 		for _, reopened := range []bool{false, true} {
@@ -162,7 +163,7 @@ func TestCutFile(t *testing.T) {
 	}
 }
 
-// TestPipeWithoutReader: opening one would wait for ever; it is an error instead.
+// TestPipeWithoutReader checks that opening a pipe without a reader is an error and doesn't wait.
 func TestPipeWithoutReader(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -182,10 +183,10 @@ func TestPipeWithoutReader(t *testing.T) {
 	if n, err := reader.Read(line); err != nil || !slices.Equal(ids(t, string(line[:n])), []string{"1"}) {
 		t.Errorf("read %q, %v", line[:n], err)
 	}
-	// Nobody reads any more, and the pipe fills: refused, not waited for.
+	// The pipe has no active reader and fills up. Write then returns an error after its timeout.
 	big := audit.Record{ID: "2", Rule: strings.Repeat("x", 1<<20)}
 	began := time.Now()
 	if err := log.Write(t.Context(), big, audit.Person{}); err == nil || time.Since(began) < time.Second {
-		t.Errorf("a full pipe took a record: %v after %v", err, time.Since(began))
+		t.Errorf("writing to a full pipe: %v after %v", err, time.Since(began))
 	}
 }

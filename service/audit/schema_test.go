@@ -12,9 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-// TestFieldsAreDocumented: what a record can hold, what the schema allows and what the
-// documentation explains are the same. That records fit the schema, the service's own
-// tests show.
+// TestFieldsAreDocumented checks that the fields of a record, of the schema and of the
+// documentation are the same. The service's tests validate records against the schema.
 func TestFieldsAreDocumented(t *testing.T) {
 	var schema struct {
 		Properties map[string]struct {

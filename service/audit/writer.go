@@ -12,36 +12,37 @@ import (
 )
 
 const (
-	// writeTimeout is how long a line may take. A write that takes longer goes to a pipe without
-	// a reader, or to a file system that hangs.
+	// writeTimeout limits how long writing a line may take. A write that takes longer goes to a
+	// pipe without a reader, or to a file system that hangs.
 	writeTimeout = 5 * time.Second
-	// maxQueue is how many lines may wait. More than a few wait only when the output hangs.
+	// maxQueue is the maximum number of waiting lines. More than a few lines wait only if the
+	// output hangs.
 	maxQueue = 16384
-	// maxBatch is the number of bytes at which a batch takes no further line.
+	// maxBatch is the number of bytes from which on a batch accepts no further line.
 	maxBatch = 64 << 10
 )
 
 var (
-	errTimeout   = errors.New("the output takes nothing, or too slowly")
-	errQueueFull = errors.New("too many records wait for the output")
+	errTimeout   = errors.New("the output accepts no data or is too slow")
+	errQueueFull = errors.New("too many records are waiting for the output")
 )
 
 // writer writes lines to an output. One goroutine does all writes, so that a hanging output blocks
-// no request. Lines that wait for it are written together, because a write costs the file system
-// more than the bytes in it: with 64 concurrent writers a line takes half the processor time of a
-// write by itself.
+// no request. It writes all waiting lines together, because for the file system a write costs more
+// than its bytes. With 64 concurrent callers, a line takes half the processor time of a separate
+// write.
 //
-// The goroutine runs only while there is something to do. A writer therefore needs no close to
-// be garbage collected.
+// The goroutine runs only while there is work. So a writer doesn't need to be closed to be garbage
+// collected.
 type writer struct {
 	queue chan *line
 	spare sync.Pool // of lines that no goroutine uses
 
-	mu      sync.Mutex
-	running bool      // the goroutine has been started, and has not decided to end
-	next    io.Writer // replaces out before the next batch; nil: keep out
-	nextCut bool      // next ends within a line
-	out     io.Writer // only the goroutine changes it
+	mu       sync.Mutex
+	running  bool      // the goroutine was started and has not decided to end
+	next     io.Writer // replaces out before the next batch; nil keeps out
+	nextTorn bool      // next ends within a line
+	out      io.Writer // only the goroutine changes it
 
 	// Only the goroutine uses these fields.
 	torn   bool // out ends within a line
@@ -52,20 +53,20 @@ func newWriter(out io.Writer, torn bool) *writer {
 	return &writer{queue: make(chan *line, maxQueue), out: out, torn: torn}
 }
 
-// line is a line in the queue. Either the goroutine claims it, and then writes it, or its caller
-// does, and then nobody writes it.
+// line is a line in the queue. Either the goroutine claims it and writes it, or its caller claims
+// it and it is never written.
 type line struct {
 	text    []byte
 	claimed atomic.Bool
-	done    chan error // the result; it has room for it
+	done    chan error // the result; buffered
 	timer   *time.Timer
 }
 
-// claim reports whether the line is the caller's. Only the first call returns true.
+// claim reports whether the line wasn't claimed before. Only the first call returns true.
 func (l *line) claim() bool { return l.claimed.CompareAndSwap(false, true) }
 
-// write returns nil when the operating system has the line. It waits no longer than writeTimeout
-// and ctx's deadline. It ignores a ctx that is done already.
+// write writes a line. It returns nil when the operating system has the line. It waits no longer
+// than writeTimeout and ctx's deadline. It ignores a ctx that is already done.
 func (w *writer) write(ctx context.Context, text []byte) error {
 	timeout := writeTimeout
 	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
@@ -85,13 +86,13 @@ func (w *writer) write(ctx context.Context, text []byte) error {
 	case <-l.timer.C:
 	}
 	if l.claim() {
-		return errTimeout // the goroutine passes over the line
+		return errTimeout // the goroutine skips the line
 	}
 	select {
-	case err := <-l.done: // the result came together with the timer
+	case err := <-l.done: // the result arrived at the same time as the timer
 		return err
 	default:
-		return errTimeout // the write is under way
+		return errTimeout // the write is in progress
 	}
 }
 
@@ -117,8 +118,8 @@ func (w *writer) enqueue(l *line) bool {
 	}
 }
 
-// start starts the goroutine unless it is running. Call it after there is something to do:
-// the goroutine checks once more, with mu held, before it ends.
+// start starts the goroutine unless it is running. Call it after you have added work, because the
+// goroutine checks for work once more, with mu held, before it ends.
 func (w *writer) start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -128,13 +129,13 @@ func (w *writer) start() {
 	}
 }
 
-// run writes until there is nothing to do. It yields before each batch, so that other goroutines
-// can add their lines: a change of goroutines costs less than a write.
+// run writes until there is no work left. It yields before each batch, so that other goroutines can
+// add their lines. Switching goroutines costs less than a write.
 func (w *writer) run() {
 	for {
 		runtime.Gosched()
 		batch := w.receive()
-		w.swap() // after receive: a line that came after replace belongs in the new output
+		w.swap() // after receive, because a line that was added after replace belongs in the new output
 		if len(batch) == 0 {
 			if w.end() {
 				return
@@ -143,7 +144,7 @@ func (w *writer) run() {
 		}
 		n, err := w.put(batch)
 		for _, l := range batch {
-			// A line that is there whole was written, even when the rest of the batch wasn't.
+			// A complete line counts as written, even if the rest of the batch failed.
 			if n -= len(l.text); n >= 0 {
 				l.done <- nil
 			} else {
@@ -153,7 +154,7 @@ func (w *writer) run() {
 	}
 }
 
-// end reports whether the goroutine may end. From then on start starts another one.
+// end reports whether the goroutine may end. After it returns true, start starts another goroutine.
 func (w *writer) end() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -161,7 +162,7 @@ func (w *writer) end() bool {
 	return !w.running
 }
 
-// receive claims lines that wait, up to a batch. It doesn't wait for lines.
+// receive claims waiting lines, up to a batch. It doesn't wait for lines.
 func (w *writer) receive() (batch []*line) {
 	for size := 0; size < maxBatch; {
 		select {
@@ -176,8 +177,8 @@ func (w *writer) receive() (batch []*line) {
 	return batch
 }
 
-// put writes a batch, and returns how many of its bytes were written. If an error has cut a line,
-// put ends that line first.
+// put writes a batch and returns the number of its bytes that were written. If an earlier error has
+// torn a line, put ends that line first.
 func (w *writer) put(batch []*line) (n int, err error) {
 	text := w.buffer[:0]
 	if w.torn {
@@ -197,8 +198,8 @@ func (w *writer) put(batch []*line) (n int, err error) {
 	return n - extra, err
 }
 
-// writeAll turns a short write and a panic of the output into errors. A panic that isn't recovered
-// would end the process.
+// writeAll writes text. It converts a short write and a panic of the output into errors. Without
+// recover, a panic would end the process.
 func writeAll(to io.Writer, text []byte) (n int, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -212,16 +213,17 @@ func writeAll(to io.Writer, text []byte) (n int, err error) {
 	return min(n, len(text)), err
 }
 
-// replace sends the lines to another output, from the next batch on. torn says that it ends within
-// a line.
+// replace makes the writer use another output from the next batch on. torn reports whether that
+// output ends within a line.
 func (w *writer) replace(out io.Writer, torn bool) {
 	w.mu.Lock()
 	release(w.next)
-	w.next, w.nextCut = out, torn
+	w.next, w.nextTorn = out, torn
 	w.mu.Unlock()
-	w.start() // releases the output before, even if no line follows
+	w.start() // releases the old output, even if no line follows
 }
 
+// swap replaces the output if replace was called. Only the goroutine calls it.
 func (w *writer) swap() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,7 +231,7 @@ func (w *writer) swap() {
 		return
 	}
 	release(w.out)
-	w.out, w.torn, w.next = w.next, w.nextCut, nil
+	w.out, w.torn, w.next = w.next, w.nextTorn, nil
 }
 
 // close closes the output. It doesn't wait for a write that hangs.
@@ -244,7 +246,8 @@ func (w *writer) close() error {
 	return nil
 }
 
-// release closes an output. It ignores the error: each write has reported its own.
+// release closes an output. It ignores the error, because each write has already reported its
+// error.
 func release(w io.Writer) {
 	if closer, ok := w.(io.Closer); ok {
 		_ = closer.Close()

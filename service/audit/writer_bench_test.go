@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-// oneEach makes one write(2) for each line, without a timeout. BenchmarkWriter compares a writer
-// with it.
-type oneEach struct {
+// separateWriter makes one write(2) for each line, without a timeout. BenchmarkWriter compares a
+// writer with it.
+type separateWriter struct {
 	mu  sync.Mutex
 	out *os.File
 }
 
-func (o *oneEach) write(_ context.Context, text []byte) error {
+func (o *separateWriter) write(_ context.Context, text []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_, err := o.out.Write(text)
@@ -38,7 +38,7 @@ func processorTime(b *testing.B) time.Duration {
 }
 
 // BenchmarkWriter compares a writer with one write for each line, for one caller and for 64
-// concurrent ones. Compare only the ratios of one run, and on a busy machine only those of
+// concurrent ones. Compare only the ratios within one run. On a busy machine, compare only those of
 // processor time.
 func BenchmarkWriter(b *testing.B) {
 	record := Record{
@@ -54,15 +54,15 @@ func BenchmarkWriter(b *testing.B) {
 	}
 	line = append(line, '\n')
 	for _, callers := range []int{1, 64} {
-		for _, way := range []string{"each", "together"} {
-			b.Run(way+"/"+map[int]string{1: "1", 64: "64"}[callers], func(b *testing.B) {
+		for _, mode := range []string{"each", "together"} {
+			b.Run(mode+"/"+map[int]string{1: "1", 64: "64"}[callers], func(b *testing.B) {
 				f, _, err := openFile(filepath.Join(b.TempDir(), "audit.log"))
 				if err != nil {
 					b.Fatal(err)
 				}
 				defer f.Close()
-				write := (&oneEach{out: f}).write
-				if way == "together" {
+				write := (&separateWriter{out: f}).write
+				if mode == "together" {
 					write = newWriter(f, false).write
 				}
 				b.ReportAllocs()

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 )
 
-// output notes whether it is closed, and whether it was written to afterwards.
+// output records whether it is closed, and whether it was written to afterwards.
 type output struct {
 	mu                   sync.Mutex
 	lines                int
@@ -30,7 +30,7 @@ func (o *output) Close() error {
 	return nil
 }
 
-// TestReplaceClosesTheOldOutput shows that no further line is needed for it.
+// TestReplaceClosesTheOldOutput checks that replace closes the old output even if no line follows.
 func TestReplaceClosesTheOldOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		before, after := &output{}, &output{}
@@ -43,9 +43,9 @@ func TestReplaceClosesTheOldOutput(t *testing.T) {
 	})
 }
 
-// TestNoLostWakeUp shows that each line is written although the goroutine ends and starts all the
-// time, and that a line which comes after replace is in the new output. A line whose wake-up is
-// lost would time out.
+// TestNoLostWakeUp checks that each line is written although the goroutine ends and starts all the
+// time. A line that is added after replace must be in the new output. A line whose wake-up is lost
+// would time out.
 func TestNoLostWakeUp(t *testing.T) {
 	const callers, each = 4, 5000
 	current := &output{}

@@ -44,8 +44,8 @@ func ids(t *testing.T, text string) (all []string) {
 	return all
 }
 
-// TestRecordsShareAWrite shows that records which arrive during a write share the next one, and
-// that Write returns only after the record's own write.
+// TestRecordsShareAWrite checks that records that arrive during a write share the next one, and
+// that Write returns only after the write of its record.
 func TestRecordsShareAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}
@@ -73,8 +73,8 @@ func TestRecordsShareAWrite(t *testing.T) {
 	})
 }
 
-// TestHangingOutput shows that Write waits no longer than 5 s and the caller's deadline. A record
-// that was given up in the queue is never written. When the output works again, later records are
+// TestHangingOutput checks that Write waits no longer than 5 s and the caller's deadline. A record
+// whose wait ended in the queue is never written. When the output works again, later records are
 // written.
 func TestHangingOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestHangingOutput(t *testing.T) {
 		write("begun", t.Context(), 5*time.Second)
 		write("short", short, 300*time.Millisecond)
 		write("long", long, 5*time.Second)
-		write("gone", gone, 5*time.Second) // its token may be signed: write the record
+		write("gone", gone, 5*time.Second) // its token may be signed, so the record is written
 		write("over", over, 5*time.Second)
 		all.Wait()
 		write("still", t.Context(), 5*time.Second)
@@ -120,13 +120,13 @@ func TestHangingOutput(t *testing.T) {
 			t.Errorf("afterwards: %v, %v", late, err)
 		}
 		if got, want := ids(t, w.String()), []string{"begun", "late", "next"}; !slices.Equal(got, want) {
-			t.Errorf("on record are %q, want %q", got, want)
+			t.Errorf("recorded %q, want %q", got, want)
 		}
 	})
 }
 
-// TestQueueIsBounded shows that a limited number of records waits for an output that hangs. Write
-// refuses further records at once.
+// TestQueueIsBounded checks that the number of records that wait for a hanging output is limited.
+// Write refuses further records immediately.
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const queue = 16384
@@ -157,11 +157,11 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
-// faultyWriter fails at random, also in the middle of a line.
+// faultyWriter fails at random, sometimes in the middle of a line.
 type faultyWriter struct {
 	bytes.Buffer
 	random *rand.Rand
-	nearly []string // the records that lack only the line's end
+	nearly []string // the records that lack only the line end
 }
 
 func (w *faultyWriter) Write(p []byte) (int, error) {
@@ -187,10 +187,10 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestResultIsTrue shows that a record is in the output, once and on its own line, exactly when
-// Write returned nil. The exception is a record that lacks only the line's end: Write returns an
-// error although the record can be read, which is harmless.
-func TestResultIsTrue(t *testing.T) {
+// TestWriteReportsResult checks that a record is in the output, once and on a separate line,
+// exactly when Write returned nil. The exception is a record that lacks only the line end. Write
+// then returns an error although the record can be read, which is harmless.
+func TestWriteReportsResult(t *testing.T) {
 	for seed := range uint64(200) {
 		w := &faultyWriter{random: rand.New(rand.NewPCG(seed, 1))}
 		log := audit.New(w, audit.Settings{}, nil)
