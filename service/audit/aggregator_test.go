@@ -14,8 +14,15 @@ import (
 
 func unknown(transport, credential string) audit.Record {
 	return audit.Record{
-		Time: time.Now(), RequestID: "r", Transport: transport, Method: "MintToken", Action: "sign_in", Decision: "deny",
-		Reason: "CALLER_UNAUTHENTICATED", Credential: credential, Digest: "aa",
+		Time:       time.Now(),
+		RequestID:  "r",
+		Transport:  transport,
+		Method:     "MintToken",
+		Action:     "sign_in",
+		Decision:   "deny",
+		Reason:     "CALLER_UNAUTHENTICATED",
+		Credential: credential,
+		Digest:     "aa",
 	}
 }
 
@@ -83,7 +90,9 @@ func TestDenialsAreCounted(t *testing.T) {
 		if sum := first.Count + second.Count + single - 1000; len(counted) != 2 || sum != 1100 {
 			t.Errorf("%d denials of 1100 are accounted for: %v", sum, counted)
 		}
-		if !first.FirstTime.Equal(began.Add(5*time.Millisecond)) || began.Add(5*time.Second).Sub(first.Time) > 200*time.Millisecond || first.Reason != "CALLER_UNAUTHENTICATED" ||
+		if !first.FirstTime.Equal(began.Add(5*time.Millisecond)) ||
+			began.Add(5*time.Second).Sub(first.Time) > 200*time.Millisecond ||
+			first.Reason != "CALLER_UNAUTHENTICATED" ||
 			first.Decision != "deny" || first.RequestID != "" || first.Method != "" || first.Digest != "aa" {
 			t.Errorf("the count is %+v", first)
 		}
@@ -142,7 +151,8 @@ func TestCountsAreKeptOnError(t *testing.T) {
 		w.setRoom(1 << 20)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if single, counted := takeRecords(t, w.setRoom(0)); single != 0 || counted["grpc missing"].Count != 80 || !counted["grpc missing"].FirstTime.Equal(began) {
+		if single, counted := takeRecords(t, w.setRoom(0)); single != 0 || counted["grpc missing"].Count != 80 ||
+			!counted["grpc missing"].FirstTime.Equal(began) {
 			t.Errorf("%d records, %v", single, counted)
 		}
 	})

@@ -18,52 +18,6 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-var emailKey = []byte("an-email-key-of-32-bytes-at-least")
-
-func fullRecord() audit.Record {
-	first := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
-	return audit.Record{
-		Time:          time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC),
-		RequestID:     "r1",
-		Transport:     "http",
-		Method:        "MintToken",
-		Action:        "sign_in",
-		Caller:        "shop",
-		Authenticated: "api_key",
-		Identity:      "checkout",
-		Configuration: "acme-customers",
-		Brand:         "360001",
-		Decision:      "allow",
-		Reason:        "NONE",
-		Credential:    "unknown",
-		Rule:          "callers[0].grants[1]",
-		SecretVersion: 7,
-		ID:            "j1",
-		TokenHash:     "aa",
-		Role:          "end_user",
-		Claims:        []string{"iat", "jti"},
-		Warnings:      []string{"user.phone"},
-		ValidateOnly:  true,
-		Digest:        "bb",
-		FirstTime:     &first,
-		Count:         9,
-	}
-}
-
-// jo is a person in the tests. Their directory has ids that are not in lower case.
-var jo = audit.Person{Email: "jo@example.com", ExternalID: "Shop-Jo"}
-
-// write returns the line of a record. The record's id is always the same.
-func write(t *testing.T, s audit.Settings, key []byte, r audit.Record, who audit.Person) string {
-	t.Helper()
-	var b bytes.Buffer
-	r.RecordID = "R1"
-	if err := audit.New(&b, s, key).Write(context.Background(), r, who); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
-}
-
 func TestWriteGolden(t *testing.T) {
 	hash := func(text string) string {
 		mac := hmac.New(sha256.New, emailKey)
@@ -77,12 +31,16 @@ func TestWriteGolden(t *testing.T) {
 		record audit.Record
 		want   string
 	}{
-		{"all", fullRecord(), `{"schema":1,"record_id":"R1","time":"2026-01-02T03:04:05.678Z","request_id":"r1","transport":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key","identity":"checkout",` +
-			`"configuration":"acme-customers","brand":"360001","decision":"allow","reason":"NONE","credential":"unknown","rule":"callers[0].grants[1]","secret_version":7,"jti":"j1","token_sha256":"aa",` +
+		{"all", fullRecord(), `{"schema":1,"record_id":"R1","time":"2026-01-02T03:04:05.678Z","request_id":"r1",` +
+			`"transport":"http","method":"MintToken","action":"sign_in","caller":"shop","authenticated":"api_key",` +
+			`"identity":"checkout","configuration":"acme-customers","brand":"360001","decision":"allow",` +
+			`"reason":"NONE","credential":"unknown","rule":"callers[0].grants[1]","secret_version":7,"jti":"j1",` +
+			`"token_sha256":"aa",` +
 			person + `,"role":"end_user","claims":["iat","jti"],"warnings":["user.phone"],` +
 			`"validate_only":true,"configuration_digest":"bb","first_time":"2026-01-02T03:04:00Z","count":9}` + "\n"},
 		{"minimum", audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Transport: "grpc"},
-			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","transport":"grpc","decision":"deny","reason":"CALLER_UNAUTHENTICATED",` +
+			`{"schema":1,"record_id":"R1","time":"0001-01-01T00:00:00Z","transport":"grpc","decision":"deny",` +
+				`"reason":"CALLER_UNAUTHENTICATED",` +
 				person + "}\n"},
 	} {
 		if got := write(t, audit.Settings{PlainEmail: true}, emailKey, test.record, jo); got != test.want {
@@ -98,7 +56,7 @@ func TestPerson(t *testing.T) {
 		name         string
 		plain        bool
 		key          []byte
-		who          audit.Person
+		person       audit.Person
 		want, hashed bool
 	}{
 		{"not at all", false, nil, jo, false, false},
@@ -106,16 +64,22 @@ func TestPerson(t *testing.T) {
 		{"plain", true, nil, jo, true, false},
 		{"hashed", false, emailKey, jo, false, true},
 		{"both", true, emailKey, jo, true, true},
-		{"nobody", true, emailKey, audit.Person{}, false, false},
+		{"no person", true, emailKey, audit.Person{}, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for _, brought := range []audit.Record{{}, {Email: "brought@example.com", EmailHash: "brought", ExternalID: "brought", ExternalHash: "brought"}} {
+			for _, brought := range []audit.Record{
+				{},
+				{Email: "brought@example.com", EmailHash: "brought", ExternalID: "brought", ExternalHash: "brought"},
+			} {
 				var got map[string]any
-				line := write(t, audit.Settings{PlainEmail: test.plain}, test.key, brought, test.who)
+				line := write(t, audit.Settings{PlainEmail: test.plain}, test.key, brought, test.person)
 				if err := json.Unmarshal([]byte(line), &got); err != nil {
 					t.Fatal(err)
 				}
-				for field, value := range map[string]string{"email": test.who.Email, "external_id": test.who.ExternalID} {
+				for field, value := range map[string]string{
+					"email":       test.person.Email,
+					"external_id": test.person.ExternalID,
+				} {
 					if plain, there := got[field]; there != test.want || there && plain != value {
 						t.Errorf("%s is %v in %s", field, plain, line)
 					}
@@ -134,9 +98,9 @@ func TestPerson(t *testing.T) {
 // TestPersonHash checks the hashes. They don't depend on the case. They depend on the key and can't
 // be computed without it. An ID that equals an address has a different hash.
 func TestPersonHash(t *testing.T) {
-	hash := func(key []byte, who audit.Person) (email, id string) {
+	hash := func(key []byte, person audit.Person) (email, id string) {
 		var r audit.Record
-		if err := json.Unmarshal([]byte(write(t, audit.Settings{}, key, audit.Record{}, who)), &r); err != nil {
+		if err := json.Unmarshal([]byte(write(t, audit.Settings{}, key, audit.Record{}, person)), &r); err != nil {
 			t.Fatal(err)
 		}
 		return r.EmailHash, r.ExternalHash
@@ -146,17 +110,20 @@ func TestPersonHash(t *testing.T) {
 	if email == id || len(email) != 64 || len(id) != 64 {
 		t.Errorf("the hashes are %q and %q", email, id)
 	}
-	if e, i := hash(emailKey, audit.Person{Email: "Jo@Example.COM", ExternalID: "JO@example.com"}); e != email || i != id {
+	if e, i := hash(emailKey, audit.Person{
+		Email:      "Jo@Example.COM",
+		ExternalID: "JO@example.com",
+	}); e != email || i != id {
 		t.Error("the hashes depend on the case")
 	}
 	for _, other := range []struct {
-		key []byte
-		who audit.Person
+		key    []byte
+		person audit.Person
 	}{
 		{emailKey, audit.Person{Email: "joe@example.com", ExternalID: "joe@example.com"}},
 		{[]byte(strings.Repeat("k", 32)), same},
 	} {
-		if e, i := hash(other.key, other.who); e == email || i == id {
+		if e, i := hash(other.key, other.person); e == email || i == id {
 			t.Error("the hash doesn't depend on the value or the key")
 		}
 	}
@@ -204,10 +171,11 @@ func TestNewCopiesTheKey(t *testing.T) {
 	var b bytes.Buffer
 	log := audit.New(&b, audit.Settings{}, key)
 	clear(key)
-	if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, audit.Person{Email: "jo@example.com"}); err != nil {
+	person := audit.Person{Email: "jo@example.com"}
+	if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, person); err != nil {
 		t.Fatal(err)
 	}
-	if want := write(t, audit.Settings{}, emailKey, audit.Record{}, audit.Person{Email: "jo@example.com"}); b.String() != want {
+	if want := write(t, audit.Settings{}, emailKey, audit.Record{}, person); b.String() != want {
 		t.Errorf("got %s, want %s", b.String(), want)
 	}
 }
@@ -215,15 +183,28 @@ func TestNewCopiesTheKey(t *testing.T) {
 // TestOneLineEach checks that no value of a record can end its line or start another line.
 func TestOneLineEach(t *testing.T) {
 	for _, s := range []string{
-		"a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\u0085b", "a\x00b", "a\x1b[2Jb", `"},{"decision":"allow`, "a\\nb", "\xff\xfe", "</script>", "\ufeff", strings.Repeat("x", 1<<20),
+		"a\nb", "a\r\nb", "a\u2028b", "a\u2029b", "a\u0085b", "a\x00b", "a\x1b[2Jb", `"},{"decision":"allow`,
+		"a\\nb", "\xff\xfe", "</script>", "\ufeff", strings.Repeat("x", 1<<20),
 	} {
-		r := audit.Record{Caller: s, Method: s, Reason: s, Rule: s, Configuration: s, Brand: s, Claims: []string{s}, Warnings: []string{s}, Decision: "deny"}
+		r := audit.Record{
+			Caller:        s,
+			Method:        s,
+			Reason:        s,
+			Rule:          s,
+			Configuration: s,
+			Brand:         s,
+			Claims:        []string{s},
+			Warnings:      []string{s},
+			Decision:      "deny",
+		}
 		line := write(t, audit.Settings{PlainEmail: true}, nil, r, audit.Person{Email: s, ExternalID: s})
-		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "}\n") || strings.ContainsAny(line[:len(line)-1], "\r\x00\x1b\u2028\u2029") {
+		if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "}\n") ||
+			strings.ContainsAny(line[:len(line)-1], "\r\x00\x1b\u2028\u2029") {
 			t.Errorf("the record of %.20q is %.200q", s, line)
 		}
 		var got audit.Record
-		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Decision != "deny" || got.Caller != strings.ToValidUTF8(s, "\ufffd\ufffd") && got.Caller != s {
+		if err := json.Unmarshal([]byte(line), &got); err != nil || got.Decision != "deny" ||
+			got.Caller != strings.ToValidUTF8(s, "\ufffd\ufffd") && got.Caller != s {
 			t.Errorf("%.20q was decoded as %.20q, %v", s, got.Caller, err)
 		}
 	}
@@ -255,7 +236,8 @@ func TestWriteConcurrently(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for i := range each {
-				if err := log.Write(context.Background(), audit.Record{ID: fmt.Sprintf("%d-%d", g, i), Caller: strings.Repeat("x", 100*g)}, audit.Person{Email: "jo@example.com"}); err != nil {
+				r := audit.Record{ID: fmt.Sprintf("%d-%d", g, i), Caller: strings.Repeat("x", 100*g)}
+				if err := log.Write(context.Background(), r, audit.Person{Email: "jo@example.com"}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -278,37 +260,6 @@ func TestWriteConcurrently(t *testing.T) {
 	}
 }
 
-// limitedWriter accepts a limited number of bytes.
-type limitedWriter struct {
-	bytes.Buffer
-	mu   sync.Mutex
-	room int
-	err  error
-}
-
-// setRoom sets the number of bytes that the writer accepts, and returns what was written since the
-// last call.
-func (w *limitedWriter) setRoom(room int) *bytes.Buffer {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.room = room
-	written := bytes.NewBuffer(bytes.Clone(w.Buffer.Bytes()))
-	w.Buffer.Reset()
-	return written
-}
-
-func (w *limitedWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := min(len(p), w.room)
-	w.room -= n
-	w.Buffer.Write(p[:n])
-	if n < len(p) {
-		return n, w.err
-	}
-	return n, nil
-}
-
 func TestWriteFails(t *testing.T) {
 	full := errors.New("no space left on device")
 	for _, room := range []int{0, 1, 40} {
@@ -321,11 +272,16 @@ func TestWriteFails(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	_ = r.Close()
-	if err := audit.New(w, audit.Settings{}, nil).Write(context.Background(), audit.Record{}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
+	log := audit.New(w, audit.Settings{}, nil)
+	err := log.Write(context.Background(), audit.Record{}, audit.Person{})
+	if !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("into a closed pipe: %v", err)
 	}
 	// JSON can't represent a year beyond 9999.
-	if err := audit.New(io.Discard, audit.Settings{}, nil).Write(context.Background(), audit.Record{Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
+	log = audit.New(io.Discard, audit.Settings{}, nil)
+	tooLate := audit.Record{Time: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}
+	err = log.Write(context.Background(), tooLate, audit.Person{})
+	if !errors.Is(err, audit.ErrUnavailable) {
 		t.Errorf("a record that JSON can't represent: %v", err)
 	}
 }
@@ -363,7 +319,8 @@ func TestWriteSurvivesAPanic(t *testing.T) {
 	log := audit.New(panicWriter{}, audit.Settings{}, nil)
 	for range 2 {
 		err := log.Write(context.Background(), audit.Record{}, audit.Person{})
-		if !errors.Is(err, audit.ErrUnavailable) || !strings.Contains(err.Error(), "panicked with a string") || strings.Contains(err.Error(), "panic value") {
+		if !errors.Is(err, audit.ErrUnavailable) || !strings.Contains(err.Error(), "panicked with a string") ||
+			strings.Contains(err.Error(), "panic value") {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -375,7 +332,8 @@ func (panicWriter) Write([]byte) (int, error) { panic("panic value") }
 
 func TestHash(t *testing.T) {
 	// printf %s token | sha256sum
-	if got, want := audit.Hash("token"), "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"; got != want {
+	const want = "3c469e9d6c5875d37a43f353d4f88e61fcf812c66eee3457465a40b0da4153e0"
+	if got := audit.Hash("token"); got != want {
 		t.Errorf("Hash is %s, want %s", got, want)
 	}
 }

@@ -18,7 +18,8 @@ func TestOpenStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{Decision: "allow"}, audit.Person{Email: "jo@example.com"}); err != nil {
+		record, person := audit.Record{Decision: "allow"}, audit.Person{Email: "jo@example.com"}
+		if err := log.Write(context.Background(), record, person); err != nil {
 			t.Fatal(err)
 		}
 		used, other := &stdout, &stderr
@@ -67,7 +68,8 @@ func TestOpenFile(t *testing.T) {
 		t.Errorf("mode is %v, %v; want 0600", info.Mode(), err)
 	}
 	b, err := os.ReadFile(path)
-	if err != nil || strings.Count(string(b), "\n") != 2 || !strings.Contains(string(b), "allow") || !strings.Contains(string(b), "deny") {
+	if err != nil || strings.Count(string(b), "\n") != 2 || !strings.Contains(string(b), "allow") ||
+		!strings.Contains(string(b), "deny") {
 		t.Errorf("the file holds %q, %v", b, err)
 	}
 }
@@ -80,7 +82,10 @@ func TestOpenErrors(t *testing.T) {
 		wants  []string
 	}{
 		{"directory", dir, []string{"audit.output", dir, "is a directory"}},
-		{"no such directory", filepath.Join(dir, "nope", "audit.log"), []string{"audit.output", "nope", "no such file"}},
+		{
+			"no such directory", filepath.Join(dir, "nope", "audit.log"),
+			[]string{"audit.output", "nope", "no such file"},
+		},
 	} {
 		log, err := audit.Open(audit.Settings{Output: test.output}, nil, nil)
 		if log != nil || err == nil {
@@ -98,13 +103,7 @@ func TestOpenErrors(t *testing.T) {
 func TestOpenEmailKey(t *testing.T) {
 	const canary = "canary7f3acanary7f3acanary7f3acanary7f3a"
 	dir := t.TempDir()
-	file := func(name, content string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	file := func(name, content string) string { return writeFile(t, filepath.Join(dir, name), content) }
 	for _, test := range []struct {
 		name, path string
 		wants      []string
@@ -113,7 +112,11 @@ func TestOpenEmailKey(t *testing.T) {
 		{"directory", dir, []string{"audit.email_key_file", dir}},
 		{"empty", file("empty", ""), []string{"audit.email_key_file", "empty", "0 bytes"}},
 		{"blank", file("blank", strings.Repeat(" \n", 32)), []string{"audit.email_key_file", "blank", "0 bytes"}},
-		{"short", file("short", canary[:31]+"\n"), []string{"audit.email_key_file", "short", "31 bytes, at least 32 are required"}},
+		{
+			"short",
+			file("short", canary[:31]+"\n"),
+			[]string{"audit.email_key_file", "short", "31 bytes, at least 32 are required"},
+		},
 	} {
 		// If the key is invalid, Open must not create the output file.
 		output := filepath.Join(dir, "out-"+test.name)
@@ -135,21 +138,31 @@ func TestOpenEmailKey(t *testing.T) {
 		}
 	}
 
-	// The line end that editors add to a file isn't part of the key.
+}
+
+// TestEmailKeyLineEnd checks that the line end that editors add to a file isn't part of the key.
+func TestEmailKeyLineEnd(t *testing.T) {
+	const key = "canary7f3acanary7f3acanary7f3acanary7f3a"
+	dir := t.TempDir()
+	file := func(name, content string) string { return writeFile(t, filepath.Join(dir, name), content) }
+	person := audit.Person{Email: "jo@example.com"}
 	var plain, edited bytes.Buffer
-	for path, w := range map[string]*bytes.Buffer{file("plain", canary): &plain, file("edited", canary+"\r\n"): &edited} {
+	for path, w := range map[string]*bytes.Buffer{
+		file("plain", key): &plain, file("edited", key+"\r\n"): &edited,
+	} {
 		log, err := audit.Open(audit.Settings{EmailKeyFile: path}, w, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, audit.Person{Email: "jo@example.com"}); err != nil {
+		if err := log.Write(context.Background(), audit.Record{RecordID: "R1"}, person); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if plain.String() != edited.String() || !strings.Contains(plain.String(), "email_hmac_sha256") || strings.Contains(plain.String(), "jo@") {
+	if plain.String() != edited.String() || !strings.Contains(plain.String(), "email_hmac_sha256") ||
+		strings.Contains(plain.String(), "jo@") {
 		t.Errorf("got %s and %s", &plain, &edited)
 	}
-	if want := write(t, audit.Settings{}, []byte(canary), audit.Record{}, audit.Person{Email: "jo@example.com"}); plain.String() != want {
+	if want := write(t, audit.Settings{}, []byte(key), audit.Record{}, person); plain.String() != want {
 		t.Errorf("got %s, want %s", &plain, want)
 	}
 }

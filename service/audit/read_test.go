@@ -28,7 +28,8 @@ func zipped(t *testing.T, text string) string {
 }
 
 func recordAt(id string, at time.Time) string {
-	return fmt.Sprintf(`{"schema":1,"record_id":%q,"time":%q,"transport":"grpc","decision":"deny"}`, id, at.Format(time.RFC3339))
+	const format = `{"schema":1,"record_id":%q,"time":%q,"transport":"grpc","decision":"deny"}`
+	return fmt.Sprintf(format, id, at.Format(time.RFC3339))
 }
 
 func readAll(t *testing.T, r io.Reader, each func(line []byte, r *audit.Record) error) (audit.Summary, error) {
@@ -58,9 +59,21 @@ func TestReadRecords(t *testing.T) {
 		{"two in a line", first + second + "\n" + last + "\n", []string{last}, 1},
 		{"other output", "ready\n{}\n{\"time\":\"2026\"}\nnull\n[1]\n" + first + "\n", []string{first}, 5},
 		{"a line of 3 MB", strings.Repeat("x", 3<<20) + "\n" + first + "\n", []string{first}, 1},
-		{"a long record", strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 200<<10) + `"}` + "\n", []string{strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 200<<10) + `"}`}, 0},
-		{"a record of 2 MB", strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 2<<20) + `"}` + "\n" + second, []string{second}, 1},
-		{"fields of later versions", strings.Replace(first, "{", `{"chain":[1],`, 1) + "\n", []string{strings.Replace(first, "{", `{"chain":[1],`, 1)}, 0},
+		{
+			"a long record",
+			strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 200<<10) + `"}` + "\n",
+			[]string{strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 200<<10) + `"}`},
+			0,
+		},
+		{
+			"a record of 2 MB",
+			strings.TrimSuffix(first, "}") + `,"rule":"` + strings.Repeat("x", 2<<20) + `"}` + "\n" + second,
+			[]string{second}, 1,
+		},
+		{
+			"fields of later versions", strings.Replace(first, "{", `{"chain":[1],`, 1) + "\n",
+			[]string{strings.Replace(first, "{", `{"chain":[1],`, 1)}, 0,
+		},
 	} {
 		for form, text := range map[string]string{"plain": test.text, "gzip": zipped(t, test.text)} {
 			var got []string

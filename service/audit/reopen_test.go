@@ -14,32 +14,6 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-func openLog(t *testing.T, path string) *audit.Log {
-	t.Helper()
-	log, err := audit.Open(audit.Settings{Output: path}, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = log.Close() })
-	return log
-}
-
-func put(t *testing.T, log *audit.Log, id string) {
-	t.Helper()
-	if err := log.Write(t.Context(), audit.Record{ID: id}, audit.Person{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func contents(t *testing.T, path string) string {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 // TestReopen checks that the log writes to a file that was moved away until Reopen, and to the new
 // file afterwards.
 func TestReopen(t *testing.T) {
@@ -134,7 +108,12 @@ func TestReopenUnderLoad(t *testing.T) {
 // TestCutFile checks a file whose last line has no end because its writer was killed. The next
 // record starts on a new line. A file with complete lines gets no empty line.
 func TestCutFile(t *testing.T) {
-	for _, c := range []struct{ before, between string }{{"", ""}, {"{}\n", ""}, {`{"time":"20`, "\n"}, {"{}\n{", "\n"}} {
+	for _, c := range []struct{ before, between string }{
+		{"", ""},
+		{"{}\n", ""},
+		{`{"time":"20`, "\n"},
+		{"{}\n{", "\n"},
+	} {
 		for _, reopened := range []bool{false, true} {
 			path := filepath.Join(t.TempDir(), "audit.log")
 			var log *audit.Log
@@ -169,7 +148,8 @@ func TestPipeWithoutReader(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := audit.Open(audit.Settings{Output: path}, nil, nil); err == nil || !strings.Contains(err.Error(), "audit.output") {
+	if _, err := audit.Open(audit.Settings{Output: path}, nil, nil); err == nil ||
+		!strings.Contains(err.Error(), "audit.output") {
 		t.Errorf("Open returned %v", err)
 	}
 	reader, err := os.OpenFile(path, os.O_RDWR, 0)

@@ -30,20 +30,6 @@ func (w *heldWriter) Write(p []byte) (int, error) {
 	return w.Buffer.Write(p)
 }
 
-// ids returns the sorted jti of each record in text.
-func ids(t *testing.T, text string) (all []string) {
-	t.Helper()
-	for line := range strings.Lines(text) {
-		var r audit.Record
-		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			t.Fatalf("%q: %v", line, err)
-		}
-		all = append(all, r.ID)
-	}
-	slices.Sort(all)
-	return all
-}
-
 // TestRecordsShareAWrite checks that records that arrive during a write share the next one, and
 // that Write returns only after the write of its record.
 func TestRecordsShareAWrite(t *testing.T) {
