@@ -169,7 +169,7 @@ func TestCollectorAway(t *testing.T) {
 				t.Setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
 				config, _, key := files(t)
 				d := serve(t, config)
-				const told = "the telemetry collector doesn't take what it is sent"
+				const told = "the telemetry collector doesn't accept data"
 				for range 20 { // more than are waited for
 					mintTraced(t, d, key)
 				}

@@ -73,8 +73,66 @@ func TestRequestsRefused(t *testing.T) {
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
-// TestTokensRefused checks invalid tokens and Zendesk's messages for them.
-func TestTokensRefused(t *testing.T) {
+// checkTokensRefused checks that the tokens are refused, and that a valid token is accepted
+// afterwards.
+func checkTokensRefused(
+	t *testing.T, z *zendesk, good string, tokens map[string]string, reason Reason, message string,
+) {
+	t.Helper()
+	for name, token := range tokens {
+		checkRefused(t, z, name, token, reason, message)
+	}
+	if z.post(t, "acme.localhost", url.Values{"jwt": {good}}); z.last(t).Outcome != OutcomeSignedIn {
+		t.Errorf("the valid token at the end: %+v", z.last(t))
+	}
+}
+
+// TestMalformedTokensRefused checks tokens that aren't JWTs with a JSON object as claims.
+func TestMalformedTokensRefused(t *testing.T) {
+	z := start(t)
+	good := tokenWith(nil)
+	parts := strings.Split(good, ".")
+	raw := func(claims string) string { return sign(goodHeader, claims, customersSecret) }
+	checkTokensRefused(t, z, good, map[string]string{
+		"not a token":        "hello",
+		"two parts":          "a.b",
+		"four parts":         good + ".x",
+		"padding":            good + "=",
+		"line end":           good[:10] + "\n" + good[10:],
+		"not base64url":      "!." + parts[1] + "." + parts[2],
+		"claims aren't JSON": raw("hello"),
+		"claims are a list":  raw("[]"),
+		"claims and more":    raw("{}{}"),
+		"claims end early":   raw(`{"iat":1`),
+		"trailing comma":     raw(`{"iat":1,}`),
+		"email twice":        raw(`{"email":"a@example.com","\u0065mail":"b@example.com"}`),
+		"user field twice":   raw(`{"user_fields":{"a":1,"a":2}}`),
+		"bad UTF-8":          raw("{\"name\":\"\xff\"}"),
+		"nested without end": raw(`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}"),
+	}, ReasonToken, "invalid_token")
+}
+
+// TestHeadersRefused checks tokens with an invalid header. Zendesk reports an invalid signature.
+func TestHeadersRefused(t *testing.T) {
+	z := start(t)
+	good := tokenWith(nil)
+	parts := strings.Split(good, ".")
+	withHeader := func(header string) string { return sign(header, claimsWith(nil), customersSecret) }
+	checkTokensRefused(t, z, good, map[string]string{
+		"no typ":            withHeader(`{"alg":"HS256"}`),
+		"no alg":            withHeader(`{"typ":"JWT"}`),
+		"empty header":      withHeader(`{}`),
+		"header with kid":   withHeader(`{"typ":"JWT","alg":"HS256","kid":"1"}`),
+		"lower case typ":    withHeader(`{"typ":"jwt","alg":"HS256"}`),
+		"alg none":          b64(`{"typ":"JWT","alg":"none"}`) + "." + parts[1] + ".",
+		"alg HS512":         withHeader(`{"typ":"JWT","alg":"HS512"}`),
+		"alg twice":         withHeader(`{"typ":"JWT","alg":"none","alg":"HS256"}`),
+		"header isn't JSON": withHeader("hello"),
+	}, ReasonHeader, "JWT signature invalid")
+}
+
+// TestSignaturesRefused checks tokens with an invalid signature.
+func TestSignaturesRefused(t *testing.T) {
 	z := start(t)
 	good := tokenWith(nil)
 	parts := strings.Split(good, ".")
@@ -82,88 +140,29 @@ func TestTokensRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw := func(claims string) string { return sign(goodHeader, claims, customersSecret) }
-	withHeader := func(header string) string { return sign(header, claimsWith(nil), customersSecret) }
-	for name, test := range map[string]struct {
-		token   string
-		reason  Reason
-		message string
-	}{
-		"not a token":        {"hello", ReasonToken, "invalid_token"},
-		"two parts":          {"a.b", ReasonToken, "invalid_token"},
-		"four parts":         {good + ".x", ReasonToken, "invalid_token"},
-		"padding":            {good + "=", ReasonToken, "invalid_token"},
-		"line end":           {good[:10] + "\n" + good[10:], ReasonToken, "invalid_token"},
-		"not base64url":      {"!." + parts[1] + "." + parts[2], ReasonToken, "invalid_token"},
-		"claims aren't JSON": {raw("hello"), ReasonToken, "invalid_token"},
-		"claims are a list":  {raw("[]"), ReasonToken, "invalid_token"},
-		"claims and more":    {raw("{}{}"), ReasonToken, "invalid_token"},
-		"claims end early":   {raw(`{"iat":1`), ReasonToken, "invalid_token"},
-		"trailing comma":     {raw(`{"iat":1,}`), ReasonToken, "invalid_token"},
-		"email twice": {
-			raw(`{"email":"a@example.com","\u0065mail":"b@example.com"}`),
-			ReasonToken,
-			"invalid_token",
-		},
-		"user field twice": {raw(`{"user_fields":{"a":1,"a":2}}`), ReasonToken, "invalid_token"},
-		"bad UTF-8":        {raw("{\"name\":\"\xff\"}"), ReasonToken, "invalid_token"},
-		"nested without end": {
-			raw(`{"a":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + "}"),
-			ReasonToken,
-			"invalid_token",
-		},
-		"no typ":       {withHeader(`{"alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
-		"no alg":       {withHeader(`{"typ":"JWT"}`), ReasonHeader, "JWT signature invalid"},
-		"empty header": {withHeader(`{}`), ReasonHeader, "JWT signature invalid"},
-		"header with kid": {
-			withHeader(`{"typ":"JWT","alg":"HS256","kid":"1"}`), ReasonHeader, "JWT signature invalid",
-		},
-		"lower case typ": {withHeader(`{"typ":"jwt","alg":"HS256"}`), ReasonHeader, "JWT signature invalid"},
-		"alg none": {
-			b64(`{"typ":"JWT","alg":"none"}`) + "." + parts[1] + ".", ReasonHeader, "JWT signature invalid",
-		},
-		"alg HS512": {withHeader(`{"typ":"JWT","alg":"HS512"}`), ReasonHeader, "JWT signature invalid"},
-		"alg twice": {
-			withHeader(`{"typ":"JWT","alg":"none","alg":"HS256"}`), ReasonHeader, "JWT signature invalid",
-		},
-		"header isn't JSON": {withHeader("hello"), ReasonHeader, "JWT signature invalid"},
-		"no signature":      {parts[0] + "." + parts[1] + ".", ReasonSignature, "JWT signature invalid"},
-		"half a signature":  {good[:len(good)-19], ReasonSignature, "JWT signature invalid"},
-		"another secret": {
-			sign(goodHeader, claimsWith(nil), "another"+customersSecret), ReasonSignature,
-			"JWT signature invalid",
-		},
-		"empty secret": {sign(goodHeader, claimsWith(nil), ""), ReasonSignature, "JWT signature invalid"},
-		"decoded secret": {
-			sign(goodHeader, claimsWith(nil), string(decoded)), ReasonSignature, "JWT signature invalid",
-		},
-		"changed claims": {
-			parts[0] + "." + b64(claimsWith(map[string]any{"email": "eve@example.com"})) + "." + parts[2],
-			ReasonSignature,
-			"JWT signature invalid",
-		},
-		"customer as an agent": {
-			tokenWith(map[string]any{"role": "agent"}), ReasonAudience, "Couldn't authenticate you",
-		},
-		"customer as an admin": {
-			tokenWith(map[string]any{"role": "admin"}), ReasonAudience, "Couldn't authenticate you",
-		},
-		"colleague as end user": {
-			sign(goodHeader, claimsWith(map[string]any{"role": "end_user"}), staffSecret),
-			ReasonAudience,
-			"Couldn't authenticate you",
-		},
-	} {
-		checkRefused(t, z, name, test.token, test.reason, test.message)
-	}
-	if z.post(t, "acme.localhost", url.Values{"jwt": {good}}); z.last(t).Outcome != OutcomeSignedIn {
-		t.Errorf("the good token in the end: %+v", z.last(t))
-	}
+	changed := b64(claimsWith(map[string]any{"email": "eve@example.com"}))
+	checkTokensRefused(t, z, good, map[string]string{
+		"no signature":     parts[0] + "." + parts[1] + ".",
+		"half a signature": good[:len(good)-19],
+		"another secret":   sign(goodHeader, claimsWith(nil), "another"+customersSecret),
+		"empty secret":     sign(goodHeader, claimsWith(nil), ""),
+		"decoded secret":   sign(goodHeader, claimsWith(nil), string(decoded)),
+		"changed claims":   parts[0] + "." + changed + "." + parts[2],
+	}, ReasonSignature, "JWT signature invalid")
 	// The token has the signature of a configuration that isn't assigned to the brand.
 	z.post(t, "acme-labs.localhost", url.Values{"jwt": {sign(goodHeader, claimsWith(nil), staffSecret)}})
 	if got := z.last(t); got.Reason != ReasonSignature {
 		t.Errorf("a configuration of another brand: %+v", got)
 	}
+}
+
+// TestAudiencesRefused checks tokens whose role doesn't match the configuration's audience.
+func TestAudiencesRefused(t *testing.T) {
+	checkTokensRefused(t, start(t), tokenWith(nil), map[string]string{
+		"customer as an agent":  tokenWith(map[string]any{"role": "agent"}),
+		"customer as an admin":  tokenWith(map[string]any{"role": "admin"}),
+		"colleague as end user": sign(goodHeader, claimsWith(map[string]any{"role": "end_user"}), staffSecret),
+	}, ReasonAudience, "Couldn't authenticate you")
 }
 
 var link = regexp.MustCompile(`^<html><body>You are being <a href="([^"]*)">redirected</a>\.</body></html>$`)
@@ -236,44 +235,48 @@ func TestIssueTime(t *testing.T) {
 	checkRefused(t, z, "clock moved on", token, ReasonIssueTime, "Invalid iat parameter.")
 }
 
+var null = json.RawMessage("null")
+
+// claimValues are valid and invalid values of every claim.
+var claimValues = map[string]struct{ good, bad []any }{
+	"jti": {[]any{"x", "0"}, []any{nil, "", " ", 7, null, []string{"a"}}},
+	"email": {
+		[]any{"a@b.c", "o'hara+x@example.com"},
+		[]any{nil, "", "ada", "@example.com", "ada@", "a@b@c", "a b@c.d", 7, null, []string{"a@b.c"}},
+	},
+	"name":             {[]any{"Ada", "阿達"}, []any{"", "  ", 7, null, true}},
+	"external_id":      {[]any{"7", "shop-7"}, []any{7, "", null, true}},
+	"locale":           {[]any{1, 1176}, []any{"1", 0, -1, 1.5, null, "en"}},
+	"locale_id":        {[]any{1}, []any{"1", 0, json.RawMessage("1e3"), null}},
+	"organization":     {[]any{"Analytical Engines"}, []any{7, []string{"a"}, null}},
+	"organizations":    {[]any{"a,b"}, []any{[]string{"a", "b"}, 7, null}},
+	"organization_id":  {[]any{"org-7", "7", 7}, []any{7.5, true, null, []int{7}}},
+	"organization_ids": {[]any{"7,8"}, []any{7, []string{"7"}, null}},
+	"phone": {
+		[]any{"+15551234567", "+12345678"},
+		[]any{"15551234567", "+1", "+1 555 1234567", "+1234567890123456", 15551234567, null},
+	},
+	"tags": {
+		[]any{[]string{}, []string{"vip", "beta"}},
+		[]any{"vip", `["vip"]`, []any{"vip", 7}, []any{""}, null, map[string]any{}},
+	},
+	"remote_photo_url": {
+		[]any{"https://example.com/a.png"},
+		[]any{"http://example.com/a.png", "//example.com/a.png", "data:image/png;base64,", "x", 7, null},
+	},
+	"role": {[]any{"end_user"}, []any{"user", "end-user", "Admin", "", 7, null, []string{"agent"}}},
+	"user_fields": {
+		[]any{map[string]any{}, map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"}},
+		[]any{"{}", []any{}, 7, null},
+	},
+	"custom_role_id": {nil, []any{7}}, // needs an agent
+	"anything_else":  {[]any{1, "x", null, []any{}, map[string]any{}}, nil},
+}
+
 // TestClaims checks valid and invalid values of every claim.
 func TestClaims(t *testing.T) {
 	z := start(t)
-	null := json.RawMessage("null")
-	for claim, values := range map[string]struct{ good, bad []any }{
-		"jti": {[]any{"x", "0"}, []any{nil, "", " ", 7, null, []string{"a"}}},
-		"email": {
-			[]any{"a@b.c", "o'hara+x@example.com"},
-			[]any{nil, "", "ada", "@example.com", "ada@", "a@b@c", "a b@c.d", 7, null, []string{"a@b.c"}},
-		},
-		"name":             {[]any{"Ada", "阿達"}, []any{"", "  ", 7, null, true}},
-		"external_id":      {[]any{"7", "shop-7"}, []any{7, "", null, true}},
-		"locale":           {[]any{1, 1176}, []any{"1", 0, -1, 1.5, null, "en"}},
-		"locale_id":        {[]any{1}, []any{"1", 0, json.RawMessage("1e3"), null}},
-		"organization":     {[]any{"Analytical Engines"}, []any{7, []string{"a"}, null}},
-		"organizations":    {[]any{"a,b"}, []any{[]string{"a", "b"}, 7, null}},
-		"organization_id":  {[]any{"org-7", "7", 7}, []any{7.5, true, null, []int{7}}},
-		"organization_ids": {[]any{"7,8"}, []any{7, []string{"7"}, null}},
-		"phone": {
-			[]any{"+15551234567", "+12345678"},
-			[]any{"15551234567", "+1", "+1 555 1234567", "+1234567890123456", 15551234567, null},
-		},
-		"tags": {
-			[]any{[]string{}, []string{"vip", "beta"}},
-			[]any{"vip", `["vip"]`, []any{"vip", 7}, []any{""}, null, map[string]any{}},
-		},
-		"remote_photo_url": {
-			[]any{"https://example.com/a.png"},
-			[]any{"http://example.com/a.png", "//example.com/a.png", "data:image/png;base64,", "x", 7, null},
-		},
-		"role": {[]any{"end_user"}, []any{"user", "end-user", "Admin", "", 7, null, []string{"agent"}}},
-		"user_fields": {
-			[]any{map[string]any{}, map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"}},
-			[]any{"{}", []any{}, 7, null},
-		},
-		"custom_role_id": {nil, []any{7}}, // needs an agent
-		"anything_else":  {[]any{1, "x", null, []any{}, map[string]any{}}, nil},
-	} {
+	for claim, values := range claimValues {
 		for _, value := range values.good {
 			changes := map[string]any{claim: value}
 			z.post(t, "acme.localhost", url.Values{"jwt": {tokenWith(changes)}})

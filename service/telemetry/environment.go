@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// The protocols of OTLP that there are exporters for.
+// The OTLP protocols for which there are exporters.
 const (
 	overHTTP = "http/protobuf"
 	overGRPC = "grpc"
@@ -16,11 +16,11 @@ const (
 
 const prefix = "OTEL_EXPORTER_OTLP_"
 
-// destinations say by which protocol each signal is sent; empty: it isn't.
+// destinations holds the protocol of each signal. It is empty if the signal isn't sent.
 type destinations struct{ traces, metrics string }
 
-// read takes from the environment what decides whether anything is sent, and checks
-// what the libraries would pass over in silence, or show in a log.
+// read reads the environment variables that determine whether anything is sent. It also checks the
+// variables whose errors the libraries would ignore or write to a log.
 func read(getenv func(string) string) (to destinations, err error) {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") {
 		return destinations{}, nil
@@ -31,25 +31,34 @@ func read(getenv func(string) string) (to destinations, err error) {
 	if to.traces == "" && to.metrics == "" {
 		return to, errors.Join(tracesErr, metricsErr)
 	}
-	faults := []error{tracesErr, metricsErr, sampler(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG"))}
+	samplerErr := checkSampler(getenv("OTEL_TRACES_SAMPLER"), getenv("OTEL_TRACES_SAMPLER_ARG"))
+	errs := []error{tracesErr, metricsErr, samplerErr}
 	for _, name := range []string{"HEADERS", "TRACES_HEADERS", "METRICS_HEADERS"} {
-		if !pairs(getenv(prefix + name)) {
-			faults = append(faults, fmt.Errorf("%s%s is not a list of key=value pairs, separated by commas", prefix, name))
+		if !isPairList(getenv(prefix + name)) {
+			errs = append(errs, fmt.Errorf("%s%s is not a list of key=value pairs, separated by commas", prefix, name))
 		}
 	}
 	for _, name := range []string{
-		prefix + "TIMEOUT", prefix + "TRACES_TIMEOUT", prefix + "METRICS_TIMEOUT", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT",
-		"OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_TIMEOUT",
+		prefix + "TIMEOUT",
+		prefix + "TRACES_TIMEOUT",
+		prefix + "METRICS_TIMEOUT",
+		"OTEL_BSP_SCHEDULE_DELAY",
+		"OTEL_BSP_EXPORT_TIMEOUT",
+		"OTEL_BSP_MAX_QUEUE_SIZE",
+		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+		"OTEL_METRIC_EXPORT_INTERVAL",
+		"OTEL_METRIC_EXPORT_TIMEOUT",
 	} {
 		if n, err := strconv.Atoi(getenv(name)); getenv(name) != "" && (err != nil || n <= 0) {
-			faults = append(faults, fmt.Errorf("%s must be a whole number above 0; times are in milliseconds", name))
+			errs = append(errs, fmt.Errorf("%s must be a whole number above 0; times are in milliseconds", name))
 		}
 	}
-	return to, errors.Join(faults...)
+	return to, errors.Join(errs...)
 }
 
-// protocol is that of a signal, empty where it isn't sent. The specification would
-// have unknown values passed over, and then everything looks right and nothing comes.
+// protocol returns the protocol of a signal, or "" if the signal isn't sent. Unknown values are
+// errors. The specification says to ignore them, but then everything seems to work and nothing is
+// sent.
 func protocol(getenv func(string) string, signal string) (string, error) {
 	exporter := "OTEL_" + signal + "_EXPORTER"
 	switch getenv(exporter) {
@@ -76,7 +85,7 @@ func protocol(getenv func(string) string, signal string) (string, error) {
 	}
 }
 
-// first is the signal's own variable where it is set, else that of all signals.
+// first returns the signal's variable if it is set, and otherwise that of all signals.
 func first(getenv func(string) string, signal, what string) (name, value string) {
 	name = prefix + signal + "_" + what
 	if value = getenv(name); value != "" {
@@ -85,30 +94,36 @@ func first(getenv func(string) string, signal, what string) (name, value string)
 	return prefix + what, getenv(prefix + what)
 }
 
-func sampler(name, arg string) error {
+func checkSampler(name, arg string) error {
 	switch name {
 	case "", "always_on", "always_off", "parentbased_always_on", "parentbased_always_off":
 		return nil
 	case "traceidratio", "parentbased_traceidratio":
 		if ratio, err := strconv.ParseFloat(arg, 64); arg != "" && (err != nil || !(ratio >= 0 && ratio <= 1)) {
-			return errors.New("OTEL_TRACES_SAMPLER_ARG must be a share from 0 to 1")
+			return errors.New("OTEL_TRACES_SAMPLER_ARG must be a ratio from 0 to 1")
 		}
 		return nil
 	}
-	return errors.New("OTEL_TRACES_SAMPLER must be always_on, always_off or traceidratio, or one of them after parentbased_")
+	return errors.New("OTEL_TRACES_SAMPLER must be always_on, always_off or traceidratio, " +
+		"or one of them after parentbased_")
 }
 
-// pairs is true of key=value lists, the form of W3C Baggage without properties.
-func pairs(list string) bool {
+// isPairList reports whether a text is a list of key=value pairs, which is the form of W3C Baggage
+// without properties.
+func isPairList(list string) bool {
+	if list == "" {
+		return true
+	}
 	for pair := range strings.SplitSeq(list, ",") {
-		if key, value, ok := strings.Cut(pair, "="); list != "" && (!ok || strings.TrimSpace(key) == "" || !unescapes(value)) {
+		if key, value, ok := strings.Cut(pair, "="); !ok || strings.TrimSpace(key) == "" || !isEscaped(value) {
 			return false
 		}
 	}
 	return true
 }
 
-func unescapes(value string) bool {
+// isEscaped reports whether all percent-escapes in a value are valid.
+func isEscaped(value string) bool {
 	_, err := url.PathUnescape(value)
 	return err == nil
 }

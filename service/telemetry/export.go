@@ -29,59 +29,66 @@ func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter
 	return otlpmetrichttp.New(ctx)
 }
 
-// spans and points are exporters whose failures go to our log: the libraries' way
-// for them is one handler for the whole process, which writes each to standard error.
+// spanExporter and metricExporter log failures. The libraries instead report failures to one
+// handler for the whole process, which writes each of them to standard error.
 type (
-	spans struct {
+	spanExporter struct {
 		sdktrace.SpanExporter
 		outage *outage
 	}
-	points struct {
+	metricExporter struct {
 		sdkmetric.Exporter
 		outage *outage
 	}
 )
 
 // ExportSpans implements [sdktrace.SpanExporter].
-func (s spans) ExportSpans(ctx context.Context, batch []sdktrace.ReadOnlySpan) error {
+func (s spanExporter) ExportSpans(ctx context.Context, batch []sdktrace.ReadOnlySpan) error {
 	s.outage.note(ctx, s.SpanExporter.ExportSpans(ctx, batch))
 	return nil
 }
 
 // Export implements [sdkmetric.Exporter].
-func (p points) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
-	p.outage.note(ctx, p.Exporter.Export(ctx, data))
+func (m metricExporter) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
+	m.outage.note(ctx, m.Exporter.Export(ctx, data))
 	return nil
 }
 
-// reminder is how often the log is told of a collector that stays away.
-const reminder = 10 * time.Minute
+// reminderInterval is the interval at which the log repeats that a collector is unavailable.
+const reminderInterval = 10 * time.Minute
 
-// outage keeps what the log is told of a collector that is away to what is news.
+// outage logs when a collector becomes unavailable and when it is available again. It limits
+// repeated messages.
 type outage struct {
-	what string
-	log  *slog.Logger
-	now  func() time.Time
+	signal string
+	log    *slog.Logger
+	now    func() time.Time
 
 	mu     sync.Mutex
-	failed int       // exports in a row
-	told   time.Time // when the log last was
+	failed int       // number of consecutive failed exports
+	logged time.Time // time of the last message
 }
 
+func newOutage(signal string, log *slog.Logger) *outage {
+	return &outage{signal: signal, log: log, now: time.Now}
+}
+
+// note records the result of an export.
 func (o *outage) note(ctx context.Context, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err == nil {
 		if o.failed > 0 {
-			o.log.LogAttrs(ctx, slog.LevelInfo, "the telemetry collector takes what it is sent again", slog.String("signal", o.what), slog.Int("lost", o.failed))
+			o.log.LogAttrs(ctx, slog.LevelInfo, "the telemetry collector accepts data again",
+				slog.String("signal", o.signal), slog.Int("lost", o.failed))
 		}
-		o.failed, o.told = 0, time.Time{}
+		o.failed, o.logged = 0, time.Time{}
 		return
 	}
 	o.failed++
-	if now := o.now(); o.told.IsZero() || now.Sub(o.told) >= reminder {
-		o.told = now
-		o.log.LogAttrs(ctx, slog.LevelWarn, "the telemetry collector doesn't take what it is sent; requests aren't affected",
-			slog.String("signal", o.what), slog.Int("failed", o.failed), slog.String("cause", err.Error()))
+	if now := o.now(); o.logged.IsZero() || now.Sub(o.logged) >= reminderInterval {
+		o.logged = now
+		o.log.LogAttrs(ctx, slog.LevelWarn, "the telemetry collector doesn't accept data; requests aren't affected",
+			slog.String("signal", o.signal), slog.Int("failed", o.failed), slog.String("cause", err.Error()))
 	}
 }

@@ -1,10 +1,9 @@
-// Package telemetry sends traces and metrics to an OpenTelemetry collector, over
-// OTLP, where the environment names one. It is set up by the variables that
-// OpenTelemetry defines for every program (see [Open]); without an endpoint among
-// them nothing is set up, and nothing costs a request anything.
+// Package telemetry sends traces and metrics to an OpenTelemetry collector over OTLP. The variables
+// that OpenTelemetry defines for every program configure it (see [Open]). Without an endpoint in
+// them, the package sets up nothing and requests have no overhead.
 //
-// A collector is never waited for: what it doesn't take is dropped, and the log says
-// so once, and once more when it is back.
+// The service never waits for a collector. If a collector doesn't accept data, the data is dropped.
+// The log says so at the start of an outage, every 10 minutes while it lasts, and at its end.
 package telemetry
 
 import (
@@ -12,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	prometheusbridge "go.opentelemetry.io/contrib/bridges/prometheus"
@@ -29,49 +27,50 @@ import (
 	"google.golang.org/grpc/stats"
 )
 
-// Options of Open. All may be left out.
+// Options are the options of [Open]. All of them are optional.
 type Options struct {
-	// Getenv is where variables are looked up; nil: they are all empty. The exporters
-	// read those of the process besides: addresses, headers, certificates, time-outs.
+	// Getenv returns the value of a variable. If it is nil, all variables are empty. The exporters
+	// also read the environment of the process, for addresses, headers, certificates and timeouts.
 	Getenv func(string) string
-	// Metrics are sent along; nil: only those of calls are.
+	// Metrics are sent in addition to the metrics of calls. If it is nil, only those are sent.
 	Metrics prometheus.Gatherer
-	// Methods are the gRPC methods to trace and measure, in full, as in
-	// /package.Service/Method. Any other name is one that a stranger has made up.
+	// Methods are the full names of the gRPC methods to trace and measure, such as
+	// /package.Service/Method. A client can invent any other name.
 	Methods []string
-	// Version is that of the program, for the collector.
+	// Version is the version of the program, which is sent to the collector.
 	Version string
-	// Log is told when the collector stops taking what it is sent, and when it goes
-	// on; nil: nobody is.
+	// Log receives a message when the collector becomes unavailable and when it is available again.
+	// If it is nil, nothing is logged.
 	Log *slog.Logger
 }
 
-// Telemetry is what was set up. Its zero value sends nothing.
+// Telemetry is an open connection to collectors. The zero value sends nothing.
 type Telemetry struct {
-	// Stats has each call of Options.Methods traced and measured, for grpc.Server and
-	// whatever tells of calls alike; nil: nothing is sent.
+	// Stats traces and measures each call of Options.Methods. Pass it to grpc.Server, and call it
+	// for requests of other transports. It is nil if nothing is sent.
 	Stats stats.Handler
-	// Propagator continues callers' traces, and takes nothing else of what they send:
-	// baggage would be passed on, and is any text; nil: nothing is traced.
+	// Propagator continues the traces of callers. It ignores all other data in their headers. For
+	// example, it ignores baggage, which is arbitrary text that would be passed on. It is nil if
+	// nothing is traced.
 	Propagator propagation.TextMapPropagator
 
 	close []func(context.Context) error
 }
 
-// Open sets up what these variables say, as OpenTelemetry specifies them:
+// Open sets up the following variables, as OpenTelemetry specifies them:
 //
-//   - OTEL_EXPORTER_OTLP_ENDPOINT, or one of …_TRACES_ENDPOINT and …_METRICS_ENDPOINT,
-//     says where to send. Without, nothing is sent.
-//   - OTEL_EXPORTER_OTLP_PROTOCOL, …_TRACES_PROTOCOL and …_METRICS_PROTOCOL are
-//     http/protobuf (the default) or grpc.
-//   - OTEL_SDK_DISABLED=true switches all off, OTEL_TRACES_EXPORTER=none and
-//     OTEL_METRICS_EXPORTER=none one of the two.
-//   - OTEL_TRACES_SAMPLER and …_ARG say which traces are kept; OTEL_SERVICE_NAME and
-//     OTEL_RESOURCE_ATTRIBUTES what the collector knows us by; OTEL_BSP_… and
-//     OTEL_METRIC_EXPORT_INTERVAL how often it is sent to.
+//   - OTEL_EXPORTER_OTLP_ENDPOINT, or one of …_TRACES_ENDPOINT and …_METRICS_ENDPOINT, is the
+//     address of the collector. Without it, nothing is sent.
+//   - OTEL_EXPORTER_OTLP_PROTOCOL, …_TRACES_PROTOCOL and …_METRICS_PROTOCOL are http/protobuf (the
+//     default) or grpc.
+//   - OTEL_SDK_DISABLED=true disables everything. OTEL_TRACES_EXPORTER=none and
+//     OTEL_METRICS_EXPORTER=none disable one of the two.
+//   - OTEL_TRACES_SAMPLER and …_ARG select the traces to keep.
+//   - OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES identify the service to the collector.
+//   - OTEL_BSP_… and OTEL_METRIC_EXPORT_INTERVAL are the intervals of sending.
 //
-// An error names the variable, and never its value, which can be a credential. No
-// collector is asked for anything yet.
+// An error names the variable but never contains its value, which can be a credential. Open doesn't
+// connect to a collector.
 func Open(ctx context.Context, o Options) (*Telemetry, error) {
 	if o.Getenv == nil {
 		o.Getenv = func(string) string { return "" }
@@ -87,19 +86,19 @@ func Open(ctx context.Context, o Options) (*Telemetry, error) {
 	if to.traces == "" && to.metrics == "" {
 		return t, nil
 	}
-	who, err := resource.New(ctx,
+	service, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithHost(), resource.WithService(),
 		resource.WithAttributes(semconv.ServiceName("deskmint"), semconv.ServiceVersion(o.Version)),
-		resource.WithFromEnv(), // last: what operators say holds
+		resource.WithFromEnv(), // last, so that the operator's values take precedence
 	)
 	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES is not a list of key=value pairs, separated by commas")
 	}
-	tracers, err := t.traces(ctx, to, who, o)
+	tracers, err := t.traces(ctx, to, service, o)
 	if err != nil {
 		return nil, err
 	}
-	meters, err := t.metrics(ctx, to, who, o)
+	meters, err := t.metrics(ctx, to, service, o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,14 +108,19 @@ func Open(ctx context.Context, o Options) (*Telemetry, error) {
 		known[m] = true
 	}
 	t.Stats = otelgrpc.NewServerHandler(
-		otelgrpc.WithTracerProvider(tracers), otelgrpc.WithMeterProvider(meters), otelgrpc.WithPropagators(t.Propagator),
+		otelgrpc.WithTracerProvider(tracers),
+		otelgrpc.WithMeterProvider(meters),
+		otelgrpc.WithPropagators(t.Propagator),
 		otelgrpc.WithFilter(func(i *stats.RPCTagInfo) bool { return known[i.FullMethodName] }),
 	)
 	return t, nil
 }
 
-// traces has spans sent in batches from the background; a full queue drops what comes.
-func (t *Telemetry) traces(ctx context.Context, to destinations, who *resource.Resource, o Options) (trace.TracerProvider, error) {
+// traces returns a provider that sends spans in batches in the background. If the queue is full,
+// new spans are dropped.
+func (t *Telemetry) traces(
+	ctx context.Context, to destinations, service *resource.Resource, o Options,
+) (trace.TracerProvider, error) {
 	if to.traces == "" {
 		return tracenoop.NewTracerProvider(), nil
 	}
@@ -125,13 +129,17 @@ func (t *Telemetry) traces(ctx context.Context, to destinations, who *resource.R
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(spans{exporter, &outage{what: "traces", log: o.Log, now: time.Now}}), sdktrace.WithResource(who),
+		sdktrace.WithBatcher(spanExporter{exporter, newOutage("traces", o.Log)}),
+		sdktrace.WithResource(service),
 	)
 	t.close = append(t.close, provider.Shutdown)
 	return provider, nil
 }
 
-func (t *Telemetry) metrics(ctx context.Context, to destinations, who *resource.Resource, o Options) (metric.MeterProvider, error) {
+// metrics returns a provider that sends metrics at an interval.
+func (t *Telemetry) metrics(
+	ctx context.Context, to destinations, service *resource.Resource, o Options,
+) (metric.MeterProvider, error) {
 	if to.metrics == "" {
 		return metricnoop.NewMeterProvider(), nil
 	}
@@ -141,17 +149,16 @@ func (t *Telemetry) metrics(ctx context.Context, to destinations, who *resource.
 	}
 	var reading []sdkmetric.PeriodicReaderOption
 	if o.Metrics != nil {
-		reading = append(reading, sdkmetric.WithProducer(prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(o.Metrics))))
+		producer := prometheusbridge.NewMetricProducer(prometheusbridge.WithGatherer(o.Metrics))
+		reading = append(reading, sdkmetric.WithProducer(producer))
 	}
-	provider := sdkmetric.NewMeterProvider(
-		sdkmetric.WithReader(sdkmetric.NewPeriodicReader(points{exporter, &outage{what: "metrics", log: o.Log, now: time.Now}}, reading...)),
-		sdkmetric.WithResource(who),
-	)
+	reader := sdkmetric.NewPeriodicReader(metricExporter{exporter, newOutage("metrics", o.Log)}, reading...)
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(service))
 	t.close = append(t.close, provider.Shutdown)
 	return provider, nil
 }
 
-// Close sends what is left, until ctx ends at the latest. Nothing is sent afterwards.
+// Close sends the remaining data, at the latest until ctx ends. Nothing is sent afterwards.
 func (t *Telemetry) Close(ctx context.Context) error {
 	ended := make(chan error, len(t.close))
 	for _, end := range t.close {

@@ -9,6 +9,7 @@ import (
 	"time"
 )
 
+// env returns a function that returns the values of the variables in pairs of name and value.
 func env(pairs ...string) func(string) string {
 	return func(name string) string {
 		for i := 0; i < len(pairs); i += 2 {
@@ -20,52 +21,131 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
+const endpointVariable, collectorURL = "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"
+
+// envWithCollector is like env, and also sets the endpoint of the collector.
+func envWithCollector(pairs ...string) func(string) string {
+	return env(append([]string{endpointVariable, collectorURL}, pairs...)...)
+}
+
+// readTests are environments and the destinations or errors that read returns for them.
+var readTests = map[string]struct {
+	getenv func(string) string
+	want   destinations
+	wrong  string // the variable that the error names
+}{
+	"nothing": {env(), destinations{}, ""},
+	"no endpoint": {
+		env("OTEL_EXPORTER_OTLP_HEADERS", "?", "OTEL_TRACES_SAMPLER", "?"),
+		destinations{},
+		"",
+	},
+	"both": {envWithCollector(), destinations{overHTTP, overHTTP}, ""},
+	"both over gRPC": {
+		envWithCollector("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+		destinations{overGRPC, overGRPC},
+		"",
+	},
+	"one over gRPC": {
+		envWithCollector("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+		destinations{overGRPC, overHTTP},
+		"",
+	},
+	"traces":  {env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collectorURL), destinations{traces: overHTTP}, ""},
+	"metrics": {env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", collectorURL), destinations{metrics: overHTTP}, ""},
+	"no traces": {
+		envWithCollector("OTEL_TRACES_EXPORTER", "none"),
+		destinations{metrics: overHTTP},
+		"",
+	},
+	"off":     {envWithCollector("OTEL_SDK_DISABLED", "True"), destinations{}, ""},
+	"not off": {envWithCollector("OTEL_SDK_DISABLED", "yes"), destinations{overHTTP, overHTTP}, ""},
+	"another exporter": {
+		envWithCollector("OTEL_METRICS_EXPORTER", "prometheus"),
+		destinations{},
+		"OTEL_METRICS_EXPORTER",
+	},
+	"no URL": {env(endpointVariable, "MARKER:4317"), destinations{}, endpointVariable},
+	"another scheme": {
+		env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://MARKER:4317"),
+		destinations{},
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+	},
+	"another protocol": {
+		envWithCollector("OTEL_EXPORTER_OTLP_PROTOCOL", "MARKER"),
+		destinations{},
+		"OTEL_EXPORTER_OTLP_PROTOCOL",
+	},
+	"headers": {
+		envWithCollector("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,b=c"),
+		destinations{overHTTP, overHTTP},
+		"",
+	},
+	"headers without a value": {
+		envWithCollector("OTEL_EXPORTER_OTLP_HEADERS", "a=b,MARKER"),
+		destinations{},
+		"OTEL_EXPORTER_OTLP_HEADERS",
+	},
+	"headers with a bad escape": {
+		envWithCollector("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=MARKER%2"),
+		destinations{},
+		"OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+	},
+	"a sampler": {
+		envWithCollector("OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG", "0.1"),
+		destinations{overHTTP, overHTTP},
+		"",
+	},
+	"another sampler": {
+		envWithCollector("OTEL_TRACES_SAMPLER", "MARKER"),
+		destinations{},
+		"OTEL_TRACES_SAMPLER",
+	},
+	"a ratio above 1": {
+		envWithCollector("OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "10"),
+		destinations{},
+		"OTEL_TRACES_SAMPLER_ARG",
+	},
+	"a time with a unit": {
+		envWithCollector("OTEL_EXPORTER_OTLP_TIMEOUT", "10s"),
+		destinations{},
+		"OTEL_EXPORTER_OTLP_TIMEOUT",
+	},
+	"an interval of 0": {
+		envWithCollector("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+		destinations{},
+		"OTEL_METRIC_EXPORT_INTERVAL",
+	},
+	"a small queue": {
+		envWithCollector("OTEL_BSP_MAX_QUEUE_SIZE", "16"),
+		destinations{overHTTP, overHTTP},
+		"",
+	},
+}
+
 func TestRead(t *testing.T) {
-	const endpoint, url = "OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"
-	for name, c := range map[string]struct {
-		getenv func(string) string
-		want   destinations
-		fault  string // the variable that the error names
-	}{
-		"nothing":                   {env(), destinations{}, ""},
-		"nothing, whatever else":    {env("OTEL_EXPORTER_OTLP_HEADERS", "?", "OTEL_TRACES_SAMPLER", "?"), destinations{}, ""},
-		"both":                      {env(endpoint, url), destinations{overHTTP, overHTTP}, ""},
-		"both over gRPC":            {env(endpoint, url, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), destinations{overGRPC, overGRPC}, ""},
-		"one over gRPC":             {env(endpoint, url, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"), destinations{overGRPC, overHTTP}, ""},
-		"traces":                    {env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", url), destinations{traces: overHTTP}, ""},
-		"metrics":                   {env("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", url), destinations{metrics: overHTTP}, ""},
-		"no traces":                 {env(endpoint, url, "OTEL_TRACES_EXPORTER", "none"), destinations{metrics: overHTTP}, ""},
-		"off":                       {env(endpoint, url, "OTEL_SDK_DISABLED", "True"), destinations{}, ""},
-		"not off":                   {env(endpoint, url, "OTEL_SDK_DISABLED", "yes"), destinations{overHTTP, overHTTP}, ""},
-		"another exporter":          {env(endpoint, url, "OTEL_METRICS_EXPORTER", "prometheus"), destinations{}, "OTEL_METRICS_EXPORTER"},
-		"no URL":                    {env(endpoint, "MARKER:4317"), destinations{}, endpoint},
-		"another scheme":            {env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "grpc://MARKER:4317"), destinations{}, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"},
-		"another protocol":          {env(endpoint, url, "OTEL_EXPORTER_OTLP_PROTOCOL", "MARKER"), destinations{}, "OTEL_EXPORTER_OTLP_PROTOCOL"},
-		"headers":                   {env(endpoint, url, "OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20x,b=c"), destinations{overHTTP, overHTTP}, ""},
-		"headers without a value":   {env(endpoint, url, "OTEL_EXPORTER_OTLP_HEADERS", "a=b,MARKER"), destinations{}, "OTEL_EXPORTER_OTLP_HEADERS"},
-		"headers that are escaped":  {env(endpoint, url, "OTEL_EXPORTER_OTLP_METRICS_HEADERS", "a=MARKER%2"), destinations{}, "OTEL_EXPORTER_OTLP_METRICS_HEADERS"},
-		"a sampler":                 {env(endpoint, url, "OTEL_TRACES_SAMPLER", "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG", "0.1"), destinations{overHTTP, overHTTP}, ""},
-		"another sampler":           {env(endpoint, url, "OTEL_TRACES_SAMPLER", "MARKER"), destinations{}, "OTEL_TRACES_SAMPLER"},
-		"more than all":             {env(endpoint, url, "OTEL_TRACES_SAMPLER", "traceidratio", "OTEL_TRACES_SAMPLER_ARG", "10"), destinations{}, "OTEL_TRACES_SAMPLER_ARG"},
-		"a time with its unit":      {env(endpoint, url, "OTEL_EXPORTER_OTLP_TIMEOUT", "10s"), destinations{}, "OTEL_EXPORTER_OTLP_TIMEOUT"},
-		"a time that never comes":   {env(endpoint, url, "OTEL_METRIC_EXPORT_INTERVAL", "0"), destinations{}, "OTEL_METRIC_EXPORT_INTERVAL"},
-		"a queue that holds little": {env(endpoint, url, "OTEL_BSP_MAX_QUEUE_SIZE", "16"), destinations{overHTTP, overHTTP}, ""},
-	} {
+	for name, c := range readTests {
 		t.Run(name, func(t *testing.T) {
 			got, err := read(c.getenv)
-			if c.fault == "" && (err != nil || got != c.want) {
+			if c.wrong == "" && (err != nil || got != c.want) {
 				t.Errorf("%+v %v, want %+v", got, err, c.want)
 			}
-			if c.fault != "" && (err == nil || !strings.HasPrefix(err.Error(), c.fault+" ") || strings.Contains(err.Error(), "MARKER")) {
-				t.Errorf("%v, want an error that names %s and no value", err, c.fault)
+			if c.wrong == "" {
+				return
+			}
+			if err == nil || !strings.HasPrefix(err.Error(), c.wrong+" ") || strings.Contains(err.Error(), "MARKER") {
+				t.Errorf("%v, want an error that names %s and no value", err, c.wrong)
 			}
 		})
 	}
 }
 
-// Without an endpoint nothing is set up that a request would meet.
+// TestOff checks that Open sets up nothing for requests if there is no endpoint.
 func TestOff(t *testing.T) {
-	for name, getenv := range map[string]func(string) string{"nobody asked": nil, "nothing is set": env()} {
+	for name, getenv := range map[string]func(string) string{
+		"no environment": nil,
+		"no variables":   env(),
+	} {
 		got, err := Open(t.Context(), Options{Getenv: getenv, Methods: []string{"/a.B/C"}})
 		if err != nil || got.Stats != nil || got.Propagator != nil {
 			t.Errorf("%s: %+v %v", name, got, err)
@@ -76,14 +156,14 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// The log is told when a collector goes away, now and then while it is, and when it
-// is back.
+// TestOutage checks the messages when a collector becomes unavailable, at intervals while it is,
+// and when it is available again.
 func TestOutage(t *testing.T) {
 	var log bytes.Buffer
-	var now time.Time
-	now = time.Unix(1e9, 0)
-	o := &outage{what: "traces", log: slog.New(slog.NewTextHandler(&log, nil)), now: func() time.Time { return now }}
-	const away, back = "doesn't take", "takes what it is sent again"
+	now := time.Unix(1e9, 0)
+	o := newOutage("traces", slog.New(slog.NewTextHandler(&log, nil)))
+	o.now = func() time.Time { return now }
+	const away, back = "doesn't accept data", "accepts data again"
 	for i, step := range []struct {
 		err   error
 		after time.Duration
@@ -92,7 +172,7 @@ func TestOutage(t *testing.T) {
 		{nil, 0, ""},
 		{errors.New("refused"), 0, away},
 		{errors.New("refused"), 5 * time.Second, ""},
-		{errors.New("timeout"), reminder - 6*time.Second, ""},
+		{errors.New("timeout"), reminderInterval - 6*time.Second, ""},
 		{errors.New("timeout"), time.Second, away},
 		{nil, time.Second, back},
 		{nil, time.Second, ""},

@@ -1,5 +1,5 @@
-// Package telemetrytest is an OpenTelemetry collector for tests: real OTLP on
-// loopback, over gRPC and over HTTP, that keeps what it is sent.
+// Package telemetrytest provides an OpenTelemetry collector for tests. It serves OTLP on loopback
+// over gRPC and HTTP, and keeps all data that it receives.
 package telemetrytest
 
 import (
@@ -21,10 +21,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// patience is how long anything that is waited for may take on a busy machine.
-const patience = 30 * time.Second
+// timeout limits each wait for data. It is long enough for a busy machine.
+const timeout = 30 * time.Second
 
-// Collector keeps what it is sent. It is safe for concurrent use.
+// Collector keeps all data that it receives. It is safe for concurrent use.
 type Collector struct {
 	traceservice.UnimplementedTraceServiceServer
 
@@ -35,10 +35,10 @@ type Collector struct {
 	spans   []*traces.Span
 	metrics map[string]*metrics.Metric
 	text    string
-	changed chan struct{} // closed when something came
+	changed chan struct{} // closed when data arrives
 }
 
-// Start serves until the test ends.
+// Start starts a collector, which runs until the test ends.
 func Start(t testing.TB) *Collector {
 	t.Helper()
 	c := &Collector{metrics: make(map[string]*metrics.Metric), changed: make(chan struct{})}
@@ -49,15 +49,15 @@ func Start(t testing.TB) *Collector {
 	server := grpc.NewServer()
 	traceservice.RegisterTraceServiceServer(server, c)
 	metricsservice.RegisterMetricsServiceServer(server, meters{c: c})
-	go func() { _ = server.Serve(l) }() // until it is stopped
+	go func() { _ = server.Serve(l) }() // until Stop
 	t.Cleanup(server.Stop)
 	c.GRPC = "http://" + l.Addr().String()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/traces", func(w http.ResponseWriter, r *http.Request) {
-		take(w, r, &traceservice.ExportTraceServiceRequest{}, c.Export)
+		receive(w, r, &traceservice.ExportTraceServiceRequest{}, c.Export)
 	})
 	mux.HandleFunc("POST /v1/metrics", func(w http.ResponseWriter, r *http.Request) {
-		take(w, r, &metricsservice.ExportMetricsServiceRequest{}, meters{c: c}.Export)
+		receive(w, r, &metricsservice.ExportMetricsServiceRequest{}, meters{c: c}.Export)
 	})
 	overHTTP := httptest.NewServer(mux)
 	t.Cleanup(overHTTP.Close)
@@ -65,7 +65,10 @@ func Start(t testing.TB) *Collector {
 	return c
 }
 
-func take[Q, A proto.Message](w http.ResponseWriter, r *http.Request, q Q, export func(context.Context, Q) (A, error)) {
+// receive decodes a request over HTTP and exports it.
+func receive[Q, A proto.Message](
+	w http.ResponseWriter, r *http.Request, q Q, export func(context.Context, Q) (A, error),
+) {
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
 		err = proto.Unmarshal(body, q)
@@ -79,7 +82,9 @@ func take[Q, A proto.Message](w http.ResponseWriter, r *http.Request, q Q, expor
 }
 
 // Export implements OTLP's trace service.
-func (c *Collector) Export(_ context.Context, r *traceservice.ExportTraceServiceRequest) (*traceservice.ExportTraceServiceResponse, error) {
+func (c *Collector) Export(
+	_ context.Context, r *traceservice.ExportTraceServiceRequest,
+) (*traceservice.ExportTraceServiceResponse, error) {
 	c.keep(r, func() {
 		for _, resource := range r.GetResourceSpans() {
 			for _, scope := range resource.GetScopeSpans() {
@@ -96,7 +101,9 @@ type meters struct {
 }
 
 // Export implements OTLP's metrics service.
-func (m meters) Export(_ context.Context, r *metricsservice.ExportMetricsServiceRequest) (*metricsservice.ExportMetricsServiceResponse, error) {
+func (m meters) Export(
+	_ context.Context, r *metricsservice.ExportMetricsServiceRequest,
+) (*metricsservice.ExportMetricsServiceResponse, error) {
 	m.c.keep(r, func() {
 		for _, resource := range r.GetResourceMetrics() {
 			for _, scope := range resource.GetScopeMetrics() {
@@ -118,21 +125,21 @@ func (c *Collector) keep(request proto.Message, add func()) {
 	c.changed = make(chan struct{})
 }
 
-// Text is all that came, as text to be searched.
+// Text returns all received data as text, for tests to search.
 func (c *Collector) Text() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.text
 }
 
-// Spans waits until there are as many spans, and returns all there are.
+// Spans waits until at least this number of spans has arrived, and returns all spans.
 func (c *Collector) Spans(t testing.TB, atLeast int) (all []*traces.Span) {
 	t.Helper()
 	c.await(t, "spans", func() bool { all = c.spans; return len(all) >= atLeast })
 	return all
 }
 
-// Metric waits for a metric by its name, and returns it as it last came.
+// Metric waits for the metric with this name and returns its latest value.
 func (c *Collector) Metric(t testing.TB, name string) (m *metrics.Metric) {
 	t.Helper()
 	c.await(t, name, func() bool { m = c.metrics[name]; return m != nil })
@@ -141,7 +148,7 @@ func (c *Collector) Metric(t testing.TB, name string) (m *metrics.Metric) {
 
 func (c *Collector) await(t testing.TB, what string, found func() bool) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(timeout)
 	for {
 		c.mu.Lock()
 		ok, changed := found(), c.changed
@@ -152,7 +159,7 @@ func (c *Collector) await(t testing.TB, what string, found func() bool) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("the collector waits for %s in vain; it has\n%s", what, c.Text())
+			t.Fatalf("timeout while waiting for %s; the collector has\n%s", what, c.Text())
 		}
 	}
 }
