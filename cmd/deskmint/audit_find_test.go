@@ -206,7 +206,7 @@ func TestAuditFindFiles(t *testing.T) {
 		{"compressed standard input", string(gzipped(t, plain)), []string{"--email", bo.Email, "-"}, 0, 1, ""},
 		{"a file that isn't there", "", []string{"--email", ana.Email, at("gone.log"), at("plain.log")}, 1, 1, "gone.log: no such file"},
 		{"a file that is no gzip", "", []string{"--email", ana.Email, at("cut.log.gz"), at("plain.log")}, 1, 1, "cut.log.gz: "},
-		{"a short key", "", []string{"--email", ana.Email, "--key-file", at("short.key"), at("plain.log")}, 1, 0, "32 at least"},
+		{"a short key", "", []string{"--email", ana.Email, "--key-file", at("short.key"), at("plain.log")}, 1, 0, "at least 32 are required"},
 		{"no flag", "", []string{at("plain.log")}, 2, 0, "say what to find"},
 		{"no file", "", []string{"--email", ana.Email}, 2, 0, "name the files of records, or --config"},
 		{"token and records", "x", []string{"--token", "-"}, 2, 0, "standard input"},

@@ -183,7 +183,7 @@ issuers:
 		{"another's key", "tls.key", another.Key, "deskmint.yaml:6 tls.key", "isn't the private key"},
 		{"a leaf for an authority", "ca.pem", server.Certificate, "deskmint.yaml:7 tls.client_ca", "may issue no others"},
 		{"client authorities", "ca.pem", "nothing", "deskmint.yaml:3 secrets.vault.ca deskmint.yaml:7 tls.client_ca", "holds no certificate"},
-		{"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file", "holds 31 bytes: 32 at least"},
+		{"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file", "has 31 bytes, at least 32 are required"},
 		{"issuer's authority", "ca2.pem", "nothing", "deskmint.yaml:12 issuers[0].ca", "holds no certificate"},
 		{"no issuer's authority", "ca2.pem", "-", "deskmint.yaml:12 issuers[0].ca", "no such file"},
 		{"no issuer's keys", "keys.json", "-", "deskmint.yaml:13 issuers[1].jwks", "no such file"},

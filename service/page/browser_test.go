@@ -79,7 +79,7 @@ func TestPolicyInBrowser(t *testing.T) {
 			if strings.HasSuffix(name, "scripts") {
 				s.do(chromedp.Click(button))
 			}
-			s.wait("a complaint", func() bool { return len(s.browserErrors()) > 0 })
+			s.wait("an error of the browser", func() bool { return len(s.browserErrors()) > 0 })
 			if got := s.browserErrors(); !strings.Contains(got[0], "form-action") ||
 				len(s.sandbox.SignIns()) != test.posts {
 				t.Errorf("%d POSTs, and the browser reported %q", len(s.sandbox.SignIns()), got)

@@ -120,7 +120,7 @@ func countDirections(text string) (right, left int) {
 // TestLanguages checks the list of languages, and that it includes every catalogue file.
 func TestLanguages(t *testing.T) {
 	if got, want := fmt.Sprint(Languages()), "[en de fr es pt-BR ja ar]"; got != want {
-		t.Errorf("the page speaks %s, want %s", got, want)
+		t.Errorf("the languages are %s, want %s", got, want)
 	}
 	files, err := filepath.Glob("catalogue_*.go")
 	if err != nil {

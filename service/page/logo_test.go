@@ -22,7 +22,7 @@ func dataURI(kind, image string) string {
 // TestLogo checks that only images of their declared type are accepted.
 func TestLogo(t *testing.T) {
 	png := dataURI("png", pngHead)
-	for name, test := range map[string]struct{ logo, fault string }{
+	for name, test := range map[string]struct{ logo, want string }{
 		"none":              {"", ""},
 		"PNG":               {png, ""},
 		"JPEG":              {dataURI("jpeg", jpegHead), ""},
@@ -56,7 +56,7 @@ func TestLogo(t *testing.T) {
 		},
 		"too large": {dataURI("png", pngHead+strings.Repeat("x", maxLogo/4*3)), "at most 65536"},
 	} {
-		checkLogoError(t, name, test.logo, test.fault)
+		checkLogoError(t, name, test.logo, test.want)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestFaults(t *testing.T) {
 			"",
 			"",
 		},
-		"assigned to nobody":      {Faults{Unassigned: []string{"acme-customers"}}, ReasonAudience, messageAudience},
+		"assigned to no users":    {Faults{Unassigned: []string{"acme-customers"}}, ReasonAudience, messageAudience},
 		"another one is assigned": {Faults{Unassigned: []string{"acme-staff"}}, "", ""},
 	} {
 		z := start(t)
