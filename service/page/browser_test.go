@@ -16,25 +16,25 @@ func TestBrowser(t *testing.T) {
 		"signs in":                   testSignsIn,
 		"without scripts":            testWithoutScripts,
 		"back":                       testBack,
-		"click while under way":      testClickWhileUnderWay,
-		"way out":                    testStartLink,
+		"click during the POST":      testClickDuringPost,
+		"start link":                 testStartLink,
 		"restored from a cache":      testRestored,
 		"back to a sent page":        testBackToSentPage,
 		"back to an unsent page":     testBackToUnsentPage,
 		"loop":                       testLoop,
-		"loop forgets":               testLoopForgets,
-		"loop keeps little":          testLoopKeepsLittle,
+		"loop window":                testLoopWindow,
+		"loop limits storage":        testLoopLimitsStorage,
 		"page left open":             testLeftOpen,
 		"page left open by a clock":  testLeftOpenByTheClock,
 		"without storage":            testWithoutStorage,
 		"two tabs are no loop":       testTwoTabs,
 		"slow":                       testSlow,
 		"reload":                     testReload,
-		"reload under way":           testReloadUnderWay,
+		"reload during the POST":     testReloadDuringPost,
 		"result of a POST":           testRelayedPost,
 		"same page twice":            testSamePage,
 		"same page later":            testSamePageLater,
-		"same page under way":        testSamePageUnderWay,
+		"same page during the POST":  testSamePageDuringPost,
 		"copied tab":                 testCopiedTab,
 		"ten tabs at once":           testTenTabs,
 		"clicks without scripts":     testClicksWithoutScripts,
@@ -139,9 +139,9 @@ func testBack(s *fixture) {
 	}
 }
 
-// testClickWhileUnderWay checks that the page and its button stay visible until the script's POST
+// testClickDuringPost checks that the page and its button stay visible until the script's POST
 // has an answer.
-func testClickWhileUnderWay(s *fixture) {
+func testClickDuringPost(s *fixture) {
 	release := s.hold()
 	s.afterSubmit(`
 		const button = document.querySelector('#sign-in button');

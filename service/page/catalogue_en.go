@@ -7,15 +7,15 @@ var english = texts{
 
 	Title:   "Signing you in to {brand}",
 	Message: "One moment, please.",
-	Slow: "This is taking longer than usual; we are still connecting to {brand}. If nothing happens within a " +
-		"minute, start again from the beginning.",
+	Slow: "This is taking longer than usual; we are still connecting to {brand}. " +
+		"If nothing happens within a minute, start again from the beginning.",
 	Button:   "Continue to {brand}",
 	NoScript: "Your browser doesn't run scripts on this page. Press the button to continue.",
 
 	LoopHeading: "Signing in to {brand} isn't working",
 	LoopText: "You have been sent back here several times within a short while, so we stopped. " +
-		"Wait a little and sign in again from the start. If that doesn't help, tell the people who look after this " +
-		"service.",
+		"Wait a little and sign in again from the start. " +
+		"If that doesn't help, tell the people who look after this service.",
 	LoopButton:  "Try once more",
 	UsedHeading: "This sign-in has been used",
 	UsedText:    "A sign-in works only once. To sign in again, open {brand} from where you usually start.",
@@ -24,13 +24,13 @@ var english = texts{
 	Problems: [ProblemLoop]problemText{
 		ProblemFailed: {
 			"We can't sign you in to {brand}",
-			"Something is wrong on our side. Try again later. If it goes on, tell the people who look after this " +
-				"service.",
+			"Something is wrong on our side. Try again later. " +
+				"If it goes on, tell the people who look after this service.",
 		},
 		ProblemRefused: {
 			"You can't be signed in to {brand} this way",
-			"Your account isn't allowed to sign in here. If you think it should be, ask the people who look after " +
-				"this service.",
+			"Your account isn't allowed to sign in here. " +
+				"If you think it should be, ask the people who look after this service.",
 		},
 		ProblemUnavailable: {
 			"Signing in to {brand} isn't possible just now",

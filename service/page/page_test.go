@@ -123,7 +123,7 @@ func TestHeaders(t *testing.T) {
 }
 
 func TestGolden(t *testing.T) {
-	look := Settings{
+	settings := Settings{
 		Language: "de-AT",
 		Title:    "Sie werden angemeldet",
 		Message:  "Einen Moment bitte …",
@@ -138,8 +138,8 @@ func TestGolden(t *testing.T) {
 		page []byte
 	}{
 		{"plain.html", mustNew(t, Settings{}, acme()).Render("a.b.c", "")},
-		{"branded.html", mustNew(t, look, frame).Render("a.b.c", "https://help.acme.com/hc/de?a=1&b=2#x")},
-		{"refused.html", mustNew(t, look, frame).RenderProblem(ProblemRefused)},
+		{"branded.html", mustNew(t, settings, frame).Render("a.b.c", "https://help.acme.com/hc/de?a=1&b=2#x")},
+		{"refused.html", mustNew(t, settings, frame).RenderProblem(ProblemRefused)},
 	} {
 		golden(t, test.file, test.page)
 	}

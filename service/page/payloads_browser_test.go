@@ -83,13 +83,13 @@ func payloadApp(t *testing.T, payloads []string, unescaped bool) http.Handler {
 // pageWithPayloads returns a page with each of the payloads in an attribute and, where the checks
 // allow it, in a text. The first two are used for the token and return_to.
 func pageWithPayloads(payloads []string) (*page.Page, error) {
-	look := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
-	look.Check(func(path, _ string) {
+	settings := page.Settings{Title: payloads[0], Message: payloads[1], Button: payloads[2], Start: payloads[3]}
+	settings.Check(func(path, _ string) {
 		*map[string]*string{
-			"title":   &look.Title,
-			"message": &look.Message,
-			"button":  &look.Button,
-			"start":   &look.Start,
+			"title":   &settings.Title,
+			"message": &settings.Message,
+			"button":  &settings.Button,
+			"start":   &settings.Start,
 		}[path] = ""
 	})
 	frame := page.Frame{
@@ -98,10 +98,10 @@ func pageWithPayloads(payloads []string) (*page.Page, error) {
 		Action:            "https://acme.zendesk.com/access/jwt?" + url.QueryEscape(payloads[3]),
 		FormActionSources: []string{"https://acme.zendesk.com"},
 	}
-	p, err := page.New(look, frame)
+	p, err := page.New(settings, frame)
 	if err != nil {
 		frame.Brand = "Acme"
-		return page.New(look, frame)
+		return page.New(settings, frame)
 	}
 	return p, nil
 }
@@ -142,17 +142,17 @@ func TestPayloadsInBrowser(t *testing.T) {
 	}
 }
 
-// TestPayloadsInCarelessPage checks that the browser reports payloads in a page that doesn't escape
-// them.
-func TestPayloadsInCarelessPage(t *testing.T) {
+// TestPayloadsInUnescapedPage checks that the browser reports payloads in a page that doesn't
+// escape them.
+func TestPayloadsInUnescapedPage(t *testing.T) {
 	s := newPayloadFixture(t, []string{
 		`<img src=x onerror=pwned()>`, `<script>pwned()</script>`, `<style>*{color:red}</style>`, `<b>`,
 	}, true)
 	s.do(chromedp.Navigate(s.app + "/all/0"))
-	var said strings.Builder
+	var reports strings.Builder
 	for _, want := range []string{"script-src-elem", "script-src-attr", "style-src-elem", "IMG in", "B in"} {
-		for !strings.Contains(said.String(), want) {
-			said.WriteString(s.reported() + "\n")
+		for !strings.Contains(reports.String(), want) {
+			reports.WriteString(s.reported() + "\n")
 		}
 	}
 	if len(s.browserErrors()) == 0 {

@@ -108,21 +108,21 @@ func TestPayloadsRoundTrip(t *testing.T) {
 			frame.Brand = payload
 			reached["brand"]++
 		}
-		var look Settings
+		var settings Settings
 		for field, text := range map[string]*string{
-			"title":   &look.Title,
-			"message": &look.Message,
-			"button":  &look.Button,
+			"title":   &settings.Title,
+			"message": &settings.Message,
+			"button":  &settings.Button,
 		} {
 			*text = payload
-			if invalidKeys(look) != nil {
+			if invalidKeys(settings) != nil {
 				*text = "" // the checks reject a control character or a long text; other tests cover that
 				continue
 			}
 			reached[field]++
 		}
-		p := mustNew(t, look, frame)
-		checkPayload(t, payload, p, look, frame)
+		p := mustNew(t, settings, frame)
+		checkPayload(t, payload, p, settings, frame)
 		reached["token, return_to, scope, action"]++
 	}
 	t.Logf("%d payloads: %v", len(all), reached)
@@ -133,7 +133,7 @@ func TestPayloadsRoundTrip(t *testing.T) {
 	}
 }
 
-func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Frame) {
+func checkPayload(t *testing.T, payload string, p *Page, settings Settings, frame Frame) {
 	t.Helper()
 	page := p.Render(payload, payload)
 	checkParsed(t, p, payload, payload)
@@ -145,15 +145,15 @@ func checkPayload(t *testing.T, payload string, p *Page, look Settings, frame Fr
 		"brand":      visibleText(findAll(t, page, "bdi")[0]),
 	}
 	want := map[string]string{"data-scope": frame.Scope, "action": frame.Action, "brand": frame.Brand}
-	if look.Title != "" {
-		got["title"], want["title"] = visibleText(title), look.Title
-		got["heading"], want["heading"] = visibleText(heading), look.Title
+	if settings.Title != "" {
+		got["title"], want["title"] = visibleText(title), settings.Title
+		got["heading"], want["heading"] = visibleText(heading), settings.Title
 	}
-	if look.Message != "" {
-		got["message"], want["message"] = visibleText(heading.NextSibling), look.Message
+	if settings.Message != "" {
+		got["message"], want["message"] = visibleText(heading.NextSibling), settings.Message
 	}
-	if look.Button != "" {
-		got["button"], want["button"] = visibleText(findAll(t, page, "button")[0]), look.Button
+	if settings.Button != "" {
+		got["button"], want["button"] = visibleText(findAll(t, page, "button")[0]), settings.Button
 	}
 	for field := range want {
 		if got[field] != want[field] {

@@ -51,8 +51,9 @@ func testReload(s *fixture) {
 	s.expectPosts(1)
 }
 
-// testReloadUnderWay checks that a reload during the POST fetches the page again, with a new token.
-func testReloadUnderWay(s *fixture) {
+// testReloadDuringPost checks that a reload during the POST fetches the page again, with a new
+// token.
+func testReloadDuringPost(s *fixture) {
 	release := s.hold()
 	s.goTo("/login")
 	s.wait("the first POST", func() bool { return len(s.sandbox.SignIns()) == 1 })
@@ -69,9 +70,9 @@ func testReloadUnderWay(s *fixture) {
 // testRelayedPost checks a page that is the response to a POST. The next page replaces it in the
 // history like any other, and a reload requests it again.
 func testRelayedPost(s *fixture) {
-	ask := chromedp.CSS("#ask")
+	helpButton := chromedp.CSS("#ask")
 	s.goTo("/")
-	s.do(waitStart, chromedp.Click(ask), waitSignedIn)
+	s.do(waitStart, chromedp.Click(helpButton), waitSignedIn)
 	s.expectPosts(1)
 	s.back()
 	s.until(`document.getElementById('start')`)
@@ -79,7 +80,7 @@ func testRelayedPost(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
 	s.store("1000")
-	s.do(chromedp.Click(ask), stateVisible("loop"))
+	s.do(chromedp.Click(helpButton), stateVisible("loop"))
 	s.reload()
 	s.wait("the page again", func() bool { return s.timesServed() == 3 })
 	s.do(stateVisible("loop"))
@@ -134,7 +135,7 @@ func testSamePageLater(s *fixture) {
 	s.expectPosts(9)
 }
 
-func testSamePageUnderWay(s *fixture) {
+func testSamePageDuringPost(s *fixture) {
 	release := s.hold()
 	s.goTo("/same")
 	s.wait("the POST", func() bool { return len(s.sandbox.SignIns()) == 1 })

@@ -87,8 +87,8 @@ func testLeftOpenByTheClock(s *fixture) {
 	s.expectPosts(0)
 }
 
-// testLoopKeepsLittle checks that repeated sign-ins don't fill the storage.
-func testLoopKeepsLittle(s *fixture) {
+// testLoopLimitsStorage checks that repeated sign-ins don't fill the storage.
+func testLoopLimitsStorage(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
 	evaluate[bool](s, `(() => {
@@ -127,8 +127,8 @@ func testLoop(s *fixture) {
 	s.expectPosts(4)
 }
 
-// testLoopForgets moves the stored times to just inside and just outside the window.
-func testLoopForgets(s *fixture) {
+// testLoopWindow moves the stored times to just inside and just outside the window.
+func testLoopWindow(s *fixture) {
 	s.goTo("/")
 	s.do(waitStart)
 	s.store("30000")
