@@ -2,7 +2,7 @@ package page
 
 import "golang.org/x/text/language"
 
-// The particle after a name stays with it: there is a no-break space between them.
+// A no-break space keeps the particle together with the name before it.
 var japanese = texts{
 	Language: language.Japanese,
 

@@ -109,7 +109,7 @@ func TestResetSecret(t *testing.T) {
 		}
 	}
 	if n := len(z.secrets.retired["acme-customers"]); n != maxRetired {
-		t.Errorf("%d dead secrets are remembered", n)
+		t.Errorf("%d old secrets are kept", n)
 	}
 }
 

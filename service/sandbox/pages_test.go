@@ -204,7 +204,7 @@ func TestUsersPage(t *testing.T) {
 		`<section class="card" id="user-1">`, `<tr><th scope="row">tags</th><td>beta</td></tr>`,
 		`<tr><th scope="row">tags</th><td><del>vip</del></td><td><ins>beta</ins></td></tr>`,
 		`<tr><th scope="row">tags</th><td><span class="soft">nothing</span></td><td><ins>vip</ins></td></tr>`,
-		"was made", "was known", `<a href="http://localhost:1/">`, "<p>Nothing.</p>", "<code>shoe</code>",
+		"created", "existing", `<a href="http://localhost:1/">`, "<p>Nothing.</p>", "<code>shoe</code>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%s isn't on the page\n%s", want, page)
@@ -216,7 +216,7 @@ func TestUsersPage(t *testing.T) {
 	}
 	home := z.get(t, "acme-labs.localhost", "/").body
 	if !strings.Contains(home, `href="http://localhost:1/story?sign_in=3"`) ||
-		!strings.Contains(home, "the account had it all") {
+		!strings.Contains(home, "The account already had all values") {
 		t.Errorf("home: %s", home)
 	}
 }
