@@ -26,7 +26,9 @@ func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 
 // TestKeySignsRFC7515A1 signs the example of RFC 7515, appendix A.1.
 func TestKeySignsRFC7515A1(t *testing.T) {
-	secret, err := base64.RawURLEncoding.DecodeString("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+	secret, err := base64.RawURLEncoding.DecodeString(
+		"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

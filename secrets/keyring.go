@@ -104,7 +104,7 @@ type State struct {
 	offSerial uint64
 	// activeUnknown says that the metadata were wiped, so the newest version may be a staged one.
 	activeUnknown bool
-	cleared       []clearing // the switch-offs that were seen cleared, the oldest first
+	cleared       []clearedSwitch // the switch-offs that were seen cleared, the oldest first
 }
 
 // Unpinned reports whether the newest version signs only because the store has no pointer. Then the
@@ -181,9 +181,9 @@ type entry struct {
 	logged logLimiter
 
 	// Keyring.mu guards these.
-	due   time.Time // the time of the next refresh
-	place int       // the index in the queue; negative while Run refreshes the entry
-	aways int       // the number of refreshes in a row that found the store away
+	due      time.Time // the time of the next refresh
+	place    int       // the index in the queue; negative while Run refreshes the entry
+	failures int       // the number of refreshes in a row that found the store away
 }
 
 // NewKeyring makes a Keyring that holds nothing yet.
@@ -236,7 +236,7 @@ func (k *Keyring) Get(ref Ref, maxStale time.Duration) (*Held, error) {
 	if s.Held != nil && k.now().Sub(s.Held.Refreshed) <= orDefault(maxStale, DefaultMaxStale) {
 		return s.Held, nil
 	}
-	if away(s.Fault) || s.Fault == nil {
+	if isUnavailable(s.Fault) || s.Fault == nil {
 		return nil, k.unavailable(ref, s.Fault)
 	}
 	return nil, s.Fault
@@ -276,7 +276,7 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 	})
 	entries := *k.entries.Load()
 	slots := make(chan struct{}, maxRefreshes)
-	var aways atomic.Int64 // in a row
+	var failures atomic.Int64 // in a row
 	var refreshes sync.WaitGroup
 	for _, ref := range refs {
 		e := entries[ref]
@@ -290,16 +290,16 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
 		}
-		if ctx.Err() != nil || aways.Load() >= maxRefreshes {
+		if ctx.Err() != nil || failures.Load() >= maxRefreshes {
 			break
 		}
 		refreshes.Go(func() {
 			defer func() { <-slots }()
 			// The fault is in the entry's state and in the log.
-			if r, err := k.refresh(ctx, e); err == nil && away(r.fault) {
-				aways.Add(1)
+			if r, err := k.refresh(ctx, e); err == nil && isUnavailable(r.fault) {
+				failures.Add(1)
 			} else {
-				aways.Store(0)
+				failures.Store(0)
 			}
 		})
 	}
@@ -359,7 +359,7 @@ func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, e
 	if err != nil {
 		return before, before, err
 	}
-	if away(result.fault) {
+	if isUnavailable(result.fault) {
 		result.fault = k.unavailable(ref, result.fault)
 	}
 	if s := e.state.Load(); s != nil {

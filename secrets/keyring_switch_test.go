@@ -17,7 +17,7 @@ const (
 )
 
 // offBy returns the status switched off by the given value of the store.
-func offBy(s secrets.Status, by string) secrets.Status {
+func mergeSwitch(s secrets.Status, by string) secrets.Status {
 	s.Disabled, s.DisabledBy = true, by
 	return s
 }
@@ -46,42 +46,42 @@ func TestKillSwitchOverTime(t *testing.T) {
 	}
 	for name, answers := range map[string][]answer{
 		"a standby lags behind enable": {
-			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 5), morning), false}, {pinned(2, 2, 6), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 5), morning), false}, {pinned(2, 2, 6), false},
 		},
 		"another switch-off in a backup that was restored": {
-			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {pinned(1, 1, 2), false}, {offBy(pinned(1, 1, 3), evening), true}, {pinned(1, 1, 4), true},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {pinned(1, 1, 2), false}, {mergeSwitch(pinned(1, 1, 3), evening), true}, {pinned(1, 1, 4), true},
 			{pinned(1, 1, 7), false},
 		},
 		"the same word by hand twice": {
-			{offBy(pinned(2, 2, 5), "true"), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 4), "true"), true}, {pinned(2, 2, 6), false},
+			{mergeSwitch(pinned(2, 2, 5), "true"), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 4), "true"), true}, {pinned(2, 2, 6), false},
 		},
 		"a standby lags by two switch-offs": {
-			{offBy(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {offBy(pinned(2, 2, 7), evening), true}, {pinned(2, 2, 8), false},
-			{offBy(pinned(2, 2, 5), morning), false}, {offBy(pinned(2, 2, 7), evening), false}, {pinned(2, 2, 6), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 7), evening), true}, {pinned(2, 2, 8), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), false}, {mergeSwitch(pinned(2, 2, 7), evening), false}, {pinned(2, 2, 6), false},
 		},
 		"a pointer that vanishes takes the switch-off along": {
-			{offBy(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4), true}, {pinned(2, 2, 6), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4), true}, {pinned(2, 2, 6), false},
 		},
 		"a secret that was made again stays off": {
-			{offBy(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
 		},
 		"switched off and wiped between two answers": {
 			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false}, {latest(3), false},
 		},
 		"older metadata put back": {
-			{offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
+			{mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
 		},
 		"older metadata put back before the start": {
 			{pinned(2, 3, 4), true}, {pinned(2, 3, 5), true}, {pinned(2, 3, 0), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
 		},
 		"switched on before the wipe": {
-			{pinned(2, 2, 5), false}, {offBy(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
+			{pinned(2, 2, 5), false}, {mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
 		},
 		"started after it was switched on, before the wipe": {
 			{pinned(2, 3, 7), false}, {latest(3), false},
 		},
 		"a pointer that can't be used doesn't switch on": {
-			{offBy(pinned(2, 2, 5), morning), true}, {pinned(9, 2, 4), true}, {pinned(2, 2, 6), false},
+			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(9, 2, 4), true}, {pinned(2, 2, 6), false},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +211,8 @@ func TestFirstLoad(t *testing.T) {
 			if tc.says != "" && (state.Fault == nil || !strings.Contains(state.Fault.Error(), tc.says)) {
 				t.Errorf("fault %v doesn't say %q", state.Fault, tc.says)
 			}
-			if want := tc.err == nil && !tc.pinned; state.Unpinned() != want || strings.Contains(log.String(), "unpinned") != want {
+			if want := tc.err == nil && !tc.pinned; state.Unpinned() != want ||
+				strings.Contains(log.String(), "unpinned") != want {
 				t.Errorf("unpinned %v, want %v: %s", state.Unpinned(), want, log)
 			}
 		})
@@ -221,7 +222,10 @@ func TestFirstLoad(t *testing.T) {
 // TestSwitchMarksAreNotStaged adds versions that mark a switch-off. They are neither staged nor
 // previous.
 func TestSwitchMarksAreNotStaged(t *testing.T) {
-	f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)}, marks: map[secrets.Version]secrets.Mark{3: offMark(3, 2), 4: offMark(4, 3), 2: {Staged: true}}}
+	f := &fake{
+		status: map[string]secrets.Status{acme.Path: pinned(1, 4, 3)},
+		marks:  map[secrets.Version]secrets.Mark{3: offMark(3, 2), 4: offMark(4, 3), 2: {Staged: true}},
+	}
 	k, _ := newKeyring(t, f, secrets.Options{})
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)

@@ -148,7 +148,8 @@ func TestKeyringRules(t *testing.T) {
 					t.Errorf("Get with a short max_stale: %v, want %v", err, tc.stale)
 				}
 				var unavailable *secrets.UnavailableError
-				if errors.Is(tc.stale, secrets.ErrUnavailable) && (!errors.As(err, &unavailable) || unavailable.RetryAfter <= 0) {
+				if errors.Is(tc.stale, secrets.ErrUnavailable) &&
+					(!errors.As(err, &unavailable) || unavailable.RetryAfter <= 0) {
 					t.Errorf("%v doesn't say when to try again", err)
 				}
 				state, _ := k.State(acme)
@@ -215,7 +216,8 @@ func TestWarmOverFaults(t *testing.T) {
 				if _, err := k.Get(acme, 0); !errors.Is(err, tc.want) {
 					t.Errorf("Get: %v, want %v", err, tc.want)
 				}
-				if state, ok := k.State(acme); !ok || state.Fault == nil || state.Held != nil || !state.Succeeded.IsZero() {
+				if state, ok := k.State(acme); !ok || state.Fault == nil || state.Held != nil ||
+					!state.Succeeded.IsZero() {
 					t.Errorf("state %+v", state)
 				}
 				if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "path=sso/acme") {

@@ -79,7 +79,7 @@ func logVersions(log *slog.Logger, last, next *State) {
 // severity returns the level at which the fault of s is logged. A store that is away is a warning
 // until what is held gets old. A fault that needs an operator is an error at once.
 func (k *Keyring) severity(s *State) slog.Level {
-	if s.behindSince.IsZero() && away(s.Fault) && s.Succeeded != s.Attempted && s.Held != nil &&
+	if s.behindSince.IsZero() && isUnavailable(s.Fault) && s.Succeeded != s.Attempted && s.Held != nil &&
 		k.now().Sub(s.Held.Refreshed) < AlarmAfter {
 		return slog.LevelWarn
 	}

@@ -20,7 +20,7 @@ type Observed struct {
 	// KeepsFault is the reason why Keeps isn't known, or nil.
 	KeepsFault error
 	// Barred is the reason why no write can succeed, or nil.
-	Barred error
+	ReadOnly error
 	// Wiped reports that the secret has metadata but no pointer. A write of the whole metadata may
 	// have removed the pointer, and then the latest version isn't the one that signs.
 	Wiped bool

@@ -86,14 +86,14 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		return err
 	})
 	if err != nil {
-		next.Status = offBy(next.Status, seen, nil)
-		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, seen.Serial), nil
+		next.Status = mergeSwitch(next.Status, seen, nil)
+		return recordSwitches(withFault(next, fmt.Errorf("secret %s: %w", e.ref, err)), last, seen.Serial), nil
 	}
-	v := judge(last, seen)
-	if v.behind != nil {
-		k.markedOff(ctx, e, &v.status, seen)
-		next, alarm = behind(next, v, e.ref)
-		return remember(next, last, seen.Serial), alarm
+	v := evaluate(last, seen)
+	if v.lagging != nil {
+		k.applyMarks(ctx, e, &v.status, seen)
+		next, alarm = lagging(next, v, e.ref)
+		return recordSwitches(next, last, seen.Serial), alarm
 	}
 	next.behindSince, next.Status = time.Time{}, v.status
 	if v.alarm != nil {
@@ -116,7 +116,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 		}
 	}
 	if v.fault != nil {
-		return remember(failed(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial), nil
+		return recordSwitches(withFault(next, fmt.Errorf("secret %s: %w", e.ref, v.fault)), last, seen.Serial), nil
 	}
 	off, by := next.Status.Disabled, next.Status.DisabledBy
 	next.Status = found.held.Status
@@ -125,33 +125,33 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	if alarm == nil && found.doubt != nil {
 		alarm = fmt.Errorf("secret %s: %w", e.ref, found.doubt)
 	}
-	return remember(next, last, seen.Serial), alarm
+	return recordSwitches(next, last, seen.Serial), alarm
 }
 
 // behindAlarm is how long the store's answers may be older than what is held before an alarm is
 // raised. A standby that lags for so long is a fault as well.
-const behindAlarm = 5 * time.Minute
+const laggingAlarm = 5 * time.Minute
 
 // behind returns the state after an answer that is older than what is held. What is held serves up
 // to max_stale, as if the store were away.
-func behind(next State, v verdict, ref Ref) (State, error) {
+func lagging(next State, v evaluation, ref Ref) (State, error) {
 	next.Status = v.status
 	if next.behindSince.IsZero() {
 		next.behindSince = next.Attempted
 	}
-	if next.Attempted.Sub(next.behindSince) < behindAlarm {
+	if next.Attempted.Sub(next.behindSince) < laggingAlarm {
 		return next, nil
 	}
 	// The text has no duration, because it must stay the same to be logged once.
 	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held since %s (%w): "+
 		"only its kill switch counts. Either a standby lags, or the store was restored from a backup. "+
 		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is",
-		ref, next.behindSince.UTC().Format(time.RFC3339), v.behind)
+		ref, next.behindSince.UTC().Format(time.RFC3339), v.lagging)
 }
 
 // failed returns the state after a fault. A lost permission and a deletion are kill switches and
 // drop what is held. Every other fault leaves the last good key.
-func failed(s State, fault error) State {
+func withFault(s State, fault error) State {
 	s.Fault = fault
 	if isAny(fault, ErrDenied, ErrNotFound, ErrDeleted) {
 		s.Held = nil
@@ -161,7 +161,7 @@ func failed(s State, fault error) State {
 
 // away reports whether a fault says nothing about the secret, because the store could not be asked
 // or its answer didn't count.
-func away(fault error) bool {
+func isUnavailable(fault error) bool {
 	return fault != nil && !isAny(fault, ErrDenied, ErrNotFound, ErrDeleted, ErrUnusable)
 }
 
@@ -225,7 +225,7 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first b
 // markedOff switches status off if a version of an otherwise ignored answer has the mark of a later
 // switch-off. The metadata of that answer may have been put back to an older state. Marks that
 // can't be read are read again with the next answer.
-func (k *Keyring) markedOff(ctx context.Context, e *entry, status *Status, answer Status) {
+func (k *Keyring) applyMarks(ctx context.Context, e *entry, status *Status, answer Status) {
 	r := reader{keyring: k, entry: e, status: answer, values: map[identity]value{}}
 	maps.Copy(r.values, e.values)
 	for _, vs := range slices.Backward(answer.Versions) {

@@ -28,7 +28,7 @@ type counts struct{ confirmed, lagging, away, fault atomic.Uint64 }
 // add counts the refresh that led to s. The Fault of s must not hold a mere alarm yet.
 func (c *counts) add(s *State) {
 	switch {
-	case away(s.Fault):
+	case isUnavailable(s.Fault):
 		c.away.Add(1)
 	case s.Fault != nil:
 		c.fault.Add(1)

@@ -132,11 +132,11 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 	if staged := s.Status.Staged(); staged != 0 && staged != s.Status.Previous {
 		pause = min(pause, stagedInterval)
 	}
-	if away(s.Fault) && s.Succeeded != s.Attempted {
-		pause = min(k.Interval(), firstRetry<<min(e.aways, 10))
-		e.aways++
+	if isUnavailable(s.Fault) && s.Succeeded != s.Attempted {
+		pause = min(k.Interval(), firstRetry<<min(e.failures, 10))
+		e.failures++
 	} else {
-		e.aways = 0
+		e.failures = 0
 	}
 	e.due = time.Now().Add(jitter(pause))
 	if e.place >= 0 {

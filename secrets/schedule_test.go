@@ -286,7 +286,10 @@ func TestADroppedValueIsReadAgain(t *testing.T) {
 // at every refresh.
 func TestAnUnusableValueIsReadOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &fake{status: map[string]secrets.Status{acme.Path: pinned(1, 2, 1)}, secret: map[secrets.Version]string{2: "short"}}
+		f := &fake{
+			status: map[string]secrets.Status{acme.Path: pinned(1, 2, 1)},
+			secret: map[secrets.Version]string{2: "short"},
+		}
 		k, _ := newKeyring(t, f, secrets.Options{})
 		run(t, k, time.Minute, acme)
 		if _, keys := f.counts(); keys != 2 {
@@ -308,7 +311,10 @@ func TestChangedValuesAreReadAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				other := strings.ToUpper(canary)
-				f := &fake{status: map[string]secrets.Status{acme.Path: answers[0]}, secret: map[secrets.Version]string{}}
+				f := &fake{
+					status: map[string]secrets.Status{acme.Path: answers[0]},
+					secret: map[secrets.Version]string{},
+				}
 				k, _ := newKeyring(t, f, secrets.Options{})
 				if err := k.Warm(t.Context(), acme); err != nil {
 					t.Fatal(err)
@@ -343,7 +349,8 @@ func TestAValueOfAnotherVersionIsRefused(t *testing.T) {
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrUnavailable) || !strings.Contains(err.Error(), "version 7 when asked for 1") {
+	if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "version 7 when asked for 1") {
 		t.Errorf("Get: %v", err)
 	}
 }
@@ -367,7 +374,8 @@ func TestRunEndsRefreshesInProgress(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
 			t.Errorf("Run: %v after %v", err, time.Since(began))
 		}
-		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) || strings.Contains(log.String(), "fault") {
+		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) ||
+			strings.Contains(log.String(), "fault") {
 			t.Errorf("the refresh that was cancelled has left %+v; log: %s", s, log)
 		}
 		if _, err := k.Get(acme, 0); err != nil {

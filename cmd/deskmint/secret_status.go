@@ -76,8 +76,8 @@ func statusOf(op *operation, r rotate.Report) secretStatus {
 		Active: r.Active, Staged: r.Staged(), Previous: r.Previous, Latest: r.Latest,
 		Pinned: r.Pinned, Serial: r.Serial, Disabled: r.Disabled, Keeps: r.Keeps,
 	}
-	if r.Barred != nil {
-		s.ReadOnly = r.Barred.Error()
+	if r.ReadOnly != nil {
+		s.ReadOnly = r.ReadOnly.Error()
 	}
 	if s.Unclear = r.Unclear(); s.Unclear != "" {
 		s.Active, s.Staged, s.Previous = 0, 0, 0

@@ -76,10 +76,13 @@ func TestReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status.Active != 1 || !status.Pinned || status.Latest != 2 || status.Staged() != 2 || status.Previous != 0 || status.Disabled || status.Revision == 0 {
+	if status.Active != 1 || !status.Pinned || status.Latest != 2 || status.Staged() != 2 || status.Previous != 0 ||
+		status.Disabled ||
+		status.Revision == 0 {
 		t.Errorf("status %+v", status)
 	}
-	if want := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC); len(status.Versions) != 2 || !status.Versions[1].Created.Equal(want) {
+	if want := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC); len(status.Versions) != 2 ||
+		!status.Versions[1].Created.Equal(want) {
 		t.Errorf("versions %+v", status.Versions)
 	}
 	for v, secret := range map[secrets.Version]string{1: one, 2: two} {
@@ -98,7 +101,8 @@ func TestReads(t *testing.T) {
 
 func TestReadingFails(t *testing.T) {
 	store := open(write(t, good, 0o600))
-	if _, err := store.Status(t.Context(), "sso/other"); !errors.Is(err, secrets.ErrNotFound) || !strings.Contains(err.Error(), "sso/other") {
+	if _, err := store.Status(t.Context(), "sso/other"); !errors.Is(err, secrets.ErrNotFound) ||
+		!strings.Contains(err.Error(), "sso/other") {
 		t.Errorf("unknown path: %v", err)
 	}
 	if _, err := store.Status(t.Context(), acme.Path); err != nil {
@@ -251,7 +255,8 @@ func TestPermissionsSayWhatToDo(t *testing.T) {
 	for mode, chmod := range map[fs.FileMode]string{0o644: "chmod 640", 0o666: "chmod 640", 0o660: "chmod 640", 0o604: "chmod 600", 0o620: "chmod 600"} {
 		path := write(t, good, mode)
 		_, err := open(path).Status(t.Context(), acme.Path)
-		if err == nil || !strings.Contains(err.Error(), chmod+" "+path) || !strings.Contains(err.Error(), fmt.Sprintf("%#o", mode)) {
+		if err == nil || !strings.Contains(err.Error(), chmod+" "+path) ||
+			!strings.Contains(err.Error(), fmt.Sprintf("%#o", mode)) {
 			t.Errorf("%#o: %v, want %q", mode, err, chmod)
 		}
 	}

@@ -64,7 +64,7 @@ func parse(data []byte) (content, faults) {
 	parsed := content{}
 	for key, n := range f.mapping(root, "the file") {
 		if key.Value != "secrets" {
-			f.add(key, "unknown key%s: the file has one key, secrets", shown(key))
+			f.add(key, "unknown key%s: the file has one key, secrets", quotable(key))
 			continue
 		}
 		for path, n := range f.mapping(n, "secrets") {
@@ -72,7 +72,7 @@ func parse(data []byte) (content, faults) {
 				f.add(path, "this is not the path of a secret: no empty, \".\" or \"..\" segment, no control character")
 				continue
 			}
-			parsed[path.Value] = f.secret(n, "secret"+shown(path))
+			parsed[path.Value] = f.secret(n, "secret"+quotable(path))
 		}
 	}
 	if f != nil {
@@ -123,7 +123,7 @@ func (f *faults) mapping(n *yaml.Node, what string) func(yield func(key, value *
 				f.add(key, "%s: aliases, merges and complex keys are not allowed", what)
 				continue
 			case seen:
-				f.add(key, "%s: key%s stands here a second time (first in line %d)", what, shown(key), line)
+				f.add(key, "%s: key%s stands here a second time (first in line %d)", what, quotable(key), line)
 				continue
 			}
 			first[key.Value] = key.Line
@@ -157,7 +157,7 @@ func (f *faults) secret(n *yaml.Node, what string) entry {
 				}
 			}
 		default:
-			f.add(key, "%s: unknown key%s: active, previous, disabled and versions are known", what, shown(key))
+			f.add(key, "%s: unknown key%s: active, previous, disabled and versions are known", what, quotable(key))
 		}
 	}
 	f.complete(&e.status, what, n, active, previous)
@@ -210,7 +210,7 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 				f.add(n, "%s: created must be a time such as 2026-06-01T09:00:00Z", what)
 			}
 		case n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str":
-			f.add(n, "%s: the value of field%s must be a string: put it in quotes", what, shown(key))
+			f.add(n, "%s: the value of field%s must be a string: put it in quotes", what, quotable(key))
 		default:
 			secretKey, err := secrets.NewKey(v, []byte(n.Value))
 			fields[key.Value] = value{line: n.Line, key: secretKey, err: err}
@@ -221,14 +221,14 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 
 // plain matches a key that can be shown, because no part of it is long enough for a secret.
 var (
-	plain   = regexp.MustCompile(`^[A-Za-z0-9_./ -]{1,200}$`)
-	stretch = regexp.MustCompile(`[A-Za-z0-9_+=]{24}`)
+	quotableKey = regexp.MustCompile(`^[A-Za-z0-9_./ -]{1,200}$`)
+	longRun     = regexp.MustCompile(`[A-Za-z0-9_+=]{24}`)
 )
 
 // shown returns the key for an error text. It returns nothing for a key that may be a misplaced
 // value.
-func shown(key *yaml.Node) string {
-	if !plain.MatchString(key.Value) || stretch.MatchString(key.Value) {
+func quotable(key *yaml.Node) string {
+	if !quotableKey.MatchString(key.Value) || longRun.MatchString(key.Value) {
 		return ""
 	}
 	return " " + key.Value

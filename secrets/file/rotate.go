@@ -45,7 +45,7 @@ type text struct {
 }
 
 // none is the content of a file that does not exist yet.
-const none = "secrets: {}\n"
+const emptyFile = "secrets: {}\n"
 
 // load reads the file. It returns an error for a file that isn't YAML, because it must be corrected
 // first.
@@ -68,7 +68,7 @@ func (w *Writer) load() (text, error) {
 		}
 	}
 	if len(t.data) == 0 {
-		t.data, t.content = []byte(none), content{}
+		t.data, t.content = []byte(emptyFile), content{}
 	} else {
 		t.content, t.fault = New(Settings{Path: w.path}).check(t.info.Mode().Perm(), t.data)
 	}
@@ -115,7 +115,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 		return secrets.Observed{}, err
 	}
 	o := secrets.Observed{
-		Status: t.status(path), Place: w.path + ": " + path, Barred: t.barred(), PointerFault: t.fault,
+		Status: t.status(path), Place: w.path + ": " + path, ReadOnly: t.readOnly(), PointerFault: t.fault,
 	}
 	if key, _ := find(t.root, "secrets", path); key != nil {
 		o.Place = fmt.Sprintf("%s:%d: %s", w.path, key.Line, path)
@@ -233,12 +233,12 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	if err != nil {
 		return err
 	}
-	if err := t.barred(); err != nil {
+	if err := t.readOnly(); err != nil {
 		return fmt.Errorf("%s: %w", o.Place, err)
 	}
 	now := t.status(path)
 	if now.Active != o.Active || now.Pinned != o.Pinned || now.Previous != o.Previous || now.Disabled != o.Disabled ||
-		!slices.EqualFunc(now.Versions, o.Versions, sameVersion) {
+		!slices.EqualFunc(now.Versions, o.Versions, equalVersions) {
 		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again",
 			o.Place, secrets.ErrConflict)
 	}
@@ -256,7 +256,7 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	return t.replace(changed)
 }
 
-func sameVersion(a, b secrets.VersionStatus) bool {
+func equalVersions(a, b secrets.VersionStatus) bool {
 	return a.Version == b.Version && a.Gone == b.Gone && a.Created.Equal(b.Created)
 }
 

@@ -241,7 +241,7 @@ func find(n *yaml.Node, keys ...string) (key, value *yaml.Node) {
 }
 
 // place returns the path to a value. No key contains a NUL.
-func place(keys ...string) string { return strings.Join(keys, "\x00") }
+func flatKey(keys ...string) string { return strings.Join(keys, "\x00") }
 
 // flatten returns every scalar of a file with its type, by its place.
 func flatten(data []byte) map[string]string {
@@ -258,7 +258,7 @@ func flatten(data []byte) map[string]string {
 			}
 			return
 		}
-		flat[place(keys...)] = n.ShortTag() + " " + n.Value
+		flat[flatKey(keys...)] = n.ShortTag() + " " + n.Value
 	}
 	walk(root, nil)
 	return flat
@@ -271,7 +271,7 @@ func (e edit) expect(flat map[string]string, path string) {
 		if f.quoted {
 			n.Style = yaml.DoubleQuotedStyle
 		}
-		flat[place(keys...)] = n.ShortTag() + " " + f.value
+		flat[flatKey(keys...)] = n.ShortTag() + " " + f.value
 	}
 	if e.version == nil {
 		set(e, "secrets", path, e.key)

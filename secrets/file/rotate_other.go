@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-var errSystem = errors.New("on this system secrets files can be read, but not written by command: edit the file")
+var errUnsupported = errors.New("on this system secrets files can be read, but not written by command: edit the file")
 
-func lock(string) (unlock func(), err error) { return nil, errSystem }
+func lock(string) (unlock func(), err error) { return nil, errUnsupported }
 
-func writable(string) error { return errSystem }
+func checkWritable(string) error { return errUnsupported }
 
-func own(*os.File, fs.FileInfo) error { return errSystem }
+func copyOwner(*os.File, fs.FileInfo) error { return errUnsupported }

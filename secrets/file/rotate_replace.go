@@ -10,12 +10,12 @@ import (
 )
 
 // barred returns the reason why the file can't be replaced, or nil.
-func (t text) barred() error {
+func (t text) readOnly() error {
 	if t.info != nil && t.info.Mode().Perm()&0o222 == 0 {
 		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s",
 			t.info.Mode().Perm(), t.path)
 	}
-	if err := writable(filepath.Dir(t.path)); err != nil {
+	if err := checkWritable(filepath.Dir(t.path)); err != nil {
 		return unwritable(t.path, err)
 	}
 	return nil
@@ -54,7 +54,7 @@ func (t text) replace(data []byte) (err error) {
 		}
 	}()
 	if t.info != nil {
-		if err := own(temporary, t.info); err != nil {
+		if err := copyOwner(temporary, t.info); err != nil {
 			return err
 		}
 		if err := temporary.Chmod(t.info.Mode().Perm()); err != nil {

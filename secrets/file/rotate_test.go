@@ -118,9 +118,15 @@ func TestLifeInAFile(t *testing.T) {
 		}
 	}
 	done(t)(r.Stage(ctx, []byte(two)))
-	stands("staged", 1, one,
-		"    versions:\n      1:", "    active: 1\n    versions:\n      1:",
-		"# the old one\n", "# the old one\n      2: {shared_secret: \""+two+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n")
+	stands(
+		"staged",
+		1,
+		one,
+		"    versions:\n      1:",
+		"    active: 1\n    versions:\n      1:",
+		"# the old one\n",
+		"# the old one\n      2: {shared_secret: \""+two+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n",
+	)
 	done(t)(r.Activate(ctx, 0))
 	stands("activated", 2, two, "    active: 1\n", "    active: 2\n    previous: 1\n")
 	done(t)(r.Rollback(ctx))
@@ -130,12 +136,19 @@ func TestLifeInAFile(t *testing.T) {
 	done(t)(r.Enable(ctx))
 	stands("enabled", 1, one, "disabled: \"2026-09-01T10:00:00Z\"", "disabled: false")
 	done(t)(r.Replace(ctx, []byte(three)))
-	stands("replaced", 3, three,
-		"    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
-		"2026-09-01T10:00:00Z}\n", "2026-09-01T10:00:00Z}\n      3: {shared_secret: \""+three+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n")
+	stands(
+		"replaced",
+		3,
+		three,
+		"    active: 1\n    previous: 2\n",
+		"    active: 3\n    previous: 1\n",
+		"2026-09-01T10:00:00Z}\n",
+		"2026-09-01T10:00:00Z}\n      3: {shared_secret: \""+three+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n",
+	)
 
 	report, err := r.Status(ctx, "Three")
-	if err != nil || len(report.Details) != 3 || !*report.Details[0].Match || *report.Details[1].Match || report.Keeps != 0 {
+	if err != nil || len(report.Details) != 3 || !*report.Details[0].Match || *report.Details[1].Match ||
+		report.Keeps != 0 {
 		t.Errorf("status %+v, %v", report, err)
 	}
 	if line := fmt.Sprintf("%s:5: %s", path, acme.Path); report.Place != line {
@@ -169,7 +182,10 @@ func TestFirstStage(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 || read(t, path) != "secrets:\n"+fresh {
 		t.Errorf("%v, %v:\n%s", info.Mode(), err, read(t, path))
 	}
-	if _, err := rotator(filepath.Join(t.TempDir(), "secrets.yaml")).Status(t.Context(), ""); !errors.Is(err, secrets.ErrNotFound) {
+	if _, err := rotator(filepath.Join(t.TempDir(), "secrets.yaml")).Status(t.Context(), ""); !errors.Is(
+		err,
+		secrets.ErrNotFound,
+	) {
 		t.Errorf("status of nothing: %v", err)
 	}
 	_, err := rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
@@ -272,7 +288,8 @@ func TestChangesInBetween(t *testing.T) {
 	}
 	// A change of another secret of the file is no conflict, and it stays.
 	rewrite(t, path, strings.Replace(good, "other: \"short\"", "other: \"new\"", 1), 0o600)
-	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"}); err != nil || !strings.Contains(read(t, path), `other: "new"`) {
+	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"}); err != nil ||
+		!strings.Contains(read(t, path), `other: "new"`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -322,7 +339,8 @@ func TestLinksAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	done(t)(rotator(link).Activate(t.Context(), 2))
-	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 || !strings.Contains(read(t, path), "active: 2") {
+	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 ||
+		!strings.Contains(read(t, path), "active: 2") {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }

@@ -30,13 +30,13 @@ func lock(dir string) (unlock func(), err error) {
 }
 
 // writable returns the reason why no file can be created in dir.
-func writable(dir string) error {
+func checkWritable(dir string) error {
 	const write, search = 2, 1
 	return syscall.Access(dir, write|search)
 }
 
 // own gives f the owner and the group of the file that it replaces.
-func own(f *os.File, like fs.FileInfo) error {
+func copyOwner(f *os.File, like fs.FileInfo) error {
 	want, ok := like.Sys().(*syscall.Stat_t)
 	info, err := f.Stat()
 	if err != nil || !ok {

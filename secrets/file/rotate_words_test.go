@@ -43,7 +43,7 @@ func TestOneWriterAtATime(t *testing.T) {
 		t.Fatalf("after the first was given up: %v", err)
 	}
 	unlock()
-	if err := writable(filepath.Join(dir, "no")); !os.IsNotExist(err) {
+	if err := checkWritable(filepath.Join(dir, "no")); !os.IsNotExist(err) {
 		t.Errorf("a folder that isn't there: %v", err)
 	}
 }
@@ -54,7 +54,10 @@ func FuzzApply(f *testing.F) {
 	f.Add("secrets:\n  a:\n    versions:\n      1: {s: \"x\"}\n", "a")
 	f.Add("secrets: {}\n", "sso/b")
 	f.Add("{}", "0")
-	f.Add("secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n  b: {versions: {1: {s: y}}}\n", "b")
+	f.Add(
+		"secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n  b: {versions: {1: {s: y}}}\n",
+		"b",
+	)
 	f.Add("secrets:\r\n  'a b':\r\n    versions:\r\n      1: {s: \"é\\u0001\"}\r\n", "a b")
 	f.Add("", "0")
 	f.Add("A", "0")
@@ -65,8 +68,18 @@ func FuzzApply(f *testing.F) {
 			return // a writer is only made for a valid reference
 		}
 		next := number(before[path].status.Latest + 1)
-		edits := []edit{{key: next, version: []edit{{key: "s", value: text, quoted: true}, {key: "created", value: "2026-01-01T00:00:00Z"}}}}
-		edits = append(edits, edit{key: "active", value: next}, edit{key: "previous", value: next}, edit{key: "disabled", value: "true"})
+		edits := []edit{
+			{
+				key:     next,
+				version: []edit{{key: "s", value: text, quoted: true}, {key: "created", value: "2026-01-01T00:00:00Z"}},
+			},
+		}
+		edits = append(
+			edits,
+			edit{key: "active", value: next},
+			edit{key: "previous", value: next},
+			edit{key: "disabled", value: "true"},
+		)
 		changed, err := apply([]byte(text), path, edits)
 		if err != nil {
 			return

@@ -81,7 +81,9 @@ var (
 	// keyLine matches a line that begins with a key: its indent, the key, and the rest.
 	keyLine = regexp.MustCompile(`^([\s\p{Z}\x{FEFF}-]*)["']?([^"'#]*?)["']?[\s\p{Z}]*:(?:[\s\p{Z}]+.*)?$`)
 	// switchText matches a switch anywhere in a line: the text before it, and its value.
-	switchText = regexp.MustCompile(`(?i)^(|.*?[^\pL\pN_-])["']?disabled["']?(?:[\s\p{Z}]*[:=][\s\p{Z}]*|[\s\p{Z}]+|$)([^,}\]#]*)`)
+	switchText = regexp.MustCompile(
+		`(?i)^(|.*?[^\pL\pN_-])["']?disabled["']?(?:[\s\p{Z}]*[:=][\s\p{Z}]*|[\s\p{Z}]+|$)([^,}\]#]*)`,
+	)
 	// anyKey matches a key anywhere in a line.
 	anyKey = regexp.MustCompile(`["']?([^"'{}\[\],:\s]+)["']?[\s\p{Z}]*:`)
 )

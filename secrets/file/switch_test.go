@@ -140,7 +140,8 @@ func TestDisableInAFaultyFile(t *testing.T) {
 		"activate": func(ctx context.Context) (rotate.Plan, error) { return r.Activate(ctx, 1) },
 		"enable":   r.Enable,
 	} {
-		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
+		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) ||
+			!strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -157,7 +158,12 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	}
 	// Disable again, over any text of the switch.
 	for _, value := range []string{"false", "no", "0", `""`, "'no'", "false # c"} {
-		rewrite(t, path, "secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n", 0o600)
+		rewrite(
+			t,
+			path,
+			"secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n",
+			0o600,
+		)
 		done(t)(r.Disable(t.Context()))
 		done(t)(r.Enable(t.Context()))
 		done(t)(r.Disable(t.Context()))
@@ -167,7 +173,8 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	}
 	// A switch that can't be changed line by line is refused, never reported as done.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
-	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") || !strings.Contains(err.Error(), "add a line `disabled: true`") {
+	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") ||
+		!strings.Contains(err.Error(), "add a line `disabled: true`") {
 		t.Errorf("no YAML: %v", err)
 	}
 }

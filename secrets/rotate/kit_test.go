@@ -50,7 +50,16 @@ func secretOf(v secrets.Version) string { return strings.Repeat(fmt.Sprintf("%04
 
 // newBook returns a book with the versions of a status, each with its value.
 func newBook(status secrets.Status, change ...func(*book)) *book {
-	b := &book{o: secrets.Observed{Status: status, Place: "vault: secret/metadata/sso/acme", Keeps: 10, Fates: map[secrets.Version]string{}}, values: map[secrets.Version]string{}, marks: map[secrets.Version]secrets.Mark{}}
+	b := &book{
+		o: secrets.Observed{
+			Status: status,
+			Place:  "vault: secret/metadata/sso/acme",
+			Keeps:  10,
+			Fates:  map[secrets.Version]string{},
+		},
+		values: map[secrets.Version]string{},
+		marks:  map[secrets.Version]secrets.Mark{},
+	}
 	for i, vs := range status.Versions {
 		if vs.Gone {
 			b.o.Fates[vs.Version] = "deleted"
@@ -156,17 +165,27 @@ func (b *book) add(v secrets.Version, value string) {
 }
 
 func (b *book) Change(_ context.Context, _ string, _ secrets.Observed, to secrets.Change) error {
-	return b.write(fmt.Sprintf("active %d previous %d serial %d off %v on %v", to.Active, to.Previous, to.Serial, to.Disabled != "", to.Enabled), func() {
-		if to.Active != 0 {
-			b.o.Active, b.o.Previous, b.o.Pinned = to.Active, to.Previous, true
-		}
-		if to.Serial != 0 {
-			b.o.Serial = to.Serial
-		}
-		if to.Disabled != "" || to.Enabled {
-			b.o.Disabled, b.o.DisabledBy = !to.Enabled, to.Disabled
-		}
-	})
+	return b.write(
+		fmt.Sprintf(
+			"active %d previous %d serial %d off %v on %v",
+			to.Active,
+			to.Previous,
+			to.Serial,
+			to.Disabled != "",
+			to.Enabled,
+		),
+		func() {
+			if to.Active != 0 {
+				b.o.Active, b.o.Previous, b.o.Pinned = to.Active, to.Previous, true
+			}
+			if to.Serial != 0 {
+				b.o.Serial = to.Serial
+			}
+			if to.Disabled != "" || to.Enabled {
+				b.o.Disabled, b.o.DisabledBy = !to.Enabled, to.Disabled
+			}
+		},
+	)
 }
 
 // pointed returns a status with a pointer, a previous version and a serial.

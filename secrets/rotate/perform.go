@@ -25,17 +25,17 @@ func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []by
 			s.Version = o.Latest + 1 // a mark may follow any version, also one that was written since
 			p.Steps[i] = s
 		}
-		if !s.fits(o) { // the step before was read back with another operator's change
+		if !s.isApplicable(o) { // the step before was read back with another operator's change
 			return p, fmt.Errorf("%s: %w: the secret has changed since this was decided on (now version %d is active, "+
 				"%d the latest): look at the status, then try again", o.Place, secrets.ErrConflict, o.Active, o.Latest)
 		}
-		after, err := o, r.take(ctx, o, s, value)
+		after, err := o, r.takeStep(ctx, o, s, value)
 		if err == nil {
 			after, err = r.readBack(ctx, s)
 		}
 		switch {
 		case err != nil && s.Kind == StepMark:
-			p.note("%s", unmarked(err))
+			p.note("%s", noMarkNote(err))
 			p.Steps = p.Steps[:i] // the earlier marks stay and have the same effect
 			return p, nil
 		case err != nil && s.Kind == StepUnmark:
@@ -54,7 +54,7 @@ func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []by
 }
 
 // take performs one step.
-func (r *Rotator) take(ctx context.Context, o Observation, s Step, value []byte) error {
+func (r *Rotator) takeStep(ctx context.Context, o Observation, s Step, value []byte) error {
 	switch s.Kind {
 	case StepWrite:
 		return r.write(ctx, o, s, value)
@@ -107,9 +107,9 @@ func (r *Rotator) readBack(ctx context.Context, s Step) (Observation, error) {
 		switch {
 		case err != nil:
 			return o, fmt.Errorf("to %s was done, but can't be read back: %w", s, err)
-		case s.shows(o):
+		case s.isDone(o):
 			return o, nil
-		case !s.undone(o):
+		case !s.mayBeOutdated(o):
 			return o, fmt.Errorf("%s: %w: to %s was done, but now version %d is active (previous %d, serial %d): look "+
 				"at the status, and agree on who rotates",
 				o.Place, secrets.ErrConflict, s, o.Active, o.Previous, o.Serial)

@@ -10,8 +10,8 @@ import (
 // writable returns the reason why nothing but a switch-off can be written, or nil.
 func writable(o Observation) error {
 	switch {
-	case o.Barred != nil:
-		return fmt.Errorf("%s: %w: %w", o.Place, ErrRefused, o.Barred)
+	case o.ReadOnly != nil:
+		return fmt.Errorf("%s: %w: %w", o.Place, ErrRefused, o.ReadOnly)
 	case o.PointerFault != nil && o.Revision != 0: // the file has a fault, and is taken as a whole
 		return o.PointerFault
 	}
@@ -41,7 +41,7 @@ func planStage(o Observation, equal secrets.Version) (Plan, error) {
 		return refuse(o, "%s. The replicas' /readyz names the version that signs: activate it by its number, then "+
 			"stage", o.Unclear())
 	}
-	if err := keepsRoom(o, next); err != nil {
+	if err := checkRoom(o, next); err != nil {
 		return Plan{}, err
 	}
 	if !o.Pinned {
@@ -99,7 +99,7 @@ func adviceFor(o Observation, v secrets.Version) string {
 }
 
 // keepsRoom refuses a write that would make the store drop a version that is still needed.
-func keepsRoom(o Observation, next secrets.Version) error {
+func checkRoom(o Observation, next secrets.Version) error {
 	if o.KeepsFault != nil {
 		return fmt.Errorf("%s: %w: how many versions it keeps isn't known, and writing one may drop the active one: %w",
 			o.Place, ErrRefused, o.KeepsFault)
@@ -138,7 +138,7 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 	case o.Pinned && v == o.Active:
 		return refuse(o, "version %d is active already", v)
 	}
-	if err := present(o, v); err != nil {
+	if err := checkPresent(o, v); err != nil {
 		return Plan{}, err
 	}
 	step := Step{Kind: StepPoint, Version: v, Previous: o.Active, Serial: nextSerial(o)}
@@ -180,7 +180,7 @@ func planRollback(o Observation) (Plan, error) {
 	case v == 0 || v == o.Active:
 		return refuse(o, "there is no previous version: activate one by its number")
 	}
-	if err := present(o, v); err != nil {
+	if err := checkPresent(o, v); err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Version: v, Steps: []Step{{Kind: StepPoint, Version: v, Previous: o.Active, Serial: nextSerial(o)}}}
@@ -192,7 +192,7 @@ func planRollback(o Observation) (Plan, error) {
 }
 
 // present refuses a version that has no value.
-func present(o Observation, v secrets.Version) error {
+func checkPresent(o Observation, v secrets.Version) error {
 	vs, listed := o.Version(v)
 	var err error
 	switch fate := o.Fates[v]; {

@@ -11,8 +11,8 @@ import (
 // store was restored from a backup.
 func planDisable(o Observation, now time.Time) (Plan, error) {
 	switch {
-	case o.Barred != nil:
-		return refuse(o, "%v", o.Barred)
+	case o.ReadOnly != nil:
+		return refuse(o, "%v", o.ReadOnly)
 	case o.Latest == 0:
 		return refuse(o, "it has no version: check the configuration's secret.path")
 	case o.Disabled && o.Revision != 0:
@@ -29,8 +29,10 @@ func planDisable(o Observation, now time.Time) (Plan, error) {
 		plan.note("version %d is pinned as the active one", o.Active)
 	}
 	plan.Steps = []Step{step}
-	plan.note("every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds " +
-		"the secret: only a reset at Zendesk does")
+	plan.note(
+		"every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds " +
+			"the secret: only a reset at Zendesk does",
+	)
 	plan.addMark(o, step, now)
 	return plan, nil
 }
@@ -43,10 +45,10 @@ func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 	}
 	why := o.Denied.Write
 	if why == nil {
-		why = keepsRoom(o, o.Latest+1)
+		why = checkRoom(o, o.Latest+1)
 	}
 	if why != nil {
-		p.note("%s", unmarked(why))
+		p.note("%s", noMarkNote(why))
 		return
 	}
 	p.Steps = append(p.Steps, Step{Kind: StepMark, Version: o.Latest + 1,
@@ -55,7 +57,7 @@ func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 }
 
 // unmarked returns the note for a switch-off without a mark.
-func unmarked(why error) string {
+func noMarkNote(why error) string {
 	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a "+
 		"replica starts after that, it signs again. No version could be written that marks it: %v", why)
 }
@@ -110,7 +112,7 @@ func planAdopt(o Observation, now time.Time) (Plan, error) {
 	case unclear != "":
 		return refuse(o, "%s. Activate the version that shall sign, by its number: every replica takes that", unclear)
 	}
-	if err := present(o, o.Active); err != nil {
+	if err := checkPresent(o, o.Active); err != nil {
 		return Plan{}, err
 	}
 	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: previousOf(o),

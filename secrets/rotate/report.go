@@ -90,10 +90,10 @@ func (r *Rotator) match(ctx context.Context, v secrets.Version, prefix string) *
 
 // fingerprinted is the text that keys sign to be compared. It has spaces, so it can't be the
 // signing input of a JWT.
-const fingerprinted = "deskmint: fingerprint of a secret"
+const fingerprintInput = "deskmint: fingerprint of a secret"
 
 // stretch is the number of PBKDF2 rounds. They take some hundredths of a second for each version.
-const stretch = 100_000
+const pbkdf2Rounds = 100_000
 
 // fingerprint returns the fingerprint of version v, and its fate, which the mark may change.
 func (r *Rotator) fingerprint(
@@ -106,12 +106,12 @@ func (r *Rotator) fingerprint(
 	if key.Mark().SwitchOnly(v) {
 		fate = fateSwitch
 	}
-	signature, err := key.Sign(ctx, fingerprinted)
+	signature, err := key.Sign(ctx, fingerprintInput)
 	if err != nil {
 		return "", fate, err
 	}
 	// The salt is constant, because equal secrets must have equal fingerprints.
-	stretched, err := pbkdf2.Key(sha256.New, string(signature), []byte(fingerprinted), stretch, 4)
+	stretched, err := pbkdf2.Key(sha256.New, string(signature), []byte(fingerprintInput), pbkdf2Rounds, 4)
 	if err != nil {
 		return "", fate, err
 	}

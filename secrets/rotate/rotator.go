@@ -119,7 +119,7 @@ func (r *Rotator) Holds(ctx context.Context, p Plan) error {
 	if err != nil || len(p.Steps) == 0 {
 		return err
 	}
-	if last := p.Last(); !last.shows(o) {
+	if last := p.Last(); !last.isDone(o) {
 		return fmt.Errorf("%s: %w: to %s was undone since; version %d is active now (serial %d): look at the status",
 			o.Place, secrets.ErrConflict, last, o.Active, o.Serial)
 	}

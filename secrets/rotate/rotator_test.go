@@ -44,7 +44,7 @@ var fresh = secretOf(99)
 func keeps(n int) func(*book) { return func(b *book) { b.o.Keeps = n } }
 func wiped(b *book)           { b.o.Wiped = true }
 func disabled(b *book)        { b.o.Disabled = true }
-func barred(b *book)          { b.o.Barred = errors.New("a read-only mount") }
+func barred(b *book)          { b.o.ReadOnly = errors.New("a read-only mount") }
 func revision(b *book)        { b.o.Revision, b.o.Keeps = 1, 0 }
 func destroyed(b *book)       { b.o.Fates[1] = "destroyed" }
 func garbled(b *book)         { b.o.PointerFault = errors.New("active_version is no number") }
@@ -236,7 +236,8 @@ func TestDecisions(t *testing.T) {
 			holds(t, tc.name, notes, tc.says)
 			r.DryRun = false
 			done, err := tc.act(r, t.Context())
-			if err != nil || steps(done) != tc.steps || done.Done != len(done.Steps) || len(b.writes) != len(done.Steps) {
+			if err != nil || steps(done) != tc.steps || done.Done != len(done.Steps) ||
+				len(b.writes) != len(done.Steps) {
 				t.Errorf("in earnest: %q, %d done, written %q, %v", steps(done), done.Done, b.writes, err)
 			}
 			if err := r.Holds(t.Context(), done); err != nil {

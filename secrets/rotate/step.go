@@ -111,7 +111,7 @@ func (s Step) String() string {
 }
 
 // shows reports whether o is how the step leaves a secret.
-func (s Step) shows(o Observation) bool {
+func (s Step) isDone(o Observation) bool {
 	switch s.Kind {
 	case StepWrite:
 		vs, listed := o.Version(s.Version)
@@ -130,7 +130,7 @@ func (s Step) shows(o Observation) bool {
 }
 
 // fits reports whether o is still what the step was decided on.
-func (s Step) fits(o Observation) bool {
+func (s Step) isApplicable(o Observation) bool {
 	switch s.Kind {
 	case StepWrite:
 		return o.Latest+1 == s.Version
@@ -143,7 +143,7 @@ func (s Step) fits(o Observation) bool {
 
 // undone reports whether o may be an answer from before the step, as a standby that lags gives it.
 // For a move, the serial shows it.
-func (s Step) undone(o Observation) bool {
+func (s Step) mayBeOutdated(o Observation) bool {
 	switch s.Kind {
 	case StepWrite, StepMark:
 		return o.Latest < s.Version

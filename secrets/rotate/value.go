@@ -54,6 +54,6 @@ func gone(err error) bool {
 
 // same reports whether two keys sign alike. It compares in constant time.
 func same(ctx context.Context, a, b secrets.Key) bool {
-	signature, err := a.Sign(ctx, fingerprinted)
-	return err == nil && b.Verify(fingerprinted, signature) == nil
+	signature, err := a.Sign(ctx, fingerprintInput)
+	return err == nil && b.Verify(fingerprintInput, signature) == nil
 }

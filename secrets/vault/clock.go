@@ -13,7 +13,7 @@ const (
 	clockWarn = 30 * time.Second
 	// clockCalm is the offset below which the warning ends. It is lower than clockWarn, so that an
 	// offset near one of them is not logged again and again.
-	clockCalm = 25 * time.Second
+	clockWarnEnd = 25 * time.Second
 )
 
 // ClockOffset returns Vault's clock minus the local one (Options.Now), by the Date header of its
@@ -42,13 +42,13 @@ func (c *clock) last() (time.Duration, bool) {
 }
 
 // learn records an offset. It logs when the offset has become large, or small again.
-func (c *clock) learn(offset time.Duration) {
+func (c *clock) record(offset time.Duration) {
 	c.mu.Lock()
 	before := c.warned
 	switch c.offset, c.known = offset, true; {
 	case offset.Abs() > clockWarn:
 		c.warned = true
-	case offset.Abs() < clockCalm:
+	case offset.Abs() < clockWarnEnd:
 		c.warned = false
 	}
 	after := c.warned
@@ -64,12 +64,12 @@ func (c *clock) learn(offset time.Duration) {
 }
 
 // dated is a transport that takes the date from every answer.
-type dated struct {
+type dateTransport struct {
 	next  http.RoundTripper
 	clock *clock
 }
 
-func (d dated) RoundTrip(req *http.Request) (*http.Response, error) {
+func (d dateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	sent := d.clock.now()
 	resp, err := d.next.RoundTrip(req)
 	if err != nil {
@@ -82,6 +82,6 @@ func (d dated) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	trip := d.clock.now().Sub(sent)
 	// The date is cut to seconds, so on average the true time is half a second later.
-	d.clock.learn(date.Add(time.Second / 2).Sub(sent.Add(trip / 2)))
+	d.clock.record(date.Add(time.Second / 2).Sub(sent.Add(trip / 2)))
 	return resp, nil
 }

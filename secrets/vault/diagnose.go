@@ -39,7 +39,7 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	if !d.servers(ctx) {
 		return false
 	}
-	g, err := s.session.grant(ctx)
+	g, err := s.session.token(ctx)
 	if err != nil {
 		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's "+
 			"file; that Vault has the role; and, with a token, that it hasn't ended")
@@ -108,27 +108,27 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	if err != nil {
 		return err.Error(), "see that Vault runs there, that this machine may reach it, and that ca has its authority"
 	}
-	var said struct {
+	var decoded struct {
 		Initialized *bool `json:"initialized"`
 		Sealed      *bool `json:"sealed"`
 	}
-	switch ok := a.status == http.StatusOK && a.decode(&said); {
+	switch ok := a.status == http.StatusOK && a.decode(&decoded); {
 	case a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests:
 		return statusError(act, a.status, nil).Error(), "see what Vault's log says, or that of the proxy before it"
 	case !ok: // a namespace may not ask
 		return "", ""
-	case said.Initialized != nil && !*said.Initialized:
+	case decoded.Initialized != nil && !*decoded.Initialized:
 		return "the server is not initialised", "vault operator init, or take the address out"
-	case said.Sealed != nil && *said.Sealed:
+	case decoded.Sealed != nil && *decoded.Sealed:
 		return "the server is sealed", "vault operator unseal"
 	}
 	return "", ""
 }
 
 // token reports how long the service can use its token.
-func (d diagnosis) token(ctx context.Context, g *grant) {
+func (d diagnosis) token(ctx context.Context, g *tokenInfo) {
 	const where = "auth/token/lookup-self"
-	var said struct {
+	var decoded struct {
 		Data *struct {
 			TTL         int64    `json:"ttl"` // seconds
 			Period      int64    `json:"period"`
@@ -142,18 +142,21 @@ func (d diagnosis) token(ctx context.Context, g *grant) {
 	case err != nil:
 		d.fault(where, err.Error(), "try again")
 		return
-	case a.status != http.StatusOK || !a.decode(&said) || said.Data == nil:
+	case a.status != http.StatusOK || !a.decode(&decoded) || decoded.Data == nil:
 		d.warn(where, fmt.Sprintf("the token can't be looked up (%d)", a.status),
 			"let the role have Vault's policy default too: "+
 				"without it the token can be neither renewed nor asked what it may do")
 		return
 	}
-	t, ttl := *said.Data, time.Duration(said.Data.TTL)*time.Second
+	t, ttl := *decoded.Data, time.Duration(decoded.Data.TTL)*time.Second
 	readyMade := d.source.session.auth.Method == "token"
 	switch {
 	case slices.Contains(t.Policies, "root"):
-		d.fault(where, "the token is a root token: whoever gets hold of this service has all of Vault",
-			"log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token")
+		d.fault(
+			where,
+			"the token is a root token: whoever gets hold of this service has all of Vault",
+			"log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token",
+		)
 	case ttl == 0:
 		d.warn(where, "the token never ends",
 			"give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
@@ -193,7 +196,7 @@ func (d diagnosis) clocks() {
 }
 
 // policies asks what the token may do with the secrets, and elsewhere.
-func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
+func (d diagnosis) policies(ctx context.Context, g *tokenInfo, refs []secrets.Ref) {
 	rules := d.rules(refs)
 	var paths []string
 	for _, r := range rules {
@@ -221,7 +224,7 @@ func (d diagnosis) policies(ctx context.Context, g *grant, refs []secrets.Ref) {
 }
 
 // may asks for capabilities and adds them to those that are known. "deny" counts as none.
-func (s *Source) may(ctx context.Context, g *grant, paths []string, known map[string][]string) error {
+func (s *Source) may(ctx context.Context, g *tokenInfo, paths []string, known map[string][]string) error {
 	const asked = "sys/capabilities-self"
 	const act = "asking " + asked
 	a, err := s.wire.write(ctx, act, g.token(), asked, map[string][]string{"paths": paths})
@@ -229,19 +232,19 @@ func (s *Source) may(ctx context.Context, g *grant, paths []string, known map[st
 		return err
 	}
 	if a.status != http.StatusOK {
-		return statusError(act, a.status, asks)
+		return statusError(act, a.status, capabilityErrors)
 	}
-	var said struct {
+	var decoded struct {
 		Data map[string][]string `json:"data"`
 	}
-	if !a.decode(&said) {
+	if !a.decode(&decoded) {
 		return fmt.Errorf("vault: %s: the answer tells nothing", act)
 	}
 	for _, p := range paths {
-		if said.Data[p] == nil {
+		if decoded.Data[p] == nil {
 			return errors.New("vault: " + act + ": the answer leaves a path out")
 		}
-		known[p] = slices.DeleteFunc(said.Data[p], func(c string) bool { return c == "deny" })
+		known[p] = slices.DeleteFunc(decoded.Data[p], func(c string) bool { return c == "deny" })
 	}
 	return nil
 }
@@ -284,7 +287,7 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the " +
 				"configuration's"})
 	}
-	elsewhere := []rule{
+	others := []rule{
 		{path: at("data", stranger), what: "secrets that the configuration doesn't name"},
 		{path: at("metadata", stranger), what: "secrets that the configuration doesn't name"},
 		{path: mount + "/metadata/", mild: true, what: "the names of all secrets"},
@@ -293,12 +296,12 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 	}
 	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger,
 		"sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
-		elsewhere = append(elsewhere, rule{path: p, what: "the rule over Vault itself"})
+		others = append(others, rule{path: p, what: "the rule over Vault itself"})
 	}
 	for _, p := range []string{"auth/token/create", "auth/approle/role/" + stranger, "identity/entity"} {
-		elsewhere = append(elsewhere, rule{path: p, what: "making credentials"})
+		others = append(others, rule{path: p, what: "making credentials"})
 	}
-	return slices.Concat(own, folders, elsewhere)
+	return slices.Concat(own, folders, others)
 }
 
 // judge returns false if the capabilities aren't those of the rule.

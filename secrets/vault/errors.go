@@ -17,13 +17,13 @@ import (
 // fixed sentence instead.
 
 // A sentence explains a status code to an operator. Without a sentinel the store is away.
-type sentence struct {
+type explanation struct {
 	sentinel error
 	text     string
 }
 
 // sentences are for reads, where Vault knows the client.
-var sentences = map[int]sentence{
+var readErrors = map[int]explanation{
 	http.StatusTemporaryRedirect: {nil, "a standby that redirects, which is not followed: list every server in " +
 		"addresses"},
 	http.StatusBadRequest:         {nil, "refused as malformed: check the mount and the path"},
@@ -39,7 +39,7 @@ var sentences = map[int]sentence{
 
 // logins are for logging in and renewing, where a refusal says nothing about the secret. Kubernetes
 // logins answer 403 when the API server is away.
-var logins = map[int]sentence{
+var logins = map[int]explanation{
 	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
 	http.StatusForbidden:  {nil, "refused: check the credential, and the policy default for a token"},
 	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
@@ -47,17 +47,17 @@ var logins = map[int]sentence{
 
 // asks are for asking what the token may do. Only a success and a 403 say something about the
 // secret.
-var asks = map[int]sentence{
+var capabilityErrors = map[int]explanation{
 	http.StatusBadRequest:       {nil, "refused as malformed"},
 	http.StatusNotFound:         {nil, "nothing there: check namespace"},
 	http.StatusMethodNotAllowed: {nil, "not offered there: check addresses"},
 }
 
 // statusError returns the error for an answer with a status other than success.
-func statusError(act string, status int, table map[int]sentence) error {
+func statusError(act string, status int, table map[int]explanation) error {
 	s, ok := table[status]
 	if !ok {
-		s, ok = sentences[status]
+		s, ok = readErrors[status]
 	}
 	switch {
 	case ok && s.sentinel != nil:

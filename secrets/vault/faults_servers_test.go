@@ -63,8 +63,11 @@ func TestFaultsOfOneServer(t *testing.T) {
 			transport := &http.Transport{MaxIdleConnsPerHost: 2}
 			t.Cleanup(transport.CloseIdleConnections)
 			asked := &hosts{next: transport, count: map[string]int{}}
-			source := newSource(t, vault.Settings{Addresses: []string{"http://" + bad.Address, "http://" + good.Address}, Auth: auth},
-				vault.Options{Transport: asked, Timeout: time.Second})
+			source := newSource(
+				t,
+				vault.Settings{Addresses: []string{"http://" + bad.Address, "http://" + good.Address}, Auth: auth},
+				vault.Options{Transport: asked, Timeout: time.Second},
+			)
 			read := func(when string, ofBad, ofGood int) {
 				t.Helper()
 				key, err := source.Key(t.Context(), ref, 1)
@@ -73,7 +76,14 @@ func TestFaultsOfOneServer(t *testing.T) {
 				}
 				signedWith(t, key, first)
 				if b, g := asked.taken(bad.Address), asked.taken(good.Address); b != ofBad || g != ofGood {
-					t.Errorf("%s: asked the first server %d times and the second %d, want %d and %d", when, b, g, ofBad, ofGood)
+					t.Errorf(
+						"%s: asked the first server %d times and the second %d, want %d and %d",
+						when,
+						b,
+						g,
+						ofBad,
+						ofGood,
+					)
 				}
 			}
 			tc.begin(t, bad)

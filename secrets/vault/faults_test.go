@@ -50,7 +50,7 @@ type scene struct {
 	credentialFile string
 	tokens         shifted    // the source's clock
 	ages           shifted    // the keyring's clock
-	said           transcript // every error that was returned
+	results        transcript // every error that was returned
 	log            transcript
 	stop           func()
 }
@@ -63,7 +63,15 @@ func (s *shifted) Now() time.Time      { return time.Now().Add(time.Duration(s.b
 func (s *shifted) add(d time.Duration) { s.by.Add(int64(d)) }
 
 func faults() []fault {
-	return slices.Concat(networkFaults(), nameFaults(), accessFaults(), loginFaults(), versionFaults(), valueFaults(), mountFaults())
+	return slices.Concat(
+		networkFaults(),
+		nameFaults(),
+		accessFaults(),
+		loginFaults(),
+		versionFaults(),
+		valueFaults(),
+		mountFaults(),
+	)
 }
 
 // TestFaultsAreListed checks that the operators' table has every row.
@@ -125,7 +133,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	if n := strings.Count(s.log.String(), "logged in to Vault"); n < f.logins {
 		t.Errorf("%d logins, want %d: %s", n, f.logins, s.log.String())
 	}
-	for _, text := range []string{s.said.String(), s.log.String()} {
+	for _, text := range []string{s.results.String(), s.log.String()} {
 		if what := leak(text, s.credential); what != "" {
 			t.Errorf("%s is shown: %s", what, text)
 		}
@@ -155,7 +163,15 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 	if f.other != nil {
 		f.other(t, s, &settings, &options)
 	}
-	s.ring = secrets.NewKeyring(secrets.Options{Source: newSource(t, settings, options), Refresh: 50 * time.Millisecond, MaxRate: 1000, Now: s.ages.Now, Log: log})
+	s.ring = secrets.NewKeyring(
+		secrets.Options{
+			Source:  newSource(t, settings, options),
+			Refresh: 50 * time.Millisecond,
+			MaxRate: 1000,
+			Now:     s.ages.Now,
+			Log:     log,
+		},
+	)
 	ctx, cancel := newCancel(t)
 	if err := s.ring.Warm(ctx, s.ref); err != nil {
 		t.Fatal(err)
@@ -186,14 +202,14 @@ func (s *scene) refresh(t *testing.T) {
 	t.Helper()
 	_, _, err := s.ring.Refresh(t.Context(), s.ref)
 	state, _ := s.ring.State(s.ref)
-	fmt.Fprintf(&s.said, "%v %#v\n%v %+v\n", err, err, state.Fault, state)
+	fmt.Fprintf(&s.results, "%v %#v\n%v %+v\n", err, err, state.Fault, state)
 }
 
 // gets fails unless Get says want, or with nil holds version 1.
 func (s *scene) gets(t *testing.T, when string, want error) {
 	t.Helper()
 	held, err := s.ring.Get(s.ref, 0)
-	fmt.Fprintf(&s.said, "%v %#v %+v\n", err, err, held)
+	fmt.Fprintf(&s.results, "%v %#v %+v\n", err, err, held)
 	var unavailable *secrets.UnavailableError
 	switch {
 	case want == nil && err != nil:

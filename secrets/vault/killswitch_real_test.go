@@ -268,7 +268,9 @@ func TestRealSnapshot(t *testing.T) {
 	done(t)(r.Activate(ctx, 0))
 
 	now := time.Now()
-	k := secrets.NewKeyring(secrets.Options{Source: newSource(t, settings, vault.Options{}), Now: func() time.Time { return now }})
+	k := secrets.NewKeyring(
+		secrets.Options{Source: newSource(t, settings, vault.Options{}), Now: func() time.Time { return now }},
+	)
 	if err := k.Warm(ctx, r.Ref); err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +335,8 @@ func TestRealTerraform(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut} { // the provider's first write and its later ones
 		server.DoRaw(t, method, "secret/metadata/"+r.Ref.Path, body)
 		after := custom(t, server, r.Ref.Path)
-		if len(after) == 0 || after["active_version"] != before["active_version"] || after["serial"] != before["serial"] {
+		if len(after) == 0 || after["active_version"] != before["active_version"] ||
+			after["serial"] != before["serial"] {
 			t.Errorf("%s: custom metadata %v, before %v", method, after, before)
 		}
 	}

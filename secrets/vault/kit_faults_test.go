@@ -74,7 +74,12 @@ func accessFaults() []fault {
 	}, {
 		name: "too many requests",
 		begin: func(t *testing.T, s *scene) {
-			s.server.Do(t, http.MethodPost, "sys/quotas/rate-limit/"+s.name, map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"})
+			s.server.Do(
+				t,
+				http.MethodPost,
+				"sys/quotas/rate-limit/"+s.name,
+				map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"},
+			)
 			s.refresh(t) // this one is still let through
 		},
 		stale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
@@ -154,7 +159,12 @@ func valueFaults() []fault {
 // These faults are in the configuration from the start. The keyring never holds anything.
 func mountFaults() []fault {
 	old := func(t *testing.T, s *scene) {
-		s.server.Do(t, http.MethodPost, "sys/mounts/old", map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
+		s.server.Do(
+			t,
+			http.MethodPost,
+			"sys/mounts/old",
+			map[string]any{"type": "kv", "options": map[string]string{"version": "1"}},
+		)
 		s.server.Do(t, http.MethodPut, "old/"+s.ref.Path, map[string]string{s.ref.Field: first})
 	}
 	return []fault{{

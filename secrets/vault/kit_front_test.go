@@ -133,7 +133,9 @@ func (a authority) issue(t *testing.T, lasts time.Duration, usage x509.ExtKeyUsa
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(2), DNSNames: []string{"vault.test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotBefore: time.Now().Add(-12 * time.Hour), NotAfter: time.Now().Add(lasts),
+		ExtKeyUsage: []x509.ExtKeyUsage{
+			usage,
+		}, NotBefore: time.Now().Add(-12 * time.Hour), NotAfter: time.Now().Add(lasts),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {

@@ -15,7 +15,12 @@ func loginFaults() []fault {
 	return []fault{{
 		name: "login refused",
 		begin: func(t *testing.T, s *scene) {
-			s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id/destroy", map[string]any{"secret_id": s.credential})
+			s.server.Do(
+				t,
+				http.MethodPost,
+				"auth/approle/role/"+s.name+"/secret-id/destroy",
+				map[string]any{"secret_id": s.credential},
+			)
 			s.tokens.add(2 * time.Hour)
 		},
 		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",

@@ -20,12 +20,20 @@ func nameFaults() []fault {
 		nameGone("name gone", nxDomain, "the name can't be resolved"),
 		nameGone("name server failing", serverFailure, "the name can't be resolved"),
 		nameGone("name server silent", noAnswer, "vault.test"),
-		certificateFault("certificate expired", "the certificate has expired or is not valid yet", func(t *testing.T, ours authority) tls.Certificate {
-			return ours.issue(t, -time.Hour, x509.ExtKeyUsageServerAuth)
-		}),
-		certificateFault("certificate of another authority", "unknown authority: check ca", func(t *testing.T, _ authority) tls.Certificate {
-			return newAuthority(t).issue(t, time.Hour, x509.ExtKeyUsageServerAuth)
-		}),
+		certificateFault(
+			"certificate expired",
+			"the certificate has expired or is not valid yet",
+			func(t *testing.T, ours authority) tls.Certificate {
+				return ours.issue(t, -time.Hour, x509.ExtKeyUsageServerAuth)
+			},
+		),
+		certificateFault(
+			"certificate of another authority",
+			"unknown authority: check ca",
+			func(t *testing.T, _ authority) tls.Certificate {
+				return newAuthority(t).issue(t, time.Hour, x509.ExtKeyUsageServerAuth)
+			},
+		),
 		oneOfTwo("one of two servers down", func(_ *testing.T, s *scene) { s.proxy.Refuse() }),
 		oneOfTwo("one of two servers half-open", func(t *testing.T, s *scene) { s.proxy.Set(t, toxic.Silent) }),
 		{

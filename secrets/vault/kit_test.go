@@ -67,18 +67,37 @@ func metadata(n int, more, custom string) string {
 		if v == n && more != "" {
 			deletion = more
 		}
-		versions = append(versions, fmt.Sprintf(`"%d": {"created_time": "2026-01-0%dT09:00:00.123456789Z", %s}`, v, v, deletion))
+		versions = append(
+			versions,
+			fmt.Sprintf(`"%d": {"created_time": "2026-01-0%dT09:00:00.123456789Z", %s}`, v, v, deletion),
+		)
 	}
-	return fmt.Sprintf(`{"data": {"current_version": %d, "custom_metadata": %s, "versions": {%s}, "max_versions": 0}, "note": %q}`, n, custom, strings.Join(versions, ","), canary)
+	return fmt.Sprintf(
+		`{"data": {"current_version": %d, "custom_metadata": %s, "versions": {%s}, "max_versions": 0}, "note": %q}`,
+		n,
+		custom,
+		strings.Join(versions, ","),
+		canary,
+	)
 }
 
 func data(version int, fields string) string {
-	return fmt.Sprintf(`{"data": {"data": %s, "metadata": {"version": %d, "created_time": "2026-01-01T09:00:00Z", "deletion_time": "", "destroyed": false}}}`, fields, version)
+	return fmt.Sprintf(
+		`{"data": {"data": %s, "metadata": {"version": %d, "created_time": "2026-01-01T09:00:00Z", "deletion_time": "", "destroyed": false}}}`,
+		fields,
+		version,
+	)
 }
 
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
-	got := request{method: r.Method, path: path, query: r.URL.RawQuery, token: r.Header.Get("X-Vault-Token"), header: r.Header}
+	got := request{
+		method: r.Method,
+		path:   path,
+		query:  r.URL.RawQuery,
+		token:  r.Header.Get("X-Vault-Token"),
+		header: r.Header,
+	}
 	body, _ := io.ReadAll(r.Body)
 	_ = json.Unmarshal(body, &got.body)
 
@@ -103,7 +122,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(path, "/login") {
 			f.logins++
 		}
-		answer = reply{200, fmt.Sprintf(`{"auth": {"client_token": "t%d", "lease_duration": %d, "renewable": %v}}`, f.logins, f.lease, !f.fixed)}
+		answer = reply{
+			200,
+			fmt.Sprintf(
+				`{"auth": {"client_token": "t%d", "lease_duration": %d, "renewable": %v}}`,
+				f.logins,
+				f.lease,
+				!f.fixed,
+			),
+		}
 	case path == "auth/token/lookup-self":
 		answer = reply{200, fmt.Sprintf(`{"data": {"ttl": %d, "renewable": %v, "id": %q}}`, f.lease, !f.fixed, canary)}
 	default:
@@ -123,13 +150,13 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *fake) capabilities(body []byte) string {
 	var asked struct{ Paths []string }
 	_ = json.Unmarshal(body, &asked)
-	said := map[string][]string{}
+	granted := map[string][]string{}
 	for _, path := range asked.Paths {
-		if said[path] = []string{"read"}; f.answers[path].status == 403 {
-			said[path] = []string{"deny"}
+		if granted[path] = []string{"read"}; f.answers[path].status == 403 {
+			granted[path] = []string{"deny"}
 		}
 	}
-	text, _ := json.Marshal(map[string]any{"data": said, "note": canary})
+	text, _ := json.Marshal(map[string]any{"data": granted, "note": canary})
 	return string(text)
 }
 

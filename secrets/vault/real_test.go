@@ -182,7 +182,10 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
 		t.Errorf("from the start: %v", err)
 	}
-	if _, err := warm(t, source, secrets.Ref{Path: "sso/missing", Field: "f"}).Get(secrets.Ref{Path: "sso/missing", Field: "f"}, 0); !errors.Is(err, secrets.ErrNotFound) {
+	if _, err := warm(t, source, secrets.Ref{Path: "sso/missing", Field: "f"}).Get(secrets.Ref{Path: "sso/missing", Field: "f"}, 0); !errors.Is(
+		err,
+		secrets.ErrNotFound,
+	) {
 		t.Errorf("missing: %v", err)
 	}
 }
@@ -233,7 +236,8 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	}
 	s := settings
 	s.Mount = "elsewhere"
-	if _, err := warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0); !errors.Is(err, secrets.ErrDenied) && !errors.Is(err, secrets.ErrNotFound) {
+	if _, err := warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0); !errors.Is(err, secrets.ErrDenied) &&
+		!errors.Is(err, secrets.ErrNotFound) {
 		t.Errorf("wrong KV mount: %v", err)
 	}
 }

@@ -20,7 +20,10 @@ import (
 func TestARefusalIsConfirmed(t *testing.T) {
 	const metadataPath, dataPath = "secret/metadata/sso/acme", "secret/data/sso/acme"
 	has := func(capabilities string) reply {
-		return reply{200, `{"data": {"` + metadataPath + `": ` + capabilities + `, "` + dataPath + `": ` + capabilities + `}, "note": "` + canary + `"}`}
+		return reply{
+			200,
+			`{"data": {"` + metadataPath + `": ` + capabilities + `, "` + dataPath + `": ` + capabilities + `}, "note": "` + canary + `"}`,
+		}
 	}
 	for _, tc := range []struct {
 		name   string
@@ -114,7 +117,12 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 2 * time.Second})
 	_, err := source.Status(t.Context(), acme.Path)
 	away(t, err)
-	says(t, err, "reading secret/metadata/sso/acme: refused (403), and asking sys/capabilities-self: ", "no answer in time")
+	says(
+		t,
+		err,
+		"reading secret/metadata/sso/acme: refused (403), and asking sys/capabilities-self: ",
+		"no answer in time",
+	)
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v has a cause from inside", err)
 	}

@@ -81,22 +81,22 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	case a.status != http.StatusOK:
 		return o, refused(act, a.status, "read", where)
 	}
-	var said metadataAnswer
+	var decoded metadataAnswer
 	var limit struct {
 		Data struct {
 			MaxVersions int `json:"max_versions"`
 		} `json:"data"`
 	}
-	if !a.decode(&said) || said.Data == nil || !a.decode(&limit) {
+	if !a.decode(&decoded) || decoded.Data == nil || !a.decode(&limit) {
 		return o, malformed(act)
 	}
-	w.fill(&o, said)
-	if o.PointerFault = point(&o.Status, said.Data.Custom); o.PointerFault != nil {
+	w.fill(&o, decoded)
+	if o.PointerFault = point(&o.Status, decoded.Data.Custom); o.PointerFault != nil {
 		o.Active = o.Latest // as without a pointer, so that the operator can correct it
 		o.Previous = o.Before(o.Active)
 	}
-	o.Wiped = !o.Pinned && len(said.Data.Custom) > 0
-	for key := range said.Data.Custom {
+	o.Wiped = !o.Pinned && len(decoded.Data.Custom) > 0
+	for key := range decoded.Data.Custom {
 		if key != keyDisabled && strings.EqualFold(key, keyDisabled) {
 			o.SwitchKeys = append(o.SwitchKeys, key)
 		}
@@ -107,10 +107,10 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 }
 
 // fill adds what the answer says about the versions.
-func (w *Writer) fill(o *secrets.Observed, said metadataAnswer) {
+func (w *Writer) fill(o *secrets.Observed, decoded metadataAnswer) {
 	now := w.source.now()
-	o.Status = said.status(now)
-	for v, m := range said.Data.Versions {
+	o.Status = decoded.status(now)
+	for v, m := range decoded.Data.Versions {
 		switch {
 		case m.Destroyed:
 			o.Fates[v] = "destroyed"
@@ -138,16 +138,16 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	if a.status != http.StatusOK {
 		return 0, refused(act, a.status, "read", where)
 	}
-	var said struct {
+	var decoded struct {
 		Data *struct {
 			MaxVersions int `json:"max_versions"`
 		} `json:"data"`
 	}
-	if !a.decode(&said) || said.Data == nil {
+	if !a.decode(&decoded) || decoded.Data == nil {
 		return 0, malformed(act)
 	}
-	if said.Data.MaxVersions > 0 {
-		return said.Data.MaxVersions, nil
+	if decoded.Data.MaxVersions > 0 {
+		return decoded.Data.MaxVersions, nil
 	}
 	return defaultMaxVersions, nil
 }
@@ -164,10 +164,10 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 	if err != nil {
 		return denied, err
 	}
-	var said struct {
+	var decoded struct {
 		Data map[string][]string `json:"data"`
 	}
-	if a.status != http.StatusOK || !a.decode(&said) {
+	if a.status != http.StatusOK || !a.decode(&decoded) {
 		return denied, nil
 	}
 	write := "update"
@@ -175,7 +175,7 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 		write = "create"
 	}
 	lacks := func(capability, where string) error {
-		has := said.Data[where]
+		has := decoded.Data[where]
 		if has == nil || slices.Contains(has, capability) || slices.Contains(has, "root") {
 			return nil
 		}
@@ -200,19 +200,19 @@ func (w *Writer) checkMount(ctx context.Context) error {
 			"secrets.vault.mount and namespace, and your policy", act, secrets.ErrDenied)
 	}
 	if a.status != http.StatusOK {
-		return statusError(act, a.status, sentences)
+		return statusError(act, a.status, readErrors)
 	}
-	var said struct {
+	var decoded struct {
 		Data struct {
 			Path    string            `json:"path"`
 			Type    string            `json:"type"`
 			Options map[string]string `json:"options"`
 		} `json:"data"`
 	}
-	if !a.decode(&said) {
+	if !a.decode(&decoded) {
 		return malformed(act)
 	}
-	switch m := said.Data; {
+	switch m := decoded.Data; {
 	case m.Path != w.source.mount+"/":
 		return fmt.Errorf("vault: %s: a mount begins before the end of that path: check secrets.vault.mount", act)
 	case m.Type != "kv" && m.Type != "generic":
@@ -259,5 +259,5 @@ func refused(act string, status int, capability, where string) error {
 		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied,
 			capability, where)
 	}
-	return statusError(act, status, sentences)
+	return statusError(act, status, readErrors)
 }

@@ -58,7 +58,14 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	r = rotator(t, settings, "sso/acme")
 	done(t)(r.Stage(ctx, value(1)))
 	_, err = r.Stage(ctx, value(2))
-	refuses(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions", "drop version 1, the active one")
+	refuses(
+		t,
+		err,
+		rotate.ErrRefused,
+		"vault: small/metadata/sso/acme",
+		"keeps 1 versions",
+		"drop version 1, the active one",
+	)
 }
 
 // rotatePolicies removes one capability at a time. Each is needed, the error names it with its
@@ -150,9 +157,20 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 	}
 	server.Policy(t, "mute", strings.Replace(all, `, "patch"`, "", 1)+`
 		path "auth/token/lookup-self" { capabilities = ["read"] }`)
-	t.Setenv("VAULT_TOKEN", server.Do(t, "POST", "auth/token/create", map[string]any{"policies": []string{"mute"}, "no_default_policy": true})["auth"].(map[string]any)["client_token"].(string))
-	refuses(t, w("sso/half"), secrets.ErrDenied, "making version 1 active", `the capability "patch" on secret/metadata/sso/half`, "permission denied (403)")
-	if got := custom(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" || got["disabled"] != "" {
+	t.Setenv(
+		"VAULT_TOKEN",
+		server.Do(t, "POST", "auth/token/create", map[string]any{"policies": []string{"mute"}, "no_default_policy": true})["auth"].(map[string]any)["client_token"].(string),
+	)
+	refuses(
+		t,
+		w("sso/half"),
+		secrets.ErrDenied,
+		"making version 1 active",
+		`the capability "patch" on secret/metadata/sso/half`,
+		"permission denied (403)",
+	)
+	if got := custom(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" ||
+		got["disabled"] != "" {
 		t.Errorf("custom metadata %v", got)
 	}
 
@@ -217,7 +235,8 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("VAULT_TOKEN", "")
-	if _, err := vault.NewWriter(settings, vault.Options{}); err == nil || !strings.Contains(err.Error(), "log in (`vault login`)") {
+	if _, err := vault.NewWriter(settings, vault.Options{}); err == nil ||
+		!strings.Contains(err.Error(), "log in (`vault login`)") {
 		t.Fatalf("%v", err)
 	}
 	left := filepath.Join(home, ".vault-token")
@@ -246,7 +265,11 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 				f.answers["sys/internal/ui/mounts/secret"] = kv2
 				f.answers["secret/config"] = reply{200, `{"data": {"max_versions": 0}}`}
 				f.answers[path] = reply{status, body}
-				r := rotator(t, vault.Settings{Addresses: []string{f.URL}, Auth: vault.Auth{Method: "kubernetes", Role: "service"}}, "sso/acme")
+				r := rotator(
+					t,
+					vault.Settings{Addresses: []string{f.URL}, Auth: vault.Auth{Method: "kubernetes", Role: "service"}},
+					"sso/acme",
+				)
 				all.Go(func() { quotesNothing(t, f, r, fmt.Sprintf("%d %q from %s", status, body, path)) })
 			}
 		}
@@ -291,7 +314,8 @@ func TestWritesOnTheWire(t *testing.T) {
 	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Active: 2, Previous: 1, Serial: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.last(); got.method != http.MethodPatch || got.path != "secret/metadata/sso/acme" || got.header.Get("Content-Type") != "application/merge-patch+json" {
+	if got := f.last(); got.method != http.MethodPatch || got.path != "secret/metadata/sso/acme" ||
+		got.header.Get("Content-Type") != "application/merge-patch+json" {
 		t.Errorf("moved by %s %s %v", got.method, got.path, got.header)
 	}
 	for name, act := range map[string]func(path string) error{

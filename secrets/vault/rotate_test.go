@@ -151,25 +151,64 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	done(t)(r.Stage(ctx, []byte(second)))
 	stands("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
 	done(t)(r.Activate(ctx, 0))
-	stands("activated", 2, 0, second, map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"})
+	stands(
+		"activated",
+		2,
+		0,
+		second,
+		map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"},
+	)
 	done(t)(r.Rollback(ctx))
-	stands("rolled back", 1, 2, first, map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"})
+	stands(
+		"rolled back",
+		1,
+		2,
+		first,
+		map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"},
+	)
 	done(t)(r.Activate(ctx, 0))
-	stands("activated again", 2, 0, second, map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"})
+	stands(
+		"activated again",
+		2,
+		0,
+		second,
+		map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"},
+	)
 	done(t)(r.Replace(ctx, []byte(third)))
-	stands("replaced", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"})
+	stands(
+		"replaced",
+		3,
+		0,
+		third,
+		map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"},
+	)
 
 	done(t)(r.Disable(ctx))
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	done(t)(r.Enable(ctx))
-	stands("enabled", 3, 0, third, map[string]string{"active_version": "3", "previous_version": "2", "serial": "7", "owner": "acme", "disabled": "false"})
+	stands(
+		"enabled",
+		3,
+		0,
+		third,
+		map[string]string{
+			"active_version":   "3",
+			"previous_version": "2",
+			"serial":           "7",
+			"owner":            "acme",
+			"disabled":         "false",
+		},
+	)
 
 	_, err := r.Stage(ctx, []byte(second))
 	refuses(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
-	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match || *report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
+	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match ||
+		*report.Details[1].Match ||
+		report.Keeps != 10 ||
+		report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
 	}
 
@@ -178,7 +217,10 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
 	done(t)(r2.Stage(ctx, []byte(third)))
-	if got := custom(t, server, "sso/life2"); !maps.Equal(got, map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"}) {
+	if got := custom(t, server, "sso/life2"); !maps.Equal(
+		got,
+		map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"},
+	) {
 		t.Errorf("pinned: %v", got)
 	}
 }
@@ -196,7 +238,8 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 		t.Errorf("version 2 is %v", got)
 	}
 	before, after := raw(t, server, "secret/data/"+path+"?version=1"), raw(t, server, "secret/data/"+path+"?version=2")
-	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" || number.FindString(before) != number.FindString(after) {
+	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" ||
+		number.FindString(before) != number.FindString(after) {
 		t.Errorf("a number was changed on its way: %s, %s", number.FindString(before), number.FindString(after))
 	}
 }
@@ -223,7 +266,9 @@ func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Setting
 			}
 		}
 		status, err := newSource(t, settings, vault.Options{}).Status(t.Context(), path)
-		if err != nil || won == 0 || int(status.Latest) != won+map[string]int{"sso/at-once": 1}[path] || !status.Pinned || status.Active != 1 {
+		if err != nil || won == 0 || int(status.Latest) != won+map[string]int{"sso/at-once": 1}[path] ||
+			!status.Pinned ||
+			status.Active != 1 {
 			t.Errorf("%s: %d won, status %+v, %v", path, won, status, err)
 		}
 	}

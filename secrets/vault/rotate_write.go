@@ -154,7 +154,7 @@ func (w *Writer) send(
 	if err != nil {
 		return answer{}, fmt.Errorf("vault: %s: %w", act, secrets.ErrUnusable)
 	}
-	g, err := w.source.session.grant(ctx)
+	g, err := w.source.session.token(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -190,15 +190,15 @@ func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (ma
 	if a.status != http.StatusOK {
 		return nil, refused(act, a.status, "read", where)
 	}
-	var said struct {
+	var decoded struct {
 		Data struct {
 			Data map[string]json.RawMessage `json:"data"`
 		} `json:"data"`
 	}
-	if !a.decode(&said) || said.Data.Data == nil {
+	if !a.decode(&decoded) || decoded.Data.Data == nil {
 		return nil, malformed(act)
 	}
-	return said.Data.Data, nil
+	return decoded.Data.Data, nil
 }
 
 // mergePatch sets the content type with which Vault accepts a PATCH (RFC 7396). The client's raw

@@ -33,8 +33,8 @@ type session struct {
 	now  func() time.Time
 	log  *slog.Logger
 
-	current atomic.Pointer[grant] // nil before the first login
-	flight  singleflight.Group    // one login at a time
+	current atomic.Pointer[tokenInfo] // nil before the first login
+	flight  singleflight.Group        // one login at a time
 	logins  struct{ succeeded, failed atomic.Uint64 }
 
 	// Only the login in progress uses these.
@@ -43,30 +43,34 @@ type session struct {
 }
 
 // grant is a token and what Vault said about it. It is immutable.
-type grant struct {
-	token     func() string // a closure, so that no printer can show it
-	born      time.Time
-	lease     time.Duration // zero: it doesn't end
-	full      time.Duration // the lease it had at login
-	renewable bool
-	renewAt   time.Time
+type tokenInfo struct {
+	token        func() string // a closure, so that no printer can show it
+	obtained     time.Time
+	lease        time.Duration // zero: it doesn't end
+	initialLease time.Duration // the lease it had at login
+	renewable    bool
+	renewAt      time.Time
 	// instead: the token before was refused, and this is of the login that followed.
 	// That one's refusal may mean that it was revoked; this one's means the secret.
-	instead bool
+	replacement bool
 }
 
-func newGrant(token string, now time.Time, lease, full time.Duration, renewable bool) *grant {
-	return &grant{
-		token: func() string { return token },
-		born:  now, lease: lease, full: full, renewable: renewable,
+func newTokenInfo(token string, now time.Time, lease, initialLease time.Duration, renewable bool) *tokenInfo {
+	return &tokenInfo{
+		token:    func() string { return token },
+		obtained: now, lease: lease, initialLease: initialLease, renewable: renewable,
 		// A third of the lease is left for retries. The spread keeps replicas out of step.
-		renewAt: now.Add(time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64()))), //nolint:gosec // a spread needs no secrecy
+		renewAt: now.Add(
+			time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64())),
+		), //nolint:gosec // a spread needs no secrecy
 	}
 }
 
-func (g *grant) old(now time.Time) bool   { return g.lease > 0 && !now.Before(g.renewAt) }
-func (g *grant) ended(now time.Time) bool { return g.lease > 0 && !now.Before(g.born.Add(g.lease)) }
-func (g *grant) fresh(now time.Time) bool { return g.instead && now.Sub(g.born) < freshFor }
+func (g *tokenInfo) dueForRenewal(now time.Time) bool { return g.lease > 0 && !now.Before(g.renewAt) }
+func (g *tokenInfo) expired(now time.Time) bool {
+	return g.lease > 0 && !now.Before(g.obtained.Add(g.lease))
+}
+func (g *tokenInfo) fresh(now time.Time) bool { return g.replacement && now.Sub(g.obtained) < freshFor }
 
 // Logins returns the number of logins since the start. Renewals are not counted. It may be called
 // concurrently.
@@ -82,18 +86,18 @@ func (s *Source) TokenExpiry() (time.Time, bool) {
 	if g == nil || g.lease == 0 {
 		return time.Time{}, false
 	}
-	return g.born.Add(g.lease), true
+	return g.obtained.Add(g.lease), true
 }
 
 // grant returns the token to read with. It replaces an old token. If that fails, the old one serves
 // as long as it is valid.
-func (s *session) grant(ctx context.Context) (*grant, error) {
+func (s *session) token(ctx context.Context) (*tokenInfo, error) {
 	g := s.current.Load()
-	if g != nil && !g.old(s.now()) {
+	if g != nil && !g.dueForRenewal(s.now()) {
 		return g, nil
 	}
 	next, err := s.replace(ctx, g, false)
-	if err != nil && g != nil && !g.ended(s.now()) {
+	if err != nil && g != nil && !g.expired(s.now()) {
 		return g, nil
 	}
 	return next, err
@@ -102,26 +106,26 @@ func (s *session) grant(ctx context.Context) (*grant, error) {
 // replace returns another token in place of old, which was refused or is near its end. Callers name
 // the token that they had, so that many of them cause one login. An error means that the store is
 // away, whatever the answer to the login was.
-func (s *session) replace(ctx context.Context, old *grant, refused bool) (*grant, error) {
+func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
 	ch := s.flight.DoChan("", func() (any, error) {
 		if g := s.current.Load(); g != old {
 			return g, nil // another caller has replaced it
 		}
 		if s.failed != nil && s.now().Before(s.retryAt) {
-			return (*grant)(nil), s.failed
+			return (*tokenInfo)(nil), s.failed
 		}
 		// The login has no caller's deadline, because other callers wait for it too.
 		g, err := s.obtain(context.WithoutCancel(ctx), old, refused)
 		if s.failed = err; err != nil {
 			s.retryAt = s.now().Add(loginPause)
-			return (*grant)(nil), err
+			return (*tokenInfo)(nil), err
 		}
 		s.current.Store(g)
 		return g, nil
 	})
 	select {
 	case r := <-ch:
-		return r.Val.(*grant), r.Err
+		return r.Val.(*tokenInfo), r.Err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -129,10 +133,10 @@ func (s *session) replace(ctx context.Context, old *grant, refused bool) (*grant
 
 // obtain renews old where that helps, and logs in otherwise. A lease that shrinks has reached its
 // maximum. Then another login is needed before its end.
-func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant, error) {
-	if old != nil && !refused && old.renewable && !old.ended(s.now()) {
+func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
+	if old != nil && !refused && old.renewable && !old.expired(s.now()) {
 		g, err := s.renew(ctx, old)
-		if err == nil && g.lease >= old.full/2 {
+		if err == nil && g.lease >= old.initialLease/2 {
 			s.log.Debug("Vault token renewed", "lease", g.lease)
 			return g, nil
 		}
@@ -146,7 +150,7 @@ func (s *session) obtain(ctx context.Context, old *grant, refused bool) (*grant,
 		return nil, err
 	}
 	s.logins.succeeded.Add(1)
-	g.instead = refused
+	g.replacement = refused
 	s.log.Info("logged in to Vault", "method", s.auth.Method, "lease", g.lease, "renewable", g.renewable)
 	return g, nil
 }
@@ -160,7 +164,7 @@ type authAnswer struct {
 	} `json:"auth"`
 }
 
-func (s *session) renew(ctx context.Context, old *grant) (*grant, error) {
+func (s *session) renew(ctx context.Context, old *tokenInfo) (*tokenInfo, error) {
 	const act = "renewing the token at auth/token/renew-self"
 	a, err := s.wire.write(ctx, act, old.token(), "auth/token/renew-self", nil)
 	if err != nil {
@@ -169,17 +173,17 @@ func (s *session) renew(ctx context.Context, old *grant) (*grant, error) {
 	if a.status != 200 {
 		return nil, statusError(act, a.status, logins)
 	}
-	var said authAnswer
-	if !a.decode(&said) {
+	var decoded authAnswer
+	if !a.decode(&decoded) {
 		return nil, malformed(act)
 	}
-	lease := time.Duration(said.Auth.LeaseDuration) * time.Second
-	return newGrant(old.token(), s.now(), lease, old.full, said.Auth.Renewable), nil
+	lease := time.Duration(decoded.Auth.LeaseDuration) * time.Second
+	return newTokenInfo(old.token(), s.now(), lease, old.initialLease, decoded.Auth.Renewable), nil
 }
 
 // login logs in by the configured method. Each method is one request with a few fields, except that
 // a ready-made token is only looked up.
-func (s *session) login(ctx context.Context) (*grant, error) {
+func (s *session) login(ctx context.Context) (*tokenInfo, error) {
 	a := s.auth
 	if a.Method == "token" {
 		return s.lookUp(ctx)
@@ -201,12 +205,12 @@ func (s *session) login(ctx context.Context) (*grant, error) {
 	if answer.status != 200 {
 		return nil, statusError(act, answer.status, logins)
 	}
-	var said authAnswer
-	if !answer.decode(&said) || said.Auth.ClientToken == "" {
+	var decoded authAnswer
+	if !answer.decode(&decoded) || decoded.Auth.ClientToken == "" {
 		return nil, fmt.Errorf("vault: %s: the answer has no token in it", act)
 	}
-	lease := time.Duration(said.Auth.LeaseDuration) * time.Second
-	return newGrant(said.Auth.ClientToken, s.now(), lease, lease, said.Auth.Renewable), nil
+	lease := time.Duration(decoded.Auth.LeaseDuration) * time.Second
+	return newTokenInfo(decoded.Auth.ClientToken, s.now(), lease, lease, decoded.Auth.Renewable), nil
 }
 
 // fields returns the fields of the method's login.
@@ -233,7 +237,7 @@ func (a Auth) fields() (map[string]string, error) {
 // lookUp is the login of a ready-made token. It returns whether the token is good, and for how
 // long. So a wrong token is a failed login, and a read that is refused to a good token is the
 // decision of a policy.
-func (s *session) lookUp(ctx context.Context) (*grant, error) {
+func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
 	const act = "looking up the token at auth/token/lookup-self"
 	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
 	var err error
@@ -252,17 +256,17 @@ func (s *session) lookUp(ctx context.Context) (*grant, error) {
 	if a.status != 200 {
 		return nil, statusError(act, a.status, logins)
 	}
-	var said struct {
+	var decoded struct {
 		Data *struct {
 			TTL       int64 `json:"ttl"` // seconds; zero: none
 			Renewable bool  `json:"renewable"`
 		} `json:"data"`
 	}
-	if !a.decode(&said) || said.Data == nil {
+	if !a.decode(&decoded) || decoded.Data == nil {
 		return nil, fmt.Errorf("vault: %s: the answer tells nothing about the token", act)
 	}
-	lease := time.Duration(said.Data.TTL) * time.Second
-	return newGrant(token, s.now(), lease, lease, said.Data.Renewable), nil
+	lease := time.Duration(decoded.Data.TTL) * time.Second
+	return newTokenInfo(token, s.now(), lease, lease, decoded.Data.Renewable), nil
 }
 
 // credential reads the file at each call, because projected service-account tokens, for example,

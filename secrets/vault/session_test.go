@@ -80,7 +80,11 @@ func TestLoginsThatFail(t *testing.T) {
 			for _, path := range []string{"auth/approle/login", "auth/kubernetes/login", "auth/jwt/login", "auth/x/login", "auth/token/lookup-self"} {
 				f.answers[path] = reply{tc.code, `{"errors": ["` + canary + `"]}`}
 			}
-			source := newSource(t, vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth}, vault.Options{Now: now.Now})
+			source := newSource(
+				t,
+				vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth},
+				vault.Options{Now: now.Now},
+			)
 			for range 5 {
 				_, err := source.Status(t.Context(), acme.Path)
 				away(t, err)
@@ -235,7 +239,8 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			} else if err != nil {
 				away(t, err)
 			}
-			if strings.Contains(log.String(), canary) || strings.Contains(log.String(), "t1") || strings.Contains(log.String(), "t2") {
+			if strings.Contains(log.String(), canary) || strings.Contains(log.String(), "t1") ||
+				strings.Contains(log.String(), "t2") {
 				t.Errorf("the log shows a token or an answer: %s", log)
 			}
 		})

@@ -146,14 +146,14 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 		return secrets.Status{}, s.refusal(ctx, act, where)
 	}
 	if a.status != http.StatusOK {
-		return secrets.Status{}, statusError(act, a.status, sentences)
+		return secrets.Status{}, statusError(act, a.status, readErrors)
 	}
-	var said metadataAnswer
-	if !a.decode(&said) || said.Data == nil {
+	var decoded metadataAnswer
+	if !a.decode(&decoded) || decoded.Data == nil {
 		return secrets.Status{}, malformed(act)
 	}
-	status := said.status(s.now())
-	if err := point(&status, said.Data.Custom); err != nil {
+	status := decoded.status(s.now())
+	if err := point(&status, decoded.Data.Custom); err != nil {
 		// The kill switch counts even if the rest can't be read.
 		off := secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}
 		return off, fmt.Errorf("vault: %s: %w", act, err)
@@ -219,21 +219,21 @@ func (s *Source) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (s
 		return secrets.Key{}, s.refusal(ctx, act, where)
 	}
 	if a.status != http.StatusOK && a.status != http.StatusNotFound {
-		return secrets.Key{}, statusError(act, a.status, sentences)
+		return secrets.Key{}, statusError(act, a.status, readErrors)
 	}
-	var said dataAnswer
-	decoded := a.decode(&said)
-	meta, data := said.Data.Metadata, said.Data.Data
+	var decoded dataAnswer
+	ok := a.decode(&decoded)
+	meta, data := decoded.Data.Metadata, decoded.Data.Data
 	switch {
-	case a.status == http.StatusNotFound && (!decoded || meta == nil):
-		return secrets.Key{}, statusError(act, a.status, sentences)
-	case !decoded, meta == nil, meta.Version != v:
+	case a.status == http.StatusNotFound && (!ok || meta == nil):
+		return secrets.Key{}, statusError(act, a.status, readErrors)
+	case !ok, meta == nil, meta.Version != v:
 		return secrets.Key{}, malformed(act)
 	case data == nil:
 		return secrets.Key{}, fmt.Errorf("vault: %s: %w or destroyed", act, secrets.ErrDeleted)
 	}
-	value, ok := data[ref.Field].(string)
-	if !ok {
+	value, isText := data[ref.Field].(string)
+	if !isText {
 		return markOf(data), fmt.Errorf("vault: %s: %w: it has no field %s that is a string", act, secrets.ErrUnusable,
 			ref.Field)
 	}
@@ -260,7 +260,7 @@ func (s *Source) read(ctx context.Context, act, path, where string, query url.Va
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
 	}
-	g, err := s.session.grant(ctx)
+	g, err := s.session.token(ctx)
 	if err != nil {
 		return answer{}, err
 	}
@@ -283,7 +283,7 @@ func (s *Source) read(ctx context.Context, act, path, where string, query url.Va
 func (s *Source) refusal(ctx context.Context, act, where string) error {
 	const asked = "sys/capabilities-self"
 	confirm := act + ": refused (403), and asking " + asked
-	g, err := s.session.grant(ctx)
+	g, err := s.session.token(ctx)
 	if err != nil {
 		return err
 	}
@@ -292,19 +292,19 @@ func (s *Source) refusal(ctx context.Context, act, where string) error {
 	case err != nil:
 		return err
 	case a.status == http.StatusForbidden:
-		return statusError(act, a.status, sentences)
+		return statusError(act, a.status, readErrors)
 	case a.status != http.StatusOK:
-		return statusError(confirm, a.status, asks)
+		return statusError(confirm, a.status, capabilityErrors)
 	}
-	var said struct {
+	var decoded struct {
 		Data map[string][]string `json:"data"`
 	}
-	if !a.decode(&said) || said.Data[where] == nil {
+	if !a.decode(&decoded) || decoded.Data[where] == nil {
 		return fmt.Errorf("vault: %s: the answer tells nothing about the path", confirm)
 	}
-	if may := said.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
+	if may := decoded.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
 		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its "+
 			"policies' capabilities, or a proxy", act)
 	}
-	return statusError(act, http.StatusForbidden, sentences)
+	return statusError(act, http.StatusForbidden, readErrors)
 }

@@ -67,7 +67,7 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 	}
 	w := &wire{timeout: timeout}
 	for _, address := range s.Addresses {
-		client, err := newClient(address, s.Namespace, bounded{dated{transport, c}})
+		client, err := newClient(address, s.Namespace, limitedTransport{dateTransport{transport, c}})
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +126,10 @@ func vaultVariables() []string {
 // in time closes its connection, so that a half-open connection fails one request. One shared
 // HTTP/2 connection would fail every request until TCP gives up.
 func newTransport(s Settings, timeout time.Duration) (*http.Transport, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.SkipVerify} //nolint:gosec // for trials, where the settings say so; New warns
+	config := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: s.SkipVerify,
+	} //nolint:gosec // for trials, where the settings say so; New warns
 	if s.CA != "" {
 		pem, err := os.ReadFile(s.CA)
 		if err != nil {
@@ -175,7 +178,7 @@ func (w *wire) send(
 	for i := range w.servers {
 		n := (first + i) % len(w.servers)
 		a, err = w.servers[n].send(ctx, w.timeout, act, token, do)
-		if err == nil && !elsewhere(a.status) {
+		if err == nil && !tryNextServer(a.status) {
 			w.preferred.Store(int64(n))
 			return a, nil
 		}
@@ -187,7 +190,7 @@ func (w *wire) send(
 }
 
 // elsewhere reports whether another server of the cluster may give a better answer.
-func elsewhere(status int) bool {
+func tryNextServer(status int) bool {
 	switch status {
 	case http.StatusTemporaryRedirect, http.StatusPreconditionFailed, http.StatusTooManyRequests, 472, 473:
 		return true
@@ -216,9 +219,9 @@ func (s server) send(
 }
 
 // bounded is a transport that cuts off answers at maxBody. A part of an answer can't be decoded.
-type bounded struct{ next http.RoundTripper }
+type limitedTransport struct{ next http.RoundTripper }
 
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+func (b limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := b.next.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -26,9 +26,9 @@ func newCancel(t testing.TB) (context.Context, context.CancelFunc) {
 }
 
 func TestTheEnvironmentChangesNothing(t *testing.T) {
-	elsewhere := newFake(t)
+	otherServer := newFake(t)
 	for name, value := range map[string]string{
-		"VAULT_ADDR": elsewhere.URL, "VAULT_AGENT_ADDR": elsewhere.URL, "VAULT_PROXY_ADDR": elsewhere.URL, "VAULT_HTTP_PROXY": elsewhere.URL,
+		"VAULT_ADDR": otherServer.URL, "VAULT_AGENT_ADDR": otherServer.URL, "VAULT_PROXY_ADDR": otherServer.URL, "VAULT_HTTP_PROXY": otherServer.URL,
 		"VAULT_TOKEN": canary + "\x01", "VAULT_NAMESPACE": "theirs", "VAULT_HEADERS": `{"X-Other": "1"}`, "VAULT_WRAP_TTL": "5m",
 		"VAULT_SRV_LOOKUP": "true", "VAULT_RATE_LIMIT": "0.001:1", "VAULT_CLIENT_TIMEOUT": "1ns", "VAULT_MAX_RETRIES": "9", "VAULT_SKIP_VERIFY": "false",
 	} {
@@ -48,13 +48,14 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 			if got := r.header.Get("X-Vault-Namespace"); got != want {
 				t.Errorf("request %d is in namespace %q, want %q", i, got, want)
 			}
-			if r.header.Get("X-Other") != "" || r.header.Get("X-Vault-Wrap-TTL") != "" || strings.Contains(r.token, canary) {
+			if r.header.Get("X-Other") != "" || r.header.Get("X-Vault-Wrap-TTL") != "" ||
+				strings.Contains(r.token, canary) {
 				t.Errorf("request %d has something of the environment in it: %v", i, r.header)
 			}
 		}
 	}
-	if len(elsewhere.requests) != 0 {
-		t.Errorf("the environment's server was asked for %+v", elsewhere.requests)
+	if len(otherServer.requests) != 0 {
+		t.Errorf("the environment's server was asked for %+v", otherServer.requests)
 	}
 }
 
@@ -110,11 +111,17 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	requests := make(chan struct{}, 10)
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests <- struct{}{}; <-hang }))
+	server := httptest.NewServer(
+		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests <- struct{}{}; <-hang }),
+	)
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
 	// The deadline leaves a slow machine the time to send the request.
-	_, err := newSource(t, appRole(t, server.URL), vault.Options{Timeout: 2 * time.Second}).Status(t.Context(), acme.Path)
+	_, err := newSource(
+		t,
+		appRole(t, server.URL),
+		vault.Options{Timeout: 2 * time.Second},
+	).Status(t.Context(), acme.Path)
 	away(t, err)
 	says(t, err, "no answer in time", strings.TrimPrefix(server.URL, "http://"))
 	if len(requests) != 1 {
@@ -178,7 +185,11 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 				conn.Close()
 			}
 		}()
-		_, err = newSource(t, appRole(t, "http://"+listener.Addr().String()), vault.Options{}).Status(t.Context(), acme.Path)
+		_, err = newSource(
+			t,
+			appRole(t, "http://"+listener.Addr().String()),
+			vault.Options{},
+		).Status(t.Context(), acme.Path)
 		away(t, err)
 		says(t, err, "vault: logging in at auth/approle/login: ")
 	}

@@ -9,10 +9,11 @@ import (
 
 func TestAGrantCantBePrinted(t *testing.T) {
 	const token = "hvs.CanaryCanaryCanaryCanary"
-	g := newGrant(token, time.Now(), time.Hour, time.Hour, true)
+	g := newTokenInfo(token, time.Now(), time.Hour, time.Hour, true)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, v := range []any{g, *g, struct{ g *grant }{g}, []grant{*g}} {
-			if out := fmt.Sprintf(verb, v); strings.Contains(out, token) || strings.Contains(out, fmt.Sprintf("%x", token)) {
+		for _, v := range []any{g, *g, struct{ g *tokenInfo }{g}, []tokenInfo{*g}} {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, token) ||
+				strings.Contains(out, fmt.Sprintf("%x", token)) {
 				t.Errorf("%s shows the token: %s", verb, out)
 			}
 		}
@@ -27,7 +28,7 @@ func TestRenewalIsDueInTime(t *testing.T) {
 	now := time.Now()
 	low, high := time.Hour, time.Duration(0)
 	for range 1000 {
-		after := newGrant("t", now, time.Hour, time.Hour, true).renewAt.Sub(now)
+		after := newTokenInfo("t", now, time.Hour, time.Hour, true).renewAt.Sub(now)
 		low, high = min(low, after), max(high, after)
 	}
 	if low < 36*time.Minute || high > 42*time.Minute || high-low < 2*time.Minute {

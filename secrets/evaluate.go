@@ -7,11 +7,11 @@ import (
 )
 
 // A verdict is the result of judging an answer of the store against what was known before.
-type verdict struct {
-	status Status // the status from now on
-	behind error  // the answer is older than what is held, so only its kill switch counts
-	alarm  error  // an operator should know, although signing goes on
-	fault  error  // the answer gives no key: ErrDeleted drops the one held, ErrUnusable leaves it
+type evaluation struct {
+	status  Status // the status from now on
+	lagging error  // the answer is older than what is held, so only its kill switch counts
+	alarm   error  // an operator should know, although signing goes on
+	fault   error  // the answer gives no key: ErrDeleted drops the one held, ErrUnusable leaves it
 }
 
 // judge decides what a newly seen status means after the last one that was accepted. The last one
@@ -23,45 +23,45 @@ type verdict struct {
 // deletion; and a secret that was removed and created again, which has later created times.
 //
 // The kill switch follows other rules; see offBy, stillOff and [Mark].
-func judge(last State, seen Status) verdict {
+func evaluate(last State, seen Status) evaluation {
 	held := last.Status
 	// A store that is one file or one map doesn't lag.
 	if seen.Revision != 0 || len(held.Versions) == 0 {
-		return usable(verdict{status: seen})
+		return usable(evaluation{status: seen})
 	}
 	if recreated(held, seen) {
-		return usable(stillOff(seen, last))
+		return usable(keepDisabled(seen, last))
 	}
 	moved := seen.Pinned && seen.Serial > held.Serial // no older answer has such a serial
 	if seen.Latest < held.Latest && !moved {
-		return verdict{
-			status: offBy(held, seen, last.cleared),
-			behind: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest),
+		return evaluation{
+			status:  mergeSwitch(held, seen, last.cleared),
+			lagging: fmt.Errorf("latest version %d, held %d", seen.Latest, held.Latest),
 		}
 	}
 	if held.Pinned && !seen.Pinned {
 		// The other metadata are gone as well: `vault kv metadata put` replaces the whole map.
-		off := offBy(held, seen, last.cleared)
+		off := mergeSwitch(held, seen, last.cleared)
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
-		return usable(verdict{status: seen, alarm: fmt.Errorf(
+		return usable(evaluation{status: seen, alarm: fmt.Errorf(
 			"active_version has vanished from the store: version %d stays active; pin it again with `deskmint secret "+
 				"activate NAME --version %[1]d`, which raises the serial above %d", held.Active, held.Serial)})
 	}
 	if seen.Serial < held.Serial {
-		return verdict{
-			status: offBy(held, seen, last.cleared),
-			behind: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial),
+		return evaluation{
+			status:  mergeSwitch(held, seen, last.cleared),
+			lagging: fmt.Errorf("serial %d, held %d", seen.Serial, held.Serial),
 		}
 	}
-	return usable(stillOff(seen, last))
+	return usable(keepDisabled(seen, last))
 }
 
 // offBy returns status with the kill switch that follows from an answer of which nothing else is
 // accepted. It is off if either says so. A switch-off that was seen cleared at a higher serial
 // doesn't count, because a standby that lags may still report it.
-func offBy(status, answer Status, cleared []clearing) Status {
-	old := func(c clearing) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
+func mergeSwitch(status, answer Status, cleared []clearedSwitch) Status {
+	old := func(c clearedSwitch) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
 	if answer.Disabled && !slices.ContainsFunc(cleared, old) {
 		status.Disabled, status.DisabledBy = true, answer.DisabledBy
 	}
@@ -70,36 +70,36 @@ func offBy(status, answer Status, cleared []clearing) Status {
 
 // stillOff returns the verdict on an answer that is accepted as a whole. Such an answer switches on
 // only with a serial that is no lower than the one at which the secret was switched off.
-func stillOff(seen Status, last State) verdict {
+func keepDisabled(seen Status, last State) evaluation {
 	if !last.Status.Disabled || seen.Disabled || seen.Serial >= last.offSerial {
-		return verdict{status: seen}
+		return evaluation{status: seen}
 	}
 	seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
-	return verdict{status: seen, alarm: fmt.Errorf(
+	return evaluation{status: seen, alarm: fmt.Errorf(
 		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it "+
 			"stays off until `deskmint secret adopt NAME` makes every replica take the store as it is",
 		seen.Serial, last.offSerial)}
 }
 
 // A clearing is a switch-off that was seen cleared.
-type clearing struct {
+type clearedSwitch struct {
 	by     string // Status.DisabledBy
 	serial uint64 // the serial of the answer that no longer had it
 }
 
 // maxClearings is the number of clearings that are kept. A standby doesn't lag by so many
 // switch-offs.
-const maxClearings = 8
+const maxClearedSwitches = 8
 
 // remember returns the state s, which follows last, with what later answers are judged by: the
 // serial of a switch-off, and the switch-offs that were cleared. The answer that led to s had the
 // given serial.
-func remember(s, last State, serial uint64) State {
+func recordSwitches(s, last State, serial uint64) State {
 	switch {
 	case !s.Status.Disabled:
 		s.offSerial = 0
 		if last.Status.Disabled {
-			s.cleared = addClearing(s.cleared, last.Status.DisabledBy, s.Status.Serial)
+			s.cleared = addClearedSwitch(s.cleared, last.Status.DisabledBy, s.Status.Serial)
 		}
 	case !last.Status.Disabled:
 		s.offSerial = max(last.Status.Serial, serial)
@@ -109,13 +109,13 @@ func remember(s, last State, serial uint64) State {
 
 // addClearing adds a switch-off to those that were seen cleared. Only a time identifies a
 // switch-off. An operator who wrote "true" by hand may write it again, and it must work again.
-func addClearing(cleared []clearing, by string, serial uint64) []clearing {
-	c := clearing{by, serial}
-	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearing) bool { return c.by == by }) {
+func addClearedSwitch(cleared []clearedSwitch, by string, serial uint64) []clearedSwitch {
+	c := clearedSwitch{by, serial}
+	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearedSwitch) bool { return c.by == by }) {
 		return cleared
 	}
 	cleared = append(slices.Clone(cleared), c)
-	return cleared[max(0, len(cleared)-maxClearings):]
+	return cleared[max(0, len(cleared)-maxClearedSwitches):]
 }
 
 // isTime reports whether text is the time of a switch-off.
@@ -126,7 +126,7 @@ func isTime(text string) bool {
 
 // usable adds the fault of a status that names no version to sign with. A missing active version is
 // never replaced by the version before it.
-func usable(v verdict) verdict {
+func usable(v evaluation) evaluation {
 	s := v.status
 	if !s.Pinned && (s.Serial > 0 || s.Managed) {
 		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable,
