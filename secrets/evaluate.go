@@ -6,23 +6,26 @@ import (
 	"time"
 )
 
-// A verdict is the result of judging an answer of the store against what was known before.
+// An evaluation is the result of comparing an answer of the store with the state before it.
 type evaluation struct {
 	status  Status // the status from now on
-	lagging error  // the answer is older than what is held, so only its kill switch counts
-	alarm   error  // an operator should know, although signing goes on
-	fault   error  // the answer gives no key: ErrDeleted drops the one held, ErrUnusable leaves it
+	lagging error  // the answer is older than the held status, so only its kill switch takes effect
+	alarm   error  // a condition that an operator should know of, although signing continues
+	fault   error  // there is no key: ErrDeleted drops the held key, ErrUnusable leaves it
 }
 
-// judge decides what a newly seen status means after the last one that was accepted. The last one
-// is zero if there is none yet. judge asks no store.
+// evaluate decides which status follows from the last accepted state and a new answer of the store.
+// The last state is zero if there is none. evaluate doesn't access the store.
 //
 // A store can give an old answer for two reasons: a standby lags, or the store was restored from a
-// backup. Old pointers and versions are ignored, because a standby that lags must not undo a move.
-// Three other answers seem old and must take effect: a roll-back, which has a higher serial; a
-// deletion; and a secret that was removed and created again, which has later created times.
+// backup. evaluate ignores old pointers and versions, because a standby that lags must not undo a
+// move. Three other answers seem old and must take effect:
 //
-// The kill switch follows other rules; see offBy, stillOff and [Mark].
+//   - a roll-back, which has a higher serial
+//   - a deletion
+//   - a secret that was removed and created again, which has later created times
+//
+// The kill switch follows other rules. See mergeSwitch, keepDisabled and [Mark].
 func evaluate(last State, seen Status) evaluation {
 	held := last.Status
 	// A store that is one file or one map doesn't lag.
@@ -40,7 +43,8 @@ func evaluate(last State, seen Status) evaluation {
 		}
 	}
 	if held.Pinned && !seen.Pinned {
-		// The other metadata are gone as well: `vault kv metadata put` replaces the whole map.
+		// The other metadata are lost as well, because `vault kv metadata put` replaces the whole
+		// map.
 		off := mergeSwitch(held, seen, last.cleared)
 		seen.Active, seen.Previous, seen.Serial, seen.Pinned = held.Active, held.Previous, held.Serial, true
 		seen.Disabled, seen.DisabledBy = off.Disabled, off.DisabledBy
@@ -57,9 +61,9 @@ func evaluate(last State, seen Status) evaluation {
 	return usable(keepDisabled(seen, last))
 }
 
-// offBy returns status with the kill switch that follows from an answer of which nothing else is
-// accepted. It is off if either says so. A switch-off that was seen cleared at a higher serial
-// doesn't count, because a standby that lags may still report it.
+// mergeSwitch returns status with the kill switch that follows from answer. Nothing else of the
+// answer is accepted. The secret is off if either is off. A switch-off that an earlier answer
+// cleared at a higher serial is ignored, because a standby that lags may still report it.
 func mergeSwitch(status, answer Status, cleared []clearedSwitch) Status {
 	old := func(c clearedSwitch) bool { return c.by == answer.DisabledBy && answer.Serial < c.serial }
 	if answer.Disabled && !slices.ContainsFunc(cleared, old) {
@@ -68,32 +72,32 @@ func mergeSwitch(status, answer Status, cleared []clearedSwitch) Status {
 	return status
 }
 
-// stillOff returns the verdict on an answer that is accepted as a whole. Such an answer switches on
-// only with a serial that is no lower than the one at which the secret was switched off.
+// keepDisabled returns the evaluation of an answer that is accepted as a whole. Such an answer
+// switches the secret on only if its serial is not lower than the serial of the switch-off.
 func keepDisabled(seen Status, last State) evaluation {
 	if !last.Status.Disabled || seen.Disabled || seen.Serial >= last.offSerial {
 		return evaluation{status: seen}
 	}
 	seen.Disabled, seen.DisabledBy = true, last.Status.DisabledBy
 	return evaluation{status: seen, alarm: fmt.Errorf(
-		"the store no longer says that it is switched off, but its serial is %d, and it was switched off at %d: it "+
+		"the store no longer reports that it is switched off, but its serial is %d, and it was switched off at %d: it "+
 			"stays off until `deskmint secret adopt NAME` makes every replica take the store as it is",
 		seen.Serial, last.offSerial)}
 }
 
-// A clearing is a switch-off that was seen cleared.
+// A clearedSwitch is a switch-off that a later answer cleared.
 type clearedSwitch struct {
 	by     string // Status.DisabledBy
-	serial uint64 // the serial of the answer that no longer had it
+	serial uint64 // the serial of the answer that cleared it
 }
 
-// maxClearings is the number of clearings that are kept. A standby doesn't lag by so many
-// switch-offs.
+// maxClearedSwitches is the maximum number of cleared switch-offs that are kept. A standby doesn't
+// lag by so many switch-offs.
 const maxClearedSwitches = 8
 
-// remember returns the state s, which follows last, with what later answers are judged by: the
-// serial of a switch-off, and the switch-offs that were cleared. The answer that led to s had the
-// given serial.
+// recordSwitches returns the state s, which follows last, with the serial of a switch-off and the
+// list of cleared switch-offs. The evaluation of later answers needs both. The serial is that of
+// the answer that led to s.
 func recordSwitches(s, last State, serial uint64) State {
 	switch {
 	case !s.Status.Disabled:
@@ -107,8 +111,9 @@ func recordSwitches(s, last State, serial uint64) State {
 	return s
 }
 
-// addClearing adds a switch-off to those that were seen cleared. Only a time identifies a
-// switch-off. An operator who wrote "true" by hand may write it again, and it must work again.
+// addClearedSwitch adds a switch-off to the list of cleared switch-offs. It ignores one without a
+// time, because only a time identifies a switch-off. An operator who wrote "true" by hand may write
+// it again, and it must work again.
 func addClearedSwitch(cleared []clearedSwitch, by string, serial uint64) []clearedSwitch {
 	c := clearedSwitch{by, serial}
 	if !isTime(by) || slices.ContainsFunc(cleared, func(c clearedSwitch) bool { return c.by == by }) {
@@ -124,12 +129,12 @@ func isTime(text string) bool {
 	return err == nil
 }
 
-// usable adds the fault of a status that names no version to sign with. A missing active version is
+// usable adds a fault if the status names no version to sign with. A missing active version is
 // never replaced by the version before it.
 func usable(v evaluation) evaluation {
 	s := v.status
 	if !s.Pinned && (s.Serial > 0 || s.Managed) {
-		v.fault = fmt.Errorf("%w: it has metadata of ours (serial %d), but no active_version: %s", ErrUnusable,
+		v.fault = fmt.Errorf("%w: it has Deskmint's metadata (serial %d), but no active_version: %s", ErrUnusable,
 			s.Serial, pinAdvice)
 		return v
 	}
@@ -145,12 +150,12 @@ func usable(v evaluation) evaluation {
 	return v
 }
 
-// pinAdvice says what to do if it can't be known which version signs.
+// pinAdvice says what to do if the version that signs can't be determined.
 const pinAdvice = "`deskmint secret activate NAME --version N` pins the version that shall sign; the /readyz of a " +
 	"replica that still signs names it, and so does secret_version in the audit log"
 
-// unpinned returns the reason why a secret without a pointer can't be signed with. The marks of its
-// versions give the reason. Without marks the newest version signs.
+// unpinned returns the reason why a secret without a pointer can't be used to sign. The marks of
+// its versions give the reason. Without marks the newest version signs.
 func unpinned(s Status, marks []Mark) error {
 	if !isUnpinned(s) {
 		return nil
@@ -168,9 +173,9 @@ func unpinned(s Status, marks []Mark) error {
 	return nil
 }
 
-// recreated reports whether the secret was removed as a whole and created again. Otherwise numbers
-// only grow. So a version that was created later than all known ones, but whose number isn't higher
-// than the latest known number, belongs to a new secret.
+// recreated reports whether the secret was removed as a whole and created again. Version numbers of
+// the same secret only grow. So a version that was created later than all known versions, but has
+// no higher number, belongs to a new secret.
 func recreated(last, seen Status) bool {
 	newest := last.NewestCreated()
 	for _, vs := range seen.Versions {

@@ -3,8 +3,8 @@ package secrets
 // Level is the severity of a Finding.
 type Level int
 
-// The levels. A Fault keeps something from working or permits what must not be permitted. A Warning
-// is about something that will do so, or may.
+// The levels. A Fault is a condition that prevents sign-ins or permits an action that must be
+// forbidden. A Warning is a condition that will become a Fault, or may.
 const (
 	OK Level = iota
 	Warning
@@ -20,7 +20,7 @@ type Finding struct {
 	Level Level
 	// Where is a file, a key of the configuration file, or a path in the store.
 	Where string
-	// What is what was found.
+	// What describes the condition.
 	What string
 	// Do says what to do about it. It is empty if there is nothing to do.
 	Do string

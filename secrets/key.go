@@ -15,8 +15,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// MinKeyBytes is the least length of a secret. HS256 needs a key at least as long as its hash
-// (RFC 7518, section 3.2). golang-jwt and crypto/hmac accept shorter keys, even an empty one.
+// MinKeyBytes is the minimum length of a secret. HS256 needs a key that is at least as long as its
+// hash (RFC 7518, section 3.2). golang-jwt and crypto/hmac accept shorter keys, even an empty one.
 const MinKeyBytes = 32
 
 var (
@@ -29,9 +29,9 @@ var (
 // A Key signs and verifies with one version of a secret. It is immutable and safe for concurrent
 // use. The zero Key holds no secret, and its Sign and Verify fail.
 //
-// A Key never reveals the secret's bytes: only its closures hold them. Methods such as String or
-// MarshalJSON would not be enough, because printers don't call them on an unexported field of
-// another struct. Of a func value a printer shows the address at most.
+// A Key never reveals the secret's bytes. Only its closures hold them, and package fmt prints at
+// most the address of a func value. Methods such as String or MarshalJSON would not be enough,
+// because fmt doesn't call them on an unexported field of another struct.
 type Key struct {
 	version Version
 	id      string
@@ -42,9 +42,9 @@ type Key struct {
 
 // NewKey makes a key of a copy of secret. It uses the bytes as they are and decodes nothing.
 //
-// It returns ErrUnusable for a secret under MinKeyBytes, and for one with white space at either
-// end. Such white space comes from pasting or piping, and the other side doesn't have it. The
-// error names the rule, and gives the length of the secret only roughly.
+// It returns ErrUnusable if the secret is shorter than MinKeyBytes, or if it has white space at
+// either end. Such white space comes from pasting or piping, and Zendesk's copy doesn't have it.
+// The error names the rule, and gives the length of the secret only roughly.
 func NewKey(v Version, secret []byte) (Key, error) {
 	switch trimmed := bytes.TrimFunc(secret, isOuterSpace); {
 	case v == 0:
@@ -62,8 +62,8 @@ func NewKey(v Version, secret []byte) (Key, error) {
 			MinKeyBytes/2, MinKeyBytes-1, MinKeyBytes)
 	}
 	key := bytes.Clone(secret)
-	// golang-jwt's Sign prepares the key for each signature, which is half of its cost. Verify
-	// is rarer and uses golang-jwt, so that a test can hold Sign to it.
+	// golang-jwt's Sign prepares the key for each signature, which is half of the cost. Verify is
+	// called less often. It uses golang-jwt, so that a test can compare Sign with it.
 	states := sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
 	return Key{
 		version: v,
@@ -80,17 +80,16 @@ func NewKey(v Version, secret []byte) (Key, error) {
 	}, nil
 }
 
-// isOuterSpace reports whether r is white space or the byte order mark, which some editors put
-// before what they save.
+// isOuterSpace reports whether r is white space or the byte order mark. Some editors write that
+// mark at the start of a file.
 func isOuterSpace(r rune) bool { return unicode.IsSpace(r) || r == '\uFEFF' }
 
 // Version returns the number of the secret version that the key was made of. It is zero for the
 // zero Key.
 func (k Key) Version() Version { return k.version }
 
-// ID returns the key's identifier: the name by which the verifier finds the key, as in the header
-// parameter "kid" of a JWT (RFC 7515, section 4.1.4). It is empty if the key has none. It is not
-// secret.
+// ID returns the key's identifier. The verifier finds the key by it, as by the header parameter
+// "kid" of a JWT (RFC 7515, section 4.1.4). It is empty if the key has none. It is not secret.
 func (k Key) ID() string { return k.id }
 
 // WithID returns a copy of the key with the given identifier.
@@ -99,7 +98,8 @@ func (k Key) WithID(id string) Key {
 	return k
 }
 
-// Mark returns what Deskmint's commands noted in the version's data. The zero Mark means nothing.
+// Mark returns the mark that Deskmint's commands wrote in the version's data. It is the zero Mark
+// if there is none.
 func (k Key) Mark() Mark { return k.mark }
 
 // WithMark returns a copy of the key with the given mark.
@@ -114,8 +114,8 @@ func (k Key) IsZero() bool { return k.sign == nil }
 // Sign returns the HS256 signature of signingInput, which is the encoded header, a dot and the
 // encoded claims (RFC 7515, section 5.1).
 //
-// The context bounds the signature of a key that is kept elsewhere and signs over the network. A
-// key made by NewKey signs in memory and doesn't consult it.
+// The context applies to a key that is kept elsewhere and signs over the network. A key that was
+// made by NewKey signs in memory and ignores the context.
 func (k Key) Sign(ctx context.Context, signingInput string) ([]byte, error) {
 	if k.IsZero() {
 		return nil, errZeroKey

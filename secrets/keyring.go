@@ -24,8 +24,8 @@ const (
 
 var errNotHeld = errors.New("the keyring doesn't hold it")
 
-// AlarmAfter is the age from which a value that couldn't be confirmed is logged as an error instead
-// of a warning.
+// AlarmAfter is the age from which a value that couldn't be confirmed is logged as an error. Before
+// that it is logged as a warning.
 const AlarmAfter = 15 * time.Minute
 
 // Options configure a Keyring. Only Source is required.
@@ -33,25 +33,25 @@ type Options struct {
 	Source Source
 	// Refresh is the interval at which each secret is refreshed, ± 20 %.
 	Refresh time.Duration
-	// MaxRate is the greatest number of reads a second, over all secrets and for all reasons. The
-	// interval grows to keep it.
+	// MaxRate is the maximum number of reads a second. It counts all reads of all secrets. The
+	// interval grows so that it is not exceeded.
 	MaxRate int
-	// RequirePointer refuses a secret without a pointer: its newest version doesn't sign.
+	// RequirePointer refuses a secret without a pointer. Its newest version then doesn't sign.
 	RequirePointer bool
-	// Timeout bounds one read. It is a last resort, because sources have shorter deadlines, and
-	// no request waits for a read.
+	// Timeout is the time limit of one read. It rarely takes effect, because sources have shorter
+	// deadlines. No request waits for a read.
 	Timeout time.Duration
-	// Now is the clock by which ages are measured. If it is nil, time.Now is used.
+	// Now is the clock that ages are measured with. If it is nil, time.Now is used.
 	Now func() time.Time
-	// Log receives what an operator should know. If it is nil, nothing is logged.
+	// Log receives messages for operators. If it is nil, nothing is logged.
 	Log *slog.Logger
 }
 
-// Held holds the keys of one reference at one moment. It is immutable and replaced as a whole, so
-// its parts always belong together.
+// Held holds the keys of one reference at one moment. It is immutable. A refresh replaces it as a
+// whole, so its parts are always consistent.
 type Held struct {
 	Status Status
-	// Refreshed is when the store last confirmed all this.
+	// Refreshed is the time at which the store last confirmed the status and the keys.
 	Refreshed time.Time
 
 	active, staged, previous Key
@@ -70,8 +70,8 @@ func (h *Held) Key(v Version) (Key, bool) {
 	return Key{}, false
 }
 
-// Keys returns every key that a signature may have been made with: the active key first, then the
-// staged and the previous key if there are such.
+// Keys returns every key that may have made a signature: the active key first, then the staged and
+// the previous key if they exist.
 func (h *Held) Keys() []Key {
 	keys := []Key{h.active}
 	if !h.staged.IsZero() {
@@ -83,39 +83,39 @@ func (h *Held) Keys() []Key {
 	return keys
 }
 
-// State is everything that is known about one reference. It serves status pages, readiness and
-// metrics.
+// State describes one reference for status pages, readiness checks and metrics.
 type State struct {
-	// Status is the last one that was accepted from the store.
+	// Status is the last status that was accepted from the store.
 	Status Status
-	// Held is nil if there is nothing to sign with. It may be too old to serve.
+	// Held is nil if there is no key to sign with. It may be too old to use.
 	Held *Held
-	// Fault is what the last refresh found wrong, in words for operators. Held may still serve.
+	// Fault is the fault that the last refresh found, in a text for operators. Held may be usable
+	// in spite of it.
 	Fault error
-	// Attempted is the time of the last refresh, and Succeeded of the last one in which the store
-	// answered with something to sign with. Both are zero until then.
+	// Attempted is the time of the last refresh. Succeeded is the time of the last refresh that
+	// found a key to sign with. Each is zero before the first such refresh.
 	Attempted, Succeeded time.Time
 
-	// behindSince is when the store's answers began to be older than what is held. It is zero if
-	// they aren't.
+	// behindSince is the time since which the store's answers have been older than the held status.
+	// It is zero if they aren't.
 	behindSince time.Time
-	// offSerial is the serial that an answer needs to switch on. It has no meaning while the
-	// secret is on.
+	// offSerial is the lowest serial of an answer that can switch the secret on. It has no meaning
+	// while the secret is on.
 	offSerial uint64
-	// activeUnknown says that the metadata were wiped, so the newest version may be a staged one.
+	// activeUnknown says that the metadata were wiped. The newest version may then be a staged one.
 	activeUnknown bool
-	cleared       []clearedSwitch // the switch-offs that were seen cleared, the oldest first
+	cleared       []clearedSwitch // the switch-offs that later answers cleared, the oldest first
 }
 
-// Unpinned reports whether the newest version signs only because the store has no pointer. Then the
-// secret was written by hand. An operator should pin it, because until then every version becomes
-// active when it is written.
+// Unpinned reports whether the newest version signs only because the store has no pointer. The
+// secret was then written by hand. An operator should pin it, because until then each new version
+// becomes active as soon as it is written.
 func (s *State) Unpinned() bool { return s.Held != nil && isUnpinned(s.Status) }
 
 func isUnpinned(s Status) bool { return !s.Pinned && s.Revision == 0 }
 
-// ActiveVersion returns the version that signs, or that the store's pointer names. It is zero if
-// that can't be known.
+// ActiveVersion returns the version that signs, or the version that the store's pointer names. It
+// is zero if neither is known.
 func (s *State) ActiveVersion() Version {
 	if s.activeUnknown {
 		return 0
@@ -123,16 +123,16 @@ func (s *State) ActiveVersion() Version {
 	return s.Status.Active
 }
 
-// Behind returns when the store's answers began to be older than what is held. It is zero if they
-// aren't.
+// Behind returns the time since which the store's answers have been older than the held status. It
+// is zero if they aren't.
 func (s *State) Behind() time.Time { return s.behindSince }
 
-// UnavailableError says that the store is away and that what is held is too old, or that nothing is
-// held yet. It wraps ErrUnavailable.
+// UnavailableError says that the store is unavailable, and that the held keys are too old or were
+// never loaded. It wraps ErrUnavailable.
 type UnavailableError struct {
 	Ref        Ref
-	RetryAfter time.Duration // the time after which a retry may help
-	Fault      error         // the cause, for the log; not unwrapped on purpose
+	RetryAfter time.Duration // the time after which a retry may succeed
+	Fault      error         // the cause, for the log; Unwrap doesn't return it
 }
 
 func (e *UnavailableError) Error() string {
@@ -142,12 +142,12 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("secret %s: %v: %v", e.Ref, ErrUnavailable, e.Fault)
 }
 
-// Unwrap returns ErrUnavailable. The cause isn't part of the chain, so that a deadline that the
-// store missed is never mistaken for the caller's.
+// Unwrap returns ErrUnavailable. The cause isn't part of the chain, because a deadline that the
+// store missed would look like the caller's deadline.
 func (*UnavailableError) Unwrap() error { return ErrUnavailable }
 
-// A Keyring holds the keys of a set of references and keeps them fresh. Get never waits for the
-// store. Warm and Refresh do. Run refreshes in the background. All methods may be called
+// A Keyring holds the keys of a set of references and keeps them up to date. Get never waits for
+// the store. Warm and Refresh do. Run refreshes in the background. All methods may be called
 // concurrently.
 type Keyring struct {
 	source  Source
@@ -157,8 +157,8 @@ type Keyring struct {
 	rules   atomic.Pointer[rules]
 	limiter *rateLimiter
 
-	// running is the context of every refresh. The end of Run cancels it. A refresh belongs to the
-	// keyring, not to the call that started it.
+	// running is the context of every refresh. The end of Run cancels it. A refresh doesn't use the
+	// context of the call that started it, because other calls may share its result.
 	running context.Context
 	stop    context.CancelFunc
 
@@ -183,10 +183,10 @@ type entry struct {
 	// Keyring.mu guards these.
 	due      time.Time // the time of the next refresh
 	place    int       // the index in the queue; negative while Run refreshes the entry
-	failures int       // the number of refreshes in a row that found the store away
+	failures int       // the number of refreshes in a row that found the store unavailable
 }
 
-// NewKeyring makes a Keyring that holds nothing yet.
+// NewKeyring returns an empty Keyring.
 func NewKeyring(o Options) *Keyring {
 	k := &Keyring{
 		source:  o.Source,
@@ -216,11 +216,12 @@ func orDefault[T int | time.Duration](v, otherwise T) T {
 	return v
 }
 
-// Get returns what is held for ref. It never waits for the store. What is held serves until
-// maxStale after the store last confirmed it. If maxStale isn't positive, DefaultMaxStale is used.
+// Get returns the held keys of ref. It never waits for the store. It returns the keys until
+// maxStale after the store last confirmed them. If maxStale isn't positive, DefaultMaxStale is
+// used.
 //
 // The error wraps one of ErrDisabled, ErrNotFound, ErrDeleted, ErrDenied, ErrUnusable and
-// ErrUnavailable. Its text is for the log, not for callers.
+// ErrUnavailable. Its text is for the log, not for clients.
 func (k *Keyring) Get(ref Ref, maxStale time.Duration) (*Held, error) {
 	e, ok := (*k.entries.Load())[ref]
 	if !ok {
@@ -246,8 +247,8 @@ func (k *Keyring) unavailable(ref Ref, fault error) error {
 	return &UnavailableError{Ref: ref, RetryAfter: k.rules.Load().refresh, Fault: fault}
 }
 
-// State returns everything that is known about ref. It returns false if the keyring doesn't hold
-// ref or has not refreshed it yet.
+// State returns the state of ref. It returns false if the keyring doesn't contain ref or has not
+// refreshed it yet.
 func (k *Keyring) State(ref Ref) (State, bool) {
 	if e, ok := (*k.entries.Load())[ref]; ok {
 		if s := e.state.Load(); s != nil {
@@ -257,17 +258,17 @@ func (k *Keyring) State(ref Ref) (State, bool) {
 	return State{}, false
 }
 
-// Warm adds refs to the keyring and refreshes those that aren't held yet. It returns when each is
-// held or known to be at fault. A fault is logged and kept in the state instead of returned,
-// because one broken secret must not stop the others. The only error is the end of ctx.
+// Warm adds refs to the keyring and refreshes those without keys. It returns when each of them has
+// keys or a fault. It logs a fault and keeps it in the state. It doesn't return the fault, because
+// one broken secret must not affect the others. The only error is that of ctx.
 //
-// If many refreshes in a row find the store away, Warm returns early, and Run refreshes the rest.
-// It also does so after the end of ctx.
+// Warm returns early if many refreshes in a row find the store unavailable, or if ctx ends. Run
+// then refreshes the rest.
 func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 	k.change(func(entries map[Ref]*entry) {
 		for _, ref := range refs {
 			if _, ok := entries[ref]; !ok {
-				// Run doesn't refresh it before that, and takes over if Warm ends early.
+				// Run refreshes it at that time at the earliest, in case Warm ends early.
 				e := &entry{ref: ref, due: time.Now().Add(k.rules.Load().refresh)}
 				entries[ref] = e
 				heap.Push(&k.queue, e)
@@ -280,7 +281,7 @@ func (k *Keyring) Warm(ctx context.Context, refs ...Ref) error {
 	var refreshes sync.WaitGroup
 	for _, ref := range refs {
 		e := entries[ref]
-		if e == nil { // removed by Retain in the meantime
+		if e == nil { // Retain has removed it in the meantime
 			continue
 		}
 		if s := e.state.Load(); s != nil && s.Held != nil {
@@ -338,11 +339,11 @@ func (k *Keyring) change(edit func(map[Ref]*entry)) {
 	k.signal()
 }
 
-// Refresh asks the store now and returns the accepted status before and after.
+// Refresh reads the secret from the store and returns the accepted status before and after.
 //
-// The refresh begins after the call does, because one that is already in progress may have missed
-// the change that the caller knows of. Concurrent callers share a refresh. The error is what the
-// refresh found wrong, of the same kinds as the errors of Get, or the end of ctx.
+// The refresh begins after the call, because a refresh that is already in progress may have missed
+// the change for which Refresh is called. Concurrent callers share a refresh. The error is the
+// fault that the refresh found, of the same kinds as the errors of Get, or the error of ctx.
 func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, err error) {
 	e, ok := (*k.entries.Load())[ref]
 	if !ok {
@@ -351,9 +352,9 @@ func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, e
 	if s := e.state.Load(); s != nil {
 		before = s.Status
 	}
-	asked := time.Now()
+	called := time.Now()
 	result, err := k.refresh(ctx, e)
-	if err == nil && result.began.Before(asked) {
+	if err == nil && result.began.Before(called) {
 		result, err = k.refresh(ctx, e)
 	}
 	if err != nil {

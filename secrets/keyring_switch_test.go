@@ -16,7 +16,7 @@ const (
 	evening = "2026-11-29T18:00:00Z"
 )
 
-// offBy returns the status switched off by the given value of the store.
+// mergeSwitch returns the status switched off by the given value of the store.
 func mergeSwitch(s secrets.Status, by string) secrets.Status {
 	s.Disabled, s.DisabledBy = true, by
 	return s
@@ -181,7 +181,7 @@ func TestFirstLoad(t *testing.T) {
 		{name: "the newest was staged", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: staged}, err: secrets.ErrUnusable, says: "`deskmint secret activate NAME --version N`"},
 		{name: "the newest was written by hand, after a staged one", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
 		{name: "the only one was staged", status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
-		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "metadata of ours"},
+		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "Deskmint's metadata"},
 		{name: "switched off, then wiped", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
 		{name: "switched off and marked again, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: offMark(3, 4)}, err: secrets.ErrDisabled, says: "switched off"},
 		{name: "switched off, written by hand, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},

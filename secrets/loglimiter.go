@@ -5,15 +5,15 @@ import (
 	"log/slog"
 )
 
-// A logLimiter remembers the fault of a secret that was logged last. A fault that persists is
-// logged once, and once more when its level rises.
+// A logLimiter stores the last logged fault of a secret. A fault that persists is logged once, and
+// once more when its level changes.
 type logLimiter struct {
 	fault string
 	level slog.Level
 }
 
-// changed reports whether the fault or its level differs from the last call. An empty fault means
-// that there is none.
+// changed reports whether the fault or its level differs from the last call. An empty text means
+// that there is no fault.
 func (l *logLimiter) changed(fault string, level slog.Level) bool {
 	next := logLimiter{fault, level}
 	if next == *l {
@@ -35,7 +35,7 @@ func (k *Keyring) logChanges(ctx context.Context, e *entry, last, next *State) {
 		log.Warn("the secret was switched on again by an operator")
 	}
 	if last.behindSince.IsZero() && !next.behindSince.IsZero() {
-		log.Info("the store's answer is older than what is held: a standby may lag", "serial", next.Status.Serial,
+		log.Info("the store's answer is older than the held status: a standby may lag", "serial", next.Status.Serial,
 			"latest", next.Status.Latest)
 	}
 	if next.Unpinned() && !last.Unpinned() {
@@ -50,11 +50,11 @@ func (k *Keyring) logChanges(ctx context.Context, e *entry, last, next *State) {
 	switch {
 	case !e.logged.changed(fault, level):
 	case fault == "":
-		log.Info("the secret is in order again")
+		log.Info("the secret fault has ended")
 	case next.Held == nil:
-		log.Log(ctx, level, "secret fault: there is nothing to sign with", "error", fault)
+		log.Log(ctx, level, "secret fault: there is no key to sign with", "error", fault)
 	default:
-		log.Log(ctx, level, "secret fault: what is held goes on", "error", fault, "confirmed", next.Held.Refreshed)
+		log.Log(ctx, level, "secret fault: the held key is still used", "error", fault, "confirmed", next.Held.Refreshed)
 	}
 }
 
@@ -69,15 +69,15 @@ func logVersions(log *slog.Logger, last, next *State) {
 		if last.Held == nil {
 			log.Info("secret loaded", attrs...)
 		} else {
-			log.Info("another secret version signs from now on", append(attrs, "before", last.Held.Status.Active)...)
+			log.Info("the active secret version has changed", append(attrs, "before", last.Held.Status.Active)...)
 		}
 	case last.Held.Status.Staged() != h.Status.Staged():
 		log.Info("the staged secret version has changed", "active", h.Status.Active, "staged", h.Status.Staged())
 	}
 }
 
-// severity returns the level at which the fault of s is logged. A store that is away is a warning
-// until what is held gets old. A fault that needs an operator is an error at once.
+// severity returns the level at which the fault of s is logged. An unavailable store is a warning
+// until the held keys reach AlarmAfter. A fault that needs an operator is an error at once.
 func (k *Keyring) severity(s *State) slog.Level {
 	if s.behindSince.IsZero() && isUnavailable(s.Fault) && s.Succeeded != s.Attempted && s.Held != nil &&
 		k.now().Sub(s.Held.Refreshed) < AlarmAfter {

@@ -3,13 +3,13 @@ package secrets
 import "errors"
 
 // ErrConflict says that another operator has changed the secret in the meantime.
-var ErrConflict = errors.New("somebody else was at work")
+var ErrConflict = errors.New("another operator has changed it")
 
-// MaxPrefix is the greatest number of characters of a secret that a command compares. Zendesk
-// shows about as many.
+// MaxPrefix is the maximum number of characters of a secret that a command compares. Zendesk
+// displays about as many.
 const MaxPrefix = 8
 
-// Observed is what a store shows an operator of a secret before a change. It holds no value.
+// Observed is the state of a secret that an operator reads before a change. It holds no value.
 type Observed struct {
 	Status
 	// Place names the secret in errors: the file and line, or the Vault path.
@@ -19,13 +19,13 @@ type Observed struct {
 	Keeps int
 	// KeepsFault is the reason why Keeps isn't known, or nil.
 	KeepsFault error
-	// Barred is the reason why no write can succeed, or nil.
+	// ReadOnly is the reason why no write can succeed, or nil.
 	ReadOnly error
 	// Wiped reports that the secret has metadata but no pointer. A write of the whole metadata may
-	// have removed the pointer, and then the latest version isn't the one that signs.
+	// have removed the pointer. The latest version is then not the one that signs.
 	Wiped bool
-	// PointerFault is the reason why the pointer can't be read, or nil. The status is then that of
-	// a secret without a pointer.
+	// PointerFault is the reason why the pointer can't be read, or nil. If it isn't nil, the status
+	// is that of a secret without a pointer.
 	PointerFault error
 	// SwitchKeys are further keys of the metadata that replicas accept as the kill switch, such as
 	// Disabled in another case. Switching on removes them.
@@ -36,9 +36,9 @@ type Observed struct {
 	Denied Denied
 }
 
-// Denied gives for each kind of write the reason why the operator may not make it, as far as the
-// store knows in advance. A nil error means that nothing is known against it. A command asks before
-// its first write, because half a change is worse than none.
+// Denied gives for each kind of write the reason why the operator may not make it, if the store
+// reports that in advance. A nil error means that no reason is known. A command checks all writes
+// of a change before the first one, because half a change is worse than none.
 type Denied struct {
 	Write  error // adding a version
 	Change error // changing the metadata: the pointer, the serial, the kill switch

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// lateness is the delay of a turn that the next turns may make up for. Timers overshoot by about a
-// millisecond, which at a thousand reads a second would halve the rate.
+// lateness is the delay of a read that the next reads may catch up. Timers fire about a millisecond
+// late, which would halve a rate of a thousand reads a second.
 const lateness = 10 * time.Millisecond
 
-// A rateLimiter lets through at most max_rate reads in any second, in the order of asking.
+// A rateLimiter permits at most max_rate reads in any second, in the order of the calls.
 //
-// golang.org/x/time/rate doesn't keep that promise. Its Wait computes the time of each turn in
-// advance. After a moment in which the process didn't run, all callers whose time has passed go at
-// once, and that is when a store can least bear it. This limiter gives out one turn at a time, so
-// the turns of such a moment are lost. Only lateness is made up for, and the gap between two turns
-// is longer by as much.
+// golang.org/x/time/rate doesn't guarantee that. Its Wait computes the time of each read in
+// advance. After a pause of the process, all callers whose time has passed continue at once. A
+// store may then be least able to handle the load. This limiter permits one read at a time, so the
+// reads of a pause are lost. Later reads catch up at most lateness. The gap between two reads is
+// longer to compensate for that.
 type rateLimiter struct {
-	gap  atomic.Int64  // between two turns, in nanoseconds
-	turn chan struct{} // holds one element while a caller waits for the next turn
-	next time.Time     // the time of the next turn; only the holder of turn may use it
+	gap  atomic.Int64  // between two reads, in nanoseconds
+	turn chan struct{} // holds one element while a caller waits for the next read
+	next time.Time     // the time of the next read; only the caller that holds turn may use it
 }
 
 func newRateLimiter(rate int) *rateLimiter {
@@ -29,12 +29,12 @@ func newRateLimiter(rate int) *rateLimiter {
 	return l
 }
 
-// setRate changes the rate. The change takes effect after the next turn.
+// setRate changes the rate. The change takes effect after the next read.
 func (l *rateLimiter) setRate(rate int) {
 	l.gap.Store(int64((time.Second + lateness) / time.Duration(rate)))
 }
 
-// wait returns nil when it is the caller's turn, or the error of ctx.
+// wait returns nil when the caller may read, or the error of ctx.
 func (l *rateLimiter) wait(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:

@@ -15,7 +15,7 @@ import (
 // refreshResult is the result of one refresh.
 type refreshResult struct {
 	began time.Time
-	fault error // why it failed; nil after a mere alarm
+	fault error // why it failed; nil if there was only an alarm
 }
 
 // identity identifies a version's value. A value is read again only if its identity has changed.
@@ -31,7 +31,7 @@ type value struct {
 	err error
 }
 
-// refresh joins the refresh of e that is in progress, or starts one. The only error is the end of
+// refresh waits for the refresh of e that is in progress, or starts one. The only error is that of
 // ctx.
 func (k *Keyring) refresh(ctx context.Context, e *entry) (refreshResult, error) {
 	select {
@@ -42,13 +42,13 @@ func (k *Keyring) refresh(ctx context.Context, e *entry) (refreshResult, error) 
 	}
 }
 
-// start starts a refresh of e unless one is in progress. The refresh has the keyring's context, so
-// that it goes on for the other callers when the first one leaves.
+// start starts a refresh of e unless one is in progress. The refresh uses the keyring's context, so
+// that it continues for other callers if the first caller cancels.
 func (k *Keyring) start(e *entry) <-chan singleflight.Result {
 	return e.flight.DoChan("", func() (any, error) { return k.refreshOnce(k.running, e), nil })
 }
 
-// refreshOnce asks the store about e and replaces its state. Only one runs for an entry at a time.
+// refreshOnce reads e from the store and replaces its state. Only one runs for an entry at a time.
 func (k *Keyring) refreshOnce(ctx context.Context, e *entry) refreshResult {
 	result := refreshResult{began: time.Now()}
 	last := e.state.Load()
@@ -58,14 +58,14 @@ func (k *Keyring) refreshOnce(ctx context.Context, e *entry) refreshResult {
 	next, alarm := k.observe(ctx, e, *last)
 	result.fault = next.Fault
 	if ctx.Err() != nil {
-		return result // a refresh that was cancelled changes no state
+		return result // a cancelled refresh changes no state
 	}
 	k.counts.add(&next)
 	if next.Fault == nil {
 		next.Fault = alarm
 	}
 	if next.Held == nil {
-		e.values = nil // don't keep a value that was dropped
+		e.values = nil // don't keep the values of dropped keys
 	}
 	e.state.Store(&next)
 	k.logChanges(ctx, e, last, &next)
@@ -73,15 +73,15 @@ func (k *Keyring) refreshOnce(ctx context.Context, e *entry) refreshResult {
 	return result
 }
 
-// observe asks the store and returns the state that follows last. Fault is set if that failed. The
-// alarm is something that an operator should know although it succeeded.
+// observe reads from the store and returns the state that follows last. It sets Fault if that
+// failed. The alarm is a condition that an operator should know of although the read succeeded.
 func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State, alarm error) {
 	began := k.now()
 	next = last
 	next.Attempted, next.Fault = began, nil
 
 	var seen Status
-	err := k.ask(ctx, func(ctx context.Context) (err error) {
+	err := k.readStore(ctx, func(ctx context.Context) (err error) {
 		seen, err = k.source.Status(ctx, e.ref.Path)
 		return err
 	})
@@ -128,12 +128,12 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	return recordSwitches(next, last, seen.Serial), alarm
 }
 
-// behindAlarm is how long the store's answers may be older than what is held before an alarm is
+// laggingAlarm is how long the store's answers may be older than the held status before an alarm is
 // raised. A standby that lags for so long is a fault as well.
 const laggingAlarm = 5 * time.Minute
 
-// behind returns the state after an answer that is older than what is held. What is held serves up
-// to max_stale, as if the store were away.
+// lagging returns the state after an answer that is older than the held status. The held keys are
+// used up to max_stale, as if the store were unavailable.
 func lagging(next State, v evaluation, ref Ref) (State, error) {
 	next.Status = v.status
 	if next.behindSince.IsZero() {
@@ -142,15 +142,15 @@ func lagging(next State, v evaluation, ref Ref) (State, error) {
 	if next.Attempted.Sub(next.behindSince) < laggingAlarm {
 		return next, nil
 	}
-	// The text has no duration, because it must stay the same to be logged once.
-	return next, fmt.Errorf("secret %s: the store's answers have been older than what is held since %s (%w): "+
-		"only its kill switch counts. Either a standby lags, or the store was restored from a backup. "+
+	// The text has no duration. It must not change, so that it is logged once.
+	return next, fmt.Errorf("secret %s: the store's answers have been older than the held status since %s (%w): "+
+		"only its kill switch takes effect. Either a standby lags, or the store was restored from a backup. "+
 		"After a restore, `deskmint secret adopt NAME` makes every replica take the store as it is",
 		ref, next.behindSince.UTC().Format(time.RFC3339), v.lagging)
 }
 
-// failed returns the state after a fault. A lost permission and a deletion are kill switches and
-// drop what is held. Every other fault leaves the last good key.
+// withFault returns the state after a fault. A lost permission and a deletion act as kill switches
+// and drop the held keys. Every other fault leaves the last good keys.
 func withFault(s State, fault error) State {
 	s.Fault = fault
 	if isAny(fault, ErrDenied, ErrNotFound, ErrDeleted) {
@@ -159,8 +159,8 @@ func withFault(s State, fault error) State {
 	return s
 }
 
-// away reports whether a fault says nothing about the secret, because the store could not be asked
-// or its answer didn't count.
+// isUnavailable reports whether a fault says nothing about the secret, because the store could not
+// be reached or its answer could not be used.
 func isUnavailable(fault error) bool {
 	return fault != nil && !isAny(fault, ErrDenied, ErrNotFound, ErrDeleted, ErrUnusable)
 }
@@ -170,19 +170,19 @@ func isAny(err error, sentinels ...error) bool {
 	return slices.ContainsFunc(sentinels, func(s error) bool { return errors.Is(err, s) })
 }
 
-// assembled holds the values that a status asks for.
+// assembled holds the values of the versions of a status.
 type assembled struct {
 	held  *Held
-	doubt error  // why the staged or the previous version is left out
+	doubt error  // why the staged or the previous version is omitted
 	marks []Mark // of all versions that were read
 }
 
-// assemble reads the values that status asks for and that aren't known yet. It fails if the active
-// version can't be read. The staged and the previous version are left out if they can't be read.
+// assemble reads the values of status that aren't known yet. It fails if the active version can't
+// be read. It omits the staged and the previous version if they can't be read.
 //
-// It also reads every version whose mark can record a switch-off or show that metadata were lost:
-// those newer than the active one, and all versions of a secret without a pointer. In a first
-// answer each of them must be readable.
+// It also reads every version whose mark can record a switch-off or can show that metadata were
+// lost. These are the versions that are newer than the active one, and all versions of a secret
+// without a pointer. If no keys are held yet, each of them must be readable.
 func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first bool) (found assembled, err error) {
 	r := reader{keyring: k, entry: e, status: status, values: make(map[identity]value, 3)}
 	found.held = &Held{}
@@ -222,9 +222,9 @@ func (k *Keyring) assemble(ctx context.Context, e *entry, status Status, first b
 	return found, nil
 }
 
-// markedOff switches status off if a version of an otherwise ignored answer has the mark of a later
-// switch-off. The metadata of that answer may have been put back to an older state. Marks that
-// can't be read are read again with the next answer.
+// applyMarks disables status if a version of answer has the mark of a later switch-off. The rest of
+// the answer is ignored. Its metadata may have been reset to an older state. Marks that can't be
+// read are read again with the next answer.
 func (k *Keyring) applyMarks(ctx context.Context, e *entry, status *Status, answer Status) {
 	r := reader{keyring: k, entry: e, status: answer, values: map[identity]value{}}
 	maps.Copy(r.values, e.values)
@@ -246,12 +246,12 @@ type reader struct {
 	keyring *Keyring
 	entry   *entry
 	status  Status
-	values  map[identity]value // those that were asked for
+	values  map[identity]value // the values that were read
 	marks   []Mark
 }
 
-// read returns the key of version v, and notes its mark. It returns the zero Key if the answer
-// lists no such version or says that it is gone.
+// read returns the key of version v, and records its mark. It returns the zero Key if the answer
+// doesn't list the version or reports that it is gone.
 func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 	vs, ok := r.status.Version(v)
 	if !ok || vs.Gone {
@@ -263,7 +263,7 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 		if known, ok = r.entry.values[id]; !ok {
 			known.key, known.err = r.keyring.key(ctx, r.entry.ref, v)
 		}
-		// A version that is unusable stays so. A version that couldn't be read is read again.
+		// An unusable version stays unusable. A version that couldn't be read is read again.
 		if known.err == nil || errors.Is(known.err, ErrUnusable) {
 			r.values[id] = known
 		}
@@ -279,19 +279,19 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 
 // key reads version v from the store.
 func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err error) {
-	err = k.ask(ctx, func(ctx context.Context) (err error) {
+	err = k.readStore(ctx, func(ctx context.Context) (err error) {
 		key, err = k.source.Key(ctx, ref, v)
 		return err
 	})
 	if err == nil && key.Version() != v {
-		return Key{}, fmt.Errorf("the store answered with version %d when asked for %d", key.Version(), v)
+		return Key{}, fmt.Errorf("the store returned version %d instead of version %d", key.Version(), v)
 	}
 	return key, err
 }
 
-// ask does one read when max_rate allows it. The deadline begins with the read, because time spent
-// waiting for a turn doesn't show that the store is away.
-func (k *Keyring) ask(ctx context.Context, read func(context.Context) error) error {
+// readStore performs one read when max_rate permits it. The deadline begins with the read, because
+// the time spent waiting for the rate limiter doesn't mean that the store is unavailable.
+func (k *Keyring) readStore(ctx context.Context, read func(context.Context) error) error {
 	if err := k.limiter.wait(ctx); err != nil {
 		return err
 	}

@@ -2,16 +2,16 @@ package secrets
 
 import "sync/atomic"
 
-// Refreshes counts the refreshes since the keyring was made, by their result.
+// Refreshes counts the refreshes of a keyring by their result.
 type Refreshes struct {
-	// Confirmed counts those in which the store answered with something to sign with.
+	// Confirmed counts refreshes that found a key to sign with.
 	Confirmed uint64
-	// Lagging counts those whose answer was older than an earlier one and was ignored.
+	// Lagging counts refreshes whose answer was ignored because it was older than an earlier one.
 	Lagging uint64
-	// Away counts those in which the store gave no answer that counts.
+	// Away counts refreshes in which the store was unavailable.
 	Away uint64
-	// Fault counts those in which the store answered, but with nothing to sign with or with
-	// something wrong. An operator must act.
+	// Fault counts refreshes that found a fault of the secret, such as no key to sign with. An
+	// operator must act.
 	Fault uint64
 }
 
@@ -25,7 +25,7 @@ func (k *Keyring) Refreshes() Refreshes {
 
 type counts struct{ confirmed, lagging, away, fault atomic.Uint64 }
 
-// add counts the refresh that led to s. The Fault of s must not hold a mere alarm yet.
+// add counts the refresh that led to s. Call it before an alarm is stored in the Fault of s.
 func (c *counts) add(s *State) {
 	switch {
 	case isUnavailable(s.Fault):

@@ -12,25 +12,27 @@ const (
 	// stagedInterval is the interval while a version is staged, because an operator is about to
 	// activate it.
 	stagedInterval = time.Second
-	// firstRetry is the pause after the first refresh that found the store away. It doubles up to
-	// the interval, so that an outage ends for this replica at most one interval late.
+	// firstRetry is the pause after the first refresh that found the store unavailable. It doubles
+	// up to the interval, so that this replica notices the end of an outage at most one interval
+	// late.
 	firstRetry = time.Second
-	// maxRefreshes is the number of concurrent refreshes. It is large enough that a few that hang
-	// don't delay the rest, and small enough that Refresh soon has its turn.
+	// maxRefreshes is the maximum number of concurrent refreshes. It is so large that a few
+	// refreshes that hang don't delay the rest. It is so small that a call of Refresh doesn't wait
+	// for long.
 	maxRefreshes = 16
-	// headroom leaves a tenth of max_rate to the reading of values and to Refresh.
+	// headroom reserves a tenth of max_rate for reads of values and for Refresh.
 	headroom = 0.9
 )
 
 // Interval returns the effective interval between two refreshes of a secret. It is the Refresh of
-// [Options], or longer if so many secrets are held that MaxRate demands it.
+// [Options], or longer if the number of secrets and MaxRate require it.
 func (k *Keyring) Interval() time.Duration {
 	r := k.rules.Load()
 	load := float64(len(*k.entries.Load())) / (headroom * float64(r.maxRate))
 	return max(r.refresh, time.Duration(load*float64(time.Second)))
 }
 
-// rules are the [Options] that a running keyring can change. They are immutable.
+// rules are the [Options] that SetRules can replace. A value is immutable.
 type rules struct {
 	refresh        time.Duration
 	maxRate        int
@@ -52,7 +54,7 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 	}
 	k.rules.Store(next)
 	k.limiter.setRate(next.maxRate)
-	// A shorter interval applies at once, not after the end of the long one.
+	// A shorter interval applies at once, not after the end of the longer one.
 	now, interval := time.Now(), k.Interval()
 	for _, e := range k.queue {
 		if latest := now.Add(jitter(interval)); e.due.After(latest) {
@@ -65,9 +67,9 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 	k.signal()
 }
 
-// Run refreshes what is held until ctx ends, and returns the error of ctx. Its end cancels all
-// refreshes in progress, also those that other calls started, and none begins afterwards. So a
-// Keyring runs once. What is held stays readable.
+// Run refreshes all secrets of the keyring until ctx ends, and returns the error of ctx. Its end
+// cancels all refreshes in progress, including those that other calls started. No refresh begins
+// afterwards, so Run can be called once. Get still returns the held keys.
 func (k *Keyring) Run(ctx context.Context) error {
 	var refreshes sync.WaitGroup
 	defer refreshes.Wait()
@@ -99,7 +101,8 @@ func (k *Keyring) Run(ctx context.Context) error {
 	}
 }
 
-// schedule removes the entries that are due from the queue, and returns the time until the next.
+// schedule removes the entries that are due from the queue, and returns the time until the next one
+// is due.
 func (k *Keyring) schedule(now time.Time) (due []*entry, wait time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -118,7 +121,7 @@ func (k *Keyring) schedule(now time.Time) (due []*entry, wait time.Duration) {
 func (k *Keyring) requeue(e *entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if (*k.entries.Load())[e.ref] == e { // Retain may have removed it in the meantime
+	if (*k.entries.Load())[e.ref] == e { // otherwise Retain has removed it in the meantime
 		heap.Push(&k.queue, e)
 		k.signal()
 	}
@@ -145,9 +148,9 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 	}
 }
 
-// jitter changes d by up to ± 20 %, so that neither secrets nor replicas refresh in step.
+// jitter changes d by up to ± 20 %, so that neither secrets nor replicas refresh at the same time.
 func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // a spread needs no secrecy
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
 // signal wakes Run without waiting for it.

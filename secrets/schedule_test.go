@@ -153,7 +153,7 @@ func TestRunOutlastsAnOutage(t *testing.T) {
 			f.err = nil
 		})
 		at(time.Minute+maxStale+13*time.Second, nil)
-		if !strings.Contains(log.String(), "in order again") {
+		if !strings.Contains(log.String(), "the secret fault has ended") {
 			t.Errorf("the log doesn't tell the end: %s", log)
 		}
 		cancel()
@@ -276,7 +276,7 @@ func TestADroppedValueIsReadAgain(t *testing.T) {
 		if _, keys := f.counts(); keys != 2 {
 			t.Errorf("the value was read %d times, want 2", keys)
 		}
-		if !strings.Contains(log.String(), "nothing to sign with") {
+		if !strings.Contains(log.String(), "there is no key to sign with") {
 			t.Errorf("the log doesn't tell: %s", log)
 		}
 	})
@@ -350,7 +350,7 @@ func TestAValueOfAnotherVersionIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrUnavailable) ||
-		!strings.Contains(err.Error(), "version 7 when asked for 1") {
+		!strings.Contains(err.Error(), "version 7 instead of version 1") {
 		t.Errorf("Get: %v", err)
 	}
 }

@@ -1,16 +1,17 @@
-// Package secrets reads rotated shared secrets: numbered versions, one of them active, in a store
-// that can be slow, away or wrong. Package rotate, which only commands import, writes them.
+// Package secrets reads shared secrets that are rotated. A secret has numbered versions, and one of
+// them is active. The store of the secrets can be slow, unavailable or wrong. Package rotate writes
+// secrets. Only commands import it.
 //
-// A [Source] reads from one store; see the packages vault, file and memory. A [Keyring] refreshes
-// what it holds from a Source in the background, so that a request never waits for a store. Neither
-// ever reveals the bytes of a secret: a [Key] signs and verifies, and can't be printed.
+// A [Source] reads from one store. The packages vault, file and memory implement it. A [Keyring]
+// refreshes its keys from a Source in the background, so that a request never waits for a store.
+// Neither ever reveals the bytes of a secret. A [Key] signs and verifies, and can't be printed.
 //
-// The active version is not the latest version. A version that is newer than the active one is
-// staged. A request can name it to try it. It signs for everybody once the store's pointer has been
-// moved to it.
+// The active version need not be the latest version. A version that is newer than the active one is
+// staged. A request can name the staged version to try it. Every other request signs with it once
+// the store's pointer has been moved to it.
 //
-// The package has its own rate limiter, because golang.org/x/time/rate lets more than max_rate
-// reads go in a second after the process didn't run for a moment; see rateLimiter.
+// The package has its own rate limiter, because golang.org/x/time/rate can exceed max_rate after
+// the process was paused for a moment. See rateLimiter.
 package secrets
 
 import (
@@ -23,8 +24,8 @@ import (
 	"unicode"
 )
 
-// A Version is the number of a value that a secret has had. The first is 1. Zero means none, or the
-// active version where a version is asked for.
+// A Version is the number of a value of a secret. The first is 1. Zero means no version, or the
+// active version if it is the argument of a lookup.
 type Version uint32
 
 // A Ref names one value in a store: the path of a secret and a field in it.
@@ -36,9 +37,9 @@ type Ref struct {
 // String returns the path and the field, for logs and errors.
 func (r Ref) String() string { return r.Path + ":" + r.Field }
 
-// Check returns what is wrong with the reference. It asks no store. It refuses dot segments,
-// because an HTTP client would resolve them and reach another secret or something that isn't a
-// secret.
+// Check returns an error if the reference is malformed. It doesn't access a store. It refuses dot
+// segments, because an HTTP client would resolve them and read another secret, or something that
+// isn't a secret.
 func (r Ref) Check() error {
 	if r.Path == "" || r.Field == "" {
 		return errors.New("path and field must both be given")
@@ -47,7 +48,7 @@ func (r Ref) Check() error {
 		return errors.New("path and field must not contain control characters")
 	}
 	if r.Field == MarkField {
-		return fmt.Errorf("field %q is taken: Deskmint's commands keep a mark of their own there", MarkField)
+		return fmt.Errorf("field %q is reserved: Deskmint's commands keep their mark there", MarkField)
 	}
 	for segment := range strings.SplitSeq(r.Path, "/") {
 		if segment == "" || segment == "." || segment == ".." {
@@ -58,17 +59,18 @@ func (r Ref) Check() error {
 	return nil
 }
 
-// The errors of a [Source] that say something about the secret. Errors that wrap them name the path
-// and say what to do. Compare with errors.Is.
+// The errors of a [Source] that describe the state of the secret. Errors that wrap them name the
+// path and say what to do. Compare them with errors.Is.
 var (
 	// ErrNotFound says that the store has no such path.
 	ErrNotFound = errors.New("no such secret")
 	// ErrDeleted says that the version was deleted or destroyed.
 	ErrDeleted = errors.New("deleted")
-	// ErrUnusable says that there is something, but nothing to sign with: a value that is too short
-	// or has outer white space, a missing field, a malformed pointer. An operator must act.
+	// ErrUnusable says that the secret exists, but that nothing can be signed with it. Its value
+	// may be too short or have white space at an end, its field may be missing, or its pointer may
+	// be malformed. An operator must act.
 	ErrUnusable = errors.New("unusable")
-	// ErrDenied says that the store knows the client and refuses.
+	// ErrDenied says that the store has authenticated the client and refuses to let it read.
 	ErrDenied = errors.New("permission denied")
 )
 
@@ -76,28 +78,28 @@ var (
 var (
 	// ErrDisabled says that an operator has switched the secret off.
 	ErrDisabled = errors.New("disabled by an operator")
-	// ErrUnavailable says that the store is away, and that what is held is too old to serve. The
-	// error is then an [UnavailableError].
+	// ErrUnavailable says that the store is unavailable, and that the held keys are too old to use.
+	// The error is then an [UnavailableError].
 	ErrUnavailable = errors.New("unavailable")
 )
 
 // A Source is a store of secrets. Its methods are called concurrently.
 //
 // An error that wraps none of ErrNotFound, ErrDeleted, ErrUnusable and ErrDenied means that the
-// store is away. It says nothing about the secret, and what is held serves for a while. No error
-// may contain a value or an answer of the store.
+// store is unavailable. It says nothing about the secret, so the held keys are still used for a
+// while. No error may contain a value or an answer of the store.
 type Source interface {
-	// Status returns which versions a secret has, without their values. Even if it returns an
-	// error, the Disabled, DisabledBy and Serial of the status count, because a kill switch must
-	// work whatever else is wrong.
+	// Status returns the versions of a secret, without their values. The Disabled, DisabledBy and
+	// Serial of the status are valid even if it returns an error, because a kill switch must work
+	// in spite of any other fault.
 	Status(ctx context.Context, path string) (Status, error)
-	// Key returns the key of one version. It never reads "the current version", which may change
-	// between the reading of the status and the reading of the value. If it returns ErrUnusable,
-	// the key still has its mark.
+	// Key returns the key of one version. It never reads "the current version", because that may
+	// change after the status was read and before the value is read. The key has its mark even if
+	// Key returns ErrUnusable.
 	Key(ctx context.Context, ref Ref, v Version) (Key, error)
 }
 
-// Status is what a store says about a secret's versions.
+// Status describes the versions of a secret in a store.
 type Status struct {
 	// Active is the version that signs: the one that the store's pointer names, or the latest if
 	// there is no pointer.
@@ -111,32 +113,31 @@ type Status struct {
 	// Active. Zero means none.
 	Previous Version
 	// Serial grows with every move of the pointer and every use of the kill switch. Zero means
-	// that it isn't recorded.
+	// that the store doesn't record it.
 	Serial uint64
-	// Managed says that the store has some of Deskmint's metadata: a pointer, a previous version or
-	// a serial. Managed without Pinned means that the pointer is lost.
+	// Managed says that the store has metadata of Deskmint: a pointer, a previous version or a
+	// serial. Managed without Pinned means that the pointer is lost.
 	Managed bool
 	// Disabled says that an operator has switched the secret off.
 	Disabled bool
 	// DisabledBy distinguishes one switch-off from another; see [ReadSwitch]. It may be empty.
 	DisabledBy string
-	// Revision is for stores that are one file or one map. It grows with every change, and the
+	// Revision is used by stores that are one file or one map. It grows with every change. The
 	// value of a version may change with it. Zero means that versions are immutable, and that an
 	// answer may come from a replica that lags.
 	Revision uint64
-	// Versions are those that the store still lists, in ascending order.
+	// Versions are the versions that the store still lists, in ascending order.
 	Versions []VersionStatus
 }
 
-// VersionStatus is what a store says about one version.
+// VersionStatus describes one version of a secret in a store.
 type VersionStatus struct {
 	Version Version
 	Created time.Time // zero: not recorded
 	Gone    bool      // deleted or destroyed: it has no value to read
 }
 
-// Version returns what the store says about version v. It returns false if the store doesn't list
-// it.
+// Version returns the status of version v. It returns false if the store doesn't list it.
 func (s Status) Version(v Version) (VersionStatus, bool) {
 	for _, vs := range s.Versions {
 		if vs.Version == v {

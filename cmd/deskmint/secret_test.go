@@ -164,7 +164,7 @@ func TestSecretRefusals(t *testing.T) {
 		{customersSecret, "replace acme-customers --config CONFIG", "version 1, which is active"},
 		{"", "activate acme-customers --config CONFIG", "nothing is staged"},
 		{"", "activate acme-customers --config CONFIG --version 7", "there is no version 7: the latest is 1"},
-		{"", "rollback acme-customers --config CONFIG", "no pointer stands"},
+		{"", "rollback acme-customers --config CONFIG", "there is no pointer"},
 		{"", "enable acme-customers --config CONFIG", "it isn't switched off"},
 		{"", "disable acme-customers --config CONFIG --replicas 9091", "must be HOST:PORT"},
 		{"", "disable acme-customers --config CONFIG --replicas :9091", "must be HOST:PORT"},

@@ -1,5 +1,5 @@
-// Package memory is a store of secrets in the memory of the process. It is for `deskmint dev`, and
-// for tests that need a [secrets.Source].
+// Package memory implements a store of secrets in the memory of the process. `deskmint dev` uses
+// it, and so do tests that need a [secrets.Source].
 package memory
 
 import (
@@ -11,10 +11,11 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// A Store is a secrets.Source that its methods write to. The zero Store is empty and ready for use.
-// All methods may be called concurrently.
+// A Store is a secrets.Source with methods that write to it. The zero Store is empty and ready for
+// use. All methods may be called concurrently.
 type Store struct {
-	// Now gives versions their time of creation. If it is nil, time.Now is used. Set it before use.
+	// Now returns the creation time of a new version. If it is nil, time.Now is used. Set it before
+	// use.
 	Now func() time.Time
 
 	mu       sync.Mutex
@@ -23,8 +24,8 @@ type Store struct {
 	err      error
 }
 
-// secret is one path. Keys are made when a value is put, so that the store keeps no bytes that a
-// printer could find.
+// secret is one path. Put makes the keys, so that the store keeps no bytes of a secret that could
+// be printed.
 type secret struct {
 	latest, pointer, previous secrets.Version
 
@@ -41,13 +42,14 @@ type version struct {
 }
 
 // Put writes value as the next version of path, with field as its only field, and returns its
-// number. The version becomes active at once if there is no pointer. A value that can't be used is
-// stored as well; reading it returns the error.
+// number. The version becomes active at once if there is no pointer. Put also stores a value that
+// can't be used. Key then returns the error.
 func (s *Store) Put(path, field string, value []byte) secrets.Version {
 	return s.PutFields(path, map[string][]byte{field: value})
 }
 
-// PutFields is Put for a version with several fields. As in Vault, the version has no other fields.
+// PutFields is like Put, but writes a version with several fields. As in Vault, the version has no
+// other fields.
 func (s *Store) PutFields(path string, values map[string][]byte) secrets.Version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +90,7 @@ func (s *Store) Delete(path string, v secrets.Version) error {
 	})
 }
 
-// Disable switches path off, or on again.
+// Disable switches path off if off is true, and on otherwise.
 func (s *Store) Disable(path string, off bool) error {
 	return s.edit(path, func(sec *secret) { sec.disabled = off })
 }
@@ -101,7 +103,7 @@ func (s *Store) Remove(path string) {
 	delete(s.paths, path)
 }
 
-// SetError makes every read fail with err, as if the store were away. A nil err ends that.
+// SetError makes every read fail with err, as if the store were unavailable. A nil err ends that.
 func (s *Store) SetError(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

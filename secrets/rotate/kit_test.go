@@ -28,29 +28,29 @@ var (
 	unpinned = secretstest.Unpinned
 )
 
-// book is a Writer in memory that behaves like Vault: it has serials, and it has a check-and-set
-// for versions but not for the pointer. Each test sets what goes wrong.
-type book struct {
+// fakeStore is a Writer in memory that behaves like Vault. It has serials. It has a check-and-set
+// for versions but not for the pointer. Each test sets the faults.
+type fakeStore struct {
 	o      secrets.Observed
 	values map[secrets.Version]string
 	marks  map[secrets.Version]secrets.Mark
 	keyErr map[secrets.Version]error
-	// markErr concerns the marks alone.
+	// markErr is returned by Mark.
 	markErr map[secrets.Version]error
-	writes  []string // what was written, in order
+	writes  []string // the names of the writes, in order
 
 	// before and after are called around each write, with its name.
 	before, after func(what string) error
-	// stale holds the first observations, as from a standby that lags.
+	// stale holds the first observations. They are outdated, like those of a standby that lags.
 	stale []secrets.Observed
 }
 
-// secretOf returns the value of version v, which no other version has.
+// secretOf returns the value of version v. No other version has this value.
 func secretOf(v secrets.Version) string { return strings.Repeat(fmt.Sprintf("%04d", v), 12) }
 
-// newBook returns a book with the versions of a status, each with its value.
-func newBook(status secrets.Status, change ...func(*book)) *book {
-	b := &book{
+// newStore returns a fakeStore with the versions of a status, each with its value.
+func newStore(status secrets.Status, change ...func(*fakeStore)) *fakeStore {
+	b := &fakeStore{
 		o: secrets.Observed{
 			Status: status,
 			Place:  "vault: secret/metadata/sso/acme",
@@ -72,9 +72,9 @@ func newBook(status secrets.Status, change ...func(*book)) *book {
 	return b
 }
 
-func (b *book) rotator() *rotate.Rotator { return &rotate.Rotator{Store: b, Ref: acme} }
+func (b *fakeStore) rotator() *rotate.Rotator { return &rotate.Rotator{Store: b, Ref: acme} }
 
-func (b *book) Observe(context.Context, string) (secrets.Observed, error) {
+func (b *fakeStore) Observe(context.Context, string) (secrets.Observed, error) {
 	if len(b.stale) > 0 {
 		o := b.stale[0]
 		b.stale = b.stale[1:]
@@ -85,17 +85,17 @@ func (b *book) Observe(context.Context, string) (secrets.Observed, error) {
 	return o, nil
 }
 
-func (b *book) Status(ctx context.Context, path string) (secrets.Status, error) {
+func (b *fakeStore) Status(ctx context.Context, path string) (secrets.Status, error) {
 	o, err := b.Observe(ctx, path)
 	return o.Status, err
 }
 
-func (b *book) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
+func (b *fakeStore) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
 	value, ok := b.values[v]
 	switch err := b.keyErr[v]; {
 	case err != nil:
 		return secrets.Key{}, err
-	case !ok, len(b.stale) > 0 && v > b.stale[0].Latest: // a standby that lags has neither
+	case !ok, len(b.stale) > 0 && v > b.stale[0].Latest: // a standby that lags doesn't have it
 		return secrets.Key{}, secrets.ErrNotFound
 	case ref.Field != acme.Field && v > 1:
 		return secrets.Key{}, fmt.Errorf("%w: it has no field %s", secrets.ErrUnusable, ref.Field)
@@ -104,22 +104,22 @@ func (b *book) Key(_ context.Context, ref secrets.Ref, v secrets.Version) (secre
 	return key.WithMark(b.marks[v]), err
 }
 
-func (b *book) Mark(_ context.Context, _ string, v secrets.Version) (secrets.Mark, error) {
+func (b *fakeStore) Mark(_ context.Context, _ string, v secrets.Version) (secrets.Mark, error) {
 	if err := b.markErr[v]; err != nil {
 		return secrets.Mark{}, err
 	}
 	return b.marks[v], nil
 }
 
-func (b *book) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefix string) (bool, error) {
+func (b *fakeStore) Begins(_ context.Context, _ secrets.Ref, v secrets.Version, prefix string) (bool, error) {
 	if err := b.keyErr[v]; err != nil && !errors.Is(err, secrets.ErrUnusable) {
 		return false, err
 	}
 	return strings.HasPrefix(b.values[v], prefix), nil
 }
 
-// write performs change under the name what, unless before or after fail.
-func (b *book) write(what string, change func()) error {
+// write performs change under the name what, and calls before and after.
+func (b *fakeStore) write(what string, change func()) error {
 	if b.before != nil {
 		if err := b.before(what); err != nil {
 			return err
@@ -133,14 +133,14 @@ func (b *book) write(what string, change func()) error {
 	return nil
 }
 
-func (b *book) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte) error {
+func (b *fakeStore) Write(_ context.Context, _ secrets.Ref, o secrets.Observed, value []byte) error {
 	return b.write("write", func() {
 		b.add(o.Latest+1, string(value))
 		b.marks[o.Latest+1] = secrets.Mark{Staged: true}
 	})
 }
 
-func (b *book) DeleteMark(_ context.Context, _ string, v secrets.Version) error {
+func (b *fakeStore) DeleteMark(_ context.Context, _ string, v secrets.Version) error {
 	return b.write(fmt.Sprintf("delete %d", v), func() {
 		for i := range b.o.Versions {
 			b.o.Versions[i].Gone = b.o.Versions[i].Gone || b.o.Versions[i].Version == v
@@ -149,14 +149,14 @@ func (b *book) DeleteMark(_ context.Context, _ string, v secrets.Version) error 
 	})
 }
 
-func (b *book) WriteMark(_ context.Context, _ string, o secrets.Observed, m secrets.Mark) error {
+func (b *fakeStore) WriteMark(_ context.Context, _ string, o secrets.Observed, m secrets.Mark) error {
 	return b.write("mark", func() {
 		b.add(o.Latest+1, b.values[o.Before(o.Latest+1)])
 		b.marks[o.Latest+1] = m
 	})
 }
 
-func (b *book) add(v secrets.Version, value string) {
+func (b *fakeStore) add(v secrets.Version, value string) {
 	b.o.Versions = append(b.o.Versions, secrets.VersionStatus{Version: v})
 	b.o.Latest, b.values[v] = v, value
 	if !b.o.Pinned {
@@ -164,7 +164,7 @@ func (b *book) add(v secrets.Version, value string) {
 	}
 }
 
-func (b *book) Change(_ context.Context, _ string, _ secrets.Observed, to secrets.Change) error {
+func (b *fakeStore) Change(_ context.Context, _ string, _ secrets.Observed, to secrets.Change) error {
 	return b.write(
 		fmt.Sprintf(
 			"active %d previous %d serial %d off %v on %v",
@@ -195,8 +195,8 @@ func pointed(active, previous secrets.Version, n int, serial uint64, gone ...sec
 	return s
 }
 
-// steps returns the steps of a plan as orders.
-func steps(p rotate.Plan) string {
+// planSteps returns the texts of a plan's steps.
+func planSteps(p rotate.Plan) string {
 	var orders []string
 	for _, s := range p.Steps {
 		orders = append(orders, s.String())
@@ -204,8 +204,8 @@ func steps(p rotate.Plan) string {
 	return strings.Join(orders, "; ")
 }
 
-// holds fails the test unless text has every one of parts and leaks no secret.
-func holds(t *testing.T, what, text string, parts ...string) {
+// checkText fails the test unless text contains all parts and leaks no secret.
+func checkText(t *testing.T, what, text string, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(text, part) {

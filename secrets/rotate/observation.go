@@ -10,26 +10,26 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An Observation is what a store shows of a secret, together with what the marks of its versions
-// add. Versions that were written for a mark alone count as gone.
+// An Observation is the state of a secret in a store, together with the information in the marks of
+// its versions. Versions that were written only for a mark are reported as gone.
 type Observation struct {
 	secrets.Observed
 	// Marked reports that there is no pointer although versions have a [secrets.Mark]. The metadata
-	// were wiped, and replicas that start now refuse to sign.
+	// were then wiped, and replicas that start now refuse to sign.
 	Marked bool
 	// MarksFault is the reason why not every mark could be read, or nil.
 	MarksFault error
-	// MarkedOff is a switch-off that a mark records and that the metadata lack. Replicas that start
-	// now don't sign. It is empty if there is none.
+	// MarkedOff is a switch-off that a mark records and that is missing in the metadata. It is
+	// empty if there is none. If there is one, replicas that start now don't sign.
 	MarkedOff string
 	// MarkSerial is the highest serial of a mark.
 	MarkSerial uint64
-	// Switches are the versions that were written for the mark of a switch-off alone, the newest
+	// Switches are the versions that were written only for the mark of a switch-off, the newest
 	// first.
 	Switches []secrets.Version
 }
 
-// fateSwitch is the fate of a version that was written for the mark of a switch-off alone.
+// fateSwitch is the fate of a version that was written only for the mark of a switch-off.
 const fateSwitch = "marks a switch-off"
 
 // observe reads the store, and the marks of all versions that have a value.
@@ -69,7 +69,7 @@ func (r *Rotator) observe(ctx context.Context) (Observation, error) {
 	return o, nil
 }
 
-// Unclear returns the reason why it can't be known which version signs. It is empty if it can.
+// Unclear returns the reason why the version that signs can't be determined. It is empty if it can.
 func (o Observation) Unclear() string {
 	switch {
 	case o.PointerFault != nil:
@@ -77,7 +77,7 @@ func (o Observation) Unclear() string {
 	case !o.Pinned && o.MarksFault != nil:
 		return fmt.Sprintf("it has no active_version, and the marks of its versions can't be read: %v", o.MarksFault)
 	case !o.Pinned && (o.Managed || o.Marked):
-		return "it has no active_version, though `deskmint secret` has worked on it: its metadata were wiped (`vault " +
+		return "it has no active_version, though `deskmint secret` has changed it: its metadata were wiped (`vault " +
 			"kv metadata put -custom-metadata` and some provisioning tools replace all of them)"
 	case !o.Pinned && o.Wiped && o.Latest > 1:
 		return fmt.Sprintf("it has other metadata but no active_version: if they were written as a whole (`vault kv "+
@@ -86,8 +86,8 @@ func (o Observation) Unclear() string {
 	return ""
 }
 
-// firstUnpinned reports whether the secret has one version and never had metadata. This is so for a
-// moment while the first version is staged, or after that was interrupted.
+// firstUnpinned reports whether the secret has one version and never had metadata. It is in this
+// state for a moment while the first version is staged, or after staging was interrupted.
 func (o Observation) firstUnpinned() bool {
 	return o.Revision == 0 && o.Latest == 1 && !o.Pinned && !o.Managed && o.MarksFault == nil && o.PointerFault == nil
 }

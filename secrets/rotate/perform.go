@@ -14,20 +14,20 @@ const (
 	readBackPause = 200 * time.Millisecond
 )
 
-// perform takes the steps of p in order and reads each back before the next. The plan that it
-// returns says how many steps were taken.
+// perform performs the steps of p in order. It reads each step back before the next. The returned
+// plan contains the number of steps that were performed.
 func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []byte) (Plan, error) {
 	if r.DryRun {
 		return p, nil
 	}
 	for i, s := range p.Steps {
 		if s.Kind == StepMark {
-			s.Version = o.Latest + 1 // a mark may follow any version, also one that was written since
+			s.Version = o.Latest + 1 // a mark may follow any version, even one that was written since
 			p.Steps[i] = s
 		}
-		if !s.isApplicable(o) { // the step before was read back with another operator's change
-			return p, fmt.Errorf("%s: %w: the secret has changed since this was decided on (now version %d is active, "+
-				"%d the latest): look at the status, then try again", o.Place, secrets.ErrConflict, o.Active, o.Latest)
+		if !s.isApplicable(o) { // another operator's change was read back with the step before
+			return p, fmt.Errorf("%s: %w: the secret has changed since this was planned (now version %d is active, "+
+				"%d the latest): check the status, then try again", o.Place, secrets.ErrConflict, o.Active, o.Latest)
 		}
 		after, err := o, r.takeStep(ctx, o, s, value)
 		if err == nil {
@@ -36,7 +36,7 @@ func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []by
 		switch {
 		case err != nil && s.Kind == StepMark:
 			p.note("%s", noMarkNote(err))
-			p.Steps = p.Steps[:i] // the earlier marks stay and have the same effect
+			p.Steps = p.Steps[:i] // the earlier marks remain and have the same effect
 			return p, nil
 		case err != nil && s.Kind == StepUnmark:
 			p.note("the version that marks an earlier switch-off could not be deleted, which does no harm: %v", err)
@@ -53,7 +53,7 @@ func (r *Rotator) perform(ctx context.Context, o Observation, p Plan, value []by
 	return p, nil
 }
 
-// take performs one step.
+// takeStep performs one step.
 func (r *Rotator) takeStep(ctx context.Context, o Observation, s Step, value []byte) error {
 	switch s.Kind {
 	case StepWrite:
@@ -68,9 +68,9 @@ func (r *Rotator) takeStep(ctx context.Context, o Observation, s Step, value []b
 	}
 }
 
-// write stores value and reads it back. The answer to a write can be lost, and the same request at
-// the next server then fails because the version exists already. So the value that is read back
-// decides, not the answer.
+// write stores value and reads it back. The answer to a write can be lost. The same request at the
+// next server then fails, because the version already exists. So write decides by the value that it
+// reads back, not by the answer.
 func (r *Rotator) write(ctx context.Context, o Observation, s Step, value []byte) error {
 	key, err := secrets.NewKey(s.Version, value)
 	if err != nil {
@@ -93,29 +93,29 @@ func (r *Rotator) write(ctx context.Context, o Observation, s Step, value []byte
 			s.Version)
 	}
 	if now, err := r.observe(ctx); err == nil && now.Latest >= s.Version {
-		return fmt.Errorf("%s: %w: version %d was written by another, nothing of yours was: look at the status, then "+
-			"stage again", o.Place, secrets.ErrConflict, s.Version)
+		return fmt.Errorf("%s: %w: another operator wrote version %d, and your value was not written: check the "+
+			"status, then stage again", o.Place, secrets.ErrConflict, s.Version)
 	}
 	return failed
 }
 
-// readBack observes the secret until the step shows. If the secret is neither as the step left it
-// nor as it was before, another operator has changed it.
+// readBack observes the secret until the effect of the step is visible. If the secret is neither in
+// the state after the step nor in the state before it, another operator has changed it.
 func (r *Rotator) readBack(ctx context.Context, s Step) (Observation, error) {
 	for try := 1; ; try++ {
 		o, err := r.observe(ctx)
 		switch {
 		case err != nil:
-			return o, fmt.Errorf("to %s was done, but can't be read back: %w", s, err)
+			return o, fmt.Errorf("the step to %s was performed, but can't be read back: %w", s, err)
 		case s.isDone(o):
 			return o, nil
 		case !s.mayBeOutdated(o):
-			return o, fmt.Errorf("%s: %w: to %s was done, but now version %d is active (previous %d, serial %d): look "+
-				"at the status, and agree on who rotates",
+			return o, fmt.Errorf("%s: %w: the step to %s was performed, but now version %d is active (previous %d, "+
+				"serial %d): check the status, and agree on one operator who rotates",
 				o.Place, secrets.ErrConflict, s, o.Active, o.Previous, o.Serial)
 		case try == readBackTries:
-			return o, fmt.Errorf("%s: %w, or a standby lags: to %s was done, but doesn't show: look at the status",
-				o.Place, secrets.ErrConflict, s)
+			return o, fmt.Errorf("%s: %w, or a standby lags: the step to %s was performed, but its effect is not "+
+				"visible: check the status", o.Place, secrets.ErrConflict, s)
 		}
 		select {
 		case <-ctx.Done():

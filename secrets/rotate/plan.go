@@ -12,7 +12,7 @@ func writable(o Observation) error {
 	switch {
 	case o.ReadOnly != nil:
 		return fmt.Errorf("%s: %w: %w", o.Place, ErrRefused, o.ReadOnly)
-	case o.PointerFault != nil && o.Revision != 0: // the file has a fault, and is taken as a whole
+	case o.PointerFault != nil && o.Revision != 0: // a file with any fault is not accepted
 		return o.PointerFault
 	}
 	return nil
@@ -23,8 +23,8 @@ func refuse(o Observation, format string, args ...any) (Plan, error) {
 	return Plan{}, fmt.Errorf("%s: %w: %s", o.Place, ErrRefused, fmt.Sprintf(format, args...))
 }
 
-// planStage decides how the next version is staged. The version equal has the same value already.
-// It is zero if there is none.
+// planStage plans how to stage the next version. The version equal already has the same value. It
+// is zero if there is no such version.
 func planStage(o Observation, equal secrets.Version) (Plan, error) {
 	next := o.Latest + 1
 	plan := Plan{Version: next}
@@ -35,7 +35,7 @@ func planStage(o Observation, equal secrets.Version) (Plan, error) {
 		return refuse(o, "the value is that of version %d, which %s", equal, adviceFor(o, equal))
 	case o.Latest == 0:
 		plan.Steps = []Step{{Kind: StepWrite, Version: next}, {Kind: StepPoint, Version: next, Serial: nextSerial(o)}}
-		plan.note("this is the first version ever: it becomes active at once, there is none to stay so")
+		plan.note("this is the first version ever: it becomes active at once, because there is no other one")
 		return plan, nil
 	case o.Unclear() != "" && !o.firstUnpinned():
 		return refuse(o, "%s. The replicas' /readyz names the version that signs: activate it by its number, then "+
@@ -47,12 +47,12 @@ func planStage(o Observation, equal secrets.Version) (Plan, error) {
 	if !o.Pinned {
 		plan.Steps = append(plan.Steps, Step{Kind: StepPin, Version: o.Active, Previous: previousOf(o),
 			Serial: nextSerial(o)})
-		plan.note("version %d is the latest, and so far active for that reason alone: it is pinned, so that it stays "+
-			"active", o.Active)
+		plan.note("version %d is active so far only because it is the latest: it is pinned, so that it stays active",
+			o.Active)
 	}
 	plan.Steps = append(plan.Steps, Step{Kind: StepWrite, Version: next})
 	if vs, _ := o.Version(o.Active); vs.Gone || vs.Version == 0 {
-		plan.note("version %d is active but has no value any more: nothing signs until another one is activated",
+		plan.note("version %d is active but no longer has a value: nothing signs until another one is activated",
 			o.Active)
 	}
 	if staged := o.Staged(); staged != 0 {
@@ -61,7 +61,7 @@ func planStage(o Observation, equal secrets.Version) (Plan, error) {
 	return plan, nil
 }
 
-// planReplace is planStage followed by the move of the pointer.
+// planReplace plans the steps of planStage and the move of the pointer.
 func planReplace(o Observation, equal secrets.Version) (Plan, error) {
 	plan, err := planStage(o, equal)
 	if err != nil || o.Latest == 0 {
@@ -84,7 +84,7 @@ func previousOf(o Observation) secrets.Version {
 	return o.Previous
 }
 
-// adviceFor returns what an equal version is, and what to do about it.
+// adviceFor returns the state of a version with the same value, and what to do about it.
 func adviceFor(o Observation, v secrets.Version) string {
 	switch {
 	case v == o.Active && o.firstUnpinned():
@@ -98,7 +98,7 @@ func adviceFor(o Observation, v secrets.Version) string {
 	}
 }
 
-// keepsRoom refuses a write that would make the store drop a version that is still needed.
+// checkRoom refuses a write that would make the store drop a version that is still needed.
 func checkRoom(o Observation, next secrets.Version) error {
 	if o.KeepsFault != nil {
 		return fmt.Errorf("%s: %w: how many versions it keeps isn't known, and writing one may drop the active one: %w",
@@ -120,7 +120,7 @@ func checkRoom(o Observation, next secrets.Version) error {
 	return nil
 }
 
-// planActivate decides how the pointer moves to version v, or to the staged one if v is zero.
+// planActivate plans how to move the pointer to version v, or to the staged one if v is zero.
 func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error) {
 	switch {
 	case writable(o) != nil:
@@ -131,8 +131,8 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 		return refuse(o, "%s. Name the version that shall sign; the replicas' /readyz names the one that does",
 			o.Unclear())
 	case v == 0 && o.Staged() == 0:
-		return refuse(o, "nothing is staged: version %d is active and there is none newer. Stage the next one first, "+
-			"or name an older one", o.Active)
+		return refuse(o, "nothing is staged: version %d is active and there is no newer one. Stage the next one "+
+			"first, or name an older one", o.Active)
 	case v == 0:
 		v = o.Staged()
 	case o.Pinned && v == o.Active:
@@ -146,21 +146,21 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 		step.Kind, step.Previous = StepPin, previousOf(o)
 	}
 	if o.Unclear() != "" {
-		step.Previous = 0 // it isn't known which version signed before
+		step.Previous = 0 // the version that signed before isn't known
 	}
 	plan := Plan{Version: v}
 	if !o.Pinned && o.Serial == 0 && (o.Latest > 1 || o.PointerFault != nil || o.Marked) && o.Revision == 0 {
-		// The pointer may have been wiped, and its serial with it.
+		// The pointer and its serial may have been wiped.
 		step.Serial = timeSerial(o, now)
 		if o.MarkedOff == "" {
-			plan.note("no pointer stands. If one was wiped, a switch-off may have been wiped with it: disable the " +
-				"secret again where that was meant. The serial is the current time, so that it is above every serial " +
-				"that replicas have seen")
+			plan.note("there is no pointer. If it was wiped, a switch-off may have been wiped with it: if the secret " +
+				"was disabled, disable it again. The serial is the current time, so that it is above every serial " +
+				"that replicas have read")
 		}
 	}
 	if !o.Disabled && o.MarkedOff != "" {
 		step.Disabled = o.MarkedOff
-		plan.note("the secret was switched off before its metadata were wiped or put back: it stays off until it is " +
+		plan.note("the secret was switched off before its metadata were wiped or reset: it stays off until it is " +
 			"enabled")
 	}
 	plan.Steps = []Step{step}
@@ -168,15 +168,14 @@ func planActivate(o Observation, v secrets.Version, now time.Time) (Plan, error)
 	return plan, nil
 }
 
-// planRollback decides how the pointer moves back to the previous version.
+// planRollback plans how to move the pointer back to the previous version.
 func planRollback(o Observation) (Plan, error) {
 	v := o.Previous
 	switch {
 	case writable(o) != nil:
 		return Plan{}, writable(o)
 	case !o.Pinned:
-		return refuse(o, "no pointer stands, so nothing was activated that could be rolled back: activate a version "+
-			"by its number")
+		return refuse(o, "there is no pointer, so no activation can be rolled back: activate a version by its number")
 	case v == 0 || v == o.Active:
 		return refuse(o, "there is no previous version: activate one by its number")
 	}
@@ -185,13 +184,13 @@ func planRollback(o Observation) (Plan, error) {
 	}
 	plan := Plan{Version: v, Steps: []Step{{Kind: StepPoint, Version: v, Previous: o.Active, Serial: nextSerial(o)}}}
 	plan.note("WARNING: Zendesk takes only a configuration's newest secret. Sign-ins with version %d succeed only "+
-		"while a configuration with that secret still stands there; "+
+		"while Zendesk still has a configuration with that secret; "+
 		"once it was reset or removed, they all fail until version %d is active again", v, o.Active)
 	plan.noteDisabled(o)
 	return plan, nil
 }
 
-// present refuses a version that has no value.
+// checkPresent refuses a version that has no value.
 func checkPresent(o Observation, v secrets.Version) error {
 	vs, listed := o.Version(v)
 	var err error
@@ -215,7 +214,7 @@ func checkPresent(o Observation, v secrets.Version) error {
 // nextSerial returns the serial of the next move of the pointer.
 func nextSerial(o Observation) uint64 { return serialOf(o, max(o.Serial, o.MarkSerial)+1) }
 
-// serialOf returns serial, or zero for a store that can't lag, because such a store has no serials.
+// serialOf returns serial, or zero for a store that can't lag. Such a store has no serials.
 func serialOf(o Observation, serial uint64) uint64 {
 	if o.Revision != 0 {
 		return 0
@@ -223,9 +222,10 @@ func serialOf(o Observation, serial uint64) uint64 {
 	return serial
 }
 
-// timeSerial returns a serial above every serial that replicas can have seen, for a secret whose
-// own serial was lost or set back. It is the current time in seconds, because no secret changes
-// once a second for long. A clock that was set back can't make it lower than what the store shows.
+// timeSerial returns a serial above every serial that replicas can have read. It is used if the
+// secret's own serial was lost or reset. It is the current time in seconds, because no secret
+// changes once a second for long. It is never lower than the serials and the times in the store,
+// even if the clock was set back.
 func timeSerial(o Observation, now time.Time) uint64 {
 	latest := now.Unix()
 	if created := o.NewestCreated(); !created.IsZero() {

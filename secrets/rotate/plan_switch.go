@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// planDisable decides how the secret is switched off. In a store that can lag it works on a secret
-// that is off already: a replica may have seen that switch-off cleared, and ignores it after the
-// store was restored from a backup.
+// planDisable plans how to switch the secret off. In a store that can lag, a secret that is already
+// off can be switched off again. A replica may have read an answer that cleared the earlier
+// switch-off. It ignores that switch-off after the store was restored from a backup.
 func planDisable(o Observation, now time.Time) (Plan, error) {
 	switch {
 	case o.ReadOnly != nil:
@@ -24,21 +24,19 @@ func planDisable(o Observation, now time.Time) (Plan, error) {
 	case o.Revision != 0:
 	case o.Pinned && o.Unclear() == "":
 		step.Serial = nextSerial(o)
-	case o.firstUnpinned(): // otherwise `activate` has to say which version signs
+	case o.firstUnpinned(): // otherwise the operator must name the version that signs with `activate`
 		step.Serial, step.Version = nextSerial(o), o.Active
 		plan.note("version %d is pinned as the active one", o.Active)
 	}
 	plan.Steps = []Step{step}
-	plan.note(
-		"every sign-in with this secret is refused until it is enabled. It doesn't stop somebody else who holds " +
-			"the secret: only a reset at Zendesk does",
-	)
+	plan.note("every sign-in with this secret is refused until it is enabled. That doesn't stop an attacker who has " +
+		"the secret: only a reset at Zendesk does")
 	plan.addMark(o, step, now)
 	return plan, nil
 }
 
-// addMark adds the steps that preserve a switch-off when the metadata are wiped or put back. The
-// switch-off itself must not fail because no mark can be written.
+// addMark adds the steps that preserve a switch-off if the metadata are wiped or reset. The
+// switch-off itself must not fail if no mark can be written.
 func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 	if o.Revision != 0 || o.Before(o.Latest+1) == 0 {
 		return // without a pointer nothing would sign
@@ -56,23 +54,23 @@ func (p *Plan) addMark(o Observation, off Step, now time.Time) {
 	p.unmark(o) // the new mark replaces the earlier ones
 }
 
-// unmarked returns the note for a switch-off without a mark.
+// noMarkNote returns the note for a switch-off without a mark.
 func noMarkNote(why error) string {
-	return fmt.Sprintf("the switch-off is in the metadata alone: if a tool wipes them or puts older ones back, and a "+
+	return fmt.Sprintf("the switch-off is only in the metadata: if a tool wipes them or restores older ones, and a "+
 		"replica starts after that, it signs again. No version could be written that marks it: %v", why)
 }
 
 // unmark adds the steps that delete the marks of earlier switch-offs.
 func (p *Plan) unmark(o Observation) {
 	if o.Denied.Delete != nil {
-		return // the marks have no effect any more, because the serial is higher than theirs
+		return // the marks no longer have an effect, because the serial is higher than theirs
 	}
 	for _, v := range o.Switches {
 		p.Steps = append(p.Steps, Step{Kind: StepUnmark, Version: v})
 	}
 }
 
-// planEnable decides how the secret is switched on.
+// planEnable plans how to switch the secret on.
 func planEnable(o Observation) (Plan, error) {
 	switch unclear := o.Unclear(); {
 	case writable(o) != nil:
@@ -85,10 +83,11 @@ func planEnable(o Observation) (Plan, error) {
 	case !o.Disabled && o.Revision != 0:
 		return refuse(o, "it isn't switched off")
 	case !o.Disabled && o.MarkedOff == "":
-		return refuse(o, "it isn't switched off. A replica that says so has seen a higher serial than %d, as after "+
-			"the store was restored from a backup: `deskmint secret adopt` makes it take the store as it is", o.Serial)
+		return refuse(o, "it isn't switched off. A replica that reports otherwise has read a higher serial than %d, "+
+			"for example before the store was restored from a backup: `deskmint secret adopt` makes it take the store as "+
+			"it is", o.Serial)
 	case o.Revision == 0 && !o.Pinned && o.Latest > 1:
-		return refuse(o, "it has no active_version, so nobody can tell which version signed before. First activate "+
+		return refuse(o, "it has no active_version, so the version that signed before isn't known. First activate "+
 			"the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it")
 	}
 	step := Step{Kind: StepEnable, Serial: nextSerial(o)}
@@ -100,7 +99,7 @@ func planEnable(o Observation) (Plan, error) {
 	return plan, nil
 }
 
-// planAdopt decides how replicas are made to accept the store as it is.
+// planAdopt plans how to make replicas accept the present state of the store.
 func planAdopt(o Observation, now time.Time) (Plan, error) {
 	switch unclear := o.Unclear(); {
 	case writable(o) != nil:
@@ -117,7 +116,7 @@ func planAdopt(o Observation, now time.Time) (Plan, error) {
 	}
 	plan := Plan{Version: o.Active, Steps: []Step{{Kind: StepAdopt, Version: o.Active, Previous: previousOf(o),
 		Serial: timeSerial(o, now)}}}
-	plan.note("if replicas had seen versions above %d, those are lost, and their numbers will be given again. Check "+
+	plan.note("if replicas had read versions above %d, those are lost, and their numbers will be used again. Check "+
 		"that Zendesk has the secret of version %d: `deskmint secret status --prefix` compares its first characters",
 		o.Latest, o.Active)
 	plan.noteDisabled(o)

@@ -14,7 +14,7 @@ import (
 // Report describes a secret without revealing it.
 type Report struct {
 	Observation
-	// Details describe the versions that the store still lists, the newest first.
+	// Details describes the versions that the store still lists, the newest first.
 	Details []VersionReport
 }
 
@@ -27,9 +27,9 @@ type VersionReport struct {
 	// Fingerprint is the same for the same value, in every version and every store. It is empty
 	// if the value couldn't be read.
 	//
-	// It is eight hexadecimal digits of a stretched signature. 32 bits can't be turned back into
-	// a secret, and the stretching makes guesses at a secret that a person made up expensive.
-	// It is less useful to an attacker than a token, which every signed-in user holds.
+	// It is eight hexadecimal digits of a stretched signature. The secret can't be computed from
+	// these 32 bits. The stretching makes it expensive to guess a secret that a person made up.
+	// It is less useful to an attacker than a token, which every signed-in user has.
 	Fingerprint string
 	// Match reports whether the value begins with the given prefix. It is nil if no prefix was
 	// given or the value couldn't be read.
@@ -38,12 +38,12 @@ type VersionReport struct {
 	Fault error
 }
 
-// Status describes every version of the secret. If prefix isn't empty, it reports of each version
-// whether its value begins with prefix. Zendesk shows only a secret's first characters.
+// Status describes every version of the secret. If prefix isn't empty, it reports for each version
+// whether its value begins with prefix. Zendesk displays only a secret's first characters.
 func (r *Rotator) Status(ctx context.Context, prefix string) (Report, error) {
 	if utf8.RuneCountInString(prefix) > secrets.MaxPrefix {
-		return Report{}, fmt.Errorf("%w: a prefix has at most %d characters: more of a secret belongs on no command "+
-			"line", ErrRefused, secrets.MaxPrefix)
+		return Report{}, fmt.Errorf("%w: a prefix has at most %d characters: don't write more of a secret on a "+
+			"command line", ErrRefused, secrets.MaxPrefix)
 	}
 	o, err := r.observe(ctx)
 	if err != nil {
@@ -92,7 +92,8 @@ func (r *Rotator) match(ctx context.Context, v secrets.Version, prefix string) *
 // signing input of a JWT.
 const fingerprintInput = "deskmint: fingerprint of a secret"
 
-// stretch is the number of PBKDF2 rounds. They take some hundredths of a second for each version.
+// pbkdf2Rounds is the number of PBKDF2 rounds. They take some hundredths of a second for each
+// version.
 const pbkdf2Rounds = 100_000
 
 // fingerprint returns the fingerprint of version v, and its fate, which the mark may change.

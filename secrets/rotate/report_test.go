@@ -11,7 +11,7 @@ import (
 )
 
 func TestReport(t *testing.T) {
-	b := newBook(pointed(2, 1, 5, 3, 3))
+	b := newStore(pointed(2, 1, 5, 3, 3))
 	b.values[5] = b.values[1]
 	b.keyErr = map[secrets.Version]error{4: fmt.Errorf("%w: version 4 is too short", secrets.ErrUnusable)}
 	b.o.Fates[3] = "destroyed"
@@ -55,13 +55,13 @@ func TestReport(t *testing.T) {
 	if !regexp.MustCompile(`^[0-9a-f]{8}$`).MatchString(prints[1]) {
 		t.Errorf("fingerprint %q", prints[1])
 	}
-	holds(t, "report", fmt.Sprintf("%+v", report))
+	checkText(t, "report", fmt.Sprintf("%+v", report))
 }
 
-// TestFingerprintsDontChange checks a fingerprint that another implementation made. Operators
+// TestFingerprintsDontChange checks a fingerprint that another implementation computed. Operators
 // compare fingerprints over years and stores, so they are part of the interface.
 func TestFingerprintsDontChange(t *testing.T) {
-	b := newBook(unpinned(1))
+	b := newStore(unpinned(1))
 	b.values[1] = "an-example-that-no-zendesk-account-will-take"
 	report, err := b.rotator().Status(t.Context(), "")
 	if err != nil {
@@ -72,14 +72,17 @@ func TestFingerprintsDontChange(t *testing.T) {
 		t.Errorf("fingerprint %s", got)
 	}
 	if report.Details[0].Match != nil {
-		t.Error("a match that nobody asked for")
+		t.Error("Match is set without a prefix")
 	}
 }
 
 func TestPrefixes(t *testing.T) {
-	b := newBook(unpinned(1))
+	b := newStore(unpinned(1))
 	b.values[1] = canary
-	for prefix, want := range map[string]bool{canary[:1]: true, canary[:8]: true, "kLm9Qx": false, "KLM9Q": false, "é": false} {
+	for prefix, want := range map[string]bool{
+		canary[:1]: true, canary[:8]: true,
+		"kLm9Qx": false, "KLM9Q": false, "é": false,
+	} {
 		report, err := b.rotator().Status(t.Context(), prefix)
 		if err != nil || report.Details[0].Match == nil || *report.Details[0].Match != want {
 			t.Errorf("%q: %+v, %v", prefix, report.Details, err)
@@ -89,7 +92,7 @@ func TestPrefixes(t *testing.T) {
 	if !errors.Is(err, rotate.ErrRefused) {
 		t.Fatalf("nine characters: %v", err)
 	}
-	if holds(t, "refusal", err.Error(), "at most 8 characters"); leaks(err.Error(), canary) != nil {
+	if checkText(t, "refusal", err.Error(), "at most 8 characters"); leaks(err.Error(), canary) != nil {
 		t.Errorf("%v", err)
 	}
 
@@ -99,7 +102,7 @@ func TestPrefixes(t *testing.T) {
 	if err != nil || !errors.Is(report.Details[0].Fault, secrets.ErrDenied) || report.Details[0].Match != nil {
 		t.Errorf("a value that can't be read: %+v, %v", report.Details, err)
 	}
-	if _, err := newBook(secrets.Status{}).rotator().Status(t.Context(), ""); !errors.Is(err, secrets.ErrNotFound) {
+	if _, err := newStore(secrets.Status{}).rotator().Status(t.Context(), ""); !errors.Is(err, secrets.ErrNotFound) {
 		t.Errorf("no secret: %v", err)
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// A Plan lists the steps of an act for a secret as it was observed.
+// A Plan lists the steps of an act. It is based on an observation of the secret.
 type Plan struct {
 	// Version is the version that the act is about. It is zero for switching off and on.
 	Version secrets.Version
-	// Steps are in order. The first Done of them were taken; in a dry run none are.
+	// Steps are in order. The first Done of them were performed. In a dry run none are.
 	Steps []Step
 	Done  int
 	// Notes are sentences for the operator.
@@ -24,13 +24,13 @@ type StepKind int
 // The kinds of steps.
 const (
 	StepWrite   StepKind = iota + 1 // store the value as Version
-	StepPin                         // make the pointer name Version, which is active without one
+	StepPin                         // set the pointer to Version, which is already active without one
 	StepPoint                       // move the pointer to Version
 	StepDisable                     // switch the secret off
 	StepEnable                      // switch it on again
 	StepMark                        // store Version with the mark of the switch-off
 	StepUnmark                      // delete Version, which has the mark of a switch-off
-	StepAdopt                       // raise the serial, so that replicas accept the store as it is
+	StepAdopt                       // raise the serial, so that replicas accept the present state
 )
 
 // A Step is one write to the store.
@@ -39,10 +39,10 @@ type Step struct {
 	Version  secrets.Version // zero: the step leaves the pointer as it is
 	Previous secrets.Version // zero: none
 	Serial   uint64          // zero: it stays as it is, or the store has none
-	Disabled string          // the switch-off that the step writes: its time
+	Disabled string          // the time of the switch-off that the step writes
 }
 
-// denied returns the reason why the operator may not take the step, or nil.
+// denied returns the reason why the operator may not perform the step, or nil.
 func (s Step) denied(d secrets.Denied) error {
 	switch s.Kind {
 	case StepWrite, StepMark:
@@ -60,8 +60,8 @@ func (s Step) change() secrets.Change {
 		Enabled: s.Kind == StepEnable}
 }
 
-// Last returns the last step that running replicas can show. Marks concern only replicas that start
-// later.
+// Last returns the last step that has an effect on running replicas. Marks affect only replicas
+// that start later.
 func (p Plan) Last() Step {
 	for _, s := range slices.Backward(p.Steps) {
 		if s.Kind != StepMark && s.Kind != StepUnmark {
@@ -71,7 +71,7 @@ func (p Plan) Last() Step {
 	return Step{}
 }
 
-// String returns the step as an order: "make version 2 active (previous 1, serial 3)".
+// String returns the step as an imperative: "make version 2 active (previous 1, serial 3)".
 func (s Step) String() string {
 	details := ""
 	if s.Previous != 0 {
@@ -110,7 +110,7 @@ func (s Step) String() string {
 	return "do nothing"
 }
 
-// shows reports whether o is how the step leaves a secret.
+// isDone reports whether o is the state after the step.
 func (s Step) isDone(o Observation) bool {
 	switch s.Kind {
 	case StepWrite:
@@ -129,7 +129,7 @@ func (s Step) isDone(o Observation) bool {
 	}
 }
 
-// fits reports whether o is still what the step was decided on.
+// isApplicable reports whether o still meets the conditions of the step.
 func (s Step) isApplicable(o Observation) bool {
 	switch s.Kind {
 	case StepWrite:
@@ -141,8 +141,8 @@ func (s Step) isApplicable(o Observation) bool {
 	}
 }
 
-// undone reports whether o may be an answer from before the step, as a standby that lags gives it.
-// For a move, the serial shows it.
+// mayBeOutdated reports whether o may be an answer from before the step, because a standby lags.
+// For a move of the pointer it compares the serials.
 func (s Step) mayBeOutdated(o Observation) bool {
 	switch s.Kind {
 	case StepWrite, StepMark:

@@ -11,8 +11,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// checkValue returns what is wrong with a value that was typed or piped in. It adds to the rules of
-// NewKey that every store must be able to return the value unchanged.
+// checkValue returns an error for a value that must not be stored. It checks the rules of NewKey.
+// It also checks that every store can return the value unchanged.
 func checkValue(value []byte) error {
 	if _, err := secrets.NewKey(1, value); err != nil {
 		what := strings.TrimPrefix(err.Error(), secrets.ErrUnusable.Error()+": version 1 ") // it has no number yet
@@ -20,7 +20,7 @@ func checkValue(value []byte) error {
 	}
 	switch {
 	case !utf8.Valid(value):
-		return fmt.Errorf("the value is %w: it is not text in UTF-8, and no store would give it back as it is",
+		return fmt.Errorf("the value is %w: it is not text in UTF-8, and no store would return it unchanged",
 			secrets.ErrUnusable)
 	case strings.ContainsFunc(string(value), unicode.IsControl):
 		return fmt.Errorf("the value is %w: it has a control character in it (more than one line?)",
@@ -29,8 +29,8 @@ func checkValue(value []byte) error {
 	return nil
 }
 
-// find returns the version that has the value of key, or zero if no readable version has it.
-func (r *Rotator) find(ctx context.Context, o Observation, key secrets.Key) (secrets.Version, error) {
+// findValue returns the version that has the value of key, or zero if no readable version has it.
+func (r *Rotator) findValue(ctx context.Context, o Observation, key secrets.Key) (secrets.Version, error) {
 	for _, vs := range o.Versions {
 		if vs.Gone {
 			continue
@@ -47,12 +47,12 @@ func (r *Rotator) find(ctx context.Context, o Observation, key secrets.Key) (sec
 	return 0, nil
 }
 
-// gone reports whether err says that a version has no value any more.
+// gone reports whether err means that a version no longer has a value.
 func gone(err error) bool {
 	return errors.Is(err, secrets.ErrDeleted) || errors.Is(err, secrets.ErrNotFound)
 }
 
-// same reports whether two keys sign alike. It compares in constant time.
+// same reports whether two keys make the same signature. It compares in constant time.
 func same(ctx context.Context, a, b secrets.Key) bool {
 	signature, err := a.Sign(ctx, fingerprintInput)
 	return err == nil && b.Verify(fingerprintInput, signature) == nil

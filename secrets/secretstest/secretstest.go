@@ -1,5 +1,5 @@
-// Package secretstest has the fixtures that the tests of package secrets share with those of
-// package rotate.
+// Package secretstest has the fixtures and assertions that the tests of package secrets and of the
+// packages below it share.
 package secretstest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Canary is a secret for tests. Tests search for it with [Leaks] where no secret may appear.
+// Canary is a secret for tests. Tests use [Leaks] to search for it where no secret may appear.
 const Canary = "kLm9QwErTyUiOpAsDfGhJkLzXcVbNm1234567890AbCdEfGh"
 
 // Leaks returns the forms in which text contains the secret.
@@ -40,7 +40,7 @@ func Leaks(text, secret string) []string {
 // created is the time of version 1, long before a testing/synctest bubble begins.
 var created = time.Date(1999, 12, 27, 21, 0, 0, 0, time.UTC)
 
-// Versions returns n versions that were created an hour apart. Those in gone are gone.
+// Versions returns n versions that were created an hour apart. The versions in gone have no value.
 func Versions(n int, gone ...secrets.Version) []secrets.VersionStatus {
 	var list []secrets.VersionStatus
 	for v := secrets.Version(1); int(v) <= n; v++ {

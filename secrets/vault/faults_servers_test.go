@@ -54,7 +54,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 		{"down", server, func(_ *testing.T, p *toxic.Proxy) { p.Refuse() }},
 		{"half-open", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Silent) }},
 		{"slow", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Slow) }},
-		{"reset", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Resets) }},
+		{"reset", server, func(t *testing.T, p *toxic.Proxy) { p.Set(t, toxic.Reset) }},
 		{"sealed", sealed, func(*testing.T, *toxic.Proxy) {}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 			if tc.upstream == sealed {
 				return
 			}
-			bad.Set(t, toxic.Fair)
+			bad.Set(t, toxic.NoFault)
 			if tc.name == "down" {
 				bad.Open(t)
 			}

@@ -11,19 +11,19 @@ import (
 )
 
 // dnsWeather is how a nameServer answers.
-type dnsWeather int32
+type dnsMode int32
 
 const (
-	resolves dnsWeather = iota // vault.test is 127.0.0.1, and there is nothing else
-	nxDomain                   // there is no such name (RFC 1035, section 4.1.1, code 3)
+	resolves dnsMode = iota // vault.test is 127.0.0.1, and there is nothing else
+	nxDomain                // there is no such name (RFC 1035, section 4.1.1, code 3)
 	serverFailure
 	noAnswer
 )
 
 // nameServer speaks DNS over UDP.
 type nameServer struct {
-	conn    net.PacketConn
-	weather atomic.Int32
+	conn net.PacketConn
+	mode atomic.Int32
 }
 
 func newNameServer(t *testing.T) *nameServer {
@@ -42,7 +42,7 @@ func newNameServer(t *testing.T) *nameServer {
 	return n
 }
 
-func (n *nameServer) set(w dnsWeather) { n.weather.Store(int32(w)) }
+func (n *nameServer) set(w dnsMode) { n.mode.Store(int32(w)) }
 
 // resolver returns a resolver that asks this server, whatever the server of the machine is.
 func (n *nameServer) resolver() *net.Resolver {
@@ -74,7 +74,7 @@ func (n *nameServer) answer(packet []byte) []byte {
 		Header:    dnsmessage.Header{ID: m.ID, Response: true, Authoritative: true, RecursionAvailable: true},
 		Questions: m.Questions,
 	}
-	switch ours := strings.EqualFold(question.Name.String(), "vault.test."); dnsWeather(n.weather.Load()) {
+	switch ours := strings.EqualFold(question.Name.String(), "vault.test."); dnsMode(n.mode.Load()) {
 	case noAnswer:
 		return nil
 	case serverFailure:

@@ -13,7 +13,7 @@ import (
 // These faults are between the service and Vault. They say nothing about the secret.
 func networkFaults() []fault {
 	const brief = 1500 * time.Millisecond // enough for a slow machine when the network is fair again
-	turns := func(w toxic.Weather) func(*testing.T, *scene) {
+	turns := func(w toxic.Fault) func(*testing.T, *scene) {
 		return func(t *testing.T, s *scene) { s.proxy.Set(t, w) }
 	}
 	return []fault{{
@@ -25,17 +25,17 @@ func networkFaults() []fault {
 		name: "slow", brief: brief,
 		begin: turns(toxic.Slow),
 		stale: secrets.ErrUnavailable, says: "no answer in time",
-		end: turns(toxic.Fair), after: 1, value: first,
+		end: turns(toxic.NoFault), after: 1, value: first,
 	}, {
 		name: "half-open", brief: brief,
 		begin: turns(toxic.Silent),
 		stale: secrets.ErrUnavailable, says: "no answer in time",
-		end: turns(toxic.Fair), after: 1, value: first,
+		end: turns(toxic.NoFault), after: 1, value: first,
 	}, {
 		name:  "reset",
-		begin: turns(toxic.Resets),
+		begin: turns(toxic.Reset),
 		stale: secrets.ErrUnavailable, says: "the connection broke",
-		end: turns(toxic.Fair), after: 1, value: first,
+		end: turns(toxic.NoFault), after: 1, value: first,
 	}}
 }
 

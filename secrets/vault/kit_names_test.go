@@ -46,7 +46,7 @@ func nameFaults() []fault {
 }
 
 // nameGone loses the name server's record and all open connections.
-func nameGone(name string, how dnsWeather, says string) fault {
+func nameGone(name string, how dnsMode, says string) fault {
 	const brief = 1500 * time.Millisecond
 	var names *nameServer
 	return fault{

@@ -96,7 +96,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		{`"read", "update"`, func(t *testing.T) error {
 			_, err := rotator(t, settings, "sso/small").Activate(t.Context(), 0)
 			return err
-		}, []string{"version 2 can't be signed with", `the capability "read" on secret/data/sso/small`}},
+		}, []string{"version 2 can't be used to sign", `the capability "read" on secret/data/sso/small`}},
 		{`, "patch"`, func(t *testing.T) error {
 			_, err := rotator(t, settings, "sso/small").Activate(t.Context(), 0)
 			return err

@@ -262,7 +262,7 @@ func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Setting
 			if err == nil {
 				won++
 			} else {
-				refuses(t, err, secrets.ErrConflict, path, "look at the status")
+				refuses(t, err, secrets.ErrConflict, path, "check the status")
 			}
 		}
 		status, err := newSource(t, settings, vault.Options{}).Status(t.Context(), path)
@@ -292,7 +292,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	_, err = r.Activate(ctx, 0)
 	refuses(t, err, rotate.ErrRefused, "Name the version that shall sign")
 	_, err = r.Rollback(ctx)
-	refuses(t, err, rotate.ErrRefused, "no pointer stands")
+	refuses(t, err, rotate.ErrRefused, "there is no pointer")
 
 	done(t)(r.Activate(ctx, 1))
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {

@@ -13,30 +13,30 @@ import (
 )
 
 // Weather is what a Proxy does to the connections through it.
-type Weather string
+type Fault string
 
 // Each Weather applies to open connections and to new ones. Its text is the name of the toxic in
 // Toxiproxy, without the stream.
 const (
 	// Fair passes everything on. It is how a Proxy begins.
-	Fair Weather = ""
+	NoFault Fault = ""
 	// Slow delays every piece of an answer by Late.
-	Slow Weather = `"type": "latency", "attributes": {"latency": 3600000}`
+	Slow Fault = `"type": "latency", "attributes": {"latency": 3600000}`
 	// Silent drops every piece in both directions without an error, like a half-open connection.
-	Silent Weather = `"type": "timeout", "attributes": {"timeout": 0}`
+	Silent Fault = `"type": "timeout", "attributes": {"timeout": 0}`
 	// Resets answers the first piece with a reset. A connection that was open before may also end
 	// in an orderly way.
-	Resets Weather = `"type": "reset_peer", "attributes": {"timeout": 0}`
+	Reset Fault = `"type": "reset_peer", "attributes": {"timeout": 0}`
 )
 
 // Late is the delay of Slow. It is longer than any deadline of a test.
 const Late = time.Hour
 
 // streams are the directions of a Weather: from the client, to it, or both.
-var streams = map[Weather][]string{
+var streams = map[Fault][]string{
 	Slow:   {"downstream"},
 	Silent: {"upstream", "downstream"},
-	Resets: {"upstream"},
+	Reset:  {"upstream"},
 }
 
 // A Proxy passes connections to Address on to one upstream. Its methods are not safe for concurrent
@@ -74,7 +74,7 @@ func (p *Proxy) Open(t testing.TB) {
 }
 
 // Set changes the weather.
-func (p *Proxy) Set(t testing.TB, w Weather) {
+func (p *Proxy) Set(t testing.TB, w Fault) {
 	t.Helper()
 	p.clear(t)
 	for _, stream := range streams[w] {

@@ -65,15 +65,15 @@ const (
 func TestWeather(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		weather  toxic.Weather
+		weather  toxic.Fault
 		patience time.Duration
 		want     error // of a new connection
 		standing error // of one from before; nil: any
 	}{
-		{"fair", toxic.Fair, long, nil, nil},
+		{"fair", toxic.NoFault, long, nil, nil},
 		{"slow", toxic.Slow, brief, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
 		{"silent", toxic.Silent, brief, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
-		{"resets", toxic.Resets, long, syscall.ECONNRESET, nil},
+		{"resets", toxic.Reset, long, syscall.ECONNRESET, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := toxic.New(t, echo(t))
@@ -89,7 +89,7 @@ func TestWeather(t *testing.T) {
 			if (err == nil) != (tc.want == nil) || tc.standing != nil && !errors.Is(err, tc.standing) {
 				t.Errorf("one from before: %v, want %v", err, tc.standing)
 			}
-			p.Set(t, toxic.Fair)
+			p.Set(t, toxic.NoFault)
 			if err := say(dial(t, p), long); err != nil {
 				t.Errorf("when it clears: %v", err)
 			}

@@ -32,8 +32,8 @@ type Node struct {
 // StartCluster starts n servers, which end with the test at the latest. See Start for the binary.
 func StartCluster(t testing.TB, n int) *Cluster {
 	t.Helper()
-	binary := find(t)
-	return thrice(t, func() (*Cluster, error) { return startCluster(t, binary, n) })
+	binary := findBinary(t)
+	return retryStart(t, func() (*Cluster, error) { return startCluster(t, binary, n) })
 }
 
 func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
@@ -53,14 +53,14 @@ func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
 		}
 		c.Nodes = append(c.Nodes, node)
 	}
-	return c, c.settle()
+	return c, c.awaitVoters()
 }
 
 // settle waits until every server has a vote. Before that, the end of the first server is the end
 // of the cluster. By default Vault gives the vote late.
-func (c *Cluster) settle() error {
+func (c *Cluster) awaitVoters() error {
 	first := c.Nodes[0]
-	if _, err := first.must(http.MethodPost, "sys/storage/raft/autopilot/configuration",
+	if _, err := first.request(http.MethodPost, "sys/storage/raft/autopilot/configuration",
 		map[string]any{"server_stabilization_time": "1s"}); err != nil {
 		return err
 	}
@@ -121,16 +121,16 @@ func (n *Node) launch(t testing.TB) (err error) {
 
 // initialise makes the first server a cluster of one, with an engine for secrets.
 func (n *Node) initialise() error {
-	answer, err := n.must(http.MethodPut, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
+	answer, err := n.request(http.MethodPut, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
 	if err != nil {
 		return err
 	}
 	n.RootToken = answer["root_token"].(string)
 	n.unsealKey = answer["keys"].([]any)[0].(string)
-	if err := errors.Join(n.open(), n.process.await("active", n.active)); err != nil {
+	if err := errors.Join(n.unseal(), n.process.await("active", n.active)); err != nil {
 		return err
 	}
-	if _, err := n.must(http.MethodPost, "sys/mounts/secret",
+	if _, err := n.request(http.MethodPost, "sys/mounts/secret",
 		map[string]any{"type": "kv", "options": map[string]string{"version": "2"}}); err != nil {
 		return err
 	}
@@ -140,22 +140,22 @@ func (n *Node) initialise() error {
 // join adds a further server to the cluster that first is in.
 func (n *Node) join(first *Node) error {
 	n.RootToken, n.unsealKey = first.RootToken, first.unsealKey
-	if _, err := n.must(http.MethodPost, "sys/storage/raft/join",
+	if _, err := n.request(http.MethodPost, "sys/storage/raft/join",
 		map[string]any{"leader_api_addr": first.Addr}); err != nil {
 		return err
 	}
-	return n.open()
+	return n.unseal()
 }
 
 // open unseals the server, and waits until it serves or passes requests on. A Vault that is
 // unsealed before its last cluster listener has closed the port logs that it can't listen and
 // continues. Then no other server reaches it.
-func (n *Node) open() error {
+func (n *Node) unseal() error {
 	gone := func() bool { return !listens(n.clusterAddr) }
 	if err := n.process.await("gone from "+n.clusterAddr, gone); err != nil {
 		return err
 	}
-	if _, err := n.must(http.MethodPut, "sys/unseal", map[string]any{"key": n.unsealKey}); err != nil {
+	if _, err := n.request(http.MethodPut, "sys/unseal", map[string]any{"key": n.unsealKey}); err != nil {
 		return err
 	}
 	return n.process.await("unsealed", func() bool {
@@ -164,7 +164,7 @@ func (n *Node) open() error {
 	})
 }
 
-func (n *Node) must(method, path string, body any) (map[string]any, error) {
+func (n *Node) request(method, path string, body any) (map[string]any, error) {
 	status, answer, err := n.send(method, path, body)
 	if err == nil && status >= 300 {
 		err = fmt.Errorf("%s %s: %d, %v", method, path, status, answer["errors"])
@@ -258,7 +258,7 @@ func (n *Node) Start(t testing.TB) {
 	if n.running() {
 		t.Fatal("vaulttest: it runs already")
 	}
-	if err := errors.Join(n.launch(t), n.open()); err != nil {
+	if err := errors.Join(n.launch(t), n.unseal()); err != nil {
 		t.Fatalf("vaulttest: starting again: %v", err)
 	}
 }
@@ -272,7 +272,7 @@ func (n *Node) Seal(t testing.TB) {
 // Unseal unseals the server.
 func (n *Node) Unseal(t testing.TB) {
 	t.Helper()
-	if err := n.open(); err != nil {
+	if err := n.unseal(); err != nil {
 		t.Fatalf("vaulttest: %v", err)
 	}
 }

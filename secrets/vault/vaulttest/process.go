@@ -61,7 +61,7 @@ func (p *process) await(what string, ask func() bool) error {
 }
 
 // find returns the server's binary.
-func find(t testing.TB) string {
+func findBinary(t testing.TB) string {
 	t.Helper()
 	if binary := os.Getenv("VAULT_BIN"); binary != "" {
 		return binary
@@ -79,7 +79,7 @@ func find(t testing.TB) string {
 
 // thrice tries up to three times, because another process may take a port between its choice and
 // its use by Vault.
-func thrice[T any](t testing.TB, start func() (T, error)) T {
+func retryStart[T any](t testing.TB, start func() (T, error)) T {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
 		started, err := start()

@@ -26,8 +26,8 @@ type Server struct {
 // fails if the list DESKMINT_REQUIRE has the word vault in it.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	binary := find(t)
-	return thrice(t, func() (*Server, error) { return start(t, binary) })
+	binary := findBinary(t)
+	return retryStart(t, func() (*Server, error) { return start(t, binary) })
 }
 
 func start(t testing.TB, binary string) (*Server, error) {
