@@ -54,7 +54,8 @@ func (k *Keyring) logChanges(ctx context.Context, e *entry, last, next *State) {
 	case next.Held == nil:
 		log.Log(ctx, level, "secret fault: there is no key to sign with", "error", fault)
 	default:
-		log.Log(ctx, level, "secret fault: the held key is still used", "error", fault, "confirmed", next.Held.Refreshed)
+		log.Log(ctx, level, "secret fault: the held key is still used", "error", fault,
+			"confirmed", next.Held.Refreshed)
 	}
 }
 

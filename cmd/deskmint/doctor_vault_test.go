@@ -175,7 +175,7 @@ func TestDoctorVaultAway(t *testing.T) {
 	config := filepath.Join(p.dir, "deskmint.yaml")
 	good := readFile(t, config)
 	write(t, config, strings.Replace(good, "addresses: [", `addresses: ["http://`+freeAddress(t)+`", `, 1))
-	examined(t, 3, p.flags, `warning +secrets.vault.addresses: 127.0.0.1:\d+: vault: asking sys/health: .*refused.*`, `ok +secrets.vault.auth: .*`)
+	examined(t, 3, p.flags, `warning +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*refused.*`, `ok +secrets.vault.auth: .*`)
 	write(t, config, good)
 
 	vault.Do(t, http.MethodPut, "sys/seal", nil)
@@ -184,7 +184,7 @@ func TestDoctorVaultAway(t *testing.T) {
 		t.Errorf("every secret repeats it: %s", out)
 	}
 	write(t, config, strings.Replace(good, vault.Addr, "http://"+freeAddress(t), 1))
-	examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: asking sys/health: .*no connection.*refused.*`)
+	examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*no connection.*refused.*`)
 }
 
 // dater sets another time in the header Date.

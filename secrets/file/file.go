@@ -1,19 +1,19 @@
-// Package file is a store of secrets in one YAML file. It is for a single machine, for which Vault
-// would be too much.
+// Package file implements a store of secrets in one YAML file. Use it on a single machine that
+// doesn't need Vault.
 //
 //	secrets:
 //	  sso/acme-customers:
 //	    active: 2         # absent: the highest number
-//	    previous: 1       # absent: the highest number under the active one
-//	    disabled: false   # anything but "false", "no", "0" or "": nothing is signed with it
+//	    previous: 1       # absent: the highest number below the active one
+//	    disabled: false   # any value except "false", "no", "0" and "" switches the secret off
 //	    versions:
 //	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
 //	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
 //
-// The file must not be readable by others, nor writable by its group or others. It is read again
-// when it has changed, and it is accepted as a whole or not at all. After a faulty change the last
-// good content stays in use, and every refresh returns what is wrong with the new content. The kill
-// switch is the exception: `disabled` also counts in a faulty file.
+// The file must not be readable by others, nor writable by its group or others. The store reads it
+// again when it has changed, and accepts it as a whole or not at all. After a faulty change the
+// last good content stays in use, and every refresh returns the faults of the new content. The kill
+// switch is an exception: `disabled` also takes effect in a faulty file.
 package file
 
 import (
@@ -30,7 +30,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// maxBytes is the greatest size of the file. A hundred thousand versions fit.
+// maxBytes is the maximum size of the file. That is enough for a hundred thousand versions.
 const maxBytes = 16 << 20
 
 // forbidden are the permissions that the file must not have: writing for the group, reading and
@@ -63,16 +63,16 @@ type Store struct {
 	path string
 
 	mu       sync.Mutex
-	seen     fs.FileInfo // of the last file that was read, good or bad
-	settled  bool        // seen is old enough for every later change to show
-	fault    error       // of the last reading
+	seen     fs.FileInfo // of the last file that was read, good or faulty
+	settled  bool        // seen is so old that every later change has another modification time
+	fault    error       // of the last read
 	off      switches    // of the last file that was read, if it was faulty
 	content  content     // of the last good file
-	revision uint64      // grows with each good file
+	revision uint64      // incremented with each good file
 }
 
-// New returns a Store. It reads nothing yet. A missing or faulty file is a fault of the secrets in
-// it, which every refresh returns. It can be corrected without a restart.
+// New returns a Store. It doesn't read the file yet. Every refresh returns an error while the file
+// is missing or faulty. An operator can correct the file without a restart.
 func New(s Settings) *Store { return &Store{path: s.Path} }
 
 // Status implements secrets.Source.
@@ -96,7 +96,7 @@ func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error)
 }
 
 // Key implements secrets.Source. It reads from the content that the last Status described, so that
-// the two belong together.
+// the status and the key are consistent.
 func (s *Store) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
 	if err := ctx.Err(); err != nil {
 		return secrets.Key{}, err
@@ -128,7 +128,7 @@ func (s *Store) refresh() error {
 	if s.settled && unchanged(s.seen, info) {
 		return s.fault
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+	if !info.Mode().IsRegular() { // opening a pipe would block until it has a writer
 		return fmt.Errorf("%s: %w: it is not a regular file", s.path, secrets.ErrUnusable)
 	}
 	f, err := os.Open(s.path)
@@ -136,15 +136,15 @@ func (s *Store) refresh() error {
 		return unreadable(err)
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil { // of the open file, because the path may name another one by now
+	if info, err = f.Stat(); err != nil { // stat the open file, because the path may now name another one
 		return unreadable(err)
 	}
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return unreadable(err)
 	}
-	// Two writes within one tick of the file system's clock can leave the same modification time.
-	// Only an older time shows all later changes.
+	// Two writes within one tick of the file system's clock can have the same modification time. A
+	// later change is certain to have another time only if this one is older than a tick.
 	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
 
 	parsed, err := s.check(info.Mode().Perm(), data)
@@ -172,8 +172,8 @@ func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	return parsed, nil
 }
 
-// unreadable distinguishes a fault that an operator must correct from an I/O error, which may pass,
-// as on a network file system that is away.
+// unreadable distinguishes a fault that an operator must correct from a temporary I/O error, such
+// as that of a network file system that is unavailable.
 func unreadable(err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: %w", secrets.ErrUnusable, err)

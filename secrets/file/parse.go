@@ -16,7 +16,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// content is a file without faults, by path.
+// content is the content of a file without faults. The key is the path of a secret.
 type content map[string]entry
 
 type entry struct {
@@ -24,16 +24,16 @@ type entry struct {
 	fields map[secrets.Version]map[string]value
 }
 
-// value is one field of one version: a key, or the reason why it is none. A bad value is a fault of
-// its secret alone, not of the file. Only the key keeps the bytes.
+// value is one field of one version. It is a key, or the reason why the value is not usable. A bad
+// value is a fault of its secret, not of the file. Only the key keeps the bytes.
 type value struct {
 	line int
 	key  secrets.Key
 	err  error
 }
 
-// faults are the faults of a file, by line. None quotes a value, or a key that may be a misplaced
-// value. The errors of the YAML library are never passed on, because they quote both.
+// faults are the faults of a file with their lines. No message quotes a value, or a key that may be
+// a misplaced value. The errors of the YAML library are never returned, because they quote both.
 type faults []fault
 
 type fault struct {
@@ -45,7 +45,7 @@ func (f *faults) add(n *yaml.Node, format string, args ...any) {
 	*f = append(*f, fault{n.Line, fmt.Sprintf(format, args...)})
 }
 
-// in returns the faults as one error, with the file and line of each.
+// in returns the faults as one error. It contains the file and line of each fault.
 func (f faults) in(path string) error {
 	slices.SortStableFunc(f, func(a, b fault) int { return a.line - b.line })
 	lines := make([]string, len(f))
@@ -81,7 +81,7 @@ func parse(data []byte) (content, faults) {
 	return parsed, nil
 }
 
-// yamlLine matches the line number, which is the only part of the YAML library's errors that is
+// yamlLine matches the line number in an error of the YAML library. Nothing else of the error is
 // used.
 var yamlLine = regexp.MustCompile(`\bline ([0-9]+)`)
 
@@ -123,7 +123,7 @@ func (f *faults) mapping(n *yaml.Node, what string) func(yield func(key, value *
 				f.add(key, "%s: aliases, merges and complex keys are not allowed", what)
 				continue
 			case seen:
-				f.add(key, "%s: key%s stands here a second time (first in line %d)", what, quotable(key), line)
+				f.add(key, "%s: key%s occurs a second time (first in line %d)", what, quotable(key), line)
 				continue
 			}
 			first[key.Value] = key.Line
@@ -164,7 +164,7 @@ func (f *faults) secret(n *yaml.Node, what string) entry {
 	return e
 }
 
-// complete fills in what the file may leave out, and checks the rest.
+// complete sets the status fields that the file may omit, and checks the others.
 func (f *faults) complete(s *secrets.Status, what string, n, active, previous *yaml.Node) {
 	if len(s.Versions) == 0 {
 		f.add(n, "%s: versions is missing or empty", what)
@@ -188,7 +188,8 @@ func (f *faults) complete(s *secrets.Status, what string, n, active, previous *y
 // canonical matches a version as it must be written: 2, not 02, 0x2 or 2.0.
 var canonical = regexp.MustCompile(`^[1-9][0-9]*$`)
 
-// version parses a version number. If the text is none, it reports that and returns zero.
+// version parses a version number. If the text is not a version number, it adds a fault and returns
+// zero.
 func (f *faults) version(n *yaml.Node, what string) secrets.Version {
 	v, err := strconv.ParseUint(n.Value, 10, 32)
 	if err != nil || n.Kind != yaml.ScalarNode || !canonical.MatchString(n.Value) {
@@ -204,7 +205,8 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 	for key, n := range f.mapping(n, what) {
 		switch {
 		case strings.EqualFold(key.Value, "disabled"):
-			f.add(key, "%s: disabled belongs one level higher, beside versions: it switches the whole secret off", what)
+			f.add(key, "%s: disabled belongs one level higher, next to versions: it switches the whole secret off",
+				what)
 		case key.Value == "created":
 			if n.Decode(&created) != nil {
 				f.add(n, "%s: created must be a time such as 2026-06-01T09:00:00Z", what)
@@ -219,14 +221,15 @@ func (f *faults) fields(n *yaml.Node, v secrets.Version, what string) (created t
 	return created, fields
 }
 
-// plain matches a key that can be shown, because no part of it is long enough for a secret.
+// quotableKey matches a key that an error may quote. No part of it may match longRun, which matches
+// text that is long enough for a secret.
 var (
 	quotableKey = regexp.MustCompile(`^[A-Za-z0-9_./ -]{1,200}$`)
 	longRun     = regexp.MustCompile(`[A-Za-z0-9_+=]{24}`)
 )
 
-// shown returns the key for an error text. It returns nothing for a key that may be a misplaced
-// value.
+// quotable returns the key for an error text, after a space. It returns an empty string for a key
+// that may be a misplaced value.
 func quotable(key *yaml.Node) string {
 	if !quotableKey.MatchString(key.Value) || longRun.MatchString(key.Value) {
 		return ""

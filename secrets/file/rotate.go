@@ -18,37 +18,37 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Writer is the file as an operator changes it. It implements rotate.Writer. It changes single
-// lines and leaves all others as they are, including comments and their order. It replaces the file
-// as a whole by a rename, so that a reader sees either the old or the new file. Writers exclude
-// each other. A missing file is created.
+// Writer changes the file on behalf of an operator. It implements rotate.Writer. It changes single
+// lines. All other lines and their order stay the same, including comments. It replaces the file by
+// a rename, so that a reader reads either the old or the new file. A lock excludes other writers. A
+// missing file is created.
 //
 // A file has no serial, because no replica of it can lag.
 type Writer struct {
 	path string
-	// Now gives new versions their time of creation. If it is nil, time.Now is used. Set it before
+	// Now returns the creation time of a new version. If it is nil, time.Now is used. Set it before
 	// use.
 	Now func() time.Time
 }
 
-// NewWriter returns a Writer. It reads nothing yet.
+// NewWriter returns a Writer. It doesn't read the file yet.
 func NewWriter(s Settings) *Writer { return &Writer{path: s.Path} }
 
 // text is the content of the file at one moment.
 type text struct {
-	path    string // with symbolic links followed, because the file itself is replaced
+	path    string // after symbolic links were resolved, because the file itself is replaced
 	info    fs.FileInfo
 	data    []byte
 	root    *yaml.Node
 	content content
-	fault   error // a fault of the content; then only a switch-off may be written
+	fault   error // a fault of the content; if there is one, only a switch-off may be written
 }
 
-// none is the content of a file that does not exist yet.
+// emptyFile is the content of a file that does not exist yet.
 const emptyFile = "secrets: {}\n"
 
-// load reads the file. It returns an error for a file that isn't YAML, because it must be corrected
-// first.
+// load reads the file. It returns an error if the file isn't YAML. An operator must correct such a
+// file before a change.
 func (w *Writer) load() (text, error) {
 	t := text{path: w.target()}
 	f, err := os.Open(t.path)
@@ -74,8 +74,8 @@ func (w *Writer) load() (text, error) {
 	}
 	var faults faults
 	if t.root, faults = document(t.data); faults != nil {
-		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is mended. To switch a secret "+
-			"off meanwhile, add a line `disabled: true` below its path by hand: replicas heed it in a faulty file",
+		return text{}, fmt.Errorf("%w. Nothing can be written to the file until that is corrected. To switch a secret "+
+			"off meanwhile, add a line `disabled: true` below its path by hand: replicas obey it in a faulty file too",
 			t.fault)
 	}
 	return t, nil
@@ -97,7 +97,7 @@ func (t text) status(path string) secrets.Status {
 	return status
 }
 
-// target returns the path with symbolic links followed.
+// target returns the path after resolving symbolic links.
 func (w *Writer) target() string {
 	if path, err := filepath.EvalSymlinks(w.path); err == nil {
 		return path
@@ -239,7 +239,7 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 	now := t.status(path)
 	if now.Active != o.Active || now.Pinned != o.Pinned || now.Previous != o.Previous || now.Disabled != o.Disabled ||
 		!slices.EqualFunc(now.Versions, o.Versions, equalVersions) {
-		return fmt.Errorf("%s: %w: the secret was changed since it was looked at: look at the status, then try again",
+		return fmt.Errorf("%s: %w: the secret has changed since it was read: check the status, then try again",
 			o.Place, secrets.ErrConflict)
 	}
 	edits, err := decide(t)

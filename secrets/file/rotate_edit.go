@@ -16,19 +16,19 @@ import (
 )
 
 // An edit sets one key of a secret, or adds a version to it. Edits insert lines and replace scalars
-// in place. Writing the whole file from its nodes would lose blank lines and alignment, and a diff
-// would not show what a rotation has changed.
+// in place. A file that was encoded from its nodes would lose blank lines and alignment, and a diff
+// would not show only the changes of a rotation.
 type edit struct {
 	key     string // active, previous, disabled, or a version's number
 	value   string
 	quoted  bool
-	version []edit // the fields of a version to add, in one line
+	version []edit // the fields of a version to add; they are written in one line
 }
 
 func number(v secrets.Version) string { return strconv.FormatUint(uint64(v), 10) }
 
-// apply makes the edits to the secret at path. The result differs from the file by the edits alone.
-// apply returns an error for a layout that it doesn't understand.
+// apply makes the edits to the secret at path. The result differs from the file only by the edits.
+// apply returns an error for a layout that it can't edit.
 func apply(data []byte, path string, edits []edit) ([]byte, error) {
 	changed := data
 	want := flatten(data)
@@ -51,11 +51,11 @@ func apply(data []byte, path string, edits []edit) ([]byte, error) {
 }
 
 func errLayout(line int) error {
-	return fmt.Errorf("line %d: the file isn't laid out in a way that can be changed line by line: write secrets, "+
-		"each secret and its versions as blocks, one key a line, then try again", line)
+	return fmt.Errorf("line %d: the layout of the file can't be changed line by line: write secrets, each secret and "+
+		"its versions as blocks, one key a line, then try again", line)
 }
 
-// draft is a file as lines, with their line ends.
+// draft is the lines of a file, with their line ends.
 type draft struct {
 	lines []string
 	eol   string
@@ -78,7 +78,7 @@ func (d *draft) apply(root *yaml.Node, path string, e edit) error {
 	secretsKey, all := find(root, "secrets")
 	key, secret := find(all, path)
 	switch {
-	case all == nil: // there is no place for a secret without `secrets:`
+	case all == nil: // without `secrets:` a secret can't be added
 		return errLayout(1)
 	case key == nil:
 		return d.addSecret(secretsKey, all, path, e)
@@ -133,13 +133,13 @@ func (d *draft) addSecret(key, all *yaml.Node, path string, e edit) error {
 	return nil
 }
 
-// insert inserts a line before the line of index at, counted from 0. The text begins at column.
+// insert inserts a line before the line with index at. The text begins at column.
 func (d *draft) insert(at, column int, line string) {
 	d.lines = slices.Insert(d.lines, at, strings.Repeat(" ", column-1)+line+d.eol)
 }
 
-// end returns the index after the last line of the block of which first is the first key. Blank
-// lines and comments after it belong to the next block.
+// end returns the index after the last line of the block whose first key is first. Blank lines and
+// comments after the block belong to the next block.
 func (d *draft) end(first *yaml.Node) int {
 	last := first.Line - 1
 	for i := last + 1; i < len(d.lines); i++ {
@@ -155,7 +155,7 @@ func (d *draft) end(first *yaml.Node) int {
 	return last + 1
 }
 
-// replace replaces the node n with value. The node must be in one piece.
+// replace replaces the node n with value. The text of the node must be in one line.
 func (d *draft) replace(n *yaml.Node, value string) error {
 	line := []rune(d.lines[n.Line-1]) // columns count characters
 	if n.Column > len(line) {
@@ -221,7 +221,8 @@ func isBlock(n *yaml.Node) bool {
 	return n.Kind == yaml.MappingNode && n.Style&yaml.FlowStyle == 0 && len(n.Content) > 0
 }
 
-// find follows keys down from n. It returns the last key and its value, or nil and nil.
+// find follows keys down from n. It returns the last key and its value, or nil and nil if a key is
+// missing.
 func find(n *yaml.Node, keys ...string) (key, value *yaml.Node) {
 	value = n
 	for _, want := range keys {
@@ -240,10 +241,10 @@ func find(n *yaml.Node, keys ...string) (key, value *yaml.Node) {
 	return key, value
 }
 
-// place returns the path to a value. No key contains a NUL.
+// flatKey returns the key of a value in the result of flatten. No YAML key contains a NUL.
 func flatKey(keys ...string) string { return strings.Join(keys, "\x00") }
 
-// flatten returns every scalar of a file with its type, by its place.
+// flatten returns every scalar of a file with its type. The keys are those of flatKey.
 func flatten(data []byte) map[string]string {
 	flat := map[string]string{}
 	root, faults := document(data)

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-var errUnsupported = errors.New("on this system secrets files can be read, but not written by command: edit the file")
+var errUnsupported = errors.New("commands can't write secrets files on this operating system: edit the file by hand")
 
 func lock(string) (unlock func(), err error) { return nil, errUnsupported }
 

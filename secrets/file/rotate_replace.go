@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// barred returns the reason why the file can't be replaced, or nil.
+// readOnly returns the reason why the file can't be replaced, or nil.
 func (t text) readOnly() error {
 	if t.info != nil && t.info.Mode().Perm()&0o222 == 0 {
 		return fmt.Errorf("the file is read-only (%#o): if it is meant to be changed here, then chmod u+w %s",
@@ -21,20 +21,20 @@ func (t text) readOnly() error {
 	return nil
 }
 
-// unwritable describes why a file can't be replaced where it is.
+// unwritable returns an error that says why a file can't be replaced, and what to do.
 func unwritable(path string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EROFS):
-		return fmt.Errorf("%s lies on a read-only mount (a Kubernetes Secret?): change it where it comes from, then "+
-			"the pods follow: %w", path, err)
+		return fmt.Errorf("%s is on a read-only mount (a Kubernetes Secret?): change it at its source, then the pods "+
+			"follow: %w", path, err)
 	case errors.Is(err, syscall.EBUSY):
-		return fmt.Errorf("%s is a mount by itself, which can't be replaced by a rename: mount its folder instead, or "+
+		return fmt.Errorf("%s is itself a mount, which can't be replaced by a rename: mount its folder instead, or "+
 			"change it on the host: %w", path, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no folder for %s: make it: %w", path, err)
+		return fmt.Errorf("the folder of %s doesn't exist: create it: %w", path, err)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("you may not write in the folder of %s, or not give the file to its owner: do this as the "+
-			"file's owner: %w", path, err)
+		return fmt.Errorf("you may not write in the folder of %s, or not keep the file's owner: do this as the file's "+
+			"owner: %w", path, err)
 	}
 	return fmt.Errorf("replacing %s: %w", path, err)
 }

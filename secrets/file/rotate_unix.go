@@ -12,8 +12,9 @@ import (
 // not wait. It locks the folder, because the file itself is replaced, and a lock file would remain
 // after a crash.
 //
-// unlock gives the lock up explicitly. Closing the descriptor isn't enough: a program that this
-// process is just starting has a copy of it until its exec, and a lock lasts as long as any copy.
+// unlock releases the lock explicitly. It isn't enough to close the descriptor, because a lock
+// lasts as long as any copy of the descriptor. A child process has a copy from its fork to its
+// exec.
 func lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -29,13 +30,13 @@ func lock(dir string) (unlock func(), err error) {
 	}, nil
 }
 
-// writable returns the reason why no file can be created in dir.
+// checkWritable returns the reason why no file can be created in dir.
 func checkWritable(dir string) error {
 	const write, search = 2, 1
 	return syscall.Access(dir, write|search)
 }
 
-// own gives f the owner and the group of the file that it replaces.
+// copyOwner sets the owner and the group of f to those of the file that it replaces.
 func copyOwner(f *os.File, like fs.FileInfo) error {
 	want, ok := like.Sys().(*syscall.Stat_t)
 	info, err := f.Stat()

@@ -12,21 +12,22 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// switches are the kill switches of a file that is otherwise faulty: the results of
-// [secrets.ReadSwitch], by each key above a switch. Keys that are not paths do no harm.
+// switches are the kill switches of a faulty file.
 type switches struct {
+	// byKey has the results of [secrets.ReadSwitch]. Its keys are all keys above a switch in the
+	// file. Those that aren't paths of secrets do no harm.
 	byKey map[string]string
 	// all is a switch that can't be assigned to one secret. It switches off every secret of the
 	// file.
 	all string
 }
 
-// of returns what switches the secret at path off. It is empty if nothing does.
+// of returns the switch of the secret at path. It is empty if the secret is on.
 func (s switches) of(path string) string { return cmp.Or(s.byKey[path], s.all) }
 
-// findSwitches finds the kill switches of a file, and in doubt assumes off. A switch that is
-// written by hand in an emergency may have the wrong indent or no colon, or the file may not even
-// be YAML.
+// findSwitches finds the kill switches of a file. If the meaning is in doubt, it returns a switch
+// that is off. A switch that was written by hand in an emergency may have the wrong indent or no
+// colon, or the file may not even be YAML.
 func findSwitches(data []byte) switches {
 	found := switches{byKey: map[string]string{}}
 	if root, faults := document(data); faults == nil {
@@ -36,10 +37,10 @@ func findSwitches(data []byte) switches {
 	return found
 }
 
-// maxDepth is the depth to which a file is searched. An anchor can refer to itself.
+// maxDepth is the maximum depth of walk. It is necessary because an anchor can refer to itself.
 const maxDepth = 16
 
-// walk finds the switches below a node. The keys in above lead to the node.
+// walk finds the switches below a node. The path to the node is in above.
 func (s *switches) walk(n *yaml.Node, above []string, depth int) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -66,7 +67,7 @@ func (s *switches) walk(n *yaml.Node, above []string, depth int) {
 	}
 }
 
-// switchOf parses the value of `disabled`. A value that isn't a scalar is no plain no.
+// switchOf parses the value of `disabled`. A value that isn't a scalar means off.
 func switchOf(n *yaml.Node) (disabledBy string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -91,7 +92,7 @@ var (
 // tab replaces a tab, which YAML forbids in an indent.
 const tab = "        "
 
-// scan finds the switches of a text by its lines and their indents.
+// scan finds the switches of a text. It uses only the lines and their indents.
 func (s *switches) scan(text string) {
 	type open struct {
 		indent int
@@ -128,8 +129,8 @@ func (s *switches) scan(text string) {
 	}
 }
 
-// note switches off the secrets that the keys above a switch name. If none can be a path, it
-// switches off all.
+// note records a switch. It switches off the secrets that the keys above the switch name. If no key
+// can be a path, it switches off all secrets.
 func (s *switches) note(above []string, by string) {
 	if by == "" {
 		return

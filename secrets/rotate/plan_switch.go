@@ -84,8 +84,8 @@ func planEnable(o Observation) (Plan, error) {
 		return refuse(o, "it isn't switched off")
 	case !o.Disabled && o.MarkedOff == "":
 		return refuse(o, "it isn't switched off. A replica that reports otherwise has read a higher serial than %d, "+
-			"for example before the store was restored from a backup: `deskmint secret adopt` makes it take the store as "+
-			"it is", o.Serial)
+			"for example before the store was restored from a backup: `deskmint secret adopt` makes it take the store "+
+			"as it is", o.Serial)
 	case o.Revision == 0 && !o.Pinned && o.Latest > 1:
 		return refuse(o, "it has no active_version, so the version that signed before isn't known. First activate "+
 			"the version that shall sign, by its number: the secret stays switched off meanwhile. Then enable it")

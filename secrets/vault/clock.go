@@ -8,20 +8,21 @@ import (
 )
 
 const (
-	// clockWarn is the offset from which a warning is logged. The verifiers of the tokens allow for
-	// a few minutes, so this leaves time to act.
+	// clockWarn is the offset from which a warning is logged. The verifiers of the tokens accept an
+	// offset of a few minutes, so an operator has time to act.
 	clockWarn = 30 * time.Second
-	// clockCalm is the offset below which the warning ends. It is lower than clockWarn, so that an
-	// offset near one of them is not logged again and again.
+	// clockWarnEnd is the offset below which the warning ends. It is lower than clockWarn, so that
+	// an offset near one of the limits doesn't cause repeated warnings.
 	clockWarnEnd = 25 * time.Second
 )
 
-// ClockOffset returns Vault's clock minus the local one (Options.Now), by the Date header of its
-// last answer below 500. It is positive if the local clock is behind. While Vault is away, it
-// returns the last offset. It returns false before the first answer. It may be called concurrently.
+// ClockOffset returns Vault's clock minus the local clock (Options.Now). It uses the Date header of
+// Vault's last answer with a status below 500. The offset is positive if the local clock is behind.
+// While Vault is unavailable, ClockOffset returns the last offset. It returns false before the
+// first answer. It may be called concurrently.
 //
-// Its precision is a second, as that of dates on the wire (RFC 9110, section 5.6.7), and half a
-// round trip, which may include the time to connect.
+// The error is at most a second, which is the precision of an HTTP date (RFC 9110, section 5.6.7),
+// and half a round trip, which may include the time to connect.
 func (s *Source) ClockOffset() (time.Duration, bool) { return s.clock.last() }
 
 // clock compares the local clock with Vault's.
@@ -41,7 +42,7 @@ func (c *clock) last() (time.Duration, bool) {
 	return c.offset, c.known
 }
 
-// learn records an offset. It logs when the offset has become large, or small again.
+// record stores an offset. It logs if the offset has become large, or small again.
 func (c *clock) record(offset time.Duration) {
 	c.mu.Lock()
 	before := c.warned
@@ -56,14 +57,14 @@ func (c *clock) record(offset time.Duration) {
 	shown := offset.Round(time.Second)
 	switch {
 	case after && !before:
-		c.log.Warn("our clock and Vault's differ: set whichever is wrong, or tokens will be refused",
+		c.log.Warn("our clock and Vault's differ: set the wrong one, or tokens will be refused",
 			"vault_minus_ours", shown, "limit", clockWarn)
 	case before && !after:
 		c.log.Info("our clock and Vault's agree again", "vault_minus_ours", shown)
 	}
 }
 
-// dated is a transport that takes the date from every answer.
+// dateTransport is a transport that compares the date of every answer with the local clock.
 type dateTransport struct {
 	next  http.RoundTripper
 	clock *clock
@@ -75,13 +76,13 @@ func (d dateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A proxy that reaches no Vault answers 5xx with its own clock.
+	// A proxy that can't reach Vault answers 5xx with the date of its own clock.
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
 		return resp, nil //nolint:nilerr // an answer needs no date
 	}
 	trip := d.clock.now().Sub(sent)
-	// The date is cut to seconds, so on average the true time is half a second later.
+	// The date is truncated to seconds, so on average the true time is half a second later.
 	d.clock.record(date.Add(time.Second / 2).Sub(sent.Add(trip / 2)))
 	return resp, nil
 }

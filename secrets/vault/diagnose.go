@@ -18,22 +18,23 @@ import (
 const (
 	// clockFault is the offset at which tokens begin to be refused.
 	clockFault = 3 * time.Minute
-	// shortLease causes a login every few refreshes, each with a line in Vault's audit log.
+	// shortLease is a lease that causes a login every few refreshes. Each login is a line in
+	// Vault's audit log.
 	shortLease = time.Minute
-	// pathsAtOnce is the greatest number of paths in one question about capabilities.
+	// pathsAtOnce is the maximum number of paths in one request for capabilities.
 	pathsAtOnce = 100
 )
 
-// policyAdvice is for tokens that may do too much.
+// policyAdvice is the advice for tokens with too many permissions.
 const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and " +
 	"metadata, and nothing else (deploy/vault/service.hcl)"
 
-// Diagnose checks everything between the service and the secrets at refs, without reading the
-// secrets, and reports what it finds: the servers, the login, the token, what its policies permit
-// and should not permit, and the clocks. It changes nothing, except that it logs in as the service
+// Diagnose checks the access of the service to the secrets at refs, and reports its findings. It
+// checks the servers, the login, the token, the permissions of the token's policies, and the
+// clocks. It doesn't read the secrets. It changes nothing, except that it logs in as the service
 // does.
 //
-// It returns false if no read can succeed, because no server serves or the login fails.
+// It returns false if no read can succeed, because no server is available or the login fails.
 func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(secrets.Finding)) bool {
 	d := diagnosis{source: s, report: report}
 	if !d.servers(ctx) {
@@ -42,7 +43,7 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	g, err := s.session.token(ctx)
 	if err != nil {
 		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's "+
-			"file; that Vault has the role; and, with a token, that it hasn't ended")
+			"file; that Vault has the role; and, with a token, that it hasn't expired")
 		d.clocks()
 		return false
 	}
@@ -71,7 +72,7 @@ func (d diagnosis) say(level secrets.Level, where, what, do string) {
 func (d diagnosis) fault(where, what, do string) { d.say(secrets.Fault, where, what, do) }
 func (d diagnosis) warn(where, what, do string)  { d.say(secrets.Warning, where, what, do) }
 
-// servers asks each server separately. It returns false if none of them serves.
+// servers checks each server separately. It returns false if none of them is available.
 func (d diagnosis) servers(ctx context.Context) bool {
 	type silent struct{ where, what, do string }
 	var out []silent
@@ -95,9 +96,10 @@ func (d diagnosis) servers(ctx context.Context) bool {
 	return serving > 0
 }
 
-// health returns what keeps one server from serving. It is empty if the server reports nothing.
+// health returns the reason why a server can't serve, and what to do. Both are empty if the server
+// reports no fault.
 func (s server) health(ctx context.Context, timeout time.Duration) (what, do string) {
-	const act = "asking sys/health"
+	const act = "reading sys/health"
 	one := &wire{servers: []server{s}, timeout: timeout}
 	always := url.Values{} // 200, and the state in the body
 	for _, state := range []string{"standbycode", "performancestandbycode", "drsecondarycode", "sealedcode",
@@ -106,7 +108,7 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	}
 	a, err := one.read(ctx, act, "", "sys/health", always)
 	if err != nil {
-		return err.Error(), "see that Vault runs there, that this machine may reach it, and that ca has its authority"
+		return err.Error(), "check that Vault runs there, that this machine can reach it, and that ca has its authority"
 	}
 	var decoded struct {
 		Initialized *bool `json:"initialized"`
@@ -114,8 +116,8 @@ func (s server) health(ctx context.Context, timeout time.Duration) (what, do str
 	}
 	switch ok := a.status == http.StatusOK && a.decode(&decoded); {
 	case a.status >= http.StatusInternalServerError || a.status == http.StatusTooManyRequests:
-		return statusError(act, a.status, nil).Error(), "see what Vault's log says, or that of the proxy before it"
-	case !ok: // a namespace may not ask
+		return statusError(act, a.status, nil).Error(), "check the log of Vault, or of the proxy before it"
+	case !ok: // in a namespace this request isn't permitted
 		return "", ""
 	case decoded.Initialized != nil && !*decoded.Initialized:
 		return "the server is not initialised", "vault operator init, or take the address out"
@@ -145,26 +147,24 @@ func (d diagnosis) token(ctx context.Context, g *tokenInfo) {
 	case a.status != http.StatusOK || !a.decode(&decoded) || decoded.Data == nil:
 		d.warn(where, fmt.Sprintf("the token can't be looked up (%d)", a.status),
 			"let the role have Vault's policy default too: "+
-				"without it the token can be neither renewed nor asked what it may do")
+				"without it neither renewing the token nor reading its capabilities is possible")
 		return
 	}
 	t, ttl := *decoded.Data, time.Duration(decoded.Data.TTL)*time.Second
 	readyMade := d.source.session.auth.Method == "token"
 	switch {
 	case slices.Contains(t.Policies, "root"):
-		d.fault(
-			where,
-			"the token is a root token: whoever gets hold of this service has all of Vault",
-			"log in by a role of the service's own, with deploy/vault/service.hcl for its policy, and revoke this token",
-		)
+		d.fault(where, "the token is a root token: an attacker who controls this service controls all of Vault",
+			"log in with a separate role for the service, with deploy/vault/service.hcl as its policy, and revoke "+
+				"this token")
 	case ttl == 0:
 		d.warn(where, "the token never ends",
-			"give the role a token_ttl, so that a stolen token is good for an hour and not for ever")
+			"give the role a token_ttl, so that a stolen token is valid for an hour and not for ever")
 	case readyMade && !t.Renewable:
-		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that nobody signs "+
-			"in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
+		d.warn(where, fmt.Sprintf("the token ends in %s and can't be renewed: from max_stale after that no user can "+
+			"sign in", ttl), "log in by approle, kubernetes or jwt, or make the token renewable and periodic")
 	case readyMade && (t.Period == 0 || t.ExplicitMax > 0):
-		d.warn(where, "the token is renewed only up to its maximum, and nothing here can get another",
+		d.warn(where, "the token is renewed only up to its maximum, and the service can't get another one",
 			"make it periodic (-period), or log in by approle, kubernetes or jwt")
 	case ttl < shortLease:
 		d.warn(where, fmt.Sprintf("the token lasts for %s only: each login is a line in Vault's audit log", ttl),
@@ -176,7 +176,7 @@ func (d diagnosis) token(ctx context.Context, g *tokenInfo) {
 
 // clocks compares Vault's clock with the local one.
 func (d diagnosis) clocks() {
-	const where, do = "clock", "set whichever clock is wrong (NTP): Zendesk refuses tokens that are off by 3 minutes"
+	const where, do = "clock", "set the wrong clock (NTP): Zendesk refuses tokens that are off by 3 minutes"
 	offset, known := d.source.ClockOffset()
 	what := fmt.Sprintf("Vault's clock is %s ahead of ours", offset.Round(time.Second))
 	if offset < 0 {
@@ -185,7 +185,7 @@ func (d diagnosis) clocks() {
 	switch {
 	case !known:
 		d.warn(where, "Vault's answers have no date to compare our clock with",
-			"look for a proxy that strips the header Date")
+			"check for a proxy that removes the header Date")
 	case offset.Abs() >= clockFault:
 		d.fault(where, what, do)
 	case offset.Abs() > clockWarn:
@@ -195,7 +195,7 @@ func (d diagnosis) clocks() {
 	}
 }
 
-// policies asks what the token may do with the secrets, and elsewhere.
+// policies checks the permissions of the token for the secrets and for other paths.
 func (d diagnosis) policies(ctx context.Context, g *tokenInfo, refs []secrets.Ref) {
 	rules := d.rules(refs)
 	var paths []string
@@ -205,7 +205,7 @@ func (d diagnosis) policies(ctx context.Context, g *tokenInfo, refs []secrets.Re
 	may := map[string][]string{}
 	for some := range slices.Chunk(paths, pathsAtOnce) {
 		if err := d.source.may(ctx, g, some, may); err != nil {
-			d.warn("sys/capabilities-self", "what the token may do can't be asked: "+err.Error(),
+			d.warn("sys/capabilities-self", "the capabilities of the token can't be read: "+err.Error(),
 				"let the role have Vault's policy default too")
 			return
 		}
@@ -219,15 +219,15 @@ func (d diagnosis) policies(ctx context.Context, g *tokenInfo, refs []secrets.Re
 	}
 	if wrong == 0 {
 		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither "+
-			"write there nor do anything elsewhere that was asked about", "")
+			"write there nor access any other path that was checked", "")
 	}
 }
 
-// may asks for capabilities and adds them to those that are known. "deny" counts as none.
+// may reads the token's capabilities for paths and adds them to known. It omits "deny".
 func (s *Source) may(ctx context.Context, g *tokenInfo, paths []string, known map[string][]string) error {
-	const asked = "sys/capabilities-self"
-	const act = "asking " + asked
-	a, err := s.wire.write(ctx, act, g.token(), asked, map[string][]string{"paths": paths})
+	const where = "sys/capabilities-self"
+	const act = "reading " + where
+	a, err := s.wire.write(ctx, act, g.token(), where, map[string][]string{"paths": paths})
 	if err != nil {
 		return err
 	}
@@ -238,28 +238,28 @@ func (s *Source) may(ctx context.Context, g *tokenInfo, paths []string, known ma
 		Data map[string][]string `json:"data"`
 	}
 	if !a.decode(&decoded) {
-		return fmt.Errorf("vault: %s: the answer tells nothing", act)
+		return fmt.Errorf("vault: %s: the answer has no capabilities", act)
 	}
 	for _, p := range paths {
 		if decoded.Data[p] == nil {
-			return errors.New("vault: " + act + ": the answer leaves a path out")
+			return errors.New("vault: " + act + ": the answer omits a path")
 		}
 		known[p] = slices.DeleteFunc(decoded.Data[p], func(c string) bool { return c == "deny" })
 	}
 	return nil
 }
 
-// rule is what a token should be able to do at a path.
+// rule is the set of capabilities that a token should have at a path.
 type rule struct {
 	path string
-	need bool     // it must be able to read
+	need bool     // the token must be able to read
 	fine []string // further capabilities that do no harm
-	mild bool     // more than that is a warning
-	what string   // the path, in an operator's words
+	mild bool     // other capabilities are a warning, not a fault
+	what string   // a description of the path for operators
 }
 
 // rules returns the rules for the secrets, for secrets that the configuration doesn't name, and for
-// Vault itself. Invented names represent all others.
+// Vault itself. A random name represents all names that the configuration doesn't contain.
 func (d diagnosis) rules(refs []secrets.Ref) []rule {
 	mount, stranger := d.source.mount, "deskmint-doctor-"+strings.ToLower(rand.Text())
 	at := func(kind, p string) string { return mount + "/" + kind + "/" + p }
@@ -283,7 +283,7 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 		folders = append(folders,
 			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the " +
 				"configuration's secrets"},
-			// The policy in Deskmint's documentation permits reading the folder's other secrets.
+			// The policy in Deskmint's documentation permits reads of the folder's other secrets.
 			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the " +
 				"configuration's"})
 	}
@@ -304,18 +304,18 @@ func (d diagnosis) rules(refs []secrets.Ref) []rule {
 	return slices.Concat(own, folders, others)
 }
 
-// judge returns false if the capabilities aren't those of the rule.
+// judge returns false and a finding if the capabilities violate the rule.
 func (r rule) judge(may []string) (secrets.Finding, bool) {
 	f := secrets.Finding{Level: secrets.Fault, Where: r.path}
 	if r.need && !slices.Contains(may, "read") && !slices.Contains(may, "root") {
 		f.What = "the token may not read " + r.what
-		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or mend secret.path or " +
-			"mount in the configuration"
+		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or correct secret.path " +
+			"or mount in the configuration"
 		return f, false
 	}
 	var more []string
 	for _, c := range may {
-		if !capabilities[c] { // an unknown word isn't repeated
+		if !capabilities[c] { // don't quote an unknown word
 			c = "more"
 		}
 		if !(r.need && c == "read") && !slices.Contains(r.fine, c) {
@@ -333,8 +333,8 @@ func (r rule) judge(may []string) (secrets.Finding, bool) {
 	return f, false
 }
 
-// capabilities are the words that Vault uses.
+// capabilities are the names of Vault's capabilities.
 var capabilities = map[string]bool{
-	"create": true, "read": true, "update": true, "patch": true, "delete": true, "list": true, "sudo": true, "root": true,
-	"subscribe": true, "recover": true,
+	"create": true, "read": true, "update": true, "patch": true, "delete": true, "list": true,
+	"sudo": true, "root": true, "subscribe": true, "recover": true,
 }

@@ -12,17 +12,18 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// Vault's own words never go into an error. Its answers can contain the secret, and net/http and
-// encoding/json quote answers that they don't understand. An error contains the Vault path and a
-// fixed sentence instead.
+// No text of an answer from Vault ever becomes part of an error. Vault's answers can contain the
+// secret, and net/http and encoding/json quote answers that they can't parse. An error contains the
+// Vault path and a fixed sentence instead.
 
-// A sentence explains a status code to an operator. Without a sentinel the store is away.
+// An explanation describes a status code for an operator. Without a sentinel it means that the
+// store is unavailable.
 type explanation struct {
 	sentinel error
 	text     string
 }
 
-// sentences are for reads, where Vault knows the client.
+// readErrors are the explanations for reads, for which Vault has authenticated the client.
 var readErrors = map[int]explanation{
 	http.StatusTemporaryRedirect: {nil, "a standby that redirects, which is not followed: list every server in " +
 		"addresses"},
@@ -37,16 +38,16 @@ var readErrors = map[int]explanation{
 	http.StatusServiceUnavailable: {nil, "sealed, starting, or without a leader"},
 }
 
-// logins are for logging in and renewing, where a refusal says nothing about the secret. Kubernetes
-// logins answer 403 when the API server is away.
-var logins = map[int]explanation{
+// loginErrors are the explanations for logins and renewals. A refusal of those says nothing about
+// the secret. Vault answers a Kubernetes login with 403 if the API server is unavailable.
+var loginErrors = map[int]explanation{
 	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
 	http.StatusForbidden:  {nil, "refused: check the credential, and the policy default for a token"},
 	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
 }
 
-// asks are for asking what the token may do. Only a success and a 403 say something about the
-// secret.
+// capabilityErrors are the explanations for requests for the token's capabilities. Only a success
+// and a 403 say something about the secret.
 var capabilityErrors = map[int]explanation{
 	http.StatusBadRequest:       {nil, "refused as malformed"},
 	http.StatusNotFound:         {nil, "nothing there: check namespace"},
@@ -70,14 +71,14 @@ func statusError(act string, status int, table map[int]explanation) error {
 	return fmt.Errorf("vault: %s: an answer that Vault shouldn't give (%d)", act, status)
 }
 
-// malformed returns the error for a success whose body isn't what Vault sends.
+// malformed returns the error for a success with a body of another form than Vault's.
 func malformed(act string) error {
 	return fmt.Errorf("vault: %s: the answer is not one of a KV engine of version 2, or too large", act)
 }
 
-// transportError returns the error for a request without an answer. It gives only the kind of err
-// where err might quote an answer. It also omits local ports, so that the same outage has the same
-// text.
+// transportError returns the error for a request without an answer. It names only the kind of err,
+// because err may quote an answer. It also omits local ports, so that the same outage always has
+// the same text.
 func transportError(act, host string, err error) error {
 	var (
 		dns       *net.DNSError
@@ -91,7 +92,7 @@ func transportError(act, host string, err error) error {
 	text := "no proper answer"
 	switch {
 	case errors.Is(err, context.Canceled):
-		text = "called off"
+		text = "the request was cancelled"
 	case errors.As(err, &dns):
 		text = "the name can't be resolved"
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):

@@ -21,16 +21,16 @@ import (
 // sets max_versions.
 const defaultMaxVersions = 10
 
-// Writer is Vault as an operator changes it. It implements rotate.Writer. It reads and writes with
-// the operator's token, never with the service's.
+// Writer changes secrets in Vault on behalf of an operator. It implements rotate.Writer. It reads
+// and writes with the operator's token, never with the service's.
 //
 // The token needs `create`, `read` and `update` on the secret's data, `read` and `patch` on its
 // metadata, and `update` on its deletion, to enable it after a kill switch. If the metadata don't
 // set max_versions, it also needs `read` on the mount's config.
 type Writer struct{ source *Source }
 
-// NewWriter returns a Writer. It uses all settings except Auth. The token is that of VAULT_TOKEN,
-// or else the one that `vault login` stored in ~/.vault-token. It asks Vault nothing yet.
+// NewWriter returns a Writer. It uses all settings except Auth. It takes the token from
+// VAULT_TOKEN, or else from ~/.vault-token, where `vault login` stores it. It sends no request yet.
 func NewWriter(s Settings, o Options) (*Writer, error) {
 	s.Auth = Auth{Method: "token"}
 	if os.Getenv(api.EnvVaultToken) == "" {
@@ -40,7 +40,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 		}
 		s.Auth.TokenFile = filepath.Join(home, ".vault-token")
 		if _, err := os.Stat(s.Auth.TokenFile); err != nil {
-			return nil, fmt.Errorf("vault: no token of yours: VAULT_TOKEN isn't set, and there is no %s: log in "+
+			return nil, fmt.Errorf("vault: you have no token: VAULT_TOKEN isn't set, and there is no %s: log in "+
 				"(`vault login`)", s.Auth.TokenFile)
 		}
 	}
@@ -106,7 +106,7 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 	return o, err
 }
 
-// fill adds what the answer says about the versions.
+// fill sets the status and the fates of the versions.
 func (w *Writer) fill(o *secrets.Observed, decoded metadataAnswer) {
 	now := w.source.now()
 	o.Status = decoded.status(now)
@@ -122,9 +122,10 @@ func (w *Writer) fill(o *secrets.Observed, decoded metadataAnswer) {
 	}
 }
 
-// keeps returns the number of versions that Vault keeps of a secret. own is the max_versions of its
-// metadata, or zero. If both the secret and the mount set it, Vault keeps the larger number, which
-// its documentation doesn't say. The number of the secret is kept in either case.
+// keeps returns the number of versions that Vault keeps of a secret. The parameter own is the
+// max_versions of its metadata, or zero. If both the secret and the mount set max_versions, Vault
+// keeps the larger number, although its documentation doesn't say so. At least the number of the
+// secret is kept in either case.
 func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	if own > 0 {
 		return own, nil
@@ -152,12 +153,13 @@ func (w *Writer) keeps(ctx context.Context, own int) (int, error) {
 	return defaultMaxVersions, nil
 }
 
-// denied returns the writes that the token may not make. Every token may ask, unless it was made
-// without Vault's policy `default`. Then nothing is known before the write.
+// denied returns the writes that the token may not make. Every token may read its capabilities
+// unless it was made without Vault's policy `default`. Without that policy nothing is known before
+// the write.
 func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version) (denied secrets.Denied, err error) {
 	const where = "sys/capabilities-self"
 	data, metadata, deletion := w.data(path), w.metadata(path), w.deletion(path)
-	a, err := w.send(ctx, "asking "+where, path, map[string]any{"paths": []string{data, metadata, deletion}},
+	a, err := w.send(ctx, "reading "+where, path, map[string]any{"paths": []string{data, metadata, deletion}},
 		func(ctx context.Context, l *api.Logical, body []byte) (*api.Response, error) {
 			return l.WriteRawWithContext(ctx, where, body)
 		})
@@ -186,11 +188,11 @@ func (w *Writer) denied(ctx context.Context, path string, latest secrets.Version
 }
 
 // checkMount returns an error unless the mount is a KV engine of version 2. In an engine of version
-// 1 a secret would be written under a name that is never read. Every token with any capability
-// below a mount may ask.
+// 1 a secret would be written under a name that is never read. Every token with a capability below
+// the mount may make this request.
 func (w *Writer) checkMount(ctx context.Context) error {
 	where := "sys/internal/ui/mounts/" + w.source.mount
-	act := "looking at mount " + w.source.mount + " at " + where
+	act := "reading the type of mount " + w.source.mount + " at " + where
 	a, err := w.source.read(ctx, act, w.source.mount, where, nil)
 	if err != nil {
 		return err
@@ -214,9 +216,9 @@ func (w *Writer) checkMount(ctx context.Context) error {
 	}
 	switch m := decoded.Data; {
 	case m.Path != w.source.mount+"/":
-		return fmt.Errorf("vault: %s: a mount begins before the end of that path: check secrets.vault.mount", act)
+		return fmt.Errorf("vault: %s: a part of that path is a mount: check secrets.vault.mount", act)
 	case m.Type != "kv" && m.Type != "generic":
-		return fmt.Errorf("vault: %s: it is no KV engine: check secrets.vault.mount", act)
+		return fmt.Errorf("vault: %s: it is not a KV engine: check secrets.vault.mount", act)
 	case m.Options["version"] != "2":
 		return fmt.Errorf("vault: %s: it is a KV engine of version 1, which keeps no versions: upgrade it (`vault kv "+
 			"enable-versioning %s`), or name another in secrets.vault.mount", act, w.source.mount)
@@ -253,7 +255,7 @@ func (w *Writer) metadata(path string) string { return w.source.mount + "/metada
 func (w *Writer) data(path string) string     { return w.source.mount + "/data/" + path }
 func (w *Writer) deletion(path string) string { return w.source.mount + "/delete/" + path }
 
-// refused is statusError for an act that the operator's token doesn't permit.
+// refused is like statusError, but explains which capability the operator's token lacks.
 func refused(act string, status int, capability, where string) error {
 	if status == http.StatusForbidden {
 		return fmt.Errorf("vault: %s: %w (403): your token lacks the capability %q on %s", act, secrets.ErrDenied,

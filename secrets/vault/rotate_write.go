@@ -51,12 +51,12 @@ func (w *Writer) Mark(ctx context.Context, path string, v secrets.Version) (secr
 		return secrets.Mark{}, err
 	}
 	var text string
-	_ = json.Unmarshal(fields[secrets.MarkField], &text) // a value that isn't a text is a mark as well
+	_ = json.Unmarshal(fields[secrets.MarkField], &text) // a value that isn't a string is a mark as well
 	return secrets.ParseMark(text), nil
 }
 
-// write adds a version with the fields of the newest one that has a value, changed by set, and the
-// mark.
+// write adds a version with the mark m. It copies the fields of the newest version that has a
+// value, and replaces those in set.
 func (w *Writer) write(
 	ctx context.Context, path string, o secrets.Observed, m secrets.Mark, set map[string]json.RawMessage,
 ) error {
@@ -120,8 +120,8 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	return w.patch(ctx, strings.Join(acts, " and "), path, custom)
 }
 
-// patch changes the given keys of the custom metadata and leaves the others. A PUT would replace
-// the whole map.
+// patch changes the given keys of the custom metadata and keeps the others. A PUT would replace the
+// whole map.
 func (w *Writer) patch(ctx context.Context, act, path string, custom map[string]any) error {
 	where := w.metadata(path)
 	act += " in " + where
@@ -201,8 +201,8 @@ func (w *Writer) fields(ctx context.Context, path string, v secrets.Version) (ma
 	return decoded.Data.Data, nil
 }
 
-// mergePatch sets the content type with which Vault accepts a PATCH (RFC 7396). The client's raw
-// method sets another, which Vault refuses.
+// mergePatch is a transport that sets the content type that Vault requires for a PATCH (RFC 7396).
+// The client's raw method sets another one, which Vault refuses.
 type mergePatch struct{ next http.RoundTripper }
 
 func (m mergePatch) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// loginPause is the pause after a failed login, so that a thousand secrets that are due don't
-	// cause a thousand logins.
+	// loginPause is the pause after a failed login. Without it a thousand secrets that are due
+	// would cause a thousand logins.
 	loginPause = time.Second
-	// freshFor is how long a token that replaced a refused one is fresh. A read that is refused to
-	// a fresh token is refused for good. Another login would only fill Vault's audit log, and N
-	// secrets that may not be read would cause N of them in each refresh.
+	// freshFor is how long a token that replaced a refused one is fresh. If Vault refuses a read
+	// with a fresh token, the source doesn't log in again. Another login would only fill Vault's
+	// audit log, and N secrets that may not be read would cause N logins in each refresh.
 	freshFor = 10 * time.Second
 )
 
-// session holds the one token that all reads share. A read that finds it old or refused renews it,
-// or replaces it by another login. Reads come every few seconds, so no goroutine has to watch its
-// lifetime.
+// session holds the token that all reads share. A read renews the token if it is due for renewal or
+// was refused, or replaces it by another login. A read occurs every few seconds, so no goroutine
+// has to monitor the token's lifetime.
 type session struct {
 	auth Auth
 	wire *wire
@@ -42,27 +42,27 @@ type session struct {
 	retryAt time.Time
 }
 
-// grant is a token and what Vault said about it. It is immutable.
+// tokenInfo is a token with its lifetime. It is immutable.
 type tokenInfo struct {
-	token        func() string // a closure, so that no printer can show it
+	token        func() string // a closure, so that it can't be printed
 	obtained     time.Time
 	lease        time.Duration // zero: it doesn't end
 	initialLease time.Duration // the lease it had at login
 	renewable    bool
 	renewAt      time.Time
-	// instead: the token before was refused, and this is of the login that followed.
-	// That one's refusal may mean that it was revoked; this one's means the secret.
+	// replacement says that this token is of the login after another token was refused. A refusal
+	// of that other token may mean that it was revoked. A refusal of this one concerns the secret.
 	replacement bool
 }
 
 func newTokenInfo(token string, now time.Time, lease, initialLease time.Duration, renewable bool) *tokenInfo {
+	// A third of the lease remains for retries. The jitter keeps replicas from renewing at the same
+	// time.
+	fraction := 0.6 + 0.1*rand.Float64() //nolint:gosec // jitter needs no secrecy
 	return &tokenInfo{
 		token:    func() string { return token },
 		obtained: now, lease: lease, initialLease: initialLease, renewable: renewable,
-		// A third of the lease is left for retries. The spread keeps replicas out of step.
-		renewAt: now.Add(
-			time.Duration(float64(lease) * (0.6 + 0.1*rand.Float64())),
-		), //nolint:gosec // a spread needs no secrecy
+		renewAt: now.Add(time.Duration(float64(lease) * fraction)),
 	}
 }
 
@@ -78,8 +78,8 @@ func (s *Source) Logins() (succeeded, failed uint64) {
 	return s.session.logins.succeeded.Load(), s.session.logins.failed.Load()
 }
 
-// TokenExpiry returns when the present token ends unless it is renewed or replaced, which reads do
-// well before. It returns false before the first login and if the token doesn't end. It may be
+// TokenExpiry returns the time at which the present token ends. Reads renew or replace the token
+// well before that. It returns false before the first login and if the token doesn't end. It may be
 // called concurrently.
 func (s *Source) TokenExpiry() (time.Time, bool) {
 	g := s.session.current.Load()
@@ -89,8 +89,8 @@ func (s *Source) TokenExpiry() (time.Time, bool) {
 	return g.obtained.Add(g.lease), true
 }
 
-// grant returns the token to read with. It replaces an old token. If that fails, the old one serves
-// as long as it is valid.
+// token returns the token for a read. It replaces a token that is due for renewal. If that fails,
+// it returns the old token as long as that is valid.
 func (s *session) token(ctx context.Context) (*tokenInfo, error) {
 	g := s.current.Load()
 	if g != nil && !g.dueForRenewal(s.now()) {
@@ -103,9 +103,9 @@ func (s *session) token(ctx context.Context) (*tokenInfo, error) {
 	return next, err
 }
 
-// replace returns another token in place of old, which was refused or is near its end. Callers name
-// the token that they had, so that many of them cause one login. An error means that the store is
-// away, whatever the answer to the login was.
+// replace returns another token in place of old, which was refused or is near its end. The callers
+// pass the token that they used, so that concurrent calls cause one login. Every error means that
+// the store is unavailable, even if Vault refused the login.
 func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
 	ch := s.flight.DoChan("", func() (any, error) {
 		if g := s.current.Load(); g != old {
@@ -131,8 +131,8 @@ func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*t
 	}
 }
 
-// obtain renews old where that helps, and logs in otherwise. A lease that shrinks has reached its
-// maximum. Then another login is needed before its end.
+// obtain renews old if that is possible, and logs in otherwise. A lease that gets shorter has
+// reached its maximum. Another login is then needed before it ends.
 func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
 	if old != nil && !refused && old.renewable && !old.expired(s.now()) {
 		g, err := s.renew(ctx, old)
@@ -171,7 +171,7 @@ func (s *session) renew(ctx context.Context, old *tokenInfo) (*tokenInfo, error)
 		return nil, err
 	}
 	if a.status != 200 {
-		return nil, statusError(act, a.status, logins)
+		return nil, statusError(act, a.status, loginErrors)
 	}
 	var decoded authAnswer
 	if !a.decode(&decoded) {
@@ -181,8 +181,8 @@ func (s *session) renew(ctx context.Context, old *tokenInfo) (*tokenInfo, error)
 	return newTokenInfo(old.token(), s.now(), lease, old.initialLease, decoded.Auth.Renewable), nil
 }
 
-// login logs in by the configured method. Each method is one request with a few fields, except that
-// a ready-made token is only looked up.
+// login logs in with the configured method. Each method is one request with a few fields. Method
+// token sends a lookup request instead.
 func (s *session) login(ctx context.Context) (*tokenInfo, error) {
 	a := s.auth
 	if a.Method == "token" {
@@ -203,7 +203,7 @@ func (s *session) login(ctx context.Context) (*tokenInfo, error) {
 		return nil, err
 	}
 	if answer.status != 200 {
-		return nil, statusError(act, answer.status, logins)
+		return nil, statusError(act, answer.status, loginErrors)
 	}
 	var decoded authAnswer
 	if !answer.decode(&decoded) || decoded.Auth.ClientToken == "" {
@@ -213,7 +213,7 @@ func (s *session) login(ctx context.Context) (*tokenInfo, error) {
 	return newTokenInfo(decoded.Auth.ClientToken, s.now(), lease, lease, decoded.Auth.Renewable), nil
 }
 
-// fields returns the fields of the method's login.
+// fields returns the fields of a login request.
 func (a Auth) fields() (map[string]string, error) {
 	switch a.Method {
 	case "approle":
@@ -234,9 +234,8 @@ func (a Auth) fields() (map[string]string, error) {
 	return nil, fmt.Errorf("unknown method %q", a.Method)
 }
 
-// lookUp is the login of a ready-made token. It returns whether the token is good, and for how
-// long. So a wrong token is a failed login, and a read that is refused to a good token is the
-// decision of a policy.
+// lookUp is the login of method token. It checks the token and reads its lifetime. So a wrong token
+// is a failed login, and a refused read with a valid token is the decision of a policy.
 func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
 	const act = "looking up the token at auth/token/lookup-self"
 	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
@@ -254,7 +253,7 @@ func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
 		return nil, err
 	}
 	if a.status != 200 {
-		return nil, statusError(act, a.status, logins)
+		return nil, statusError(act, a.status, loginErrors)
 	}
 	var decoded struct {
 		Data *struct {
@@ -263,14 +262,14 @@ func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
 		} `json:"data"`
 	}
 	if !a.decode(&decoded) || decoded.Data == nil {
-		return nil, fmt.Errorf("vault: %s: the answer tells nothing about the token", act)
+		return nil, fmt.Errorf("vault: %s: the answer has no data about the token", act)
 	}
 	lease := time.Duration(decoded.Data.TTL) * time.Second
 	return newTokenInfo(token, s.now(), lease, lease, decoded.Data.Renewable), nil
 }
 
-// credential reads the file at each call, because projected service-account tokens, for example,
-// are replaced every hour or so.
+// credential reads a credential from a file. It reads the file at each call, because some
+// credentials, such as projected service-account tokens, are replaced about every hour.
 func credential(key, file string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// DefaultMount is the KV v2 engine that is read if Settings name none.
+// DefaultMount is the mount of the KV v2 engine if Settings.Mount is empty.
 const DefaultMount = "secret"
 
 // ServiceAccountToken is the file in which Kubernetes puts the token of a pod by default.
@@ -18,38 +18,39 @@ const ServiceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token
 
 // Settings is the block `secrets.vault` of the configuration file.
 type Settings struct {
-	// Addresses of the servers of one cluster, tried in this order. The one that answered last is
-	// tried first. Required. They must be https, or http on loopback (an agent, a sidecar, a test).
-	// Redirects are not followed.
+	// Addresses are the URLs of the servers of one cluster. They are tried in this order, beginning
+	// with the one that answered last. Required. They must be https, or http on loopback (an agent,
+	// a sidecar, a test). Redirects are not followed.
 	Addresses []string `yaml:"addresses"`
 	// CA is a PEM file of the authorities to trust. If it is empty, those of the system are
 	// trusted.
 	CA string `yaml:"ca"`
 	// SkipVerify accepts any certificate. An attacker between the service and Vault then gets the
-	// token, and with it the secrets. It is for trials only. Unless it is set, New refuses
+	// token, and with it the secrets. Use it only for trials. Unless it is set, New refuses
 	// VAULT_SKIP_VERIFY in the environment.
 	SkipVerify bool `yaml:"skip_verify"`
 	// Namespace of Vault Enterprise and HCP. Empty means none.
 	Namespace string `yaml:"namespace"`
 	// Mount is the path of the KV v2 engine. If it is empty, it is DefaultMount.
 	Mount string `yaml:"mount"`
-	// Auth is how the service logs in. Required.
+	// Auth configures the login of the service. Required.
 	Auth Auth `yaml:"auth"`
 }
 
-// Auth says how to log in. Files are read at each login, because their content is short-lived.
-// White space around it is ignored.
+// Auth configures a login. Its files are read at each login, because their content is short-lived.
+// White space around the content is ignored.
 type Auth struct {
 	// Method is token, approle, kubernetes or jwt. Required.
 	Method string `yaml:"method"`
 	// Mount is the path of the auth method. If it is empty, it is the method's name.
 	Mount string `yaml:"mount"`
-	// Role to log in as. Required for kubernetes and jwt.
+	// Role is the name of the role. Required for kubernetes and jwt.
 	Role string `yaml:"role"`
 	// TokenFile holds the token of method token. If it is empty, VAULT_TOKEN of the environment is
-	// used. The token needs Vault's default policy, to look itself up and to renew itself.
+	// used. The token needs Vault's default policy for requests to lookup-self and renew-self.
 	TokenFile string `yaml:"token_file"`
-	// RoleID of method approle, which is not secret, or the file that holds it.
+	// RoleID is the role id of method approle, which is not secret. RoleIDFile is a file that holds
+	// it.
 	RoleID     string `yaml:"role_id"`
 	RoleIDFile string `yaml:"role_id_file"`
 	// SecretIDFile holds the secret id of method approle. Required there.
@@ -60,7 +61,7 @@ type Auth struct {
 }
 
 // Check reports every fault of the settings, by its key relative to the block. It opens no file and
-// asks no server.
+// sends no request.
 func (s Settings) Check(report func(key, message string)) {
 	if len(s.Addresses) == 0 {
 		report("addresses", "is required: the URL of each server, such as https://vault.internal:8200")
@@ -82,8 +83,8 @@ func (s Settings) Check(report func(key, message string)) {
 	s.Auth.check(report)
 }
 
-// addressFault returns the fault of an address, or nothing. It doesn't quote the address, which may
-// contain a password.
+// addressFault returns the fault of an address, or an empty string. It doesn't quote the address,
+// because that may contain a password.
 func addressFault(address string) string {
 	u, err := url.Parse(address)
 	switch {
@@ -108,7 +109,7 @@ func isLoopback(host string) bool {
 
 func isPath(path string) bool { return secrets.Ref{Path: path, Field: "-"}.Check() == nil }
 
-// uses lists the keys of each method. The value is true for those that are required.
+// uses lists the keys of each method. The value is true if the key is required.
 var uses = map[string]map[string]bool{
 	"token":      {"token_file": false},
 	"approle":    {"mount": false, "role_id": false, "role_id_file": false, "secret_id_file": true},

@@ -1,14 +1,14 @@
-// Package vault is a store of secrets in HashiCorp Vault. It reads a KV v2 engine with the
-// service's own token, which needs only `read` on the data and metadata of the secrets.
+// Package vault implements a store of secrets in HashiCorp Vault. It reads a KV v2 engine with the
+// service's own token. The token needs only `read` on the data and metadata of the secrets.
 //
-// KV v2 keeps versions but has no active one. Here the custom metadata of a secret name it in
-// active_version. They also hold previous_version, serial, which grows by one with every change,
-// and disabled. Without active_version the latest version is active. Values are always read by
-// explicit version. The data of versions that Deskmint's commands wrote also hold a [secrets.Mark],
-// because a tool that manages metadata replaces all of them.
+// KV v2 has versions but no active version. Deskmint stores the number of the active version in the
+// custom metadata of a secret, under active_version. Without it the latest version is active. The
+// other keys are previous_version, serial, which grows by one with every change, and disabled.
+// Values are always read by explicit version. The data of versions that Deskmint's commands wrote
+// also contain a [secrets.Mark], because a tool that manages metadata may replace all of them.
 //
-// An error of a Source names the Vault path and says what to do. It never contains anything that
-// Vault has answered.
+// An error of a Source names the Vault path and says what to do. It never contains any part of an
+// answer from Vault.
 package vault
 
 import (
@@ -27,7 +27,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// The keys of custom metadata. All values but that of keyDisabled are decimal numbers.
+// The keys of custom metadata. All values except that of keyDisabled are decimal numbers.
 const (
 	keyActive   = "active_version"
 	keyPrevious = "previous_version"
@@ -41,8 +41,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Timeout is the time limit of one request to one server. If it is zero, it is DefaultTimeout.
 	Timeout time.Duration
-	// Now is the clock by which the lifetimes of tokens are measured, and which is compared with
-	// Vault's. If it is nil, time.Now is used.
+	// Now is the local clock. It measures the lifetimes of tokens and is compared with Vault's
+	// clock. If it is nil, time.Now is used.
 	Now func() time.Time
 	// Log receives logins, and warnings about Settings.SkipVerify and about clocks that differ. If
 	// it is nil, nothing is logged.
@@ -58,10 +58,10 @@ type Source struct {
 	now     func() time.Time
 }
 
-// New returns a Source. It asks Vault nothing yet, because a Vault that is away at the start is the
-// same fault as one that goes away later. It returns an error for settings that can't work, and for
-// VAULT_SKIP_VERIFY in the environment without Settings.SkipVerify. It logs a warning if SkipVerify
-// is set.
+// New returns a Source. It sends no request yet, so that a Vault that is unavailable at the start
+// is handled like one that becomes unavailable later. It returns an error for invalid settings, and
+// for VAULT_SKIP_VERIFY in the environment without Settings.SkipVerify. It logs a warning if
+// SkipVerify is set.
 func New(s Settings, o Options) (*Source, error) {
 	var faults []error
 	s.Check(func(key, message string) { faults = append(faults, fmt.Errorf("vault: %s %s", key, message)) })
@@ -86,8 +86,8 @@ func New(s Settings, o Options) (*Source, error) {
 		return nil, err
 	}
 	if s.SkipVerify {
-		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and whoever is on the way " +
-			"can take the token and the secrets. It is for trials only: name the authority in ca")
+		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and an attacker on the " +
+			"network can read the token and the secrets. It is for trials only: name the authority in ca")
 	}
 	return &Source{
 		mount:   s.Mount,
@@ -107,7 +107,7 @@ type metadataAnswer struct {
 	} `json:"data"`
 }
 
-// status returns what the answer says about the versions, without the custom metadata.
+// status returns the status of the versions, without the custom metadata.
 func (m metadataAnswer) status(now time.Time) secrets.Status {
 	status := secrets.Status{Latest: m.Data.CurrentVersion}
 	for v, vm := range m.Data.Versions {
@@ -154,15 +154,15 @@ func (s *Source) Status(ctx context.Context, path string) (secrets.Status, error
 	}
 	status := decoded.status(s.now())
 	if err := point(&status, decoded.Data.Custom); err != nil {
-		// The kill switch counts even if the rest can't be read.
+		// The kill switch takes effect even if the rest can't be read.
 		off := secrets.Status{Disabled: status.Disabled, DisabledBy: status.DisabledBy, Serial: status.Serial}
 		return off, fmt.Errorf("vault: %s: %w", act, err)
 	}
 	return status, nil
 }
 
-// point sets what the custom metadata say. If they can't be read, it sets the kill switch and the
-// serial alone.
+// point sets the fields of status that are in the custom metadata. If they can't be read, it sets
+// only the kill switch and the serial.
 func point(status *secrets.Status, custom map[string]string) (err error) {
 	for key, text := range custom {
 		if strings.EqualFold(key, keyDisabled) { // an operator may have written it by hand
@@ -178,7 +178,7 @@ func point(status *secrets.Status, custom map[string]string) (err error) {
 		status.Managed = true
 		n, fault := strconv.ParseUint(text, 10, bits)
 		if fault != nil || n == 0 && key == keyActive {
-			err = fmt.Errorf("%w: custom_metadata.%s is not a number of the kind it must be", secrets.ErrUnusable, key)
+			err = fmt.Errorf("%w: custom_metadata.%s is not a valid number", secrets.ErrUnusable, key)
 			return 0
 		}
 		return n
@@ -254,8 +254,8 @@ func markOf(data map[string]any) secrets.Key {
 	return secrets.Key{}.WithMark(secrets.ParseMark(fmt.Sprint(text)))
 }
 
-// read requests where, of which path is a part. A refusal may only mean that the token was revoked,
-// even if it is new. So a token that isn't fresh is replaced once.
+// read sends a request for where, of which path is a part. A refusal may only mean that the token
+// was revoked, even if it is new. So read replaces a token that isn't fresh once and tries again.
 func (s *Source) read(ctx context.Context, act, path, where string, query url.Values) (answer, error) {
 	if !isPath(path) { // an HTTP client would resolve dot segments
 		return answer{}, fmt.Errorf("vault: %s: %w: not the path of a secret", act, secrets.ErrUnusable)
@@ -276,18 +276,18 @@ func (s *Source) read(ctx context.Context, act, path, where string, query url.Va
 
 // refusal returns the error for a read of where that was answered with 403.
 //
-// ErrDenied drops what is held, so Vault has to confirm it. A standby, a proxy or a rule beyond the
-// policies sometimes refuses what the token may read. A token that may not even ask has lost
-// Vault's policy `default` or never had it. Then the 403 of the read has to suffice, because losing
-// permission must be a kill switch.
+// ErrDenied drops the held keys, so Vault has to confirm it. A standby, a proxy or a rule other
+// than the policies sometimes refuses a read that the token is permitted. A token that may not read
+// its capabilities has lost Vault's policy `default` or never had it. The 403 of the read then has
+// to suffice, because the loss of a permission must act as a kill switch.
 func (s *Source) refusal(ctx context.Context, act, where string) error {
-	const asked = "sys/capabilities-self"
-	confirm := act + ": refused (403), and asking " + asked
+	const capabilities = "sys/capabilities-self"
+	confirm := act + ": refused (403), and reading " + capabilities
 	g, err := s.session.token(ctx)
 	if err != nil {
 		return err
 	}
-	a, err := s.wire.write(ctx, confirm, g.token(), asked, map[string][]string{"paths": {where}})
+	a, err := s.wire.write(ctx, confirm, g.token(), capabilities, map[string][]string{"paths": {where}})
 	switch {
 	case err != nil:
 		return err
@@ -300,11 +300,11 @@ func (s *Source) refusal(ctx context.Context, act, where string) error {
 		Data map[string][]string `json:"data"`
 	}
 	if !a.decode(&decoded) || decoded.Data[where] == nil {
-		return fmt.Errorf("vault: %s: the answer tells nothing about the path", confirm)
+		return fmt.Errorf("vault: %s: the answer doesn't contain the path", confirm)
 	}
 	if may := decoded.Data[where]; slices.Contains(may, "read") || slices.Contains(may, "root") {
-		return fmt.Errorf("vault: %s: refused (403), though the token may read there: look for a rule beyond its "+
-			"policies' capabilities, or a proxy", act)
+		return fmt.Errorf("vault: %s: refused (403), though the token may read there: check for a rule other than "+
+			"its policies' capabilities, or a proxy", act)
 	}
 	return statusError(act, http.StatusForbidden, readErrors)
 }

@@ -21,12 +21,11 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-// DefaultTimeout is the time limit of one request to one server. The defaults of Vault's client, a
-// minute and two retries, would make an outage seem like a hang. The keyring retries instead,
-// because it knows whether that matters.
+// DefaultTimeout is the time limit of one request to one server. The defaults of Vault's client are
+// a minute and two retries. With them a read would hang in an outage. Here the keyring retries.
 const DefaultTimeout = 2 * time.Second
 
-// maxBody is the greatest size of an answer. The metadata of a secret with all its versions are far
+// maxBody is the maximum size of an answer. The metadata of a secret with all its versions are much
 // smaller.
 const maxBody = 1 << 20
 
@@ -42,13 +41,13 @@ type server struct {
 	client *api.Client // has no token; each request carries one
 }
 
-// answer is the answer of a server. Its body is never shown.
+// answer is the answer of a server. Its body never appears in errors or logs.
 type answer struct {
 	status int
 	body   []byte
 }
 
-// decode decodes the body into v. It reports whether the body has the expected form.
+// decode decodes the body. It reports whether the body has the expected form.
 func (a answer) decode(into any) bool { return json.Unmarshal(a.body, into) == nil }
 
 func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *clock) (*wire, error) {
@@ -73,15 +72,15 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 		}
 		u, err := url.Parse(address)
 		if err != nil {
-			return nil, errors.New("vault: an address is no URL")
+			return nil, errors.New("vault: an address is not a URL")
 		}
 		w.servers = append(w.servers, server{host: u.Host, client: client})
 	}
 	return w, nil
 }
 
-// newClient returns a client that takes nothing from the environment: no target, no credential, no
-// header, no response wrapping.
+// newClient returns a client that ignores the environment variables for Vault's address,
+// credential, headers and response wrapping.
 func newClient(address, namespace string, transport http.RoundTripper) (*api.Client, error) {
 	client, err := api.NewClient(&api.Config{
 		Address: address,
@@ -91,13 +90,13 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 		},
 		// The client sends the token to the configured servers and to no other.
 		DisableRedirects: true,
-		// There is no Timeout here, because the client would end it before the body is read. Each
-		// request has a deadline.
+		// Timeout is not set, because the client would apply it only until the body is read. Each
+		// request has a deadline instead.
 		CheckRetry: func(_ context.Context, _ *http.Response, err error) (bool, error) { return false, err },
 	})
 	if err != nil {
 		// NewClient reads the environment first, and its error may quote it.
-		return nil, fmt.Errorf("vault: a variable in the environment is malformed, though none is used: unset %s",
+		return nil, fmt.Errorf("vault: a variable in the environment is malformed, and the client reads it: unset %s",
 			strings.Join(vaultVariables(), ", "))
 	}
 	client.ClearToken()
@@ -109,8 +108,8 @@ func newClient(address, namespace string, transport http.RoundTripper) (*api.Cli
 	return client, nil
 }
 
-// vaultVariables returns the names of Vault's variables that are set, except that of the token,
-// which may be used.
+// vaultVariables returns the names of the environment variables for Vault that are set, except
+// VAULT_TOKEN, which may be in use.
 func vaultVariables() []string {
 	var names []string
 	for _, variable := range os.Environ() {
@@ -122,9 +121,9 @@ func vaultVariables() []string {
 	return names
 }
 
-// newTransport returns a transport that speaks HTTP/1.1 only. There a request that gets no answer
-// in time closes its connection, so that a half-open connection fails one request. One shared
-// HTTP/2 connection would fail every request until TCP gives up.
+// newTransport returns a transport that uses only HTTP/1.1. With HTTP/1.1 a request that gets no
+// answer in time closes its connection, so that a half-open connection fails one request. With
+// HTTP/2 all requests share one connection, and every request would fail until TCP gives up.
 func newTransport(s Settings, timeout time.Duration) (*http.Transport, error) {
 	config := &tls.Config{
 		MinVersion:         tls.VersionTLS12,
@@ -168,9 +167,9 @@ func (w *wire) write(ctx context.Context, act, token, path string, fields any) (
 	})
 }
 
-// send tries the servers in turn, beginning with the one that answered last, until one neither
-// fails nor says that it can't serve. It returns the last answer. An error means that the whole
-// cluster is away.
+// send tries the servers in turn, beginning with the one that answered last. It stops at the first
+// server that neither fails nor reports that it can't serve. It returns the last answer. An error
+// means that the whole cluster is unavailable.
 func (w *wire) send(
 	ctx context.Context, act, token string, do func(context.Context, *api.Logical) (*api.Response, error),
 ) (a answer, err error) {
@@ -189,7 +188,7 @@ func (w *wire) send(
 	return a, err
 }
 
-// elsewhere reports whether another server of the cluster may give a better answer.
+// tryNextServer reports whether another server of the cluster may be able to serve the request.
 func tryNextServer(status int) bool {
 	switch status {
 	case http.StatusTemporaryRedirect, http.StatusPreconditionFailed, http.StatusTooManyRequests, 472, 473:
@@ -210,7 +209,7 @@ func (s server) send(
 		return answer{}, transportError(act, s.host, err)
 	}
 	defer resp.Body.Close()
-	// An error that comes with a response is the client's wording of its status and body.
+	// An error together with a response only describes its status and body.
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return answer{}, transportError(act, s.host, err)
@@ -218,7 +217,8 @@ func (s server) send(
 	return answer{status: resp.StatusCode, body: body}, nil
 }
 
-// bounded is a transport that cuts off answers at maxBody. A part of an answer can't be decoded.
+// limitedTransport is a transport that truncates answers at maxBody. A truncated answer can't be
+// decoded.
 type limitedTransport struct{ next http.RoundTripper }
 
 func (b limitedTransport) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -11,25 +11,25 @@ import (
 	"testing"
 )
 
-// Cluster is a running Vault of several servers that share their storage by
-// raft, with a KV v2 engine at the mount `secret`. Its methods end the test when
-// they fail, and are for one goroutine.
+// Cluster is a running Vault of several servers that share their storage by raft. It has a KV v2
+// engine at the mount `secret`. Its methods end the test if they fail. They must not be called
+// concurrently.
 type Cluster struct {
 	Nodes []*Node
 }
 
-// Node is one server of a Cluster. Requests to one that is a standby are passed
-// on to the leader by Vault itself.
+// Node is one server of a Cluster. A standby forwards requests to the leader.
 type Node struct {
-	Server // RootToken and methods that write
+	Server // has RootToken and methods that write
 
 	binary, config string
-	clusterAddr    string // where the others reach it
+	clusterAddr    string // the address for the other servers
 	unsealKey      string
 	process        *process
 }
 
-// StartCluster starts n servers, which end with the test at the latest. See Start for the binary.
+// StartCluster starts n servers. They end with the test at the latest. Start describes which binary
+// is used.
 func StartCluster(t testing.TB, n int) *Cluster {
 	t.Helper()
 	binary := findBinary(t)
@@ -56,15 +56,15 @@ func startCluster(t testing.TB, binary string, n int) (*Cluster, error) {
 	return c, c.awaitVoters()
 }
 
-// settle waits until every server has a vote. Before that, the end of the first server is the end
-// of the cluster. By default Vault gives the vote late.
+// awaitVoters waits until every server has a vote. Before that, the cluster fails if the first
+// server ends. By default Vault gives the vote late.
 func (c *Cluster) awaitVoters() error {
 	first := c.Nodes[0]
 	if _, err := first.request(http.MethodPost, "sys/storage/raft/autopilot/configuration",
 		map[string]any{"server_stabilization_time": "1s"}); err != nil {
 		return err
 	}
-	return first.process.await("in a cluster where all vote", func() bool {
+	return first.process.await("in a cluster in which all servers vote", func() bool {
 		status, answer, err := first.send(http.MethodGet, "sys/storage/raft/configuration", nil)
 		if err != nil || status != http.StatusOK {
 			return false
@@ -92,7 +92,7 @@ func newNode(t testing.TB, binary, name string) (*Node, error) {
 		storage "raft" {
 			path                   = %q
 			node_id                = %q
-			performance_multiplier = 1 # elections as quick as Vault's documentation asks for in production
+			performance_multiplier = 1 # short election timeouts, as Vault's documentation recommends for production
 		}
 		listener "tcp" {
 			address         = %q
@@ -119,7 +119,7 @@ func (n *Node) launch(t testing.TB) (err error) {
 	})
 }
 
-// initialise makes the first server a cluster of one, with an engine for secrets.
+// initialise initialises the first server as a cluster of one, and mounts an engine for secrets.
 func (n *Node) initialise() error {
 	answer, err := n.request(http.MethodPut, "sys/init", map[string]any{"secret_shares": 1, "secret_threshold": 1})
 	if err != nil {
@@ -137,7 +137,7 @@ func (n *Node) initialise() error {
 	return n.process.await("ready", n.ready)
 }
 
-// join adds a further server to the cluster that first is in.
+// join adds another server to the cluster of first.
 func (n *Node) join(first *Node) error {
 	n.RootToken, n.unsealKey = first.RootToken, first.unsealKey
 	if _, err := n.request(http.MethodPost, "sys/storage/raft/join",
@@ -147,12 +147,12 @@ func (n *Node) join(first *Node) error {
 	return n.unseal()
 }
 
-// open unseals the server, and waits until it serves or passes requests on. A Vault that is
-// unsealed before its last cluster listener has closed the port logs that it can't listen and
-// continues. Then no other server reaches it.
+// unseal unseals the server, and waits until it serves or forwards requests. It first waits until
+// the cluster port is free. A Vault that is unsealed before its last cluster listener has closed the
+// port logs that it can't listen, and continues. No other server can then reach it.
 func (n *Node) unseal() error {
-	gone := func() bool { return !listens(n.clusterAddr) }
-	if err := n.process.await("gone from "+n.clusterAddr, gone); err != nil {
+	closed := func() bool { return !listens(n.clusterAddr) }
+	if err := n.process.await("closed at "+n.clusterAddr, closed); err != nil {
 		return err
 	}
 	if _, err := n.request(http.MethodPut, "sys/unseal", map[string]any{"key": n.unsealKey}); err != nil {
@@ -172,7 +172,7 @@ func (n *Node) request(method, path string, body any) (map[string]any, error) {
 	return answer, err
 }
 
-// Addrs returns the addresses of all servers, as a client lists them.
+// Addrs returns the addresses of all servers.
 func (c *Cluster) Addrs() []string {
 	var addrs []string
 	for _, n := range c.Nodes {
@@ -181,7 +181,7 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Leader waits until the servers that run agree on one of them, and returns it.
+// Leader waits until the running servers agree on a leader, and returns it.
 func (c *Cluster) Leader(t testing.TB) *Node {
 	t.Helper()
 	var leader *Node
@@ -189,7 +189,7 @@ func (c *Cluster) Leader(t testing.TB) *Node {
 		if !n.running() {
 			continue
 		}
-		err := n.process.await("led by somebody", func() bool {
+		err := n.process.await("aware of a leader", func() bool {
 			_, answer, err := n.send(http.MethodGet, "sys/leader", nil)
 			address, _ := answer["leader_address"].(string)
 			leader = c.at(address)
@@ -243,27 +243,27 @@ func (n *Node) running() bool {
 	}
 }
 
-// active reports whether the server leads, and has finished taking over.
+// active reports whether the server is the leader and has finished its takeover.
 func (n *Node) active() bool {
 	status, _, err := n.send(http.MethodGet, "sys/health", nil)
 	return err == nil && status == http.StatusOK
 }
 
-// Kill ends the server as a crash does; Start brings it back.
+// Kill ends the server like a crash. Start starts it again.
 func (n *Node) Kill() { n.process.kill() }
 
-// Start starts a server that was killed, with the storage it had, and unseals it.
+// Start starts a server that was killed, with its old storage, and unseals it.
 func (n *Node) Start(t testing.TB) {
 	t.Helper()
 	if n.running() {
-		t.Fatal("vaulttest: it runs already")
+		t.Fatal("vaulttest: the server is already running")
 	}
 	if err := errors.Join(n.launch(t), n.unseal()); err != nil {
 		t.Fatalf("vaulttest: starting again: %v", err)
 	}
 }
 
-// Seal seals the server, which has to lead; Unseal brings it back.
+// Seal seals the server, which must be the leader. Unseal makes it serve again.
 func (n *Node) Seal(t testing.TB) {
 	t.Helper()
 	n.Do(t, http.MethodPut, "sys/seal", nil)
@@ -277,7 +277,7 @@ func (n *Node) Unseal(t testing.TB) {
 	}
 }
 
-// StepDown makes the leader hand over to another server.
+// StepDown makes the leader give its role to another server.
 func (n *Node) StepDown(t testing.TB) {
 	t.Helper()
 	n.Do(t, http.MethodPut, "sys/step-down", nil)

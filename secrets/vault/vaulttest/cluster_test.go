@@ -2,7 +2,8 @@ package vaulttest
 
 import "testing"
 
-// A killed leader's place is taken, what was written stays, and it comes back.
+// TestCluster checks that another server becomes the leader if the leader is killed, that the data
+// are preserved, and that the killed server can start again.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	c := StartCluster(t, 3)
@@ -11,7 +12,7 @@ func TestCluster(t *testing.T) {
 	first.Kill()
 	second := c.Leader(t)
 	if second == first {
-		t.Fatal("a dead server leads")
+		t.Fatal("the killed server is still the leader")
 	}
 	if n := second.Put(t, "sso/acme", map[string]string{"shared_secret": "two"}); n != 2 {
 		t.Errorf("version %d, want 2", n)

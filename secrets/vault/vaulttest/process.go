@@ -12,18 +12,19 @@ import (
 	"time"
 )
 
-// startWithin is generous: test machines are slow, and only failures wait for it.
+// startWithin is the time limit for a change of state. It is long because test machines are slow. A
+// test waits for so long only if it fails.
 const startWithin = 60 * time.Second
 
-// process is a Vault server that runs, or has ended.
+// process is a Vault server that is running or has ended.
 type process struct {
-	kill   func() // returns when it has ended
+	kill   func() // returns when the process has ended
 	exited chan struct{}
 	output *lastBytes
 }
 
-// launch starts a process, which ends with the test at the latest. Nothing of
-// the machine's VAULT_* variables reaches it.
+// launch starts a process, which ends with the test at the latest. The process doesn't get the
+// VAULT_* variables of the environment.
 func launch(t testing.TB, binary string, args ...string) (*process, error) {
 	p := &process{exited: make(chan struct{}), output: &lastBytes{}}
 	cmd := exec.Command(binary, args...)
@@ -33,7 +34,7 @@ func launch(t testing.TB, binary string, args ...string) (*process, error) {
 		return nil, fmt.Errorf("starting %s: %w", binary, err)
 	}
 	go func() {
-		_ = cmd.Wait() // killed, or its output shows the error
+		_ = cmd.Wait() // it was killed, or its output contains the error
 		close(p.exited)
 	}()
 	p.kill = sync.OnceFunc(func() {
@@ -44,23 +45,23 @@ func launch(t testing.TB, binary string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// await asks until the process is in the state that the caller waits for.
-func (p *process) await(what string, ask func() bool) error {
+// await polls until reached returns true. The text state describes the expected state for errors.
+func (p *process) await(state string, reached func() bool) error {
 	deadline := time.After(startWithin)
-	for !ask() {
+	for !reached() {
 		select {
 		case <-p.exited:
-			return fmt.Errorf("vault ended before it was %s: %s", what, p.output)
+			return fmt.Errorf("vault ended before it was %s: %s", state, p.output)
 		case <-deadline:
 			p.kill()
-			return fmt.Errorf("vault is not %s after %v: %s", what, startWithin, p.output)
+			return fmt.Errorf("vault is not %s after %v: %s", state, startWithin, p.output)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	return nil
 }
 
-// find returns the server's binary.
+// findBinary returns the path of the Vault binary. It skips the test if there is none.
 func findBinary(t testing.TB) string {
 	t.Helper()
 	if binary := os.Getenv("VAULT_BIN"); binary != "" {
@@ -77,8 +78,8 @@ func findBinary(t testing.TB) string {
 	return ""
 }
 
-// thrice tries up to three times, because another process may take a port between its choice and
-// its use by Vault.
+// retryStart calls start up to three times, because another process may take the port before Vault
+// listens on it.
 func retryStart[T any](t testing.TB, start func() (T, error)) T {
 	t.Helper()
 	for attempt := 1; ; attempt++ {
@@ -93,7 +94,7 @@ func retryStart[T any](t testing.TB, start func() (T, error)) T {
 	}
 }
 
-// freeAddress returns an address at which nothing listens yet.
+// freeAddress returns an address with a port that is not in use.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -103,7 +104,7 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// lastBytes keeps the end of what a process prints.
+// lastBytes keeps the end of the output of a process.
 type lastBytes struct {
 	mu  sync.Mutex
 	buf []byte

@@ -20,8 +20,7 @@ func (n *Node) Snapshot(t testing.TB) []byte {
 	return snapshot
 }
 
-// Restore puts the whole storage back to what it was at a snapshot, and waits until Vault serves
-// again.
+// Restore restores the whole storage from a snapshot, and waits until Vault serves again.
 func (n *Node) Restore(t testing.TB, snapshot []byte) {
 	t.Helper()
 	if _, err := n.raw(http.MethodPost, "sys/storage/raft/snapshot", snapshot); err != nil {
@@ -32,7 +31,7 @@ func (n *Node) Restore(t testing.TB, snapshot []byte) {
 	}
 }
 
-// DoRaw is [Server.Do] for a body that is sent unchanged.
+// DoRaw is like [Server.Do], but sends body unchanged.
 func (s *Server) DoRaw(t testing.TB, method, path string, body []byte) {
 	t.Helper()
 	if _, err := s.raw(method, path, body); err != nil {

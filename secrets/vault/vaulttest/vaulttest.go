@@ -1,6 +1,5 @@
-// Package vaulttest starts a real Vault for a test, on loopback: one server in
-// dev mode, or a raft cluster. It writes to it through Vault's own HTTP API, not
-// through the code that is tested with it.
+// Package vaulttest starts a real Vault for a test on loopback. It starts one server in dev mode, or
+// a raft cluster. It writes to Vault through the HTTP API, not through the code under test.
 package vaulttest
 
 import (
@@ -14,16 +13,16 @@ import (
 	"time"
 )
 
-// Server is a running Vault with a KV v2 engine at the mount `secret`. Its methods
-// end the test when Vault refuses.
+// Server is a running Vault with a KV v2 engine at the mount `secret`. Its methods end the test if
+// Vault refuses a request.
 type Server struct {
 	Addr      string // http://127.0.0.1:PORT
 	RootToken string
 }
 
-// Start starts a Vault that lives until the test ends. It takes the binary of
-// VAULT_BIN, or a `vault` on the PATH. Without either the test is skipped; it
-// fails if the list DESKMINT_REQUIRE has the word vault in it.
+// Start starts a Vault that runs until the test ends. It uses the binary VAULT_BIN, or a `vault` on
+// the PATH. Without either it skips the test, or fails the test if the list DESKMINT_REQUIRE
+// contains the word vault.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	binary := findBinary(t)
@@ -35,7 +34,7 @@ func start(t testing.TB, binary string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The token is random, so that the Vault of another test is not mistaken for this one.
+	// The token is random, so that this test can't use the Vault of another test by mistake.
 	s := &Server{Addr: "http://" + address, RootToken: rand.Text()}
 	p, err := launch(t, binary, "server", "-dev", "-dev-no-store-token", "-dev-root-token-id="+s.RootToken,
 		"-dev-listen-address="+address)
@@ -45,15 +44,15 @@ func start(t testing.TB, binary string) (*Server, error) {
 	return s, p.await("ready", s.ready)
 }
 
-// ready reports whether Vault is unsealed and has mounted its KV engine, which
-// in dev mode comes a moment later.
+// ready reports whether Vault is unsealed and has mounted its KV engine. In dev mode it mounts the
+// engine a moment after it is unsealed.
 func (s *Server) ready() bool {
 	status, _, err := s.send(http.MethodGet, "sys/mounts/secret", nil)
 	return err == nil && status == http.StatusOK
 }
 
-// Do sends one request to PATH under /v1/ with the root token, and returns the
-// answer. It ends the test unless Vault answers with success.
+// Do sends a request to path under /v1/ with the root token, and returns the answer. It ends the
+// test unless Vault answers with success.
 func (s *Server) Do(t testing.TB, method, path string, body any) map[string]any {
 	t.Helper()
 	status, answer, err := s.send(method, path, body)
@@ -99,32 +98,32 @@ func (s *Server) Put(t testing.TB, path string, fields map[string]string) int {
 	return int(answer["data"].(map[string]any)["version"].(float64))
 }
 
-// SetMetadata replaces the whole custom metadata of the secret at path, as
-// `vault kv metadata put` does.
+// SetMetadata replaces the whole custom metadata of the secret at path, like `vault kv metadata
+// put`.
 func (s *Server) SetMetadata(t testing.TB, path string, custom map[string]string) {
 	t.Helper()
 	s.Do(t, http.MethodPost, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
 }
 
-// PatchMetadata changes only the given keys of the custom metadata. An empty value is a value too.
+// PatchMetadata changes only the given keys of the custom metadata. It also stores empty values.
 func (s *Server) PatchMetadata(t testing.TB, path string, custom map[string]string) {
 	t.Helper()
 	s.Do(t, http.MethodPatch, "secret/metadata/"+path, map[string]any{"custom_metadata": custom})
 }
 
-// Delete deletes versions softly; Undelete brings them back.
+// Delete soft-deletes versions. Undelete restores them.
 func (s *Server) Delete(t testing.TB, path string, versions ...int) {
 	t.Helper()
 	s.Do(t, http.MethodPost, "secret/delete/"+path, map[string]any{"versions": versions})
 }
 
-// Undelete brings back versions that were deleted softly.
+// Undelete restores soft-deleted versions.
 func (s *Server) Undelete(t testing.TB, path string, versions ...int) {
 	t.Helper()
 	s.Do(t, http.MethodPost, "secret/undelete/"+path, map[string]any{"versions": versions})
 }
 
-// Destroy removes the values of versions for good.
+// Destroy removes the values of versions permanently.
 func (s *Server) Destroy(t testing.TB, path string, versions ...int) {
 	t.Helper()
 	s.Do(t, http.MethodPut, "secret/destroy/"+path, map[string]any{"versions": versions})
@@ -142,8 +141,7 @@ func (s *Server) Policy(t testing.TB, name, rules string) {
 	s.Do(t, http.MethodPut, "sys/policies/acl/"+name, map[string]any{"policy": rules})
 }
 
-// Reader writes a policy that permits everything that a Deskmint service reads under prefix, and
-// nothing else.
+// Reader writes a policy that permits only the reads of a Deskmint service under prefix.
 func (s *Server) Reader(t testing.TB, name, prefix string) {
 	t.Helper()
 	s.Policy(t, name, fmt.Sprintf(`
@@ -151,8 +149,8 @@ func (s *Server) Reader(t testing.TB, name, prefix string) {
 		path "secret/data/%[1]s*"     { capabilities = ["read"] }`, prefix))
 }
 
-// AppRole makes a role for AppRole logins, with its policies and with a token that lasts ttl
-// (Vault's notation; empty: an hour), and returns what it logs in with.
+// AppRole creates a role for AppRole logins, and returns its credentials. Its tokens have the given
+// policies and last ttl, in Vault's notation. An empty ttl means an hour.
 func (s *Server) AppRole(t testing.TB, name, ttl string, policies ...string) (roleID, secretID string) {
 	t.Helper()
 	if ttl == "" {
@@ -167,14 +165,14 @@ func (s *Server) AppRole(t testing.TB, name, ttl string, policies ...string) (ro
 	return role["data"].(map[string]any)["role_id"].(string), secret["data"].(map[string]any)["secret_id"].(string)
 }
 
-// Token makes a token with the given policies, and Vault's default one.
+// Token creates a token with the given policies and Vault's default policy.
 func (s *Server) Token(t testing.TB, ttl string, policies ...string) string {
 	t.Helper()
 	answer := s.Do(t, http.MethodPost, "auth/token/create", map[string]any{"policies": policies, "ttl": ttl})
 	return answer["auth"].(map[string]any)["client_token"].(string)
 }
 
-// RevokeToken ends a token at once.
+// RevokeToken revokes a token.
 func (s *Server) RevokeToken(t testing.TB, token string) {
 	t.Helper()
 	s.Do(t, http.MethodPost, "auth/token/revoke", map[string]any{"token": token})
