@@ -1,11 +1,9 @@
 package secrets_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -106,31 +104,13 @@ func (f *fake) counts() (statuses, keys int) {
 	return len(f.statuses), len(f.keys)
 }
 
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
 // newKeyring returns a keyring of f that logs to the returned buffer. When the test ends, the log
 // is searched for the canary.
-func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *logBuffer) {
+func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *secretstest.Buffer) {
 	t.Helper()
-	log := &logBuffer{}
+	log := &secretstest.Buffer{}
 	o.Source = f
-	o.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	o.Log = secretstest.NewLog(log)
 	t.Cleanup(func() {
 		if found := leaks(log.String(), canary); found != nil {
 			t.Errorf("the log shows the secret: %v", found)

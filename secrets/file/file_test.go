@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,65 +12,11 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 )
-
-const (
-	one = "OneOneOneOneOneOneOneOneOneOneOneOneOneOneOneOne"
-	two = "TwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwo"
-)
-
-var acme = secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
-
-const good = `
-secrets:
-  sso/acme-customers:
-    active: 1
-    versions:
-      1: {shared_secret: "` + one + `", created: 2026-01-10T09:00:00Z}
-      2: {shared_secret: "` + two + `", created: 2026-06-01T09:00:00Z}
-  sso/acme-staff:
-    versions:
-      3: {shared_secret: ` + one + `, other: "short"}
-      7: {shared_secret: ` + two + `}
-`
-
-func write(t testing.TB, text string, mode fs.FileMode) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "secrets.yaml")
-	rewrite(t, path, text, mode)
-	return path
-}
-
-func rewrite(t testing.TB, path, text string, mode fs.FileMode) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(path, mode); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func open(path string) *file.Store { return file.New(file.Settings{Path: path}) }
-
-// signedWith fails unless key is the one that secret makes.
-func signedWith(t *testing.T, key secrets.Key, secret string) {
-	t.Helper()
-	want, err := secrets.NewKey(key.Version(), []byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	signature, err := want.Sign(t.Context(), "input")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := key.Verify("input", signature); err != nil {
-		t.Errorf("%v is not the key of the expected secret: %v", key, err)
-	}
-}
 
 func TestReads(t *testing.T) {
-	store := open(write(t, good, 0o640))
+	store := newStore(write(t, good, 0o640))
 	status, err := store.Status(t.Context(), acme.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +35,7 @@ func TestReads(t *testing.T) {
 		if err != nil || key.Version() != v {
 			t.Fatalf("version %d: %v, %v", v, key, err)
 		}
-		signedWith(t, key, secret)
+		secretstest.CheckKey(t, key, secret)
 	}
 
 	status, err = store.Status(t.Context(), "sso/acme-staff")
@@ -100,7 +45,7 @@ func TestReads(t *testing.T) {
 }
 
 func TestReadingFails(t *testing.T) {
-	store := open(write(t, good, 0o600))
+	store := newStore(write(t, good, 0o600))
 	if _, err := store.Status(t.Context(), "sso/other"); !errors.Is(err, secrets.ErrNotFound) ||
 		!strings.Contains(err.Error(), "sso/other") {
 		t.Errorf("unknown path: %v", err)
@@ -152,7 +97,7 @@ func TestChangesAreSeen(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, good, 0o600)
-			store := open(path)
+			store := newStore(path)
 			look := func(modified time.Time) secrets.Status {
 				t.Helper()
 				if err := os.Chtimes(path, modified, modified); err != nil {
@@ -173,7 +118,7 @@ func TestChangesAreSeen(t *testing.T) {
 	}
 
 	path := write(t, good, 0o600)
-	store := open(path)
+	store := newStore(path)
 	if err := os.Chtimes(path, longAgo, longAgo); err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +143,7 @@ func TestChangesAreSeen(t *testing.T) {
 
 func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 	path := write(t, good, 0o600)
-	store := open(path)
+	store := newStore(path)
 	before, err := store.Status(t.Context(), acme.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +183,7 @@ func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 			if err != nil {
 				t.Fatalf("the last good content is gone: %v", err)
 			}
-			signedWith(t, key, one)
+			secretstest.CheckKey(t, key, one)
 
 			if err := os.RemoveAll(path); err != nil {
 				t.Fatal(err)
@@ -254,14 +199,14 @@ func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 func TestPermissionsSayWhatToDo(t *testing.T) {
 	for mode, chmod := range map[fs.FileMode]string{0o644: "chmod 640", 0o666: "chmod 640", 0o660: "chmod 640", 0o604: "chmod 600", 0o620: "chmod 600"} {
 		path := write(t, good, mode)
-		_, err := open(path).Status(t.Context(), acme.Path)
+		_, err := newStore(path).Status(t.Context(), acme.Path)
 		if err == nil || !strings.Contains(err.Error(), chmod+" "+path) ||
 			!strings.Contains(err.Error(), fmt.Sprintf("%#o", mode)) {
 			t.Errorf("%#o: %v, want %q", mode, err, chmod)
 		}
 	}
 	for _, mode := range []fs.FileMode{0o600, 0o400, 0o640, 0o440} {
-		if _, err := open(write(t, good, mode)).Status(t.Context(), acme.Path); err != nil {
+		if _, err := newStore(write(t, good, mode)).Status(t.Context(), acme.Path); err != nil {
 			t.Errorf("%#o: %v", mode, err)
 		}
 	}
@@ -270,7 +215,7 @@ func TestPermissionsSayWhatToDo(t *testing.T) {
 // The test refreshes a Keyring, to check that the file and the rules fit together.
 func TestThroughAKeyring(t *testing.T) {
 	path := write(t, good, 0o600)
-	k := secrets.NewKeyring(secrets.Options{Source: open(path), MaxRate: 1e6})
+	k := secrets.NewKeyring(secrets.Options{Source: newStore(path), MaxRate: 1e6})
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +242,7 @@ func TestThroughAKeyring(t *testing.T) {
 			t.Fatalf("%s: %+v, %v, want version %d", step.name, held, err, step.active)
 		}
 		key, _ := held.Key(0)
-		signedWith(t, key, step.signs)
+		secretstest.CheckKey(t, key, step.signs)
 	}
 	rewrite(t, path, strings.Replace(good, "active: 1", "disabled: true", 1), 0o600)
 	if _, _, err := k.Refresh(t.Context(), acme); err != nil {

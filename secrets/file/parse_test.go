@@ -10,9 +10,6 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// canary is the value in places where an error might quote it by mistake.
-const canary = "CanaryCanaryCanaryCanaryCanaryCanaryCanaryCanary"
-
 var faulty = []struct {
 	name, text string
 	says       []string // each with its line
@@ -40,12 +37,12 @@ var faulty = []struct {
 	{
 		"key twice",
 		"secrets:\n  a:\n    versions: {1: {k: " + canary + "}}\n  a:\n    versions: {1: {k: " + canary + "}}\n",
-		[]string{":4: secrets: key a stands here a second time (first in line 2)"},
+		[]string{":4: secrets: key a occurs a second time (first in line 2)"},
 	},
 	{
 		"field twice",
 		"secrets:\n  a:\n    versions:\n      1: {k: " + canary + ", k: " + canary + "}\n",
-		[]string{":4: secret a version 1: key k stands here a second time"},
+		[]string{":4: secret a version 1: key k occurs a second time"},
 	},
 	{
 		"bad path",
@@ -144,7 +141,7 @@ func TestFaultsNameTheLineAndNeverAValue(t *testing.T) {
 	for _, tc := range faulty {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, tc.text, 0o600)
-			_, err := open(path).Status(t.Context(), "a")
+			_, err := newStore(path).Status(t.Context(), "a")
 			if !errors.Is(err, secrets.ErrUnusable) {
 				t.Fatalf("%v, want ErrUnusable", err)
 			}
@@ -179,7 +176,7 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		store := open(path)
+		store := newStore(path)
 		status, err := store.Status(t.Context(), "a")
 		if err != nil {
 			if strings.Contains(err.Error(), canary) {
@@ -194,7 +191,7 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text+"\nunknown: 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if faulty, err := open(path).Status(t.Context(), "a"); err != nil && status.Disabled && !faulty.Disabled &&
+		if faulty, err := newStore(path).Status(t.Context(), "a"); err != nil && status.Disabled && !faulty.Disabled &&
 			!strings.Contains(err.Error(), "not valid YAML") {
 			t.Fatalf("on with a fault elsewhere: %v", err)
 		}

@@ -14,11 +14,11 @@ import (
 // A read-only mount needs privileges to create. Its error text needs none.
 func TestWhyAFileCantBeReplaced(t *testing.T) {
 	for err, says := range map[error]string{
-		syscall.EROFS:            "read-only mount (a Kubernetes Secret?): change it where it comes from",
-		syscall.EBUSY:            "a mount by itself",
+		syscall.EROFS:            "read-only mount (a Kubernetes Secret?): change it at its source",
+		syscall.EBUSY:            "is itself a mount",
 		syscall.EACCES:           "do this as the file's owner",
 		syscall.EPERM:            "do this as the file's owner",
-		syscall.ENOENT:           "there is no folder",
+		syscall.ENOENT:           "the folder of secrets.yaml doesn't exist",
 		syscall.ENOSPC:           "no space left",
 		syscall.Errno(1_000_000): "replacing secrets.yaml",
 	} {

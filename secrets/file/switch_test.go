@@ -11,6 +11,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 )
 
 // TestKillSwitchInAFile switches a secret off in each way in which a person may write it by hand.
@@ -87,7 +88,7 @@ func TestKillSwitchInAFile(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, head+versions, 0o600)
-			k := secrets.NewKeyring(secrets.Options{Source: open(path)})
+			k := secrets.NewKeyring(secrets.Options{Source: newStore(path)})
 			if err := k.Warm(t.Context(), acme); err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +111,7 @@ func TestKillSwitchInAFile(t *testing.T) {
 				return
 			}
 			// A replica that starts with the faulty file refuses as well.
-			status, err := open(path).Status(t.Context(), acme.Path)
+			status, err := newStore(path).Status(t.Context(), acme.Path)
 			if err == nil || !status.Disabled {
 				t.Errorf("%+v, %v", status, err)
 			}
@@ -145,12 +146,12 @@ func TestDisableInAFaultyFile(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	done(t)(r.Disable(t.Context()))
+	secretstest.Must(r.Disable(t.Context()))(t)
 	want := strings.Replace(text, "active: 9\n", "active: 9\n    disabled: \"2026-09-01T10:00:00Z\"\n", 1)
 	if got := read(t, path); got != want {
 		t.Errorf("the file is\n%s\nwant\n%s", got, want)
 	}
-	if status, err := open(path).Status(t.Context(), acme.Path); err == nil || !status.Disabled {
+	if status, err := newStore(path).Status(t.Context(), acme.Path); err == nil || !status.Disabled {
 		t.Errorf("%+v, %v", status, err)
 	}
 	if _, err := r.Disable(t.Context()); !errors.Is(err, rotate.ErrRefused) {
@@ -164,10 +165,10 @@ func TestDisableInAFaultyFile(t *testing.T) {
 			"secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n",
 			0o600,
 		)
-		done(t)(r.Disable(t.Context()))
-		done(t)(r.Enable(t.Context()))
-		done(t)(r.Disable(t.Context()))
-		if status, err := open(path).Status(t.Context(), acme.Path); err != nil || !status.Disabled {
+		secretstest.Must(r.Disable(t.Context()))(t)
+		secretstest.Must(r.Enable(t.Context()))(t)
+		secretstest.Must(r.Disable(t.Context()))(t)
+		if status, err := newStore(path).Status(t.Context(), acme.Path); err != nil || !status.Disabled {
 			t.Errorf("over %s: %+v, %v: %s", value, status, err, read(t, path))
 		}
 	}

@@ -10,11 +10,12 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 )
 
 const (
-	one = "OneOneOneOneOneOneOneOneOneOneOneOneOneOneOneOne"
-	two = "TwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwoTwo"
+	one = secretstest.First
+	two = secretstest.Second
 )
 
 var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}

@@ -16,6 +16,13 @@ import (
 // Canary is a secret for tests. Tests use [Leaks] to search for it where no secret may appear.
 const Canary = "kLm9QwErTyUiOpAsDfGhJkLzXcVbNm1234567890AbCdEfGh"
 
+// First, Second and Third are secrets for versions of a secret in tests.
+const (
+	First  = "FirstFirstFirstFirstFirstFirstFirstFirstFirst123"
+	Second = "SecondSecondSecondSecondSecondSecondSecondSecond"
+	Third  = "ThirdThirdThirdThirdThirdThirdThirdThirdThird123"
+)
+
 // Leaks returns the forms in which text contains the secret.
 func Leaks(text, secret string) []string {
 	b := []byte(secret)

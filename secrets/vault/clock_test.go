@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
@@ -47,7 +48,7 @@ func TestClockOffsetOfASlowAnswer(t *testing.T) {
 	f.answers["auth/token/lookup-self"] = reply{403, ""} // one answer only
 	source := newSource(t, s, vault.Options{Now: now.Now, Transport: slow})
 	_, err := source.Status(t.Context(), acme.Path)
-	away(t, err)
+	checkUnavailable(t, err)
 	if offset, known := source.ClockOffset(); !known || offset != 8500*time.Millisecond {
 		t.Errorf("%v, %v, want 8.5s", offset, known)
 	}
@@ -63,7 +64,7 @@ func TestAnswersThatTellNoTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f, now := newFake(t), newClock()
 			log := &strings.Builder{}
-			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 			f.dates(now, 7*time.Second)
 			if _, err := source.Status(t.Context(), acme.Path); err != nil {
 				t.Fatal(err)
@@ -85,7 +86,7 @@ func TestAnswersThatTellNoTime(t *testing.T) {
 func TestClockWarning(t *testing.T) {
 	f, now := newFake(t), newClock()
 	log := &strings.Builder{}
-	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 	const warns, agrees = "level=WARN", "agree again"
 	for _, step := range []struct {
 		offset time.Duration // as the date says it; half a second more is meant

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
@@ -74,7 +75,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %v", when, err)
 				}
-				signedWith(t, key, first)
+				secretstest.CheckKey(t, key, first)
 				if b, g := asked.taken(bad.Address), asked.taken(good.Address); b != ofBad || g != ofGood {
 					t.Errorf(
 						"%s: asked the first server %d times and the second %d, want %d and %d",

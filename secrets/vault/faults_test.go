@@ -9,12 +9,12 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
@@ -48,10 +48,10 @@ type scene struct {
 	name           string
 	credential     string
 	credentialFile string
-	tokens         shifted    // the source's clock
-	ages           shifted    // the keyring's clock
-	results        transcript // every error that was returned
-	log            transcript
+	tokens         shifted            // the source's clock
+	ages           shifted            // the keyring's clock
+	results        secretstest.Buffer // every error that was returned
+	log            secretstest.Buffer
 	stop           func()
 }
 
@@ -118,7 +118,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	s.gets(t, "after one refresh", f.soon)
 	switch state, _ := s.ring.State(s.ref); {
 	case f.says != "":
-		says(t, state.Fault, f.says)
+		secretstest.CheckErrorText(t, state.Fault, f.says)
 	case state.Fault != nil:
 		t.Errorf("a fault: %v", state.Fault)
 	}
@@ -153,7 +153,7 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 	s.put(t, first)
 	roleID, credential := server.AppRole(t, name, "1h", name)
 	s.credential, s.credentialFile = credential, file(t, credential)
-	log := textLog(&s.log)
+	log := secretstest.NewLog(&s.log)
 	settings := vault.Settings{
 		Addresses: []string{"http://" + s.proxy.Address},
 		Mount:     f.mount,
@@ -172,7 +172,7 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 			Log:     log,
 		},
 	)
-	ctx, cancel := newCancel(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	if err := s.ring.Warm(ctx, s.ref); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func (s *scene) gets(t *testing.T, when string, want error) {
 		t.Errorf("%s: no time to try again after", when)
 	case want == nil:
 		key, _ := held.Key(0)
-		if signedWith(t, key, first); key.Version() != 1 {
+		if secretstest.CheckKey(t, key, first); key.Version() != 1 {
 			t.Errorf("%s: %v signs, want 1", when, key)
 		}
 	}
@@ -236,7 +236,7 @@ func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
 		state, _ := s.ring.State(s.ref)
 		if err == nil && state.Fault == nil && held.Status.Active == v {
 			key, _ := held.Key(0)
-			signedWith(t, key, value)
+			secretstest.CheckKey(t, key, value)
 			return
 		}
 		select {
@@ -245,24 +245,6 @@ func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
 			t.Fatalf("version %d doesn't sign in the end: %v, fault %v", v, err, state.Fault)
 		}
 	}
-}
-
-// transcript is a text that several goroutines write to.
-type transcript struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *transcript) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *transcript) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // leak returns the part of text that leaks: a value, one of more, or a Vault token.

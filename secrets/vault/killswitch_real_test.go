@@ -10,6 +10,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -24,7 +25,7 @@ func TestRealKillSwitch(t *testing.T) {
 	settings := readerSettings(t, server)
 	off := func(t *testing.T, path string) {
 		t.Helper()
-		done(t)(rotator(t, settings, path).Disable(t.Context()))
+		secretstest.Must(rotator(t, settings, path).Disable(t.Context()))(t)
 	}
 	for _, tc := range []struct {
 		name string
@@ -57,18 +58,18 @@ func TestRealKillSwitch(t *testing.T) {
 		}},
 		{"off, on, off, then the metadata wiped", func(t *testing.T, path string) {
 			off(t, path)
-			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			off(t, path)
 			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
 		}},
 		{"off, staged, then the metadata wiped", func(t *testing.T, path string) {
 			off(t, path)
-			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(third)))
+			secretstest.Must(rotator(t, settings, path).Stage(t.Context(), []byte(third)))(t)
 			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
 		}},
 		{"the metadata wiped, then off again", func(t *testing.T, path string) {
 			off(t, path)
-			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
 			off(t, path)
 		}},
@@ -93,10 +94,10 @@ func TestRealKillSwitch(t *testing.T) {
 		}},
 		{"twice off and on, then off, then metadata of the first time put back", func(t *testing.T, path string) {
 			off(t, path)
-			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			before := custom(t, server, path)
 			off(t, path)
-			done(t)(rotator(t, settings, path).Enable(t.Context()))
+			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			off(t, path)
 			server.SetMetadata(t, path, before)
 		}},
@@ -116,15 +117,15 @@ func TestRealKillSwitch(t *testing.T) {
 			server.SetMetadata(t, path, map[string]string{"disabled": "1"})
 		}},
 		{"another version staged", func(t *testing.T, path string) {
-			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(third)))
+			secretstest.Must(rotator(t, settings, path).Stage(t.Context(), []byte(third)))(t)
 			off(t, path)
 		}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := "sso/off-" + strings.NewReplacer(" ", "-", ",", "", ":", "").Replace(tc.name)
 			r := rotator(t, settings, path)
-			done(t)(r.Stage(t.Context(), []byte(first)))
-			done(t)(r.Replace(t.Context(), []byte(second)))
+			secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
+			secretstest.Must(r.Replace(t.Context(), []byte(second)))(t)
 			running := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 			if _, err := running.Get(r.Ref, time.Hour); err != nil {
 				t.Fatal(err)
@@ -142,15 +143,15 @@ func TestRealKillSwitch(t *testing.T) {
 			// then enable.
 			_, err := r.Enable(t.Context())
 			if err != nil {
-				refuses(t, err, rotate.ErrRefused)
-				done(t)(r.Activate(t.Context(), 2))
+				secretstest.CheckError(t, err, rotate.ErrRefused)
+				secretstest.Must(r.Activate(t.Context(), 2))(t)
 				if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 					t.Errorf("activated, not enabled: %v", err)
 				}
-				done(t)(r.Enable(t.Context()))
+				secretstest.Must(r.Enable(t.Context()))(t)
 			}
 			if _, err := step(t, running, r.Ref); err != nil { // it has seen a higher serial
-				done(t)(r.Adopt(t.Context()))
+				secretstest.Must(r.Adopt(t.Context()))(t)
 			}
 			for name, k := range map[string]*secrets.Keyring{"before": running, "started": started} {
 				held, err := step(t, k, r.Ref)
@@ -159,7 +160,7 @@ func TestRealKillSwitch(t *testing.T) {
 					continue
 				}
 				key, _ := held.Key(0)
-				signedWith(t, key, second)
+				secretstest.CheckKey(t, key, second)
 			}
 		})
 	}
@@ -180,20 +181,20 @@ func TestRealWipedMetadata(t *testing.T) {
 
 	t.Run("a staged version never signs by accident", func(t *testing.T) {
 		r := rotator(t, settings, "sso/wiped-staged")
-		done(t)(r.Stage(t.Context(), []byte(first)))
-		done(t)(r.Stage(t.Context(), []byte(second)))
+		secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
+		secretstest.Must(r.Stage(t.Context(), []byte(second)))(t)
 		running := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 		server.SetMetadata(t, r.Ref.Path, map[string]string{"owner": "terraform"})
 		_, _, err := start(r.Ref)
 		if !errors.Is(err, secrets.ErrUnusable) {
 			t.Fatalf("a replica that starts: %v", err)
 		}
-		says(t, err, "metadata were wiped", "`deskmint secret activate NAME --version N`")
+		secretstest.CheckErrorText(t, err, "metadata were wiped", "`deskmint secret activate NAME --version N`")
 		held, err := step(t, running, r.Ref)
 		if err != nil || held.Status.Active != 1 {
 			t.Errorf("the replica that ran before: %+v, %v", held, err)
 		}
-		done(t)(r.Activate(t.Context(), 1))
+		secretstest.Must(r.Activate(t.Context(), 1))(t)
 		if held, _, err := start(r.Ref); err != nil || held.Status.Active != 1 || held.Status.Staged() != 2 {
 			t.Errorf("pinned: %+v, %v", held, err)
 		}
@@ -203,40 +204,40 @@ func TestRealWipedMetadata(t *testing.T) {
 	})
 	t.Run("a value written in Vault's user interface while it is off", func(t *testing.T) {
 		r := rotator(t, settings, "sso/by-ui")
-		done(t)(r.Stage(t.Context(), []byte(first)))
-		done(t)(r.Replace(t.Context(), []byte(second)))
-		done(t)(r.Disable(t.Context()))
+		secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
+		secretstest.Must(r.Replace(t.Context(), []byte(second)))(t)
+		secretstest.Must(r.Disable(t.Context()))(t)
 		newest := server.Do(t, "GET", "secret/data/sso/by-ui", nil)["data"].(map[string]any)["data"].(map[string]any)
 		newest["shared_secret"] = third
 		server.Do(t, "POST", "secret/data/sso/by-ui", map[string]any{"data": newest})
-		done(t)(r.Activate(t.Context(), 0))
-		done(t)(r.Enable(t.Context()))
+		secretstest.Must(r.Activate(t.Context(), 0))(t)
+		secretstest.Must(r.Enable(t.Context()))(t)
 		held, _, err := start(r.Ref)
 		if err != nil || held.Status.Active != 4 {
 			t.Fatalf("%+v, %v", held, err)
 		}
 		key, _ := held.Key(0)
-		signedWith(t, key, third)
+		secretstest.CheckKey(t, key, third)
 	})
 	t.Run("switched off by hand, and on by the command", func(t *testing.T) {
 		ref := secrets.Ref{Path: "sso/off-by-hand", Field: "shared_secret"}
 		server.Put(t, ref.Path, map[string]string{"shared_secret": first})
 		server.PatchMetadata(t, ref.Path, map[string]string{"disabled": "true"})
-		done(t)(rotator(t, settings, ref.Path).Enable(t.Context()))
+		secretstest.Must(rotator(t, settings, ref.Path).Enable(t.Context()))(t)
 		if held, state, err := start(ref); err != nil || held.Status.Active != 1 || state.Unpinned() {
 			t.Errorf("%+v, %v", state, err)
 		}
 	})
 	t.Run("a staged version, and a token that can't read the values", func(t *testing.T) {
 		r := rotator(t, settings, "sso/on-call")
-		done(t)(r.Stage(t.Context(), []byte(first)))
-		done(t)(r.Stage(t.Context(), []byte(second)))
+		secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
+		secretstest.Must(r.Stage(t.Context(), []byte(second)))(t)
 		server.SetMetadata(t, r.Ref.Path, map[string]string{"owner": "terraform"})
 		server.Policy(t, "on-call", `path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "on-call"))
-		done(t)(rotator(t, settings, r.Ref.Path).Disable(t.Context()))
+		secretstest.Must(rotator(t, settings, r.Ref.Path).Disable(t.Context()))(t)
 		_, err := rotator(t, settings, r.Ref.Path).Enable(t.Context())
-		refuses(t, err, rotate.ErrRefused, "can't be read")
+		secretstest.CheckError(t, err, rotate.ErrRefused, "can't be read")
 	})
 	t.Run("written by hand before Deskmint", func(t *testing.T) {
 		ref := secrets.Ref{Path: "sso/by-hand", Field: "shared_secret"}
@@ -246,7 +247,7 @@ func TestRealWipedMetadata(t *testing.T) {
 		if err != nil || held.Status.Active != 2 || !state.Unpinned() || state.Fault != nil {
 			t.Errorf("%+v, %v", state, err)
 		}
-		done(t)(rotator(t, settings, ref.Path).Activate(t.Context(), 2))
+		secretstest.Must(rotator(t, settings, ref.Path).Activate(t.Context(), 2))(t)
 		if _, state, err = start(ref); err != nil || state.Unpinned() {
 			t.Errorf("pinned: %+v, %v", state, err)
 		}
@@ -260,12 +261,12 @@ func TestRealSnapshot(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	settings := readerSettings(t, &server.Server)
 	r, ctx := rotator(t, settings, "sso/restored"), t.Context()
-	done(t)(r.Stage(ctx, []byte(first)))
+	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
 	snapshot := server.Snapshot(t)
-	done(t)(r.Replace(ctx, []byte(second)))
-	done(t)(r.Replace(ctx, []byte(third)))
-	done(t)(r.Rollback(ctx))
-	done(t)(r.Activate(ctx, 0))
+	secretstest.Must(r.Replace(ctx, []byte(second)))(t)
+	secretstest.Must(r.Replace(ctx, []byte(third)))(t)
+	secretstest.Must(r.Rollback(ctx))(t)
+	secretstest.Must(r.Activate(ctx, 0))(t)
 
 	now := time.Now()
 	k := secrets.NewKeyring(
@@ -285,21 +286,21 @@ func TestRealSnapshot(t *testing.T) {
 	if state.Fault == nil {
 		t.Fatal("no alarm")
 	}
-	says(t, state.Fault, "held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
+	secretstest.CheckErrorText(t, state.Fault, "held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
 
 	// The kill switch works in the meantime; what only the backup has doesn't switch it on.
-	done(t)(r.Disable(ctx))
+	secretstest.Must(r.Disable(ctx))(t)
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
-	done(t)(r.Enable(ctx))
+	secretstest.Must(r.Enable(ctx))(t)
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("enabled at a lower serial: %v", err)
 	}
 	_, err = r.Enable(ctx)
-	refuses(t, err, rotate.ErrRefused, "`deskmint secret adopt`")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "`deskmint secret adopt`")
 
-	plan := done(t)(r.Adopt(ctx))
+	plan := secretstest.Must(r.Adopt(ctx))(t)
 	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "deskmint secret status --prefix") {
 		t.Errorf("notes %q", notes)
 	}
@@ -308,13 +309,13 @@ func TestRealSnapshot(t *testing.T) {
 		t.Fatalf("adopted: %+v, %v", held, err)
 	}
 	key, _ := held.Key(0)
-	signedWith(t, key, first)
-	done(t)(r.Replace(ctx, []byte(second)))
+	secretstest.CheckKey(t, key, first)
+	secretstest.Must(r.Replace(ctx, []byte(second)))(t)
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active == 1 {
 		t.Errorf("replaced: %+v, %v", held, err)
 	}
 	key, _ = held.Key(0)
-	signedWith(t, key, second)
+	secretstest.CheckKey(t, key, second)
 }
 
 // TestRealTerraform sends Vault what the Terraform module in deploy writes to a secret's metadata:
@@ -324,8 +325,8 @@ func TestRealTerraform(t *testing.T) {
 	server.Policy(t, "operator", operatorRules(t))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	r := rotator(t, readerSettings(t, server), "sso/terraform")
-	done(t)(r.Stage(t.Context(), []byte(first)))
-	done(t)(r.Stage(t.Context(), []byte(second)))
+	secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
+	secretstest.Must(r.Stage(t.Context(), []byte(second)))(t)
 	before := custom(t, server, r.Ref.Path)
 
 	body, err := os.ReadFile("../../deploy/terraform/metadata.json")

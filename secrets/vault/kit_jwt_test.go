@@ -14,6 +14,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -85,11 +86,11 @@ func realJWT(t *testing.T, server *vaulttest.Server) {
 		if err != nil {
 			t.Fatalf("%s: %v", method, err)
 		}
-		signedWith(t, got, first)
+		secretstest.CheckKey(t, got, first)
 
 		rewrite(t, where, token+"x")
 		_, err = read()
-		away(t, err)
-		says(t, err, "auth/"+method+"/login")
+		checkUnavailable(t, err)
+		secretstest.CheckErrorText(t, err, "auth/"+method+"/login")
 	}
 }

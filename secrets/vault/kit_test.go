@@ -2,23 +2,26 @@ package vault_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
 // canary is the secret. It is in every answer that might get quoted.
-const canary = "CanaryCanaryCanaryCanaryCanaryCanaryCanaryCanary"
+const canary = secretstest.Canary
 
 var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
 
@@ -236,43 +239,11 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// signedWith fails the test unless key is that of secret.
-func signedWith(t testing.TB, key secrets.Key, secret string) {
+// checkUnavailable fails the test if err is nil or of a kind that describes the state of the secret.
+func checkUnavailable(t testing.TB, err error) {
 	t.Helper()
-	want, err := secrets.NewKey(key.Version(), []byte(secret))
-	if err != nil {
-		t.Fatal(err)
-	}
-	signature, err := want.Sign(t.Context(), "input")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := key.Verify("input", signature); err != nil {
-		t.Errorf("%v is not the key of the expected secret: %v", key, err)
-	}
-}
-
-// says fails the test unless err has every part in its text, and nothing of the canary.
-func says(t testing.TB, err error, parts ...string) {
-	t.Helper()
-	if err == nil {
-		t.Errorf("no error, want one saying %q", parts)
-		return
-	}
-	for _, part := range parts {
-		if !strings.Contains(err.Error(), part) {
-			t.Errorf("%q doesn't say %q", err, part)
-		}
-	}
-	if strings.Contains(strings.ToLower(err.Error()), strings.ToLower(canary[:6])) {
-		t.Errorf("%q quotes Vault", err)
-	}
-}
-
-// away fails the test if err is of a kind that says something about the secret.
-func away(t testing.TB, err error) {
-	t.Helper()
-	if err == nil || is(err, secrets.ErrNotFound, secrets.ErrDeleted, secrets.ErrDenied, secrets.ErrUnusable) {
-		t.Errorf("%v doesn't mean that the store is away", err)
+	kinds := []error{secrets.ErrNotFound, secrets.ErrDeleted, secrets.ErrDenied, secrets.ErrUnusable}
+	if err == nil || slices.ContainsFunc(kinds, func(kind error) bool { return errors.Is(err, kind) }) {
+		t.Errorf("%v doesn't mean that the store is unavailable", err)
 	}
 }

@@ -9,14 +9,15 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
 const (
-	first  = "FirstFirstFirstFirstFirstFirstFirstFirstFirst123"
-	second = "SecondSecondSecondSecondSecondSecondSecondSecond"
-	third  = "ThirdThirdThirdThirdThirdThirdThirdThirdThird123"
+	first  = secretstest.First
+	second = secretstest.Second
+	third  = secretstest.Third
 )
 
 // TestRealVault runs against a server that Vault's own API writes to. Each subtest has another
@@ -74,7 +75,7 @@ func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		key, _ := held.Key(0)
-		if signedWith(t, key, secret); key.Version() != active {
+		if secretstest.CheckKey(t, key, secret); key.Version() != active {
 			t.Errorf("%s: %v signs, want %d", name, key, active)
 		}
 		if got := fmt.Sprint(held.Keys()); got != fmt.Sprint(keyNames(all)) {
@@ -140,7 +141,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
 		if err != nil {
-			says(t, err, ref.Path)
+			secretstest.CheckErrorText(t, err, ref.Path)
 		}
 	}
 	// A direct read without the status gives the same.
@@ -176,7 +177,7 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 		if !errors.Is(s.Fault, secrets.ErrUnusable) {
 			t.Errorf("%s: fault %v", name, s.Fault)
 		}
-		says(t, s.Fault, "secret/data/sso/unusable version "+strconv.Itoa(v))
+		secretstest.CheckErrorText(t, s.Fault, "secret/data/sso/unusable version "+strconv.Itoa(v))
 	}
 	// Nothing was held before, so nothing is held now.
 	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
@@ -202,7 +203,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	if !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("a policy that is too small: %v", err)
 	}
-	says(t, err, "secret/data/sso/refused version 1", "permission denied (403)", "policy")
+	secretstest.CheckErrorText(t, err, "secret/data/sso/refused version 1", "permission denied (403)", "policy")
 
 	// Permission lost while running: the token is replaced once, then the value dropped.
 	server.Policy(t, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
@@ -232,7 +233,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		if !errors.Is(err, secrets.ErrUnavailable) {
 			t.Errorf("%s: %v, want ErrUnavailable", name, err)
 		}
-		says(t, err, "vault: ", ref.Path)
+		secretstest.CheckErrorText(t, err, "vault: ", ref.Path)
 	}
 	s := settings
 	s.Mount = "elsewhere"
@@ -258,7 +259,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	}
 	server.RevokeToken(t, token)
 	now.add(time.Minute)
-	away(t, read())
+	checkUnavailable(t, read())
 	rewrite(t, where, server.Token(t, "1h", "reader"))
 	now.add(time.Minute)
 	if err := read(); err != nil {
@@ -269,7 +270,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	log := &strings.Builder{}
 	roleID, secretID := server.AppRole(t, "brief", "600s", "reader")
 	s.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
-	source = newSource(t, s, vault.Options{Now: now.Now, Log: textLog(log)})
+	source = newSource(t, s, vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 	if err := read(); err != nil {
 		t.Fatal(err)
 	}

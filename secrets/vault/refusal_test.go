@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -44,11 +45,11 @@ func TestARefusalIsConfirmed(t *testing.T) {
 		{"refused as malformed", reply{400, canary}, false, "(400)"},
 		{"nothing there", reply{404, canary}, false, "(404)"},
 		{"not offered", reply{405, canary}, false, "(405)"},
-		{"not JSON", reply{200, canary}, false, "tells nothing"},
-		{"no data", reply{200, `{}`}, false, "tells nothing"},
-		{"another path", reply{200, `{"data": {"` + canary + `": ["deny"]}}`}, false, "tells nothing"},
-		{"null", has(`null`), false, "tells nothing"},
-		{"wrong types", has(`"` + canary + `"`), false, "tells nothing"},
+		{"not JSON", reply{200, canary}, false, "the answer doesn't contain the path"},
+		{"no data", reply{200, `{}`}, false, "the answer doesn't contain the path"},
+		{"another path", reply{200, `{"data": {"` + canary + `": ["deny"]}}`}, false, "the answer doesn't contain the path"},
+		{"null", has(`null`), false, "the answer doesn't contain the path"},
+		{"wrong types", has(`"` + canary + `"`), false, "the answer doesn't contain the path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFake(t)
@@ -58,11 +59,11 @@ func TestARefusalIsConfirmed(t *testing.T) {
 			source := newSource(t, appRole(t, f.URL), vault.Options{})
 			_, metadataErr := source.Status(t.Context(), acme.Path)
 			_, dataErr := source.Key(t.Context(), acme, 2)
-			says(t, metadataErr, "vault: reading "+metadataPath+": ", "(403)", tc.says)
-			says(t, dataErr, "vault: reading "+dataPath+" version 2: ", "(403)", tc.says)
+			secretstest.CheckErrorText(t, metadataErr, "vault: reading "+metadataPath+": ", "(403)", tc.says)
+			secretstest.CheckErrorText(t, dataErr, "vault: reading "+dataPath+" version 2: ", "(403)", tc.says)
 			for _, err := range []error{metadataErr, dataErr} {
 				if !tc.denied {
-					away(t, err)
+					checkUnavailable(t, err)
 				} else if !errors.Is(err, secrets.ErrDenied) {
 					t.Errorf("%v, want ErrDenied", err)
 				}
@@ -116,11 +117,11 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	})
 	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 2 * time.Second})
 	_, err := source.Status(t.Context(), acme.Path)
-	away(t, err)
-	says(
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(
 		t,
 		err,
-		"reading secret/metadata/sso/acme: refused (403), and asking sys/capabilities-self: ",
+		"reading secret/metadata/sso/acme: refused (403), and reading sys/capabilities-self: ",
 		"no answer in time",
 	)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -149,9 +150,9 @@ func realOddRefusal(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		t.Fatalf("what is held was dropped: %v", err)
 	}
 	key, _ := held.Key(0)
-	signedWith(t, key, first)
-	away(t, refreshErr)
-	says(t, refreshErr, "secret/metadata/sso/odd", "though the token may read there")
+	secretstest.CheckKey(t, key, first)
+	checkUnavailable(t, refreshErr)
+	secretstest.CheckErrorText(t, refreshErr, "secret/metadata/sso/odd", "though the token may read there")
 
 	server.Policy(t, "odd", `path "secret/other" { capabilities = ["read"] }`)
 	if _, err, _ := refresh(); !errors.Is(err, secrets.ErrDenied) {

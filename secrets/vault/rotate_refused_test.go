@@ -14,6 +14,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -25,17 +26,17 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	// By default version 1 stays active while nine more are staged. A tenth would drop it.
 	r := rotator(t, settings, "sso/pruned")
 	for n := 1; n <= 10; n++ {
-		done(t)(r.Stage(ctx, value(n)))
+		secretstest.Must(r.Stage(ctx, value(n)))(t)
 	}
 	_, err := r.Stage(ctx, value(11))
-	refuses(t, err, rotate.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || s.Latest != 10 || len(s.Versions) != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	server.Do(t, "PATCH", "secret/metadata/sso/pruned", map[string]any{"max_versions": 11})
-	done(t)(r.Stage(ctx, value(11)))
+	secretstest.Must(r.Stage(ctx, value(11)))(t)
 	_, err = r.Stage(ctx, value(12))
-	refuses(t, err, rotate.ErrRefused, "keeps 11 versions")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 11 versions")
 
 	// Vault really does what the refusal warns of: without it version 1 is gone.
 	server.Put(t, "sso/pruned", map[string]string{"shared_secret": string(value(12))})
@@ -46,19 +47,19 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	// Both the secret and the mount set max_versions.
 	server.Do(t, "POST", "secret/metadata/sso/two", map[string]any{"max_versions": 2})
 	r = rotator(t, settings, "sso/two")
-	done(t)(r.Stage(ctx, value(1)))
-	done(t)(r.Replace(ctx, value(2)))
+	secretstest.Must(r.Stage(ctx, value(1)))(t)
+	secretstest.Must(r.Replace(ctx, value(2)))(t)
 	_, err = r.Stage(ctx, value(3))
-	refuses(t, err, rotate.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
 
 	server.Do(t, "POST", "sys/mounts/small", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
 	server.Do(t, "POST", "small/config", map[string]any{"max_versions": 1})
 	settings.Mount = "small"
 	t.Setenv("VAULT_TOKEN", server.RootToken)
 	r = rotator(t, settings, "sso/acme")
-	done(t)(r.Stage(ctx, value(1)))
+	secretstest.Must(r.Stage(ctx, value(1)))(t)
 	_, err = r.Stage(ctx, value(2))
-	refuses(
+	secretstest.CheckError(
 		t,
 		err,
 		rotate.ErrRefused,
@@ -131,7 +132,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		policy := fmt.Sprintf("small-%d", i)
 		server.Policy(t, policy, rules)
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", policy))
-		refuses(t, tc.act(t), secrets.ErrDenied, append(tc.says, "permission denied")...)
+		secretstest.CheckError(t, tc.act(t), secrets.ErrDenied, append(tc.says, "permission denied")...)
 	}
 	// Half an act is worse than none: if the pointer can't be written, the first version isn't
 	// either.
@@ -144,7 +145,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 			t.Fatal(err)
 		}
 		_, err = r.Replace(t.Context(), []byte(third))
-		refuses(t, err, rotate.ErrRefused, `"patch" on secret/metadata/`+path)
+		secretstest.CheckError(t, err, rotate.ErrRefused, `"patch" on secret/metadata/`+path)
 		if after, err := r.Store.Observe(t.Context(), path); err != nil || after.Latest != before.Latest {
 			t.Errorf("%s: version %d was written, %v", path, after.Latest, err)
 		}
@@ -161,7 +162,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		"VAULT_TOKEN",
 		server.Do(t, "POST", "auth/token/create", map[string]any{"policies": []string{"mute"}, "no_default_policy": true})["auth"].(map[string]any)["client_token"].(string),
 	)
-	refuses(
+	secretstest.CheckError(
 		t,
 		w("sso/half"),
 		secrets.ErrDenied,
@@ -180,17 +181,17 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "activator"))
 	r := rotator(t, settings, "sso/small")
-	done(t)(r.Activate(t.Context(), 0))
-	done(t)(r.Rollback(t.Context()))
-	done(t)(r.Disable(t.Context()))
-	done(t)(r.Enable(t.Context()))
+	secretstest.Must(r.Activate(t.Context(), 0))(t)
+	secretstest.Must(r.Rollback(t.Context()))(t)
+	secretstest.Must(r.Disable(t.Context()))(t)
+	secretstest.Must(r.Enable(t.Context()))(t)
 	if report, err := r.Status(t.Context(), ""); err != nil || report.KeepsFault == nil {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// The service's own policy writes nothing at all.
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "reader"))
 	_, err := rotator(t, settings, "sso/small").Rollback(t.Context())
-	refuses(t, err, secrets.ErrDenied, `"patch" on secret/metadata/sso/small`)
+	secretstest.CheckError(t, err, secrets.ErrDenied, `"patch" on secret/metadata/sso/small`)
 }
 
 func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
@@ -204,8 +205,8 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 		{"old", true, "KV engine of version 1, which keeps no versions: upgrade it"},
 		{"old", false, "there is no such mount, or your token may do nothing below it"},
 		{"nowhere", true, "there is no such mount"},
-		{"secret/sso", true, "a mount begins before the end of that path"},
-		{"pki", true, "it is no KV engine"},
+		{"secret/sso", true, "a part of that path is a mount"},
+		{"pki", true, "it is not a KV engine"},
 	} {
 		s := settings
 		s.Mount = tc.mount
@@ -222,7 +223,7 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 			if err == nil {
 				t.Fatalf("%s on %s: no error", name, tc.mount)
 			}
-			says(t, err, tc.says, tc.mount, "secrets.vault.mount")
+			secretstest.CheckErrorText(t, err, tc.says, tc.mount, "secrets.vault.mount")
 		}
 	}
 	// Nothing was written under a name that is never read.
@@ -243,14 +244,14 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	if err := os.WriteFile(left, []byte(server.Token(t, "1h", "operator")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	done(t)(rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(first)))
+	secretstest.Must(rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(first)))(t)
 
 	t.Setenv("VAULT_TOKEN", "hvs.wrong") // the environment comes first
 	_, err := rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(second))
 	if err == nil {
 		t.Fatal("a wrong token is taken")
 	}
-	says(t, err, "auth/token/lookup-self", "refused: check the credential")
+	secretstest.CheckErrorText(t, err, "auth/token/lookup-self", "refused: check the credential")
 }
 
 // The words of a server and the value stay out of the error.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/rotate"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
@@ -65,31 +66,6 @@ func rotator(t *testing.T, s vault.Settings, path string) *rotate.Rotator {
 	return &rotate.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
 }
 
-// done fails the test unless the act succeeded.
-func done(t *testing.T) func(rotate.Plan, error) rotate.Plan {
-	return func(p rotate.Plan, err error) rotate.Plan {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-}
-
-// refuses fails the test unless err is of the kind and has all of parts in its text.
-func refuses(t *testing.T, err, kind error, parts ...string) {
-	t.Helper()
-	if !errors.Is(err, kind) {
-		t.Fatalf("%v, want %v", err, kind)
-	}
-	says(t, err, parts...)
-	for _, secret := range []string{first, second, third} {
-		if strings.Contains(err.Error(), secret) {
-			t.Errorf("the error shows a secret: %v", err)
-		}
-	}
-}
-
 // custom returns the secret's custom metadata.
 func custom(t *testing.T, server *vaulttest.Server, path string) map[string]string {
 	t.Helper()
@@ -137,7 +113,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 			t.Fatalf("%s: %v", what, err)
 		}
 		key, _ := held.Key(0)
-		signedWith(t, key, secret)
+		secretstest.CheckKey(t, key, secret)
 		if held.Status.Active != active || held.Status.Staged() != staged {
 			t.Errorf("%s: the service sees %+v", what, held.Status)
 		}
@@ -145,12 +121,12 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 			t.Errorf("%s: custom metadata %v, want %v", what, got, want)
 		}
 	}
-	done(t)(r.Stage(ctx, []byte(first)))
+	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
 	stands("first", 1, 0, first, map[string]string{"active_version": "1", "serial": "1"})
 	server.PatchMetadata(t, path, map[string]string{"owner": "acme"})
-	done(t)(r.Stage(ctx, []byte(second)))
+	secretstest.Must(r.Stage(ctx, []byte(second)))(t)
 	stands("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
-	done(t)(r.Activate(ctx, 0))
+	secretstest.Must(r.Activate(ctx, 0))(t)
 	stands(
 		"activated",
 		2,
@@ -158,7 +134,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		second,
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"},
 	)
-	done(t)(r.Rollback(ctx))
+	secretstest.Must(r.Rollback(ctx))(t)
 	stands(
 		"rolled back",
 		1,
@@ -166,7 +142,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		first,
 		map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"},
 	)
-	done(t)(r.Activate(ctx, 0))
+	secretstest.Must(r.Activate(ctx, 0))(t)
 	stands(
 		"activated again",
 		2,
@@ -174,7 +150,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		second,
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"},
 	)
-	done(t)(r.Replace(ctx, []byte(third)))
+	secretstest.Must(r.Replace(ctx, []byte(third)))(t)
 	stands(
 		"replaced",
 		3,
@@ -183,11 +159,11 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"},
 	)
 
-	done(t)(r.Disable(ctx))
+	secretstest.Must(r.Disable(ctx))(t)
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
-	done(t)(r.Enable(ctx))
+	secretstest.Must(r.Enable(ctx))(t)
 	stands(
 		"enabled",
 		3,
@@ -203,7 +179,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	)
 
 	_, err := r.Stage(ctx, []byte(second))
-	refuses(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
 	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match ||
 		*report.Details[1].Match ||
@@ -216,7 +192,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": first})
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
-	done(t)(r2.Stage(ctx, []byte(third)))
+	secretstest.Must(r2.Stage(ctx, []byte(third)))(t)
 	if got := custom(t, server, "sso/life2"); !maps.Equal(
 		got,
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"},
@@ -232,7 +208,7 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 		"shared_secret": first, "number": uint64(9007199254740993), "nested": map[string]any{"a": []int{1}}, "text": "<&>\u2028",
 	}})
 	r := rotator(t, settings, path)
-	done(t)(r.Replace(t.Context(), []byte(second)))
+	secretstest.Must(r.Replace(t.Context(), []byte(second)))(t)
 	got := server.Do(t, "GET", "secret/data/"+path+"?version=2", nil)["data"].(map[string]any)["data"].(map[string]any)
 	if got["shared_secret"] != second || fmt.Sprint(got["nested"]) != "map[a:[1]]" || got["text"] != "<&>\u2028" {
 		t.Errorf("version 2 is %v", got)
@@ -248,7 +224,7 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	for _, path := range []string{"sso/at-once", "sso/at-once-first"} {
 		if path == "sso/at-once" {
-			done(t)(rotator(t, settings, path).Stage(t.Context(), []byte(first)))
+			secretstest.Must(rotator(t, settings, path).Stage(t.Context(), []byte(first)))(t)
 		}
 		var all sync.WaitGroup
 		errs := make([]error, 8)
@@ -262,7 +238,7 @@ func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Setting
 			if err == nil {
 				won++
 			} else {
-				refuses(t, err, secrets.ErrConflict, path, "check the status")
+				secretstest.CheckError(t, err, secrets.ErrConflict, path, "check the status")
 			}
 		}
 		status, err := newSource(t, settings, vault.Options{}).Status(t.Context(), path)
@@ -277,9 +253,9 @@ func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Setting
 func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	const path = "sso/wiped"
 	r, ctx := rotator(t, settings, path), t.Context()
-	done(t)(r.Stage(ctx, []byte(first)))
-	done(t)(r.Replace(ctx, []byte(second)))
-	done(t)(r.Rollback(ctx))
+	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
+	secretstest.Must(r.Replace(ctx, []byte(second)))(t)
+	secretstest.Must(r.Rollback(ctx))(t)
 	k := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 
 	server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
@@ -288,20 +264,20 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
 	}
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, rotate.ErrRefused, "its metadata were wiped", "/readyz")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "its metadata were wiped", "/readyz")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, rotate.ErrRefused, "Name the version that shall sign")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "Name the version that shall sign")
 	_, err = r.Rollback(ctx)
-	refuses(t, err, rotate.ErrRefused, "there is no pointer")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "there is no pointer")
 
-	done(t)(r.Activate(ctx, 1))
+	secretstest.Must(r.Activate(ctx, 1))(t)
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
 		t.Fatalf("not healed: %+v, %v", held, err)
 	}
 	if s, _ := k.State(r.Ref); s.Fault != nil {
 		t.Errorf("the alarm goes on: %v", s.Fault)
 	}
-	done(t)(r.Activate(ctx, 2))
+	secretstest.Must(r.Activate(ctx, 2))(t)
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 2 {
 		t.Errorf("the service doesn't follow any more: %+v, %v", held, err)
 	}
@@ -313,18 +289,18 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	// switch.
 	server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
 	_, err = r.Stage(ctx, []byte(third))
-	refuses(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
-	done(t)(r.Disable(ctx))
+	secretstest.CheckError(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
+	secretstest.Must(r.Disable(ctx))(t)
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	_, err = r.Enable(ctx)
-	refuses(t, err, rotate.ErrRefused, "First activate the version that shall sign")
-	done(t)(r.Activate(ctx, 1))
+	secretstest.CheckError(t, err, rotate.ErrRefused, "First activate the version that shall sign")
+	secretstest.Must(r.Activate(ctx, 1))(t)
 	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("activated, not enabled: %v", err)
 	}
-	done(t)(r.Enable(ctx))
+	secretstest.Must(r.Enable(ctx))(t)
 	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 {
 		t.Errorf("not mended: %+v, %v", held, err)
 	}
@@ -333,30 +309,30 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	const path = "sso/gone-rotated"
 	r, ctx := rotator(t, settings, path), t.Context()
-	done(t)(r.Stage(ctx, []byte(first)))
-	done(t)(r.Stage(ctx, []byte(second)))
+	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
+	secretstest.Must(r.Stage(ctx, []byte(second)))(t)
 
 	server.Delete(t, path, 2)
 	_, err := r.Activate(ctx, 2)
-	refuses(t, err, rotate.ErrRefused, "version 2 was deleted: undelete it")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "version 2 was deleted: undelete it")
 	_, err = r.Activate(ctx, 0)
-	refuses(t, err, rotate.ErrRefused, "nothing is staged")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "nothing is staged")
 	server.Undelete(t, path, 2)
-	done(t)(r.Activate(ctx, 0))
+	secretstest.Must(r.Activate(ctx, 0))(t)
 	server.Destroy(t, path, 1)
 	_, err = r.Rollback(ctx)
-	refuses(t, err, rotate.ErrRefused, "version 1 was destroyed")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "version 1 was destroyed")
 	// A value may be staged again if the version that had it can't be read any more.
-	done(t)(r.Stage(ctx, []byte(first)))
+	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
 
 	// If the newest version is deleted while it is active, the next one can still be staged.
-	done(t)(r.Activate(ctx, 3))
+	secretstest.Must(r.Activate(ctx, 3))(t)
 	server.Delete(t, path, 3)
-	plan := done(t)(r.Stage(ctx, []byte(third)))
+	plan := secretstest.Must(r.Stage(ctx, []byte(third)))(t)
 	if notes := fmt.Sprint(plan.Notes); !strings.Contains(notes, "nothing signs until") {
 		t.Errorf("notes %s", notes)
 	}
-	done(t)(r.Activate(ctx, 0))
+	secretstest.Must(r.Activate(ctx, 0))(t)
 	report, err := r.Status(ctx, "")
 	if err != nil {
 		t.Fatal(err)
@@ -370,13 +346,13 @@ func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	}
 
 	server.Do(t, "POST", "secret/metadata/sso/dated", map[string]any{"delete_version_after": "1h"})
-	plan = done(t)(rotator(t, settings, "sso/dated").Stage(ctx, []byte(first)))
+	plan = secretstest.Must(rotator(t, settings, "sso/dated").Stage(ctx, []byte(first)))(t)
 	if notes := fmt.Sprint(plan.Notes); !strings.Contains(notes, "version 1 is to be deleted at 20") {
 		t.Errorf("notes %s", notes)
 	}
 
 	server.Remove(t, path)
-	plan = done(t)(r.Stage(ctx, []byte(second)))
+	plan = secretstest.Must(r.Stage(ctx, []byte(second)))(t)
 	if plan.Version != 1 || len(plan.Steps) != 2 {
 		t.Errorf("made anew: %+v", plan)
 	}

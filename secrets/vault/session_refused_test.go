@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
@@ -34,7 +35,7 @@ func TestRefusals(t *testing.T) {
 		if !errors.Is(err, secrets.ErrDenied) {
 			t.Errorf("read %d: %v, want ErrDenied", i, err)
 		}
-		says(t, err, "secret/data/sso/acme version 2", "policy")
+		secretstest.CheckErrorText(t, err, "secret/data/sso/acme version 2", "policy")
 	}
 	if f.logins != 2 {
 		t.Errorf("%d further logins for five refusals, want 1", f.logins-1)
@@ -51,8 +52,8 @@ func TestRefusals(t *testing.T) {
 	})
 	now.add(time.Minute)
 	_, err := source.Key(t.Context(), acme, 2)
-	away(t, err)
-	says(t, err, "auth/approle/login")
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "auth/approle/login")
 }
 
 // A refusal counts only for a token whose login followed another refusal. All other tokens may have

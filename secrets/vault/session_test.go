@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
@@ -87,8 +89,8 @@ func TestLoginsThatFail(t *testing.T) {
 			)
 			for range 5 {
 				_, err := source.Status(t.Context(), acme.Path)
-				away(t, err)
-				says(t, err, tc.says...)
+				checkUnavailable(t, err)
+				secretstest.CheckErrorText(t, err, tc.says...)
 				if errors.Is(err, fs.ErrPermission) {
 					t.Errorf("%v could be taken for a refusal", err)
 				}
@@ -166,7 +168,7 @@ func TestALoginOutlivesItsCaller(t *testing.T) {
 	f := newFake(t)
 	f.hold, f.arrived = make(chan struct{}), make(chan struct{}, 2)
 	source := newSource(t, appRole(t, f.URL), vault.Options{Timeout: time.Minute})
-	ctx, cancel := newCancel(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	first, second := make(chan error, 1), make(chan error, 1)
 	go func() { _, err := source.Status(ctx, acme.Path); first <- err }()
 	<-f.arrived
@@ -210,7 +212,7 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			f, now := newFake(t), newClock()
 			f.lease, f.fixed = int(lease.Seconds()), tc.fixed
 			log := &strings.Builder{}
-			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: textLog(log)})
+			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 			read := func(at time.Duration) error {
 				now.add(at)
 				_, err := source.Status(t.Context(), acme.Path)
@@ -237,7 +239,7 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			if err := read(2 * lease / 10); (err == nil) != (tc.end == nil) {
 				t.Errorf("after the first lease: %v, want %v", err, tc.end)
 			} else if err != nil {
-				away(t, err)
+				checkUnavailable(t, err)
 			}
 			if strings.Contains(log.String(), canary) || strings.Contains(log.String(), "t1") ||
 				strings.Contains(log.String(), "t2") {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
@@ -56,8 +57,8 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			err := reads(t, trusting(t, tc.address, tc.ca), vault.Options{})
-			away(t, err)
-			says(t, err, tc.says)
+			checkUnavailable(t, err)
+			secretstest.CheckErrorText(t, err, tc.says)
 		})
 	}
 	for text, certificate := range map[string]tls.Certificate{
@@ -66,8 +67,8 @@ func TestTLS(t *testing.T) {
 	} {
 		f.present(certificate)
 		err := reads(t, trusting(t, f.URL, ca), vault.Options{})
-		away(t, err)
-		says(t, err, text)
+		checkUnavailable(t, err)
+		secretstest.CheckErrorText(t, err, text)
 	}
 }
 
@@ -77,7 +78,7 @@ func TestSkipVerifyInTheEnvironment(t *testing.T) {
 		s := appRole(t, "https://vault.internal:8200")
 		_, err := vault.New(s, vault.Options{})
 		if on {
-			says(t, err, "VAULT_SKIP_VERIFY", "name the authority in ca", "secrets.vault.skip_verify")
+			secretstest.CheckErrorText(t, err, "VAULT_SKIP_VERIFY", "name the authority in ca", "secrets.vault.skip_verify")
 		} else if err != nil {
 			t.Errorf("%q: %v", value, err)
 		}
@@ -93,16 +94,16 @@ func TestSkipVerify(t *testing.T) {
 	f, _ := encrypted(t)
 	log := &strings.Builder{}
 	s := trusting(t, f.URL, "")
-	err := reads(t, s, vault.Options{Log: textLog(log)})
-	away(t, err)
-	says(t, err, "unknown authority")
+	err := reads(t, s, vault.Options{Log: secretstest.NewLog(log)})
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "unknown authority")
 	if strings.Contains(log.String(), "skip_verify") {
 		t.Errorf("a warning without skip_verify: %s", log)
 	}
 
 	s.SkipVerify = true
 	t.Setenv("VAULT_SKIP_VERIFY", "true")
-	source := newSource(t, s, vault.Options{Log: textLog(log)})
+	source := newSource(t, s, vault.Options{Log: secretstest.NewLog(log)})
 	for range 3 {
 		if _, err := source.Status(t.Context(), acme.Path); err != nil {
 			t.Fatal(err)
@@ -122,7 +123,7 @@ func TestSkipVerifyOfAWriter(t *testing.T) {
 	for _, skip := range []bool{false, true} {
 		s := trusting(t, f.URL, "")
 		s.SkipVerify = skip
-		w, err := vault.NewWriter(s, vault.Options{Log: textLog(log)})
+		w, err := vault.NewWriter(s, vault.Options{Log: secretstest.NewLog(log)})
 		if err != nil {
 			t.Fatal(err)
 		}

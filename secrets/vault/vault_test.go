@@ -9,17 +9,9 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
-
-func is(err error, sentinels ...error) bool {
-	for _, s := range sentinels {
-		if errors.Is(err, s) {
-			return true
-		}
-	}
-	return false
-}
 
 func TestReads(t *testing.T) {
 	f := newFake(t)
@@ -41,7 +33,7 @@ func TestReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signedWith(t, key, canary)
+	secretstest.CheckKey(t, key, canary)
 	if got := f.last(); got.query != "version=2" || got.method != http.MethodGet || got.token != "t1" {
 		t.Errorf("the value was asked for with %s ?%s as %s", got.method, got.query, got.token)
 	}
@@ -84,7 +76,7 @@ func TestCustomMetadata(t *testing.T) {
 				if !errors.Is(err, secrets.ErrUnusable) {
 					t.Errorf("%v, want ErrUnusable", err)
 				}
-				says(t, err, "secret/metadata/sso/acme", tc.fault)
+				secretstest.CheckErrorText(t, err, "secret/metadata/sso/acme", tc.fault)
 				return
 			}
 			if err != nil {
@@ -147,11 +139,11 @@ func TestStatusCodes(t *testing.T) {
 			source := newSource(t, appRole(t, f.URL), vault.Options{})
 			_, metadataErr := source.Status(t.Context(), acme.Path)
 			_, dataErr := source.Key(t.Context(), acme, 2)
-			says(t, metadataErr, "vault: reading secret/metadata/sso/acme: ", want.says)
-			says(t, dataErr, "vault: reading secret/data/sso/acme version 2: ", want.says)
+			secretstest.CheckErrorText(t, metadataErr, "vault: reading secret/metadata/sso/acme: ", want.says)
+			secretstest.CheckErrorText(t, dataErr, "vault: reading secret/data/sso/acme version 2: ", want.says)
 			for _, err := range []error{metadataErr, dataErr} {
 				if want.sentinel == nil {
-					away(t, err)
+					checkUnavailable(t, err)
 				} else if !errors.Is(err, want.sentinel) {
 					t.Errorf("%v, want %v", err, want.sentinel)
 				}
@@ -197,9 +189,9 @@ func TestValues(t *testing.T) {
 			if !key.IsZero() {
 				t.Error("there is a key")
 			}
-			says(t, err, "vault: reading secret/data/sso/acme version 2", tc.says)
+			secretstest.CheckErrorText(t, err, "vault: reading secret/data/sso/acme version 2", tc.says)
 			if tc.want == nil {
-				away(t, err)
+				checkUnavailable(t, err)
 			} else if !errors.Is(err, tc.want) {
 				t.Errorf("%v, want %v", err, tc.want)
 			}
@@ -217,8 +209,8 @@ func TestMetadataThatIsNone(t *testing.T) {
 			f := newFake(t)
 			f.answers["secret/metadata/sso/acme"] = reply{200, body}
 			_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
-			away(t, err)
-			says(t, err, "secret/metadata/sso/acme", "KV engine")
+			checkUnavailable(t, err)
+			secretstest.CheckErrorText(t, err, "secret/metadata/sso/acme", "KV engine")
 		})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,17 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault"
 )
-
-func textLog(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
-
-func newCancel(t testing.TB) (context.Context, context.CancelFunc) {
-	t.Helper()
-	return context.WithCancel(t.Context())
-}
 
 func TestTheEnvironmentChangesNothing(t *testing.T) {
 	otherServer := newFake(t)
@@ -40,7 +31,7 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 		s := appRole(t, f.URL)
 		s.Namespace = namespace
 		_, err := newSource(t, s, vault.Options{}).Status(t.Context(), acme.Path)
-		says(t, err, "sealed")
+		secretstest.CheckErrorText(t, err, "sealed")
 		if len(f.requests) != 2 {
 			t.Errorf("%d requests, want a login and a read", len(f.requests))
 		}
@@ -62,7 +53,7 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 func TestAMalformedEnvironmentIsNamedNotQuoted(t *testing.T) {
 	t.Setenv("VAULT_HTTP_PROXY", "http://user:"+canary+"@ho st")
 	_, err := vault.New(appRole(t, "https://vault.internal:8200"), vault.Options{})
-	says(t, err, "VAULT_HTTP_PROXY")
+	secretstest.CheckErrorText(t, err, "VAULT_HTTP_PROXY")
 }
 
 func TestSeveralServers(t *testing.T) {
@@ -90,8 +81,8 @@ func TestSeveralServers(t *testing.T) {
 	}
 	sealed.Close()
 	_, err := source.Status(t.Context(), acme.Path)
-	away(t, err)
-	says(t, err, "no connection", "refused")
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "no connection", "refused")
 }
 
 // A redirect could send the token to any host.
@@ -100,8 +91,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	f := newFake(t)
 	f.Config.Handler = http.RedirectHandler(other.URL+"/v1/secret/metadata/sso/acme", http.StatusTemporaryRedirect)
 	_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
-	away(t, err)
-	says(t, err, "list every server in addresses")
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "list every server in addresses")
 	if len(other.requests) != 0 {
 		t.Errorf("followed with %+v", other.requests)
 	}
@@ -122,8 +113,8 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 		appRole(t, server.URL),
 		vault.Options{Timeout: 2 * time.Second},
 	).Status(t.Context(), acme.Path)
-	away(t, err)
-	says(t, err, "no answer in time", strings.TrimPrefix(server.URL, "http://"))
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "no answer in time", strings.TrimPrefix(server.URL, "http://"))
 	if len(requests) != 1 {
 		t.Errorf("%d requests", len(requests))
 	}
@@ -147,8 +138,8 @@ func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 			})
 			source := newSource(t, appRole(t, f.URL), vault.Options{})
 			_, err := source.Status(t.Context(), acme.Path)
-			away(t, err)
-			says(t, err, path, fmt.Sprintf("(%d)", status))
+			checkUnavailable(t, err)
+			secretstest.CheckErrorText(t, err, path, fmt.Sprintf("(%d)", status))
 			if requests != asked {
 				t.Errorf("%s, %d: %d requests, want %d", path, status, requests, asked)
 			}
@@ -169,29 +160,14 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 		"HTTP/1.1 307 Moved\r\nLocation: http://" + canary + ":" + canary + "/\r\n\r\n",
 		"",
 	} {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { listener.Close() })
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = conn.Read(make([]byte, 4096))
-				_, _ = io.WriteString(conn, garbage)
-				conn.Close()
-			}
-		}()
-		_, err = newSource(
-			t,
-			appRole(t, "http://"+listener.Addr().String()),
-			vault.Options{},
-		).Status(t.Context(), acme.Path)
-		away(t, err)
-		says(t, err, "vault: logging in at auth/approle/login: ")
+		address := secretstest.Listen(t, func(conn net.Conn) {
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = io.WriteString(conn, garbage)
+		})
+		source := newSource(t, appRole(t, "http://"+address), vault.Options{})
+		_, err := source.Status(t.Context(), acme.Path)
+		checkUnavailable(t, err)
+		secretstest.CheckErrorText(t, err, "vault: logging in at auth/approle/login: ")
 	}
 }
 
@@ -203,11 +179,11 @@ func TestACancelledReadEnds(t *testing.T) {
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := newCancel(t)
+	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := source.Status(ctx, acme.Path); err == nil {
 		t.Error("no error")
-	} else if says(t, err, "called off"); errors.Is(err, context.DeadlineExceeded) {
+	} else if secretstest.CheckErrorText(t, err, "the request was cancelled"); errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }

@@ -9,30 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/deskmint/deskmint/secrets/secretstest"
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
-// echo sends back what it gets, until the test ends.
+// echo starts a server that returns all data to the client, and returns its address.
 func echo(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				_, _ = io.Copy(conn, conn)
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	return secretstest.Listen(t, func(conn net.Conn) { _, _ = io.Copy(conn, conn) })
 }
 
 func dial(t *testing.T, p *toxic.Proxy) net.Conn {
