@@ -202,9 +202,9 @@ func TestSecretSharedPath(t *testing.T) {
 	if after := readFile(t, secretsFile); strings.Count(after, thirdSecret) != 2 {
 		t.Errorf("the other field is lost:\n%s", after)
 	}
-	// A version without it is not to be activated.
+	// A version without that field must not be activated.
 	write(t, secretsFile, strings.Replace(readFile(t, secretsFile), "versions:\n", "versions:\n      9: {shared_secret: \""+shortSecret+shortSecret+"\"}\n", 1))
-	if _, _, err := operate(t, "", "activate", "acme-customers", "--config", config, "--version", "9"); err == nil || !strings.Contains(err.Error(), "field staff of the same path, which version 9 can't give them") {
+	if _, _, err := operate(t, "", "activate", "acme-customers", "--config", config, "--version", "9"); err == nil || !strings.Contains(err.Error(), "field staff of the same path, but it is not usable in version 9") {
 		t.Errorf("%v", err)
 	}
 	if _, _, err := operate(t, "", "status", "acme-staff", "--config", config); err != nil {

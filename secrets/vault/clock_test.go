@@ -11,12 +11,12 @@ import (
 )
 
 // dates sets the date of the fake's answers to offset after now.
-func (f *fake) dates(now *clock, offset time.Duration) {
-	f.set(func(f *fake) { f.date = now.Now().Add(offset).UTC().Format(http.TimeFormat) })
+func (f *fakeVault) dates(now *clock, offset time.Duration) {
+	f.set(func(f *fakeVault) { f.date = now.Now().Add(offset).UTC().Format(http.TimeFormat) })
 }
 
 func TestClockOffset(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 	if offset, known := source.ClockOffset(); known || offset != 0 {
 		t.Errorf("before any answer: %v, %v", offset, known)
@@ -36,7 +36,7 @@ func TestClockOffset(t *testing.T) {
 
 // Half of the time between request and answer counts as the way there.
 func TestClockOffsetOfASlowAnswer(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	f.dates(now, 10*time.Second)
 	slow := roundTrip(func(req *http.Request) (*http.Response, error) {
 		now.add(2 * time.Second)
@@ -44,7 +44,7 @@ func TestClockOffsetOfASlowAnswer(t *testing.T) {
 		return http.DefaultTransport.RoundTrip(req)
 	})
 	s := appRole(t, f.URL)
-	s.Auth = vault.Auth{Method: "token", TokenFile: file(t, "hvs.one")}
+	s.Auth = vault.Auth{Method: "token", TokenFile: credentialFile(t, "hvs.one")}
 	f.answers["auth/token/lookup-self"] = reply{403, ""} // one answer only
 	source := newSource(t, s, vault.Options{Now: now.Now, Transport: slow})
 	_, err := source.Status(t.Context(), acme.Path)
@@ -55,14 +55,14 @@ func TestClockOffsetOfASlowAnswer(t *testing.T) {
 }
 
 func TestAnswersThatTellNoTime(t *testing.T) {
-	for name, spoil := range map[string]func(*fake){
-		"no date":       func(f *fake) { f.date = "-" },
-		"no real date":  func(f *fake) { f.date = canary },
-		"a proxy's 502": func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{502, canary} },
-		"away":          func(f *fake) { f.CloseClientConnections(); f.Listener.Close() },
+	for name, spoil := range map[string]func(*fakeVault){
+		"no date":       func(f *fakeVault) { f.date = "-" },
+		"no real date":  func(f *fakeVault) { f.date = canary },
+		"a proxy's 502": func(f *fakeVault) { f.answers["secret/metadata/sso/acme"] = reply{502, canary} },
+		"away":          func(f *fakeVault) { f.CloseClientConnections(); f.Listener.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, now := newFake(t), newClock()
+			f, now := newFakeVault(t), newClock()
 			log := &strings.Builder{}
 			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 			f.dates(now, 7*time.Second)
@@ -84,7 +84,7 @@ func TestAnswersThatTellNoTime(t *testing.T) {
 
 // The log has one line for each crossing, and none while an offset only varies near the limit.
 func TestClockWarning(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	log := &strings.Builder{}
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 	const warns, agrees = "level=WARN", "agree again"

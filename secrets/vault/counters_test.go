@@ -9,17 +9,17 @@ import (
 
 // Logins are counted by their result, and the token ends with its lease.
 func TestLoginsAndTheTokensEnd(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	f.lease = 600
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 	if end, ends := source.TokenExpiry(); ends {
 		t.Errorf("a token before the first login, until %v", end)
 	}
-	f.set(func(f *fake) { f.answers["auth/approle/login"] = reply{503, canary} })
+	f.set(func(f *fakeVault) { f.answers["auth/approle/login"] = reply{503, canary} })
 	if _, err := source.Status(t.Context(), acme.Path); err == nil {
 		t.Fatal("read without a login")
 	}
-	f.set(func(f *fake) { delete(f.answers, "auth/approle/login") })
+	f.set(func(f *fakeVault) { delete(f.answers, "auth/approle/login") })
 	now.add(time.Minute)
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)

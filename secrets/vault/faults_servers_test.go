@@ -15,14 +15,14 @@ import (
 )
 
 // hosts counts requests by host, including those without an answer.
-type hosts struct {
+type hostCounter struct {
 	next http.RoundTripper
 
 	mu    sync.Mutex
 	count map[string]int
 }
 
-func (h *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
+func (h *hostCounter) RoundTrip(req *http.Request) (*http.Response, error) {
 	h.mu.Lock()
 	h.count[req.URL.Host]++
 	h.mu.Unlock()
@@ -30,7 +30,7 @@ func (h *hosts) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // taken returns the number of requests since the last call.
-func (h *hosts) taken(host string) int {
+func (h *hostCounter) taken(host string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	defer delete(h.count, host)
@@ -46,7 +46,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 	server.Reader(t, "servers", "sso/")
 	roleID, secretID := server.AppRole(t, "servers", "", "servers")
-	auth := vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	auth := vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	for _, tc := range []struct {
 		name     string
 		upstream *vaulttest.Server
@@ -63,7 +63,7 @@ func TestFaultsOfOneServer(t *testing.T) {
 			good := toxic.New(t, strings.TrimPrefix(server.Addr, "http://"))
 			transport := &http.Transport{MaxIdleConnsPerHost: 2}
 			t.Cleanup(transport.CloseIdleConnections)
-			asked := &hosts{next: transport, count: map[string]int{}}
+			asked := &hostCounter{next: transport, count: map[string]int{}}
 			source := newSource(
 				t,
 				vault.Settings{Addresses: []string{"http://" + bad.Address, "http://" + good.Address}, Auth: auth},

@@ -23,33 +23,33 @@ import (
 // fault is one row of docs/faults.md: what happens to a secret whose version 1 is active, and how a
 // keyring reacts.
 type fault struct {
-	name   string
-	mount  string                                                    // of the source; empty: the one that has the secret
-	other  func(*testing.T, *scene, *vault.Settings, *vault.Options) // what else of the source is other than usual
-	begin  func(*testing.T, *scene)
-	soon   error  // Get's after one refresh; nil: version 1 still signs
-	stale  error  // Get's after another refresh beyond max_stale; nil: version 1 still signs
-	says   string // in State's Fault; empty: there is none
-	logins int    // how many at least, the first included
-	end    func(*testing.T, *scene)
-	after  secrets.Version // signs soon after end, without anybody's asking; zero: not tested
-	value  string          // what it signs with
-	brief  time.Duration   // the deadline of a request, where it will be missed
+	name          string
+	mount         string                                                       // of the source; empty: the one that has the secret
+	other         func(*testing.T, *faultEnv, *vault.Settings, *vault.Options) // what else of the source is other than usual
+	begin         func(*testing.T, *faultEnv)
+	afterRefresh  error  // Get's after one refresh; nil: version 1 still signs
+	afterMaxStale error  // Get's after another refresh beyond max_stale; nil: version 1 still signs
+	says          string // in State's Fault; empty: there is none
+	logins        int    // how many at least, the first included
+	end           func(*testing.T, *faultEnv)
+	after         secrets.Version // signs soon after end, without anybody's asking; zero: not tested
+	value         string          // what it signs with
+	timeout       time.Duration   // the deadline of a request, where it will be missed
 }
 
 // scene is a keyring that refreshes quickly, through a proxy to a real Vault. Its path, policy and
 // role have the fault's name, and nothing else uses them.
-type scene struct {
+type faultEnv struct {
 	server         *vaulttest.Server
 	proxy          *toxic.Proxy
-	front          *front // of faults that need one
+	front          *frontProxy // of faults that need one
 	ring           *secrets.Keyring
 	ref            secrets.Ref
 	name           string
 	credential     string
 	credentialFile string
-	tokens         shifted            // the source's clock
-	ages           shifted            // the keyring's clock
+	tokens         offsetClock        // the source's clock
+	ages           offsetClock        // the keyring's clock
 	results        secretstest.Buffer // every error that was returned
 	log            secretstest.Buffer
 	stop           func()
@@ -57,10 +57,10 @@ type scene struct {
 
 // shifted is the real clock, moved forward by tests. With a clock that does not run, a retry after
 // a pause would never come.
-type shifted struct{ by atomic.Int64 }
+type offsetClock struct{ by atomic.Int64 }
 
-func (s *shifted) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
-func (s *shifted) add(d time.Duration) { s.by.Add(int64(d)) }
+func (s *offsetClock) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
+func (s *offsetClock) add(d time.Duration) { s.by.Add(int64(d)) }
 
 func faults() []fault {
 	return slices.Concat(
@@ -98,16 +98,16 @@ func TestFaults(t *testing.T) {
 func TestFaultsSealed(t *testing.T) {
 	node := vaulttest.StartCluster(t, 1).Nodes[0]
 	f := fault{
-		name:  "sealed",
-		begin: func(t *testing.T, _ *scene) { node.Seal(t) },
-		stale: secrets.ErrUnavailable, says: "sealed, starting, or without a leader (503)",
-		end: func(t *testing.T, _ *scene) { node.Unseal(t) }, after: 1, value: first,
+		name:          "sealed",
+		begin:         func(t *testing.T, _ *faultEnv) { node.Seal(t) },
+		afterMaxStale: secrets.ErrUnavailable, says: "sealed, starting, or without a leader (503)",
+		end: func(t *testing.T, _ *faultEnv) { node.Unseal(t) }, after: 1, value: first,
 	}
 	f.run(t, &node.Server)
 }
 
 func (f fault) run(t *testing.T, server *vaulttest.Server) {
-	s := newScene(t, server, f)
+	s := newFaultEnv(t, server, f)
 	if f.mount == "" {
 		s.signs(t, 1, first)
 	}
@@ -115,7 +115,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 		f.begin(t, s)
 	}
 	s.refresh(t)
-	s.gets(t, "after one refresh", f.soon)
+	s.gets(t, "after one refresh", f.afterRefresh)
 	switch state, _ := s.ring.State(s.ref); {
 	case f.says != "":
 		secretstest.CheckErrorText(t, state.Fault, f.says)
@@ -124,7 +124,7 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	}
 	s.ages.add(secrets.DefaultMaxStale + time.Hour)
 	s.refresh(t)
-	s.gets(t, "beyond max_stale", f.stale)
+	s.gets(t, "beyond max_stale", f.afterMaxStale)
 	if f.end != nil {
 		f.end(t, s)
 		s.signs(t, f.after, f.value)
@@ -134,17 +134,17 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 		t.Errorf("%d logins, want %d: %s", n, f.logins, s.log.String())
 	}
 	for _, text := range []string{s.results.String(), s.log.String()} {
-		if what := leak(text, s.credential); what != "" {
+		if what := findLeak(text, s.credential); what != "" {
 			t.Errorf("%s is shown: %s", what, text)
 		}
 	}
 }
 
 // newScene returns when the keyring holds the secret, or knows what is wrong with it.
-func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
+func newFaultEnv(t *testing.T, server *vaulttest.Server, f fault) *faultEnv {
 	t.Helper()
 	name := strings.ReplaceAll(f.name, " ", "-")
-	s := &scene{
+	s := &faultEnv{
 		server: server, name: name,
 		proxy: toxic.New(t, strings.TrimPrefix(server.Addr, "http://")),
 		ref:   secrets.Ref{Path: "sso/" + name, Field: "shared_secret"},
@@ -152,14 +152,14 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 	s.permit(t)
 	s.put(t, first)
 	roleID, credential := server.AppRole(t, name, "1h", name)
-	s.credential, s.credentialFile = credential, file(t, credential)
+	s.credential, s.credentialFile = credential, credentialFile(t, credential)
 	log := secretstest.NewLog(&s.log)
 	settings := vault.Settings{
 		Addresses: []string{"http://" + s.proxy.Address},
 		Mount:     f.mount,
 		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: s.credentialFile},
 	}
-	options := vault.Options{Timeout: f.brief, Now: s.tokens.Now, Log: log}
+	options := vault.Options{Timeout: f.timeout, Now: s.tokens.Now, Log: log}
 	if f.other != nil {
 		f.other(t, s, &settings, &options)
 	}
@@ -187,18 +187,18 @@ func newScene(t *testing.T, server *vaulttest.Server, f fault) *scene {
 }
 
 // permit lets the scene's role read its own secret, at any mount.
-func (s *scene) permit(t *testing.T) {
+func (s *faultEnv) permit(t *testing.T) {
 	t.Helper()
 	s.server.Policy(t, s.name, fmt.Sprintf(`path "+/+/%s" { capabilities = ["read"] }`, s.ref.Path))
 }
 
-func (s *scene) put(t *testing.T, value string) {
+func (s *faultEnv) put(t *testing.T, value string) {
 	t.Helper()
 	s.server.Put(t, s.ref.Path, map[string]string{s.ref.Field: value})
 }
 
 // refresh refreshes once, in addition to Run. The State has what it finds wrong.
-func (s *scene) refresh(t *testing.T) {
+func (s *faultEnv) refresh(t *testing.T) {
 	t.Helper()
 	_, _, err := s.ring.Refresh(t.Context(), s.ref)
 	state, _ := s.ring.State(s.ref)
@@ -206,7 +206,7 @@ func (s *scene) refresh(t *testing.T) {
 }
 
 // gets fails unless Get says want, or with nil holds version 1.
-func (s *scene) gets(t *testing.T, when string, want error) {
+func (s *faultEnv) gets(t *testing.T, when string, want error) {
 	t.Helper()
 	held, err := s.ring.Get(s.ref, 0)
 	fmt.Fprintf(&s.results, "%v %#v %+v\n", err, err, held)
@@ -227,7 +227,7 @@ func (s *scene) gets(t *testing.T, when string, want error) {
 }
 
 // signs waits until Run alone has found everything in order, with version v active.
-func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
+func (s *faultEnv) signs(t *testing.T, v secrets.Version, value string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -248,7 +248,7 @@ func (s *scene) signs(t *testing.T, v secrets.Version, value string) {
 }
 
 // leak returns the part of text that leaks: a value, one of more, or a Vault token.
-func leak(text string, more ...string) string {
+func findLeak(text string, more ...string) string {
 	text = strings.ToLower(text)
 	for _, secret := range append(more, first, second, third, canary[:18], "hvs.") {
 		for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret))} {
@@ -264,11 +264,11 @@ func TestFaultsLeaksAreFound(t *testing.T) {
 	for _, text := range []string{
 		"a" + first, strings.ToUpper(second), hex.EncodeToString([]byte("a" + third)), base64.StdEncoding.EncodeToString([]byte(canary)), "token hvs.CAES",
 	} {
-		if leak(text) == "" {
+		if findLeak(text) == "" {
 			t.Errorf("%q passes", text)
 		}
 	}
-	if what := leak("vault: reading secret/data/sso/acme version 1: no answer in time"); what != "" {
+	if what := findLeak("vault: reading secret/data/sso/acme version 1: no answer in time"); what != "" {
 		t.Error(what)
 	}
 }

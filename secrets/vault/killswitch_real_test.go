@@ -19,7 +19,7 @@ import (
 // metadata can be in. It checks a replica that ran before, and one that starts afterwards.
 func TestRealKillSwitch(t *testing.T) {
 	server := vaulttest.Start(t)
-	server.Policy(t, "operator", operatorRules(t))
+	server.Policy(t, "operator", operatorPolicy(t))
 	operator := server.Token(t, "1h", "operator")
 	t.Setenv("VAULT_TOKEN", operator)
 	settings := readerSettings(t, server)
@@ -78,7 +78,7 @@ func TestRealKillSwitch(t *testing.T) {
 			server.SetMetadata(t, path, map[string]string{"active_version": "2", "disabled": "true"})
 		}},
 		{"off, then older metadata put back", func(t *testing.T, path string) {
-			before := custom(t, server, path)
+			before := customMetadata(t, server, path)
 			off(t, path)
 			server.SetMetadata(t, path, before)
 		}},
@@ -95,7 +95,7 @@ func TestRealKillSwitch(t *testing.T) {
 		{"twice off and on, then off, then metadata of the first time put back", func(t *testing.T, path string) {
 			off(t, path)
 			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
-			before := custom(t, server, path)
+			before := customMetadata(t, server, path)
 			off(t, path)
 			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			off(t, path)
@@ -131,7 +131,7 @@ func TestRealKillSwitch(t *testing.T) {
 				t.Fatal(err)
 			}
 			tc.do(t, path)
-			if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+			if _, err := refreshAndGet(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 				t.Errorf("the replica that ran before: %v", err)
 			}
 			started := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
@@ -145,16 +145,16 @@ func TestRealKillSwitch(t *testing.T) {
 			if err != nil {
 				secretstest.CheckError(t, err, rotate.ErrRefused)
 				secretstest.Must(r.Activate(t.Context(), 2))(t)
-				if _, err := step(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+				if _, err := refreshAndGet(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 					t.Errorf("activated, not enabled: %v", err)
 				}
 				secretstest.Must(r.Enable(t.Context()))(t)
 			}
-			if _, err := step(t, running, r.Ref); err != nil { // it has seen a higher serial
+			if _, err := refreshAndGet(t, running, r.Ref); err != nil { // it has seen a higher serial
 				secretstest.Must(r.Adopt(t.Context()))(t)
 			}
 			for name, k := range map[string]*secrets.Keyring{"before": running, "started": started} {
-				held, err := step(t, k, r.Ref)
+				held, err := refreshAndGet(t, k, r.Ref)
 				if err != nil {
 					t.Errorf("enabled, %s: %v", name, err)
 					continue
@@ -169,7 +169,7 @@ func TestRealKillSwitch(t *testing.T) {
 // TestRealWipedMetadata starts replicas after a tool has replaced the metadata.
 func TestRealWipedMetadata(t *testing.T) {
 	server := vaulttest.Start(t)
-	server.Policy(t, "operator", operatorRules(t))
+	server.Policy(t, "operator", operatorPolicy(t))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	settings := readerSettings(t, server)
 	start := func(ref secrets.Ref) (*secrets.Held, secrets.State, error) {
@@ -190,7 +190,7 @@ func TestRealWipedMetadata(t *testing.T) {
 			t.Fatalf("a replica that starts: %v", err)
 		}
 		secretstest.CheckErrorText(t, err, "metadata were wiped", "`deskmint secret activate NAME --version N`")
-		held, err := step(t, running, r.Ref)
+		held, err := refreshAndGet(t, running, r.Ref)
 		if err != nil || held.Status.Active != 1 {
 			t.Errorf("the replica that ran before: %+v, %v", held, err)
 		}
@@ -198,7 +198,7 @@ func TestRealWipedMetadata(t *testing.T) {
 		if held, _, err := start(r.Ref); err != nil || held.Status.Active != 1 || held.Status.Staged() != 2 {
 			t.Errorf("pinned: %+v, %v", held, err)
 		}
-		if held, err = step(t, running, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
+		if held, err = refreshAndGet(t, running, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
 			t.Errorf("pinned, the replica that ran before: %+v, %v", held, err)
 		}
 	})
@@ -257,7 +257,7 @@ func TestRealWipedMetadata(t *testing.T) {
 // TestRealSnapshot restores a Vault from a raft snapshot below replicas that run.
 func TestRealSnapshot(t *testing.T) {
 	server := vaulttest.StartCluster(t, 1).Nodes[0]
-	server.Policy(t, "operator", operatorRules(t))
+	server.Policy(t, "operator", operatorPolicy(t))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	settings := readerSettings(t, &server.Server)
 	r, ctx := rotator(t, settings, "sso/restored"), t.Context()
@@ -276,12 +276,12 @@ func TestRealSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.Restore(t, snapshot)
-	held, err := step(t, k, r.Ref)
+	held, err := refreshAndGet(t, k, r.Ref)
 	if err != nil || held.Status.Active != 3 {
 		t.Fatalf("restored: %+v, %v", held, err)
 	}
 	now = now.Add(6 * time.Minute)
-	_, _ = step(t, k, r.Ref)
+	_, _ = refreshAndGet(t, k, r.Ref)
 	state, _ := k.State(r.Ref)
 	if state.Fault == nil {
 		t.Fatal("no alarm")
@@ -290,11 +290,11 @@ func TestRealSnapshot(t *testing.T) {
 
 	// The kill switch works in the meantime; what only the backup has doesn't switch it on.
 	secretstest.Must(r.Disable(ctx))(t)
-	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	secretstest.Must(r.Enable(ctx))(t)
-	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("enabled at a lower serial: %v", err)
 	}
 	_, err = r.Enable(ctx)
@@ -304,14 +304,14 @@ func TestRealSnapshot(t *testing.T) {
 	if notes := strings.Join(plan.Notes, "\n"); !strings.Contains(notes, "deskmint secret status --prefix") {
 		t.Errorf("notes %q", notes)
 	}
-	held, err = step(t, k, r.Ref)
+	held, err = refreshAndGet(t, k, r.Ref)
 	if err != nil || held.Status.Active != 1 {
 		t.Fatalf("adopted: %+v, %v", held, err)
 	}
 	key, _ := held.Key(0)
 	secretstest.CheckKey(t, key, first)
 	secretstest.Must(r.Replace(ctx, []byte(second)))(t)
-	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active == 1 {
+	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active == 1 {
 		t.Errorf("replaced: %+v, %v", held, err)
 	}
 	key, _ = held.Key(0)
@@ -322,12 +322,12 @@ func TestRealSnapshot(t *testing.T) {
 // it must leave the pointer and the kill switch alone.
 func TestRealTerraform(t *testing.T) {
 	server := vaulttest.Start(t)
-	server.Policy(t, "operator", operatorRules(t))
+	server.Policy(t, "operator", operatorPolicy(t))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	r := rotator(t, readerSettings(t, server), "sso/terraform")
 	secretstest.Must(r.Stage(t.Context(), []byte(first)))(t)
 	secretstest.Must(r.Stage(t.Context(), []byte(second)))(t)
-	before := custom(t, server, r.Ref.Path)
+	before := customMetadata(t, server, r.Ref.Path)
 
 	body, err := os.ReadFile("../../deploy/terraform/metadata.json")
 	if err != nil {
@@ -335,7 +335,7 @@ func TestRealTerraform(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut} { // the provider's first write and its later ones
 		server.DoRaw(t, method, "secret/metadata/"+r.Ref.Path, body)
-		after := custom(t, server, r.Ref.Path)
+		after := customMetadata(t, server, r.Ref.Path)
 		if len(after) == 0 || after["active_version"] != before["active_version"] ||
 			after["serial"] != before["serial"] {
 			t.Errorf("%s: custom metadata %v, before %v", method, after, before)
@@ -354,6 +354,6 @@ func readerSettings(t *testing.T, server *vaulttest.Server) vault.Settings {
 	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
 	return vault.Settings{
 		Addresses: []string{server.Addr},
-		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)},
 	}
 }

@@ -13,7 +13,7 @@ import (
 // The kill switch works whatever else is wrong with the metadata. A correction that omits it
 // switches on again.
 func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", "{}")}
 	f.answers["secret/data/sso/acme"] = reply{200, data(1, fmt.Sprintf(`{"shared_secret": %q}`, canary))}
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
@@ -31,7 +31,7 @@ func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 		{"repaired", `{}`, nil},
 		{"nonsense alone leaves the last good key", `{"active_version": "two"}`, nil},
 	} {
-		f.set(func(f *fake) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", step.custom)} })
+		f.set(func(f *fakeVault) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", step.custom)} })
 		_, _, _ = ring.Refresh(t.Context(), acme) // Get returns the same error
 		if _, err := ring.Get(acme, time.Hour); !errors.Is(err, step.want) || (err == nil) != (step.want == nil) {
 			t.Errorf("%s: %v, want %v", step.name, err, step.want)

@@ -12,29 +12,29 @@ import (
 
 // These faults are between the service and Vault. They say nothing about the secret.
 func networkFaults() []fault {
-	const brief = 1500 * time.Millisecond // enough for a slow machine when the network is fair again
-	turns := func(w toxic.Fault) func(*testing.T, *scene) {
-		return func(t *testing.T, s *scene) { s.proxy.Set(t, w) }
+	const timeout = 1500 * time.Millisecond // enough for a slow machine when the network is fair again
+	turns := func(w toxic.Fault) func(*testing.T, *faultEnv) {
+		return func(t *testing.T, s *faultEnv) { s.proxy.Set(t, w) }
 	}
 	return []fault{{
-		name:  "down",
-		begin: func(_ *testing.T, s *scene) { s.proxy.Refuse() },
-		stale: secrets.ErrUnavailable, says: "connection refused",
-		end: func(t *testing.T, s *scene) { s.proxy.Open(t) }, after: 1, value: first,
+		name:          "down",
+		begin:         func(_ *testing.T, s *faultEnv) { s.proxy.Refuse() },
+		afterMaxStale: secrets.ErrUnavailable, says: "connection refused",
+		end: func(t *testing.T, s *faultEnv) { s.proxy.Open(t) }, after: 1, value: first,
 	}, {
-		name: "slow", brief: brief,
-		begin: turns(toxic.Slow),
-		stale: secrets.ErrUnavailable, says: "no answer in time",
+		name: "slow", timeout: timeout,
+		begin:         turns(toxic.Slow),
+		afterMaxStale: secrets.ErrUnavailable, says: "no answer in time",
 		end: turns(toxic.NoFault), after: 1, value: first,
 	}, {
-		name: "half-open", brief: brief,
-		begin: turns(toxic.Silent),
-		stale: secrets.ErrUnavailable, says: "no answer in time",
+		name: "half-open", timeout: timeout,
+		begin:         turns(toxic.Silent),
+		afterMaxStale: secrets.ErrUnavailable, says: "no answer in time",
 		end: turns(toxic.NoFault), after: 1, value: first,
 	}, {
-		name:  "reset",
-		begin: turns(toxic.Reset),
-		stale: secrets.ErrUnavailable, says: "the connection broke",
+		name:          "reset",
+		begin:         turns(toxic.Reset),
+		afterMaxStale: secrets.ErrUnavailable, says: "the connection broke",
 		end: turns(toxic.NoFault), after: 1, value: first,
 	}}
 }
@@ -42,38 +42,38 @@ func networkFaults() []fault {
 // These faults are in what Vault permits the service.
 func accessFaults() []fault {
 
-	revoked := func(t *testing.T, s *scene) {
+	revoked := func(t *testing.T, s *faultEnv) {
 		s.server.Do(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
 	}
 	return []fault{{
 		name: "policy lost",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			s.server.Policy(t, s.name, `path "nothing" { capabilities = ["read"] }`)
 		},
-		soon: secrets.ErrDenied, stale: secrets.ErrDenied, says: "permission denied (403)", logins: 2,
-		end: func(t *testing.T, s *scene) { s.permit(t) }, after: 1, value: first,
+		afterRefresh: secrets.ErrDenied, afterMaxStale: secrets.ErrDenied, says: "permission denied (403)", logins: 2,
+		end: func(t *testing.T, s *faultEnv) { s.permit(t) }, after: 1, value: first,
 	}, {
 		name: "token revoked just after its login", begin: revoked, logins: 2,
 	}, {
 		name: "two tokens revoked",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			revoked(t, s)
 			s.refresh(t)
 			s.gets(t, "after the first", nil)
 			revoked(t, s)
 		},
-		soon: secrets.ErrDenied, stale: secrets.ErrDenied, says: "permission denied (403)", logins: 3,
-		end: func(_ *testing.T, s *scene) { s.tokens.add(10 * time.Second) }, after: 1, value: first,
+		afterRefresh: secrets.ErrDenied, afterMaxStale: secrets.ErrDenied, says: "permission denied (403)", logins: 3,
+		end: func(_ *testing.T, s *faultEnv) { s.tokens.add(10 * time.Second) }, after: 1, value: first,
 	}, {
 		name: "token revoked",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			s.tokens.add(time.Minute)
 			revoked(t, s)
 		},
 		logins: 2,
 	}, {
 		name: "too many requests",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			s.server.Do(
 				t,
 				http.MethodPost,
@@ -82,8 +82,8 @@ func accessFaults() []fault {
 			)
 			s.refresh(t) // this one is still let through
 		},
-		stale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
-		end: func(t *testing.T, s *scene) {
+		afterMaxStale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
+		end: func(t *testing.T, s *faultEnv) {
 			s.server.Do(t, http.MethodDelete, "sys/quotas/rate-limit/"+s.name, nil)
 		}, after: 1, value: first,
 	}}
@@ -92,23 +92,23 @@ func accessFaults() []fault {
 // These faults are in the active version and the pointer to it.
 func versionFaults() []fault {
 	return []fault{{
-		name:  "version deleted",
-		begin: func(t *testing.T, s *scene) { s.server.Delete(t, s.ref.Path, 1) },
-		soon:  secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
-		end: func(t *testing.T, s *scene) { s.server.Undelete(t, s.ref.Path, 1) }, after: 1, value: first,
+		name:         "version deleted",
+		begin:        func(t *testing.T, s *faultEnv) { s.server.Delete(t, s.ref.Path, 1) },
+		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
+		end: func(t *testing.T, s *faultEnv) { s.server.Undelete(t, s.ref.Path, 1) }, after: 1, value: first,
 	}, {
-		name:  "version destroyed",
-		begin: func(t *testing.T, s *scene) { s.server.Destroy(t, s.ref.Path, 1) },
-		soon:  secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
-		end: func(t *testing.T, s *scene) { s.put(t, second) }, after: 2, value: second,
+		name:         "version destroyed",
+		begin:        func(t *testing.T, s *faultEnv) { s.server.Destroy(t, s.ref.Path, 1) },
+		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
+		end: func(t *testing.T, s *faultEnv) { s.put(t, second) }, after: 2, value: second,
 	}, {
-		name:  "metadata deleted",
-		begin: func(t *testing.T, s *scene) { s.server.Remove(t, s.ref.Path) },
-		soon:  secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "no such secret (404)",
-		end: func(t *testing.T, s *scene) { s.put(t, third) }, after: 1, value: third,
+		name:         "metadata deleted",
+		begin:        func(t *testing.T, s *faultEnv) { s.server.Remove(t, s.ref.Path) },
+		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound, says: "no such secret (404)",
+		end: func(t *testing.T, s *faultEnv) { s.put(t, third) }, after: 1, value: third,
 	}, {
 		name: "pointer wiped",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			s.server.PatchMetadata(t, s.ref.Path, map[string]string{"active_version": "1", "serial": "1"})
 			s.put(t, second)
 			s.refresh(t)
@@ -116,7 +116,7 @@ func versionFaults() []fault {
 			s.server.SetMetadata(t, s.ref.Path, map[string]string{"owner": "somebody"})
 		},
 		says: "active_version has vanished",
-		end: func(t *testing.T, s *scene) {
+		end: func(t *testing.T, s *faultEnv) {
 			s.server.PatchMetadata(t, s.ref.Path, map[string]string{"active_version": "2", "serial": "2"})
 		}, after: 2, value: second,
 	}}
@@ -124,11 +124,11 @@ func versionFaults() []fault {
 
 // These faults are in the value of the next version, which is active at once.
 func valueFaults() []fault {
-	next := func(fields map[string]string) func(*testing.T, *scene) {
-		return func(t *testing.T, s *scene) { s.server.Put(t, s.ref.Path, fields) }
+	next := func(fields map[string]string) func(*testing.T, *faultEnv) {
+		return func(t *testing.T, s *faultEnv) { s.server.Put(t, s.ref.Path, fields) }
 	}
 	// While the unusable version is the previous one, there is another alarm.
-	again := func(t *testing.T, s *scene) {
+	again := func(t *testing.T, s *faultEnv) {
 		s.put(t, third)
 		s.server.Destroy(t, s.ref.Path, 2)
 	}
@@ -139,26 +139,26 @@ func valueFaults() []fault {
 	}
 	return []fault{{
 		name: "field missing", begin: next(map[string]string{"other": canary}),
-		stale: secrets.ErrUnusable, says: "it has no field shared_secret that is a string",
+		afterMaxStale: secrets.ErrUnusable, says: "it has no field shared_secret that is a string",
 		end: again, after: 3, value: third,
 	}, {
 		name: "value too short", begin: next(map[string]string{"shared_secret": canary[:20]}),
-		stale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
+		afterMaxStale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
 		end: again, after: 3, value: third,
 	}, {
 		name: "value with a newline", begin: next(map[string]string{"shared_secret": canary + "\n"}),
-		stale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
+		afterMaxStale: secrets.ErrUnusable, says: "version 2, field shared_secret: unusable",
 		end: again, after: 3, value: third,
 	}, {
 		name: "huge answer", begin: next(huge),
-		stale: secrets.ErrUnavailable, says: "or too large",
+		afterMaxStale: secrets.ErrUnavailable, says: "or too large",
 		end: again, after: 3, value: third,
 	}}
 }
 
 // These faults are in the configuration from the start. The keyring never holds anything.
 func mountFaults() []fault {
-	old := func(t *testing.T, s *scene) {
+	old := func(t *testing.T, s *faultEnv) {
 		s.server.Do(
 			t,
 			http.MethodPost,
@@ -169,9 +169,9 @@ func mountFaults() []fault {
 	}
 	return []fault{{
 		name: "wrong mount", mount: "elsewhere",
-		soon: secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "check path, mount",
+		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound, says: "check path, mount",
 	}, {
 		name: "KV version 1", mount: "old", begin: old,
-		soon: secrets.ErrNotFound, stale: secrets.ErrNotFound, says: "check path, mount (a KV engine of version 2)",
+		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound, says: "check path, mount (a KV engine of version 2)",
 	}}
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // front passes requests on to a Vault, as a balancer or an agent does.
-type front struct {
+type frontProxy struct {
 	*httptest.Server
 
 	certificate atomic.Pointer[tls.Certificate]
@@ -36,13 +36,13 @@ type failing struct {
 }
 
 // newFront returns a front that plain or encrypted has to start.
-func newFront(t *testing.T, upstream string) *front {
+func newFrontProxy(t *testing.T, upstream string) *frontProxy {
 	t.Helper()
 	to, err := url.Parse(upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &front{}
+	f := &frontProxy{}
 	f.fail("", 0)
 	quiet := log.New(io.Discard, "", 0)
 	pass := httputil.NewSingleHostReverseProxy(to)
@@ -64,15 +64,15 @@ func newFront(t *testing.T, upstream string) *front {
 
 // fail answers requests for path with status. If status is zero, it breaks the connection. An empty
 // path ends this.
-func (f *front) fail(path string, status int) { f.failing.Store(&failing{path, status}) }
+func (f *frontProxy) fail(path string, status int) { f.failing.Store(&failing{path, status}) }
 
-func (f *front) plain(t *testing.T) string {
+func (f *frontProxy) start(t *testing.T) string {
 	t.Helper()
 	f.Start()
 	return f.URL
 }
 
-func (f *front) encrypted(t *testing.T, c tls.Certificate) string {
+func (f *frontProxy) startTLS(t *testing.T, c tls.Certificate) string {
 	t.Helper()
 	f.certificate.Store(&c)
 	f.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
@@ -83,13 +83,13 @@ func (f *front) encrypted(t *testing.T, c tls.Certificate) string {
 }
 
 // present presents another certificate on new connections.
-func (f *front) present(c tls.Certificate) {
+func (f *frontProxy) present(c tls.Certificate) {
 	f.certificate.Store(&c)
 	f.CloseClientConnections()
 }
 
 // port returns the port of its address.
-func (f *front) port() string { return f.URL[strings.LastIndex(f.URL, ":")+1:] }
+func (f *frontProxy) port() string { return f.URL[strings.LastIndex(f.URL, ":")+1:] }
 
 // authority issues certificates.
 type authority struct {

@@ -19,7 +19,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-func rewrite(t *testing.T, path, content string) {
+func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func realJWT(t *testing.T, server *vaulttest.Server) {
 	for _, method := range []string{"jwt", "kubernetes"} {
 		issuer.mount(t, server, method, "reader")
 		token := issuer.token(t, time.Hour)
-		where := file(t, token)
+		where := credentialFile(t, token)
 		read := func() (secrets.Key, error) {
 			return newSource(t, vault.Settings{
 				Addresses: []string{server.Addr},
@@ -88,7 +88,7 @@ func realJWT(t *testing.T, server *vaulttest.Server) {
 		}
 		secretstest.CheckKey(t, got, first)
 
-		rewrite(t, where, token+"x")
+		writeFile(t, where, token+"x")
 		_, err = read()
 		checkUnavailable(t, err)
 		secretstest.CheckErrorText(t, err, "auth/"+method+"/login")

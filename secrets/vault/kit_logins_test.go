@@ -14,7 +14,7 @@ import (
 func loginFaults() []fault {
 	return []fault{{
 		name: "login refused",
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			s.server.Do(
 				t,
 				http.MethodPost,
@@ -23,75 +23,75 @@ func loginFaults() []fault {
 			)
 			s.tokens.add(2 * time.Hour)
 		},
-		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
-		end: func(t *testing.T, s *scene) {
+		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
+		end: func(t *testing.T, s *faultEnv) {
 			answer := s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id", map[string]any{})
 			s.credential = answer["data"].(map[string]any)["secret_id"].(string)
-			rewrite(t, s.credentialFile, s.credential)
+			writeFile(t, s.credentialFile, s.credential)
 		}, after: 1, value: first,
-	}, loginUnreachable(), kubernetesAway(), jwtExpired()}
+	}, loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
 }
 
 // loginUnreachable has a front that breaks the connection of a login.
 func loginUnreachable() fault {
 	return fault{
 		name: "login unreachable",
-		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
-			s.front = newFront(t, s.server.Addr)
-			settings.Addresses = []string{s.front.plain(t)}
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+			s.front = newFrontProxy(t, s.server.Addr)
+			settings.Addresses = []string{s.front.start(t)}
 		},
-		begin: func(_ *testing.T, s *scene) {
+		begin: func(_ *testing.T, s *faultEnv) {
 			s.front.fail("auth/approle/login", 0)
 			s.tokens.add(2 * time.Hour)
 		},
-		stale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: ",
-		end: func(_ *testing.T, s *scene) { s.front.fail("", 0) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: ",
+		end: func(_ *testing.T, s *faultEnv) { s.front.fail("", 0) }, after: 1, value: first,
 	}
 }
 
 // kubernetesAway has a front that answers logins with 403, as Vault's method kubernetes does while
 // the API server is away.
-func kubernetesAway() fault {
+func kubernetesLoginForbidden() fault {
 	return fault{
 		name: "kubernetes login forbidden",
-		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			issuer := newIssuer(t)
 			issuer.mount(t, s.server, "kubernetes", s.name)
 			s.credential = issuer.token(t, time.Hour)
-			rewrite(t, s.credentialFile, s.credential)
-			s.front = newFront(t, s.server.Addr)
-			settings.Addresses = []string{s.front.plain(t)}
+			writeFile(t, s.credentialFile, s.credential)
+			s.front = newFrontProxy(t, s.server.Addr)
+			settings.Addresses = []string{s.front.start(t)}
 			settings.Auth = vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: s.credentialFile}
 		},
-		begin: func(_ *testing.T, s *scene) {
+		begin: func(_ *testing.T, s *faultEnv) {
 			s.front.fail("auth/kubernetes/login", http.StatusForbidden)
 			s.tokens.add(2 * time.Hour)
 		},
-		stale: secrets.ErrUnavailable, says: "logging in at auth/kubernetes/login: refused: check the credential",
-		end: func(_ *testing.T, s *scene) { s.front.fail("", 0) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/kubernetes/login: refused: check the credential",
+		end: func(_ *testing.T, s *faultEnv) { s.front.fail("", 0) }, after: 1, value: first,
 	}
 }
 
 // jwtExpired has a file with a JWT that is not renewed.
 func jwtExpired() fault {
 	var issuer issuer
-	present := func(t *testing.T, s *scene, lasts time.Duration) {
+	present := func(t *testing.T, s *faultEnv, lasts time.Duration) {
 		s.credential = issuer.token(t, lasts)
-		rewrite(t, s.credentialFile, s.credential)
+		writeFile(t, s.credentialFile, s.credential)
 	}
 	return fault{
 		name: "jwt expired",
-		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			issuer = newIssuer(t)
 			issuer.mount(t, s.server, "jwt", s.name)
 			present(t, s, time.Hour)
 			settings.Auth = vault.Auth{Method: "jwt", Role: "deskmint", JWTFile: s.credentialFile}
 		},
-		begin: func(t *testing.T, s *scene) {
+		begin: func(t *testing.T, s *faultEnv) {
 			present(t, s, -time.Hour)
 			s.tokens.add(2 * time.Hour)
 		},
-		stale: secrets.ErrUnavailable, says: "logging in at auth/jwt/login: refused: check the role and the credential",
-		end: func(t *testing.T, s *scene) { present(t, s, time.Hour) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/jwt/login: refused: check the role and the credential",
+		end: func(t *testing.T, s *faultEnv) { present(t, s, time.Hour) }, after: 1, value: first,
 	}
 }

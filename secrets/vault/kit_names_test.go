@@ -17,9 +17,9 @@ import (
 // These faults are in the name of Vault, its address and its certificate.
 func nameFaults() []fault {
 	return []fault{
-		nameGone("name gone", nxDomain, "the name can't be resolved"),
-		nameGone("name server failing", serverFailure, "the name can't be resolved"),
-		nameGone("name server silent", noAnswer, "vault.test"),
+		nameFault("name gone", nxDomain, "the name can't be resolved"),
+		nameFault("name server failing", serverFailure, "the name can't be resolved"),
+		nameFault("name server silent", noAnswer, "vault.test"),
 		certificateFault(
 			"certificate expired",
 			"the certificate has expired or is not valid yet",
@@ -34,11 +34,11 @@ func nameFaults() []fault {
 				return newAuthority(t).issue(t, time.Hour, x509.ExtKeyUsageServerAuth)
 			},
 		),
-		oneOfTwo("one of two servers down", func(_ *testing.T, s *scene) { s.proxy.Refuse() }),
-		oneOfTwo("one of two servers half-open", func(t *testing.T, s *scene) { s.proxy.Set(t, toxic.Silent) }),
+		firstServerFails("one of two servers down", func(_ *testing.T, s *faultEnv) { s.proxy.Refuse() }),
+		firstServerFails("one of two servers half-open", func(t *testing.T, s *faultEnv) { s.proxy.Set(t, toxic.Silent) }),
 		{
 			name: "namespace on a Vault without any",
-			other: func(_ *testing.T, _ *scene, settings *vault.Settings, _ *vault.Options) {
+			other: func(_ *testing.T, _ *faultEnv, settings *vault.Settings, _ *vault.Options) {
 				settings.Namespace = "elsewhere"
 			},
 		},
@@ -46,30 +46,30 @@ func nameFaults() []fault {
 }
 
 // nameGone loses the name server's record and all open connections.
-func nameGone(name string, how dnsMode, says string) fault {
-	const brief = 1500 * time.Millisecond
+func nameFault(name string, how dnsMode, says string) fault {
+	const timeout = 1500 * time.Millisecond
 	var names *nameServer
 	return fault{
-		name: name, brief: brief,
-		other: func(t *testing.T, s *scene, settings *vault.Settings, o *vault.Options) {
+		name: name, timeout: timeout,
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, o *vault.Options) {
 			names = newNameServer(t)
 			ours := newAuthority(t)
-			s.front = newFront(t, s.server.Addr)
-			s.front.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+			s.front = newFrontProxy(t, s.server.Addr)
+			s.front.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
 			trusted := x509.NewCertPool()
 			trusted.AddCert(ours.certificate)
 			o.Transport = &http.Transport{
-				DialContext:     (&net.Dialer{Timeout: brief, Resolver: names.resolver()}).DialContext,
+				DialContext:     (&net.Dialer{Timeout: timeout, Resolver: names.resolver()}).DialContext,
 				TLSClientConfig: &tls.Config{RootCAs: trusted},
 			}
 			settings.Addresses = []string{"https://vault.test:" + s.front.port()}
 		},
-		begin: func(_ *testing.T, s *scene) {
+		begin: func(_ *testing.T, s *faultEnv) {
 			names.set(how)
 			s.front.CloseClientConnections()
 		},
-		stale: secrets.ErrUnavailable, says: says,
-		end: func(_ *testing.T, _ *scene) { names.set(resolves) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable, says: says,
+		end: func(_ *testing.T, _ *faultEnv) { names.set(resolves) }, after: 1, value: first,
 	}
 }
 
@@ -78,25 +78,25 @@ func certificateFault(name, says string, other func(*testing.T, authority) tls.C
 	var ours authority
 	return fault{
 		name: name,
-		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			ours = newAuthority(t)
-			s.front = newFront(t, s.server.Addr)
-			settings.Addresses = []string{s.front.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
-			settings.CA = file(t, ours.pem())
+			s.front = newFrontProxy(t, s.server.Addr)
+			settings.Addresses = []string{s.front.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
+			settings.CA = credentialFile(t, ours.pem())
 		},
-		begin: func(t *testing.T, s *scene) { s.front.present(other(t, ours)) },
-		stale: secrets.ErrUnavailable, says: says,
-		end: func(t *testing.T, s *scene) {
+		begin:         func(t *testing.T, s *faultEnv) { s.front.present(other(t, ours)) },
+		afterMaxStale: secrets.ErrUnavailable, says: says,
+		end: func(t *testing.T, s *faultEnv) {
 			s.front.present(ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
 		}, after: 1, value: first,
 	}
 }
 
 // oneOfTwo loses the server that is asked first. The other one continues.
-func oneOfTwo(name string, begin func(*testing.T, *scene)) fault {
+func firstServerFails(name string, begin func(*testing.T, *faultEnv)) fault {
 	return fault{
-		name: name, brief: 3 * time.Second, // the other's answers have to be in time
-		other: func(t *testing.T, s *scene, settings *vault.Settings, _ *vault.Options) {
+		name: name, timeout: 3 * time.Second, // the other's answers have to be in time
+		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			second := toxic.New(t, strings.TrimPrefix(s.server.Addr, "http://"))
 			settings.Addresses = append(settings.Addresses, "http://"+second.Address)
 		},

@@ -26,7 +26,7 @@ const canary = secretstest.Canary
 var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
 
 // fake is an HTTP server in place of Vault. Each test sets its answers.
-type fake struct {
+type fakeVault struct {
 	*httptest.Server
 
 	mu       sync.Mutex
@@ -52,8 +52,8 @@ type request struct {
 	body                       map[string]string
 }
 
-func newFake(t testing.TB) *fake {
-	f := &fake{answers: map[string]reply{}, refused: map[string]bool{}, lease: 3600}
+func newFakeVault(t testing.TB) *fakeVault {
+	f := &fakeVault{answers: map[string]reply{}, refused: map[string]bool{}, lease: 3600}
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(2, "", `{}`)}
@@ -92,7 +92,7 @@ func data(version int, fields string) string {
 	)
 }
 
-func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *fakeVault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.TrimPrefix(r.URL.Path, "/v1/")
 	got := request{
 		method: r.Method,
@@ -150,7 +150,7 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // capabilities returns Vault's answer to a token that may read everything that isn't answered with
 // 403.
-func (f *fake) capabilities(body []byte) string {
+func (f *fakeVault) capabilities(body []byte) string {
 	var asked struct{ Paths []string }
 	_ = json.Unmarshal(body, &asked)
 	granted := map[string][]string{}
@@ -163,14 +163,14 @@ func (f *fake) capabilities(body []byte) string {
 	return string(text)
 }
 
-func (f *fake) set(change func(*fake)) {
+func (f *fakeVault) set(change func(*fakeVault)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f)
 }
 
 // count returns the number of requests for this path.
-func (f *fake) count(path string) (n int) {
+func (f *fakeVault) count(path string) (n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, r := range f.requests {
@@ -181,7 +181,7 @@ func (f *fake) count(path string) (n int) {
 	return n
 }
 
-func (f *fake) last() request {
+func (f *fakeVault) last() request {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.requests[len(f.requests)-1]
@@ -193,7 +193,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
 // file writes a credential and returns its path.
-func file(t testing.TB, content string) string {
+func credentialFile(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "credential")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
@@ -206,7 +206,7 @@ func appRole(t testing.TB, addresses ...string) vault.Settings {
 	t.Helper()
 	return vault.Settings{
 		Addresses: addresses,
-		Auth:      vault.Auth{Method: "approle", RoleID: "role", SecretIDFile: file(t, "secret-id\n")},
+		Auth:      vault.Auth{Method: "approle", RoleID: "role", SecretIDFile: credentialFile(t, "secret-id\n")},
 	}
 }
 

@@ -28,7 +28,7 @@ func TestRealVault(t *testing.T) {
 	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
 	settings := vault.Settings{
 		Addresses: []string{server.Addr},
-		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID+"\n")},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID+"\n")},
 	}
 	source := newSource(t, settings, vault.Options{})
 
@@ -37,14 +37,14 @@ func TestRealVault(t *testing.T) {
 	t.Run("gone", func(t *testing.T) { realGone(t, server, source) })
 	t.Run("unusable", func(t *testing.T) { realUnusable(t, server, source) })
 	t.Run("refused", func(t *testing.T) { realRefused(t, server, settings) })
-	t.Run("refused against the policy", func(t *testing.T) { realOddRefusal(t, server, settings) })
-	t.Run("refused and not allowed to ask", func(t *testing.T) { realRefusalUnasked(t, server, settings) })
+	t.Run("refused against the policy", func(t *testing.T) { realRefusalDespitePolicy(t, server, settings) })
+	t.Run("refused and not allowed to ask", func(t *testing.T) { realRefusalWithoutDefaultPolicy(t, server, settings) })
 	t.Run("tokens", func(t *testing.T) { realTokens(t, server, settings) })
 	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
 }
 
 // step refreshes and returns what is held, or the kind of the error of Get.
-func step(t *testing.T, k *secrets.Keyring, ref secrets.Ref) (*secrets.Held, error) {
+func refreshAndGet(t *testing.T, k *secrets.Keyring, ref secrets.Ref) (*secrets.Held, error) {
 	t.Helper()
 	_, _, refreshErr := k.Refresh(t.Context(), ref)
 	held, err := k.Get(ref, 0)
@@ -68,9 +68,9 @@ func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 	put := func(secret string) { server.Put(t, ref.Path, map[string]string{ref.Field: secret, "note": "n"}) }
 	put(first)
 	k := warm(t, source, ref)
-	holds := func(name string, active secrets.Version, secret string, all ...secrets.Version) {
+	checkHeld := func(name string, active secrets.Version, secret string, all ...secrets.Version) {
 		t.Helper()
-		held, err := step(t, k, ref)
+		held, err := refreshAndGet(t, k, ref)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -85,29 +85,29 @@ func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			t.Errorf("%s: created %v", name, vs.Created)
 		}
 	}
-	holds("the first version is active at once", 1, first, 1)
+	checkHeld("the first version is active at once", 1, first, 1)
 	put(second)
-	holds("without a pointer the latest is active", 2, second, 2, 1)
+	checkHeld("without a pointer the latest is active", 2, second, 2, 1)
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "2", "serial": "1"})
 	put(third)
-	holds("with a pointer a new one is staged", 2, second, 2, 3, 1)
+	checkHeld("with a pointer a new one is staged", 2, second, 2, 3, 1)
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "3", "previous_version": "2", "serial": "2"})
-	holds("activated", 3, third, 3, 2)
+	checkHeld("activated", 3, third, 3, 2)
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "2", "previous_version": "3", "serial": "3"})
-	holds("rolled back", 2, second, 2, 3)
+	checkHeld("rolled back", 2, second, 2, 3)
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "2"})
-	holds("an older serial is ignored", 2, second, 2, 3)
+	checkHeld("an older serial is ignored", 2, second, 2, 3)
 	server.SetMetadata(t, ref.Path, map[string]string{"owner": "somebody"})
-	holds("the pointer was wiped", 2, second, 2, 3)
+	checkHeld("the pointer was wiped", 2, second, 2, 3)
 	if s, _ := k.State(ref); s.Fault == nil || !strings.Contains(s.Fault.Error(), "vanished") {
 		t.Errorf("no alarm: %v", s.Fault)
 	}
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "3", "serial": "4", "disabled": "true"})
-	if _, err := step(t, k, ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	server.PatchMetadata(t, ref.Path, map[string]string{"disabled": "false"})
-	holds("enabled", 3, third, 3, 2)
+	checkHeld("enabled", 3, third, 3, 2)
 }
 
 func keyNames(versions []secrets.Version) (names []string) {
@@ -136,7 +136,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 		{"made anew", func() { server.Put(t, ref.Path, map[string]string{ref.Field: third}) }, nil},
 	} {
 		tc.act()
-		_, err := step(t, k, ref)
+		_, err := refreshAndGet(t, k, ref)
 		if !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
@@ -169,7 +169,7 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 		"field absent": {"other": canary},
 	} {
 		v := server.Put(t, ref.Path, fields)
-		held, err := step(t, k, ref)
+		held, err := refreshAndGet(t, k, ref)
 		if err != nil || held.Status.Active != 1 {
 			t.Fatalf("%s: %+v, %v, want version 1 to go on", name, held, err)
 		}
@@ -198,7 +198,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	server.Policy(t, "metadata-only", `path "secret/metadata/sso/*" { capabilities = ["read"] }`)
 	roleID, secretID := server.AppRole(t, "small", "", "metadata-only")
 	small := settings
-	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	_, err := warm(t, newSource(t, small, vault.Options{}), ref).Get(ref, 0)
 	if !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("a policy that is too small: %v", err)
@@ -208,7 +208,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	// Permission lost while running: the token is replaced once, then the value dropped.
 	server.Policy(t, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	roleID, secretID = server.AppRole(t, "loser", "", "lost")
-	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	now := &clock{now: time.Now()}
 	k := warm(t, newSource(t, small, vault.Options{Now: now.Now}), ref)
 	if _, err := k.Get(ref, 0); err != nil {
@@ -216,16 +216,18 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	}
 	server.Policy(t, "lost", `path "secret/other" { capabilities = ["read"] }`)
 	now.add(time.Minute)
-	if _, err := step(t, k, ref); !errors.Is(err, secrets.ErrDenied) {
+	if _, err := refreshAndGet(t, k, ref); !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("permission lost: %v", err)
 	}
 
 	for name, spoil := range map[string]func(*vault.Settings){
-		"wrong secret id": func(s *vault.Settings) { s.Auth.SecretIDFile = file(t, "no-such-id") },
+		"wrong secret id": func(s *vault.Settings) { s.Auth.SecretIDFile = credentialFile(t, "no-such-id") },
 		"wrong role id":   func(s *vault.Settings) { s.Auth.RoleID = "no-such-role" },
 		"wrong mount":     func(s *vault.Settings) { s.Auth.Mount = "elsewhere" },
-		"wrong token":     func(s *vault.Settings) { s.Auth = vault.Auth{Method: "token", TokenFile: file(t, "hvs.wrong")} },
-		"no Vault there":  func(s *vault.Settings) { s.Addresses = []string{"http://127.0.0.1:1"} },
+		"wrong token": func(s *vault.Settings) {
+			s.Auth = vault.Auth{Method: "token", TokenFile: credentialFile(t, "hvs.wrong")}
+		},
+		"no Vault there": func(s *vault.Settings) { s.Addresses = []string{"http://127.0.0.1:1"} },
 	} {
 		s := settings
 		spoil(&s)
@@ -248,7 +250,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 
 	token := server.Token(t, "1h", "reader")
-	where := file(t, token)
+	where := credentialFile(t, token)
 	s := settings
 	s.Auth = vault.Auth{Method: "token", TokenFile: where}
 	now := &clock{now: time.Now()}
@@ -260,7 +262,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.RevokeToken(t, token)
 	now.add(time.Minute)
 	checkUnavailable(t, read())
-	rewrite(t, where, server.Token(t, "1h", "reader"))
+	writeFile(t, where, server.Token(t, "1h", "reader"))
 	now.add(time.Minute)
 	if err := read(); err != nil {
 		t.Errorf("after another token was put in the file: %v", err)
@@ -269,7 +271,7 @@ func realTokens(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	// The source renews an AppRole token and reads with it again.
 	log := &strings.Builder{}
 	roleID, secretID := server.AppRole(t, "brief", "600s", "reader")
-	s.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	s.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	source = newSource(t, s, vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 	if err := read(); err != nil {
 		t.Fatal(err)

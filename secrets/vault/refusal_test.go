@@ -52,7 +52,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 		{"wrong types", has(`"` + canary + `"`), false, "the answer doesn't contain the path"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			f.answers[metadataPath] = reply{403, canary}
 			f.answers[dataPath] = reply{403, canary}
 			f.answers["sys/capabilities-self"] = tc.answer
@@ -77,7 +77,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 
 // The question names the exact path and uses the token that was refused last.
 func TestARefusalIsAskedAbout(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	var asked []string
 	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(req.URL.Path, "/sys/capabilities-self") {
@@ -94,7 +94,7 @@ func TestARefusalIsAskedAbout(t *testing.T) {
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)
 	}
-	f.set(func(f *fake) { f.answers["secret/data/sso/acme"] = reply{403, canary} })
+	f.set(func(f *fakeVault) { f.answers["secret/data/sso/acme"] = reply{403, canary} })
 	now.add(time.Minute)
 	if _, err := source.Key(t.Context(), acme, 2); !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("%v, want ErrDenied", err)
@@ -106,7 +106,7 @@ func TestARefusalIsAskedAbout(t *testing.T) {
 
 func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	t.Parallel()
-	f := newFake(t)
+	f := newFakeVault(t)
 	f.answers["secret/metadata/sso/acme"] = reply{403, canary}
 	hangs := roundTrip(func(req *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(req.URL.Path, "/sys/capabilities-self") {
@@ -131,12 +131,12 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 
 // Vault refuses some reads that policies permit, here because response wrapping is missing. That
 // says nothing about what the token may read.
-func realOddRefusal(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/odd", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 	server.Policy(t, "odd", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	roleID, secretID := server.AppRole(t, "odd", "", "odd")
-	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	k := warm(t, newSource(t, settings, vault.Options{}), ref)
 	refresh := func() (*secrets.Held, error, error) {
 		_, _, refreshErr := k.Refresh(t.Context(), ref)
@@ -161,13 +161,13 @@ func realOddRefusal(t *testing.T, server *vaulttest.Server, settings vault.Setti
 }
 
 // A token without Vault's policy `default` may not ask what it may do.
-func realRefusalUnasked(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
+func realRefusalWithoutDefaultPolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/bare", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 	server.Policy(t, "bare", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	roleID, secretID := server.AppRole(t, "bare", "", "bare")
 	server.Do(t, http.MethodPost, "auth/approle/role/bare", map[string]any{"token_no_default_policy": true})
-	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)}
+	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	answers := map[string]int{}
 	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
 		resp, err := http.DefaultTransport.RoundTrip(req)

@@ -72,7 +72,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 // rotatePolicies removes one capability at a time. Each is needed, the error names it with its
 // path, and nothing is left half done that the error does not mention.
 func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
-	all := operatorRules(t)
+	all := operatorPolicy(t)
 	server.Put(t, "sso/small", map[string]string{"shared_secret": first})
 	server.Put(t, "sso/small", map[string]string{"shared_secret": second})
 	server.PatchMetadata(t, "sso/small", map[string]string{"active_version": "1", "serial": "1"})
@@ -170,7 +170,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		`the capability "patch" on secret/metadata/sso/half`,
 		"permission denied (403)",
 	)
-	if got := custom(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" ||
+	if got := customMetadata(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" ||
 		got["disabled"] != "" {
 		t.Errorf("custom metadata %v", got)
 	}
@@ -227,7 +227,7 @@ func rotateMounts(t *testing.T, server *vaulttest.Server, settings vault.Setting
 		}
 	}
 	// Nothing was written under a name that is never read.
-	if keys := raw(t, server, "old/?list=true"); !strings.Contains(keys, `"errors":[]`) {
+	if keys := rawAnswer(t, server, "old/?list=true"); !strings.Contains(keys, `"errors":[]`) {
 		t.Errorf("the old mount has %s", keys)
 	}
 }
@@ -262,7 +262,7 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 	for _, status := range []int{200, 204, 307, 400, 403, 404, 405, 429, 500, 503} {
 		for _, body := range []string{`{"errors": ["` + canary + `"]}`, canary, `{"data": {"data": {"shared_secret": "` + canary + `"}}}`} {
 			for _, path := range []string{"secret/data/sso/acme", "secret/metadata/sso/acme", "secret/config", "sys/internal/ui/mounts/secret"} {
-				f := newFake(t)
+				f := newFakeVault(t)
 				f.answers["sys/internal/ui/mounts/secret"] = kv2
 				f.answers["secret/config"] = reply{200, `{"data": {"max_versions": 0}}`}
 				f.answers[path] = reply{status, body}
@@ -271,7 +271,7 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 					vault.Settings{Addresses: []string{f.URL}, Auth: vault.Auth{Method: "kubernetes", Role: "service"}},
 					"sso/acme",
 				)
-				all.Go(func() { quotesNothing(t, f, r, fmt.Sprintf("%d %q from %s", status, body, path)) })
+				all.Go(func() { checkNoQuote(t, f, r, fmt.Sprintf("%d %q from %s", status, body, path)) })
 			}
 		}
 	}
@@ -279,7 +279,7 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 
 var kv2 = reply{200, `{"data": {"path": "secret/", "type": "kv", "options": {"version": "2"}}}`}
 
-func quotesNothing(t *testing.T, f *fake, r *rotate.Rotator, what string) {
+func checkNoQuote(t *testing.T, f *fakeVault, r *rotate.Rotator, what string) {
 	for name, act := range map[string]func(context.Context) error{
 		"replace":  func(ctx context.Context) error { _, err := r.Replace(ctx, []byte(strings.ToLower(canary))); return err },
 		"activate": func(ctx context.Context) error { _, err := r.Activate(ctx, 1); return err },
@@ -292,7 +292,7 @@ func quotesNothing(t *testing.T, f *fake, r *rotate.Rotator, what string) {
 		}
 		cancel()
 	}
-	f.set(func(f *fake) {
+	f.set(func(f *fakeVault) {
 		for _, request := range f.requests {
 			if request.token != "operator-token" {
 				t.Errorf("%s %s as %q: that isn't the operator", request.method, request.path, request.token)
@@ -305,7 +305,7 @@ func quotesNothing(t *testing.T, f *fake, r *rotate.Rotator, what string) {
 // of the keys that change.
 func TestWritesOnTheWire(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "operator-token")
-	f := newFake(t)
+	f := newFakeVault(t)
 	f.answers["sys/internal/ui/mounts/secret"] = kv2
 	w, err := vault.NewWriter(vault.Settings{Addresses: []string{f.URL}}, vault.Options{})
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 )
 
 // operatorRules is the policy that the project gives to operators.
-func operatorRules(t *testing.T) string {
+func operatorPolicy(t *testing.T) string {
 	t.Helper()
 	rules, err := os.ReadFile("../../deploy/vault/operator.hcl")
 	if err != nil {
@@ -33,13 +33,13 @@ func operatorRules(t *testing.T) string {
 // necessary capabilities. Each subtest has another path.
 func TestRealRotation(t *testing.T) {
 	server := vaulttest.Start(t)
-	server.Policy(t, "operator", operatorRules(t))
+	server.Policy(t, "operator", operatorPolicy(t))
 	server.Reader(t, "reader", "sso/")
 	roleID, secretID := server.AppRole(t, "deskmint", "", "reader")
 	// The settings have the service's login, as in its configuration file.
 	settings := vault.Settings{
 		Addresses: []string{server.Addr},
-		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: file(t, secretID)},
+		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)},
 	}
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "operator"))
 	for name, test := range map[string]func(*testing.T, *vaulttest.Server, vault.Settings){
@@ -67,7 +67,7 @@ func rotator(t *testing.T, s vault.Settings, path string) *rotate.Rotator {
 }
 
 // custom returns the secret's custom metadata.
-func custom(t *testing.T, server *vaulttest.Server, path string) map[string]string {
+func customMetadata(t *testing.T, server *vaulttest.Server, path string) map[string]string {
 	t.Helper()
 	data := server.Do(t, "GET", "secret/metadata/"+path, nil)["data"].(map[string]any)
 	all := map[string]string{}
@@ -80,7 +80,7 @@ func custom(t *testing.T, server *vaulttest.Server, path string) map[string]stri
 }
 
 // raw is an answer of Vault as received, because decoding may change numbers.
-func raw(t *testing.T, server *vaulttest.Server, path string) string {
+func rawAnswer(t *testing.T, server *vaulttest.Server, path string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, server.Addr+"/v1/"+path, nil)
 	if err != nil {
@@ -103,12 +103,12 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	const path = "sso/life"
 	r, ctx := rotator(t, settings, path), t.Context()
 	var k *secrets.Keyring
-	stands := func(what string, active, staged secrets.Version, secret string, want map[string]string) {
+	check := func(what string, active, staged secrets.Version, secret string, want map[string]string) {
 		t.Helper()
 		if k == nil {
 			k = warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 		}
-		held, err := step(t, k, r.Ref)
+		held, err := refreshAndGet(t, k, r.Ref)
 		if err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -117,17 +117,17 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		if held.Status.Active != active || held.Status.Staged() != staged {
 			t.Errorf("%s: the service sees %+v", what, held.Status)
 		}
-		if got := custom(t, server, path); !maps.Equal(got, want) {
+		if got := customMetadata(t, server, path); !maps.Equal(got, want) {
 			t.Errorf("%s: custom metadata %v, want %v", what, got, want)
 		}
 	}
 	secretstest.Must(r.Stage(ctx, []byte(first)))(t)
-	stands("first", 1, 0, first, map[string]string{"active_version": "1", "serial": "1"})
+	check("first", 1, 0, first, map[string]string{"active_version": "1", "serial": "1"})
 	server.PatchMetadata(t, path, map[string]string{"owner": "acme"})
 	secretstest.Must(r.Stage(ctx, []byte(second)))(t)
-	stands("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
+	check("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
 	secretstest.Must(r.Activate(ctx, 0))(t)
-	stands(
+	check(
 		"activated",
 		2,
 		0,
@@ -135,7 +135,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"},
 	)
 	secretstest.Must(r.Rollback(ctx))(t)
-	stands(
+	check(
 		"rolled back",
 		1,
 		2,
@@ -143,7 +143,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"},
 	)
 	secretstest.Must(r.Activate(ctx, 0))(t)
-	stands(
+	check(
 		"activated again",
 		2,
 		0,
@@ -151,7 +151,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"},
 	)
 	secretstest.Must(r.Replace(ctx, []byte(third)))(t)
-	stands(
+	check(
 		"replaced",
 		3,
 		0,
@@ -160,11 +160,11 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	)
 
 	secretstest.Must(r.Disable(ctx))(t)
-	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	secretstest.Must(r.Enable(ctx))(t)
-	stands(
+	check(
 		"enabled",
 		3,
 		0,
@@ -193,7 +193,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
 	secretstest.Must(r2.Stage(ctx, []byte(third)))(t)
-	if got := custom(t, server, "sso/life2"); !maps.Equal(
+	if got := customMetadata(t, server, "sso/life2"); !maps.Equal(
 		got,
 		map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"},
 	) {
@@ -213,7 +213,7 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 	if got["shared_secret"] != second || fmt.Sprint(got["nested"]) != "map[a:[1]]" || got["text"] != "<&>\u2028" {
 		t.Errorf("version 2 is %v", got)
 	}
-	before, after := raw(t, server, "secret/data/"+path+"?version=1"), raw(t, server, "secret/data/"+path+"?version=2")
+	before, after := rawAnswer(t, server, "secret/data/"+path+"?version=1"), rawAnswer(t, server, "secret/data/"+path+"?version=2")
 	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" ||
 		number.FindString(before) != number.FindString(after) {
 		t.Errorf("a number was changed on its way: %s, %s", number.FindString(before), number.FindString(after))
@@ -259,7 +259,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	k := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 
 	server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
-	held, err := step(t, k, r.Ref)
+	held, err := refreshAndGet(t, k, r.Ref)
 	if err != nil || held.Status.Active != 1 {
 		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
 	}
@@ -271,17 +271,17 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	secretstest.CheckError(t, err, rotate.ErrRefused, "there is no pointer")
 
 	secretstest.Must(r.Activate(ctx, 1))(t)
-	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
+	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
 		t.Fatalf("not healed: %+v, %v", held, err)
 	}
 	if s, _ := k.State(r.Ref); s.Fault != nil {
 		t.Errorf("the alarm goes on: %v", s.Fault)
 	}
 	secretstest.Must(r.Activate(ctx, 2))(t)
-	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 2 {
+	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 2 {
 		t.Errorf("the service doesn't follow any more: %+v, %v", held, err)
 	}
-	if got := custom(t, server, path); got["owner"] != "terraform" {
+	if got := customMetadata(t, server, path); got["owner"] != "terraform" {
 		t.Errorf("custom metadata %v", got)
 	}
 
@@ -291,17 +291,17 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	_, err = r.Stage(ctx, []byte(third))
 	secretstest.CheckError(t, err, rotate.ErrRefused, "its pointer can't be read", "custom_metadata.active_version")
 	secretstest.Must(r.Disable(ctx))(t)
-	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
 	}
 	_, err = r.Enable(ctx)
 	secretstest.CheckError(t, err, rotate.ErrRefused, "First activate the version that shall sign")
 	secretstest.Must(r.Activate(ctx, 1))(t)
-	if _, err := step(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
+	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("activated, not enabled: %v", err)
 	}
 	secretstest.Must(r.Enable(ctx))(t)
-	if held, err = step(t, k, r.Ref); err != nil || held.Status.Active != 1 {
+	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 1 {
 		t.Errorf("not mended: %+v, %v", held, err)
 	}
 }

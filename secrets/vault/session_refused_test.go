@@ -14,13 +14,13 @@ import (
 
 // After a 403 the source logs in again once. Only a refusal of the new token counts.
 func TestRefusals(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)
 	}
 	forbid := func(yes bool) {
-		f.set(func(f *fake) {
+		f.set(func(f *fakeVault) {
 			if delete(f.answers, "secret/data/sso/acme"); yes {
 				f.answers["secret/data/sso/acme"] = reply{403, `{"errors": ["permission denied", "` + canary + `"]}`}
 			} else {
@@ -46,7 +46,7 @@ func TestRefusals(t *testing.T) {
 	}
 
 	// If the login after a refusal fails too, the store is away.
-	f.set(func(f *fake) {
+	f.set(func(f *fakeVault) {
 		f.refused["t2"] = true
 		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
 	})
@@ -63,32 +63,32 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		lease  int // seconds
-		before func(f *fake, now *clock, read func() error) error
+		before func(f *fakeVault, now *clock, read func() error) error
 		logins int // in all
 		denied bool
 	}{
 		{"the first login's", 3600, nil, 2, false},
-		{"one that took the place of a refused one", 3600, func(f *fake, _ *clock, read func() error) error {
-			f.set(func(f *fake) { f.refused["t1"] = true })
+		{"one that took the place of a refused one", 3600, func(f *fakeVault, _ *clock, read func() error) error {
+			f.set(func(f *fakeVault) { f.refused["t1"] = true })
 			return read()
 		}, 2, true},
-		{"the same, a while later", 3600, func(f *fake, now *clock, read func() error) error {
-			f.set(func(f *fake) { f.refused["t1"] = true })
+		{"the same, a while later", 3600, func(f *fakeVault, now *clock, read func() error) error {
+			f.set(func(f *fakeVault) { f.refused["t1"] = true })
 			err := read()
 			now.add(10 * time.Second)
 			return err
 		}, 3, false},
-		{"one that took the place of an ended one", 100, func(_ *fake, now *clock, read func() error) error {
+		{"one that took the place of an ended one", 100, func(_ *fakeVault, now *clock, read func() error) error {
 			now.add(200 * time.Second)
 			return read()
 		}, 3, false},
-		{"a renewed one", 100, func(_ *fake, now *clock, read func() error) error {
+		{"a renewed one", 100, func(_ *fakeVault, now *clock, read func() error) error {
 			now.add(80 * time.Second)
 			return read()
 		}, 2, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f, now := newFake(t), newClock()
+			f, now := newFakeVault(t), newClock()
 			f.lease = tc.lease
 			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 			read := func() error { _, err := source.Status(t.Context(), acme.Path); return err }
@@ -100,7 +100,7 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			f.set(func(f *fake) { f.refused[f.requests[len(f.requests)-1].token] = true })
+			f.set(func(f *fakeVault) { f.refused[f.requests[len(f.requests)-1].token] = true })
 			asked := f.count(path)
 			err := read()
 			if errors.Is(err, secrets.ErrDenied) != tc.denied || (err != nil) != tc.denied {
@@ -120,7 +120,7 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 // after the first.
 func TestRefusalsDontBecomeLogins(t *testing.T) {
 	const many = 50
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	for i := range many {
 		f.answers[fmt.Sprintf("secret/metadata/sso/%d", i)] = reply{403, canary}
 	}

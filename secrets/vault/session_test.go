@@ -25,15 +25,15 @@ func TestLoginMethods(t *testing.T) {
 		fields map[string]string
 		token  string // of the reads
 	}{
-		{"approle", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, "s\n")}, "auth/approle/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
-		{"approle elsewhere", vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: file(t, " r "), SecretIDFile: file(t, "s")}, "auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
-		{"kubernetes", vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: file(t, "a.b.c")}, "auth/kubernetes/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
-		{"jwt", vault.Auth{Method: "jwt", Mount: "ci", Role: "deskmint", JWTFile: file(t, "a.b.c\r\n")}, "auth/ci/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
-		{"token of a file", vault.Auth{Method: "token", TokenFile: file(t, "hvs.file\n")}, "auth/token/lookup-self", nil, "hvs.file"},
+		{"approle", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s\n")}, "auth/approle/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
+		{"approle elsewhere", vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: credentialFile(t, " r "), SecretIDFile: credentialFile(t, "s")}, "auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
+		{"kubernetes", vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c")}, "auth/kubernetes/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
+		{"jwt", vault.Auth{Method: "jwt", Mount: "ci", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c\r\n")}, "auth/ci/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
+		{"token of a file", vault.Auth{Method: "token", TokenFile: credentialFile(t, "hvs.file\n")}, "auth/token/lookup-self", nil, "hvs.file"},
 		{"token of the environment", vault.Auth{Method: "token"}, "auth/token/lookup-self", nil, "token-of-the-environment"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			source := newSource(t, vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth}, vault.Options{})
 			if _, err := source.Status(t.Context(), acme.Path); err != nil {
 				t.Fatal(err)
@@ -59,26 +59,26 @@ func TestLoginMethods(t *testing.T) {
 // next login waits a little.
 func TestLoginsThatFail(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "")
-	missing := file(t, "") + "-missing"
+	missing := credentialFile(t, "") + "-missing"
 	for _, tc := range []struct {
 		name string
 		auth vault.Auth
 		code int
 		says []string
 	}{
-		{"refused", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, "s")}, 400, []string{"auth/approle/login", "(400)", "check the role and the credential"}},
-		{"forbidden, as by Kubernetes", vault.Auth{Method: "kubernetes", Role: "r", JWTFile: file(t, "j")}, 403, []string{"auth/kubernetes/login", "(403)"}},
-		{"wrong mount", vault.Auth{Method: "jwt", Mount: "x", Role: "r", JWTFile: file(t, "j")}, 404, []string{"auth/x/login", "(404)", "auth.mount"}},
-		{"sealed", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, "j")}, 503, []string{"sealed"}},
-		{"an answer without a token", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, "j")}, 200, []string{"no token"}},
-		{"wrong token", vault.Auth{Method: "token", TokenFile: file(t, canary)}, 403, []string{"auth/token/lookup-self", "check the credential"}},
+		{"refused", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s")}, 400, []string{"auth/approle/login", "(400)", "check the role and the credential"}},
+		{"forbidden, as by Kubernetes", vault.Auth{Method: "kubernetes", Role: "r", JWTFile: credentialFile(t, "j")}, 403, []string{"auth/kubernetes/login", "(403)"}},
+		{"wrong mount", vault.Auth{Method: "jwt", Mount: "x", Role: "r", JWTFile: credentialFile(t, "j")}, 404, []string{"auth/x/login", "(404)", "auth.mount"}},
+		{"sealed", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, "j")}, 503, []string{"sealed"}},
+		{"an answer without a token", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, "j")}, 200, []string{"no token"}},
+		{"wrong token", vault.Auth{Method: "token", TokenFile: credentialFile(t, canary)}, 403, []string{"auth/token/lookup-self", "check the credential"}},
 		{"no token at all", vault.Auth{Method: "token"}, 0, []string{"VAULT_TOKEN is empty"}},
 		{"no file", vault.Auth{Method: "approle", RoleIDFile: missing, SecretIDFile: missing}, 0, []string{"role_id_file", "secret_id_file", missing}},
-		{"empty file", vault.Auth{Method: "jwt", Role: "r", JWTFile: file(t, " \n")}, 0, []string{"jwt_file", "is empty"}},
-		{"two lines in the file", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: file(t, canary+"\n"+canary)}, 0, []string{"secret_id_file", "white space"}},
+		{"empty file", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, " \n")}, 0, []string{"jwt_file", "is empty"}},
+		{"two lines in the file", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, canary+"\n"+canary)}, 0, []string{"secret_id_file", "white space"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f, now := newFake(t), newClock()
+			f, now := newFakeVault(t), newClock()
 			for _, path := range []string{"auth/approle/login", "auth/kubernetes/login", "auth/jwt/login", "auth/x/login", "auth/token/lookup-self"} {
 				f.answers[path] = reply{tc.code, `{"errors": ["` + canary + `"]}`}
 			}
@@ -111,7 +111,7 @@ func TestLoginsThatFail(t *testing.T) {
 }
 
 func TestFilesAreReadAnewAtEachLogin(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	s := appRole(t, f.URL)
 	source := newSource(t, s, vault.Options{Now: now.Now})
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
@@ -121,7 +121,7 @@ func TestFilesAreReadAnewAtEachLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	now.add(time.Minute)
-	f.set(func(f *fake) { f.refused["t1"] = true })
+	f.set(func(f *fakeVault) { f.refused["t1"] = true })
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestFilesAreReadAnewAtEachLogin(t *testing.T) {
 }
 
 func TestOneLoginForAll(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 	readAll := func() {
 		t.Helper()
@@ -156,7 +156,7 @@ func TestOneLoginForAll(t *testing.T) {
 		t.Errorf("%d logins for 20 first reads", f.logins)
 	}
 	now.add(time.Minute)
-	f.set(func(f *fake) { f.refused["t1"] = true })
+	f.set(func(f *fakeVault) { f.refused["t1"] = true })
 	readAll()
 	if f.logins != 2 {
 		t.Errorf("%d logins when the token was revoked, want one more", f.logins-1)
@@ -165,7 +165,7 @@ func TestOneLoginForAll(t *testing.T) {
 
 // The first caller leaves. The others, who wait for the same login, get it.
 func TestALoginOutlivesItsCaller(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	f.hold, f.arrived = make(chan struct{}), make(chan struct{}, 2)
 	source := newSource(t, appRole(t, f.URL), vault.Options{Timeout: time.Minute})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -190,26 +190,26 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 	const lease = 1000 * time.Second
 	for _, tc := range []struct {
 		name  string
-		fixed bool        // the token can't be renewed
-		set   func(*fake) // after half of the lease
-		token string      // of a read at nine tenths of the lease
-		asked string      // what was asked for then
-		end   error       // of a read after the lease
+		fixed bool             // the token can't be renewed
+		set   func(*fakeVault) // after half of the lease
+		token string           // of a read at nine tenths of the lease
+		asked string           // what was asked for then
+		end   error            // of a read after the lease
 	}{
 		{"renewed", false, nil, "t1", "auth/token/renew-self", nil},
 		{"not renewable", true, nil, "t2", "auth/approle/login", nil},
-		{"renewal refused", false, func(f *fake) { f.answers["auth/token/renew-self"] = reply{403, canary} }, "t2", "auth/approle/login", nil},
-		{"renewal gives little", false, func(f *fake) {
+		{"renewal refused", false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{403, canary} }, "t2", "auth/approle/login", nil},
+		{"renewal gives little", false, func(f *fakeVault) {
 			f.answers["auth/token/renew-self"] = reply{200, `{"auth": {"client_token": "t1", "lease_duration": 100, "renewable": true}}`}
 		}, "t2", "auth/approle/login", nil},
-		{"renewal answers nonsense", false, func(f *fake) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2", "auth/approle/login", nil},
-		{"neither works: it goes on while it lasts", false, func(f *fake) {
+		{"renewal answers nonsense", false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2", "auth/approle/login", nil},
+		{"neither works: it goes on while it lasts", false, func(f *fakeVault) {
 			f.answers["auth/token/renew-self"] = reply{500, canary}
 			f.answers["auth/approle/login"] = reply{503, canary}
 		}, "t1", "auth/approle/login", errors.New("away")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f, now := newFake(t), newClock()
+			f, now := newFakeVault(t), newClock()
 			f.lease, f.fixed = int(lease.Seconds()), tc.fixed
 			log := &strings.Builder{}
 			source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
@@ -250,7 +250,7 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 }
 
 func TestATokenThatNeverEnds(t *testing.T) {
-	f, now := newFake(t), newClock()
+	f, now := newFakeVault(t), newClock()
 	f.lease = 0
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
 	for range 3 {
@@ -265,9 +265,9 @@ func TestATokenThatNeverEnds(t *testing.T) {
 }
 
 func TestTheTokenCantBePrinted(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	s := appRole(t, f.URL)
-	s.Auth = vault.Auth{Method: "token", TokenFile: file(t, canary)}
+	s.Auth = vault.Auth{Method: "token", TokenFile: credentialFile(t, canary)}
 	source := newSource(t, s, vault.Options{})
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)

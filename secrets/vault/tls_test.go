@@ -12,17 +12,17 @@ import (
 )
 
 // encrypted returns a front of a fake Vault, with a certificate that is not trusted by default.
-func encrypted(t *testing.T) (f *front, ours authority) {
+func encryptedFront(t *testing.T) (f *frontProxy, ours authority) {
 	t.Helper()
 	ours = newAuthority(t)
-	f = newFront(t, newFake(t).URL)
-	f.encrypted(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+	f = newFrontProxy(t, newFakeVault(t).URL)
+	f.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
 	return f, ours
 }
 
 // trusting returns the settings of a source that trusts ca. If ca is empty, it trusts the
 // authorities of the system.
-func trusting(t *testing.T, address, ca string) vault.Settings {
+func trustingSettings(t *testing.T, address, ca string) vault.Settings {
 	t.Helper()
 	s := appRole(t, address)
 	s.CA = ca
@@ -30,7 +30,7 @@ func trusting(t *testing.T, address, ca string) vault.Settings {
 }
 
 // reads makes a source and reads once.
-func reads(t *testing.T, s vault.Settings, o vault.Options) error {
+func readOnce(t *testing.T, s vault.Settings, o vault.Options) error {
 	t.Helper()
 	source, err := vault.New(s, o)
 	if err == nil {
@@ -40,23 +40,23 @@ func reads(t *testing.T, s vault.Settings, o vault.Options) error {
 }
 
 func TestTLS(t *testing.T) {
-	f, ours := encrypted(t)
-	ca := file(t, ours.pem())
-	if err := reads(t, trusting(t, f.URL, ca), vault.Options{}); err != nil {
+	f, ours := encryptedFront(t)
+	ca := credentialFile(t, ours.pem())
+	if err := readOnce(t, trustingSettings(t, f.URL, ca), vault.Options{}); err != nil {
 		t.Errorf("with its CA: %v", err)
 	}
 	// The certificate is for 127.0.0.1 and vault.test, not for localhost.
 	byName := strings.Replace(f.URL, "127.0.0.1", "localhost", 1)
 	for _, tc := range []struct{ name, address, ca, says string }{
 		{"unknown authority", f.URL, "", "unknown authority: check ca"},
-		{"another authority", f.URL, file(t, newAuthority(t).pem()), "unknown authority: check ca"},
+		{"another authority", f.URL, credentialFile(t, newAuthority(t).pem()), "unknown authority: check ca"},
 		{"another name", byName, ca, "for another name: check addresses"},
-		{"plain HTTP", strings.Replace(newFake(t).URL, "http://", "https://", 1), ca, "doesn't speak TLS: check the address"},
+		{"plain HTTP", strings.Replace(newFakeVault(t).URL, "http://", "https://", 1), ca, "doesn't speak TLS: check the address"},
 		{"CA file missing", f.URL, ca + "-missing", "ca: open"},
-		{"CA file empty", f.URL, file(t, "no certificate"), "no certificate in PEM form"},
+		{"CA file empty", f.URL, credentialFile(t, "no certificate"), "no certificate in PEM form"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := reads(t, trusting(t, tc.address, tc.ca), vault.Options{})
+			err := readOnce(t, trustingSettings(t, tc.address, tc.ca), vault.Options{})
 			checkUnavailable(t, err)
 			secretstest.CheckErrorText(t, err, tc.says)
 		})
@@ -66,7 +66,7 @@ func TestTLS(t *testing.T) {
 		"not valid for a server: have another issued":                       ours.issue(t, time.Hour, x509.ExtKeyUsageClientAuth),
 	} {
 		f.present(certificate)
-		err := reads(t, trusting(t, f.URL, ca), vault.Options{})
+		err := readOnce(t, trustingSettings(t, f.URL, ca), vault.Options{})
 		checkUnavailable(t, err)
 		secretstest.CheckErrorText(t, err, text)
 	}
@@ -91,10 +91,10 @@ func TestSkipVerifyInTheEnvironment(t *testing.T) {
 
 // skip_verify accepts what is refused by default, and logs one warning.
 func TestSkipVerify(t *testing.T) {
-	f, _ := encrypted(t)
+	f, _ := encryptedFront(t)
 	log := &strings.Builder{}
-	s := trusting(t, f.URL, "")
-	err := reads(t, s, vault.Options{Log: secretstest.NewLog(log)})
+	s := trustingSettings(t, f.URL, "")
+	err := readOnce(t, s, vault.Options{Log: secretstest.NewLog(log)})
 	checkUnavailable(t, err)
 	secretstest.CheckErrorText(t, err, "unknown authority")
 	if strings.Contains(log.String(), "skip_verify") {
@@ -117,11 +117,11 @@ func TestSkipVerify(t *testing.T) {
 
 // The operator's commands use the same settings, and warn as well.
 func TestSkipVerifyOfAWriter(t *testing.T) {
-	f, _ := encrypted(t)
+	f, _ := encryptedFront(t)
 	t.Setenv("VAULT_TOKEN", "token")
 	log := &strings.Builder{}
 	for _, skip := range []bool{false, true} {
-		s := trusting(t, f.URL, "")
+		s := trustingSettings(t, f.URL, "")
 		s.SkipVerify = skip
 		w, err := vault.NewWriter(s, vault.Options{Log: secretstest.NewLog(log)})
 		if err != nil {

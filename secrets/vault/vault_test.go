@@ -14,7 +14,7 @@ import (
 )
 
 func TestReads(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
 	status, err := source.Status(t.Context(), acme.Path)
 	if err != nil {
@@ -69,7 +69,7 @@ func TestCustomMetadata(t *testing.T) {
 		{custom: `{"active_version": "2", "serial": "x"}`, fault: "serial"},
 	} {
 		t.Run(tc.custom, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			f.answers["secret/metadata/sso/acme"] = reply{200, metadata(5, "", tc.custom)}
 			got, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
 			if tc.fault != "" {
@@ -99,7 +99,7 @@ func TestGoneVersions(t *testing.T) {
 		`"deletion_time": "2026-07-01T01:00:00Z", "destroyed": false`: false, // delete_version_after: not yet
 		`"deletion_time": "some day", "destroyed": false`:             true,
 	} {
-		f := newFake(t)
+		f := newFakeVault(t)
 		f.answers["secret/metadata/sso/acme"] = reply{200, metadata(3, more, `null`)}
 		status, err := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now}).Status(t.Context(), acme.Path)
 		if err != nil || len(status.Versions) != 3 || status.Versions[2].Gone != gone || status.Active != 3 {
@@ -129,7 +129,7 @@ func TestStatusCodes(t *testing.T) {
 		204: {nil, "(204)"},
 	} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			body := `{"errors": ["` + canary + `"], "data": {"data": {"shared_secret": "` + canary + `"}}}`
 			if status == 204 {
 				body = ""
@@ -183,7 +183,7 @@ func TestValues(t *testing.T) {
 		{"huge", reply{200, data(2, `{"filler": "`+strings.Repeat("x", 2<<20)+`", "shared_secret": "`+canary+`"}`)}, nil, "too large"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			f.answers["secret/data/sso/acme"] = tc.answer
 			key, err := newSource(t, appRole(t, f.URL), vault.Options{}).Key(t.Context(), acme, 2)
 			if !key.IsZero() {
@@ -206,7 +206,7 @@ func TestMetadataThatIsNone(t *testing.T) {
 		"wrong numbers": `{"data": {"current_version": "` + canary + `"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFake(t)
+			f := newFakeVault(t)
 			f.answers["secret/metadata/sso/acme"] = reply{200, body}
 			_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
 			checkUnavailable(t, err)
@@ -216,7 +216,7 @@ func TestMetadataThatIsNone(t *testing.T) {
 }
 
 func TestPathsStayInTheMount(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
 	for _, path := range []string{"../sys/mounts", "a/../../x", "", "/a", "a/", "a//b", "a\nb"} {
 		_, err := source.Status(t.Context(), path)

@@ -17,7 +17,7 @@ import (
 )
 
 func TestTheEnvironmentChangesNothing(t *testing.T) {
-	otherServer := newFake(t)
+	otherServer := newFakeVault(t)
 	for name, value := range map[string]string{
 		"VAULT_ADDR": otherServer.URL, "VAULT_AGENT_ADDR": otherServer.URL, "VAULT_PROXY_ADDR": otherServer.URL, "VAULT_HTTP_PROXY": otherServer.URL,
 		"VAULT_TOKEN": canary + "\x01", "VAULT_NAMESPACE": "theirs", "VAULT_HEADERS": `{"X-Other": "1"}`, "VAULT_WRAP_TTL": "5m",
@@ -26,7 +26,7 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	for namespace, want := range map[string]string{"": "", "ours": "ours"} {
-		f := newFake(t)
+		f := newFakeVault(t)
 		f.answers["secret/metadata/sso/acme"] = reply{503, ""}
 		s := appRole(t, f.URL)
 		s.Namespace = namespace
@@ -57,7 +57,7 @@ func TestAMalformedEnvironmentIsNamedNotQuoted(t *testing.T) {
 }
 
 func TestSeveralServers(t *testing.T) {
-	sealed, good := newFake(t), newFake(t)
+	sealed, good := newFakeVault(t), newFakeVault(t)
 	for _, path := range []string{"auth/approle/login", "secret/metadata/sso/acme"} {
 		sealed.answers[path] = reply{503, `{"errors": ["Vault is sealed"]}`}
 	}
@@ -72,7 +72,7 @@ func TestSeveralServers(t *testing.T) {
 	}
 	// The good server fails, and the other one is unsealed.
 	good.Close()
-	sealed.set(func(f *fake) {
+	sealed.set(func(f *fakeVault) {
 		delete(f.answers, "auth/approle/login")
 		f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", `null`)}
 	})
@@ -87,8 +87,8 @@ func TestSeveralServers(t *testing.T) {
 
 // A redirect could send the token to any host.
 func TestRedirectsAreNotFollowed(t *testing.T) {
-	other := newFake(t)
-	f := newFake(t)
+	other := newFakeVault(t)
+	f := newFakeVault(t)
 	f.Config.Handler = http.RedirectHandler(other.URL+"/v1/secret/metadata/sso/acme", http.StatusTemporaryRedirect)
 	_, err := newSource(t, appRole(t, f.URL), vault.Options{}).Status(t.Context(), acme.Path)
 	checkUnavailable(t, err)
@@ -125,7 +125,7 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
-			f := newFake(t)
+			f := newFakeVault(t)
 			requests := 0
 			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				requests++
@@ -174,7 +174,7 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 // The end of the caller's context ends the read at once, and does not count as a failure of the
 // server.
 func TestACancelledReadEnds(t *testing.T) {
-	f := newFake(t)
+	f := newFakeVault(t)
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {
 		t.Fatal(err)
