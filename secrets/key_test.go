@@ -225,7 +225,10 @@ func TestRefCheck(t *testing.T) {
 		}
 	}
 	for _, ref := range []secrets.Ref{
-		{"", "k"}, {"p", ""}, {"/p", "k"}, {"p/", "k"}, {"a//b", "k"}, {"a/../b", "k"}, {"./a", "k"}, {"..", "k"}, {"a\nb", "k"}, {"a", "k\x00"},
+		{
+			"",
+			"k"}, {"p", ""}, {"/p", "k"}, {"p/", "k"}, {"a//b", "k"}, {"a/../b", "k"}, {"./a", "k"}, {"..",
+			"k"}, {"a\nb", "k"}, {"a", "k\x00"},
 	} {
 		if ref.Check() == nil {
 			t.Errorf("%q passed", ref)

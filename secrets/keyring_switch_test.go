@@ -46,36 +46,58 @@ func TestKillSwitchOverTime(t *testing.T) {
 	}
 	for name, answers := range map[string][]answer{
 		"a standby lags behind enable": {
-			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 5), morning), false}, {pinned(2, 2, 6), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6),
+				false}, {mergeSwitch(pinned(2, 2, 5), morning), false}, {pinned(2, 2, 6), false},
 		},
 		"another switch-off in a backup that was restored": {
-			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {pinned(1, 1, 2), false}, {mergeSwitch(pinned(1, 1, 3), evening), true}, {pinned(1, 1, 4), true},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {pinned(1, 1, 2),
+				false}, {mergeSwitch(pinned(1, 1, 3), evening), true}, {pinned(1, 1, 4), true},
 			{pinned(1, 1, 7), false},
 		},
 		"the same word by hand twice": {
-			{mergeSwitch(pinned(2, 2, 5), "true"), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 4), "true"), true}, {pinned(2, 2, 6), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), "true"), true}, {pinned(2, 2, 6),
+				false}, {mergeSwitch(pinned(2, 2, 4), "true"), true}, {pinned(2, 2, 6), false},
 		},
 		"a standby lags by two switch-offs": {
-			{mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6), false}, {mergeSwitch(pinned(2, 2, 7), evening), true}, {pinned(2, 2, 8), false},
-			{mergeSwitch(pinned(2, 2, 5), morning), false}, {mergeSwitch(pinned(2, 2, 7), evening), false}, {pinned(2, 2, 6), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), true}, {pinned(2, 2, 6),
+				false}, {mergeSwitch(pinned(2, 2, 7), evening), true}, {pinned(2, 2, 8), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), false}, {mergeSwitch(pinned(2, 2, 7), evening),
+				false}, {pinned(2, 2, 6), false},
 		},
 		"a pointer that vanishes takes the switch-off along": {
-			{mergeSwitch(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4), true}, {pinned(2, 2, 6), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4),
+				true}, {pinned(2, 2, 6), false},
 		},
 		"a secret that was made again stays off": {
-			{mergeSwitch(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)), false},
+			{
+				mergeSwitch(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)),
+				true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)),
+				false,
+			},
 		},
 		"switched off and wiped between two answers": {
 			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false}, {latest(3), false},
 		},
 		"older metadata put back": {
-			{mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
+			{
+				mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7),
+				false}, {pinned(2, 3, 4), false},
 		},
 		"older metadata put back before the start": {
-			{pinned(2, 3, 4), true}, {pinned(2, 3, 5), true}, {pinned(2, 3, 0), true}, {pinned(2, 3, 7), false}, {pinned(2, 3, 4), false},
+			{
+				pinned(2, 3, 4), true}, {pinned(2, 3, 5), true}, {pinned(2, 3, 0), true}, {pinned(2, 3, 7),
+				false}, {pinned(2, 3, 4), false},
 		},
 		"switched on before the wipe": {
-			{pinned(2, 2, 5), false}, {mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7), false}, {latest(3), false},
+			{
+				pinned(2, 2, 5), false}, {mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 7),
+				false}, {latest(3), false},
 		},
 		"started after it was switched on, before the wipe": {
 			{pinned(2, 3, 7), false}, {latest(3), false},
@@ -176,25 +198,97 @@ func TestFirstLoad(t *testing.T) {
 	}{
 		{name: "written by hand once", status: unpinned(1)},
 		{name: "written by hand twice", status: unpinned(2)},
-		{name: "written by hand, and a pointer is required", status: unpinned(2), require: true, err: secrets.ErrUnusable, says: "require_pointer"},
-		{name: "a pointer, as required", status: pinned(1, 2, 1), marks: map[secrets.Version]secrets.Mark{2: staged}, require: true, pinned: true},
-		{name: "the newest was staged", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: staged}, err: secrets.ErrUnusable, says: "`deskmint secret activate NAME --version N`"},
-		{name: "the newest was written by hand, after a staged one", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
-		{name: "the only one was staged", status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
+		{
+			name:   "written by hand, and a pointer is required",
+			status: unpinned(2), require: true, err: secrets.ErrUnusable,
+			says: "require_pointer",
+		},
+		{
+			name:   "a pointer, as required",
+			status: pinned(1, 2, 1), marks: map[secrets.Version]secrets.Mark{2: staged},
+			require: true, pinned: true,
+		},
+		{
+			name:   "the newest was staged",
+			status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: staged},
+			err: secrets.ErrUnusable, says: "`deskmint secret activate NAME --version N`",
+		},
+		{
+			name:   "the newest was written by hand, after a staged one",
+			status: unpinned(2), marks: map[secrets.Version]secrets.Mark{1: staged},
+			err: secrets.ErrUnusable, says: "wiped",
+		},
+		{
+			name:   "the only one was staged",
+			status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged},
+			err: secrets.ErrUnusable, says: "wiped",
+		},
 		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "Deskmint's metadata"},
-		{name: "switched off, then wiped", status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "switched off and marked again, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: offMark(3, 4)}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "switched off, written by hand, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "switched off, written by hand twice, then wiped", status: unpinned(4), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "switched off"},
-		{name: "staged, written by hand twice, then wiped", status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: staged}, err: secrets.ErrUnusable, says: "wiped"},
-		{name: "an older version can't be read", status: unpinned(3), errs: map[secrets.Version]error{1: errAway}, err: secrets.ErrUnavailable, says: "sealed"},
-		{name: "an older version is unusable", status: unpinned(3), errs: map[secrets.Version]error{1: secrets.ErrUnusable}},
-		{name: "switched off, then an older pointer put back", status: pinned(1, 2, 3), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrDisabled, says: "put back to an older state"},
-		{name: "the same, and written by hand since", status: pinned(1, 3, 0), marks: map[secrets.Version]secrets.Mark{2: off, 3: off}, err: secrets.ErrDisabled, says: "put back to an older state"},
-		{name: "the same, and the mark can't be read", status: pinned(1, 2, 3), errs: map[secrets.Version]error{2: errAway}, err: secrets.ErrUnavailable, says: "sealed", pinned: true},
-		{name: "switched on, the mark still there", status: pinned(1, 2, 5), marks: map[secrets.Version]secrets.Mark{2: off}, pinned: true},
-		{name: "a value written by hand on a mark", status: pinned(3, 3, 5), marks: map[secrets.Version]secrets.Mark{2: off, 3: off}, pinned: true},
-		{name: "the pointer names a mark", status: pinned(2, 2, 4), marks: map[secrets.Version]secrets.Mark{2: off}, err: secrets.ErrUnusable, says: "only marks"},
+		{
+			name:   "switched off, then wiped",
+			status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off},
+			err: secrets.ErrDisabled, says: "switched off",
+		},
+		{
+			name:   "switched off and marked again, then wiped",
+			status: unpinned(3),
+			marks:  map[secrets.Version]secrets.Mark{1: off, 2: staged, 3: offMark(3, 4)},
+			err:    secrets.ErrDisabled, says: "switched off",
+		},
+		{
+			name:   "switched off, written by hand, then wiped",
+			status: unpinned(3), marks: map[secrets.Version]secrets.Mark{2: off},
+			err: secrets.ErrDisabled, says: "switched off",
+		},
+		{
+			name:   "switched off, written by hand twice, then wiped",
+			status: unpinned(4), marks: map[secrets.Version]secrets.Mark{2: off},
+			err: secrets.ErrDisabled, says: "switched off",
+		},
+		{
+			name:   "staged, written by hand twice, then wiped",
+			status: unpinned(3), marks: map[secrets.Version]secrets.Mark{1: staged},
+			err: secrets.ErrUnusable, says: "wiped",
+		},
+		{
+			name:   "an older version can't be read",
+			status: unpinned(3), errs: map[secrets.Version]error{1: errAway},
+			err: secrets.ErrUnavailable, says: "sealed",
+		},
+		{
+			name:   "an older version is unusable",
+			status: unpinned(3), errs: map[secrets.Version]error{1: secrets.ErrUnusable},
+		},
+		{
+			name:   "switched off, then an older pointer put back",
+			status: pinned(1, 2, 3), marks: map[secrets.Version]secrets.Mark{2: off},
+			err: secrets.ErrDisabled, says: "put back to an older state",
+		},
+		{
+			name:   "the same, and written by hand since",
+			status: pinned(1, 3, 0),
+			marks:  map[secrets.Version]secrets.Mark{2: off, 3: off},
+			err:    secrets.ErrDisabled, says: "put back to an older state",
+		},
+		{
+			name:   "the same, and the mark can't be read",
+			status: pinned(1, 2, 3), errs: map[secrets.Version]error{2: errAway},
+			err: secrets.ErrUnavailable, says: "sealed", pinned: true,
+		},
+		{
+			name:   "switched on, the mark still there",
+			status: pinned(1, 2, 5), marks: map[secrets.Version]secrets.Mark{2: off}, pinned: true,
+		},
+		{
+			name:   "a value written by hand on a mark",
+			status: pinned(3, 3, 5),
+			marks:  map[secrets.Version]secrets.Mark{2: off, 3: off}, pinned: true,
+		},
+		{
+			name:   "the pointer names a mark",
+			status: pinned(2, 2, 4), marks: map[secrets.Version]secrets.Mark{2: off},
+			err: secrets.ErrUnusable, says: "only marks",
+		},
 		{name: "a store that keeps no marks", status: file, pinned: true},
 		{name: "a store that keeps no marks, and a pointer is required", status: file, require: true, pinned: true},
 	} {

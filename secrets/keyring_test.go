@@ -41,9 +41,18 @@ func TestKeyringRules(t *testing.T) {
 		{name: "nothing new", first: latest(2), second: latest(2), active: 2},
 		{name: "a new latest version without a pointer", first: latest(2), second: latest(3), active: 3},
 		{name: "the pointer moves on", first: pinned(2, 3, 1), second: pinned(3, 3, 2), active: 3},
-		{name: "a version is staged", first: pinned(2, 2, 1), second: pinned(2, 3, 1), active: 2, keys: []secrets.Version{2, 3}},
-		{name: "rolled back: lower version, higher serial", first: pinned(3, 3, 2), second: pinned(2, 3, 3), active: 2, keys: []secrets.Version{2, 3}},
-		{name: "the pointer moved by hand, without serials", first: pinned(3, 3, 0), second: pinned(2, 3, 0), active: 2, keys: []secrets.Version{2, 3}},
+		{
+			name:  "a version is staged",
+			first: pinned(2, 2, 1), second: pinned(2, 3, 1), active: 2, keys: []secrets.Version{2, 3},
+		},
+		{
+			name:  "rolled back: lower version, higher serial",
+			first: pinned(3, 3, 2), second: pinned(2, 3, 3), active: 2, keys: []secrets.Version{2, 3},
+		},
+		{
+			name:  "the pointer moved by hand, without serials",
+			first: pinned(3, 3, 0), second: pinned(2, 3, 0), active: 2, keys: []secrets.Version{2, 3},
+		},
 
 		{name: "the new value is unusable", first: pinned(2, 2, 1), second: pinned(3, 3, 2),
 			set: func(f *fake) { f.secret[3] = "short" }, active: 2, stale: secrets.ErrUnusable, says: "too short"},
@@ -53,55 +62,150 @@ func TestKeyringRules(t *testing.T) {
 		{name: "the pointer names a version that was never written", first: pinned(2, 2, 1), second: pinned(9, 2, 2),
 			active: 2, stale: secrets.ErrUnusable, says: "the latest is 2"},
 
-		{name: "the pointer has vanished", first: pinned(2, 3, 1), second: latest(3), active: 2, keys: []secrets.Version{2, 3}, says: "active_version has vanished"},
-		{name: "the pointer has vanished and a version is new", first: pinned(2, 2, 1), second: latest(3), active: 2, keys: []secrets.Version{2, 3}, says: "active_version has vanished"},
-		{name: "the pointer has vanished and the version with it", first: pinned(2, 3, 1), second: latest(3, 2), err: secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "deleted"},
-		{name: "the pointer has vanished, and the kill switch beside it", first: off(pinned(2, 3, 1)), second: latest(3), err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "vanished"},
+		{
+			name:  "the pointer has vanished",
+			first: pinned(2, 3, 1), second: latest(3), active: 2, keys: []secrets.Version{2, 3},
+			says: "active_version has vanished",
+		},
+		{
+			name:  "the pointer has vanished and a version is new",
+			first: pinned(2, 2, 1), second: latest(3), active: 2, keys: []secrets.Version{2, 3},
+			says: "active_version has vanished",
+		},
+		{
+			name:  "the pointer has vanished and the version with it",
+			first: pinned(2, 3, 1), second: latest(3, 2), err: secrets.ErrDeleted, stale: secrets.ErrDeleted,
+			says: "deleted",
+		},
+		{
+			name:  "the pointer has vanished, and the kill switch beside it",
+			first: off(pinned(2, 3, 1)), second: latest(3), err: secrets.ErrDisabled,
+			stale: secrets.ErrDisabled, says: "vanished",
+		},
 
-		{name: "a lower serial", first: pinned(3, 3, 2), second: pinned(2, 3, 1), active: 3, stale: secrets.ErrUnavailable},
-		{name: "a lower version, nothing created later", first: latest(3), second: latest(2), active: 3, stale: secrets.ErrUnavailable},
-		{name: "a lower version from before the pointer", first: pinned(2, 3, 1), second: latest(2), active: 2, keys: []secrets.Version{2, 3}, stale: secrets.ErrUnavailable},
+		{
+			name:  "a lower serial",
+			first: pinned(3, 3, 2), second: pinned(2, 3, 1), active: 3, stale: secrets.ErrUnavailable,
+		},
+		{
+			name:  "a lower version, nothing created later",
+			first: latest(3), second: latest(2), active: 3, stale: secrets.ErrUnavailable,
+		},
+		{
+			name:  "a lower version from before the pointer",
+			first: pinned(2, 3, 1), second: latest(2), active: 2, keys: []secrets.Version{2, 3},
+			stale: secrets.ErrUnavailable,
+		},
 		{name: "a lower version with a higher serial", first: pinned(3, 4, 2), second: pinned(2, 2, 3), active: 2},
 
-		{name: "off at a lower serial", first: pinned(3, 3, 2), second: off(pinned(2, 3, 1)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "off at a lower version", first: pinned(3, 3, 2), second: off(pinned(2, 2, 1)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "off without a serial", first: pinned(3, 3, 2), second: off(pinned(3, 3, 0)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "off without a pointer", first: pinned(2, 3, 1), second: off(latest(3)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "vanished"},
-		{name: "off, and the active version is gone", first: pinned(2, 3, 1), second: off(pinned(2, 3, 1, 2)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "deleted"},
-		{name: "off, and the pointer names no version", first: pinned(2, 3, 1), second: off(pinned(9, 3, 2)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "the latest is 3"},
+		{
+			name:  "off at a lower serial",
+			first: pinned(3, 3, 2), second: off(pinned(2, 3, 1)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "off at a lower version",
+			first: pinned(3, 3, 2), second: off(pinned(2, 2, 1)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "off without a serial",
+			first: pinned(3, 3, 2), second: off(pinned(3, 3, 0)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "off without a pointer",
+			first: pinned(2, 3, 1), second: off(latest(3)), err: secrets.ErrDisabled,
+			stale: secrets.ErrDisabled, says: "vanished",
+		},
+		{
+			name:  "off, and the active version is gone",
+			first: pinned(2, 3, 1), second: off(pinned(2, 3, 1, 2)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "deleted",
+		},
+		{
+			name:  "off, and the pointer names no version",
+			first: pinned(2, 3, 1), second: off(pinned(9, 3, 2)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "the latest is 3",
+		},
 		{name: "off, and the new value is unusable", first: pinned(2, 2, 1), second: off(pinned(3, 3, 2)),
 			set: func(f *fake) { f.secret[3] = "short" }, err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "too short"},
 		{name: "off, and the new value is denied", first: pinned(2, 2, 1), second: off(pinned(3, 3, 2)),
 			set: func(f *fake) { f.keyErr[3] = secrets.ErrDenied }, err: secrets.ErrDisabled, stale: secrets.ErrDisabled, says: "denied"},
-		{name: "on at a lower serial", first: off(pinned(3, 3, 2)), second: pinned(2, 3, 1), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "on at a lower version", first: off(pinned(3, 3, 2)), second: pinned(2, 2, 1), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
+		{
+			name:  "on at a lower serial",
+			first: off(pinned(3, 3, 2)), second: pinned(2, 3, 1),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "on at a lower version",
+			first: off(pinned(3, 3, 2)), second: pinned(2, 2, 1),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
 		{name: "on at an equal serial", first: off(pinned(3, 3, 2)), second: pinned(3, 3, 2), active: 3},
-		{name: "on because the secret was made again", first: off(pinned(2, 3, 4)), second: later(latest(3)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "on because the secret was made again, with a higher serial", first: off(pinned(2, 3, 4)), second: later(pinned(3, 3, 5)), active: 3},
+		{
+			name:  "on because the secret was made again",
+			first: off(pinned(2, 3, 4)), second: later(latest(3)),
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "on because the secret was made again, with a higher serial",
+			first: off(pinned(2, 3, 4)), second: later(pinned(3, 3, 5)), active: 3,
+		},
 		{name: "a lower version, but made anew", first: latest(3), second: later(latest(1)), active: 1},
 		{name: "made anew up to the same number", first: pinned(2, 3, 4), second: later(latest(3)), active: 3},
 
-		{name: "the active version is gone", first: latest(3), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 3"},
-		{name: "the pinned version is gone", first: pinned(2, 3, 1), second: pinned(2, 3, 1, 2), err: secrets.ErrDeleted, stale: secrets.ErrDeleted, says: "active version 2"},
+		{
+			name:  "the active version is gone",
+			first: latest(3), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted,
+			says: "active version 3",
+		},
+		{
+			name:  "the pinned version is gone",
+			first: pinned(2, 3, 1), second: pinned(2, 3, 1, 2), err: secrets.ErrDeleted,
+			stale: secrets.ErrDeleted, says: "active version 2",
+		},
 		{name: "the pinned version was pruned", first: pinned(1, 3, 1),
 			second: secrets.Status{Active: 1, Pinned: true, Latest: 3, Serial: 1, Versions: versions(3)[1:]}, err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
-		{name: "a new version came and was deleted before a refresh", first: latest(2), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
+		{
+			name:  "a new version came and was deleted before a refresh",
+			first: latest(2), second: latest(3, 3), err: secrets.ErrDeleted, stale: secrets.ErrDeleted,
+		},
 		{name: "deleted between status and value", first: latest(2), second: latest(3),
 			set: func(f *fake) { f.keyErr[3] = secrets.ErrDeleted }, err: secrets.ErrDeleted, stale: secrets.ErrDeleted},
 
-		{name: "the status is denied", first: latest(2), set: func(f *fake) { f.err = secrets.ErrDenied }, err: secrets.ErrDenied, stale: secrets.ErrDenied},
+		{
+			name:  "the status is denied",
+			first: latest(2), set: func(f *fake) { f.err = secrets.ErrDenied },
+			err: secrets.ErrDenied, stale: secrets.ErrDenied,
+		},
 		{name: "the value is denied", first: latest(2), second: latest(3),
 			set: func(f *fake) { f.keyErr[3] = secrets.ErrDenied }, err: secrets.ErrDenied, stale: secrets.ErrDenied},
-		{name: "the path is gone", first: latest(2), set: func(f *fake) { f.err = secrets.ErrNotFound }, err: secrets.ErrNotFound, stale: secrets.ErrNotFound},
+		{
+			name:  "the path is gone",
+			first: latest(2), set: func(f *fake) { f.err = secrets.ErrNotFound },
+			err: secrets.ErrNotFound, stale: secrets.ErrNotFound,
+		},
 
-		{name: "the store is away", first: latest(2), set: func(f *fake) { f.err = errAway }, active: 2, stale: secrets.ErrUnavailable, says: "sealed"},
+		{
+			name:  "the store is away",
+			first: latest(2), set: func(f *fake) { f.err = errAway }, active: 2, stale: secrets.ErrUnavailable,
+			says: "sealed",
+		},
 		{name: "away between status and value", first: latest(2), second: latest(3),
 			set: func(f *fake) { f.keyErr[3] = errAway }, active: 2, stale: secrets.ErrUnavailable, says: "sealed"},
 		{name: "the store hangs", first: latest(2), second: latest(3),
 			set: func(f *fake) { f.delay = time.Minute }, active: 2, stale: secrets.ErrUnavailable, says: "deadline"},
 
-		{name: "switched off", first: latest(2), second: off(latest(2)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
-		{name: "switched off, then away", first: off(latest(2)), set: func(f *fake) { f.err = errAway }, err: secrets.ErrDisabled, stale: secrets.ErrDisabled},
+		{
+			name:  "switched off",
+			first: latest(2), second: off(latest(2)), err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
+		{
+			name:  "switched off, then away",
+			first: off(latest(2)), set: func(f *fake) { f.err = errAway },
+			err: secrets.ErrDisabled, stale: secrets.ErrDisabled,
+		},
 		{name: "switched on again", first: off(latest(2)), second: latest(2), active: 2},
 
 		{name: "the staged version is unusable", first: pinned(2, 2, 1), second: pinned(2, 3, 1),
@@ -203,7 +307,10 @@ func TestWarmOverFaults(t *testing.T) {
 		{"denied", secrets.Status{}, secrets.ErrDenied, secrets.ErrDenied},
 		{"away", secrets.Status{}, errAway, secrets.ErrUnavailable},
 		{"no version", secrets.Status{}, nil, secrets.ErrUnusable},
-		{"staged once, pointer lost before we began", secrets.Status{Active: 3, Latest: 3, Serial: 4, Versions: versions(3)}, nil, secrets.ErrUnusable},
+		{
+			"staged once, pointer lost before we began",
+			secrets.Status{Active: 3, Latest: 3, Serial: 4, Versions: versions(3)}, nil, secrets.ErrUnusable,
+		},
 		{"deleted newest doesn't fall back", latest(3, 3), nil, secrets.ErrDeleted},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -43,7 +43,10 @@ func TestRunKeepsTheInterval(t *testing.T) {
 	}{
 		{"steady", latest(2), 10 * time.Second},
 		{"staged", pinned(2, 3, 1), time.Second},
-		{"rolled back: nothing is being tried", func() secrets.Status { s := pinned(2, 3, 3); s.Previous = 3; return s }(), 10 * time.Second},
+		{
+			"rolled back: nothing is being tried",
+			func() secrets.Status { s := pinned(2, 3, 3); s.Previous = 3; return s }(), 10 * time.Second,
+		},
 		{"the newer one is gone", pinned(2, 3, 1, 3), 10 * time.Second},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -63,7 +63,10 @@ func TestReadingFails(t *testing.T) {
 		{acme, 9, secrets.ErrNotFound, "version 9"},
 		{acme, 0, secrets.ErrNotFound, "version 0"},
 		{secrets.Ref{Path: acme.Path, Field: "absent"}, 1, secrets.ErrUnusable, "no field absent"},
-		{secrets.Ref{Path: "sso/acme-staff", Field: "other"}, 3, secrets.ErrUnusable, ":10: sso/acme-staff:other: unusable: version 3 is far too short"},
+		{
+			secrets.Ref{Path: "sso/acme-staff", Field: "other"}, 3, secrets.ErrUnusable,
+			":10: sso/acme-staff:other: unusable: version 3 is far too short",
+		},
 	} {
 		_, err := store.Key(t.Context(), tc.ref, tc.v)
 		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.says) {

@@ -117,11 +117,23 @@ func TestLifeInAFile(t *testing.T) {
 func TestFirstStage(t *testing.T) {
 	const fresh = "  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one + "\", created: 2026-09-01T10:00:00Z}\n"
 	for name, tc := range map[string]struct{ before, after string }{
-		"nothing":         {"", "secrets:\n" + fresh},
-		"no secrets":      {"# ours\n\nsecrets: {} # so far\n# the end\n", "# ours\n\nsecrets:  # so far\n" + fresh + "# the end\n"},
-		"another secret":  {"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n\n# the end\n", "secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n" + fresh + "\n# the end\n"},
-		"wide and no end": {"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}", "secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" + strings.ReplaceAll(fresh, "  ", "    ")},
-		"Windows":         {"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n", "secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n" + strings.ReplaceAll(fresh, "\n", "\r\n")},
+		"nothing": {"", "secrets:\n" + fresh},
+		"no secrets": {
+			"# ours\n\nsecrets: {} # so far\n# the end\n",
+			"# ours\n\nsecrets:  # so far\n" + fresh + "# the end\n",
+		},
+		"another secret": {
+			"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n\n# the end\n",
+			"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n" + fresh + "\n# the end\n",
+		},
+		"wide and no end": {
+			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}",
+			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" + strings.ReplaceAll(fresh, "  ", "    "),
+		},
+		"Windows": {
+			"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n",
+			"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n" + strings.ReplaceAll(fresh, "\n", "\r\n"),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, tc.before, 0o600)
@@ -149,10 +161,22 @@ func TestFirstStage(t *testing.T) {
 // A layout that can't be changed line by line is not changed, and the error names the line.
 func TestLayoutsThatAreLeftAlone(t *testing.T) {
 	for name, tc := range map[string]struct{ text, says string }{
-		"versions in braces":     {"secrets:\n  sso/acme-customers:\n    active: 1\n    versions: {1: {shared_secret: " + one + "}}\n", "line 4"},
-		"the secret in braces":   {"secrets:\n  sso/acme-customers: {versions: {1: {shared_secret: " + one + "}}}\n", "line 2"},
-		"everything in braces":   {"secrets: {sso/acme-customers: {active: 1, versions: {1: {shared_secret: " + one + "}}}}\n", "line 1"},
-		"a value over two lines": {"secrets:\n  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one[:20] + "\\\n " + one[20:] + "\"}\n", "line 1"},
+		"versions in braces": {
+			"secrets:\n  sso/acme-customers:\n    active: 1\n    versions: {1: {shared_secret: " + one + "}}\n",
+			"line 4",
+		},
+		"the secret in braces": {
+			"secrets:\n  sso/acme-customers: {versions: {1: {shared_secret: " + one + "}}}\n",
+			"line 2",
+		},
+		"everything in braces": {
+			"secrets: {sso/acme-customers: {active: 1, versions: {1: {shared_secret: " + one + "}}}}\n",
+			"line 1",
+		},
+		"a value over two lines": {
+			"secrets:\n  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one[:20] + "\\\n " + one[20:] + "\"}\n",
+			"line 1",
+		},
 	} {
 		path := write(t, tc.text, 0o600)
 		_, err := rotator(path).Stage(t.Context(), []byte(two))

@@ -131,7 +131,11 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 		{"soft-deleted", func() { server.Delete(t, ref.Path, 2) }, secrets.ErrDeleted},
 		{"undeleted", func() { server.Undelete(t, ref.Path, 2) }, nil},
 		{"destroyed", func() { server.Destroy(t, ref.Path, 2) }, secrets.ErrDeleted},
-		{"pointed elsewhere", func() { server.SetMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "1"}) }, nil},
+		{
+			"pointed elsewhere",
+			func() { server.SetMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "1"}) },
+			nil,
+		},
 		{"removed", func() { server.Remove(t, ref.Path) }, secrets.ErrNotFound},
 		{"made anew", func() { server.Put(t, ref.Path, map[string]string{ref.Field: third}) }, nil},
 	} {

@@ -47,7 +47,10 @@ func TestARefusalIsConfirmed(t *testing.T) {
 		{"not offered", reply{405, canary}, false, "(405)"},
 		{"not JSON", reply{200, canary}, false, "the answer doesn't contain the path"},
 		{"no data", reply{200, `{}`}, false, "the answer doesn't contain the path"},
-		{"another path", reply{200, `{"data": {"` + canary + `": ["deny"]}}`}, false, "the answer doesn't contain the path"},
+		{
+			"another path",
+			reply{200, `{"data": {"` + canary + `": ["deny"]}}`}, false, "the answer doesn't contain the path",
+		},
 		{"null", has(`null`), false, "the answer doesn't contain the path"},
 		{"wrong types", has(`"` + canary + `"`), false, "the answer doesn't contain the path"},
 	} {

@@ -25,12 +25,35 @@ func TestLoginMethods(t *testing.T) {
 		fields map[string]string
 		token  string // of the reads
 	}{
-		{"approle", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s\n")}, "auth/approle/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
-		{"approle elsewhere", vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: credentialFile(t, " r "), SecretIDFile: credentialFile(t, "s")}, "auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1"},
-		{"kubernetes", vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c")}, "auth/kubernetes/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
-		{"jwt", vault.Auth{Method: "jwt", Mount: "ci", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c\r\n")}, "auth/ci/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1"},
-		{"token of a file", vault.Auth{Method: "token", TokenFile: credentialFile(t, "hvs.file\n")}, "auth/token/lookup-self", nil, "hvs.file"},
-		{"token of the environment", vault.Auth{Method: "token"}, "auth/token/lookup-self", nil, "token-of-the-environment"},
+		{
+			"approle",
+			vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s\n")},
+			"auth/approle/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1",
+		},
+		{
+			"approle elsewhere",
+			vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: credentialFile(t, " r "), SecretIDFile: credentialFile(t, "s")},
+			"auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1",
+		},
+		{
+			"kubernetes",
+			vault.Auth{Method: "kubernetes", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c")},
+			"auth/kubernetes/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1",
+		},
+		{
+			"jwt",
+			vault.Auth{Method: "jwt", Mount: "ci", Role: "deskmint", JWTFile: credentialFile(t, "a.b.c\r\n")},
+			"auth/ci/login", map[string]string{"role": "deskmint", "jwt": "a.b.c"}, "t1",
+		},
+		{
+			"token of a file",
+			vault.Auth{Method: "token", TokenFile: credentialFile(t, "hvs.file\n")}, "auth/token/lookup-self",
+			nil, "hvs.file",
+		},
+		{
+			"token of the environment",
+			vault.Auth{Method: "token"}, "auth/token/lookup-self", nil, "token-of-the-environment",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFakeVault(t)
@@ -66,16 +89,47 @@ func TestLoginsThatFail(t *testing.T) {
 		code int
 		says []string
 	}{
-		{"refused", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s")}, 400, []string{"auth/approle/login", "(400)", "check the role and the credential"}},
-		{"forbidden, as by Kubernetes", vault.Auth{Method: "kubernetes", Role: "r", JWTFile: credentialFile(t, "j")}, 403, []string{"auth/kubernetes/login", "(403)"}},
-		{"wrong mount", vault.Auth{Method: "jwt", Mount: "x", Role: "r", JWTFile: credentialFile(t, "j")}, 404, []string{"auth/x/login", "(404)", "auth.mount"}},
+		{
+			"refused",
+			vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s")}, 400,
+			[]string{"auth/approle/login", "(400)", "check the role and the credential"},
+		},
+		{
+			"forbidden, as by Kubernetes",
+			vault.Auth{Method: "kubernetes", Role: "r", JWTFile: credentialFile(t, "j")}, 403,
+			[]string{"auth/kubernetes/login", "(403)"},
+		},
+		{
+			"wrong mount",
+			vault.Auth{Method: "jwt", Mount: "x", Role: "r", JWTFile: credentialFile(t, "j")}, 404,
+			[]string{"auth/x/login", "(404)", "auth.mount"},
+		},
 		{"sealed", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, "j")}, 503, []string{"sealed"}},
-		{"an answer without a token", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, "j")}, 200, []string{"no token"}},
-		{"wrong token", vault.Auth{Method: "token", TokenFile: credentialFile(t, canary)}, 403, []string{"auth/token/lookup-self", "check the credential"}},
+		{
+			"an answer without a token",
+			vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, "j")}, 200, []string{"no token"},
+		},
+		{
+			"wrong token",
+			vault.Auth{Method: "token", TokenFile: credentialFile(t, canary)}, 403,
+			[]string{"auth/token/lookup-self", "check the credential"},
+		},
 		{"no token at all", vault.Auth{Method: "token"}, 0, []string{"VAULT_TOKEN is empty"}},
-		{"no file", vault.Auth{Method: "approle", RoleIDFile: missing, SecretIDFile: missing}, 0, []string{"role_id_file", "secret_id_file", missing}},
-		{"empty file", vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, " \n")}, 0, []string{"jwt_file", "is empty"}},
-		{"two lines in the file", vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, canary+"\n"+canary)}, 0, []string{"secret_id_file", "white space"}},
+		{
+			"no file",
+			vault.Auth{Method: "approle", RoleIDFile: missing, SecretIDFile: missing}, 0,
+			[]string{"role_id_file", "secret_id_file", missing},
+		},
+		{
+			"empty file",
+			vault.Auth{Method: "jwt", Role: "r", JWTFile: credentialFile(t, " \n")}, 0,
+			[]string{"jwt_file", "is empty"},
+		},
+		{
+			"two lines in the file",
+			vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, canary+"\n"+canary)}, 0,
+			[]string{"secret_id_file", "white space"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, now := newFakeVault(t), newClock()
@@ -198,11 +252,19 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 	}{
 		{"renewed", false, nil, "t1", "auth/token/renew-self", nil},
 		{"not renewable", true, nil, "t2", "auth/approle/login", nil},
-		{"renewal refused", false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{403, canary} }, "t2", "auth/approle/login", nil},
+		{
+			"renewal refused",
+			false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{403, canary} }, "t2",
+			"auth/approle/login", nil,
+		},
 		{"renewal gives little", false, func(f *fakeVault) {
 			f.answers["auth/token/renew-self"] = reply{200, `{"auth": {"client_token": "t1", "lease_duration": 100, "renewable": true}}`}
 		}, "t2", "auth/approle/login", nil},
-		{"renewal answers nonsense", false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2", "auth/approle/login", nil},
+		{
+			"renewal answers nonsense",
+			false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2",
+			"auth/approle/login", nil,
+		},
 		{"neither works: it goes on while it lasts", false, func(f *fakeVault) {
 			f.answers["auth/token/renew-self"] = reply{500, canary}
 			f.answers["auth/approle/login"] = reply{503, canary}

@@ -46,15 +46,30 @@ func TestSettingsFaults(t *testing.T) {
 		`{}`: {"addresses", "auth.method"},
 		`{addresses: ["vault:8200", "ftp://v", "http://vault.internal", "https://u:p@v", "https://v?x", "https://v#f", "https://", "::"], auth: {method: token}}`: slices.Repeat([]string{"addresses"}, 8),
 		`{addresses: ["https://v"], mount: /secret, auth: {method: token}}`:                                                                                       {"mount"},
-		`{addresses: ["https://v"], mount: a/../b, namespace: "a\nb", auth: {method: token}}`:                                                                     {"mount", "namespace"},
-		`{addresses: ["https://v"], ca: ca.pem, skip_verify: true, auth: {method: token}}`:                                                                        {"skip_verify"},
-		`{addresses: ["https://v"], auth: {method: ldap}}`:                                                                                                        {"auth.method"},
-		`{addresses: ["https://v"], auth: {method: approle}}`:                                                                                                     {"auth.secret_id_file", "auth.role_id"},
-		`{addresses: ["https://v"], auth: {method: approle, role_id: r, role_id_file: f, secret_id_file: s}}`:                                                     {"auth.role_id"},
-		`{addresses: ["https://v"], auth: {method: approle, role: r, role_id: r, secret_id_file: s, jwt_file: j}}`:                                                {"auth.role", "auth.jwt_file"},
-		`{addresses: ["https://v"], auth: {method: kubernetes}}`:                                                                                                  {"auth.role"},
-		`{addresses: ["https://v"], auth: {method: jwt, mount: a/}}`:                                                                                              {"auth.role", "auth.jwt_file", "auth.mount"},
-		`{addresses: ["https://v"], auth: {method: token, mount: token, role: r, role_id: i}}`:                                                                    {"auth.mount", "auth.role", "auth.role_id"},
+		`{addresses: ["https://v"], mount: a/../b, namespace: "a\nb", auth: {method: token}}`: {
+			"mount",
+			"namespace",
+		},
+		`{addresses: ["https://v"], ca: ca.pem, skip_verify: true, auth: {method: token}}`: {"skip_verify"},
+		`{addresses: ["https://v"], auth: {method: ldap}}`:                                 {"auth.method"},
+		`{addresses: ["https://v"], auth: {method: approle}}`: {
+			"auth.secret_id_file",
+			"auth.role_id",
+		},
+		`{addresses: ["https://v"], auth: {method: approle, role_id: r, role_id_file: f, secret_id_file: s}}`: {"auth.role_id"},
+		`{addresses: ["https://v"], auth: {method: approle, role: r, role_id: r, secret_id_file: s, jwt_file: j}}`: {
+			"auth.role",
+			"auth.jwt_file",
+		},
+		`{addresses: ["https://v"], auth: {method: kubernetes}}`: {"auth.role"},
+		`{addresses: ["https://v"], auth: {method: jwt, mount: a/}}`: {
+			"auth.role",
+			"auth.jwt_file", "auth.mount",
+		},
+		`{addresses: ["https://v"], auth: {method: token, mount: token, role: r, role_id: i}}`: {
+			"auth.mount",
+			"auth.role", "auth.role_id",
+		},
 	} {
 		var got []string
 		decode(t, text).Check(func(key, message string) {

@@ -51,7 +51,11 @@ func TestTLS(t *testing.T) {
 		{"unknown authority", f.URL, "", "unknown authority: check ca"},
 		{"another authority", f.URL, credentialFile(t, newAuthority(t).pem()), "unknown authority: check ca"},
 		{"another name", byName, ca, "for another name: check addresses"},
-		{"plain HTTP", strings.Replace(newFakeVault(t).URL, "http://", "https://", 1), ca, "doesn't speak TLS: check the address"},
+		{
+			"plain HTTP",
+			strings.Replace(newFakeVault(t).URL, "http://", "https://", 1), ca,
+			"doesn't speak TLS: check the address",
+		},
 		{"CA file missing", f.URL, ca + "-missing", "ca: open"},
 		{"CA file empty", f.URL, credentialFile(t, "no certificate"), "no certificate in PEM form"},
 	} {

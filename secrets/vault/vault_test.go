@@ -50,13 +50,34 @@ func TestCustomMetadata(t *testing.T) {
 	}{
 		{custom: `null`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4}},
 		{custom: `{"owner": "acme"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4}},
-		{custom: `{"active_version": "3"}`, want: secrets.Status{Active: 3, Pinned: true, Managed: true, Latest: 5, Previous: 2}},
-		{custom: `{"active_version": "3", "previous_version": "1", "serial": "12"}`, want: secrets.Status{Active: 3, Pinned: true, Managed: true, Latest: 5, Previous: 1, Serial: 12}},
-		{custom: `{"active_version": "9"}`, want: secrets.Status{Active: 9, Pinned: true, Managed: true, Latest: 5, Previous: 5}},
-		{custom: `{"disabled": "true"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"}},
-		{custom: `{"disabled": "Yes"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"}},
-		{custom: `{"disabled": "` + canary + `"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"}},
-		{custom: `{"disabled": "2026-11-29T09:00:00Z"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "2026-11-29T09:00:00Z"}},
+		{
+			custom: `{"active_version": "3"}`,
+			want:   secrets.Status{Active: 3, Pinned: true, Managed: true, Latest: 5, Previous: 2},
+		},
+		{
+			custom: `{"active_version": "3", "previous_version": "1", "serial": "12"}`,
+			want:   secrets.Status{Active: 3, Pinned: true, Managed: true, Latest: 5, Previous: 1, Serial: 12},
+		},
+		{
+			custom: `{"active_version": "9"}`,
+			want:   secrets.Status{Active: 9, Pinned: true, Managed: true, Latest: 5, Previous: 5},
+		},
+		{
+			custom: `{"disabled": "true"}`,
+			want:   secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"},
+		},
+		{
+			custom: `{"disabled": "Yes"}`,
+			want:   secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"},
+		},
+		{
+			custom: `{"disabled": "` + canary + `"}`,
+			want:   secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "by-hand"},
+		},
+		{
+			custom: `{"disabled": "2026-11-29T09:00:00Z"}`,
+			want:   secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "2026-11-29T09:00:00Z"},
+		},
 		{custom: `{"serial": "3"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Serial: 3, Managed: true}},
 		{custom: `{"previous_version": "3"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 3, Managed: true}},
 		{custom: `{"disabled": "false"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4}},
@@ -163,24 +184,61 @@ func TestValues(t *testing.T) {
 		want   error // nil: away
 		says   string
 	}{
-		{"soft-deleted", reply{404, `{"data": {"data": null, "metadata": {` + gone + `, "deletion_time": "2026-02-01T09:00:00Z", "destroyed": false}}}`}, secrets.ErrDeleted, "deleted"},
-		{"destroyed", reply{404, `{"data": {"data": null, "metadata": {` + gone + `, "deletion_time": "", "destroyed": true}}}`}, secrets.ErrDeleted, "deleted or destroyed"},
+		{
+			"soft-deleted",
+			reply{404, `{"data": {"data": null, "metadata": {` + gone + `, "deletion_time": "2026-02-01T09:00:00Z", "destroyed": false}}}`},
+			secrets.ErrDeleted, "deleted",
+		},
+		{
+			"destroyed",
+			reply{404, `{"data": {"data": null, "metadata": {` + gone + `, "deletion_time": "", "destroyed": true}}}`},
+			secrets.ErrDeleted, "deleted or destroyed",
+		},
 		{"missing", reply{404, `{"errors": []}`}, secrets.ErrNotFound, "no such secret (404)"},
 		{"a page in place of Vault", reply{404, `<html>` + canary}, secrets.ErrNotFound, "(404)"},
-		{"no data with success", reply{200, `{"data": {"data": null, "metadata": {` + gone + `}}}`}, secrets.ErrDeleted, "deleted"},
+		{
+			"no data with success",
+			reply{200, `{"data": {"data": null, "metadata": {` + gone + `}}}`}, secrets.ErrDeleted, "deleted",
+		},
 		{"no metadata with success", reply{200, `{"data": {"shared_secret": "` + canary + `"}}`}, nil, "version 2"},
 		{"another version", reply{200, data(3, `{"shared_secret": "`+canary+`"}`)}, nil, "version 2"},
-		{"field missing", reply{200, data(2, `{"other": "`+canary+`"}`)}, secrets.ErrUnusable, "no field shared_secret"},
-		{"field is a number", reply{200, data(2, `{"shared_secret": 12345678901234567890123456789012}`)}, secrets.ErrUnusable, "no field shared_secret that is a string"},
-		{"field is a map", reply{200, data(2, `{"shared_secret": {"`+canary+`": 1}}`)}, secrets.ErrUnusable, "no field shared_secret"},
-		{"empty", reply{200, data(2, `{"shared_secret": ""}`)}, secrets.ErrUnusable, "field shared_secret: unusable: version 2 is empty"},
+		{
+			"field missing",
+			reply{200, data(2, `{"other": "`+canary+`"}`)}, secrets.ErrUnusable, "no field shared_secret",
+		},
+		{
+			"field is a number",
+			reply{200, data(2, `{"shared_secret": 12345678901234567890123456789012}`)}, secrets.ErrUnusable,
+			"no field shared_secret that is a string",
+		},
+		{
+			"field is a map",
+			reply{200, data(2, `{"shared_secret": {"`+canary+`": 1}}`)}, secrets.ErrUnusable,
+			"no field shared_secret",
+		},
+		{
+			"empty",
+			reply{200, data(2, `{"shared_secret": ""}`)}, secrets.ErrUnusable,
+			"field shared_secret: unusable: version 2 is empty",
+		},
 		{"too short", reply{200, data(2, `{"shared_secret": "`+canary[:31]+`"}`)}, secrets.ErrUnusable, "too short"},
-		{"with a newline", reply{200, data(2, `{"shared_secret": "`+canary+`\n"}`)}, secrets.ErrUnusable, "white space"},
+		{
+			"with a newline",
+			reply{200, data(2, `{"shared_secret": "`+canary+`\n"}`)}, secrets.ErrUnusable, "white space",
+		},
 		{"not JSON", reply{200, canary}, nil, "not one of a KV engine"},
 		{"half an answer", reply{200, data(2, `{"shared_secret": "`+canary)[:60]}, nil, "not one of a KV engine"},
-		{"wrong types", reply{200, `{"data": {"data": "` + canary + `", "metadata": "` + canary + `"}}`}, nil, "not one of a KV engine"},
+		{
+			"wrong types",
+			reply{200, `{"data": {"data": "` + canary + `", "metadata": "` + canary + `"}}`}, nil,
+			"not one of a KV engine",
+		},
 		{"nothing", reply{200, ""}, nil, "not one of a KV engine"},
-		{"huge", reply{200, data(2, `{"filler": "`+strings.Repeat("x", 2<<20)+`", "shared_secret": "`+canary+`"}`)}, nil, "too large"},
+		{
+			"huge",
+			reply{200, data(2, `{"filler": "`+strings.Repeat("x", 2<<20)+`", "shared_secret": "`+canary+`"}`)},
+			nil, "too large",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFakeVault(t)
