@@ -26,13 +26,13 @@ func mustKey(t testing.TB, v secrets.Version, secret string) secrets.Key {
 
 // TestKeySignsRFC7515A1 signs the example of RFC 7515, appendix A.1.
 func TestKeySignsRFC7515A1(t *testing.T) {
-	secret, err := base64.RawURLEncoding.DecodeString(
-		"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
-	)
+	const encoded = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+	secret, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const input = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+	const input = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9." +
+		"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 	const want = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 	key := mustKey(t, 7, string(secret))
@@ -158,7 +158,10 @@ func TestKeyCantBePrinted(t *testing.T) {
 	for name, v := range values {
 		t.Run(name, func(t *testing.T) {
 			outputs := map[string]string{}
-			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d", "%o", "%b", "%t", "%c", "%U", "%e", "%T", "%p"} {
+			for _, verb := range []string{
+				"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "% x", "%d",
+				"%o", "%b", "%t", "%c", "%U", "%e", "%T", "%p",
+			} {
 				outputs[verb] = fmt.Sprintf(verb, v)
 			}
 			outputs["error"] = fmt.Errorf("signing with %v: %+v", v, v).Error()

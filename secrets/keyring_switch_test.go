@@ -160,7 +160,10 @@ func TestAnswersFromBefore(t *testing.T) {
 		if s.Fault == nil || s.Held == nil {
 			t.Fatalf("after five minutes: %+v", s)
 		}
-		for _, part := range []string{"sso/acme", "latest version 2, held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt"} {
+		for _, part := range []string{
+			"sso/acme", "latest version 2, held 3", "a standby lags",
+			"restored from a backup", "`deskmint secret adopt",
+		} {
 			if !strings.Contains(s.Fault.Error(), part) {
 				t.Errorf("%q doesn't say %q", s.Fault, part)
 			}
@@ -373,7 +376,9 @@ func TestReadSwitch(t *testing.T) {
 			t.Errorf("%q switches off: %q", on, by)
 		}
 	}
-	for _, off := range []string{"true", "yes", "on", "1", "off", "n", "f", " ", "false ", "disabled", "null", "~", "00", canary} {
+	for _, off := range []string{
+		"true", "yes", "on", "1", "off", "n", "f", " ", "false ", "disabled", "null", "~", "00", canary,
+	} {
 		if by := secrets.ReadSwitch(off); by == "" || strings.Contains(by, canary) {
 			t.Errorf("%q: %q", off, by)
 		}

@@ -200,7 +200,13 @@ func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 }
 
 func TestPermissionsSayWhatToDo(t *testing.T) {
-	for mode, chmod := range map[fs.FileMode]string{0o644: "chmod 640", 0o666: "chmod 640", 0o660: "chmod 640", 0o604: "chmod 600", 0o620: "chmod 600"} {
+	for mode, chmod := range map[fs.FileMode]string{
+		0o644: "chmod 640",
+		0o666: "chmod 640",
+		0o660: "chmod 640",
+		0o604: "chmod 600",
+		0o620: "chmod 600",
+	} {
 		path := write(t, good, mode)
 		_, err := newStore(path).Status(t.Context(), acme.Path)
 		if err == nil || !strings.Contains(err.Error(), chmod+" "+path) ||

@@ -40,6 +40,12 @@ secrets:
           other: short
 # the end`
 
+// noted returns a version with the given secret, as it is written below the first version of
+// commented.
+func noted(secret string) string {
+	return `{shared_secret: "` + secret + `", note: "of \"ours\"", created: 2026-09-01T10:00:00Z}`
+}
+
 // TestLifeInAFile performs all acts on one secret. Each changes the lines that it must and no
 // other. Blank lines, comments, alignment and quotes stay.
 func TestLifeInAFile(t *testing.T) {
@@ -72,15 +78,8 @@ func TestLifeInAFile(t *testing.T) {
 		}
 	}
 	secretstest.Must(r.Stage(ctx, []byte(two)))(t)
-	stands(
-		"staged",
-		1,
-		one,
-		"    versions:\n      1:",
-		"    active: 1\n    versions:\n      1:",
-		"# the old one\n",
-		"# the old one\n      2: {shared_secret: \""+two+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n",
-	)
+	stands("staged", 1, one, "    versions:\n      1:", "    active: 1\n    versions:\n      1:", "# the old one\n",
+		"# the old one\n      2: "+noted(two)+"\n")
 	secretstest.Must(r.Activate(ctx, 0))(t)
 	stands("activated", 2, two, "    active: 1\n", "    active: 2\n    previous: 1\n")
 	secretstest.Must(r.Rollback(ctx))(t)
@@ -90,15 +89,8 @@ func TestLifeInAFile(t *testing.T) {
 	secretstest.Must(r.Enable(ctx))(t)
 	stands("enabled", 1, one, "disabled: \"2026-09-01T10:00:00Z\"", "disabled: false")
 	secretstest.Must(r.Replace(ctx, []byte(three)))(t)
-	stands(
-		"replaced",
-		3,
-		three,
-		"    active: 1\n    previous: 2\n",
-		"    active: 3\n    previous: 1\n",
-		"2026-09-01T10:00:00Z}\n",
-		"2026-09-01T10:00:00Z}\n      3: {shared_secret: \""+three+"\", note: \"of \\\"ours\\\"\", created: 2026-09-01T10:00:00Z}\n",
-	)
+	stands("replaced", 3, three, "    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
+		"2026-09-01T10:00:00Z}\n", "2026-09-01T10:00:00Z}\n      3: "+noted(three)+"\n")
 
 	report, err := r.Status(ctx, three[:5])
 	if err != nil || len(report.Details) != 3 || !*report.Details[0].Match || *report.Details[1].Match ||
@@ -115,7 +107,11 @@ func TestLifeInAFile(t *testing.T) {
 
 // The first stage may begin with a missing or an empty file.
 func TestFirstStage(t *testing.T) {
-	const fresh = "  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one + "\", created: 2026-09-01T10:00:00Z}\n"
+	const fresh = `  sso/acme-customers:
+    active: 1
+    versions:
+      1: {shared_secret: "` + one + `", created: 2026-09-01T10:00:00Z}
+`
 	for name, tc := range map[string]struct{ before, after string }{
 		"nothing": {"", "secrets:\n" + fresh},
 		"no secrets": {
@@ -128,11 +124,13 @@ func TestFirstStage(t *testing.T) {
 		},
 		"wide and no end": {
 			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}",
-			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" + strings.ReplaceAll(fresh, "  ", "    "),
+			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" +
+				strings.ReplaceAll(fresh, "  ", "    "),
 		},
 		"Windows": {
 			"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n",
-			"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n" + strings.ReplaceAll(fresh, "\n", "\r\n"),
+			"secrets:\r\n  other:\r\n    versions:\r\n      1: {a: \"" + two + "\"}\r\n" +
+				strings.ReplaceAll(fresh, "\n", "\r\n"),
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,13 +146,11 @@ func TestFirstStage(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 || read(t, path) != "secrets:\n"+fresh {
 		t.Errorf("%v, %v:\n%s", info.Mode(), err, read(t, path))
 	}
-	if _, err := rotator(filepath.Join(t.TempDir(), "secrets.yaml")).Status(t.Context(), ""); !errors.Is(
-		err,
-		secrets.ErrNotFound,
-	) {
-		t.Errorf("status of nothing: %v", err)
+	_, err := rotator(filepath.Join(t.TempDir(), "secrets.yaml")).Status(t.Context(), "")
+	if !errors.Is(err, secrets.ErrNotFound) {
+		t.Errorf("status of a missing file: %v", err)
 	}
-	_, err := rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
+	_, err = rotator(filepath.Join(t.TempDir(), "no", "secrets.yaml")).Stage(t.Context(), []byte(one))
 	secretstest.CheckError(t, err, rotate.ErrRefused, "the folder of", "doesn't exist: create it")
 }
 
@@ -174,7 +170,8 @@ func TestLayoutsThatAreLeftAlone(t *testing.T) {
 			"line 1",
 		},
 		"a value over two lines": {
-			"secrets:\n  sso/acme-customers:\n    active: 1\n    versions:\n      1: {shared_secret: \"" + one[:20] + "\\\n " + one[20:] + "\"}\n",
+			"secrets:\n  sso/acme-customers:\n    active: 1\n    versions:\n" +
+				"      1: {shared_secret: \"" + one[:20] + "\\\n " + one[20:] + "\"}\n",
 			"line 1",
 		},
 	} {

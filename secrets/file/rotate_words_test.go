@@ -55,7 +55,8 @@ func FuzzApply(f *testing.F) {
 	f.Add("secrets: {}\n", "sso/b")
 	f.Add("{}", "0")
 	f.Add(
-		"secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n  b: {versions: {1: {s: y}}}\n",
+		"secrets:\n  a:\n    active: 1 # one\n    versions:\n      1:\n        s: >\n          x\n\n"+
+			"  b: {versions: {1: {s: y}}}\n",
 		"b",
 	)
 	f.Add("secrets:\r\n  'a b':\r\n    versions:\r\n      1: {s: \"é\\u0001\"}\r\n", "a b")
@@ -74,12 +75,8 @@ func FuzzApply(f *testing.F) {
 				version: []edit{{key: "s", value: text, quoted: true}, {key: "created", value: "2026-01-01T00:00:00Z"}},
 			},
 		}
-		edits = append(
-			edits,
-			edit{key: "active", value: next},
-			edit{key: "previous", value: next},
-			edit{key: "disabled", value: "true"},
-		)
+		edits = append(edits, edit{key: "active", value: next}, edit{key: "previous", value: next},
+			edit{key: "disabled", value: "true"})
 		changed, err := apply([]byte(text), path, edits)
 		if err != nil {
 			return

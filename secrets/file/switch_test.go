@@ -77,7 +77,8 @@ func TestKillSwitchInAFile(t *testing.T) {
 		},
 		{
 			name: "no YAML, in braces over lines",
-			text: "secrets:\n  sso/acme-customers: {\n    disabled: yes,\n    versions: {1: {shared_secret: " + one + "}}\n",
+			text: "secrets:\n  sso/acme-customers: {\n    disabled: yes,\n" +
+				"    versions: {1: {shared_secret: " + one + "}}\n",
 		},
 		{name: "no YAML, behind the versions", text: head + versions + "    disabled: true\n  ]\n"},
 		{name: "no YAML, no value", text: head + "    disabled:\n" + versions + "  ]\n"},
@@ -170,7 +171,14 @@ func TestKillSwitchInAFile(t *testing.T) {
 // TestDisableInAFaultyFile checks that the command writes the switch into a file that it would
 // otherwise not change, and that replicas read it.
 func TestDisableInAFaultyFile(t *testing.T) {
-	text := "extra: 1\nsecrets:\n  sso/acme-customers:\n    active: 9\n    versions:\n      1: {shared_secret: " + one + "}\n  sso/other: {disabled: false, versions: 7}\n"
+	text := `extra: 1
+secrets:
+  sso/acme-customers:
+    active: 9
+    versions:
+      1: {shared_secret: ` + one + `}
+  sso/other: {disabled: false, versions: 7}
+`
 	path := write(t, text, 0o600)
 	r := rotator(path)
 	for name, act := range map[string]func(context.Context) (rotate.Plan, error){
@@ -196,12 +204,8 @@ func TestDisableInAFaultyFile(t *testing.T) {
 	}
 	// Disable again, over any text of the switch.
 	for _, value := range []string{"false", "no", "0", `""`, "'no'", "false # c"} {
-		rewrite(
-			t,
-			path,
-			"secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n    versions:\n      1: {shared_secret: "+one+"}\n",
-			0o600,
-		)
+		rewrite(t, path, "secrets:\n  sso/acme-customers:\n    disabled: "+value+"\n"+
+			"    versions:\n      1: {shared_secret: "+one+"}\n", 0o600)
 		secretstest.Must(r.Disable(t.Context()))(t)
 		secretstest.Must(r.Enable(t.Context()))(t)
 		secretstest.Must(r.Disable(t.Context()))(t)

@@ -91,7 +91,11 @@ func TestStoreReads(t *testing.T) {
 			t.Errorf("%v %d: %v, %v, want %v", tc.ref, tc.v, key, err, tc.want)
 		}
 	}
-	for name, err := range map[string]error{"Activate": store.Activate("q", 1), "Delete": store.Delete("q", 1), "Disable": store.Disable("q", true)} {
+	for name, err := range map[string]error{
+		"Activate": store.Activate("q", 1),
+		"Delete":   store.Delete("q", 1),
+		"Disable":  store.Disable("q", true),
+	} {
 		if !errors.Is(err, secrets.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}

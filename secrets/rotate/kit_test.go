@@ -166,14 +166,8 @@ func (b *fakeStore) add(v secrets.Version, value string) {
 
 func (b *fakeStore) Change(_ context.Context, _ string, _ secrets.Observed, to secrets.Change) error {
 	return b.write(
-		fmt.Sprintf(
-			"active %d previous %d serial %d off %v on %v",
-			to.Active,
-			to.Previous,
-			to.Serial,
-			to.Disabled != "",
-			to.Enabled,
-		),
+		fmt.Sprintf("active %d previous %d serial %d off %v on %v", to.Active, to.Previous, to.Serial,
+			to.Disabled != "", to.Enabled),
 		func() {
 			if to.Active != 0 {
 				b.o.Active, b.o.Previous, b.o.Pinned = to.Active, to.Previous, true

@@ -34,10 +34,8 @@ func TestReport(t *testing.T) {
 			match = fmt.Sprint(*d.Match)
 		}
 		prints[d.Version] = d.Fingerprint
-		got = append(
-			got,
-			row{d.Version, d.Active, d.Staged, d.Previous, d.Fate, match, d.Fingerprint != "", d.Fault != nil},
-		)
+		got = append(got,
+			row{d.Version, d.Active, d.Staged, d.Previous, d.Fate, match, d.Fingerprint != "", d.Fault != nil})
 	}
 	want := []row{
 		{5, false, true, false, "", "false", true, false},

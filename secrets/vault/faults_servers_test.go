@@ -77,14 +77,8 @@ func TestFaultsOfOneServer(t *testing.T) {
 				}
 				secretstest.CheckKey(t, key, first)
 				if b, g := asked.taken(bad.Address), asked.taken(good.Address); b != ofBad || g != ofGood {
-					t.Errorf(
-						"%s: asked the first server %d times and the second %d, want %d and %d",
-						when,
-						b,
-						g,
-						ofBad,
-						ofGood,
-					)
+					t.Errorf("%s: asked the first server %d times and the second %d, want %d and %d", when, b, g,
+						ofBad, ofGood)
 				}
 			}
 			tc.begin(t, bad)

@@ -63,15 +63,8 @@ func (s *offsetClock) Now() time.Time      { return time.Now().Add(time.Duration
 func (s *offsetClock) add(d time.Duration) { s.by.Add(int64(d)) }
 
 func faults() []fault {
-	return slices.Concat(
-		networkFaults(),
-		nameFaults(),
-		accessFaults(),
-		loginFaults(),
-		versionFaults(),
-		valueFaults(),
-		mountFaults(),
-	)
+	return slices.Concat(networkFaults(), nameFaults(), accessFaults(), loginFaults(), versionFaults(),
+		valueFaults(), mountFaults())
 }
 
 // TestFaultsAreListed checks that the operators' table has every row.
@@ -251,7 +244,11 @@ func (s *faultEnv) signs(t *testing.T, v secrets.Version, value string) {
 func findLeak(text string, more ...string) string {
 	text = strings.ToLower(text)
 	for _, secret := range append(more, first, second, third, canary[:18], "hvs.") {
-		for _, form := range []string{secret, hex.EncodeToString([]byte(secret)), base64.RawStdEncoding.EncodeToString([]byte(secret))} {
+		for _, form := range []string{
+			secret,
+			hex.EncodeToString([]byte(secret)),
+			base64.RawStdEncoding.EncodeToString([]byte(secret)),
+		} {
 			if form != "" && strings.Contains(text, strings.ToLower(form)) {
 				return form
 			}
@@ -262,7 +259,11 @@ func findLeak(text string, more ...string) string {
 
 func TestFaultsLeaksAreFound(t *testing.T) {
 	for _, text := range []string{
-		"a" + first, strings.ToUpper(second), hex.EncodeToString([]byte("a" + third)), base64.StdEncoding.EncodeToString([]byte(canary)), "token hvs.CAES",
+		"a" + first,
+		strings.ToUpper(second),
+		hex.EncodeToString([]byte("a" + third)),
+		base64.StdEncoding.EncodeToString([]byte(canary)),
+		"token hvs.CAES",
 	} {
 		if findLeak(text) == "" {
 			t.Errorf("%q passes", text)

@@ -269,9 +269,10 @@ func TestRealSnapshot(t *testing.T) {
 	secretstest.Must(r.Activate(ctx, 0))(t)
 
 	now := time.Now()
-	k := secrets.NewKeyring(
-		secrets.Options{Source: newSource(t, settings, vault.Options{}), Now: func() time.Time { return now }},
-	)
+	k := secrets.NewKeyring(secrets.Options{
+		Source: newSource(t, settings, vault.Options{}),
+		Now:    func() time.Time { return now },
+	})
 	if err := k.Warm(ctx, r.Ref); err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +287,8 @@ func TestRealSnapshot(t *testing.T) {
 	if state.Fault == nil {
 		t.Fatal("no alarm")
 	}
-	secretstest.CheckErrorText(t, state.Fault, "held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
+	secretstest.CheckErrorText(t, state.Fault,
+		"held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
 
 	// The kill switch works in the meantime; what only the backup has doesn't switch it on.
 	secretstest.Must(r.Disable(ctx))(t)

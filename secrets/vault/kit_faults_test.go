@@ -74,12 +74,8 @@ func accessFaults() []fault {
 	}, {
 		name: "too many requests",
 		begin: func(t *testing.T, s *faultEnv) {
-			s.server.Do(
-				t,
-				http.MethodPost,
-				"sys/quotas/rate-limit/"+s.name,
-				map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"},
-			)
+			s.server.Do(t, http.MethodPost, "sys/quotas/rate-limit/"+s.name,
+				map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"})
 			s.refresh(t) // this one is still let through
 		},
 		afterMaxStale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
@@ -94,13 +90,15 @@ func versionFaults() []fault {
 	return []fault{{
 		name:         "version deleted",
 		begin:        func(t *testing.T, s *faultEnv) { s.server.Delete(t, s.ref.Path, 1) },
-		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
-		end: func(t *testing.T, s *faultEnv) { s.server.Undelete(t, s.ref.Path, 1) }, after: 1, value: first,
+		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted,
+		says: "active version 1 was deleted or destroyed",
+		end:  func(t *testing.T, s *faultEnv) { s.server.Undelete(t, s.ref.Path, 1) }, after: 1, value: first,
 	}, {
 		name:         "version destroyed",
 		begin:        func(t *testing.T, s *faultEnv) { s.server.Destroy(t, s.ref.Path, 1) },
-		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted, says: "active version 1 was deleted or destroyed",
-		end: func(t *testing.T, s *faultEnv) { s.put(t, second) }, after: 2, value: second,
+		afterRefresh: secrets.ErrDeleted, afterMaxStale: secrets.ErrDeleted,
+		says: "active version 1 was deleted or destroyed",
+		end:  func(t *testing.T, s *faultEnv) { s.put(t, second) }, after: 2, value: second,
 	}, {
 		name:         "metadata deleted",
 		begin:        func(t *testing.T, s *faultEnv) { s.server.Remove(t, s.ref.Path) },
@@ -159,12 +157,8 @@ func valueFaults() []fault {
 // These faults are in the configuration from the start. The keyring never holds anything.
 func mountFaults() []fault {
 	old := func(t *testing.T, s *faultEnv) {
-		s.server.Do(
-			t,
-			http.MethodPost,
-			"sys/mounts/old",
-			map[string]any{"type": "kv", "options": map[string]string{"version": "1"}},
-		)
+		s.server.Do(t, http.MethodPost, "sys/mounts/old",
+			map[string]any{"type": "kv", "options": map[string]string{"version": "1"}})
 		s.server.Do(t, http.MethodPut, "old/"+s.ref.Path, map[string]string{s.ref.Field: first})
 	}
 	return []fault{{
@@ -172,6 +166,7 @@ func mountFaults() []fault {
 		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound, says: "check path, mount",
 	}, {
 		name: "KV version 1", mount: "old", begin: old,
-		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound, says: "check path, mount (a KV engine of version 2)",
+		afterRefresh: secrets.ErrNotFound, afterMaxStale: secrets.ErrNotFound,
+		says: "check path, mount (a KV engine of version 2)",
 	}}
 }

@@ -63,7 +63,8 @@ func (i issuer) mount(t *testing.T, server *vaulttest.Server, method, policy str
 	server.Do(t, http.MethodPost, "sys/auth/"+method, map[string]any{"type": "jwt"})
 	server.Do(t, http.MethodPost, "auth/"+method+"/config", map[string]any{"jwt_validation_pubkeys": []string{public}})
 	server.Do(t, http.MethodPost, "auth/"+method+"/role/deskmint", map[string]any{
-		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"}, "token_policies": []string{policy}, "token_ttl": "1h",
+		"role_type": "jwt", "user_claim": "sub", "bound_audiences": []string{"vault"},
+		"token_policies": []string{policy}, "token_ttl": "1h",
 	})
 }
 

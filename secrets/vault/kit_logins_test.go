@@ -15,12 +15,8 @@ func loginFaults() []fault {
 	return []fault{{
 		name: "login refused",
 		begin: func(t *testing.T, s *faultEnv) {
-			s.server.Do(
-				t,
-				http.MethodPost,
-				"auth/approle/role/"+s.name+"/secret-id/destroy",
-				map[string]any{"secret_id": s.credential},
-			)
+			s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name+"/secret-id/destroy",
+				map[string]any{"secret_id": s.credential})
 			s.tokens.add(2 * time.Hour)
 		},
 		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/approle/login: refused",
@@ -67,8 +63,9 @@ func kubernetesLoginForbidden() fault {
 			s.front.fail("auth/kubernetes/login", http.StatusForbidden)
 			s.tokens.add(2 * time.Hour)
 		},
-		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/kubernetes/login: refused: check the credential",
-		end: func(_ *testing.T, s *faultEnv) { s.front.fail("", 0) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable,
+		says:          "logging in at auth/kubernetes/login: refused: check the credential",
+		end:           func(_ *testing.T, s *faultEnv) { s.front.fail("", 0) }, after: 1, value: first,
 	}
 }
 
@@ -91,7 +88,8 @@ func jwtExpired() fault {
 			present(t, s, -time.Hour)
 			s.tokens.add(2 * time.Hour)
 		},
-		afterMaxStale: secrets.ErrUnavailable, says: "logging in at auth/jwt/login: refused: check the role and the credential",
-		end: func(t *testing.T, s *faultEnv) { present(t, s, time.Hour) }, after: 1, value: first,
+		afterMaxStale: secrets.ErrUnavailable,
+		says:          "logging in at auth/jwt/login: refused: check the role and the credential",
+		end:           func(t *testing.T, s *faultEnv) { present(t, s, time.Hour) }, after: 1, value: first,
 	}
 }

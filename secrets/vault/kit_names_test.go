@@ -35,7 +35,9 @@ func nameFaults() []fault {
 			},
 		),
 		firstServerFails("one of two servers down", func(_ *testing.T, s *faultEnv) { s.proxy.Refuse() }),
-		firstServerFails("one of two servers half-open", func(t *testing.T, s *faultEnv) { s.proxy.Set(t, toxic.Silent) }),
+		firstServerFails("one of two servers half-open", func(t *testing.T, s *faultEnv) {
+			s.proxy.Set(t, toxic.Silent)
+		}),
 		{
 			name: "namespace on a Vault without any",
 			other: func(_ *testing.T, _ *faultEnv, settings *vault.Settings, _ *vault.Options) {

@@ -70,23 +70,18 @@ func metadata(n int, more, custom string) string {
 		if v == n && more != "" {
 			deletion = more
 		}
-		versions = append(
-			versions,
-			fmt.Sprintf(`"%d": {"created_time": "2026-01-0%dT09:00:00.123456789Z", %s}`, v, v, deletion),
-		)
+		versions = append(versions,
+			fmt.Sprintf(`"%d": {"created_time": "2026-01-0%dT09:00:00.123456789Z", %s}`, v, v, deletion))
 	}
 	return fmt.Sprintf(
 		`{"data": {"current_version": %d, "custom_metadata": %s, "versions": {%s}, "max_versions": 0}, "note": %q}`,
-		n,
-		custom,
-		strings.Join(versions, ","),
-		canary,
-	)
+		n, custom, strings.Join(versions, ","), canary)
 }
 
 func data(version int, fields string) string {
 	return fmt.Sprintf(
-		`{"data": {"data": %s, "metadata": {"version": %d, "created_time": "2026-01-01T09:00:00Z", "deletion_time": "", "destroyed": false}}}`,
+		`{"data": {"data": %s, "metadata": {"version": %d, "created_time": "2026-01-01T09:00:00Z", `+
+			`"deletion_time": "", "destroyed": false}}}`,
 		fields,
 		version,
 	)
@@ -127,12 +122,8 @@ func (f *fakeVault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		answer = reply{
 			200,
-			fmt.Sprintf(
-				`{"auth": {"client_token": "t%d", "lease_duration": %d, "renewable": %v}}`,
-				f.logins,
-				f.lease,
-				!f.fixed,
-			),
+			fmt.Sprintf(`{"auth": {"client_token": "t%d", "lease_duration": %d, "renewable": %v}}`, f.logins,
+				f.lease, !f.fixed),
 		}
 	case path == "auth/token/lookup-self":
 		answer = reply{200, fmt.Sprintf(`{"data": {"ttl": %d, "renewable": %v, "id": %q}}`, f.lease, !f.fixed, canary)}

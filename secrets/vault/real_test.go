@@ -187,10 +187,8 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
 		t.Errorf("from the start: %v", err)
 	}
-	if _, err := warm(t, source, secrets.Ref{Path: "sso/missing", Field: "f"}).Get(secrets.Ref{Path: "sso/missing", Field: "f"}, 0); !errors.Is(
-		err,
-		secrets.ErrNotFound,
-	) {
+	missing := secrets.Ref{Path: "sso/missing", Field: "f"}
+	if _, err := warm(t, source, missing).Get(missing, 0); !errors.Is(err, secrets.ErrNotFound) {
 		t.Errorf("missing: %v", err)
 	}
 }

@@ -23,7 +23,8 @@ func TestARefusalIsConfirmed(t *testing.T) {
 	has := func(capabilities string) reply {
 		return reply{
 			200,
-			`{"data": {"` + metadataPath + `": ` + capabilities + `, "` + dataPath + `": ` + capabilities + `}, "note": "` + canary + `"}`,
+			`{"data": {"` + metadataPath + `": ` + capabilities + `, "` + dataPath + `": ` + capabilities + `}, ` +
+				`"note": "` + canary + `"}`,
 		}
 	}
 	for _, tc := range []struct {
@@ -121,12 +122,8 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	source := newSource(t, appRole(t, f.URL), vault.Options{Transport: hangs, Timeout: 2 * time.Second})
 	_, err := source.Status(t.Context(), acme.Path)
 	checkUnavailable(t, err)
-	secretstest.CheckErrorText(
-		t,
-		err,
-		"reading secret/metadata/sso/acme: refused (403), and reading sys/capabilities-self: ",
-		"no answer in time",
-	)
+	secretstest.CheckErrorText(t, err,
+		"reading secret/metadata/sso/acme: refused (403), and reading sys/capabilities-self: ", "no answer in time")
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v has a cause from inside", err)
 	}

@@ -29,7 +29,8 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 		secretstest.Must(r.Stage(ctx, value(n)))(t)
 	}
 	_, err := r.Stage(ctx, value(11))
-	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
+	secretstest.CheckError(t, err, rotate.ErrRefused,
+		"keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || s.Latest != 10 || len(s.Versions) != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -59,14 +60,8 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	r = rotator(t, settings, "sso/acme")
 	secretstest.Must(r.Stage(ctx, value(1)))(t)
 	_, err = r.Stage(ctx, value(2))
-	secretstest.CheckError(
-		t,
-		err,
-		rotate.ErrRefused,
-		"vault: small/metadata/sso/acme",
-		"keeps 1 versions",
-		"drop version 1, the active one",
-	)
+	secretstest.CheckError(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions",
+		"drop version 1, the active one")
 }
 
 // rotatePolicies removes one capability at a time. Each is needed, the error names it with its
@@ -158,18 +153,12 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 	}
 	server.Policy(t, "mute", strings.Replace(all, `, "patch"`, "", 1)+`
 		path "auth/token/lookup-self" { capabilities = ["read"] }`)
-	t.Setenv(
-		"VAULT_TOKEN",
-		server.Do(t, "POST", "auth/token/create", map[string]any{"policies": []string{"mute"}, "no_default_policy": true})["auth"].(map[string]any)["client_token"].(string),
-	)
-	secretstest.CheckError(
-		t,
-		w("sso/half"),
-		secrets.ErrDenied,
-		"making version 1 active",
-		`the capability "patch" on secret/metadata/sso/half`,
-		"permission denied (403)",
-	)
+	created := server.Do(t, "POST", "auth/token/create", map[string]any{
+		"policies": []string{"mute"}, "no_default_policy": true,
+	})
+	t.Setenv("VAULT_TOKEN", created["auth"].(map[string]any)["client_token"].(string))
+	secretstest.CheckError(t, w("sso/half"), secrets.ErrDenied, "making version 1 active",
+		`the capability "patch" on secret/metadata/sso/half`, "permission denied (403)")
 	if got := customMetadata(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" ||
 		got["disabled"] != "" {
 		t.Errorf("custom metadata %v", got)
@@ -260,17 +249,21 @@ func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 	var all sync.WaitGroup
 	defer all.Wait()
 	for _, status := range []int{200, 204, 307, 400, 403, 404, 405, 429, 500, 503} {
-		for _, body := range []string{`{"errors": ["` + canary + `"]}`, canary, `{"data": {"data": {"shared_secret": "` + canary + `"}}}`} {
-			for _, path := range []string{"secret/data/sso/acme", "secret/metadata/sso/acme", "secret/config", "sys/internal/ui/mounts/secret"} {
+		for _, body := range []string{
+			`{"errors": ["` + canary + `"]}`,
+			canary,
+			`{"data": {"data": {"shared_secret": "` + canary + `"}}}`,
+		} {
+			for _, path := range []string{
+				"secret/data/sso/acme", "secret/metadata/sso/acme", "secret/config", "sys/internal/ui/mounts/secret",
+			} {
 				f := newFakeVault(t)
 				f.answers["sys/internal/ui/mounts/secret"] = kv2
 				f.answers["secret/config"] = reply{200, `{"data": {"max_versions": 0}}`}
 				f.answers[path] = reply{status, body}
-				r := rotator(
-					t,
+				r := rotator(t,
 					vault.Settings{Addresses: []string{f.URL}, Auth: vault.Auth{Method: "kubernetes", Role: "service"}},
-					"sso/acme",
-				)
+					"sso/acme")
 				all.Go(func() { checkNoQuote(t, f, r, fmt.Sprintf("%d %q from %s", status, body, path)) })
 			}
 		}
@@ -281,7 +274,10 @@ var kv2 = reply{200, `{"data": {"path": "secret/", "type": "kv", "options": {"ve
 
 func checkNoQuote(t *testing.T, f *fakeVault, r *rotate.Rotator, what string) {
 	for name, act := range map[string]func(context.Context) error{
-		"replace":  func(ctx context.Context) error { _, err := r.Replace(ctx, []byte(strings.ToLower(canary))); return err },
+		"replace": func(ctx context.Context) error {
+			_, err := r.Replace(ctx, []byte(strings.ToLower(canary)))
+			return err
+		},
 		"activate": func(ctx context.Context) error { _, err := r.Activate(ctx, 1); return err },
 		"status":   func(ctx context.Context) error { _, err := r.Status(ctx, canary[:6]); return err },
 	} {

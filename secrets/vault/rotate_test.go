@@ -127,37 +127,17 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	secretstest.Must(r.Stage(ctx, []byte(second)))(t)
 	check("staged", 1, 2, first, map[string]string{"active_version": "1", "serial": "1", "owner": "acme"})
 	secretstest.Must(r.Activate(ctx, 0))(t)
-	check(
-		"activated",
-		2,
-		0,
-		second,
-		map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"},
-	)
+	check("activated", 2, 0, second,
+		map[string]string{"active_version": "2", "previous_version": "1", "serial": "2", "owner": "acme"})
 	secretstest.Must(r.Rollback(ctx))(t)
-	check(
-		"rolled back",
-		1,
-		2,
-		first,
-		map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"},
-	)
+	check("rolled back", 1, 2, first,
+		map[string]string{"active_version": "1", "previous_version": "2", "serial": "3", "owner": "acme"})
 	secretstest.Must(r.Activate(ctx, 0))(t)
-	check(
-		"activated again",
-		2,
-		0,
-		second,
-		map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"},
-	)
+	check("activated again", 2, 0, second,
+		map[string]string{"active_version": "2", "previous_version": "1", "serial": "4", "owner": "acme"})
 	secretstest.Must(r.Replace(ctx, []byte(third)))(t)
-	check(
-		"replaced",
-		3,
-		0,
-		third,
-		map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"},
-	)
+	check("replaced", 3, 0, third,
+		map[string]string{"active_version": "3", "previous_version": "2", "serial": "5", "owner": "acme"})
 
 	secretstest.Must(r.Disable(ctx))(t)
 	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
@@ -193,10 +173,8 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
 	secretstest.Must(r2.Stage(ctx, []byte(third)))(t)
-	if got := customMetadata(t, server, "sso/life2"); !maps.Equal(
-		got,
-		map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"},
-	) {
+	want := map[string]string{"active_version": "2", "previous_version": "1", "serial": "1"}
+	if got := customMetadata(t, server, "sso/life2"); !maps.Equal(got, want) {
 		t.Errorf("pinned: %v", got)
 	}
 }
@@ -205,7 +183,10 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	const path = "sso/fields"
 	server.Do(t, "POST", "secret/data/"+path, map[string]any{"data": map[string]any{
-		"shared_secret": first, "number": uint64(9007199254740993), "nested": map[string]any{"a": []int{1}}, "text": "<&>\u2028",
+		"shared_secret": first,
+		"number":        uint64(9007199254740993),
+		"nested":        map[string]any{"a": []int{1}},
+		"text":          "<&>\u2028",
 	}})
 	r := rotator(t, settings, path)
 	secretstest.Must(r.Replace(t.Context(), []byte(second)))(t)
@@ -213,7 +194,8 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 	if got["shared_secret"] != second || fmt.Sprint(got["nested"]) != "map[a:[1]]" || got["text"] != "<&>\u2028" {
 		t.Errorf("version 2 is %v", got)
 	}
-	before, after := rawAnswer(t, server, "secret/data/"+path+"?version=1"), rawAnswer(t, server, "secret/data/"+path+"?version=2")
+	before := rawAnswer(t, server, "secret/data/"+path+"?version=1")
+	after := rawAnswer(t, server, "secret/data/"+path+"?version=2")
 	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" ||
 		number.FindString(before) != number.FindString(after) {
 		t.Errorf("a number was changed on its way: %s, %s", number.FindString(before), number.FindString(after))

@@ -32,7 +32,10 @@ func TestLoginMethods(t *testing.T) {
 		},
 		{
 			"approle elsewhere",
-			vault.Auth{Method: "approle", Mount: "teams/sso", RoleIDFile: credentialFile(t, " r "), SecretIDFile: credentialFile(t, "s")},
+			vault.Auth{
+				Method: "approle", Mount: "teams/sso",
+				RoleIDFile: credentialFile(t, " r "), SecretIDFile: credentialFile(t, "s"),
+			},
 			"auth/teams/sso/login", map[string]string{"role_id": "r", "secret_id": "s"}, "t1",
 		},
 		{
@@ -133,14 +136,14 @@ func TestLoginsThatFail(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, now := newFakeVault(t), newClock()
-			for _, path := range []string{"auth/approle/login", "auth/kubernetes/login", "auth/jwt/login", "auth/x/login", "auth/token/lookup-self"} {
+			for _, path := range []string{
+				"auth/approle/login", "auth/kubernetes/login", "auth/jwt/login", "auth/x/login",
+				"auth/token/lookup-self",
+			} {
 				f.answers[path] = reply{tc.code, `{"errors": ["` + canary + `"]}`}
 			}
-			source := newSource(
-				t,
-				vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth},
-				vault.Options{Now: now.Now},
-			)
+			source := newSource(t, vault.Settings{Addresses: []string{f.URL}, Auth: tc.auth},
+				vault.Options{Now: now.Now})
 			for range 5 {
 				_, err := source.Status(t.Context(), acme.Path)
 				checkUnavailable(t, err)
@@ -258,7 +261,9 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			"auth/approle/login", nil,
 		},
 		{"renewal gives little", false, func(f *fakeVault) {
-			f.answers["auth/token/renew-self"] = reply{200, `{"auth": {"client_token": "t1", "lease_duration": 100, "renewable": true}}`}
+			f.answers["auth/token/renew-self"] = reply{
+				200, `{"auth": {"client_token": "t1", "lease_duration": 100, "renewable": true}}`,
+			}
 		}, "t2", "auth/approle/login", nil},
 		{
 			"renewal answers nonsense",

@@ -30,7 +30,9 @@ namespace: ""
 mount: secret
 auth: {method: kubernetes, mount: kubernetes, role: deskmint}`,
 		`{addresses: ["http://127.0.0.1:8200"], auth: {method: token}}`,
-		`{addresses: ["http://localhost:8200", "http://[::1]:8200", "https://v/prefix"], auth: {method: token, token_file: t}}`,
+		`
+addresses: ["http://localhost:8200", "http://[::1]:8200", "https://v/prefix"]
+auth: {method: token, token_file: t}`,
 		`{addresses: ["https://v"], mount: kv/team, auth: {method: approle, role_id: r, secret_id_file: s}}`,
 		`{addresses: ["https://v"], auth: {method: approle, mount: a/b, role_id_file: r, secret_id_file: s}}`,
 		`{addresses: ["https://v"], skip_verify: true, auth: {method: token}}`,
@@ -44,8 +46,11 @@ auth: {method: kubernetes, mount: kubernetes, role: deskmint}`,
 func TestSettingsFaults(t *testing.T) {
 	for text, want := range map[string][]string{
 		`{}`: {"addresses", "auth.method"},
-		`{addresses: ["vault:8200", "ftp://v", "http://vault.internal", "https://u:p@v", "https://v?x", "https://v#f", "https://", "::"], auth: {method: token}}`: slices.Repeat([]string{"addresses"}, 8),
-		`{addresses: ["https://v"], mount: /secret, auth: {method: token}}`:                                                                                       {"mount"},
+		`
+addresses: ["vault:8200", "ftp://v", "http://vault.internal", "https://u:p@v",
+  "https://v?x", "https://v#f", "https://", "::"]
+auth: {method: token}`: slices.Repeat([]string{"addresses"}, 8),
+		`{addresses: ["https://v"], mount: /secret, auth: {method: token}}`: {"mount"},
 		`{addresses: ["https://v"], mount: a/../b, namespace: "a\nb", auth: {method: token}}`: {
 			"mount",
 			"namespace",
@@ -56,7 +61,9 @@ func TestSettingsFaults(t *testing.T) {
 			"auth.secret_id_file",
 			"auth.role_id",
 		},
-		`{addresses: ["https://v"], auth: {method: approle, role_id: r, role_id_file: f, secret_id_file: s}}`: {"auth.role_id"},
+		`{addresses: ["https://v"], auth: {method: approle, role_id: r, role_id_file: f, secret_id_file: s}}`: {
+			"auth.role_id",
+		},
 		`{addresses: ["https://v"], auth: {method: approle, role: r, role_id: r, secret_id_file: s, jwt_file: j}}`: {
 			"auth.role",
 			"auth.jwt_file",

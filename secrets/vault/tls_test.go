@@ -65,9 +65,11 @@ func TestTLS(t *testing.T) {
 			secretstest.CheckErrorText(t, err, tc.says)
 		})
 	}
+	expired := ours.issue(t, -time.Minute, x509.ExtKeyUsageServerAuth)
+	forClients := ours.issue(t, time.Hour, x509.ExtKeyUsageClientAuth)
 	for text, certificate := range map[string]tls.Certificate{
-		"has expired or is not valid yet: renew it, and compare the clocks": ours.issue(t, -time.Minute, x509.ExtKeyUsageServerAuth),
-		"not valid for a server: have another issued":                       ours.issue(t, time.Hour, x509.ExtKeyUsageClientAuth),
+		"has expired or is not valid yet: renew it, and compare the clocks": expired,
+		"not valid for a server: have another issued":                       forClients,
 	} {
 		f.present(certificate)
 		err := readOnce(t, trustingSettings(t, f.URL, ca), vault.Options{})
@@ -77,12 +79,16 @@ func TestTLS(t *testing.T) {
 }
 
 func TestSkipVerifyInTheEnvironment(t *testing.T) {
-	for value, on := range map[string]bool{"1": true, "true": true, "T": true, "yes please": true, "0": false, "false": false, "": false} {
+	for value, on := range map[string]bool{
+		"1": true, "true": true, "T": true, "yes please": true,
+		"0": false, "false": false, "": false,
+	} {
 		t.Setenv("VAULT_SKIP_VERIFY", value)
 		s := appRole(t, "https://vault.internal:8200")
 		_, err := vault.New(s, vault.Options{})
 		if on {
-			secretstest.CheckErrorText(t, err, "VAULT_SKIP_VERIFY", "name the authority in ca", "secrets.vault.skip_verify")
+			secretstest.CheckErrorText(t, err,
+				"VAULT_SKIP_VERIFY", "name the authority in ca", "secrets.vault.skip_verify")
 		} else if err != nil {
 			t.Errorf("%q: %v", value, err)
 		}

@@ -76,7 +76,9 @@ func TestCustomMetadata(t *testing.T) {
 		},
 		{
 			custom: `{"disabled": "2026-11-29T09:00:00Z"}`,
-			want:   secrets.Status{Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "2026-11-29T09:00:00Z"},
+			want: secrets.Status{
+				Active: 5, Latest: 5, Previous: 4, Disabled: true, DisabledBy: "2026-11-29T09:00:00Z",
+			},
 		},
 		{custom: `{"serial": "3"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 4, Serial: 3, Managed: true}},
 		{custom: `{"previous_version": "3"}`, want: secrets.Status{Active: 5, Latest: 5, Previous: 3, Managed: true}},
@@ -186,7 +188,8 @@ func TestValues(t *testing.T) {
 	}{
 		{
 			"soft-deleted",
-			reply{404, `{"data": {"data": null, "metadata": {` + gone + `, "deletion_time": "2026-02-01T09:00:00Z", "destroyed": false}}}`},
+			reply{404, `{"data": {"data": null, "metadata": {` + gone +
+				`, "deletion_time": "2026-02-01T09:00:00Z", "destroyed": false}}}`},
 			secrets.ErrDeleted, "deleted",
 		},
 		{

@@ -19,9 +19,12 @@ import (
 func TestTheEnvironmentChangesNothing(t *testing.T) {
 	otherServer := newFakeVault(t)
 	for name, value := range map[string]string{
-		"VAULT_ADDR": otherServer.URL, "VAULT_AGENT_ADDR": otherServer.URL, "VAULT_PROXY_ADDR": otherServer.URL, "VAULT_HTTP_PROXY": otherServer.URL,
-		"VAULT_TOKEN": canary + "\x01", "VAULT_NAMESPACE": "theirs", "VAULT_HEADERS": `{"X-Other": "1"}`, "VAULT_WRAP_TTL": "5m",
-		"VAULT_SRV_LOOKUP": "true", "VAULT_RATE_LIMIT": "0.001:1", "VAULT_CLIENT_TIMEOUT": "1ns", "VAULT_MAX_RETRIES": "9", "VAULT_SKIP_VERIFY": "false",
+		"VAULT_ADDR": otherServer.URL, "VAULT_AGENT_ADDR": otherServer.URL,
+		"VAULT_PROXY_ADDR": otherServer.URL, "VAULT_HTTP_PROXY": otherServer.URL,
+		"VAULT_TOKEN": canary + "\x01", "VAULT_NAMESPACE": "theirs",
+		"VAULT_HEADERS": `{"X-Other": "1"}`, "VAULT_WRAP_TTL": "5m",
+		"VAULT_SRV_LOOKUP": "true", "VAULT_RATE_LIMIT": "0.001:1", "VAULT_CLIENT_TIMEOUT": "1ns",
+		"VAULT_MAX_RETRIES": "9", "VAULT_SKIP_VERIFY": "false",
 	} {
 		t.Setenv(name, value)
 	}
@@ -102,9 +105,10 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	requests := make(chan struct{}, 10)
-	server := httptest.NewServer(
-		http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests <- struct{}{}; <-hang }),
-	)
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		requests <- struct{}{}
+		<-hang
+	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
 	// The deadline leaves a slow machine the time to send the request.
@@ -181,9 +185,9 @@ func TestACancelledReadEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := source.Status(ctx, acme.Path); err == nil {
-		t.Error("no error")
-	} else if secretstest.CheckErrorText(t, err, "the request was cancelled"); errors.Is(err, context.DeadlineExceeded) {
+	_, err := source.Status(ctx, acme.Path)
+	secretstest.CheckErrorText(t, err, "the request was cancelled")
+	if errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 }
