@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// dates sets the date of the fake's answers to offset after now.
+// dates sets the date of the fake Vault's answers to now plus offset.
 func (f *fakeVault) dates(now *clock, offset time.Duration) {
 	f.set(func(f *fakeVault) { f.date = now.Now().Add(offset).UTC().Format(http.TimeFormat) })
 }
@@ -34,7 +34,8 @@ func TestClockOffset(t *testing.T) {
 	}
 }
 
-// Half of the time between request and answer counts as the way there.
+// TestClockOffsetOfASlowAnswer checks that half of the time between request and answer is taken as
+// the time until Vault received the request.
 func TestClockOffsetOfASlowAnswer(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	f.dates(now, 10*time.Second)
@@ -54,7 +55,7 @@ func TestClockOffsetOfASlowAnswer(t *testing.T) {
 	}
 }
 
-func TestAnswersThatTellNoTime(t *testing.T) {
+func TestAnswersWithoutAUsableDate(t *testing.T) {
 	for name, spoil := range map[string]func(*fakeVault){
 		"no date":       func(f *fakeVault) { f.date = "-" },
 		"no real date":  func(f *fakeVault) { f.date = canary },
@@ -82,15 +83,16 @@ func TestAnswersThatTellNoTime(t *testing.T) {
 	}
 }
 
-// The log has one line for each crossing, and none while an offset only varies near the limit.
+// TestClockWarning checks that each crossing of a limit is logged once, and that an offset that
+// varies near a limit is not.
 func TestClockWarning(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	log := &strings.Builder{}
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now, Log: secretstest.NewLog(log)})
 	const warns, agrees = "level=WARN", "agree again"
 	for _, step := range []struct {
-		offset time.Duration // as the date says it; half a second more is meant
-		says   string        // empty: nothing about clocks
+		offset time.Duration // of the date; the true offset is half a second more
+		says   string        // empty: no message about clocks
 	}{
 		{0, ""},
 		{29 * time.Second, ""},
@@ -99,7 +101,7 @@ func TestClockWarning(t *testing.T) {
 		{29 * time.Second, ""},
 		{31 * time.Second, ""},
 		{26 * time.Second, ""},
-		{-time.Hour, ""}, // still beyond, on the other side
+		{-time.Hour, ""}, // still beyond the limit, in the other direction
 		{24 * time.Second, agrees},
 		{29 * time.Second, ""},
 		{-29 * time.Second, ""},
@@ -125,7 +127,8 @@ func TestClockWarning(t *testing.T) {
 	}
 }
 
-// A real Vault on this machine has the local clock, unless the test shifts that.
+// realClock checks the offset of a real Vault on this machine. Vault has the local clock. The test
+// shifts the clock of the source.
 func realClock(t *testing.T, settings vault.Settings) {
 	behind := func() time.Time { return time.Now().Add(-time.Minute) }
 	for _, tc := range []struct {

@@ -7,8 +7,9 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// Logins are counted by their result, and the token ends with its lease.
-func TestLoginsAndTheTokensEnd(t *testing.T) {
+// TestLoginsAndTokenExpiry checks that logins are counted by their result, and that the token
+// expires with its lease.
+func TestLoginsAndTokenExpiry(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	f.lease = 600
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})

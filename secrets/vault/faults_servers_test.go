@@ -14,7 +14,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// hosts counts requests by host, including those without an answer.
+// hostCounter counts requests by host, including those without an answer.
 type hostCounter struct {
 	next http.RoundTripper
 
@@ -37,8 +37,8 @@ func (h *hostCounter) taken(host string) int {
 	return h.count[host]
 }
 
-// TestFaultsOfOneServer checks that, whatever is wrong with the server that is asked first, the
-// next one answers the same read and is asked first from then on.
+// TestFaultsOfOneServer checks that the second server serves a read if the first server has any of
+// the faults. The second server is then preferred.
 func TestFaultsOfOneServer(t *testing.T) {
 	server, sealed := vaulttest.Start(t), vaulttest.Start(t)
 	sealed.Do(t, http.MethodPut, "sys/seal", nil)

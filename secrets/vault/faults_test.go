@@ -20,25 +20,28 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// fault is one row of docs/faults.md: what happens to a secret whose version 1 is active, and how a
-// keyring reacts.
+// fault is one row of docs/faults.md. It happens to a secret with version 1 active, and has the
+// expected reaction of a keyring.
 type fault struct {
-	name          string
-	mount         string                                                       // of the source; empty: the one that has the secret
-	other         func(*testing.T, *faultEnv, *vault.Settings, *vault.Options) // what else of the source is other than usual
-	begin         func(*testing.T, *faultEnv)
-	afterRefresh  error  // Get's after one refresh; nil: version 1 still signs
-	afterMaxStale error  // Get's after another refresh beyond max_stale; nil: version 1 still signs
-	says          string // in State's Fault; empty: there is none
-	logins        int    // how many at least, the first included
-	end           func(*testing.T, *faultEnv)
-	after         secrets.Version // signs soon after end, without anybody's asking; zero: not tested
-	value         string          // what it signs with
-	timeout       time.Duration   // the deadline of a request, where it will be missed
+	name string
+	// mount is the mount of the source. If it is empty, it is the one that has the secret.
+	mount string
+	// configure changes the settings and options of the source before it is made.
+	configure func(*testing.T, *faultEnv, *vault.Settings, *vault.Options)
+	begin     func(*testing.T, *faultEnv)
+	// afterRefresh is the error of Get after one refresh, and afterMaxStale after another refresh
+	// beyond max_stale. Nil means that version 1 still signs.
+	afterRefresh, afterMaxStale error
+	says                        string // in the Fault of the state; empty: there is no fault
+	logins                      int    // the minimum number of logins, including the first
+	end                         func(*testing.T, *faultEnv)
+	after                       secrets.Version // signs soon after end, by Run alone; zero: not tested
+	value                       string          // the secret of version after
+	timeout                     time.Duration   // of a request, if the fault makes requests time out
 }
 
-// scene is a keyring that refreshes quickly, through a proxy to a real Vault. Its path, policy and
-// role have the fault's name, and nothing else uses them.
+// faultEnv is a keyring that refreshes often, through a proxy to a real Vault. Its path, policy and
+// role have the fault's name. No other test uses them.
 type faultEnv struct {
 	server         *vaulttest.Server
 	proxy          *toxic.Proxy
@@ -55,8 +58,8 @@ type faultEnv struct {
 	stop           func()
 }
 
-// shifted is the real clock, moved forward by tests. With a clock that does not run, a retry after
-// a pause would never come.
+// offsetClock is the real clock plus an offset that tests increase. With a clock that doesn't run,
+// a retry after a pause would never happen.
 type offsetClock struct{ by atomic.Int64 }
 
 func (s *offsetClock) Now() time.Time      { return time.Now().Add(time.Duration(s.by.Load())) }
@@ -67,7 +70,7 @@ func faults() []fault {
 		valueFaults(), mountFaults())
 }
 
-// TestFaultsAreListed checks that the operators' table has every row.
+// TestFaultsAreListed checks that the table in docs/faults.md has a row for each fault.
 func TestFaultsAreListed(t *testing.T) {
 	table, err := os.ReadFile("../../docs/faults.md")
 	if err != nil {
@@ -87,7 +90,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestFaultsSealed starts another Vault, because it needs the key to unseal it.
+// TestFaultsSealed starts a separate Vault, because it needs the key to unseal it.
 func TestFaultsSealed(t *testing.T) {
 	node := vaulttest.StartCluster(t, 1).Nodes[0]
 	f := fault{
@@ -128,12 +131,12 @@ func (f fault) run(t *testing.T, server *vaulttest.Server) {
 	}
 	for _, text := range []string{s.results.String(), s.log.String()} {
 		if what := findLeak(text, s.credential); what != "" {
-			t.Errorf("%s is shown: %s", what, text)
+			t.Errorf("%s is leaked: %s", what, text)
 		}
 	}
 }
 
-// newScene returns when the keyring holds the secret, or knows what is wrong with it.
+// newFaultEnv returns when the keyring holds the secret or has a fault.
 func newFaultEnv(t *testing.T, server *vaulttest.Server, f fault) *faultEnv {
 	t.Helper()
 	name := strings.ReplaceAll(f.name, " ", "-")
@@ -153,8 +156,8 @@ func newFaultEnv(t *testing.T, server *vaulttest.Server, f fault) *faultEnv {
 		Auth:      vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: s.credentialFile},
 	}
 	options := vault.Options{Timeout: f.timeout, Now: s.tokens.Now, Log: log}
-	if f.other != nil {
-		f.other(t, s, &settings, &options)
+	if f.configure != nil {
+		f.configure(t, s, &settings, &options)
 	}
 	s.ring = secrets.NewKeyring(
 		secrets.Options{
@@ -172,14 +175,14 @@ func newFaultEnv(t *testing.T, server *vaulttest.Server, f fault) *faultEnv {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = s.ring.Run(ctx) // only ever the end of ctx
+		_ = s.ring.Run(ctx) // the only error is that of ctx
 	}()
 	s.stop = func() { cancel(); <-ended }
 	t.Cleanup(s.stop)
 	return s
 }
 
-// permit lets the scene's role read its own secret, at any mount.
+// permit lets the role read its own secret, at any mount.
 func (s *faultEnv) permit(t *testing.T) {
 	t.Helper()
 	s.server.Policy(t, s.name, fmt.Sprintf(`path "+/+/%s" { capabilities = ["read"] }`, s.ref.Path))
@@ -190,7 +193,7 @@ func (s *faultEnv) put(t *testing.T, value string) {
 	s.server.Put(t, s.ref.Path, map[string]string{s.ref.Field: value})
 }
 
-// refresh refreshes once, in addition to Run. The State has what it finds wrong.
+// refresh refreshes once, in addition to Run. The fault is then in the state.
 func (s *faultEnv) refresh(t *testing.T) {
 	t.Helper()
 	_, _, err := s.ring.Refresh(t.Context(), s.ref)
@@ -198,7 +201,7 @@ func (s *faultEnv) refresh(t *testing.T) {
 	fmt.Fprintf(&s.results, "%v %#v\n%v %+v\n", err, err, state.Fault, state)
 }
 
-// gets fails unless Get says want, or with nil holds version 1.
+// gets fails the test unless Get returns the error want. If want is nil, version 1 must sign.
 func (s *faultEnv) gets(t *testing.T, when string, want error) {
 	t.Helper()
 	held, err := s.ring.Get(s.ref, 0)
@@ -210,7 +213,7 @@ func (s *faultEnv) gets(t *testing.T, when string, want error) {
 	case !errors.Is(err, want):
 		t.Errorf("%s: %v, want %v", when, err, want)
 	case errors.As(err, &unavailable) && unavailable.RetryAfter <= 0:
-		t.Errorf("%s: no time to try again after", when)
+		t.Errorf("%s: the error has no RetryAfter", when)
 	case want == nil:
 		key, _ := held.Key(0)
 		if secretstest.CheckKey(t, key, first); key.Version() != 1 {
@@ -219,7 +222,7 @@ func (s *faultEnv) gets(t *testing.T, when string, want error) {
 	}
 }
 
-// signs waits until Run alone has found everything in order, with version v active.
+// signs waits until Run alone has found version v active and no fault.
 func (s *faultEnv) signs(t *testing.T, v secrets.Version, value string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -240,7 +243,7 @@ func (s *faultEnv) signs(t *testing.T, v secrets.Version, value string) {
 	}
 }
 
-// leak returns the part of text that leaks: a value, one of more, or a Vault token.
+// findLeak returns the part of text that is a secret, one of more, or a Vault token.
 func findLeak(text string, more ...string) string {
 	text = strings.ToLower(text)
 	for _, secret := range append(more, first, second, third, canary[:18], "hvs.") {

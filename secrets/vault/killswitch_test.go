@@ -10,9 +10,9 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// The kill switch works whatever else is wrong with the metadata. A correction that omits it
-// switches on again.
-func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
+// TestKillSwitchInMalformedMetadata checks that the kill switch works in spite of any fault of the
+// metadata. Correct metadata without the switch switch the secret on again.
+func TestKillSwitchInMalformedMetadata(t *testing.T) {
 	f := newFakeVault(t)
 	f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", "{}")}
 	f.answers["secret/data/sso/acme"] = reply{200, data(1, fmt.Sprintf(`{"shared_secret": %q}`, canary))}
@@ -25,11 +25,11 @@ func TestKillSwitchBesideMalformedMetadata(t *testing.T) {
 		name, custom string
 		want         error
 	}{
-		{"nothing said", `{}`, nil},
-		{"off, and nonsense beside it", `{"disabled": "true", "serial": "x"}`, secrets.ErrDisabled},
-		{"still nonsense", `{"serial": "x"}`, secrets.ErrDisabled},
+		{"no metadata", `{}`, nil},
+		{"off, with a malformed serial", `{"disabled": "true", "serial": "x"}`, secrets.ErrDisabled},
+		{"a malformed serial", `{"serial": "x"}`, secrets.ErrDisabled},
 		{"repaired", `{}`, nil},
-		{"nonsense alone leaves the last good key", `{"active_version": "two"}`, nil},
+		{"a malformed pointer leaves the last good key", `{"active_version": "two"}`, nil},
 	} {
 		f.set(func(f *fakeVault) { f.answers["secret/metadata/sso/acme"] = reply{200, metadata(1, "", step.custom)} })
 		_, _, _ = ring.Refresh(t.Context(), acme) // Get returns the same error

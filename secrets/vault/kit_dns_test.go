@@ -10,17 +10,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// dnsWeather is how a nameServer answers.
+// dnsMode says how a nameServer answers.
 type dnsMode int32
 
 const (
-	resolves dnsMode = iota // vault.test is 127.0.0.1, and there is nothing else
-	nxDomain                // there is no such name (RFC 1035, section 4.1.1, code 3)
+	resolves dnsMode = iota // vault.test is 127.0.0.1, and no other name exists
+	nxDomain                // the name does not exist (RFC 1035, section 4.1.1, code 3)
 	serverFailure
 	noAnswer
 )
 
-// nameServer speaks DNS over UDP.
+// nameServer is a DNS server over UDP.
 type nameServer struct {
 	conn net.PacketConn
 	mode atomic.Int32
@@ -44,7 +44,7 @@ func newNameServer(t *testing.T) *nameServer {
 
 func (n *nameServer) set(w dnsMode) { n.mode.Store(int32(w)) }
 
-// resolver returns a resolver that asks this server, whatever the server of the machine is.
+// resolver returns a resolver that queries this server instead of the machine's name server.
 func (n *nameServer) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", n.conn.LocalAddr().String())

@@ -10,7 +10,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
-// These faults are between the service and Vault. They say nothing about the secret.
+// networkFaults are faults of the network between the service and Vault. They say nothing about the
+// secret.
 func networkFaults() []fault {
 	const timeout = 1500 * time.Millisecond // enough for a slow machine when the network is fair again
 	turns := func(w toxic.Fault) func(*testing.T, *faultEnv) {
@@ -39,9 +40,8 @@ func networkFaults() []fault {
 	}}
 }
 
-// These faults are in what Vault permits the service.
+// accessFaults are faults of the service's permissions in Vault.
 func accessFaults() []fault {
-
 	revoked := func(t *testing.T, s *faultEnv) {
 		s.server.Do(t, http.MethodPut, "sys/leases/revoke-prefix/auth/approle/login", map[string]any{"sync": true})
 	}
@@ -76,7 +76,7 @@ func accessFaults() []fault {
 		begin: func(t *testing.T, s *faultEnv) {
 			s.server.Do(t, http.MethodPost, "sys/quotas/rate-limit/"+s.name,
 				map[string]any{"path": "secret/metadata/" + s.ref.Path, "rate": 1, "interval": "1h"})
-			s.refresh(t) // this one is still let through
+			s.refresh(t) // the quota still permits this one
 		},
 		afterMaxStale: secrets.ErrUnavailable, says: "too many requests: a quota of Vault's (429)",
 		end: func(t *testing.T, s *faultEnv) {
@@ -85,7 +85,7 @@ func accessFaults() []fault {
 	}}
 }
 
-// These faults are in the active version and the pointer to it.
+// versionFaults are faults of the active version and its pointer.
 func versionFaults() []fault {
 	return []fault{{
 		name:         "version deleted",
@@ -111,7 +111,7 @@ func versionFaults() []fault {
 			s.put(t, second)
 			s.refresh(t)
 			s.gets(t, "staged", nil)
-			s.server.SetMetadata(t, s.ref.Path, map[string]string{"owner": "somebody"})
+			s.server.SetMetadata(t, s.ref.Path, map[string]string{"owner": "another-team"})
 		},
 		says: "active_version has vanished",
 		end: func(t *testing.T, s *faultEnv) {
@@ -120,17 +120,17 @@ func versionFaults() []fault {
 	}}
 }
 
-// These faults are in the value of the next version, which is active at once.
+// valueFaults are faults of the value of the next version, which is active at once.
 func valueFaults() []fault {
 	next := func(fields map[string]string) func(*testing.T, *faultEnv) {
 		return func(t *testing.T, s *faultEnv) { s.server.Put(t, s.ref.Path, fields) }
 	}
-	// While the unusable version is the previous one, there is another alarm.
+	// Version 2 is destroyed, because an unusable previous version causes another alarm.
 	again := func(t *testing.T, s *faultEnv) {
 		s.put(t, third)
 		s.server.Destroy(t, s.ref.Path, 2)
 	}
-	// Several fields, because Vault bounds each string.
+	// There are several fields, because Vault limits the length of each string.
 	huge := map[string]string{"shared_secret": canary}
 	for _, field := range []string{"a", "b", "c", "d", "e"} {
 		huge[field] = strings.Repeat(canary, 15_000)
@@ -154,7 +154,7 @@ func valueFaults() []fault {
 	}}
 }
 
-// These faults are in the configuration from the start. The keyring never holds anything.
+// mountFaults are faults of the configuration from the start. The keyring never holds a key.
 func mountFaults() []fault {
 	old := func(t *testing.T, s *faultEnv) {
 		s.server.Do(t, http.MethodPost, "sys/mounts/old",

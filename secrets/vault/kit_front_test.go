@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// front passes requests on to a Vault, as a balancer or an agent does.
+// frontProxy forwards requests to a Vault, like a load balancer or an agent.
 type frontProxy struct {
 	*httptest.Server
 
@@ -35,7 +35,7 @@ type failing struct {
 	status int    // zero: the connection breaks
 }
 
-// newFront returns a front that plain or encrypted has to start.
+// newFrontProxy returns a proxy. Call start or startTLS to start it.
 func newFrontProxy(t *testing.T, upstream string) *frontProxy {
 	t.Helper()
 	to, err := url.Parse(upstream)
@@ -62,8 +62,8 @@ func newFrontProxy(t *testing.T, upstream string) *frontProxy {
 	return f
 }
 
-// fail answers requests for path with status. If status is zero, it breaks the connection. An empty
-// path ends this.
+// fail makes the proxy answer requests for path with status. If status is zero, the proxy breaks
+// the connection. An empty path ends this.
 func (f *frontProxy) fail(path string, status int) { f.failing.Store(&failing{path, status}) }
 
 func (f *frontProxy) start(t *testing.T) string {
@@ -82,13 +82,13 @@ func (f *frontProxy) startTLS(t *testing.T, c tls.Certificate) string {
 	return f.URL
 }
 
-// present presents another certificate on new connections.
+// present sets the certificate for new connections, and closes the open ones.
 func (f *frontProxy) present(c tls.Certificate) {
 	f.certificate.Store(&c)
 	f.CloseClientConnections()
 }
 
-// port returns the port of its address.
+// port returns the port of the proxy's address.
 func (f *frontProxy) port() string { return f.URL[strings.LastIndex(f.URL, ":")+1:] }
 
 // authority issues certificates.
@@ -119,13 +119,13 @@ func newAuthority(t *testing.T) authority {
 	return authority{certificate, key}
 }
 
-// pem returns the authority's own certificate.
+// pem returns the authority's own certificate in PEM form.
 func (a authority) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
 }
 
-// issue returns a certificate for 127.0.0.1 and vault.test that ends after lasts, or ended that
-// long ago.
+// issue returns a certificate for 127.0.0.1 and vault.test that expires after lasts. If lasts is
+// negative, the certificate has expired.
 func (a authority) issue(t *testing.T, lasts time.Duration, usage x509.ExtKeyUsage) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -26,7 +26,7 @@ func writeFile(t *testing.T, path, content string) {
 	}
 }
 
-// issuer signs the tokens with which methods jwt and kubernetes log in.
+// issuer signs the tokens for logins with methods jwt and kubernetes.
 type issuer struct{ key *ecdsa.PrivateKey }
 
 func newIssuer(t *testing.T) issuer {
@@ -38,7 +38,7 @@ func newIssuer(t *testing.T) issuer {
 	return issuer{key}
 }
 
-// token returns a token that ends after lasts, or ended that long ago.
+// token returns a token that expires after lasts. If lasts is negative, the token has expired.
 func (i issuer) token(t *testing.T, lasts time.Duration) string {
 	t.Helper()
 	token, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
@@ -51,8 +51,8 @@ func (i issuer) token(t *testing.T, lasts time.Duration) string {
 	return token
 }
 
-// mount makes Vault accept the issuer's tokens at auth/METHOD, for the role deskmint with its
-// policy. Both methods have the same wire format, so the jwt plugin replaces that of Kubernetes.
+// mount makes Vault accept the issuer's tokens at auth/METHOD, for the role deskmint with the given
+// policy. Both methods have the same wire format, so the jwt plugin replaces the kubernetes plugin.
 func (i issuer) mount(t *testing.T, server *vaulttest.Server, method, policy string) {
 	t.Helper()
 	der, err := x509.MarshalPKIXPublicKey(i.key.Public())

@@ -9,8 +9,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// In these faults the token has ended, by the source's clock, and the following login fails. That
-// says nothing about the secret.
+// loginFaults are faults in which the token has expired by the source's clock, and the next login
+// fails. They say nothing about the secret.
 func loginFaults() []fault {
 	return []fault{{
 		name: "login refused",
@@ -28,11 +28,11 @@ func loginFaults() []fault {
 	}, loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
 }
 
-// loginUnreachable has a front that breaks the connection of a login.
+// loginUnreachable is a fault of a proxy that breaks the connection of a login.
 func loginUnreachable() fault {
 	return fault{
 		name: "login unreachable",
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			s.front = newFrontProxy(t, s.server.Addr)
 			settings.Addresses = []string{s.front.start(t)}
 		},
@@ -45,12 +45,12 @@ func loginUnreachable() fault {
 	}
 }
 
-// kubernetesAway has a front that answers logins with 403, as Vault's method kubernetes does while
-// the API server is away.
+// kubernetesLoginForbidden is a fault of a proxy that answers logins with 403. Vault's method
+// kubernetes does so while the API server is unavailable.
 func kubernetesLoginForbidden() fault {
 	return fault{
 		name: "kubernetes login forbidden",
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			issuer := newIssuer(t)
 			issuer.mount(t, s.server, "kubernetes", s.name)
 			s.credential = issuer.token(t, time.Hour)
@@ -69,7 +69,7 @@ func kubernetesLoginForbidden() fault {
 	}
 }
 
-// jwtExpired has a file with a JWT that is not renewed.
+// jwtExpired is the fault that the JWT in the file has expired.
 func jwtExpired() fault {
 	var issuer issuer
 	present := func(t *testing.T, s *faultEnv, lasts time.Duration) {
@@ -78,7 +78,7 @@ func jwtExpired() fault {
 	}
 	return fault{
 		name: "jwt expired",
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			issuer = newIssuer(t)
 			issuer.mount(t, s.server, "jwt", s.name)
 			present(t, s, time.Hour)

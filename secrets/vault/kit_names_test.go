@@ -14,7 +14,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/toxic"
 )
 
-// These faults are in the name of Vault, its address and its certificate.
+// nameFaults are faults of Vault's name, address and certificate.
 func nameFaults() []fault {
 	return []fault{
 		nameFault("name gone", nxDomain, "the name can't be resolved"),
@@ -40,7 +40,7 @@ func nameFaults() []fault {
 		}),
 		{
 			name: "namespace on a Vault without any",
-			other: func(_ *testing.T, _ *faultEnv, settings *vault.Settings, _ *vault.Options) {
+			configure: func(_ *testing.T, _ *faultEnv, settings *vault.Settings, _ *vault.Options) {
 				settings.Namespace = "elsewhere"
 			},
 		},
@@ -53,7 +53,7 @@ func nameFault(name string, how dnsMode, says string) fault {
 	var names *nameServer
 	return fault{
 		name: name, timeout: timeout,
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, o *vault.Options) {
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, o *vault.Options) {
 			names = newNameServer(t)
 			ours := newAuthority(t)
 			s.front = newFrontProxy(t, s.server.Addr)
@@ -80,7 +80,7 @@ func certificateFault(name, says string, other func(*testing.T, authority) tls.C
 	var ours authority
 	return fault{
 		name: name,
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			ours = newAuthority(t)
 			s.front = newFrontProxy(t, s.server.Addr)
 			settings.Addresses = []string{s.front.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
@@ -94,11 +94,11 @@ func certificateFault(name, says string, other func(*testing.T, authority) tls.C
 	}
 }
 
-// oneOfTwo loses the server that is asked first. The other one continues.
+// firstServerFails is a fault of the preferred one of two servers. The other one still works.
 func firstServerFails(name string, begin func(*testing.T, *faultEnv)) fault {
 	return fault{
-		name: name, timeout: 3 * time.Second, // the other's answers have to be in time
-		other: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
+		name: name, timeout: 3 * time.Second, // enough time for the other server to answer
+		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
 			second := toxic.New(t, strings.TrimPrefix(s.server.Addr, "http://"))
 			settings.Addresses = append(settings.Addresses, "http://"+second.Address)
 		},

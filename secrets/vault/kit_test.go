@@ -20,24 +20,24 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// canary is the secret. It is in every answer that might get quoted.
+// canary is the secret. It is in every answer that an error might quote.
 const canary = secretstest.Canary
 
 var acme = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
 
-// fake is an HTTP server in place of Vault. Each test sets its answers.
+// fakeVault is an HTTP server that replaces Vault. Each test sets its answers.
 type fakeVault struct {
 	*httptest.Server
 
 	mu       sync.Mutex
 	answers  map[string]reply // by path without /v1/; absent: a 404 like that of Vault
 	requests []request
-	refused  map[string]bool // tokens that get 403 from everything
-	logins   int             // tokens given out: t1, t2, …
+	refused  map[string]bool // tokens for which every request is answered with 403
+	logins   int             // the number of tokens that were issued: t1, t2, …
 	lease    int             // seconds, of the next token
 	fixed    bool            // tokens are not renewable
-	date     string          // of the answers; empty: the real one, "-": none
-	hold     chan struct{}   // logins wait for it, after they have signalled arrived
+	date     string          // of the answers; empty: the real date, "-": no date
+	hold     chan struct{}   // if set, logins send to arrived and then wait for it
 	arrived  chan struct{}
 }
 
@@ -61,8 +61,8 @@ func newFakeVault(t testing.TB) *fakeVault {
 	return f
 }
 
-// metadata returns an answer with n versions. The text more follows the created time of the last
-// one.
+// metadata returns an answer with n versions. The text more is inserted after the creation time of
+// the last version.
 func metadata(n int, more, custom string) string {
 	var versions []string
 	for v := 1; v <= n; v++ {
@@ -178,12 +178,12 @@ func (f *fakeVault) last() request {
 	return f.requests[len(f.requests)-1]
 }
 
-// roundTrip is a transport that is one function.
+// roundTrip is a function that implements http.RoundTripper.
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (r roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return r(req) }
 
-// file writes a credential and returns its path.
+// credentialFile writes a credential to a new file and returns its path.
 func credentialFile(t testing.TB, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "credential")
@@ -210,7 +210,7 @@ func newSource(t testing.TB, s vault.Settings, o vault.Options) *vault.Source {
 	return source
 }
 
-// clock is a time that tests move.
+// clock is a clock that tests move.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -230,7 +230,8 @@ func (c *clock) add(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// checkUnavailable fails the test if err is nil or of a kind that describes the state of the secret.
+// checkUnavailable fails the test if err is nil or of a kind that describes the state of the
+// secret.
 func checkUnavailable(t testing.TB, err error) {
 	t.Helper()
 	kinds := []error{secrets.ErrNotFound, secrets.ErrDeleted, secrets.ErrDenied, secrets.ErrUnusable}

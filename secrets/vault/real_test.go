@@ -20,8 +20,8 @@ const (
 	third  = secretstest.Third
 )
 
-// TestRealVault runs against a server that Vault's own API writes to. Each subtest has another
-// path.
+// TestRealVault reads from a real Vault. The test writes to it through Vault's own API. Each
+// subtest has a different path.
 func TestRealVault(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Reader(t, "reader", "sso/")
@@ -38,18 +38,19 @@ func TestRealVault(t *testing.T) {
 	t.Run("unusable", func(t *testing.T) { realUnusable(t, server, source) })
 	t.Run("refused", func(t *testing.T) { realRefused(t, server, settings) })
 	t.Run("refused against the policy", func(t *testing.T) { realRefusalDespitePolicy(t, server, settings) })
-	t.Run("refused and not allowed to ask", func(t *testing.T) { realRefusalWithoutDefaultPolicy(t, server, settings) })
+	t.Run("refused without the default policy", func(t *testing.T) { realRefusalWithoutDefaultPolicy(t, server, settings) })
 	t.Run("tokens", func(t *testing.T) { realTokens(t, server, settings) })
 	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
 }
 
-// step refreshes and returns what is held, or the kind of the error of Get.
+// refreshAndGet refreshes the keyring and returns the result of Get. It fails the test if the store
+// is unavailable.
 func refreshAndGet(t *testing.T, k *secrets.Keyring, ref secrets.Ref) (*secrets.Held, error) {
 	t.Helper()
 	_, _, refreshErr := k.Refresh(t.Context(), ref)
 	held, err := k.Get(ref, 0)
 	if err == nil && errors.Is(refreshErr, secrets.ErrUnavailable) {
-		t.Errorf("the store is away: %v", refreshErr)
+		t.Errorf("the store is unavailable: %v", refreshErr)
 	}
 	return held, err
 }
@@ -137,7 +138,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			nil,
 		},
 		{"removed", func() { server.Remove(t, ref.Path) }, secrets.ErrNotFound},
-		{"made anew", func() { server.Put(t, ref.Path, map[string]string{ref.Field: third}) }, nil},
+		{"created again", func() { server.Put(t, ref.Path, map[string]string{ref.Field: third}) }, nil},
 	} {
 		tc.act()
 		_, err := refreshAndGet(t, k, ref)
@@ -148,7 +149,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 			secretstest.CheckErrorText(t, err, ref.Path)
 		}
 	}
-	// A direct read without the status gives the same.
+	// A direct read without the status returns the same errors.
 	server.Delete(t, ref.Path, 1)
 	if _, err := source.Key(t.Context(), ref, 1); !errors.Is(err, secrets.ErrDeleted) {
 		t.Errorf("a soft-deleted value: %v", err)
@@ -158,7 +159,7 @@ func realGone(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 		t.Errorf("a destroyed value: %v", err)
 	}
 	if _, err := source.Key(t.Context(), ref, 9); !errors.Is(err, secrets.ErrNotFound) {
-		t.Errorf("a version that never was: %v", err)
+		t.Errorf("a version that never existed: %v", err)
 	}
 }
 
@@ -183,7 +184,7 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 		}
 		secretstest.CheckErrorText(t, s.Fault, "secret/data/sso/unusable version "+strconv.Itoa(v))
 	}
-	// Nothing was held before, so nothing is held now.
+	// A new keyring has no last good key.
 	if _, err := warm(t, source, ref).Get(ref, 0); !errors.Is(err, secrets.ErrUnusable) {
 		t.Errorf("from the start: %v", err)
 	}
@@ -207,7 +208,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	}
 	secretstest.CheckErrorText(t, err, "secret/data/sso/refused version 1", "permission denied (403)", "policy")
 
-	// Permission lost while running: the token is replaced once, then the value dropped.
+	// If the permission is lost later, the token is replaced once, and then the value is dropped.
 	server.Policy(t, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	roleID, secretID = server.AppRole(t, "loser", "", "lost")
 	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}

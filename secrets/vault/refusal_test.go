@@ -16,8 +16,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// A 403 to a fresh token drops what is held, so it counts only once Vault has confirmed it. Any
-// other answer means that the store is away.
+// TestARefusalIsConfirmed checks that a 403 is ErrDenied, which drops the held keys, only after
+// Vault has confirmed it. Any other answer means that the store is unavailable.
 func TestARefusalIsConfirmed(t *testing.T) {
 	const metadataPath, dataPath = "secret/metadata/sso/acme", "secret/data/sso/acme"
 	has := func(capabilities string) reply {
@@ -36,7 +36,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 		{"denied", has(`["deny"]`), true, "policy"},
 		{"may do other things", has(`["list", "update"]`), true, "policy"},
 		{"may do nothing", has(`[]`), true, "policy"},
-		{"may not ask", reply{403, canary}, true, "policy"},
+		{"may not read its capabilities", reply{403, canary}, true, "policy"},
 		{"may read", has(`["list", "read"]`), false, "though the token may read there"},
 		{"root", has(`["root"]`), false, "though the token may read there"},
 		{"sealed meanwhile", reply{503, canary}, false, "sealed"},
@@ -79,8 +79,9 @@ func TestARefusalIsConfirmed(t *testing.T) {
 	}
 }
 
-// The question names the exact path and uses the token that was refused last.
-func TestARefusalIsAskedAbout(t *testing.T) {
+// TestRequestThatConfirmsARefusal checks that the request for capabilities has the exact path and
+// the token that was refused last.
+func TestRequestThatConfirmsARefusal(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	var asked []string
 	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
@@ -125,12 +126,12 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 	secretstest.CheckErrorText(t, err,
 		"reading secret/metadata/sso/acme: refused (403), and reading sys/capabilities-self: ", "no answer in time")
 	if errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v has a cause from inside", err)
+		t.Errorf("%v wraps the deadline of a request", err)
 	}
 }
 
-// Vault refuses some reads that policies permit, here because response wrapping is missing. That
-// says nothing about what the token may read.
+// realRefusalDespitePolicy checks a read that Vault refuses although the policy permits it, because
+// response wrapping is missing. Such a refusal doesn't mean that the permission was lost.
 func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/odd", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
@@ -147,7 +148,7 @@ func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings v
 	server.Policy(t, "odd", `path "secret/+/sso/*" { capabilities = ["read"] min_wrapping_ttl = "1s" }`)
 	held, err, refreshErr := refresh()
 	if err != nil {
-		t.Fatalf("what is held was dropped: %v", err)
+		t.Fatalf("the held keys were dropped: %v", err)
 	}
 	key, _ := held.Key(0)
 	secretstest.CheckKey(t, key, first)
@@ -160,7 +161,8 @@ func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings v
 	}
 }
 
-// A token without Vault's policy `default` may not ask what it may do.
+// realRefusalWithoutDefaultPolicy checks a refused read with a token that lacks Vault's policy
+// `default`. Such a token may not read its capabilities.
 func realRefusalWithoutDefaultPolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/bare", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
@@ -185,6 +187,6 @@ func realRefusalWithoutDefaultPolicy(t *testing.T, server *vaulttest.Server, set
 		t.Errorf("%v, want ErrDenied", err)
 	}
 	if got := answers["sys/capabilities-self"]; got != http.StatusForbidden {
-		t.Errorf("asking what the token may do was answered with %d, want 403", got)
+		t.Errorf("the request for capabilities was answered with %d, want 403", got)
 	}
 }

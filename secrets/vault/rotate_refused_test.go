@@ -39,7 +39,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	_, err = r.Stage(ctx, value(12))
 	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 11 versions")
 
-	// Vault really does what the refusal warns of: without it version 1 is gone.
+	// A write without the check drops version 1, as the refusal says.
 	server.Put(t, "sso/pruned", map[string]string{"shared_secret": string(value(12))})
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || len(s.Versions) != 11 || s.Versions[0].Version != 2 {
 		t.Errorf("%+v, %v", s, err)
@@ -64,8 +64,8 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 		"drop version 1, the active one")
 }
 
-// rotatePolicies removes one capability at a time. Each is needed, the error names it with its
-// path, and nothing is left half done that the error does not mention.
+// rotatePolicies removes one capability at a time. The act must fail, the error must contain the
+// capability and its path, and no act may be done in part without an error that says so.
 func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	all := operatorPolicy(t)
 	server.Put(t, "sso/small", map[string]string{"shared_secret": first})
@@ -122,15 +122,15 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 			rules = strings.Replace(all, `"read", "patch"`, `"patch"`, 1)
 		}
 		if rules == all {
-			t.Fatalf("nothing was taken away: %s", tc.without)
+			t.Fatalf("the policy doesn't contain %s", tc.without)
 		}
 		policy := fmt.Sprintf("small-%d", i)
 		server.Policy(t, policy, rules)
 		t.Setenv("VAULT_TOKEN", server.Token(t, "1h", policy))
 		secretstest.CheckError(t, tc.act(t), secrets.ErrDenied, append(tc.says, "permission denied")...)
 	}
-	// Half an act is worse than none: if the pointer can't be written, the first version isn't
-	// either.
+	// Half an act is worse than none. If the pointer can't be written, the first version must not
+	// be written either.
 	server.Policy(t, "writer", strings.Replace(all, `, "patch"`, "", 1))
 	t.Setenv("VAULT_TOKEN", server.Token(t, "1h", "writer"))
 	for _, path := range []string{"sso/half", "sso/small"} {
@@ -145,7 +145,8 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 			t.Errorf("%s: version %d was written, %v", path, after.Latest, err)
 		}
 	}
-	// A token without the policy default may not ask in advance. Then the step itself fails.
+	// A token without the policy default may not read its capabilities in advance. The step itself
+	// then fails.
 	w := func(path string) error {
 		r := rotator(t, settings, path)
 		_, err := r.Replace(t.Context(), []byte(third))
@@ -164,7 +165,7 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 		t.Errorf("custom metadata %v", got)
 	}
 
-	// A capability that an act doesn't need isn't asked for.
+	// An act doesn't fail for lack of a capability that it doesn't need.
 	server.Policy(t, "activator", `
 		path "secret/data/sso/*"     { capabilities = ["read"] }
 		path "secret/metadata/sso/*" { capabilities = ["read", "patch"] }`)
@@ -238,12 +239,12 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	t.Setenv("VAULT_TOKEN", "hvs.wrong") // the environment comes first
 	_, err := rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(second))
 	if err == nil {
-		t.Fatal("a wrong token is taken")
+		t.Fatal("a wrong token was accepted")
 	}
 	secretstest.CheckErrorText(t, err, "auth/token/lookup-self", "refused: check the credential")
 }
 
-// The words of a server and the value stay out of the error.
+// TestNoAnswerToAWriteIsQuoted checks that no error contains text of an answer or the value.
 func TestNoAnswerToAWriteIsQuoted(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "operator-token")
 	var all sync.WaitGroup
@@ -281,7 +282,7 @@ func checkNoQuote(t *testing.T, f *fakeVault, r *rotate.Rotator, what string) {
 		"activate": func(ctx context.Context) error { _, err := r.Activate(ctx, 1); return err },
 		"status":   func(ctx context.Context) error { _, err := r.Status(ctx, canary[:6]); return err },
 	} {
-		// The fake's answers never depend on what it received, so there is no need to wait for it.
+		// The fake Vault's answers never change, so no read back can succeed later.
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		if err := act(ctx); err != nil && strings.Contains(strings.ToLower(err.Error()), strings.ToLower(canary[:12])) {
 			t.Errorf("%s: %s: %v", name, what, err)
@@ -291,14 +292,14 @@ func checkNoQuote(t *testing.T, f *fakeVault, r *rotate.Rotator, what string) {
 	f.set(func(f *fakeVault) {
 		for _, request := range f.requests {
 			if request.token != "operator-token" {
-				t.Errorf("%s %s as %q: that isn't the operator", request.method, request.path, request.token)
+				t.Errorf("%s %s with token %q, want the operator's", request.method, request.path, request.token)
 			}
 		}
 	})
 }
 
-// A write has the form that Vault expects: a version with check-and-set, and the pointer as a patch
-// of the keys that change.
+// TestWritesOnTheWire checks that the pointer is written as a patch of the keys that change, and
+// that no request is sent for a path with dot segments.
 func TestWritesOnTheWire(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "operator-token")
 	f := newFakeVault(t)
@@ -328,7 +329,7 @@ func TestWritesOnTheWire(t *testing.T) {
 		}
 		for _, request := range f.requests[before:] {
 			if strings.Contains(request.path, "policy") {
-				t.Errorf("%s asks for %s", name, request.path)
+				t.Errorf("%s sent a request for %s", name, request.path)
 			}
 		}
 	}

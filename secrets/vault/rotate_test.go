@@ -19,7 +19,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// operatorRules is the policy that the project gives to operators.
+// operatorPolicy returns the project's policy for operators.
 func operatorPolicy(t *testing.T) string {
 	t.Helper()
 	rules, err := os.ReadFile("../../deploy/vault/operator.hcl")
@@ -29,8 +29,8 @@ func operatorPolicy(t *testing.T) string {
 	return string(rules)
 }
 
-// TestRealRotation performs the acts against a server, as an operator whose token has exactly the
-// necessary capabilities. Each subtest has another path.
+// TestRealRotation performs the acts on a real Vault. The operator's token has exactly the
+// necessary capabilities. Each subtest has a different path.
 func TestRealRotation(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorPolicy(t))
@@ -66,7 +66,7 @@ func rotator(t *testing.T, s vault.Settings, path string) *rotate.Rotator {
 	return &rotate.Rotator{Store: w, Ref: secrets.Ref{Path: path, Field: "shared_secret"}}
 }
 
-// custom returns the secret's custom metadata.
+// customMetadata returns the secret's custom metadata.
 func customMetadata(t *testing.T, server *vaulttest.Server, path string) map[string]string {
 	t.Helper()
 	data := server.Do(t, "GET", "secret/metadata/"+path, nil)["data"].(map[string]any)
@@ -79,7 +79,7 @@ func customMetadata(t *testing.T, server *vaulttest.Server, path string) map[str
 	return all
 }
 
-// raw is an answer of Vault as received, because decoding may change numbers.
+// rawAnswer returns an undecoded answer of Vault, because decoding may change numbers.
 func rawAnswer(t *testing.T, server *vaulttest.Server, path string) string {
 	t.Helper()
 	request, err := http.NewRequest(http.MethodGet, server.Addr+"/v1/"+path, nil)
@@ -168,7 +168,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 		t.Errorf("status %+v, %v", report, err)
 	}
 
-	// A secret that was made with Vault's own tools gets its pointer at the first stage.
+	// A secret that was created with Vault's own tools gets its pointer with the first Stage.
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": first})
 	server.Put(t, "sso/life2", map[string]string{"shared_secret": second})
 	r2 := rotator(t, settings, "sso/life2")
@@ -179,7 +179,8 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	}
 }
 
-// Other fields of a version are not Deskmint's and must stay as they are.
+// rotateOtherFields checks that the other fields of a version don't change, because they don't
+// belong to Deskmint.
 func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	const path = "sso/fields"
 	server.Do(t, "POST", "secret/data/"+path, map[string]any{"data": map[string]any{
@@ -198,11 +199,12 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 	after := rawAnswer(t, server, "secret/data/"+path+"?version=2")
 	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" ||
 		number.FindString(before) != number.FindString(after) {
-		t.Errorf("a number was changed on its way: %s, %s", number.FindString(before), number.FindString(after))
+		t.Errorf("a number was changed: %s, %s", number.FindString(before), number.FindString(after))
 	}
 }
 
-// If many operators stage at the same time, one succeeds, and the others get an error.
+// rotateAtOnce checks that one operator succeeds and the others get an error if many operators
+// stage at the same time.
 func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	for _, path := range []string{"sso/at-once", "sso/at-once-first"} {
 		if path == "sso/at-once" {
@@ -254,7 +256,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 
 	secretstest.Must(r.Activate(ctx, 1))(t)
 	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
-		t.Fatalf("not healed: %+v, %v", held, err)
+		t.Fatalf("not pinned: %+v, %v", held, err)
 	}
 	if s, _ := k.State(r.Ref); s.Fault != nil {
 		t.Errorf("the alarm goes on: %v", s.Fault)
@@ -284,7 +286,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	}
 	secretstest.Must(r.Enable(ctx))(t)
 	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 1 {
-		t.Errorf("not mended: %+v, %v", held, err)
+		t.Errorf("not corrected: %+v, %v", held, err)
 	}
 }
 
@@ -336,6 +338,6 @@ func rotateGone(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	server.Remove(t, path)
 	plan = secretstest.Must(r.Stage(ctx, []byte(second)))(t)
 	if plan.Version != 1 || len(plan.Steps) != 2 {
-		t.Errorf("made anew: %+v", plan)
+		t.Errorf("created again: %+v", plan)
 	}
 }

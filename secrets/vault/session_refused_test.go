@@ -12,7 +12,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// After a 403 the source logs in again once. Only a refusal of the new token counts.
+// TestRefusals checks that the source logs in again once after a 403. Only a refusal of the new
+// token means that the read is denied.
 func TestRefusals(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
@@ -45,7 +46,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("permission came back, but: %v", err)
 	}
 
-	// If the login after a refusal fails too, the store is away.
+	// If the login after a refusal fails too, the store is unavailable.
 	f.set(func(f *fakeVault) {
 		f.refused["t2"] = true
 		f.answers["auth/approle/login"] = reply{403, `{"errors": ["permission denied"]}`}
@@ -56,8 +57,8 @@ func TestRefusals(t *testing.T) {
 	secretstest.CheckErrorText(t, err, "auth/approle/login")
 }
 
-// A refusal counts only for a token whose login followed another refusal. All other tokens may have
-// been revoked, even if they are new.
+// TestWhichTokensRefusalCounts checks that a read is denied only if the refused token replaced
+// another refused token. All other tokens may have been revoked, even if they are new.
 func TestWhichTokensRefusalCounts(t *testing.T) {
 	const path = "secret/metadata/sso/acme"
 	for _, tc := range []struct {
@@ -67,8 +68,8 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 		logins int // in all
 		denied bool
 	}{
-		{"the first login's", 3600, nil, 2, false},
-		{"one that took the place of a refused one", 3600, func(f *fakeVault, _ *clock, read func() error) error {
+		{"the token of the first login", 3600, nil, 2, false},
+		{"a replacement of a refused token", 3600, func(f *fakeVault, _ *clock, read func() error) error {
 			f.set(func(f *fakeVault) { f.refused["t1"] = true })
 			return read()
 		}, 2, true},
@@ -78,11 +79,11 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 			now.add(10 * time.Second)
 			return err
 		}, 3, false},
-		{"one that took the place of an ended one", 100, func(_ *fakeVault, now *clock, read func() error) error {
+		{"a replacement of an expired token", 100, func(_ *fakeVault, now *clock, read func() error) error {
 			now.add(200 * time.Second)
 			return read()
 		}, 3, false},
-		{"a renewed one", 100, func(_ *fakeVault, now *clock, read func() error) error {
+		{"a renewed token", 100, func(_ *fakeVault, now *clock, read func() error) error {
 			now.add(80 * time.Second)
 			return read()
 		}, 2, false},
@@ -116,8 +117,8 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 	}
 }
 
-// However many secrets may not be read, from the start or later, there is one login in ten seconds
-// after the first.
+// TestRefusalsDontBecomeLogins checks that there is one login in ten seconds after the first, for
+// any number of secrets that may not be read.
 func TestRefusalsDontBecomeLogins(t *testing.T) {
 	const many = 50
 	f, now := newFakeVault(t), newClock()

@@ -81,8 +81,8 @@ func TestLoginMethods(t *testing.T) {
 	}
 }
 
-// After a failed login, for any reason, the store is away. The error says where and why, and the
-// next login waits a little.
+// TestLoginsThatFail checks that every failed login means that the store is unavailable. The error
+// says where and why the login failed. The next login happens after a pause.
 func TestLoginsThatFail(t *testing.T) {
 	t.Setenv("VAULT_TOKEN", "")
 	missing := credentialFile(t, "") + "-missing"
@@ -167,7 +167,7 @@ func TestLoginsThatFail(t *testing.T) {
 	}
 }
 
-func TestFilesAreReadAnewAtEachLogin(t *testing.T) {
+func TestFilesAreReadAtEachLogin(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	s := appRole(t, f.URL)
 	source := newSource(t, s, vault.Options{Now: now.Now})
@@ -220,8 +220,9 @@ func TestOneLoginForAll(t *testing.T) {
 	}
 }
 
-// The first caller leaves. The others, who wait for the same login, get it.
-func TestALoginOutlivesItsCaller(t *testing.T) {
+// TestLoginContinuesWithoutItsCaller checks that a login continues for other callers if the first
+// caller cancels.
+func TestLoginContinuesWithoutItsCaller(t *testing.T) {
 	f := newFakeVault(t)
 	f.hold, f.arrived = make(chan struct{}), make(chan struct{}, 2)
 	source := newSource(t, appRole(t, f.URL), vault.Options{Timeout: time.Minute})
@@ -232,7 +233,7 @@ func TestALoginOutlivesItsCaller(t *testing.T) {
 	go func() { _, err := source.Status(t.Context(), acme.Path); second <- err }()
 	cancel()
 	if err := <-first; err == nil {
-		t.Error("the first caller got an answer after going away")
+		t.Error("the first caller got an answer after cancelling")
 	}
 	close(f.hold)
 	if err := <-second; err != nil {
@@ -250,7 +251,7 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 		fixed bool             // the token can't be renewed
 		set   func(*fakeVault) // after half of the lease
 		token string           // of a read at nine tenths of the lease
-		asked string           // what was asked for then
+		path  string           // the path of the request that was sent then
 		end   error            // of a read after the lease
 	}{
 		{"renewed", false, nil, "t1", "auth/token/renew-self", nil},
@@ -300,8 +301,8 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			if got := f.last(); got.token != tc.token {
 				t.Errorf("read as %s, want %s", got.token, tc.token)
 			}
-			if f.count(tc.asked) == 0 {
-				t.Errorf("%s was not asked for", tc.asked)
+			if f.count(tc.path) == 0 {
+				t.Errorf("no request for %s", tc.path)
 			}
 			if err := read(2 * lease / 10); (err == nil) != (tc.end == nil) {
 				t.Errorf("after the first lease: %v, want %v", err, tc.end)
@@ -316,7 +317,7 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 	}
 }
 
-func TestATokenThatNeverEnds(t *testing.T) {
+func TestTokenWithoutLease(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
 	f.lease = 0
 	source := newSource(t, appRole(t, f.URL), vault.Options{Now: now.Now})
@@ -331,7 +332,7 @@ func TestATokenThatNeverEnds(t *testing.T) {
 	}
 }
 
-func TestTheTokenCantBePrinted(t *testing.T) {
+func TestTokenCantBePrinted(t *testing.T) {
 	f := newFakeVault(t)
 	s := appRole(t, f.URL)
 	s.Auth = vault.Auth{Method: "token", TokenFile: credentialFile(t, canary)}

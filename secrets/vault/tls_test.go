@@ -11,7 +11,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// encrypted returns a front of a fake Vault, with a certificate that is not trusted by default.
+// encryptedFront returns a TLS proxy of a fake Vault. Its certificate is not trusted by default.
 func encryptedFront(t *testing.T) (f *frontProxy, ours authority) {
 	t.Helper()
 	ours = newAuthority(t)
@@ -20,8 +20,8 @@ func encryptedFront(t *testing.T) (f *frontProxy, ours authority) {
 	return f, ours
 }
 
-// trusting returns the settings of a source that trusts ca. If ca is empty, it trusts the
-// authorities of the system.
+// trustingSettings returns the settings of a source that trusts ca. If ca is empty, the source
+// trusts the authorities of the system.
 func trustingSettings(t *testing.T, address, ca string) vault.Settings {
 	t.Helper()
 	s := appRole(t, address)
@@ -29,7 +29,7 @@ func trustingSettings(t *testing.T, address, ca string) vault.Settings {
 	return s
 }
 
-// reads makes a source and reads once.
+// readOnce creates a source and reads once.
 func readOnce(t *testing.T, s vault.Settings, o vault.Options) error {
 	t.Helper()
 	source, err := vault.New(s, o)
@@ -99,7 +99,8 @@ func TestSkipVerifyInTheEnvironment(t *testing.T) {
 	}
 }
 
-// skip_verify accepts what is refused by default, and logs one warning.
+// TestSkipVerify checks that skip_verify accepts a certificate that is refused by default, and that
+// it causes one warning.
 func TestSkipVerify(t *testing.T) {
 	f, _ := encryptedFront(t)
 	log := &strings.Builder{}
@@ -125,7 +126,8 @@ func TestSkipVerify(t *testing.T) {
 	}
 }
 
-// The operator's commands use the same settings, and warn as well.
+// TestSkipVerifyOfAWriter checks that the operator's commands use the same settings and warn as
+// well.
 func TestSkipVerifyOfAWriter(t *testing.T) {
 	f, _ := encryptedFront(t)
 	t.Setenv("VAULT_TOKEN", "token")

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestAGrantCantBePrinted(t *testing.T) {
+func TestTokenInfoCantBePrinted(t *testing.T) {
 	const token = "hvs.CanaryCanaryCanaryCanary"
 	g := newTokenInfo(token, time.Now(), time.Hour, time.Hour, true)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
@@ -23,8 +23,9 @@ func TestAGrantCantBePrinted(t *testing.T) {
 	}
 }
 
-// The spread keeps replicas out of step, and leaves a third of the lease for retries.
-func TestRenewalIsDueInTime(t *testing.T) {
+// TestRenewalTime checks that the jitter keeps replicas from renewing at the same time, and that a
+// third of the lease remains for retries.
+func TestRenewalTime(t *testing.T) {
 	now := time.Now()
 	low, high := time.Hour, time.Duration(0)
 	for range 1000 {

@@ -35,7 +35,7 @@ func TestReads(t *testing.T) {
 	}
 	secretstest.CheckKey(t, key, canary)
 	if got := f.last(); got.query != "version=2" || got.method != http.MethodGet || got.token != "t1" {
-		t.Errorf("the value was asked for with %s ?%s as %s", got.method, got.query, got.token)
+		t.Errorf("the value was read with %s ?%s and token %s", got.method, got.query, got.token)
 	}
 	if n := f.count("auth/approle/login"); n != 1 {
 		t.Errorf("%d logins for two reads", n)
@@ -289,7 +289,7 @@ func TestPathsStayInTheMount(t *testing.T) {
 	if len(f.requests) != 0 {
 		t.Errorf("asked for %+v", f.requests)
 	}
-	// This path is odd but valid, and is sent as it is.
+	// This path has special characters but is valid, and must be sent unchanged.
 	f.answers["secret/metadata/a b/ü%2F?x#y"] = reply{200, metadata(1, "", `null`)}
 	if _, err := source.Status(t.Context(), "a b/ü%2F?x#y"); err != nil {
 		t.Error(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-func TestTheEnvironmentChangesNothing(t *testing.T) {
+func TestEnvironmentIsIgnored(t *testing.T) {
 	otherServer := newFakeVault(t)
 	for name, value := range map[string]string{
 		"VAULT_ADDR": otherServer.URL, "VAULT_AGENT_ADDR": otherServer.URL,
@@ -44,16 +44,16 @@ func TestTheEnvironmentChangesNothing(t *testing.T) {
 			}
 			if r.header.Get("X-Other") != "" || r.header.Get("X-Vault-Wrap-TTL") != "" ||
 				strings.Contains(r.token, canary) {
-				t.Errorf("request %d has something of the environment in it: %v", i, r.header)
+				t.Errorf("request %d has a value of the environment: %v", i, r.header)
 			}
 		}
 	}
 	if len(otherServer.requests) != 0 {
-		t.Errorf("the environment's server was asked for %+v", otherServer.requests)
+		t.Errorf("the environment's server received %+v", otherServer.requests)
 	}
 }
 
-func TestAMalformedEnvironmentIsNamedNotQuoted(t *testing.T) {
+func TestMalformedEnvironmentIsNotQuoted(t *testing.T) {
 	t.Setenv("VAULT_HTTP_PROXY", "http://user:"+canary+"@ho st")
 	_, err := vault.New(appRole(t, "https://vault.internal:8200"), vault.Options{})
 	secretstest.CheckErrorText(t, err, "VAULT_HTTP_PROXY")
@@ -71,9 +71,9 @@ func TestSeveralServers(t *testing.T) {
 		}
 	}
 	if n := len(sealed.requests); n != 1 {
-		t.Errorf("the sealed one was asked %d times, want once: then the other goes first", n)
+		t.Errorf("the sealed server received %d requests, want 1: the other one is preferred then", n)
 	}
-	// The good server fails, and the other one is unsealed.
+	// The second server fails, and the first one is unsealed.
 	good.Close()
 	sealed.set(func(f *fakeVault) {
 		delete(f.answers, "auth/approle/login")
@@ -88,7 +88,7 @@ func TestSeveralServers(t *testing.T) {
 	secretstest.CheckErrorText(t, err, "no connection", "refused")
 }
 
-// A redirect could send the token to any host.
+// TestRedirectsAreNotFollowed checks that no redirect can send the token to another host.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	other := newFakeVault(t)
 	f := newFakeVault(t)
@@ -101,7 +101,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
+func TestRequestToAHangingServerTimesOut(t *testing.T) {
 	t.Parallel()
 	hang := make(chan struct{})
 	requests := make(chan struct{}, 10)
@@ -111,7 +111,7 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(hang) })
-	// The deadline leaves a slow machine the time to send the request.
+	// The deadline gives a slow machine enough time to send the request.
 	_, err := newSource(
 		t,
 		appRole(t, server.URL),
@@ -124,8 +124,8 @@ func TestAHangingServerCostsOneShortDeadline(t *testing.T) {
 	}
 }
 
-// How long to wait is the keyring's business, which has other things to do. A client that waited
-// would miss its deadline and report that, instead of the status.
+// TestRetryAfterIsNotWaitedFor checks that the source ignores Retry-After. The keyring decides when
+// to try again. A client that waited would report its missed deadline instead of the status.
 func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
@@ -151,7 +151,8 @@ func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// net/http quotes an answer that isn't HTTP. The error must not.
+// TestGarbageIsNotQuoted checks that no error quotes an answer that isn't HTTP. net/http would
+// quote it.
 func TestGarbageIsNotQuoted(t *testing.T) {
 	for _, garbage := range []string{
 		canary + "\r\n\r\n",
@@ -175,9 +176,9 @@ func TestGarbageIsNotQuoted(t *testing.T) {
 	}
 }
 
-// The end of the caller's context ends the read at once, and does not count as a failure of the
-// server.
-func TestACancelledReadEnds(t *testing.T) {
+// TestCancelledReadEnds checks that the end of the caller's context ends the read at once, and is
+// not reported as a failure of the server.
+func TestCancelledReadEnds(t *testing.T) {
 	f := newFakeVault(t)
 	source := newSource(t, appRole(t, f.URL), vault.Options{})
 	if _, err := source.Status(t.Context(), acme.Path); err != nil {

@@ -148,8 +148,8 @@ func (n *Node) join(first *Node) error {
 }
 
 // unseal unseals the server, and waits until it serves or forwards requests. It first waits until
-// the cluster port is free. A Vault that is unsealed before its last cluster listener has closed the
-// port logs that it can't listen, and continues. No other server can then reach it.
+// the cluster port is free. A Vault that is unsealed before its last cluster listener has closed
+// the port logs that it can't listen, and continues. No other server can then reach it.
 func (n *Node) unseal() error {
 	closed := func() bool { return !listens(n.clusterAddr) }
 	if err := n.process.await("closed at "+n.clusterAddr, closed); err != nil {

@@ -1,5 +1,5 @@
-// Package vaulttest starts a real Vault for a test on loopback. It starts one server in dev mode, or
-// a raft cluster. It writes to Vault through the HTTP API, not through the code under test.
+// Package vaulttest starts a real Vault for a test on loopback. It starts one server in dev mode,
+// or a raft cluster. It writes to Vault through the HTTP API, not through the code under test.
 package vaulttest
 
 import (
