@@ -71,7 +71,7 @@ func TestKeyIsACopy(t *testing.T) {
 	}
 }
 
-func TestZeroKeyRefuses(t *testing.T) {
+func TestZeroKey(t *testing.T) {
 	var key secrets.Key
 	if _, err := key.Sign(t.Context(), "input"); err == nil {
 		t.Error("the zero Key signed")
@@ -80,7 +80,7 @@ func TestZeroKeyRefuses(t *testing.T) {
 		t.Errorf("the zero Key verified: %v", err)
 	}
 	if !key.IsZero() || key.Version() != 0 {
-		t.Error("the zero Key doesn't know it is one")
+		t.Error("IsZero or Version of the zero Key is wrong")
 	}
 }
 
@@ -100,7 +100,7 @@ func TestKeyID(t *testing.T) {
 	}
 }
 
-func TestNewKeyRefuses(t *testing.T) {
+func TestNewKeyErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name, secret, says string
 		version            secrets.Version
@@ -123,10 +123,10 @@ func TestNewKeyRefuses(t *testing.T) {
 				t.Fatalf("got %v, %v, want ErrUnusable", key, err)
 			}
 			if !strings.Contains(err.Error(), tc.says) {
-				t.Errorf("error %q doesn't say %q", err, tc.says)
+				t.Errorf("error %q doesn't contain %q", err, tc.says)
 			}
 			if len(tc.secret) >= 8 && strings.Contains(err.Error(), tc.secret[:8]) {
-				t.Errorf("error %q shows the secret", err)
+				t.Errorf("error %q leaks the secret", err)
 			}
 		})
 	}
@@ -201,12 +201,12 @@ func panicText(v any) (text string) {
 	panic(v)
 }
 
-// TestLeaksAreFound checks the search for leaks.
+// TestLeaksAreFound checks secretstest.Leaks.
 func TestLeaksAreFound(t *testing.T) {
 	type open struct{ secret []byte }
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X"} {
 		if out := fmt.Sprintf(verb, open{[]byte(canary)}); leaks(out, canary) == nil {
-			t.Errorf("a plain struct under %s was not noticed: %s", verb, out)
+			t.Errorf("a plain struct under %s was not found: %s", verb, out)
 		}
 	}
 	for _, out := range []string{
@@ -216,7 +216,7 @@ func TestLeaksAreFound(t *testing.T) {
 		"… " + canary + " …",
 	} {
 		if leaks(out, canary) == nil {
-			t.Errorf("not noticed: %s", out)
+			t.Errorf("not found: %s", out)
 		}
 	}
 }

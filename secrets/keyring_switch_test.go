@@ -27,8 +27,8 @@ func offMark(v secrets.Version, serial uint64) secrets.Mark {
 	return secrets.Mark{Disabled: morning, Serial: serial, Version: v}
 }
 
-// again returns the status of a secret whose versions were all created later than those of other
-// statuses.
+// again returns the status with later creation times of all versions, as if the secret had been
+// created again.
 func again(s secrets.Status) secrets.Status {
 	s.Versions = slices.Clone(s.Versions)
 	for i := range s.Versions {
@@ -37,8 +37,8 @@ func again(s secrets.Status) secrets.Status {
 	return s
 }
 
-// TestKillSwitchOverTime gives a keyring one answer after another. A standby that lags must not
-// switch off a secret that was switched on. Every other switch-off counts.
+// TestKillSwitchOverTime refreshes a keyring with a sequence of answers. A standby that lags must
+// not switch off a secret that was switched on. Every other switch-off must take effect.
 func TestKillSwitchOverTime(t *testing.T) {
 	type answer struct {
 		status secrets.Status
@@ -74,7 +74,7 @@ func TestKillSwitchOverTime(t *testing.T) {
 				mergeSwitch(pinned(2, 2, 5), morning), true}, {latest(2), true}, {pinned(2, 2, 4),
 				true}, {pinned(2, 2, 6), false},
 		},
-		"a secret that was made again stays off": {
+		"a secret that was created again stays off": {
 			{
 				mergeSwitch(pinned(2, 2, 5), morning), true}, {again(pinned(1, 1, 1)),
 				true}, {again(pinned(1, 1, 1)), true}, {again(pinned(1, 1, 4)), true}, {again(pinned(1, 1, 5)),
@@ -84,12 +84,12 @@ func TestKillSwitchOverTime(t *testing.T) {
 		"switched off and wiped between two answers": {
 			{pinned(2, 2, 5), false}, {latest(3), true}, {pinned(2, 3, 6), false}, {latest(3), false},
 		},
-		"older metadata put back": {
+		"older metadata restored": {
 			{
 				mergeSwitch(pinned(2, 3, 6), morning), true}, {pinned(2, 3, 4), true}, {pinned(2, 3, 7),
 				false}, {pinned(2, 3, 4), false},
 		},
-		"older metadata put back before the start": {
+		"older metadata restored before the start": {
 			{
 				pinned(2, 3, 4), true}, {pinned(2, 3, 5), true}, {pinned(2, 3, 0), true}, {pinned(2, 3, 7),
 				false}, {pinned(2, 3, 4), false},
@@ -118,7 +118,7 @@ func TestKillSwitchOverTime(t *testing.T) {
 				}
 				for i, a := range answers {
 					f.set(func(f *fake) { f.status[acme.Path] = a.status })
-					_, _, _ = k.Refresh(t.Context(), acme) // what it says is what Get says
+					_, _, _ = k.Refresh(t.Context(), acme) // Get returns the same error
 					_, err := k.Get(acme, time.Hour)
 					if a.off != errors.Is(err, secrets.ErrDisabled) || !a.off && err != nil {
 						t.Errorf("answer %d: %v, want off %v", i+1, err, a.off)
@@ -129,10 +129,10 @@ func TestKillSwitchOverTime(t *testing.T) {
 	}
 }
 
-// TestAnswersFromBefore refreshes a keyring from a store that was restored from a backup. At first
-// there is no alarm, because a standby may lag. After five minutes the alarm names both causes and
-// what to do.
-func TestAnswersFromBefore(t *testing.T) {
+// TestOutdatedAnswers refreshes a keyring from a store that was restored from a backup. At first
+// there is no alarm, because a standby may lag. After five minutes there is an alarm with both
+// causes and an advice.
+func TestOutdatedAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: pinned(3, 3, 4)}}
 		k, log := newKeyring(t, f, secrets.Options{})
@@ -165,7 +165,7 @@ func TestAnswersFromBefore(t *testing.T) {
 			"restored from a backup", "`deskmint secret adopt",
 		} {
 			if !strings.Contains(s.Fault.Error(), part) {
-				t.Errorf("%q doesn't say %q", s.Fault, part)
+				t.Errorf("%q doesn't contain %q", s.Fault, part)
 			}
 		}
 		if !strings.Contains(log.String(), "level=ERROR") {
@@ -197,7 +197,7 @@ func TestFirstLoad(t *testing.T) {
 		require bool
 		err     error
 		says    string
-		pinned  bool // else the state is unpinned, where it signs
+		pinned  bool // if it is false and there is no error, the state must be unpinned
 	}{
 		{name: "written by hand once", status: unpinned(1)},
 		{name: "written by hand twice", status: unpinned(2)},
@@ -263,7 +263,7 @@ func TestFirstLoad(t *testing.T) {
 			status: unpinned(3), errs: map[secrets.Version]error{1: secrets.ErrUnusable},
 		},
 		{
-			name:   "switched off, then an older pointer put back",
+			name:   "switched off, then an older pointer restored",
 			status: pinned(1, 2, 3), marks: map[secrets.Version]secrets.Mark{2: off},
 			err: secrets.ErrDisabled, says: "put back to an older state",
 		},
@@ -306,7 +306,7 @@ func TestFirstLoad(t *testing.T) {
 			}
 			state, _ := k.State(acme)
 			if tc.says != "" && (state.Fault == nil || !strings.Contains(state.Fault.Error(), tc.says)) {
-				t.Errorf("fault %v doesn't say %q", state.Fault, tc.says)
+				t.Errorf("fault %v doesn't contain %q", state.Fault, tc.says)
 			}
 			if want := tc.err == nil && !tc.pinned; state.Unpinned() != want ||
 				strings.Contains(log.String(), "unpinned") != want {
@@ -335,7 +335,7 @@ func TestSwitchMarksAreNotStaged(t *testing.T) {
 	if state, _ := k.State(acme); state.Status.Staged() != 2 || state.Fault != nil {
 		t.Errorf("staged %d, fault %v", state.Status.Staged(), state.Fault)
 	}
-	// A mark is not a key to verify with, even as the version that was rolled back from.
+	// A version with a mark is not a key for verification, even if it is the previous version.
 	s := pinned(2, 4, 4)
 	s.Previous = 3
 	f.set(func(f *fake) { f.status[acme.Path] = s })
@@ -348,14 +348,14 @@ func TestSwitchMarksAreNotStaged(t *testing.T) {
 	checkHeld(t, held, 2, []secrets.Version{2})
 }
 
-func TestMarksReadBack(t *testing.T) {
+func TestParseMark(t *testing.T) {
 	for _, m := range []secrets.Mark{{Staged: true}, offMark(3, 7)} {
 		if got := secrets.ParseMark(m.String()); got != m {
 			t.Errorf("%q reads as %+v", m, got)
 		}
 	}
 	for text, want := range map[string]secrets.Mark{
-		"":                                      {Staged: true}, // it is a mark, though none that we write
+		"":                                      {Staged: true}, // a mark, but not one that a command writes
 		"something else":                        {Staged: true},
 		" staged ":                              {Staged: true},
 		"disabled":                              {Disabled: "by-hand"},

@@ -12,9 +12,9 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// TestWarmOverFaults checks that Warm does not wait for a secret whose first refresh found a fault,
-// and that the fault is known.
-func TestWarmOverFaults(t *testing.T) {
+// TestWarmWithFaults checks that Warm returns although the first refresh of a secret found a fault,
+// and that the fault is in the state.
+func TestWarmWithFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		status secrets.Status
@@ -23,10 +23,10 @@ func TestWarmOverFaults(t *testing.T) {
 	}{
 		{"no such path", secrets.Status{}, secrets.ErrNotFound, secrets.ErrNotFound},
 		{"denied", secrets.Status{}, secrets.ErrDenied, secrets.ErrDenied},
-		{"away", secrets.Status{}, errAway, secrets.ErrUnavailable},
+		{"unavailable", secrets.Status{}, errAway, secrets.ErrUnavailable},
 		{"no version", secrets.Status{}, nil, secrets.ErrUnusable},
 		{
-			"staged once, pointer lost before we began",
+			"staged once, pointer lost before the start",
 			secrets.Status{Active: 3, Latest: 3, Serial: 4, Versions: versions(3)}, nil, secrets.ErrUnusable,
 		},
 		{"deleted newest doesn't fall back", latest(3, 3), nil, secrets.ErrDeleted},
@@ -46,9 +46,10 @@ func TestWarmOverFaults(t *testing.T) {
 					t.Errorf("state %+v", state)
 				}
 				if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "path=sso/acme") {
-					t.Errorf("the log doesn't tell: %s", log)
+					t.Errorf("the log has no fault: %s", log)
 				}
-				// One broken secret never affects the others, and it recovers without help.
+				// One broken secret never affects the others. The next refresh after a correction
+				// succeeds.
 				f.set(func(f *fake) { f.err = nil; f.status[acme.Path] = pinned(4, 4, 5) })
 				fine := secrets.Ref{Path: "sso/fine", Field: "k"}
 				if err := k.Warm(t.Context(), acme, fine); err != nil {
@@ -78,9 +79,9 @@ func TestWarmEndsWithItsContext(t *testing.T) {
 			t.Errorf("Get: %v", err)
 		}
 		if errors.Is(unavailable, context.DeadlineExceeded) {
-			t.Error("a cause from inside is in the error's chain")
+			t.Error("the error wraps the deadline")
 		}
-		// The refresh has the keyring's context, so it goes on.
+		// The refresh uses the keyring's context, so it continues.
 		time.Sleep(10 * time.Second)
 		if _, err := k.Get(acme, 0); err != nil {
 			t.Errorf("later: %v", err)
@@ -101,7 +102,7 @@ func TestGetOfUnknownReference(t *testing.T) {
 	}
 }
 
-func TestRetainForgetsTheOthers(t *testing.T) {
+func TestRetainRemovesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := secrets.Ref{Path: "sso/other", Field: "shared_secret"}
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1), other.Path: latest(1)}}
@@ -111,22 +112,22 @@ func TestRetainForgetsTheOthers(t *testing.T) {
 		}
 		k.Retain(other)
 		if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrUnavailable) {
-			t.Errorf("the forgotten one: %v", err)
+			t.Errorf("the removed reference: %v", err)
 		}
 		if _, err := k.Get(other, 0); err != nil {
-			t.Errorf("the retained one: %v", err)
+			t.Errorf("the retained reference: %v", err)
 		}
 		before, _ := f.counts()
 		if err := k.Warm(t.Context(), other); err != nil {
 			t.Fatal(err)
 		}
 		if after, _ := f.counts(); after != before {
-			t.Error("Warm asked again for what is held")
+			t.Error("Warm read again a secret that is held")
 		}
 	})
 }
 
-func TestGetWhileEverythingChanges(t *testing.T) {
+func TestGetDuringRefreshes(t *testing.T) {
 	f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
 	k, _ := newKeyring(t, f, secrets.Options{Refresh: time.Millisecond, MaxRate: 1e6})
 	if err := k.Warm(t.Context(), acme); err != nil {

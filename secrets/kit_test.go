@@ -26,7 +26,7 @@ var (
 	pinned   = secretstest.Pinned
 )
 
-// fake is a Source whose answers a test sets. It counts reads.
+// fake is a Source with answers that a test sets. It records the reads.
 type fake struct {
 	mu       sync.Mutex
 	status   map[string]secrets.Status
@@ -34,10 +34,10 @@ type fake struct {
 	keyErr   map[secrets.Version]error
 	marks    map[secrets.Version]secrets.Mark
 	err      error
-	delay    time.Duration // each read takes so long
-	statuses []time.Time   // when Status was asked for
+	delay    time.Duration // of each read
+	statuses []time.Time   // the times of calls of Status
 	keys     []secrets.Version
-	reads    []time.Time // when either was asked for
+	reads    []time.Time // the times of calls of Status or Key
 }
 
 func (f *fake) Status(ctx context.Context, path string) (secrets.Status, error) {
@@ -104,8 +104,8 @@ func (f *fake) counts() (statuses, keys int) {
 	return len(f.statuses), len(f.keys)
 }
 
-// newKeyring returns a keyring of f that logs to the returned buffer. When the test ends, the log
-// is searched for the canary.
+// newKeyring returns a keyring of f that logs to the returned buffer. At the end of the test it
+// checks that the log doesn't contain the canary.
 func newKeyring(t *testing.T, f *fake, o secrets.Options) (*secrets.Keyring, *secretstest.Buffer) {
 	t.Helper()
 	log := &secretstest.Buffer{}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestRateLimiter checks that no second has more turns than the rate, however many callers wait and
-// also after the process didn't run for a while. While it runs, no turn is lost.
+// TestRateLimiter checks that no second has more reads than the rate, with many waiting callers and
+// after a pause of the process. It also checks that no read is lost while the process runs.
 func TestRateLimiter(t *testing.T) {
 	for _, rate := range []int{10, 1000} {
 		synctest.Test(t, func(t *testing.T) {
@@ -32,7 +32,7 @@ func TestRateLimiter(t *testing.T) {
 			}
 			for range 3 {
 				time.Sleep(250 * time.Millisecond)
-				l.turn <- struct{}{} // as if the process didn't run for a while
+				l.turn <- struct{}{} // like a pause of the process
 				time.Sleep(500 * time.Millisecond)
 				<-l.turn
 			}
@@ -56,7 +56,7 @@ func TestRateLimiterEndsWithTheContext(t *testing.T) {
 		if err := l.wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		for range 2 { // one waits for its time, the other for its turn
+		for range 2 { // one waits for its time, the other for the first one
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 				defer cancel()

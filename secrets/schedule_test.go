@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// run warms refs, runs the keyring for the duration d of the bubble's time, and stops it.
+// run warms refs, and runs the keyring for the duration d in the time of the synctest bubble.
 func run(t *testing.T, k *secrets.Keyring, d time.Duration, refs ...secrets.Ref) {
 	t.Helper()
 	if err := k.Warm(t.Context(), refs...); err != nil {
@@ -44,7 +44,7 @@ func TestRunKeepsTheInterval(t *testing.T) {
 		{"steady", latest(2), 10 * time.Second},
 		{"staged", pinned(2, 3, 1), time.Second},
 		{
-			"rolled back: nothing is being tried",
+			"rolled back, so no version is tried",
 			func() secrets.Status { s := pinned(2, 3, 3); s.Previous = 3; return s }(), 10 * time.Second,
 		},
 		{"the newer one is gone", pinned(2, 3, 1, 3), 10 * time.Second},
@@ -63,7 +63,7 @@ func TestRunKeepsTheInterval(t *testing.T) {
 					t.Errorf("gaps from %v to %v, want %v ± 20 %%", low, high, tc.interval)
 				}
 				if high-low < tc.interval*2/10 {
-					t.Errorf("gaps from %v to %v: that is no jitter", low, high)
+					t.Errorf("gaps from %v to %v: there is no jitter", low, high)
 				}
 				if want := len(tc.status.Versions); len(f.keys) > want {
 					t.Errorf("%d values read, though nothing changed after the first", len(f.keys))
@@ -81,7 +81,7 @@ func TestMaxRateIsKept(t *testing.T) {
 		for i := range secretsHeld {
 			ref := secrets.Ref{Path: fmt.Sprintf("sso/%d", i), Field: "k"}
 			refs = append(refs, ref)
-			f.status[ref.Path] = pinned(1, 2, 1) // a version is staged, so each is due every second
+			f.status[ref.Path] = pinned(1, 2, 1) // with a staged version, so it is due every second
 			if i%2 == 0 {
 				f.status[ref.Path] = latest(1)
 			}
@@ -98,7 +98,7 @@ func TestMaxRateIsKept(t *testing.T) {
 			t.Errorf("interval %v", got)
 		}
 		if !strings.Contains(log.String(), "max_rate=10") {
-			t.Error("the log doesn't tell of the stretched interval")
+			t.Error("the log has no message about the longer interval")
 		}
 		// The interval grows, but each secret is still refreshed.
 		for _, ref := range refs {
@@ -109,7 +109,7 @@ func TestMaxRateIsKept(t *testing.T) {
 	})
 }
 
-func TestRunOutlastsAnOutage(t *testing.T) {
+func TestRunDuringAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxStale = time.Hour
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
@@ -157,7 +157,7 @@ func TestRunOutlastsAnOutage(t *testing.T) {
 		})
 		at(time.Minute+maxStale+13*time.Second, nil)
 		if !strings.Contains(log.String(), "the secret fault has ended") {
-			t.Errorf("the log doesn't tell the end: %s", log)
+			t.Errorf("the log has no end of the fault: %s", log)
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -166,14 +166,14 @@ func TestRunOutlastsAnOutage(t *testing.T) {
 	})
 }
 
-func TestRunTakesUpWhatIsWarmedLater(t *testing.T) {
+func TestRunRefreshesReferencesOfALaterWarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
 		k, _ := newKeyring(t, f, secrets.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- k.Run(ctx) }()
-		time.Sleep(time.Minute) // Run has nothing to do, and sleeps long
+		time.Sleep(time.Minute) // Run has nothing to refresh and waits
 		if err := k.Warm(ctx, acme); err != nil {
 			t.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func TestRunTakesUpWhatIsWarmedLater(t *testing.T) {
 		before, _ := f.counts()
 		time.Sleep(time.Minute)
 		if after, _ := f.counts(); after != before {
-			t.Error("a forgotten secret is still refreshed")
+			t.Error("a removed secret is still refreshed")
 		}
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -195,7 +195,7 @@ func TestRunTakesUpWhatIsWarmedLater(t *testing.T) {
 	})
 }
 
-func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
+func TestRefreshIsSharedAndUpToDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
 		k, _ := newKeyring(t, f, secrets.Options{MaxRate: 1000})
@@ -206,7 +206,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 		f.set(func(f *fake) { f.delay = time.Second })
 		statuses, _ := f.counts()
 
-		// The first caller leaves while its refresh is in progress.
+		// The first caller cancels while its refresh is in progress.
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error, 1)
 		go func() {
@@ -218,7 +218,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 		if err := <-first; !errors.Is(err, context.Canceled) {
 			t.Errorf("the cancelled caller got %v", err)
 		}
-		// Twenty more callers know of version 2, which that refresh has missed.
+		// Twenty more callers call after version 2 was written, which that refresh has missed.
 		f.set(func(f *fake) { f.status[acme.Path] = latest(2) })
 		var wg sync.WaitGroup
 		for range 20 {
@@ -236,7 +236,7 @@ func TestRefreshIsSharedAndNeverTooOld(t *testing.T) {
 	})
 }
 
-func TestRefreshTellsFaults(t *testing.T) {
+func TestRefreshReturnsFaults(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
 		k, _ := newKeyring(t, f, secrets.Options{})
@@ -252,7 +252,7 @@ func TestRefreshTellsFaults(t *testing.T) {
 			f.set(func(f *fake) { f.err = tc.fault })
 			_, _, err := k.Refresh(t.Context(), acme)
 			if !errors.Is(err, tc.want) || errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Refresh when the store says %v: %v", tc.fault, err)
+				t.Errorf("Refresh when the store returns %v: %v", tc.fault, err)
 			}
 			if !strings.Contains(err.Error(), acme.Path) {
 				t.Errorf("%q doesn't name the path", err)
@@ -261,8 +261,8 @@ func TestRefreshTellsFaults(t *testing.T) {
 	})
 }
 
-// TestADroppedValueIsReadAgain checks that a value that was dropped is read from the store when it
-// is back.
+// TestADroppedValueIsReadAgain checks that a dropped value is read again when the store permits it
+// again.
 func TestADroppedValueIsReadAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{status: map[string]secrets.Status{acme.Path: latest(1)}}
@@ -280,7 +280,7 @@ func TestADroppedValueIsReadAgain(t *testing.T) {
 			t.Errorf("the value was read %d times, want 2", keys)
 		}
 		if !strings.Contains(log.String(), "there is no key to sign with") {
-			t.Errorf("the log doesn't tell: %s", log)
+			t.Errorf("the log has no fault: %s", log)
 		}
 	})
 }
@@ -301,14 +301,14 @@ func TestAnUnusableValueIsReadOnce(t *testing.T) {
 	})
 }
 
-// TestChangedValuesAreReadAgain checks that a number alone doesn't identify a value: a secret that
-// was removed and created again has the same numbers, and so has a file that was edited.
+// TestChangedValuesAreReadAgain checks that a number alone doesn't identify a value. A secret that
+// was removed and created again has the same numbers, and so does a file that was edited.
 func TestChangedValuesAreReadAgain(t *testing.T) {
 	edited := func(s secrets.Status, revision uint64) secrets.Status { s.Revision = revision; return s }
-	anew := latest(1)
-	anew.Versions = []secrets.VersionStatus{{Version: 1, Created: epoch.Add(time.Second)}}
+	recreated := latest(1)
+	recreated.Versions = []secrets.VersionStatus{{Version: 1, Created: epoch.Add(time.Second)}}
 	for name, answers := range map[string][2]secrets.Status{
-		"made anew":       {latest(1), anew},
+		"created again":   {latest(1), recreated},
 		"edited in place": {edited(latest(1), 1), edited(latest(1), 2)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -333,7 +333,7 @@ func TestChangedValuesAreReadAgain(t *testing.T) {
 				key, _ := held.Key(0)
 				signature, err := mustKey(t, 1, other).Sign(t.Context(), "input")
 				if err != nil || key.Verify("input", signature) != nil {
-					t.Error("the old value goes on")
+					t.Error("the old value is still used")
 				}
 			})
 		})
@@ -371,7 +371,7 @@ func TestRunEndsRefreshesInProgress(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- k.Run(ctx) }()
 		f.set(func(f *fake) { f.delay = 30 * time.Minute })
-		time.Sleep(time.Minute) // a refresh is in progress, and hangs
+		time.Sleep(time.Minute) // a refresh is in progress and hangs
 		began := time.Now()
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
@@ -379,10 +379,10 @@ func TestRunEndsRefreshesInProgress(t *testing.T) {
 		}
 		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) ||
 			strings.Contains(log.String(), "fault") {
-			t.Errorf("the refresh that was cancelled has left %+v; log: %s", s, log)
+			t.Errorf("the cancelled refresh changed the state to %+v; log: %s", s, log)
 		}
 		if _, err := k.Get(acme, 0); err != nil {
-			t.Errorf("what is held can't be read any more: %v", err)
+			t.Errorf("Get no longer returns the held keys: %v", err)
 		}
 		if _, _, err := k.Refresh(t.Context(), acme); !errors.Is(err, secrets.ErrUnavailable) {
 			t.Errorf("Refresh after the end: %v", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// many returns n references whose secrets are in f.
+// many adds n secrets to f and returns their references.
 func many(f *fake, n int) []secrets.Ref {
 	refs := make([]secrets.Ref, n)
 	f.status = make(map[string]secrets.Status, n)
@@ -20,9 +20,9 @@ func many(f *fake, n int) []secrets.Ref {
 	return refs
 }
 
-// TestWarmTakesTheTimeOfMaxRate checks that Warm loads all secrets, however long max_rate makes
-// that. A replica should rather not be ready than be ready with half of the secrets.
-func TestWarmTakesTheTimeOfMaxRate(t *testing.T) {
+// TestWarmKeepsMaxRate checks that Warm loads all secrets at max_rate, even if that takes long. A
+// replica must not become ready with only a part of the secrets.
+func TestWarmKeepsMaxRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		refs := many(f, 10_000)
@@ -42,10 +42,10 @@ func TestWarmTakesTheTimeOfMaxRate(t *testing.T) {
 	})
 }
 
-// TestWarmWhileTheStoreIsAway checks that Warm notices after a few refreshes that the store is
-// away, because thousands of deadlines in sequence would keep a replica from starting. The rest is
-// loaded when the store is back.
-func TestWarmWhileTheStoreIsAway(t *testing.T) {
+// TestWarmWhileTheStoreIsUnavailable checks that Warm returns after a few refreshes if the store is
+// unavailable. Thousands of deadlines in sequence would keep a replica from starting. Run loads the
+// secrets when the store is available again.
+func TestWarmWhileTheStoreIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{delay: time.Hour} // every refresh reaches its deadline
 		refs := many(f, 10_000)
@@ -55,7 +55,7 @@ func TestWarmWhileTheStoreIsAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 3*secrets.DefaultTimeout {
-			t.Errorf("it took %v to see that the store is away", took)
+			t.Errorf("Warm returned after %v", took)
 		}
 		f.set(func(f *fake) { f.delay = 0 })
 		go func() { _ = k.Run(t.Context()) }()

@@ -81,7 +81,7 @@ func TestChangesAreSeen(t *testing.T) {
 		justNow  = time.Now()
 		swapped  = strings.Replace(good, "active: 1", "active: 2", 1) // of the same size
 		inPlace  = func(t *testing.T, path string) { rewrite(t, path, swapped, 0o600) }
-		replaced = func(t *testing.T, path string) { // as editors and configuration tools do
+		replaced = func(t *testing.T, path string) { // like editors and configuration tools
 			rewrite(t, path+".new", swapped, 0o600)
 			if err := os.Rename(path+".new", path); err != nil {
 				t.Fatal(err)
@@ -101,7 +101,7 @@ func TestChangesAreSeen(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, good, 0o600)
 			store := newStore(path)
-			look := func(modified time.Time) secrets.Status {
+			readStatus := func(modified time.Time) secrets.Status {
 				t.Helper()
 				if err := os.Chtimes(path, modified, modified); err != nil {
 					t.Fatal(err)
@@ -112,9 +112,10 @@ func TestChangesAreSeen(t *testing.T) {
 				}
 				return status
 			}
-			before := look(tc.before)
+			before := readStatus(tc.before)
 			tc.change(t, path)
-			if after := look(tc.after); before.Active != 1 || after.Active != 2 || after.Revision <= before.Revision {
+			after := readStatus(tc.after)
+			if before.Active != 1 || after.Active != 2 || after.Revision <= before.Revision {
 				t.Errorf("from %+v to %+v", before, after)
 			}
 		})
@@ -144,14 +145,14 @@ func TestChangesAreSeen(t *testing.T) {
 	}
 }
 
-func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
+func TestLastGoodContentIsKept(t *testing.T) {
 	path := write(t, good, 0o600)
 	store := newStore(path)
 	before, err := store.Status(t.Context(), acme.Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, spoil := range map[string]func(){
+	for name, breakFile := range map[string]func(){
 		"faulty": func() {
 			rewrite(t, path, strings.Replace(good, "active: 1", "active: 9\n    extra: 1", 1), 0o600)
 		},
@@ -175,7 +176,7 @@ func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spoil()
+			breakFile()
 			for range 2 {
 				_, err := store.Status(t.Context(), acme.Path)
 				if !errors.Is(err, secrets.ErrUnusable) || !strings.Contains(err.Error(), path) {
@@ -193,13 +194,13 @@ func TestAFaultyChangeLeavesTheLastGoodContent(t *testing.T) {
 			}
 			rewrite(t, path, good, 0o600)
 			if after, err := store.Status(t.Context(), acme.Path); err != nil || after.Active != before.Active {
-				t.Errorf("mended: %+v, %v", after, err)
+				t.Errorf("corrected: %+v, %v", after, err)
 			}
 		})
 	}
 }
 
-func TestPermissionsSayWhatToDo(t *testing.T) {
+func TestPermissions(t *testing.T) {
 	for mode, chmod := range map[fs.FileMode]string{
 		0o644: "chmod 640",
 		0o666: "chmod 640",
@@ -221,13 +222,14 @@ func TestPermissionsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// The test refreshes a Keyring, to check that the file and the rules fit together.
+// TestThroughAKeyring refreshes a Keyring from a file that changes.
 func TestThroughAKeyring(t *testing.T) {
 	path := write(t, good, 0o600)
 	k := secrets.NewKeyring(secrets.Options{Source: newStore(path), MaxRate: 1e6})
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
+	lower := strings.ToLower(one)
 	for _, step := range []struct {
 		name, text string
 		active     secrets.Version
@@ -236,8 +238,8 @@ func TestThroughAKeyring(t *testing.T) {
 	}{
 		{"activate", strings.Replace(good, "active: 1", "active: 2", 1), 2, two, nil},
 		{"roll back", good, 1, one, nil},
-		{"a value mended in place", strings.Replace(good, one, strings.ToLower(one), 1), 1, strings.ToLower(one), nil},
-		{"faulty", "secrets: [", 1, strings.ToLower(one), secrets.ErrUnusable},
+		{"a value corrected in place", strings.Replace(good, one, lower, 1), 1, lower, nil},
+		{"faulty", "secrets: [", 1, lower, secrets.ErrUnusable},
 		{"the newest version removed", good[:strings.Index(good, "      2:")], 1, one, nil},
 		{"pointer removed", strings.Replace(good, "    active: 1\n", "", 1), 2, two, nil},
 	} {

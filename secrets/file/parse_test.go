@@ -91,7 +91,7 @@ var faulty = []struct {
 		[]string{"must be a version number"},
 	},
 	{
-		"active isn't there",
+		"active doesn't exist",
 		"secrets:\n  a:\n    active: 2\n    versions: {1: {k: " + canary + "}}\n",
 		[]string{":3: secret a: active is 2, but there is no such version"},
 	},
@@ -106,7 +106,7 @@ var faulty = []struct {
 		[]string{":3: secret a: active must be a version number"},
 	},
 	{
-		"previous isn't there",
+		"previous doesn't exist",
 		"secrets:\n  a:\n    previous: 3\n    versions: {1: {k: " + canary + "}}\n",
 		[]string{":3: secret a: previous is 3"},
 	},
@@ -126,7 +126,7 @@ var faulty = []struct {
 		[]string{":3: secret a version 1: the value of field k must be a string"},
 	},
 	{
-		"created is no time",
+		"created is not a time",
 		"secrets:\n  a:\n    versions: {1: {k: " + canary + ", created: yesterday}}\n",
 		[]string{":3: secret a version 1: created must be a time"},
 	},
@@ -137,7 +137,7 @@ var faulty = []struct {
 	},
 }
 
-func TestFaultsNameTheLineAndNeverAValue(t *testing.T) {
+func TestFaultsHaveALineAndNoValue(t *testing.T) {
 	for _, tc := range faulty {
 		t.Run(tc.name, func(t *testing.T) {
 			path := write(t, tc.text, 0o600)
@@ -150,7 +150,7 @@ func TestFaultsNameTheLineAndNeverAValue(t *testing.T) {
 					want = path + want
 				}
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q doesn't say %q", err, want)
+					t.Errorf("%q doesn't contain %q", err, want)
 				}
 			}
 			if strings.Contains(err.Error(), canary[:12]) || strings.Contains(err.Error(), "1234567890") {

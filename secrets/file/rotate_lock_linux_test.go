@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestUnlockWhileAProgramStarts: between fork and exec a child process has a copy of every
-// descriptor of this one. unlock releases the lock all the same.
+// TestUnlockWhileAProgramStarts checks that unlock releases the lock although a child process has a
+// copy of the descriptor. A child has copies of all descriptors between fork and exec.
 func TestUnlockWhileAProgramStarts(t *testing.T) {
 	t.Parallel()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

@@ -17,7 +17,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/secretstest"
 )
 
-const commented = `# Kept by the people of the help desk.
+const commented = `# Maintained by the help desk.
 
 secrets:
   # The customers' one.
@@ -46,18 +46,18 @@ func noted(secret string) string {
 	return `{shared_secret: "` + secret + `", note: "of \"ours\"", created: 2026-09-01T10:00:00Z}`
 }
 
-// TestLifeInAFile performs all acts on one secret. Each changes the lines that it must and no
-// other. Blank lines, comments, alignment and quotes stay.
-func TestLifeInAFile(t *testing.T) {
+// TestActsInAFile performs all acts on one secret. Each act must change only the necessary lines.
+// Blank lines, comments, alignment and quotes must not change.
+func TestActsInAFile(t *testing.T) {
 	path := write(t, commented, 0o640)
 	r, ctx := rotator(path), t.Context()
 	store := newStore(path)
 	want := commented
-	stands := func(what string, active secrets.Version, secret string, oldNew ...string) {
+	check := func(what string, active secrets.Version, secret string, oldNew ...string) {
 		t.Helper()
 		for i := 0; i < len(oldNew); i += 2 {
 			if !strings.Contains(want, oldNew[i]) {
-				t.Fatalf("%s: the test is wrong: no %q", what, oldNew[i])
+				t.Fatalf("%s: error in the test: the file has no %q", what, oldNew[i])
 			}
 			want = strings.Replace(want, oldNew[i], oldNew[i+1], 1)
 		}
@@ -66,7 +66,7 @@ func TestLifeInAFile(t *testing.T) {
 		}
 		status, err := store.Status(ctx, acme.Path)
 		if err != nil || status.Active != active {
-			t.Fatalf("%s: the service sees %+v, %v", what, status, err)
+			t.Fatalf("%s: the service reads %+v, %v", what, status, err)
 		}
 		key, err := store.Key(ctx, acme, active)
 		if err != nil {
@@ -78,18 +78,18 @@ func TestLifeInAFile(t *testing.T) {
 		}
 	}
 	secretstest.Must(r.Stage(ctx, []byte(two)))(t)
-	stands("staged", 1, one, "    versions:\n      1:", "    active: 1\n    versions:\n      1:", "# the old one\n",
+	check("staged", 1, one, "    versions:\n      1:", "    active: 1\n    versions:\n      1:", "# the old one\n",
 		"# the old one\n      2: "+noted(two)+"\n")
 	secretstest.Must(r.Activate(ctx, 0))(t)
-	stands("activated", 2, two, "    active: 1\n", "    active: 2\n    previous: 1\n")
+	check("activated", 2, two, "    active: 1\n", "    active: 2\n    previous: 1\n")
 	secretstest.Must(r.Rollback(ctx))(t)
-	stands("rolled back", 1, one, "    active: 2\n    previous: 1\n", "    active: 1\n    previous: 2\n")
+	check("rolled back", 1, one, "    active: 2\n    previous: 1\n", "    active: 1\n    previous: 2\n")
 	secretstest.Must(r.Disable(ctx))(t)
-	stands("disabled", 1, one, "    previous: 2\n", "    previous: 2\n    disabled: \"2026-09-01T10:00:00Z\"\n")
+	check("disabled", 1, one, "    previous: 2\n", "    previous: 2\n    disabled: \"2026-09-01T10:00:00Z\"\n")
 	secretstest.Must(r.Enable(ctx))(t)
-	stands("enabled", 1, one, "disabled: \"2026-09-01T10:00:00Z\"", "disabled: false")
+	check("enabled", 1, one, "disabled: \"2026-09-01T10:00:00Z\"", "disabled: false")
 	secretstest.Must(r.Replace(ctx, []byte(three)))(t)
-	stands("replaced", 3, three, "    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
+	check("replaced", 3, three, "    active: 1\n    previous: 2\n", "    active: 3\n    previous: 1\n",
 		"2026-09-01T10:00:00Z}\n", "2026-09-01T10:00:00Z}\n      3: "+noted(three)+"\n")
 
 	report, err := r.Status(ctx, three[:5])
@@ -105,7 +105,8 @@ func TestLifeInAFile(t *testing.T) {
 	}
 }
 
-// The first stage may begin with a missing or an empty file.
+// TestFirstStage stages the first version in a missing or an empty file, and in a file without the
+// secret.
 func TestFirstStage(t *testing.T) {
 	const fresh = `  sso/acme-customers:
     active: 1
@@ -113,7 +114,7 @@ func TestFirstStage(t *testing.T) {
       1: {shared_secret: "` + one + `", created: 2026-09-01T10:00:00Z}
 `
 	for name, tc := range map[string]struct{ before, after string }{
-		"nothing": {"", "secrets:\n" + fresh},
+		"empty": {"", "secrets:\n" + fresh},
 		"no secrets": {
 			"# ours\n\nsecrets: {} # so far\n# the end\n",
 			"# ours\n\nsecrets:  # so far\n" + fresh + "# the end\n",
@@ -122,7 +123,7 @@ func TestFirstStage(t *testing.T) {
 			"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n\n# the end\n",
 			"secrets:\n  other:\n    versions:\n      1: {a: \"" + two + "\"}\n" + fresh + "\n# the end\n",
 		},
-		"wide and no end": {
+		"wide indent, no line end": {
 			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}",
 			"secrets:\n    other:\n        versions: {1: {a: \"" + two + "\"}}\n" +
 				strings.ReplaceAll(fresh, "  ", "    "),
@@ -154,8 +155,9 @@ func TestFirstStage(t *testing.T) {
 	secretstest.CheckError(t, err, rotate.ErrRefused, "the folder of", "doesn't exist: create it")
 }
 
-// A layout that can't be changed line by line is not changed, and the error names the line.
-func TestLayoutsThatAreLeftAlone(t *testing.T) {
+// TestLayoutsThatCantBeEdited checks that a layout that can't be changed line by line is not
+// changed, and that the error contains the line.
+func TestLayoutsThatCantBeEdited(t *testing.T) {
 	for name, tc := range map[string]struct{ text, says string }{
 		"versions in braces": {
 			"secrets:\n  sso/acme-customers:\n    active: 1\n    versions: {1: {shared_secret: " + one + "}}\n",
@@ -182,7 +184,7 @@ func TestLayoutsThatAreLeftAlone(t *testing.T) {
 		}
 		for _, part := range []string{path, tc.says, "as blocks"} {
 			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: %q doesn't say %q", name, err, part)
+				t.Errorf("%s: %q doesn't contain %q", name, err, part)
 			}
 		}
 		if read(t, path) != tc.text {
@@ -191,8 +193,8 @@ func TestLayoutsThatAreLeftAlone(t *testing.T) {
 	}
 }
 
-// If several operators write at the same time, at least one succeeds, no version is lost, and the
-// file is good at every moment.
+// TestManyWriters checks that at least one of several concurrent operators succeeds, that no
+// version is lost, and that the file is good at every moment.
 func TestManyWriters(t *testing.T) {
 	path := write(t, good, 0o600)
 	stop := make(chan struct{})
@@ -205,7 +207,7 @@ func TestManyWriters(t *testing.T) {
 			default:
 			}
 			if _, err := newStore(path).Status(t.Context(), acme.Path); err != nil {
-				t.Errorf("a reader finds %v", err)
+				t.Errorf("a reader gets the error %v", err)
 				return
 			}
 		}
@@ -231,8 +233,8 @@ func TestManyWriters(t *testing.T) {
 	}
 }
 
-// A change between the observation and the write is not overwritten.
-func TestChangesInBetween(t *testing.T) {
+// TestConflicts checks that a change after the observation is not overwritten.
+func TestConflicts(t *testing.T) {
 	path := write(t, good, 0o600)
 	w := file.NewWriter(file.Settings{Path: path})
 	o, err := w.Observe(t.Context(), acme.Path)
@@ -286,11 +288,11 @@ func TestFilesThatCantBeWritten(t *testing.T) {
 	secretstest.CheckError(t, err, secrets.ErrUnusable, "not a regular file")
 }
 
-// The file keeps its owner, even if another user changes it.
-func TestTheOwnerStays(t *testing.T) {
+// TestOwnerIsKept checks that the file keeps its owner if another user changes it.
+func TestOwnerIsKept(t *testing.T) {
 	path := write(t, good, 0o640)
 	want := os.Getgid()
-	if os.Geteuid() == 0 { // only root may give files away
+	if os.Geteuid() == 0 { // only root may change the owner
 		want = 12345
 		if err := os.Chown(path, 12345, want); err != nil {
 			t.Fatal(err)
@@ -306,7 +308,7 @@ func TestTheOwnerStays(t *testing.T) {
 	}
 }
 
-// A symbolic link keeps its target.
+// TestLinksAreFollowed checks that a change replaces the target of a symbolic link, not the link.
 func TestLinksAreFollowed(t *testing.T) {
 	path := write(t, good, 0o600)
 	link := filepath.Join(t.TempDir(), "link.yaml")

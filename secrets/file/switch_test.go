@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/secretstest"
 )
 
-// TestKillSwitchInAFile switches a secret off in each way in which a person may write it by hand.
-// The file is good before, and then has the fault of each row, if any.
+// TestKillSwitchInAFile switches a secret off in each way in which an operator may write it by
+// hand. The file is good at first. It then has the fault of the row, if any.
 func TestKillSwitchInAFile(t *testing.T) {
 	head := "secrets:\n  sso/acme-customers:\n"
 	versions := "    versions:\n      1: {shared_secret: " + one + "}\n"
@@ -47,10 +47,10 @@ func TestKillSwitchInAFile(t *testing.T) {
 		{name: "an unknown key in the file", text: "extra: 1\n" + head + "    disabled: true\n" + versions},
 		{name: "an unknown key in the secret", text: head + "    disabled: true\n    extra: 1\n" + versions},
 		{
-			name: "another secret at fault",
+			name: "a fault of another secret",
 			text: head + "    disabled: true\n" + versions + "  sso/other: {active: 9}\n",
 		},
-		{name: "the pointer at fault", text: head + "    active: two\n    disabled: true\n" + versions},
+		{name: "a fault of the pointer", text: head + "    active: two\n    disabled: true\n" + versions},
 		{name: "no versions", text: head + "    disabled: true\n"},
 		{name: "twice", text: head + "    disabled: false\n    disabled: true\n" + versions},
 		{name: "twice the other way round", text: head + "    disabled: true\n    disabled: false\n" + versions},
@@ -61,11 +61,11 @@ func TestKillSwitchInAFile(t *testing.T) {
 			name: "a merge key with several",
 			text: "x: &x {disabled: yes}\ny: &y {}\n" + head + "    <<: [*y, *x]\n" + versions,
 		},
-		{name: "the secret stands twice", text: head + versions + "  sso/acme-customers: {disabled: true}\n"},
-		{name: "readable by everybody", text: head + "    disabled: true\n" + versions, mode: 0o644},
+		{name: "the secret occurs twice", text: head + versions + "  sso/acme-customers: {disabled: true}\n"},
+		{name: "readable by all users", text: head + "    disabled: true\n" + versions, mode: 0o644},
 		{name: "a fault, and a plain no", text: "extra: 1\n" + head + "    disabled: false\n" + versions, on: true},
 
-		{name: "no YAML behind it", text: head + "    disabled: true\n" + versions + "  sso/other: {\n"},
+		{name: "no YAML after it", text: head + "    disabled: true\n" + versions + "  sso/other: {\n"},
 		{name: "no YAML before it", text: "\t- {\n" + head + "    disabled: true # leaked\n" + versions},
 		{
 			name: "no YAML, quoted path",
@@ -80,7 +80,7 @@ func TestKillSwitchInAFile(t *testing.T) {
 			text: "secrets:\n  sso/acme-customers: {\n    disabled: yes,\n" +
 				"    versions: {1: {shared_secret: " + one + "}}\n",
 		},
-		{name: "no YAML, behind the versions", text: head + versions + "    disabled: true\n  ]\n"},
+		{name: "no YAML, after the versions", text: head + versions + "    disabled: true\n  ]\n"},
 		{name: "no YAML, no value", text: head + "    disabled:\n" + versions + "  ]\n"},
 		{
 			name: "no YAML, Windows line ends",
@@ -153,11 +153,12 @@ func TestKillSwitchInAFile(t *testing.T) {
 			if err == nil || !status.Disabled {
 				t.Errorf("%+v, %v", status, err)
 			}
-			// The end of the fault alone doesn't switch on while the switch is still there.
+			// The end of the fault doesn't switch the secret on while the file still has the
+			// switch.
 			rewrite(t, path, head+"    disabled: true\n"+versions, 0o600)
 			_, _, _ = k.Refresh(t.Context(), acme)
 			if _, err := k.Get(acme, time.Hour); !errors.Is(err, secrets.ErrDisabled) {
-				t.Errorf("mended, still off: %v", err)
+				t.Errorf("corrected, still off: %v", err)
 			}
 			rewrite(t, path, head+versions, 0o600)
 			_, _, _ = k.Refresh(t.Context(), acme)
@@ -213,7 +214,7 @@ secrets:
 			t.Errorf("over %s: %+v, %v: %s", value, status, err, read(t, path))
 		}
 	}
-	// A switch that can't be changed line by line is refused, never reported as done.
+	// Disable returns an error if it can't change the file line by line.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
 	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") ||
 		!strings.Contains(err.Error(), "add a line `disabled: true`") {

@@ -40,13 +40,13 @@ func TestStore(t *testing.T) {
 		{"rolled back", func() error { return store.Activate(acme.Path, 2) }, 2, 3, 3, nil},
 		{"disabled", func() error { return store.Disable(acme.Path, true) }, 0, 0, 0, secrets.ErrDisabled},
 		{"enabled", func() error { return store.Disable(acme.Path, false) }, 2, 3, 3, nil},
-		{"away", func() error { store.SetError(errors.New("away")); return nil }, 2, 3, 3, nil},
+		{"unavailable", func() error { store.SetError(errors.New("unavailable")); return nil }, 2, 3, 3, nil},
 		{"denied", func() error { store.SetError(secrets.ErrDenied); return nil }, 0, 0, 0, secrets.ErrDenied},
-		{"back", func() error { store.SetError(nil); return nil }, 2, 3, 3, nil},
+		{"available again", func() error { store.SetError(nil); return nil }, 2, 3, 3, nil},
 		{"deleted", func() error { return store.Delete(acme.Path, 2) }, 0, 0, 0, secrets.ErrDeleted},
 		{"pointed at nothing", func() error { return store.Activate(acme.Path, 9) }, 0, 0, 0, secrets.ErrUnusable},
 		{"removed", func() error { store.Remove(acme.Path); return nil }, 0, 0, 0, secrets.ErrNotFound},
-		{"made anew", func() error { store.Put(acme.Path, acme.Field, []byte(one)); return nil }, 1, 0, 0, nil},
+		{"created again", func() error { store.Put(acme.Path, acme.Field, []byte(one)); return nil }, 1, 0, 0, nil},
 	} {
 		if err := errors.Join(tc.act(), k.Warm(t.Context(), acme)); err != nil {
 			t.Fatalf("%s: %v", tc.name, err)
@@ -113,7 +113,7 @@ func TestStoreReads(t *testing.T) {
 	}
 }
 
-// A version has only the fields that it was put with.
+// TestFields checks that a version has only the fields that were put.
 func TestFields(t *testing.T) {
 	store := &memory.Store{}
 	store.PutFields("sso/both", map[string][]byte{"a": []byte(one), "b": []byte(two)})

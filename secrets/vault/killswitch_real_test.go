@@ -15,8 +15,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// TestRealKillSwitch switches a secret off with the command's own code, in each state that its
-// metadata can be in. It checks a replica that ran before, and one that starts afterwards.
+// TestRealKillSwitch switches a secret off with the code of the command, for each possible state of
+// its metadata. It checks a replica that was already running, and one that starts afterwards.
 func TestRealKillSwitch(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorPolicy(t))
@@ -31,7 +31,7 @@ func TestRealKillSwitch(t *testing.T) {
 		name string
 		do   func(t *testing.T, path string)
 	}{
-		{"in order", off},
+		{"without a fault", off},
 		{"the serial lost", func(t *testing.T, path string) {
 			server.SetMetadata(t, path, map[string]string{"active_version": "2"})
 			off(t, path)
@@ -40,11 +40,11 @@ func TestRealKillSwitch(t *testing.T) {
 			server.SetMetadata(t, path, map[string]string{"active_version": "2", "serial": "1"})
 			off(t, path)
 		}},
-		{"a serial that is no number", func(t *testing.T, path string) {
+		{"a malformed serial", func(t *testing.T, path string) {
 			server.PatchMetadata(t, path, map[string]string{"serial": "x"})
 			off(t, path)
 		}},
-		{"a pointer that is no number", func(t *testing.T, path string) {
+		{"a malformed pointer", func(t *testing.T, path string) {
 			server.PatchMetadata(t, path, map[string]string{"active_version": "two"})
 			off(t, path)
 		}},
@@ -77,12 +77,12 @@ func TestRealKillSwitch(t *testing.T) {
 			off(t, path)
 			server.SetMetadata(t, path, map[string]string{"active_version": "2", "disabled": "true"})
 		}},
-		{"off, then older metadata put back", func(t *testing.T, path string) {
+		{"off, then older metadata restored", func(t *testing.T, path string) {
 			before := customMetadata(t, server, path)
 			off(t, path)
 			server.SetMetadata(t, path, before)
 		}},
-		{"off, then only the pointer put back", func(t *testing.T, path string) {
+		{"off, then only the pointer restored", func(t *testing.T, path string) {
 			off(t, path)
 			server.SetMetadata(t, path, map[string]string{"active_version": "2"})
 		}},
@@ -92,7 +92,7 @@ func TestRealKillSwitch(t *testing.T) {
 			server.Put(t, path, map[string]string{"shared_secret": third})
 			server.Put(t, path, map[string]string{"shared_secret": third + "-2"})
 		}},
-		{"twice off and on, then off, then metadata of the first time put back", func(t *testing.T, path string) {
+		{"twice off and on, then off, then the metadata of the first time restored", func(t *testing.T, path string) {
 			off(t, path)
 			secretstest.Must(rotator(t, settings, path).Enable(t.Context()))(t)
 			before := customMetadata(t, server, path)
@@ -132,15 +132,15 @@ func TestRealKillSwitch(t *testing.T) {
 			}
 			tc.do(t, path)
 			if _, err := refreshAndGet(t, running, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
-				t.Errorf("the replica that ran before: %v", err)
+				t.Errorf("the running replica: %v", err)
 			}
 			started := warm(t, newSource(t, settings, vault.Options{}), r.Ref)
 			if _, err := started.Get(r.Ref, time.Hour); !errors.Is(err, secrets.ErrDisabled) {
-				t.Errorf("a replica that starts: %v", err)
+				t.Errorf("a new replica: %v", err)
 			}
 
-			// The correction is the same: activate the version that shall sign, by its number, and
-			// then enable.
+			// The correction is always the same: activate the version that shall sign, by its
+			// number, and then enable the secret.
 			_, err := r.Enable(t.Context())
 			if err != nil {
 				secretstest.CheckError(t, err, rotate.ErrRefused)
@@ -150,7 +150,7 @@ func TestRealKillSwitch(t *testing.T) {
 				}
 				secretstest.Must(r.Enable(t.Context()))(t)
 			}
-			if _, err := refreshAndGet(t, running, r.Ref); err != nil { // it has seen a higher serial
+			if _, err := refreshAndGet(t, running, r.Ref); err != nil { // it has read a higher serial
 				secretstest.Must(r.Adopt(t.Context()))(t)
 			}
 			for name, k := range map[string]*secrets.Keyring{"before": running, "started": started} {
@@ -187,19 +187,19 @@ func TestRealWipedMetadata(t *testing.T) {
 		server.SetMetadata(t, r.Ref.Path, map[string]string{"owner": "terraform"})
 		_, _, err := start(r.Ref)
 		if !errors.Is(err, secrets.ErrUnusable) {
-			t.Fatalf("a replica that starts: %v", err)
+			t.Fatalf("a new replica: %v", err)
 		}
 		secretstest.CheckErrorText(t, err, "metadata were wiped", "`deskmint secret activate NAME --version N`")
 		held, err := refreshAndGet(t, running, r.Ref)
 		if err != nil || held.Status.Active != 1 {
-			t.Errorf("the replica that ran before: %+v, %v", held, err)
+			t.Errorf("the running replica: %+v, %v", held, err)
 		}
 		secretstest.Must(r.Activate(t.Context(), 1))(t)
 		if held, _, err := start(r.Ref); err != nil || held.Status.Active != 1 || held.Status.Staged() != 2 {
 			t.Errorf("pinned: %+v, %v", held, err)
 		}
 		if held, err = refreshAndGet(t, running, r.Ref); err != nil || held.Status.Active != 1 || !held.Status.Pinned {
-			t.Errorf("pinned, the replica that ran before: %+v, %v", held, err)
+			t.Errorf("pinned, the running replica: %+v, %v", held, err)
 		}
 	})
 	t.Run("a value written in Vault's user interface while it is off", func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestRealWipedMetadata(t *testing.T) {
 	})
 }
 
-// TestRealSnapshot restores a Vault from a raft snapshot below replicas that run.
+// TestRealSnapshot restores a Vault from a raft snapshot while replicas are running.
 func TestRealSnapshot(t *testing.T) {
 	server := vaulttest.StartCluster(t, 1).Nodes[0]
 	server.Policy(t, "operator", operatorPolicy(t))
@@ -290,7 +290,8 @@ func TestRealSnapshot(t *testing.T) {
 	secretstest.CheckErrorText(t, state.Fault,
 		"held 3", "a standby lags", "restored from a backup", "`deskmint secret adopt")
 
-	// The kill switch works in the meantime; what only the backup has doesn't switch it on.
+	// The kill switch works in the meantime. Data that exist only in the backup don't switch the
+	// secret on.
 	secretstest.Must(r.Disable(ctx))(t)
 	if _, err := refreshAndGet(t, k, r.Ref); !errors.Is(err, secrets.ErrDisabled) {
 		t.Errorf("disabled: %v", err)
@@ -320,8 +321,8 @@ func TestRealSnapshot(t *testing.T) {
 	secretstest.CheckKey(t, key, second)
 }
 
-// TestRealTerraform sends Vault what the Terraform module in deploy writes to a secret's metadata:
-// it must leave the pointer and the kill switch alone.
+// TestRealTerraform writes to Vault the metadata that the Terraform module in deploy writes. They
+// must not change the pointer or the kill switch.
 func TestRealTerraform(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorPolicy(t))
@@ -335,7 +336,7 @@ func TestRealTerraform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, method := range []string{http.MethodPost, http.MethodPut} { // the provider's first write and its later ones
+	for _, method := range []string{http.MethodPost, http.MethodPut} { // the first and the later writes of the provider
 		server.DoRaw(t, method, "secret/metadata/"+r.Ref.Path, body)
 		after := customMetadata(t, server, r.Ref.Path)
 		if len(after) == 0 || after["active_version"] != before["active_version"] ||
@@ -349,7 +350,7 @@ func TestRealTerraform(t *testing.T) {
 	}
 }
 
-// readerSettings are those of a service that may read below sso.
+// readerSettings returns the settings of a service that may read below sso.
 func readerSettings(t *testing.T, server *vaulttest.Server) vault.Settings {
 	t.Helper()
 	server.Reader(t, "reader", "sso/")

@@ -38,7 +38,9 @@ func TestRealVault(t *testing.T) {
 	t.Run("unusable", func(t *testing.T) { realUnusable(t, server, source) })
 	t.Run("refused", func(t *testing.T) { realRefused(t, server, settings) })
 	t.Run("refused against the policy", func(t *testing.T) { realRefusalDespitePolicy(t, server, settings) })
-	t.Run("refused without the default policy", func(t *testing.T) { realRefusalWithoutDefaultPolicy(t, server, settings) })
+	t.Run("refused without the default policy", func(t *testing.T) {
+		realRefusalWithoutDefaultPolicy(t, server, settings)
+	})
 	t.Run("tokens", func(t *testing.T) { realTokens(t, server, settings) })
 	t.Run("jwt in place of kubernetes", func(t *testing.T) { realJWT(t, server) })
 }
@@ -62,6 +64,18 @@ func warm(t *testing.T, source secrets.Source, ref secrets.Ref) *secrets.Keyring
 		t.Fatal(err)
 	}
 	return k
+}
+
+// withRules returns the settings with the login of a new role. The role and its only policy have
+// the given name, and the policy has the given rules.
+func withRules(
+	t *testing.T, server *vaulttest.Server, settings vault.Settings, name, rules string,
+) vault.Settings {
+	t.Helper()
+	server.Policy(t, name, rules)
+	roleID, secretID := server.AppRole(t, name, "", name)
+	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
+	return settings
 }
 
 func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
@@ -198,10 +212,7 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	ref := secrets.Ref{Path: "sso/refused", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
 
-	server.Policy(t, "metadata-only", `path "secret/metadata/sso/*" { capabilities = ["read"] }`)
-	roleID, secretID := server.AppRole(t, "small", "", "metadata-only")
-	small := settings
-	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
+	small := withRules(t, server, settings, "metadata-only", `path "secret/metadata/sso/*" { capabilities = ["read"] }`)
 	_, err := warm(t, newSource(t, small, vault.Options{}), ref).Get(ref, 0)
 	if !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("a policy that is too small: %v", err)
@@ -209,11 +220,9 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	secretstest.CheckErrorText(t, err, "secret/data/sso/refused version 1", "permission denied (403)", "policy")
 
 	// If the permission is lost later, the token is replaced once, and then the value is dropped.
-	server.Policy(t, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
-	roleID, secretID = server.AppRole(t, "loser", "", "lost")
-	small.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
+	lost := withRules(t, server, settings, "lost", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	now := &clock{now: time.Now()}
-	k := warm(t, newSource(t, small, vault.Options{Now: now.Now}), ref)
+	k := warm(t, newSource(t, lost, vault.Options{Now: now.Now}), ref)
 	if _, err := k.Get(ref, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -135,9 +135,7 @@ func TestARefusalThatCantBeConfirmedInTime(t *testing.T) {
 func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/odd", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
-	server.Policy(t, "odd", `path "secret/+/sso/*" { capabilities = ["read"] }`)
-	roleID, secretID := server.AppRole(t, "odd", "", "odd")
-	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
+	settings = withRules(t, server, settings, "odd", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	k := warm(t, newSource(t, settings, vault.Options{}), ref)
 	refresh := func() (*secrets.Held, error, error) {
 		_, _, refreshErr := k.Refresh(t.Context(), ref)
@@ -166,10 +164,8 @@ func realRefusalDespitePolicy(t *testing.T, server *vaulttest.Server, settings v
 func realRefusalWithoutDefaultPolicy(t *testing.T, server *vaulttest.Server, settings vault.Settings) {
 	ref := secrets.Ref{Path: "sso/bare", Field: "shared_secret"}
 	server.Put(t, ref.Path, map[string]string{ref.Field: first})
-	server.Policy(t, "bare", `path "secret/+/sso/*" { capabilities = ["read"] }`)
-	roleID, secretID := server.AppRole(t, "bare", "", "bare")
+	settings = withRules(t, server, settings, "bare", `path "secret/+/sso/*" { capabilities = ["read"] }`)
 	server.Do(t, http.MethodPost, "auth/approle/role/bare", map[string]any{"token_no_default_policy": true})
-	settings.Auth = vault.Auth{Method: "approle", RoleID: roleID, SecretIDFile: credentialFile(t, secretID)}
 	answers := map[string]int{}
 	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
 		resp, err := http.DefaultTransport.RoundTrip(req)

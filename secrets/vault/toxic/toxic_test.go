@@ -29,9 +29,9 @@ func dial(t *testing.T, p *toxic.Proxy) net.Conn {
 	return conn
 }
 
-// say sends a word and waits for it to come back.
-func say(conn net.Conn, patience time.Duration) error {
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+// roundTrip sends a word and reads it back within timeout.
+func roundTrip(conn net.Conn, timeout time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	if _, err := conn.Write([]byte("word")); err != nil {
@@ -42,40 +42,40 @@ func say(conn net.Conn, patience time.Duration) error {
 }
 
 const (
-	long  = 10 * time.Second
-	brief = 50 * time.Millisecond
+	longTimeout  = 10 * time.Second
+	shortTimeout = 50 * time.Millisecond
 )
 
-func TestWeather(t *testing.T) {
+func TestFaults(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
-		weather  toxic.Fault
-		patience time.Duration
+		fault    toxic.Fault
+		timeout  time.Duration
 		want     error // of a new connection
-		standing error // of one from before; nil: any
+		wantOpen error // of a connection that was open before; nil: any error
 	}{
-		{"fair", toxic.NoFault, long, nil, nil},
-		{"slow", toxic.Slow, brief, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
-		{"silent", toxic.Silent, brief, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
-		{"resets", toxic.Reset, long, syscall.ECONNRESET, nil},
+		{"no fault", toxic.NoFault, longTimeout, nil, nil},
+		{"slow", toxic.Slow, shortTimeout, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		{"silent", toxic.Silent, shortTimeout, os.ErrDeadlineExceeded, os.ErrDeadlineExceeded},
+		{"reset", toxic.Reset, longTimeout, syscall.ECONNRESET, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			p := toxic.New(t, echo(t))
 			before := dial(t, p)
-			if err := say(before, long); err != nil {
+			if err := roundTrip(before, longTimeout); err != nil {
 				t.Fatal(err)
 			}
-			p.Set(t, tc.weather)
-			if err := say(dial(t, p), tc.patience); !errors.Is(err, tc.want) {
+			p.Set(t, tc.fault)
+			if err := roundTrip(dial(t, p), tc.timeout); !errors.Is(err, tc.want) {
 				t.Errorf("a new connection: %v, want %v", err, tc.want)
 			}
-			err := say(before, tc.patience)
-			if (err == nil) != (tc.want == nil) || tc.standing != nil && !errors.Is(err, tc.standing) {
-				t.Errorf("one from before: %v, want %v", err, tc.standing)
+			err := roundTrip(before, tc.timeout)
+			if (err == nil) != (tc.want == nil) || tc.wantOpen != nil && !errors.Is(err, tc.wantOpen) {
+				t.Errorf("an open connection: %v, want %v", err, tc.wantOpen)
 			}
 			p.Set(t, toxic.NoFault)
-			if err := say(dial(t, p), long); err != nil {
-				t.Errorf("when it clears: %v", err)
+			if err := roundTrip(dial(t, p), longTimeout); err != nil {
+				t.Errorf("without the fault: %v", err)
 			}
 		})
 	}
@@ -84,21 +84,21 @@ func TestWeather(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	p := toxic.New(t, echo(t))
 	before, address := dial(t, p), p.Address
-	if err := say(before, long); err != nil {
+	if err := roundTrip(before, longTimeout); err != nil {
 		t.Fatal(err)
 	}
 	p.Refuse()
 	if _, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a new connection: %v", err)
 	}
-	if err := say(before, long); err == nil {
-		t.Error("one from before goes on")
+	if err := roundTrip(before, longTimeout); err == nil {
+		t.Error("an open connection still works")
 	}
 	p.Open(t)
 	if p.Address != address {
-		t.Errorf("it moved from %s to %s", address, p.Address)
+		t.Errorf("the address changed from %s to %s", address, p.Address)
 	}
-	if err := say(dial(t, p), long); err != nil {
+	if err := roundTrip(dial(t, p), longTimeout); err != nil {
 		t.Error(err)
 	}
 }

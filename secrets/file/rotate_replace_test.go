@@ -11,8 +11,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// A read-only mount needs privileges to create. Its error text needs none.
-func TestWhyAFileCantBeReplaced(t *testing.T) {
+// TestUnwritable checks the error texts. A test can't create a read-only mount without privileges.
+func TestUnwritable(t *testing.T) {
 	for err, says := range map[error]string{
 		syscall.EROFS:            "read-only mount (a Kubernetes Secret?): change it at its source",
 		syscall.EBUSY:            "is itself a mount",
@@ -24,12 +24,12 @@ func TestWhyAFileCantBeReplaced(t *testing.T) {
 	} {
 		got := unwritable("secrets.yaml", &fs.PathError{Op: "rename", Path: "x", Err: err}).Error()
 		if !strings.Contains(got, says) || !strings.Contains(got, "secrets.yaml") {
-			t.Errorf("%v: %q doesn't say %q", err, got, says)
+			t.Errorf("%v: %q doesn't contain %q", err, got, says)
 		}
 	}
 }
 
-func TestOneWriterAtATime(t *testing.T) {
+func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := lock(dir)
 	if err != nil {
@@ -40,7 +40,7 @@ func TestOneWriterAtATime(t *testing.T) {
 	}
 	unlock()
 	if unlock, err = lock(dir); err != nil {
-		t.Fatalf("after the first was given up: %v", err)
+		t.Fatalf("after the first was released: %v", err)
 	}
 	unlock()
 	if err := checkWritable(filepath.Join(dir, "no")); !os.IsNotExist(err) {
@@ -48,8 +48,8 @@ func TestOneWriterAtATime(t *testing.T) {
 	}
 }
 
-// FuzzApply checks that an edit of any good file has exactly its effect or none. apply itself
-// compares the result with the expected one. Here the result is read as the service reads it.
+// FuzzApply checks that an edit of any good file has exactly its effect or returns an error. apply
+// itself compares the result with the expected one. The test parses the result like the service.
 func FuzzApply(f *testing.F) {
 	f.Add("secrets:\n  a:\n    versions:\n      1: {s: \"x\"}\n", "a")
 	f.Add("secrets: {}\n", "sso/b")
@@ -83,7 +83,7 @@ func FuzzApply(f *testing.F) {
 		}
 		after, faults := parse(changed)
 		if faults != nil {
-			t.Fatalf("not readable any more: %v\n%s", faults.in("f"), changed)
+			t.Fatalf("no longer readable: %v\n%s", faults.in("f"), changed)
 		}
 		s := after[path].status
 		if number(s.Active) != next || number(s.Previous) != next || !s.Disabled || len(after) < len(before) {
