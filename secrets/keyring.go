@@ -143,7 +143,7 @@ func (e *UnavailableError) Error() string {
 }
 
 // Unwrap returns ErrUnavailable. The cause isn't part of the chain, because a deadline that the
-// store missed would look like the caller's deadline.
+// store missed could be mistaken for the caller's deadline.
 func (*UnavailableError) Unwrap() error { return ErrUnavailable }
 
 // A Keyring holds the keys of a set of references and keeps them up to date. Get never waits for

@@ -226,7 +226,7 @@ func TestFirstLoad(t *testing.T) {
 			status: unpinned(1), marks: map[secrets.Version]secrets.Mark{1: staged},
 			err: secrets.ErrUnusable, says: "wiped",
 		},
-		{name: "other metadata of ours", status: managed, err: secrets.ErrUnusable, says: "Deskmint's metadata"},
+		{name: "other metadata of Deskmint", status: managed, err: secrets.ErrUnusable, says: "Deskmint's metadata"},
 		{
 			name:   "switched off, then wiped",
 			status: unpinned(2), marks: map[secrets.Version]secrets.Mark{2: off},
@@ -265,13 +265,13 @@ func TestFirstLoad(t *testing.T) {
 		{
 			name:   "switched off, then an older pointer restored",
 			status: pinned(1, 2, 3), marks: map[secrets.Version]secrets.Mark{2: off},
-			err: secrets.ErrDisabled, says: "put back to an older state",
+			err: secrets.ErrDisabled, says: "reset to an older state",
 		},
 		{
 			name:   "the same, and written by hand since",
 			status: pinned(1, 3, 0),
 			marks:  map[secrets.Version]secrets.Mark{2: off, 3: off},
-			err:    secrets.ErrDisabled, says: "put back to an older state",
+			err:    secrets.ErrDisabled, says: "reset to an older state",
 		},
 		{
 			name:   "the same, and the mark can't be read",

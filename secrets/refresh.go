@@ -111,7 +111,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	for _, m := range found.marks {
 		if m.SwitchesOff(v.status) {
 			next.Status.Disabled, next.Status.DisabledBy = true, m.Disabled
-			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were put back to "+
+			alarm = cmp.Or(alarm, fmt.Errorf("secret %s: it was switched off (%s), and its metadata were reset to "+
 				"an older state since: it stays off until `deskmint secret enable NAME`", e.ref, m.Disabled))
 		}
 	}

@@ -120,7 +120,7 @@ type Status struct {
 	Managed bool
 	// Disabled says that an operator has switched the secret off.
 	Disabled bool
-	// DisabledBy distinguishes one switch-off from another; see [ReadSwitch]. It may be empty.
+	// DisabledBy distinguishes one switch-off from another. It may be empty. See [ReadSwitch].
 	DisabledBy string
 	// Revision is used by stores that are one file or one map. It grows with every change. The
 	// value of a version may change with it. Zero means that versions are immutable, and that an

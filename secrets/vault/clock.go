@@ -76,7 +76,7 @@ func (d dateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A proxy that can't reach Vault answers 5xx with the date of its own clock.
+	// A proxy that can't reach Vault answers 5xx with the date of the proxy's clock.
 	date, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
 		return resp, nil //nolint:nilerr // an answer needs no date

@@ -60,7 +60,7 @@ func TestAnswersWithoutAUsableDate(t *testing.T) {
 		"no date":       func(f *fakeVault) { f.date = "-" },
 		"no real date":  func(f *fakeVault) { f.date = canary },
 		"a proxy's 502": func(f *fakeVault) { f.answers["secret/metadata/sso/acme"] = reply{502, canary} },
-		"away":          func(f *fakeVault) { f.CloseClientConnections(); f.Listener.Close() },
+		"unavailable":   func(f *fakeVault) { f.CloseClientConnections(); f.Listener.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, now := newFakeVault(t), newClock()

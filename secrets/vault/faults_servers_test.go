@@ -63,11 +63,11 @@ func TestFaultsOfOneServer(t *testing.T) {
 			good := toxic.New(t, strings.TrimPrefix(server.Addr, "http://"))
 			transport := &http.Transport{MaxIdleConnsPerHost: 2}
 			t.Cleanup(transport.CloseIdleConnections)
-			asked := &hostCounter{next: transport, count: map[string]int{}}
+			requests := &hostCounter{next: transport, count: map[string]int{}}
 			source := newSource(
 				t,
 				vault.Settings{Addresses: []string{"http://" + bad.Address, "http://" + good.Address}, Auth: auth},
-				vault.Options{Transport: asked, Timeout: time.Second},
+				vault.Options{Transport: requests, Timeout: time.Second},
 			)
 			read := func(when string, ofBad, ofGood int) {
 				t.Helper()
@@ -76,14 +76,14 @@ func TestFaultsOfOneServer(t *testing.T) {
 					t.Fatalf("%s: %v", when, err)
 				}
 				secretstest.CheckKey(t, key, first)
-				if b, g := asked.taken(bad.Address), asked.taken(good.Address); b != ofBad || g != ofGood {
-					t.Errorf("%s: asked the first server %d times and the second %d, want %d and %d", when, b, g,
+				if b, g := requests.taken(bad.Address), requests.taken(good.Address); b != ofBad || g != ofGood {
+					t.Errorf("%s: %d requests to the first server and %d to the second, want %d and %d", when, b, g,
 						ofBad, ofGood)
 				}
 			}
 			tc.begin(t, bad)
-			read("the login is tried at both, the read goes to the second", 1, 2)
-			read("the second is remembered", 0, 1)
+			read("the login is tried with both servers, the read with the second", 1, 2)
+			read("the second server is preferred", 0, 1)
 			if tc.upstream == sealed {
 				return
 			}
@@ -91,11 +91,11 @@ func TestFaultsOfOneServer(t *testing.T) {
 			if tc.name == "down" {
 				bad.Open(t)
 			}
-			read("it isn't left for the first, though that is well again", 0, 1)
+			read("it is still preferred when the first one works again", 0, 1)
 			good.Refuse()
 			transport.CloseIdleConnections()
-			read("back in the same read", 1, 1)
-			read("and remembered", 1, 0)
+			read("the first server serves the same read if the second fails", 1, 1)
+			read("the first server is preferred again", 1, 0)
 		})
 	}
 }

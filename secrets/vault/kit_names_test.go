@@ -23,8 +23,8 @@ func nameFaults() []fault {
 		certificateFault(
 			"certificate expired",
 			"the certificate has expired or is not valid yet",
-			func(t *testing.T, ours authority) tls.Certificate {
-				return ours.issue(t, -time.Hour, x509.ExtKeyUsageServerAuth)
+			func(t *testing.T, root authority) tls.Certificate {
+				return root.issue(t, -time.Hour, x509.ExtKeyUsageServerAuth)
 			},
 		),
 		certificateFault(
@@ -55,11 +55,11 @@ func nameFault(name string, how dnsMode, says string) fault {
 		name: name, timeout: timeout,
 		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, o *vault.Options) {
 			names = newNameServer(t)
-			ours := newAuthority(t)
+			root := newAuthority(t)
 			s.front = newFrontProxy(t, s.server.Addr)
-			s.front.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+			s.front.startTLS(t, root.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
 			trusted := x509.NewCertPool()
-			trusted.AddCert(ours.certificate)
+			trusted.AddCert(root.certificate)
 			o.Transport = &http.Transport{
 				DialContext:     (&net.Dialer{Timeout: timeout, Resolver: names.resolver()}).DialContext,
 				TLSClientConfig: &tls.Config{RootCAs: trusted},
@@ -77,19 +77,19 @@ func nameFault(name string, how dnsMode, says string) fault {
 
 // certificateFault presents another certificate on all new connections.
 func certificateFault(name, says string, other func(*testing.T, authority) tls.Certificate) fault {
-	var ours authority
+	var root authority
 	return fault{
 		name: name,
 		configure: func(t *testing.T, s *faultEnv, settings *vault.Settings, _ *vault.Options) {
-			ours = newAuthority(t)
+			root = newAuthority(t)
 			s.front = newFrontProxy(t, s.server.Addr)
-			settings.Addresses = []string{s.front.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
-			settings.CA = credentialFile(t, ours.pem())
+			settings.Addresses = []string{s.front.startTLS(t, root.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))}
+			settings.CA = credentialFile(t, root.pem())
 		},
-		begin:         func(t *testing.T, s *faultEnv) { s.front.present(other(t, ours)) },
+		begin:         func(t *testing.T, s *faultEnv) { s.front.present(other(t, root)) },
 		afterMaxStale: secrets.ErrUnavailable, says: says,
 		end: func(t *testing.T, s *faultEnv) {
-			s.front.present(ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+			s.front.present(root.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
 		}, after: 1, value: first,
 	}
 }

@@ -142,10 +142,10 @@ func (f *fakeVault) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // capabilities returns Vault's answer to a token that may read everything that isn't answered with
 // 403.
 func (f *fakeVault) capabilities(body []byte) string {
-	var asked struct{ Paths []string }
-	_ = json.Unmarshal(body, &asked)
+	var request struct{ Paths []string }
+	_ = json.Unmarshal(body, &request)
 	granted := map[string][]string{}
-	for _, path := range asked.Paths {
+	for _, path := range request.Paths {
 		if granted[path] = []string{"read"}; f.answers[path].status == 403 {
 			granted[path] = []string{"deny"}
 		}

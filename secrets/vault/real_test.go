@@ -112,7 +112,7 @@ func realPointer(t *testing.T, server *vaulttest.Server, source *vault.Source) {
 	checkHeld("rolled back", 2, second, 2, 3)
 	server.PatchMetadata(t, ref.Path, map[string]string{"active_version": "1", "serial": "2"})
 	checkHeld("an older serial is ignored", 2, second, 2, 3)
-	server.SetMetadata(t, ref.Path, map[string]string{"owner": "somebody"})
+	server.SetMetadata(t, ref.Path, map[string]string{"owner": "another-team"})
 	checkHeld("the pointer was wiped", 2, second, 2, 3)
 	if s, _ := k.State(ref); s.Fault == nil || !strings.Contains(s.Fault.Error(), "vanished") {
 		t.Errorf("no alarm: %v", s.Fault)
@@ -190,7 +190,7 @@ func realUnusable(t *testing.T, server *vaulttest.Server, source *vault.Source) 
 		v := server.Put(t, ref.Path, fields)
 		held, err := refreshAndGet(t, k, ref)
 		if err != nil || held.Status.Active != 1 {
-			t.Fatalf("%s: %+v, %v, want version 1 to go on", name, held, err)
+			t.Fatalf("%s: %+v, %v, want version 1 still active", name, held, err)
 		}
 		s, _ := k.State(ref)
 		if !errors.Is(s.Fault, secrets.ErrUnusable) {

@@ -73,7 +73,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 				}
 			}
 			if n := f.count("sys/capabilities-self"); n != 2 || f.logins != 2 {
-				t.Errorf("asked %d times for two refusals, with %d logins", n, f.logins)
+				t.Errorf("%d requests for capabilities after two refusals, %d logins", n, f.logins)
 			}
 		})
 	}
@@ -83,7 +83,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 // the token that was refused last.
 func TestRequestThatConfirmsARefusal(t *testing.T) {
 	f, now := newFakeVault(t), newClock()
-	var asked []string
+	var requests []string
 	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
 		if strings.HasSuffix(req.URL.Path, "/sys/capabilities-self") {
 			body, err := io.ReadAll(req.Body)
@@ -91,7 +91,7 @@ func TestRequestThatConfirmsARefusal(t *testing.T) {
 				return nil, err
 			}
 			req.Body = io.NopCloser(bytes.NewReader(body))
-			asked = append(asked, req.Header.Get("X-Vault-Token")+" "+string(body))
+			requests = append(requests, req.Header.Get("X-Vault-Token")+" "+string(body))
 		}
 		return http.DefaultTransport.RoundTrip(req)
 	})
@@ -104,8 +104,8 @@ func TestRequestThatConfirmsARefusal(t *testing.T) {
 	if _, err := source.Key(t.Context(), acme, 2); !errors.Is(err, secrets.ErrDenied) {
 		t.Errorf("%v, want ErrDenied", err)
 	}
-	if want := `t2 {"paths":["secret/data/sso/acme"]}`; len(asked) != 1 || asked[0] != want {
-		t.Errorf("asked %q, want once %s", asked, want)
+	if want := `t2 {"paths":["secret/data/sso/acme"]}`; len(requests) != 1 || requests[0] != want {
+		t.Errorf("requests %q, want one: %s", requests, want)
 	}
 }
 

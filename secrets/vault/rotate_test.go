@@ -245,7 +245,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	server.SetMetadata(t, path, map[string]string{"owner": "terraform"})
 	held, err := refreshAndGet(t, k, r.Ref)
 	if err != nil || held.Status.Active != 1 {
-		t.Fatalf("the service doesn't go on: %+v, %v", held, err)
+		t.Fatalf("the service no longer signs: %+v, %v", held, err)
 	}
 	_, err = r.Stage(ctx, []byte(third))
 	secretstest.CheckError(t, err, rotate.ErrRefused, "its metadata were wiped", "/readyz")
@@ -259,7 +259,7 @@ func rotateWiped(t *testing.T, server *vaulttest.Server, settings vault.Settings
 		t.Fatalf("not pinned: %+v, %v", held, err)
 	}
 	if s, _ := k.State(r.Ref); s.Fault != nil {
-		t.Errorf("the alarm goes on: %v", s.Fault)
+		t.Errorf("the alarm has not ended: %v", s.Fault)
 	}
 	secretstest.Must(r.Activate(ctx, 2))(t)
 	if held, err = refreshAndGet(t, k, r.Ref); err != nil || held.Status.Active != 2 {

@@ -102,7 +102,7 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 				}
 			}
 			f.set(func(f *fakeVault) { f.refused[f.requests[len(f.requests)-1].token] = true })
-			asked := f.count(path)
+			before := f.count(path)
 			err := read()
 			if errors.Is(err, secrets.ErrDenied) != tc.denied || (err != nil) != tc.denied {
 				t.Errorf("refused to the token alone: %v, want ErrDenied: %v", err, tc.denied)
@@ -110,7 +110,7 @@ func TestWhichTokensRefusalCounts(t *testing.T) {
 			if f.logins != tc.logins {
 				t.Errorf("%d logins, want %d", f.logins, tc.logins)
 			}
-			if n, want := f.count(path)-asked, map[bool]int{true: 1, false: 2}[tc.denied]; n != want {
+			if n, want := f.count(path)-before, map[bool]int{true: 1, false: 2}[tc.denied]; n != want {
 				t.Errorf("read %d times, want %d", n, want)
 			}
 		})

@@ -152,12 +152,12 @@ func TestLoginsThatFail(t *testing.T) {
 					t.Errorf("%v could be taken for a refusal", err)
 				}
 			}
-			asked := len(f.requests)
-			if want := min(tc.code, 1); asked != want {
-				t.Errorf("%d requests, want %d", asked, want)
+			sent := len(f.requests)
+			if want := min(tc.code, 1); sent != want {
+				t.Errorf("%d requests, want %d", sent, want)
 			}
 			now.add(2 * time.Second)
-			if _, err := source.Status(t.Context(), acme.Path); err == nil || len(f.requests) != 2*asked {
+			if _, err := source.Status(t.Context(), acme.Path); err == nil || len(f.requests) != 2*sent {
 				t.Errorf("a while later: %v, %d requests", err, len(f.requests))
 			}
 			if n := f.count("secret/metadata/sso/acme"); n != 0 {
@@ -271,10 +271,10 @@ func TestTokensAreRenewedAndReplaced(t *testing.T) {
 			false, func(f *fakeVault) { f.answers["auth/token/renew-self"] = reply{200, canary} }, "t2",
 			"auth/approle/login", nil,
 		},
-		{"neither works: it goes on while it lasts", false, func(f *fakeVault) {
+		{"neither works, so the old token is used until it expires", false, func(f *fakeVault) {
 			f.answers["auth/token/renew-self"] = reply{500, canary}
 			f.answers["auth/approle/login"] = reply{503, canary}
-		}, "t1", "auth/approle/login", errors.New("away")},
+		}, "t1", "auth/approle/login", errors.New("unavailable")},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f, now := newFakeVault(t), newClock()

@@ -12,20 +12,20 @@ import (
 )
 
 // encryptedFront returns a TLS proxy of a fake Vault. Its certificate is not trusted by default.
-func encryptedFront(t *testing.T) (f *frontProxy, ours authority) {
+func encryptedFront(t *testing.T) (f *frontProxy, root authority) {
 	t.Helper()
-	ours = newAuthority(t)
+	root = newAuthority(t)
 	f = newFrontProxy(t, newFakeVault(t).URL)
-	f.startTLS(t, ours.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
-	return f, ours
+	f.startTLS(t, root.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+	return f, root
 }
 
-// trustingSettings returns the settings of a source that trusts ca. If ca is empty, the source
-// trusts the authorities of the system.
-func trustingSettings(t *testing.T, address, ca string) vault.Settings {
+// trustingSettings returns the settings of a source that trusts caFile. If caFile is empty, the
+// source trusts the authorities of the system.
+func trustingSettings(t *testing.T, address, caFile string) vault.Settings {
 	t.Helper()
 	s := appRole(t, address)
-	s.CA = ca
+	s.CA = caFile
 	return s
 }
 
@@ -40,39 +40,39 @@ func readOnce(t *testing.T, s vault.Settings, o vault.Options) error {
 }
 
 func TestTLS(t *testing.T) {
-	f, ours := encryptedFront(t)
-	ca := credentialFile(t, ours.pem())
-	if err := readOnce(t, trustingSettings(t, f.URL, ca), vault.Options{}); err != nil {
+	f, root := encryptedFront(t)
+	caFile := credentialFile(t, root.pem())
+	if err := readOnce(t, trustingSettings(t, f.URL, caFile), vault.Options{}); err != nil {
 		t.Errorf("with its CA: %v", err)
 	}
 	// The certificate is for 127.0.0.1 and vault.test, not for localhost.
 	byName := strings.Replace(f.URL, "127.0.0.1", "localhost", 1)
-	for _, tc := range []struct{ name, address, ca, says string }{
+	for _, tc := range []struct{ name, address, caFile, says string }{
 		{"unknown authority", f.URL, "", "unknown authority: check ca"},
 		{"another authority", f.URL, credentialFile(t, newAuthority(t).pem()), "unknown authority: check ca"},
-		{"another name", byName, ca, "for another name: check addresses"},
+		{"another name", byName, caFile, "for another name: check addresses"},
 		{
 			"plain HTTP",
-			strings.Replace(newFakeVault(t).URL, "http://", "https://", 1), ca,
+			strings.Replace(newFakeVault(t).URL, "http://", "https://", 1), caFile,
 			"doesn't speak TLS: check the address",
 		},
-		{"CA file missing", f.URL, ca + "-missing", "ca: open"},
+		{"CA file missing", f.URL, caFile + "-missing", "ca: open"},
 		{"CA file empty", f.URL, credentialFile(t, "no certificate"), "no certificate in PEM form"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := readOnce(t, trustingSettings(t, tc.address, tc.ca), vault.Options{})
+			err := readOnce(t, trustingSettings(t, tc.address, tc.caFile), vault.Options{})
 			checkUnavailable(t, err)
 			secretstest.CheckErrorText(t, err, tc.says)
 		})
 	}
-	expired := ours.issue(t, -time.Minute, x509.ExtKeyUsageServerAuth)
-	forClients := ours.issue(t, time.Hour, x509.ExtKeyUsageClientAuth)
+	expired := root.issue(t, -time.Minute, x509.ExtKeyUsageServerAuth)
+	forClients := root.issue(t, time.Hour, x509.ExtKeyUsageClientAuth)
 	for text, certificate := range map[string]tls.Certificate{
 		"has expired or is not valid yet: renew it, and compare the clocks": expired,
 		"not valid for a server: have another issued":                       forClients,
 	} {
 		f.present(certificate)
-		err := readOnce(t, trustingSettings(t, f.URL, ca), vault.Options{})
+		err := readOnce(t, trustingSettings(t, f.URL, caFile), vault.Options{})
 		checkUnavailable(t, err)
 		secretstest.CheckErrorText(t, err, text)
 	}

@@ -172,7 +172,7 @@ func TestStatusCodes(t *testing.T) {
 				}
 			}
 			if n, again := f.count("secret/metadata/sso/acme"), map[int]int{403: 1}[status]; n != 1+again {
-				t.Errorf("asked %d times, want %d: nothing is tried again but a 403, as another token", n, 1+again)
+				t.Errorf("%d requests, want %d: only a 403 is tried again, with another token", n, 1+again)
 			}
 		})
 	}
@@ -183,7 +183,7 @@ func TestValues(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		answer reply
-		want   error // nil: away
+		want   error // nil: unavailable
 		says   string
 	}{
 		{
@@ -287,7 +287,7 @@ func TestPathsStayInTheMount(t *testing.T) {
 		}
 	}
 	if len(f.requests) != 0 {
-		t.Errorf("asked for %+v", f.requests)
+		t.Errorf("sent %+v", f.requests)
 	}
 	// This path has special characters but is valid, and must be sent unchanged.
 	f.answers["secret/metadata/a b/ü%2F?x#y"] = reply{200, metadata(1, "", `null`)}

@@ -128,7 +128,7 @@ func TestRequestToAHangingServerTimesOut(t *testing.T) {
 // to try again. A client that waited would report its missed deadline instead of the status.
 func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-		for path, asked := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
+		for path, want := range map[string]int{"auth/approle/login": 1, "secret/metadata/sso/acme": 2} {
 			f := newFakeVault(t)
 			requests := 0
 			f.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -144,8 +144,8 @@ func TestRetryAfterIsNotWaitedFor(t *testing.T) {
 			_, err := source.Status(t.Context(), acme.Path)
 			checkUnavailable(t, err)
 			secretstest.CheckErrorText(t, err, path, fmt.Sprintf("(%d)", status))
-			if requests != asked {
-				t.Errorf("%s, %d: %d requests, want %d", path, status, requests, asked)
+			if requests != want {
+				t.Errorf("%s, %d: %d requests, want %d", path, status, requests, want)
 			}
 		}
 	}
