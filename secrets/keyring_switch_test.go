@@ -308,8 +308,8 @@ func TestFirstLoad(t *testing.T) {
 			if tc.says != "" && (state.Fault == nil || !strings.Contains(state.Fault.Error(), tc.says)) {
 				t.Errorf("fault %v doesn't contain %q", state.Fault, tc.says)
 			}
-			if want := tc.err == nil && !tc.pinned; state.Unpinned() != want ||
-				strings.Contains(log.String(), "unpinned") != want {
+			want := tc.err == nil && !tc.pinned
+			if state.Unpinned() != want || strings.Contains(log.String(), "unpinned") != want {
 				t.Errorf("unpinned %v, want %v: %s", state.Unpinned(), want, log)
 			}
 		})

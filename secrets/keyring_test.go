@@ -41,8 +41,8 @@ func TestWarmWithFaults(t *testing.T) {
 				if _, err := k.Get(acme, 0); !errors.Is(err, tc.want) {
 					t.Errorf("Get: %v, want %v", err, tc.want)
 				}
-				if state, ok := k.State(acme); !ok || state.Fault == nil || state.Held != nil ||
-					!state.Succeeded.IsZero() {
+				state, ok := k.State(acme)
+				if !ok || state.Fault == nil || state.Held != nil || !state.Succeeded.IsZero() {
 					t.Errorf("state %+v", state)
 				}
 				if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "path=sso/acme") {

@@ -352,7 +352,8 @@ func TestAValueOfAnotherVersionIsRefused(t *testing.T) {
 	if err := k.Warm(t.Context(), acme); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Get(acme, 0); !errors.Is(err, secrets.ErrUnavailable) ||
+	_, err := k.Get(acme, 0)
+	if !errors.Is(err, secrets.ErrUnavailable) ||
 		!strings.Contains(err.Error(), "version 7 instead of version 1") {
 		t.Errorf("Get: %v", err)
 	}
@@ -377,7 +378,8 @@ func TestRunEndsRefreshesInProgress(t *testing.T) {
 		if err := <-done; !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
 			t.Errorf("Run: %v after %v", err, time.Since(began))
 		}
-		if s, _ := k.State(acme); s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) ||
+		s, _ := k.State(acme)
+		if s.Fault != nil || s.Attempted.After(epoch.Add(time.Second)) ||
 			strings.Contains(log.String(), "fault") {
 			t.Errorf("the cancelled refresh changed the state to %+v; log: %s", s, log)
 		}

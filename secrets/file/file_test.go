@@ -22,12 +22,11 @@ func TestReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status.Active != 1 || !status.Pinned || status.Latest != 2 || status.Staged() != 2 || status.Previous != 0 ||
-		status.Disabled ||
-		status.Revision == 0 {
+		status.Disabled || status.Revision == 0 {
 		t.Errorf("status %+v", status)
 	}
-	if want := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC); len(status.Versions) != 2 ||
-		!status.Versions[1].Created.Equal(want) {
+	want := time.Date(2026, 6, 1, 9, 0, 0, 0, time.UTC)
+	if len(status.Versions) != 2 || !status.Versions[1].Created.Equal(want) {
 		t.Errorf("versions %+v", status.Versions)
 	}
 	for v, secret := range map[secrets.Version]string{1: one, 2: two} {
@@ -46,8 +45,8 @@ func TestReads(t *testing.T) {
 
 func TestReadingFails(t *testing.T) {
 	store := newStore(write(t, good, 0o600))
-	if _, err := store.Status(t.Context(), "sso/other"); !errors.Is(err, secrets.ErrNotFound) ||
-		!strings.Contains(err.Error(), "sso/other") {
+	_, err := store.Status(t.Context(), "sso/other")
+	if !errors.Is(err, secrets.ErrNotFound) || !strings.Contains(err.Error(), "sso/other") {
 		t.Errorf("unknown path: %v", err)
 	}
 	if _, err := store.Status(t.Context(), acme.Path); err != nil {

@@ -191,8 +191,8 @@ func FuzzFile(f *testing.F) {
 		if err := os.WriteFile(path, []byte(text+"\nunknown: 1\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if faulty, err := newStore(path).Status(t.Context(), "a"); err != nil && status.Disabled && !faulty.Disabled &&
-			!strings.Contains(err.Error(), "not valid YAML") {
+		faulty, err := newStore(path).Status(t.Context(), "a")
+		if err != nil && status.Disabled && !faulty.Disabled && !strings.Contains(err.Error(), "not valid YAML") {
 			t.Fatalf("on with a fault elsewhere: %v", err)
 		}
 	})

@@ -265,8 +265,8 @@ func TestConflicts(t *testing.T) {
 	}
 	// A change of another secret of the file is no conflict, and it stays.
 	rewrite(t, path, strings.Replace(good, "other: \"short\"", "other: \"new\"", 1), 0o600)
-	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"}); err != nil ||
-		!strings.Contains(read(t, path), `other: "new"`) {
+	err = w.Change(t.Context(), acme.Path, o, secrets.Change{Disabled: "2026-11-29T16:00:00Z"})
+	if err != nil || !strings.Contains(read(t, path), `other: "new"`) {
 		t.Errorf("%v", err)
 	}
 }
@@ -316,8 +316,8 @@ func TestLinksAreFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	secretstest.Must(rotator(link).Activate(t.Context(), 2))(t)
-	if info, err := os.Lstat(link); err != nil || info.Mode()&fs.ModeSymlink == 0 ||
-		!strings.Contains(read(t, path), "active: 2") {
+	info, err := os.Lstat(link)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 || !strings.Contains(read(t, path), "active: 2") {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }

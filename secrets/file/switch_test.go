@@ -187,7 +187,8 @@ secrets:
 		"activate": func(ctx context.Context) (rotate.Plan, error) { return r.Activate(ctx, 1) },
 		"enable":   r.Enable,
 	} {
-		if _, err := act(t.Context()); !errors.Is(err, secrets.ErrUnusable) ||
+		_, err := act(t.Context())
+		if !errors.Is(err, secrets.ErrUnusable) ||
 			!strings.Contains(fmt.Sprint(err), path+":1: unknown key extra") {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -216,7 +217,8 @@ secrets:
 	}
 	// Disable returns an error if it can't change the file line by line.
 	rewrite(t, path, "secrets:\n  sso/acme-customers: [\n", 0o600)
-	if _, err := r.Disable(t.Context()); err == nil || !strings.Contains(err.Error(), "not valid YAML") ||
+	_, err := r.Disable(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "not valid YAML") ||
 		!strings.Contains(err.Error(), "add a line `disabled: true`") {
 		t.Errorf("no YAML: %v", err)
 	}

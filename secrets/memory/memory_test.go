@@ -60,7 +60,8 @@ func TestStore(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if s := held.Status; s.Active != tc.active || s.Previous != tc.previous || s.Staged() != tc.staged ||
+		s := held.Status
+		if s.Active != tc.active || s.Previous != tc.previous || s.Staged() != tc.staged ||
 			!s.Versions[0].Created.Equal(created) {
 			t.Errorf("%s: %+v", tc.name, s)
 		}
@@ -106,8 +107,8 @@ func TestStoreReads(t *testing.T) {
 		t.Errorf("with an ended context: %v", err)
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
-		if out := fmt.Sprintf(verb, store); strings.Contains(out, one) ||
-			strings.Contains(out, fmt.Sprintf("%x", one)) {
+		out := fmt.Sprintf(verb, store)
+		if strings.Contains(out, one) || strings.Contains(out, fmt.Sprintf("%x", one)) {
 			t.Errorf("%s shows a secret", verb)
 		}
 	}

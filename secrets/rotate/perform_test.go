@@ -155,8 +155,8 @@ func TestReadingBackEndsWithTheContext(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		if _, err := b.rotator().Activate(ctx, 0); !errors.Is(err, context.DeadlineExceeded) ||
-			time.Since(began) > time.Second {
+		_, err := b.rotator().Activate(ctx, 0)
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 	})

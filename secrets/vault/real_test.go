@@ -251,8 +251,8 @@ func realRefused(t *testing.T, server *vaulttest.Server, settings vault.Settings
 	}
 	s := settings
 	s.Mount = "elsewhere"
-	if _, err := warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0); !errors.Is(err, secrets.ErrDenied) &&
-		!errors.Is(err, secrets.ErrNotFound) {
+	_, err = warm(t, newSource(t, s, vault.Options{}), ref).Get(ref, 0)
+	if !errors.Is(err, secrets.ErrDenied) && !errors.Is(err, secrets.ErrNotFound) {
 		t.Errorf("wrong KV mount: %v", err)
 	}
 }

@@ -160,8 +160,8 @@ func rotatePolicies(t *testing.T, server *vaulttest.Server, settings vault.Setti
 	t.Setenv("VAULT_TOKEN", created["auth"].(map[string]any)["client_token"].(string))
 	secretstest.CheckError(t, w("sso/half"), secrets.ErrDenied, "making version 1 active",
 		`the capability "patch" on secret/metadata/sso/half`, "permission denied (403)")
-	if got := customMetadata(t, server, "sso/small"); got["active_version"] != "1" || got["serial"] != "1" ||
-		got["disabled"] != "" {
+	got := customMetadata(t, server, "sso/small")
+	if got["active_version"] != "1" || got["serial"] != "1" || got["disabled"] != "" {
 		t.Errorf("custom metadata %v", got)
 	}
 
@@ -226,8 +226,8 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	home := t.TempDir()
 	t.Setenv("HOME", home)
 	t.Setenv("VAULT_TOKEN", "")
-	if _, err := vault.NewWriter(settings, vault.Options{}); err == nil ||
-		!strings.Contains(err.Error(), "log in (`vault login`)") {
+	_, err := vault.NewWriter(settings, vault.Options{})
+	if err == nil || !strings.Contains(err.Error(), "log in (`vault login`)") {
 		t.Fatalf("%v", err)
 	}
 	left := filepath.Join(home, ".vault-token")
@@ -237,7 +237,7 @@ func rotateTokens(t *testing.T, server *vaulttest.Server, settings vault.Setting
 	secretstest.Must(rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(first)))(t)
 
 	t.Setenv("VAULT_TOKEN", "hvs.wrong") // the environment comes first
-	_, err := rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(second))
+	_, err = rotator(t, settings, "sso/tokens-rotated").Stage(t.Context(), []byte(second))
 	if err == nil {
 		t.Fatal("a wrong token was accepted")
 	}
@@ -312,7 +312,8 @@ func TestWritesOnTheWire(t *testing.T) {
 	if err := w.Change(t.Context(), acme.Path, o, secrets.Change{Active: 2, Previous: 1, Serial: 7}); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.last(); got.method != http.MethodPatch || got.path != "secret/metadata/sso/acme" ||
+	got := f.last()
+	if got.method != http.MethodPatch || got.path != "secret/metadata/sso/acme" ||
 		got.header.Get("Content-Type") != "application/merge-patch+json" {
 		t.Errorf("moved by %s %s %v", got.method, got.path, got.header)
 	}

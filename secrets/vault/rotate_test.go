@@ -162,9 +162,7 @@ func rotateLife(t *testing.T, server *vaulttest.Server, settings vault.Settings)
 	secretstest.CheckError(t, err, rotate.ErrRefused, "vault: secret/metadata/sso/life", "version 2")
 	report, err := r.Status(ctx, first[:6])
 	if err != nil || len(report.Details) != 4 || report.Details[3].Match == nil || !*report.Details[3].Match ||
-		*report.Details[1].Match ||
-		report.Keeps != 10 ||
-		report.Details[0].Fate != "deleted" {
+		*report.Details[1].Match || report.Keeps != 10 || report.Details[0].Fate != "deleted" {
 		t.Errorf("status %+v, %v", report, err)
 	}
 
@@ -197,8 +195,8 @@ func rotateOtherFields(t *testing.T, server *vaulttest.Server, settings vault.Se
 	}
 	before := rawAnswer(t, server, "secret/data/"+path+"?version=1")
 	after := rawAnswer(t, server, "secret/data/"+path+"?version=2")
-	if number := regexp.MustCompile(`"number":[^,}]+`); number.FindString(before) == "" ||
-		number.FindString(before) != number.FindString(after) {
+	number := regexp.MustCompile(`"number":[^,}]+`)
+	if number.FindString(before) == "" || number.FindString(before) != number.FindString(after) {
 		t.Errorf("a number was changed: %s, %s", number.FindString(before), number.FindString(after))
 	}
 }
@@ -227,8 +225,7 @@ func rotateAtOnce(t *testing.T, server *vaulttest.Server, settings vault.Setting
 		}
 		status, err := newSource(t, settings, vault.Options{}).Status(t.Context(), path)
 		if err != nil || won == 0 || int(status.Latest) != won+map[string]int{"sso/at-once": 1}[path] ||
-			!status.Pinned ||
-			status.Active != 1 {
+			!status.Pinned || status.Active != 1 {
 			t.Errorf("%s: %d won, status %+v, %v", path, won, status, err)
 		}
 	}

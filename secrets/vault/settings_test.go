@@ -88,8 +88,8 @@ auth: {method: token}`: slices.Repeat([]string{"addresses"}, 8),
 		if !slices.Equal(got, want) {
 			t.Errorf("%s\nfaults at %v, want %v", text, got, want)
 		}
-		if _, err := vault.New(decode(t, text), vault.Options{}); err == nil ||
-			!strings.Contains(err.Error(), want[0]) {
+		_, err := vault.New(decode(t, text), vault.Options{})
+		if err == nil || !strings.Contains(err.Error(), want[0]) {
 			t.Errorf("%s\nNew: %v", text, err)
 		}
 	}
@@ -99,8 +99,7 @@ func TestRebase(t *testing.T) {
 	s := vault.Settings{CA: "ca.pem", Auth: vault.Auth{SecretIDFile: "/run/secret-id", JWTFile: "jwt"}}
 	s.Rebase("/etc/deskmint")
 	if s.CA != "/etc/deskmint/ca.pem" || s.Auth.SecretIDFile != "/run/secret-id" ||
-		s.Auth.JWTFile != "/etc/deskmint/jwt" ||
-		s.Auth.TokenFile != "" {
+		s.Auth.JWTFile != "/etc/deskmint/jwt" || s.Auth.TokenFile != "" {
 		t.Errorf("%+v", s)
 	}
 }

@@ -120,7 +120,8 @@ func TestSkipVerify(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "level=WARN"); n != 1 ||
+	n := strings.Count(log.String(), "level=WARN")
+	if n != 1 ||
 		!strings.Contains(log.String(), "secrets.vault.skip_verify is set: Vault's certificate is not verified") {
 		t.Errorf("%d warnings, want one of skip_verify: %s", n, log)
 	}

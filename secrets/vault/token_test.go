@@ -12,8 +12,8 @@ func TestTokenInfoCantBePrinted(t *testing.T) {
 	g := newTokenInfo(token, time.Now(), time.Hour, time.Hour, true)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		for _, v := range []any{g, *g, struct{ g *tokenInfo }{g}, []tokenInfo{*g}} {
-			if out := fmt.Sprintf(verb, v); strings.Contains(out, token) ||
-				strings.Contains(out, fmt.Sprintf("%x", token)) {
+			out := fmt.Sprintf(verb, v)
+			if strings.Contains(out, token) || strings.Contains(out, fmt.Sprintf("%x", token)) {
 				t.Errorf("%s shows the token: %s", verb, out)
 			}
 		}

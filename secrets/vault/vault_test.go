@@ -21,12 +21,11 @@ func TestReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if status.Active != 2 || status.Pinned || status.Latest != 2 || status.Previous != 1 || status.Serial != 0 ||
-		status.Revision != 0 ||
-		len(status.Versions) != 2 {
+		status.Revision != 0 || len(status.Versions) != 2 {
 		t.Errorf("status %+v", status)
 	}
-	if want := time.Date(2026, 1, 2, 9, 0, 0, 123456789, time.UTC); !status.Versions[1].Created.Equal(want) ||
-		status.Versions[1].Gone {
+	want := time.Date(2026, 1, 2, 9, 0, 0, 123456789, time.UTC)
+	if !status.Versions[1].Created.Equal(want) || status.Versions[1].Gone {
 		t.Errorf("version %+v", status.Versions[1])
 	}
 	key, err := source.Key(t.Context(), acme, 2)

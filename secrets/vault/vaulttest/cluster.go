@@ -214,17 +214,6 @@ func (c *Cluster) at(address string) *Node {
 	return nil
 }
 
-// Others returns the servers other than n.
-func (c *Cluster) Others(n *Node) []*Node {
-	var others []*Node
-	for _, other := range c.Nodes {
-		if other != n {
-			others = append(others, other)
-		}
-	}
-	return others
-}
-
 func listens(address string) bool {
 	conn, err := net.Dial("tcp", address)
 	if err != nil {
