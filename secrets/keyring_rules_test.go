@@ -231,13 +231,13 @@ func TestKeyringRules(t *testing.T) {
 		{
 			name:   "the store is unavailable",
 			first:  latest(2),
-			set:    func(f *fake) { f.err = errAway },
+			set:    func(f *fake) { f.err = errSealed },
 			active: 2, stale: secrets.ErrUnavailable, says: "sealed",
 		},
 		{
 			name:  "unavailable between status and value",
 			first: latest(2), second: latest(3),
-			set:    func(f *fake) { f.keyErr[3] = errAway },
+			set:    func(f *fake) { f.keyErr[3] = errSealed },
 			active: 2, stale: secrets.ErrUnavailable, says: "sealed",
 		},
 		{
@@ -255,7 +255,7 @@ func TestKeyringRules(t *testing.T) {
 		{
 			name:  "switched off, then unavailable",
 			first: off(latest(2)),
-			set:   func(f *fake) { f.err = errAway },
+			set:   func(f *fake) { f.err = errSealed },
 			err:   secrets.ErrDisabled, stale: secrets.ErrDisabled,
 		},
 		{name: "switched on again", first: off(latest(2)), second: latest(2), active: 2},

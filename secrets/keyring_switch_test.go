@@ -255,7 +255,7 @@ func TestFirstLoad(t *testing.T) {
 		},
 		{
 			name:   "an older version can't be read",
-			status: unpinned(3), errs: map[secrets.Version]error{1: errAway},
+			status: unpinned(3), errs: map[secrets.Version]error{1: errSealed},
 			err: secrets.ErrUnavailable, says: "sealed",
 		},
 		{
@@ -275,7 +275,7 @@ func TestFirstLoad(t *testing.T) {
 		},
 		{
 			name:   "the same, and the mark can't be read",
-			status: pinned(1, 2, 3), errs: map[secrets.Version]error{2: errAway},
+			status: pinned(1, 2, 3), errs: map[secrets.Version]error{2: errSealed},
 			err: secrets.ErrUnavailable, says: "sealed", pinned: true,
 		},
 		{

@@ -23,7 +23,7 @@ func TestWarmWithFaults(t *testing.T) {
 	}{
 		{"no such path", secrets.Status{}, secrets.ErrNotFound, secrets.ErrNotFound},
 		{"denied", secrets.Status{}, secrets.ErrDenied, secrets.ErrDenied},
-		{"unavailable", secrets.Status{}, errAway, secrets.ErrUnavailable},
+		{"unavailable", secrets.Status{}, errSealed, secrets.ErrUnavailable},
 		{"no version", secrets.Status{}, nil, secrets.ErrUnusable},
 		{
 			"staged once, pointer lost before the start",

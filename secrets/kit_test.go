@@ -15,9 +15,9 @@ import (
 const canary = secretstest.Canary
 
 var (
-	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
-	errAway = errors.New("the store is sealed")
-	epoch   = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a synctest bubble begins
+	acme      = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	errSealed = errors.New("the store is sealed")
+	epoch     = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) // when a synctest bubble begins
 
 	leaks    = secretstest.Leaks
 	versions = secretstest.Versions

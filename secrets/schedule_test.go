@@ -129,12 +129,12 @@ func TestRunDuringAnOutage(t *testing.T) {
 		}
 
 		at(time.Minute, nil)
-		f.set(func(f *fake) { f.err = errAway })
+		f.set(func(f *fake) { f.err = errSealed })
 		at(time.Minute+maxStale-15*time.Second, nil)
 		if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("the log doesn't warn first and alarm later: %s", log)
 		}
-		if n := strings.Count(log.String(), errAway.Error()); n != 2 {
+		if n := strings.Count(log.String(), errSealed.Error()); n != 2 {
 			t.Errorf("the same fault was logged %d times, want once as a warning and once as an alarm", n)
 		}
 		at(time.Minute+maxStale+time.Second, secrets.ErrUnavailable)
@@ -244,7 +244,7 @@ func TestRefreshReturnsFaults(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, tc := range []struct{ fault, want error }{
-			{errAway, secrets.ErrUnavailable},
+			{errSealed, secrets.ErrUnavailable},
 			{context.DeadlineExceeded, secrets.ErrUnavailable},
 			{fmt.Errorf("wrapped: %w", secrets.ErrDenied), secrets.ErrDenied},
 			{secrets.ErrUnusable, secrets.ErrUnusable},

@@ -57,7 +57,7 @@ func unusable(v secrets.Version) func(*fakeStore) {
 
 // unreadableMark makes the mark of version v temporarily unreadable.
 func unreadableMark(v secrets.Version) func(*fakeStore) {
-	return func(b *fakeStore) { b.markErr = map[secrets.Version]error{v: errAway} }
+	return func(b *fakeStore) { b.markErr = map[secrets.Version]error{v: errSealed} }
 }
 
 // offMark is the mark of a switch-off at the given serial, for which version v was written.

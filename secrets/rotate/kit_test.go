@@ -20,8 +20,8 @@ const (
 )
 
 var (
-	acme    = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
-	errAway = errors.New("the store is sealed")
+	acme      = secrets.Ref{Path: "sso/acme", Field: "shared_secret"}
+	errSealed = errors.New("the store is sealed")
 
 	leaks    = secretstest.Leaks
 	versions = secretstest.Versions
