@@ -107,17 +107,26 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 func (x *exchange) readable() (confs []*config.Configuration) {
 	for _, name := range x.snapshot.Names() {
 		conf, ok := x.snapshot.Configuration(name)
-		if _, may := x.snapshot.Policy.May(x.caller.Name, name, policy.Read); ok && may {
+		if ok && x.grants(conf, policy.Read) != nil {
 			confs = append(confs, conf)
 		}
 	}
 	return confs
 }
 
+// grants returns the caller's grants that name the configuration and the action, or nil.
+func (x *exchange) grants(conf *config.Configuration, action policy.Action) policy.Grants {
+	matching, err := x.snapshot.Policy.Matching(x.caller.Name, conf.Name, action)
+	if err != nil {
+		return nil
+	}
+	return matching
+}
+
 // brands returns the brands of a configuration that the caller may read.
 func (x *exchange) brands(conf *config.Configuration) []*zendesk.Brand {
-	allowed := x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.Read)
-	return slices.DeleteFunc(conf.Profile.Brands(), func(b *zendesk.Brand) bool { return !allowed(b.ID) })
+	grants := x.grants(conf, policy.Read)
+	return slices.DeleteFunc(conf.Profile.Brands(), func(b *zendesk.Brand) bool { return !grants.Brand(b.ID) })
 }
 
 func (s *Service) describe(x *exchange, conf *config.Configuration) *pb.Configuration {

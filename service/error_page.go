@@ -47,7 +47,7 @@ func (x *exchange) problemPage(r pageRequest) *page.Page {
 		return page.Neutral(r.GetLanguage())
 	}
 	brand := conf.Profile.Brand(r.GetBrandId())
-	if brand == nil || !x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.SignIn)(brand.ID) {
+	if brand == nil || !x.grants(conf, policy.SignIn).Brand(brand.ID) {
 		return page.Neutral(r.GetLanguage())
 	}
 	return conf.Page(brand.ID, r.GetLanguage())

@@ -122,9 +122,9 @@ func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.Re
 // either, it is nobody's.
 func reportPage(x *exchange, conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
 	p := page.Neutral(r.GetLanguage())
-	may := x.snapshot.Policy.Brands(x.caller.Name, conf.Name, policy.Report)
+	grants := x.grants(conf, policy.Report)
 	for _, id := range []string{r.GetBrandId(), ""} {
-		if brand := conf.Profile.Brand(id); brand != nil && may(brand.ID) {
+		if brand := conf.Profile.Brand(id); brand != nil && grants.Brand(brand.ID) {
 			p = conf.Page(brand.ID, r.GetLanguage())
 			break
 		}

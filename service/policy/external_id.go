@@ -165,6 +165,9 @@ var similarLetters = strings.NewReplacer("ß", "ss", "ø", "o", "đ", "d", "ð",
 // or white space. If this ignores too much, a sign-in is refused and the operator sees why. If it
 // ignored too little, a caller could sign in a protected person.
 func FoldExternalID(id string) string {
+	if isVisibleASCII(id) { // nothing but the case can differ
+		return strings.ToLower(id)
+	}
 	// All case variants of a letter have the same upper case, which has one lower case. The case
 	// folding of golang.org/x/text doesn't help here, because it swaps the two cases of Cherokee.
 	folded := norm.NFKD.String(strings.ToLower(strings.ToUpper(norm.NFKD.String(id))))
@@ -178,4 +181,9 @@ func FoldExternalID(id string) string {
 		return r
 	}, folded)
 	return strings.Join(strings.Fields(similarLetters.Replace(visible)), " ")
+}
+
+// isVisibleASCII reports whether the text has only ASCII characters without spaces and controls.
+func isVisibleASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= unicode.MaxASCII })
 }

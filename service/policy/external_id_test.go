@@ -303,3 +303,14 @@ func FuzzFoldExternalID(f *testing.F) {
 		}
 	})
 }
+
+// TestFoldVisibleASCII compares the short way for ASCII with the long one, which an invisible
+// character brings about.
+func TestFoldVisibleASCII(t *testing.T) {
+	for c := rune(1); c <= unicode.MaxASCII; c++ {
+		id := "Shop-" + string(c) + "-E"
+		if got, want := policy.FoldExternalID(id), policy.FoldExternalID(id+"\u200b"); got != want {
+			t.Errorf("%q is folded to %q, want %q", id, got, want)
+		}
+	}
+}

@@ -122,20 +122,44 @@ func (g *Grant) Limits(team bool) []Limit {
 }
 
 // Allow returns the first of the caller's grants that covers the whole request. If there is none,
-// it returns a [*DeniedError].
+// it returns a [*DeniedError]. It is [Policy.Matching] and [Grants.Allow] in one.
 func (p *Policy) Allow(caller string, request Request) (*Grant, error) {
-	grants, known := p.grants[caller]
-	if !known {
+	matching, err := p.Matching(caller, request.Configuration, request.Actions...)
+	if err != nil {
+		return nil, err
+	}
+	return matching.Allow(request)
+}
+
+// Grants are the grants of one caller that name a configuration and all actions of a request.
+type Grants []*Grant
+
+// Matching returns the caller's grants that name the configuration and every action, in the order of
+// the file. It returns a [*DeniedError] if there are none. It ignores the other limits of the grants.
+func (p *Policy) Matching(caller, configuration string, actions ...Action) (Grants, error) {
+	var matching Grants
+	for _, g := range p.grants[caller] {
+		if g.covers(configuration, actions...) {
+			matching = append(matching, g)
+		}
+	}
+	if len(matching) > 0 {
+		return matching, nil
+	}
+	if _, known := p.grants[caller]; !known {
 		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
 	}
-	furthest := &DeniedError{
+	return nil, &DeniedError{
 		Reason: CallerNotAllowed,
-		Rule:   "no grant of caller " + caller + " names the configuration and " + describe(request.Actions),
+		Rule:   "no grant of caller " + caller + " names the configuration and " + describe(actions),
 	}
-	for _, g := range grants {
-		if !g.covers(request.Configuration, request.Actions...) {
-			continue
-		}
+}
+
+// Allow returns the first of the grants that covers the rest of the request. If there is none, it
+// returns the [*DeniedError] of the grant that passed the most checks.
+func (all Grants) Allow(request Request) (*Grant, error) {
+	furthest := &DeniedError{Reason: CallerNotAllowed, Rule: "no grant"}
+	for _, g := range all {
 		denied := g.check(request)
 		if denied == nil {
 			return g, nil
@@ -159,29 +183,9 @@ func describe(actions []Action) string {
 	return "the actions " + strings.Join(texts, " and ")
 }
 
-// May returns the place of the caller's first grant that names the configuration and the action. It
-// ignores the grant's other limits.
-func (p *Policy) May(caller, configuration string, action Action) (place string, ok bool) {
-	for _, g := range p.grants[caller] {
-		if g.covers(configuration, action) {
-			return g.Place, true
-		}
-	}
-	return "", false
-}
-
-// Brands returns a function that reports whether the caller may use the action at a brand of the
-// configuration.
-func (p *Policy) Brands(caller, configuration string, action Action) func(brand string) bool {
-	var lists []set[string]
-	for _, g := range p.grants[caller] {
-		if g.covers(configuration, action) {
-			lists = append(lists, g.brands)
-		}
-	}
-	return func(brand string) bool {
-		return slices.ContainsFunc(lists, func(s set[string]) bool { return matches(s, brand) })
-	}
+// Brand reports whether one of the grants names the brand.
+func (all Grants) Brand(id string) bool {
+	return slices.ContainsFunc(all, func(g *Grant) bool { return matches(g.brands, id) })
 }
 
 func (g *Grant) covers(configuration string, actions ...Action) bool {

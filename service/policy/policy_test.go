@@ -293,10 +293,10 @@ func TestBrands(t *testing.T) {
 		{"shop", "nope", policy.SignIn, nil},
 		{"cron", "acme-staff", policy.SignIn, nil},
 	} {
-		may := p.Brands(test.caller, test.configuration, test.action)
+		grants, _ := p.Matching(test.caller, test.configuration, test.action)
 		var got []string
 		for _, b := range []string{"360001", "360002", "360003"} {
-			if may(b) {
+			if grants.Brand(b) {
 				got = append(got, b)
 			}
 		}

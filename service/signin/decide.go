@@ -6,6 +6,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,28 +104,32 @@ func (d *Decider) Decide(ctx context.Context, c Context, r Request) (Decision, e
 
 // Authorize is Decide up to where the secret is needed.
 func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
-	out.Facts.Person = personOf(r.SignIn.User)
+	parsed := zendesk.Parse(r.SignIn)
+	out.Facts.Person = personOf(parsed.Email, r.SignIn.User.ExternalID)
 	if slices.ContainsFunc(r.Faults, func(f zendesk.Fault) bool { return f.Field == "configuration" }) {
 		return out, &zendesk.InvalidError{Faults: r.Faults} // there is nothing to authorise
 	}
 	out.Facts.Role, out.Facts.ValidateOnly = string(r.SignIn.User.Role), r.ValidateOnly
-	conf, err := c.Find(r.Configuration, policy.SignIn, &out.Facts)
+	conf, grants, err := c.find(r.Configuration, &out.Facts, r.actions()...)
 	if err != nil {
 		return out, err
 	}
 	brand := conf.Profile.Brand(r.Brand)
 	if brand != nil {
 		out.Facts.Brand = brand.ID
+		parsed.At(brand)
 	}
-	grant, err := c.Snapshot.Policy.Allow(c.Caller.Name, r.policy(conf, brand))
-	switch {
-	case err != nil:
-		return out, out.denied(err)
-	case brand == nil:
-		return out, out.denied(&policy.DeniedError{Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand"})
+	grant, err := grants.Allow(r.policy(conf, brand, parsed))
+	if err == nil && brand == nil {
+		err = &policy.DeniedError{
+			Reason: policy.BrandNotAllowed, Field: "brand_id", Rule: "the configuration has no such brand",
+		}
+	}
+	if err != nil {
+		return out, out.Facts.deny(err)
 	}
 	out.Configuration, out.Brand, out.Facts.Rule = conf, brand, grant.Place
-	out.Checked, err = conf.Profile.Check(brand, r.SignIn)
+	out.Checked, err = conf.Profile.CheckParsed(parsed)
 	if err = withFaults(err, r.Faults); err != nil {
 		return out, err
 	}
@@ -139,9 +144,7 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	return out, err
 }
 
-// denied notes which rule refused.
-func (out *Decision) denied(err error) error { return out.Facts.deny(err) }
-
+// deny stores the rule that refused.
 func (f *Facts) deny(err error) error {
 	if denied := (*policy.DeniedError)(nil); errors.As(err, &denied) {
 		f.Rule = denied.Rule
@@ -190,61 +193,63 @@ func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspe
 	return conf.Profile.Inspect(token, held.Keys(), c.Now), facts, nil
 }
 
-// Find returns a configuration at which the caller may take an action, and notes it in the facts.
-// It asks for the grant first, so that a caller learns of a configuration that it has no grant for
-// neither by the answer nor by the time that it takes.
+// Find returns a configuration at which the caller may take an action, and stores it in the facts.
 func (c Context) Find(name string, action policy.Action, facts *Facts) (*config.Configuration, error) {
+	conf, _, err := c.find(name, facts, action)
+	return conf, err
+}
+
+// find also returns the grants that name the configuration and the actions. It looks for them whether
+// the configuration exists or not. Otherwise a caller without a grant could learn by the answer, or by
+// the time that it takes, which configurations exist.
+func (c Context) find(name string, facts *Facts, actions ...policy.Action) (*config.Configuration, policy.Grants, error) {
 	facts.Configuration = name
-	place, ok := c.Snapshot.Policy.May(c.Caller.Name, name, action)
+	grants, err := c.Snapshot.Policy.Matching(c.Caller.Name, name, actions...)
 	conf, exists := c.Snapshot.Configuration(name)
-	switch {
-	case !exists:
-		return nil, facts.deny(&policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"})
-	case !ok:
-		_, err := c.Snapshot.Policy.Allow(c.Caller.Name, policy.Request{Configuration: name, Actions: []policy.Action{action}})
-		return nil, facts.deny(err)
+	if !exists {
+		err = &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
 	}
-	facts.Rule = place
-	return conf, nil
+	if err != nil {
+		return nil, nil, facts.deny(err)
+	}
+	facts.Rule = grants[0].Place
+	return conf, grants, nil
 }
 
-// policy is the part of a request that grants limit. What can't be parsed is left for the
-// validation to refuse: no grant could cover it anyway.
-func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand) policy.Request {
-	ask := policy.Request{
-		Configuration: r.Configuration,
-		Actions:       []policy.Action{policy.SignIn},
-		Brand:         r.Brand,
-		Role:          string(r.SignIn.User.Role),
-		Claims:        claimsOf(r.SignIn.User),
-	}
+// actions returns the actions that a grant must allow.
+func (r Request) actions() []policy.Action {
 	if r.Version != 0 {
-		ask.Actions = append(ask.Actions, policy.Stage)
+		return []policy.Action{policy.SignIn, policy.Stage}
 	}
-	if ask.Role == "" {
-		ask.Role = policy.RoleUnset
-	}
-	if email, err := zendesk.ParseEmail(r.SignIn.User.Email); err == nil {
-		ask.Email = email
-		ask.Protected = conf.Protects(email)
-	}
-	ask.ProtectedExternalID = conf.ProtectsExternalID(r.SignIn.User.ExternalID)
-	if brand != nil {
-		ask.Brand = brand.ID
-		if to, err := brand.ReturnTo(r.SignIn.ReturnTo); r.SignIn.ReturnTo != "" && err == nil {
-			ask.ReturnToHost = to.Host
-		}
-	}
-	return ask
+	return []policy.Action{policy.SignIn}
 }
 
-// personOf returns what the record says about a person. It leaves out text that is no address or no
-// external id, because such text can be anything, and a credential that was sent as an id.
-func personOf(u zendesk.User) (p audit.Person) {
-	if email, err := zendesk.ParseEmail(u.Email); err == nil {
-		p.Email = email
+// policy returns the part of a request that grants limit. A part that can't be parsed is empty,
+// because the validation refuses it and no grant could cover it.
+func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand, parsed *zendesk.Parsed) policy.Request {
+	request := policy.Request{
+		Configuration:       r.Configuration,
+		Actions:             r.actions(),
+		Brand:               r.Brand,
+		Role:                cmp.Or(string(r.SignIn.User.Role), policy.RoleUnset),
+		Claims:              claimsOf(r.SignIn.User),
+		Email:               parsed.Email,
+		Protected:           parsed.Email != "" && conf.Protects(parsed.Email),
+		ProtectedExternalID: conf.ProtectsExternalID(r.SignIn.User.ExternalID),
+		ReturnToHost:        parsed.ReturnTo.Host,
 	}
-	if id := strings.TrimSpace(u.ExternalID); zendesk.IsExternalID(id) && !caller.LooksLikeCredential(id) { // it may be refused for the space
+	if brand != nil {
+		request.Brand = brand.ID
+	}
+	return request
+}
+
+// personOf returns how the record identifies a person. It leaves out an external id that can't be one
+// and a credential that was sent as an id, because such text can be anything.
+func personOf(email, externalID string) audit.Person {
+	p := audit.Person{Email: email}
+	id := strings.TrimSpace(externalID) // an id with outer white space is refused, but still names the person
+	if zendesk.IsExternalID(id) && !caller.LooksLikeCredential(id) {
 		p.ExternalID = id
 	}
 	return p

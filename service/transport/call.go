@@ -58,7 +58,7 @@ func verified(connection *tls.ConnectionState) *x509.Certificate {
 // Decode reads the message into m. The error is a [Refusal] or one of the library.
 func (c *Call) Decode(m proto.Message) error {
 	if c.http != nil {
-		err := c.http.decode(c.receive, m)
+		err := c.http.decode(m)
 		if stream, ok := grpc.ServerTransportStreamFromContext(c.ctx).(*localStream); ok && err == nil {
 			stream.call.receivedPayload(m)
 		}

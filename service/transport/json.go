@@ -57,9 +57,9 @@ func httpCallOf(ctx context.Context) *httpCall {
 	return call
 }
 
-// decode reads the query or the body into m, and then the path, which receive returns. The generated
-// code would let the path replace what the body says without an error.
-func (c *httpCall) decode(receive func(any) error, m proto.Message) error {
+// decode reads the query or the body into m, and then sets what the path says. The generated code
+// would let the path replace what the body says without an error.
+func (c *httpCall) decode(m proto.Message) error {
 	if err := c.admissible(m); err != nil {
 		return err
 	}
@@ -68,12 +68,7 @@ func (c *httpCall) decode(receive func(any) error, m proto.Message) error {
 			return err
 		}
 	}
-	path := m.ProtoReflect().New().Interface()
-	if err := receive(path); err != nil {
-		return err
-	}
-	proto.Merge(m, path)
-	return nil
+	return c.setPath(m)
 }
 
 // admissible checks what the generated code ignores, and reads the query of a GET request.
@@ -111,7 +106,7 @@ func (c *httpCall) decodeBody(m proto.Message) error {
 	if err := protojson.Unmarshal(b, m); err != nil {
 		return jsonRefusal(err)
 	}
-	return c.compare(m)
+	return nil
 }
 
 // readAll allocates the announced length once.
@@ -124,16 +119,18 @@ func (c *httpCall) readAll() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// compare refuses a body that differs from the path.
-func (c *httpCall) compare(m proto.Message) error {
-	for name, want := range c.params {
-		f := m.ProtoReflect().Descriptor().Fields().ByName(protoreflect.Name(name))
+// setPath sets the fields that the path names. It refuses a body that differs from the path.
+func (c *httpCall) setPath(m proto.Message) error {
+	message := m.ProtoReflect()
+	for name, value := range c.params {
+		f := message.Descriptor().Fields().ByName(protoreflect.Name(name))
 		if f == nil || f.Kind() != protoreflect.StringKind {
-			continue
+			return badRequest(unreadable)
 		}
-		if got := m.ProtoReflect().Get(f).String(); got != "" && got != want {
+		if given := message.Get(f).String(); given != "" && given != value {
 			return InvalidField(Violation{name, "differs from the path's: leave it out of the body"})
 		}
+		message.Set(f, protoreflect.ValueOfString(value))
 	}
 	return nil
 }

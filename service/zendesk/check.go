@@ -28,15 +28,47 @@ type Checked struct {
 // Email returns the checked address.
 func (c *Checked) Email() string { return c.email }
 
+// Parsed is a sign-in whose email and return_to have been parsed, which grants limit. What can't be
+// parsed is empty here. Check reports it.
+type Parsed struct {
+	Email    string
+	ReturnTo Destination
+
+	signIn      SignIn
+	brand       *Brand
+	emailErr    error
+	returnToErr error
+}
+
+// Parse parses the email of a sign-in.
+func Parse(r SignIn) *Parsed {
+	p := &Parsed{signIn: r}
+	p.Email, p.emailErr = ParseEmail(r.User.Email)
+	return p
+}
+
+// At parses the return_to at the brand that the user signs in at.
+func (p *Parsed) At(b *Brand) *Parsed {
+	p.brand = b
+	if p.signIn.ReturnTo != "" {
+		p.ReturnTo, p.returnToErr = b.ReturnTo(p.signIn.ReturnTo)
+	}
+	return p
+}
+
 // Check validates a sign-in at a brand of the profile and turns the user into claims. It reports
 // all faults together as an [*InvalidError]. If there are none, it reports a return_to outside the
 // brand as a [*ForeignError], and otherwise a browser outside the profile's IP ranges as an
 // [*OutOfRangeError].
-func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) {
-	c := checker{profile: p, out: Checked{Brand: b, emitExp: p.emitExp}}
+func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) { return p.CheckParsed(Parse(r).At(b)) }
+
+// CheckParsed is Check for a sign-in that has been parsed at a brand of the profile.
+func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
+	r := in.signIn
+	c := checker{profile: p, out: Checked{Brand: in.brand, emitExp: p.emitExp}}
 	ipErr := c.clientIP(r.ClientIP)
-	foreign := c.returnTo(r.ReturnTo)
-	c.identity(r.User)
+	foreign := c.returnTo(in)
+	c.identity(in)
 	c.role(r.User)
 	c.optional(r.User)
 	c.encode()
@@ -91,13 +123,10 @@ func (c *checker) clientIP(s string) error {
 	return nil
 }
 
-func (c *checker) returnTo(s string) error {
-	if s == "" {
-		return nil
-	}
-	d, err := c.out.Brand.ReturnTo(s)
+func (c *checker) returnTo(in *Parsed) error {
+	err := in.returnToErr
 	if err == nil {
-		c.out.ReturnTo = d
+		c.out.ReturnTo = in.ReturnTo
 		return nil
 	}
 	var foreign *ForeignError
@@ -117,12 +146,12 @@ func (c *checker) returnTo(s string) error {
 	return nil
 }
 
-func (c *checker) identity(u User) {
-	email, err := ParseEmail(u.Email)
-	if err != nil {
-		c.fault("user.email", err.Error())
+func (c *checker) identity(in *Parsed) {
+	u := in.signIn.User
+	if in.emailErr != nil {
+		c.fault("user.email", in.emailErr.Error())
 	}
-	c.claims.Email = email
+	c.claims.Email = in.Email
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
 		c.fault("user.email_verified",
 			"must be true: sign in only verified addresses, or have allow_unverified_email set")

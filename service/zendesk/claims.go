@@ -70,19 +70,15 @@ func (c *Claims) names() []string {
 func (e encodedClaims) size() int { return len(`{"iat":0,"jti":"",`) + len(e.object) - len("{") }
 
 // payload appends a token's payload to b: iat, jti, the claims, and exp. exp is undocumented. It is
-// written only if emit_exp is set. expiresAt is 0 otherwise.
-func (e encodedClaims) payload(b []byte, issuedAt int64, id string, expiresAt int64) ([]byte, error) {
-	jti, err := encodeJSON(id)
-	if err != nil {
-		return nil, err
-	}
+// written only if emit_exp is set. expiresAt is 0 otherwise. The id has no character that JSON escapes.
+func (e encodedClaims) payload(b []byte, issuedAt int64, id string, expiresAt int64) []byte {
 	b = strconv.AppendInt(append(b, `{"iat":`...), issuedAt, 10)
-	b = append(append(b, `,"jti":`...), jti...)
-	b = append(append(b, ','), e.object[len("{"):len(e.object)-len("}")]...)
+	b = append(append(append(b, `,"jti":"`...), id...), `",`...)
+	b = append(b, e.object[len("{"):len(e.object)-len("}")]...)
 	if expiresAt != 0 {
 		b = strconv.AppendInt(append(b, `,"exp":`...), expiresAt, 10)
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 // encodeJSON returns v as JSON without the escapes for HTML, which would make tokens longer.

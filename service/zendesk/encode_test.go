@@ -115,7 +115,7 @@ func FuzzEncode(f *testing.F) {
 		if math.IsNaN(fraction) || math.IsInf(fraction, 0) {
 			fraction = 0
 		}
-		checkEncode(t, number, key, zendesk.Claims{
+		checkEncode(t, number, "ID", zendesk.Claims{
 			Email: text, Name: key, ExternalID: text, CustomRoleID: number, OrganizationID: number,
 			Tags:       []string{text, key},
 			UserFields: map[string]any{key: text, "n": number, "f": fraction},

@@ -6,6 +6,5 @@ func (c *Claims) Encode(issuedAt int64, id string, expiresAt int64) ([]byte, []s
 	if err != nil {
 		return nil, nil, err
 	}
-	payload, err := encoded.payload(nil, issuedAt, id, expiresAt)
-	return payload, encoded.names, err
+	return encoded.payload(nil, issuedAt, id, expiresAt), encoded.names, nil
 }

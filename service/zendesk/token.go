@@ -47,10 +47,7 @@ func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Tok
 		names, expires = append(slices.Clip(names), "exp"), issued.Add(Lifetime).Unix()
 	}
 	var scratch [512]byte // enough for most claims, so that they stay on the stack
-	claims, err := c.claims.payload(scratch[:0], issued.Unix(), id, expires)
-	if err != nil {
-		return Token{}, err
-	}
+	claims := c.claims.payload(scratch[:0], issued.Unix(), id, expires)
 	encoding := base64.RawURLEncoding
 	token := make([]byte, 0, len(encodedHeader)+encoding.EncodedLen(len(claims))+encoding.EncodedLen(sha256.Size)+2)
 	token = encoding.AppendEncode(append(append(token, encodedHeader...), '.'), claims)
