@@ -13,25 +13,28 @@ import (
 )
 
 type auditCommand struct {
-	Find auditFindCommand `cmd:"" help:"Find records of the audit log: of a token, a request, or a person."`
+	Find auditFindCommand `cmd:"" help:"Find the audit records of a token, a request or a person."`
 }
 
 // auditFindCommand searches files of records.
 type auditFindCommand struct {
-	Files      []string `arg:"" optional:"" name:"file" help:"Files of records, also gzipped; - is standard input. None: those of --config, with the rotated ones."`
-	Token      bool     `help:"The record of a token, which is read from standard input: a token is a credential, and other users see arguments."`
+	Files      []string `arg:"" optional:"" name:"file" help:"Files of records, plain or gzipped. - is standard input."`
+	Token      bool     `help:"The record of a token, read from standard input because other users see arguments."`
 	RecordID   string   `name:"record-id" placeholder:"ID" help:"The record with this record_id."`
 	JTI        string   `name:"jti" placeholder:"ID" help:"The record of the token with this jti."`
 	RequestID  string   `name:"request-id" placeholder:"ID" help:"Records of the request with this X-Request-Id."`
 	Email      string   `placeholder:"ADDRESS" help:"Records of the person with this address."`
 	ExternalID string   `name:"external-id" placeholder:"ID" help:"Records of the person with this external id."`
-	KeyFile    []string `sep:"none" placeholder:"FILE" help:"A key that --email and --external-id are hashed under: audit.email_key_file, or an older one. Repeatable."`
-	Config     string   `placeholder:"FILE" help:"The configuration file of the service: takes its audit.email_key_file, and without FILE its audit.output."`
+	KeyFile    []string `sep:"none" placeholder:"FILE" help:"A key of the hashes, also an older one. Repeatable."`
+	Config     string   `placeholder:"FILE" help:"The service's configuration file, for its key and its records."`
 }
 
-// Help is for kong.
+// Help returns the text that kong adds to the command's help.
 func (auditFindCommand) Help() string {
-	return "Prints the line of each record that matches all flags. Exit codes: 0 something was found, " +
+	return "Prints the line of each record that matches all flags. Without FILE, it searches audit.output of " +
+		"--config and the older files that log rotation has renamed. --email and --external-id find hashes with the " +
+		"key " +
+		"audit.email_key_file of --config and with every --key-file. Exit codes: 0 something was found, " +
 		"1 nothing was, or a file can't be read, 2 the command line is at fault."
 }
 
@@ -63,7 +66,8 @@ func (c auditFindCommand) check() error {
 	return nil
 }
 
-// configured takes from the configuration file what it is named for. It returns all keys.
+// configured returns all keys of the hashes. It takes the key and the files of records from the
+// configuration file, if the command line names one.
 func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 	files := c.KeyFile
 	if c.Config != "" {
@@ -78,7 +82,7 @@ func (c *auditFindCommand) configured() (keys []audit.Key, err error) {
 			if c.Files, err = auditfiles.List(snapshot.Audit.Output); err != nil {
 				return nil, err
 			}
-			slices.Reverse(c.Files) // so that records come in the order of their time
+			slices.Reverse(c.Files) // so that it prints the oldest records first
 		}
 		if len(c.Files) == 0 {
 			return nil, usage("%s: its records go to %s, where no file is: name the files",

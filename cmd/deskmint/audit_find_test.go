@@ -22,8 +22,8 @@ import (
 
 const auditKey = "an-audit-key-of-the-tests-with-32-bytes-or-more"
 
-// recordFiles are the files of a service that keeps records in audit.log, with hashes. Its caller
-// may ask for external ids that begin with Shop-, and its key is known as identity checkout.
+// recordFiles returns the files of a service that keeps records with hashes in audit.log. Its
+// caller may send external ids that begin with Shop-. The name of the caller's key is checkout.
 func recordFiles(t *testing.T) (config, key string) {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -31,12 +31,16 @@ func recordFiles(t *testing.T) (config, key string) {
 		"- api_key_sha256:", "- name: checkout\n        api_key_sha256:",
 		"roles: [unset, end_user]", "roles: [unset, end_user]\n        claims: {external_id: {prefix: Shop-}}",
 	).Replace(onFile(hash)) + "audit: {output: audit.log, email_key_file: audit.key}\n"
-	dir := folder(t, map[string]string{"deskmint.yaml": text, "secrets.yaml": secretsYAML(customersSecret), "audit.key": auditKey})
+	dir := folder(t, map[string]string{
+		"deskmint.yaml": text,
+		"secrets.yaml":  secretsYAML(customersSecret),
+		"audit.key":     auditKey,
+	})
 	return filepath.Join(dir, "deskmint.yaml"), key
 }
 
-// finds runs audit find, and returns the records that it prints, one a line.
-func finds(t *testing.T, stdin string, args ...string) (lines []string, errs string, err error) {
+// auditFind runs audit find, and returns the records that it prints, one for each line.
+func auditFind(t *testing.T, stdin string, args ...string) (lines []string, errs string, err error) {
 	t.Helper()
 	out, errs, err := invoke(t, stdin, append([]string{"audit", "find"}, args...)...)
 	for line := range strings.Lines(out) {
@@ -45,18 +49,19 @@ func finds(t *testing.T, stdin string, args ...string) (lines []string, errs str
 	return lines, errs, err
 }
 
-// recorded is a sign-in at a running service, as its caller knows it.
-type recorded struct{ email, externalID, token, jti, requestID string }
+// signInIDs identifies one sign-in, as the caller of a running service can.
+type signInIDs struct{ email, externalID, token, jti, requestID string }
 
-// mintFor signs somebody in through either transport.
-func (d *deskmint) mintFor(t *testing.T, key, transport, email, externalID string) recorded {
+// mintFor signs a person in through either transport.
+func (d *deskmint) mintFor(t *testing.T, key, transport, email, externalID string) signInIDs {
 	t.Helper()
-	in := recorded{email: email, externalID: externalID}
+	in := signInIDs{email: email, externalID: externalID}
 	if transport == "grpc" {
-		request := ana("acme-customers")
+		request := anaRequest("acme-customers")
 		request.User.Email, request.User.ExternalId = email, externalID
 		var header metadata.MD
-		r, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(as(t.Context(), key), request, grpc.Header(&header))
+		r, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(withKey(t.Context(), key), request,
+			grpc.Header(&header))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,16 +70,16 @@ func (d *deskmint) mintFor(t *testing.T, key, transport, email, externalID strin
 	}
 	body := fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":"Ana","externalId":%q}}`, email, externalID)
 	a := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body)
-	var said struct{ Jti string }
-	if err := json.Unmarshal([]byte(a.body), &said); err != nil || a.status != http.StatusOK {
+	var parsed struct{ Jti string }
+	if err := json.Unmarshal([]byte(a.body), &parsed); err != nil || a.status != http.StatusOK {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	in.token, in.jti, in.requestID = a.token, said.Jti, a.header.Get("X-Request-Id")
+	in.token, in.jti, in.requestID = a.token, parsed.Jti, a.header.Get("X-Request-Id")
 	return in
 }
 
-// TestAuditFind signs people in at a running service through both transports, has one denied, and
-// finds the records by each of the six ways, also after a rotation.
+// TestAuditFind signs people in at a running service through both transports, and causes one
+// denial. It finds the records by each of the six flags, also after a log rotation.
 func TestAuditFind(t *testing.T) {
 	t.Parallel()
 	config, key := recordFiles(t)
@@ -83,14 +88,15 @@ func TestAuditFind(t *testing.T) {
 	for _, transport := range []string{"grpc", "http"} {
 		who := d.mintFor(t, key, transport, transport+"@customer.example", "Shop-"+transport)
 		d.mintFor(t, key, transport, "other@customer.example", "Shop-other")
-		// The same person is denied: the prefix is another.
+		// The same person is denied, because this external id has another prefix.
 		denied := d.post(t, key, "/v1/configurations/acme-customers:mintToken",
-			fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":"Ana","externalId":"x-%s"}}`, who.email, transport))
+			fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":"Ana","externalId":"x-%s"}}`, who.email,
+				transport))
 		if denied.reason != "CLAIM_NOT_ALLOWED" {
 			t.Fatalf("%d %s", denied.status, denied.body)
 		}
 
-		lines, errs, err := finds(t, who.token+"\n", "--token", log)
+		lines, errs, err := auditFind(t, who.token+"\n", "--token", log)
 		if err != nil || errs != "" || len(lines) != 1 {
 			t.Fatalf("by token: %d lines, %s, %v", len(lines), errs, err)
 		}
@@ -98,32 +104,14 @@ func TestAuditFind(t *testing.T) {
 		if err := json.Unmarshal([]byte(lines[0]), &r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Caller != "storefront" || r.Identity != "checkout" || r.ID != who.jti || r.Email != "" || r.ExternalID != "" {
+		if r.Caller != "storefront" || r.Identity != "checkout" || r.ID != who.jti || r.Email != "" ||
+			r.ExternalID != "" {
 			t.Errorf("the record is %+v", r)
 		}
-		shows(t, false, strings.Join(lines, ""), who.token, who.email, who.externalID, key)
-		keyFile := filepath.Join(filepath.Dir(config), "audit.key")
-		for name, c := range map[string]struct {
-			args []string
-			want int
-		}{
-			"record id":                 {[]string{"--record-id", r.RecordID, log}, 1},
-			"jti":                       {[]string{"--jti", who.jti, log}, 1},
-			"request id":                {[]string{"--request-id", who.requestID, log}, 1},
-			"email":                     {[]string{"--email", who.email, "--key-file", keyFile, log}, 2},
-			"email in another case":     {[]string{"--email", strings.ToUpper(who.email), "--config", config}, 2},
-			"external id":               {[]string{"--external-id", who.externalID, "--config", config}, 1},
-			"external id in lower case": {[]string{"--external-id", strings.ToLower(who.externalID), "--key-file", keyFile, log}, 1},
-			"denied":                    {[]string{"--external-id", "x-" + transport, "--config", config}, 1},
-			"all together": {[]string{"--record-id", r.RecordID, "--jti", who.jti, "--request-id", who.requestID,
-				"--email", who.email, "--external-id", who.externalID, "--config", config}, 1},
-		} {
-			got, errs, err := finds(t, "", c.args...)
-			if err != nil || errs != "" || len(got) != c.want || name != "denied" && !slices.Contains(got, lines[0]) {
-				t.Errorf("%s by %s: %d lines, %s, %v", transport, name, len(got), errs, err)
-			}
-		}
-		if got, _, err := finds(t, "", "--jti", who.jti, "--email", "other@customer.example", "--config", config); exit(err) != codeFailed || len(got) > 0 {
+		checkShown(t, false, strings.Join(lines, ""), who.token, who.email, who.externalID, key)
+		checkAuditFlags(t, transport, config, who, r.RecordID, lines[0])
+		if got, _, err := auditFind(t, "", "--jti", who.jti, "--email", "other@customer.example",
+			"--config", config); exit(err) != codeFailed || len(got) > 0 {
 			t.Errorf("one flag matches, the other doesn't: %q, %v", got, err)
 		}
 		if transport == "grpc" { // the rest goes to a new file, and this one is compressed
@@ -131,7 +119,7 @@ func TestAuditFind(t *testing.T) {
 				t.Fatal(err)
 			}
 			compress(t, log+".1")
-			if got, _, err := finds(t, "", "--email", who.email, "--config", config); err != nil || len(got) != 2 {
+			if got, _, err := auditFind(t, "", "--email", who.email, "--config", config); err != nil || len(got) != 2 {
 				t.Errorf("in a rotated file: %d lines, %v", len(got), err)
 			}
 			d.stop()
@@ -141,7 +129,36 @@ func TestAuditFind(t *testing.T) {
 	}
 }
 
-// compress makes a .gz of a file, as logrotate does.
+// checkAuditFlags finds a record by each flag. line is the record.
+func checkAuditFlags(t *testing.T, transport, config string, who signInIDs, recordID, line string) {
+	t.Helper()
+	log := filepath.Join(filepath.Dir(config), "audit.log")
+	keyFile := filepath.Join(filepath.Dir(config), "audit.key")
+	for name, c := range map[string]struct {
+		args []string
+		want int
+	}{
+		"record id":             {[]string{"--record-id", recordID, log}, 1},
+		"jti":                   {[]string{"--jti", who.jti, log}, 1},
+		"request id":            {[]string{"--request-id", who.requestID, log}, 1},
+		"email":                 {[]string{"--email", who.email, "--key-file", keyFile, log}, 2},
+		"email in another case": {[]string{"--email", strings.ToUpper(who.email), "--config", config}, 2},
+		"external id":           {[]string{"--external-id", who.externalID, "--config", config}, 1},
+		"external id in lower case": {
+			[]string{"--external-id", strings.ToLower(who.externalID), "--key-file", keyFile, log}, 1,
+		},
+		"denied": {[]string{"--external-id", "x-" + transport, "--config", config}, 1},
+		"all together": {[]string{"--record-id", recordID, "--jti", who.jti, "--request-id", who.requestID,
+			"--email", who.email, "--external-id", who.externalID, "--config", config}, 1},
+	} {
+		got, errs, err := auditFind(t, "", c.args...)
+		if err != nil || errs != "" || len(got) != c.want || name != "denied" && !slices.Contains(got, line) {
+			t.Errorf("%s by %s: %d lines, %s, %v", transport, name, len(got), errs, err)
+		}
+	}
+}
+
+// compress replaces a file by a gzipped one, as logrotate does.
 func compress(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -154,8 +171,8 @@ func compress(t *testing.T, path string) {
 	}
 }
 
-// logOf writes records as a service would.
-func logOf(t *testing.T, path string, s audit.Settings, key string, people ...audit.Person) {
+// writeRecords writes records as a service does.
+func writeRecords(t *testing.T, path string, s audit.Settings, key string, people ...audit.Person) {
 	t.Helper()
 	var b bytes.Buffer
 	log := audit.New(&b, s, []byte(key))
@@ -167,60 +184,121 @@ func logOf(t *testing.T, path string, s audit.Settings, key string, people ...au
 	write(t, path, b.String())
 }
 
-// TestAuditFindFiles is about what files hold: people in the clear, hashes of several keys, torn
-// lines, nothing.
+var (
+	auditAna = audit.Person{Email: "ana@customer.example", ExternalID: "Shop-1"}
+	auditBo  = audit.Person{Email: "bo@customer.example", ExternalID: "ana@customer.example"}
+)
+
+// inAllFiles returns arguments that search every file with records.
+func inAllFiles(args ...string) []string {
+	return append(args, "old.log", "new.log", "plain.log", "no-people.log")
+}
+
+// auditFileTest is a command line of audit find, and its result. Files are relative to the folder
+// of the test.
+type auditFileTest struct {
+	name  string
+	stdin string // PLAIN and GZIPPED are the contents of plain.log
+	args  []string
+	code  int
+	want  int
+	says  string // on standard error, or as the error
+}
+
+// auditFileTests has a command line for each kind of record, file and error.
+var auditFileTests = []auditFileTest{
+	{"in the clear", "", []string{"--email", "Ana@customer.example", "plain.log"}, 0, 1, ""},
+	{
+		"all keys", "",
+		inAllFiles("--email", auditAna.Email, "--key-file", "old.key", "--key-file", "new.key"), 0,
+		3, "",
+	},
+	{"one key", "", inAllFiles("--external-id", "SHOP-1", "--key-file", "new.key"), 0, 2, ""},
+	{
+		"an id that looks like an address", "",
+		inAllFiles("--external-id", auditAna.Email, "--key-file", "old.key"), 0, 2, "",
+	},
+	{
+		"no key", "", inAllFiles("--email", auditAna.Email), 0, 1,
+		"3 records name people by hashes only: give the key",
+	},
+	{
+		"no key, nothing in the clear", "", []string{"--email", auditAna.Email, "new.log"}, 1, 0,
+		"1 records name people by hashes only: give the key",
+	},
+	{
+		"another key", "", []string{"--email", auditAna.Email, "--key-file", "old.key", "new.log"}, 1, 0,
+		"nothing found in 1 records of 1 files, from ",
+	},
+	{
+		"records without people", "", []string{"--email", auditAna.Email, "no-people.log", "empty.log"}, 1, 0,
+		"nothing found in 1 records of 2 files",
+	},
+	{"no record", "", []string{"--email", auditAna.Email, "empty.log"}, 1, 0, "have no records"},
+	{
+		"torn lines", "", []string{"--email", auditAna.Email, "torn.log"}, 0, 1,
+		"torn.log: passed over 2 lines that are no records",
+	},
+	{"standard input", "PLAIN", []string{"--email", auditBo.Email, "-"}, 0, 1, ""},
+	{"compressed standard input", "GZIPPED", []string{"--email", auditBo.Email, "-"}, 0, 1, ""},
+	{
+		"a file that isn't there", "", []string{"--email", auditAna.Email, "gone.log", "plain.log"}, 1, 1,
+		"gone.log: no such file",
+	},
+	{
+		"a file that is no gzip", "", []string{"--email", auditAna.Email, "cut.log.gz", "plain.log"}, 1, 1,
+		"cut.log.gz: ",
+	},
+	{
+		"a short key", "", []string{"--email", auditAna.Email, "--key-file", "short.key", "plain.log"}, 1, 0,
+		"at least 32 are required",
+	},
+	{"no flag", "", []string{"plain.log"}, 2, 0, "say what to find"},
+	{"no file", "", []string{"--email", auditAna.Email}, 2, 0, "name the files of records, or --config"},
+	{"token and records", "x", []string{"--token", "-"}, 2, 0, "standard input"},
+	{"no token", " \n", []string{"--token", "plain.log"}, 1, 0, "no token on standard input"},
+}
+
+// TestAuditFindFiles searches files with people in the clear, hashes of several keys, torn lines,
+// and no records.
 func TestAuditFindFiles(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, map[string]string{"old.key": auditKey + "-old", "new.key": auditKey, "short.key": "x", "empty.log": "\n\n", "cut.log.gz": "\x1f\x8bnothing"})
+	dir := folder(t, map[string]string{
+		"old.key":    auditKey + "-old",
+		"new.key":    auditKey,
+		"short.key":  "x",
+		"empty.log":  "\n\n",
+		"cut.log.gz": "\x1f\x8bnothing",
+	})
 	at := func(name string) string { return filepath.Join(dir, name) }
-	ana, bo := audit.Person{Email: "ana@customer.example", ExternalID: "Shop-1"}, audit.Person{Email: "bo@customer.example", ExternalID: "ana@customer.example"}
-	logOf(t, at("old.log"), audit.Settings{}, auditKey+"-old", ana, bo)
-	logOf(t, at("new.log"), audit.Settings{}, auditKey, ana)
-	logOf(t, at("plain.log"), audit.Settings{PlainEmail: true}, "", ana, bo)
-	logOf(t, at("nobody.log"), audit.Settings{}, "", ana)
+	writeRecords(t, at("old.log"), audit.Settings{}, auditKey+"-old", auditAna, auditBo)
+	writeRecords(t, at("new.log"), audit.Settings{}, auditKey, auditAna)
+	writeRecords(t, at("plain.log"), audit.Settings{PlainEmail: true}, "", auditAna, auditBo)
+	writeRecords(t, at("no-people.log"), audit.Settings{}, "", auditAna)
 	plain, err := readText(at("plain.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	write(t, at("torn.log"), plain[:50]+"\n\n"+plain+plain[:20])
-	all := []string{at("old.log"), at("new.log"), at("plain.log"), at("nobody.log")}
-	for _, c := range []struct {
-		name  string
-		stdin string
-		args  []string
-		code  int
-		want  int
-		says  string // on standard error, or as the error
-	}{
-		{"in the clear", "", append([]string{"--email", "Ana@customer.example"}, at("plain.log")), 0, 1, ""},
-		{"all keys", "", append([]string{"--email", ana.Email, "--key-file", at("old.key"), "--key-file", at("new.key")}, all...), 0, 3, ""},
-		{"one key", "", append([]string{"--external-id", "SHOP-1", "--key-file", at("new.key")}, all...), 0, 2, ""},
-		{"an id that looks like an address", "", append([]string{"--external-id", ana.Email, "--key-file", at("old.key")}, all...), 0, 2, ""},
-		{"no key", "", append([]string{"--email", ana.Email}, all...), 0, 1, "3 records name people by hashes only: give the key"},
-		{"no key, nothing in the clear", "", append([]string{"--email", ana.Email}, at("new.log")), 1, 0, "1 records name people by hashes only: give the key"},
-		{"another key", "", []string{"--email", ana.Email, "--key-file", at("old.key"), at("new.log")}, 1, 0, "nothing found in 1 records of 1 files, from "},
-		{"nobody on record", "", []string{"--email", ana.Email, at("nobody.log"), at("empty.log")}, 1, 0, "nothing found in 1 records of 2 files"},
-		{"no record", "", []string{"--email", ana.Email, at("empty.log")}, 1, 0, "have no records"},
-		{"torn lines", "", []string{"--email", ana.Email, at("torn.log")}, 0, 1, "torn.log: passed over 2 lines that are no records"},
-		{"standard input", plain, []string{"--email", bo.Email, "-"}, 0, 1, ""},
-		{"compressed standard input", string(gzipped(t, plain)), []string{"--email", bo.Email, "-"}, 0, 1, ""},
-		{"a file that isn't there", "", []string{"--email", ana.Email, at("gone.log"), at("plain.log")}, 1, 1, "gone.log: no such file"},
-		{"a file that is no gzip", "", []string{"--email", ana.Email, at("cut.log.gz"), at("plain.log")}, 1, 1, "cut.log.gz: "},
-		{"a short key", "", []string{"--email", ana.Email, "--key-file", at("short.key"), at("plain.log")}, 1, 0, "at least 32 are required"},
-		{"no flag", "", []string{at("plain.log")}, 2, 0, "say what to find"},
-		{"no file", "", []string{"--email", ana.Email}, 2, 0, "name the files of records, or --config"},
-		{"token and records", "x", []string{"--token", "-"}, 2, 0, "standard input"},
-		{"no token", " \n", []string{"--token", at("plain.log")}, 1, 0, "no token on standard input"},
-	} {
-		got, errs, err := finds(t, c.stdin, c.args...)
-		if exit(err) != c.code || len(got) != c.want || !strings.Contains(errs+fmt.Sprint(err), c.says) || c.says == "" && errs != "" {
+	for _, c := range auditFileTests {
+		stdin := strings.NewReplacer("PLAIN", plain, "GZIPPED", string(gzipped(t, plain))).Replace(c.stdin)
+		args := slices.Clone(c.args)
+		for i, arg := range args {
+			if slices.Contains([]string{".log", ".key", ".gz"}, filepath.Ext(arg)) {
+				args[i] = at(arg)
+			}
+		}
+		got, errs, err := auditFind(t, stdin, args...)
+		if exit(err) != c.code || len(got) != c.want || !strings.Contains(errs+fmt.Sprint(err), c.says) ||
+			c.says == "" && errs != "" {
 			t.Errorf("%s: code %d, %d lines, %s %v", c.name, exit(err), len(got), errs, err)
 		}
 	}
 
-	// With --config and no file of records.
+	// The configuration names no file of records.
 	config, _, _ := files(t)
-	if _, _, err := finds(t, "", "--email", ana.Email, "--config", config); exit(err) != codeUsage || !strings.Contains(err.Error(), "its records go to stdout") {
+	if _, _, err := auditFind(t, "", "--email", auditAna.Email, "--config", config); exit(err) != codeUsage ||
+		!strings.Contains(err.Error(), "its records go to stdout") {
 		t.Errorf("records on standard output: %v", err)
 	}
 }
@@ -238,8 +316,8 @@ func gzipped(t *testing.T, text string) []byte {
 	return b.Bytes()
 }
 
-// TestServersWarnOfRecordsWithoutPeople shows that serve and doctor warn where records don't say
-// who was signed in, and that dev and the shipped quick start don't.
+// TestServersWarnOfRecordsWithoutPeople checks that serve and doctor warn if the records don't name
+// the people who are signed in. dev and the shipped quick start don't warn.
 func TestServersWarnOfRecordsWithoutPeople(t *testing.T) {
 	t.Parallel()
 	const warning = "don't say who was signed in"
@@ -248,7 +326,7 @@ func TestServersWarnOfRecordsWithoutPeople(t *testing.T) {
 	if log := d.err.String(); !strings.Contains(log, warning) || !strings.Contains(log, "openssl rand") {
 		t.Errorf("serve logs\n%s", log)
 	}
-	examined(t, codeNotable, []string{"--config", config}, `warning +\S+: audit: .*`+warning+`.*`)
+	runDoctor(t, codeNotable, []string{"--config", config}, `warning +\S+: audit: .*`+warning+`.*`)
 	if log := dev(t).err.String(); strings.Contains(log, warning) {
 		t.Errorf("dev logs\n%s", log)
 	}

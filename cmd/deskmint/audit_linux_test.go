@@ -21,35 +21,35 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-// TestAuditProcess is for what only a process of its own can show of its records: that
-// they outlive it, a full disk, and a file that is moved away.
+// TestAuditProcess checks what needs a separate process: the records survive a kill, a full disk,
+// and a log rotation.
 func TestAuditProcess(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
-	t.Run("killed under load", func(t *testing.T) { t.Parallel(); testKilled(t, binary) })
-	t.Run("rotated under load", func(t *testing.T) { t.Parallel(); testRotated(t, binary) })
+	t.Run("killed under load", func(t *testing.T) { t.Parallel(); testKill(t, binary) })
+	t.Run("rotated under load", func(t *testing.T) { t.Parallel(); testLogRotation(t, binary) })
 	t.Run("a full disk", func(t *testing.T) { t.Parallel(); testFullDisk(t, binary) })
 }
 
-// recording starts a service that keeps its records in a file.
-func recording(t *testing.T, binary string) (d *deskmint, key, records string) {
+// serveWithRecords starts a service that keeps its records in a file.
+func serveWithRecords(t *testing.T, binary string) (d *deskmint, key, records string) {
 	t.Helper()
 	config, _, key := files(t)
 	text, err := os.ReadFile(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The last grant's, which is to be in nobody's way.
+	// The added rate limit belongs to the last grant. It is higher than the load of this test.
 	write(t, config, string(text)+"        rate: {per_second: 1000000, burst: 1000000}\naudit: {output: audit.log}\n")
 	d = spawn(t, binary, serveArgs(config, "--drain", "0s")...)
 	return d, key, filepath.Join(filepath.Dir(config), "audit.log")
 }
 
-// crowd is a number of clients at both transports, who mint until they are told to end or
-// there is nobody to ask.
-type crowd struct {
+// clientGroup is a group of clients that mint through both transports until they are stopped or the
+// service is gone.
+type clientGroup struct {
 	mu     sync.Mutex
-	tokens []string // that somebody received
+	tokens []string // that a client received
 	people int
 	faults []string // the reasons of refusals
 
@@ -57,41 +57,48 @@ type crowd struct {
 	all  sync.WaitGroup
 }
 
-func (d *deskmint) crowd(t *testing.T, key string, each int) *crowd {
+func (d *deskmint) startClients(t *testing.T, key string, each int) *clientGroup {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &crowd{stop: cancel}
+	c := &clientGroup{stop: cancel}
 	for i := range each {
 		conn, err := grpc.NewClient(d.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		client := pb.NewTokenServiceClient(conn)
-		c.mints(ctx, func() (string, string, error) {
-			request := ana("acme-customers")
-			request.User.Email = c.somebody(i)
-			answer, err := client.MintToken(as(ctx, key), request)
+		c.run(ctx, func() (string, string, error) {
+			request := anaRequest("acme-customers")
+			request.User.Email = c.nextEmail(i)
+			answer, err := client.MintToken(withKey(ctx, key), request)
 			return answer.GetToken(), reasonOf(err), err
 		}, func() { _ = conn.Close() })
 
 		transport := &http.Transport{}
-		c.mints(ctx, func() (string, string, error) { return overREST(ctx, transport, d.http, key, c.somebody(i)) }, transport.CloseIdleConnections)
+		c.run(ctx, func() (string, string, error) { return overREST(ctx, transport, d.http, key, c.nextEmail(i)) },
+			transport.CloseIdleConnections)
 	}
 	t.Cleanup(func() { cancel(); c.all.Wait() })
 	return c
 }
 
-// somebody is a person who hasn't been signed in before: there is a limit for each.
-func (c *crowd) somebody(client int) string {
+// nextEmail returns the address of a person who was not signed in before. Each person has a rate
+// limit.
+func (c *clientGroup) nextEmail(client int) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.people++
 	return fmt.Sprintf("ana-%d-%d@customer.example", client, c.people)
 }
 
-// overREST reads the answer to its end: only then the token has been received.
-func overREST(ctx context.Context, transport http.RoundTripper, address, key, email string) (token, reason string, err error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/configurations/acme-customers:mintToken", strings.NewReader(strings.Replace(anaJSON, "ana@customer.example", email, 1)))
+// overREST mints a token over REST. It reads the response to its end, because only then the client
+// has received the token.
+func overREST(
+	ctx context.Context, transport http.RoundTripper, address, key, email string,
+) (token, reason string, err error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		"http://"+address+"/v1/configurations/acme-customers:mintToken",
+		strings.NewReader(strings.Replace(anaJSON, "ana@customer.example", email, 1)))
 	if err != nil {
 		return "", "", err
 	}
@@ -106,21 +113,21 @@ func overREST(ctx context.Context, transport http.RoundTripper, address, key, em
 	if err != nil {
 		return "", "", err
 	}
-	var said struct {
+	var parsed struct {
 		Token   string
 		Details []struct{ Reason string }
 	}
-	if err := json.Unmarshal(body, &said); err != nil {
+	if err := json.Unmarshal(body, &parsed); err != nil {
 		return "", "", err
 	}
-	for _, detail := range said.Details {
+	for _, detail := range parsed.Details {
 		reason += detail.Reason
 	}
-	return said.Token, reason, nil
+	return parsed.Token, reason, nil
 }
 
-// mints is one client. No answer is its end.
-func (c *crowd) mints(ctx context.Context, mint func() (token, reason string, err error), end func()) {
+// run runs one client. It ends when the service doesn't respond.
+func (c *clientGroup) run(ctx context.Context, mint func() (token, reason string, err error), end func()) {
 	c.all.Go(func() {
 		defer end()
 		for ctx.Err() == nil {
@@ -140,20 +147,20 @@ func (c *crowd) mints(ctx context.Context, mint func() (token, reason string, er
 	})
 }
 
-func (c *crowd) received() int {
+func (c *clientGroup) received() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.tokens)
 }
 
-func (c *crowd) refused() int {
+func (c *clientGroup) refused() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.faults)
 }
 
-// reaches waits until so many tokens have been received.
-func (c *crowd) reaches(t *testing.T, n int) {
+// awaitTokens waits until n tokens have been received.
+func (c *clientGroup) awaitTokens(t *testing.T, n int) {
 	t.Helper()
 	eventually(t, func() error {
 		if got := c.received(); got < n {
@@ -163,8 +170,8 @@ func (c *crowd) reaches(t *testing.T, n int) {
 	})
 }
 
-// onRecord counts the records of each token, and returns the lines that are none.
-func onRecord(t *testing.T, paths ...string) (found map[string]int, cut []string) {
+// countRecords counts the records of each token, and returns the lines that are not records.
+func countRecords(t *testing.T, paths ...string) (found map[string]int, cut []string) {
 	t.Helper()
 	found = make(map[string]int)
 	for _, path := range paths {
@@ -186,8 +193,8 @@ func onRecord(t *testing.T, paths ...string) (found map[string]int, cut []string
 	return found, cut
 }
 
-// holds checks that every token that was received is on record once.
-func (c *crowd) holds(t *testing.T, found map[string]int) {
+// checkRecorded checks that every received token has exactly one record.
+func (c *clientGroup) checkRecorded(t *testing.T, found map[string]int) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,19 +206,19 @@ func (c *crowd) holds(t *testing.T, found map[string]int) {
 	t.Logf("%d tokens received, %d on record", len(c.tokens), len(found))
 }
 
-// testKilled: whatever moment a process is killed at, it has given away no token that
-// isn't on record.
-func testKilled(t *testing.T, binary string) {
+// testKill checks that a killed process has returned no token without a record. It kills the
+// process at several moments.
+func testKill(t *testing.T, binary string) {
 	for round := range 5 {
-		d, key, records := recording(t, binary)
+		d, key, records := serveWithRecords(t, binary)
 		d.awaitReady(t)
-		c := d.crowd(t, key, 8)
-		c.reaches(t, 200+137*round) // a moment as good as any
+		c := d.startClients(t, key, 8)
+		c.awaitTokens(t, 200+137*round) // an arbitrary moment
 		d.kill()
 		<-d.ended
 		c.all.Wait()
-		found, cut := onRecord(t, records)
-		c.holds(t, found)
+		found, cut := countRecords(t, records)
+		c.checkRecorded(t, found)
 		if len(cut) > 1 || len(cut) == 1 && strings.HasSuffix(cut[0], "\n") {
 			t.Errorf("more than the last line is cut: %q", cut)
 		}
@@ -221,15 +228,15 @@ func testKilled(t *testing.T, binary string) {
 	}
 }
 
-// testRotated: files that are moved away and reopened by SIGHUP hold, together, each
-// record once.
-func testRotated(t *testing.T, binary string) {
-	d, key, records := recording(t, binary)
-	d.begin(t)
-	c := d.crowd(t, key, 4)
+// testLogRotation checks that the rotated files together have each record once. A SIGHUP reopens
+// the file after each rotation.
+func testLogRotation(t *testing.T, binary string) {
+	d, key, records := serveWithRecords(t, binary)
+	d.awaitStart(t)
+	c := d.startClients(t, key, 4)
 	paths := []string{records}
 	for n := range 20 {
-		c.reaches(t, c.received()+20)
+		c.awaitTokens(t, c.received()+20)
 		moved := fmt.Sprintf("%s.%d", records, n)
 		if err := os.Rename(records, moved); err != nil {
 			t.Fatal(err)
@@ -240,7 +247,7 @@ func testRotated(t *testing.T, binary string) {
 		paths = append(paths, moved)
 		eventually(t, func() error { _, err := os.Stat(records); return err })
 	}
-	// The folder has gone: the file before goes on, and the log says so.
+	// If the folder is gone, the service keeps the previous file, and logs that.
 	dir := filepath.Dir(records)
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		t.Fatal(err)
@@ -251,7 +258,7 @@ func testRotated(t *testing.T, binary string) {
 	if text, ok := d.err.await("the audit file was not opened again; the one before goes on", d.ended); !ok {
 		t.Errorf("the log doesn't say that the file couldn't be opened:\n%s", text)
 	}
-	c.reaches(t, c.received()+20)
+	c.awaitTokens(t, c.received()+20)
 	if err := os.Rename(dir+".away", dir); err != nil {
 		t.Fatal(err)
 	}
@@ -263,44 +270,34 @@ func testRotated(t *testing.T, binary string) {
 	if len(c.faults) > 0 {
 		t.Errorf("refused: %v", c.faults[0])
 	}
-	found, cut := onRecord(t, paths...)
-	c.holds(t, found)
+	found, cut := countRecords(t, paths...)
+	c.checkRecorded(t, found)
 	if len(cut) > 0 {
 		t.Errorf("lines are cut: %q", cut)
 	}
-	d.silent(t, customersSecret, key)
+	d.checkNoSecrets(t, customersSecret, key)
 }
 
-// testFullDisk: a file system without room refuses in the middle of a record. Nothing
-// is answered then, at either transport, the process stays ready, and goes on by itself as
-// soon as there is room.
+// testFullDisk checks a file system that becomes full in the middle of a record. Then neither
+// transport returns a token. The process stays ready, and signs again without a restart when there
+// is free space.
 func testFullDisk(t *testing.T, binary string) {
-	d, key, records := recording(t, binary)
-	d.begin(t)
+	d, key, records := serveWithRecords(t, binary)
+	d.awaitStart(t)
 	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusOK {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	room := func(more int64) {
-		t.Helper()
-		info, err := os.Stat(records)
-		if err != nil {
-			t.Fatal(err)
-		}
-		limit := unix.Rlimit{Cur: uint64(info.Size() + more), Max: unix.RLIM_INFINITY}
-		if err := unix.Prlimit(d.process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for n, more := range []int64{100, 1, 0} { // bytes, which end within a record
-		room(more)
-		c := d.crowd(t, key, 4)
+	for n, more := range []int64{100, 1, 0} { // bytes; the disk becomes full within a record
+		d.limitGrowth(t, records, more)
+		c := d.startClients(t, key, 4)
 		eventually(t, func() error {
 			if n := c.refused(); n < 8 {
 				return fmt.Errorf("%d refusals", n)
 			}
 			return nil
 		})
-		if got := d.mint(t, key, "acme-customers"); got.status != http.StatusServiceUnavailable || got.reason != "AUDIT_UNAVAILABLE" || got.token != "" {
+		if got := d.mint(t, key, "acme-customers"); got.status != http.StatusServiceUnavailable ||
+			got.reason != "AUDIT_UNAVAILABLE" || got.token != "" {
 			t.Errorf("%d %s", got.status, got.body)
 		}
 		if got := d.list(t, key); got.status != http.StatusServiceUnavailable || got.reason != "AUDIT_UNAVAILABLE" {
@@ -309,13 +306,13 @@ func testFullDisk(t *testing.T, binary string) {
 		if ready, _ := d.readyz(t); !ready {
 			t.Error("not ready")
 		}
-		room(1 << 30)
+		d.limitGrowth(t, records, 1<<30)
 		before := c.received()
-		c.reaches(t, before+40)
+		c.awaitTokens(t, before+40)
 		c.stop()
 		c.all.Wait()
-		found, cut := onRecord(t, records)
-		c.holds(t, found)
+		found, cut := countRecords(t, records)
+		c.checkRecorded(t, found)
 		if len(cut) != min(n+1, 2) {
 			t.Errorf("the disk was full in the middle of %d records", len(cut))
 		}
@@ -331,14 +328,27 @@ func testFullDisk(t *testing.T, binary string) {
 		}
 		t.Logf("%d refused", len(c.faults))
 	}
-	// Each refusal has the same cause, and a line a second is enough of it.
+	// Each refusal has the same cause. One log line a second is enough.
 	if lines := strings.Count(d.err.String(), "request failed"); lines > 30 {
 		t.Errorf("the log has %d lines about it", lines)
 	}
-	d.silent(t, customersSecret, key)
+	d.checkNoSecrets(t, customersSecret, key)
 }
 
-// list asks for something that isn't signed.
+// limitGrowth makes writes fail when a file has grown by this many bytes.
+func (d *deskmint) limitGrowth(t *testing.T, path string, more int64) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limit := unix.Rlimit{Cur: uint64(info.Size() + more), Max: unix.RLIM_INFINITY}
+	if err := unix.Prlimit(d.process.Pid, unix.RLIMIT_FSIZE, &limit, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// list sends a request that doesn't sign.
 func (d *deskmint) list(t *testing.T, key string) answer {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+d.http+"/v1/configurations", nil)

@@ -20,25 +20,31 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// mintAs asks both transports for a token, on new connections and with nothing but a
-// certificate to say who asks.
-func (d *deskmint) mintAs(t *testing.T, server *certstest.Authority, client certstest.Pair) error {
+// mintWithCertificate mints through both transports, on new connections. The certificate is the
+// only credential.
+func (d *deskmint) mintWithCertificate(t *testing.T, server *certstest.Authority, client certstest.Pair) error {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate)
-	config := &tls.Config{RootCAs: roots, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return client.TLS, nil }}
+	config := &tls.Config{
+		RootCAs:              roots,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return client.TLS, nil },
+	}
 
 	conn, err := grpc.NewClient(d.grpc, grpc.WithTransportCredentials(credentials.NewTLS(config)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	minted, overGRPC := pb.NewTokenServiceClient(conn).MintToken(t.Context(), ana("acme-customers"))
+	minted, overGRPC := pb.NewTokenServiceClient(conn).MintToken(t.Context(), anaRequest("acme-customers"))
 	if overGRPC == nil {
 		claims(t, minted.GetToken(), customersSecret)
 	}
-	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config, ForceAttemptHTTP2: true}}
-	response, overHTTP := web.Post("https://"+d.http+"/v1/configurations/acme-customers:mintToken", "application/json", strings.NewReader(anaJSON))
+	web := &http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config, ForceAttemptHTTP2: true},
+	}
+	response, overHTTP := web.Post("https://"+d.http+"/v1/configurations/acme-customers:mintToken", "application/json",
+		strings.NewReader(anaJSON))
 	if overHTTP == nil {
 		got := readAnswer(t, response)
 		if got.token == "" {
@@ -53,43 +59,71 @@ func (d *deskmint) mintAs(t *testing.T, server *certstest.Authority, client cert
 	return errors.Join(overGRPC, overHTTP)
 }
 
-// testCertificates: callers are known by their certificates, and what is replaced on
-// disk counts for the next connection.
-func testCertificates(t *testing.T, binary string) {
-	_, hash := caller.NewKey()
-	ours, next := certstest.New(t, "ours"), certstest.New(t, "next")
-	server := ours.Server(t)
-	dir := folder(t, map[string]string{
-		"deskmint.yaml": strings.Replace(onFile(hash), "      - api_key_sha256:", "      - mtls_dns: shop.acme.internal\n      - api_key_sha256:", 1) +
-			"tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}\n",
-		"secrets.yaml": secretsYAML(customersSecret), "tls.crt": server.Certificate, "tls.key": server.Key, "clients.pem": ours.PEM,
+// checkCommandWithCertificate runs the command mint with a client certificate.
+func (d *deskmint) checkCommandWithCertificate(t *testing.T, authority *certstest.Authority, client certstest.Pair) {
+	t.Helper()
+	pair := folder(t, map[string]string{
+		"ca.pem":     authority.PEM,
+		"client.crt": client.Certificate,
+		"client.key": client.Key,
 	})
-	d := spawn(t, binary, serveArgs(filepath.Join(dir, "deskmint.yaml"), "--drain", "0s")...)
-	d.begin(t)
-	client := ours.Client(t, "shop.acme.internal")
-	if err := d.mintAs(t, ours, client); err != nil {
-		t.Fatal(err)
-	}
-	pair := folder(t, map[string]string{"ca.pem": ours.PEM, "client.crt": client.Certificate, "client.key": client.Key})
-	if out, _, err := invoke(t, "", "mint", "--address", d.grpc, "--ca", filepath.Join(pair, "ca.pem"), "--cert", filepath.Join(pair, "client.crt"),
-		"--key", filepath.Join(pair, "client.key"), "--configuration", "acme-customers", "--email", "ana@customer.example", "--name", "Ana"); err != nil || !strings.Contains(out, tokenStart) {
+	if out, _, err := invoke(t, "", "mint", "--address", d.grpc, "--ca", filepath.Join(pair, "ca.pem"),
+		"--cert", filepath.Join(pair, "client.crt"),
+		"--key", filepath.Join(pair, "client.key"), "--configuration", "acme-customers",
+		"--email", "ana@customer.example", "--name", "Ana"); err != nil || !strings.Contains(out, tokenStart) {
 		t.Errorf("the command, with a certificate: %v\n%s", err, out)
 	}
-	if err := d.mintAs(t, ours, ours.Client(t, "other.acme.internal")); err == nil || !strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
-		t.Errorf("with nobody's certificate: %v", err)
+}
+
+// certificateFiles writes the files of a service that accepts client certificates, and returns
+// their folder.
+func certificateFiles(t *testing.T, authority *certstest.Authority, server certstest.Pair) string {
+	t.Helper()
+	_, hash := caller.NewKey()
+	return folder(t, map[string]string{
+		"deskmint.yaml": strings.Replace(onFile(hash), "      - api_key_sha256:",
+			"      - mtls_dns: shop.acme.internal\n      - api_key_sha256:", 1) +
+			"tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}\n",
+		"secrets.yaml": secretsYAML(customersSecret), "tls.crt": server.Certificate, "tls.key": server.Key,
+		"clients.pem": authority.PEM,
+	})
+}
+
+// testCertificates checks that callers authenticate with their certificates, and that a replaced
+// file applies to the next connection.
+func testCertificates(t *testing.T, binary string) {
+	ours, next := certstest.New(t, "ours"), certstest.New(t, "next")
+	server := ours.Server(t)
+	dir := certificateFiles(t, ours, server)
+	d := spawn(t, binary, serveArgs(filepath.Join(dir, "deskmint.yaml"), "--drain", "0s")...)
+	d.awaitStart(t)
+	client := ours.Client(t, "shop.acme.internal")
+	if err := d.mintWithCertificate(t, ours, client); err != nil {
+		t.Fatal(err)
 	}
-	if err := d.mintAs(t, ours, next.Client(t, "shop.acme.internal")); err == nil || strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
+	d.checkCommandWithCertificate(t, ours, client)
+	if err := d.mintWithCertificate(t, ours, ours.Client(t, "other.acme.internal")); err == nil ||
+		!strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
+		t.Errorf("with the certificate of no caller: %v", err)
+	}
+	if err := d.mintWithCertificate(t, ours, next.Client(t, "shop.acme.internal")); err == nil ||
+		strings.Contains(err.Error(), "CALLER_UNAUTHENTICATED") {
 		t.Errorf("with another authority's certificate: %v, want no connection", err)
 	}
-	d.expires(t, server)
+	d.checkExpiry(t, server)
 
-	// A certificate whose key hasn't come yet changes nothing. A SIGHUP says so again.
-	template := x509.Certificate{DNSNames: []string{"localhost"}, IPAddresses: server.TLS.Leaf.IPAddresses, NotAfter: time.Now().AddDate(0, 0, 60)}
+	// A certificate without its private key changes nothing. A SIGHUP repeats the error.
+	template := x509.Certificate{
+		DNSNames:    []string{"localhost"},
+		IPAddresses: server.TLS.Leaf.IPAddresses,
+		NotAfter:    time.Now().AddDate(0, 0, 60),
+	}
 	renewed := next.Issue(t, template)
 	write(t, filepath.Join(dir, "clients.pem"), next.PEM)
 	write(t, filepath.Join(dir, "tls.crt"), renewed.Certificate)
 	const kept = "the TLS certificates were not reloaded; the previous ones stay in use"
-	if text, ok := d.err.await(kept, d.ended); !ok || !strings.Contains(text, "tls.key isn't the private key of certificate") {
+	if text, ok := d.err.await(kept, d.ended); !ok ||
+		!strings.Contains(text, "tls.key isn't the private key of certificate") {
 		t.Fatalf("standard error:\n%s", text)
 	}
 	if err := d.process.Signal(syscall.SIGHUP); err != nil {
@@ -97,29 +131,29 @@ func testCertificates(t *testing.T, binary string) {
 	}
 	d.err.await("the configuration was not reloaded", d.ended)
 	if n := strings.Count(d.err.String(), kept); n != 2 {
-		t.Errorf("the fault was told of %d times, want at the change and at the signal:\n%s", n, &d.err)
+		t.Errorf("the fault was logged %d times, want once for the change and once for the signal:\n%s", n, &d.err)
 	}
-	d.expires(t, server)
+	d.checkExpiry(t, server)
 
 	write(t, filepath.Join(dir, "tls.key"), renewed.Key)
 	if text, ok := d.err.await(renewed.TLS.Leaf.NotAfter.Format(`"not_after":"`+time.RFC3339), d.ended); !ok {
 		t.Fatalf("standard error:\n%s", text)
 	}
-	if err := d.mintAs(t, next, next.Client(t, "shop.acme.internal")); err != nil {
+	if err := d.mintWithCertificate(t, next, next.Client(t, "shop.acme.internal")); err != nil {
 		t.Error(err)
 	}
-	if err := d.mintAs(t, next, client); err == nil {
-		t.Error("a certificate of the authority before is taken")
+	if err := d.mintWithCertificate(t, next, client); err == nil {
+		t.Error("a certificate of the previous authority is accepted")
 	}
-	d.expires(t, renewed)
+	d.checkExpiry(t, renewed)
 	if err := d.end(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
-	d.silent(t, customersSecret, server.Key[40:100], renewed.Key[40:100])
+	d.checkNoSecrets(t, customersSecret, server.Key[40:100], renewed.Key[40:100])
 }
 
-// expires holds the metric to the end of the pair's certificate.
-func (d *deskmint) expires(t *testing.T, p certstest.Pair) {
+// checkExpiry checks that the metric has the expiry of the pair's certificate.
+func (d *deskmint) checkExpiry(t *testing.T, p certstest.Pair) {
 	t.Helper()
 	response, err := http.Get("http://" + d.ops + "/metrics")
 	if err != nil {

@@ -27,17 +27,18 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// clientFlags are how a command reaches a running service.
+// clientFlags are the flags for the connection to a running service.
 type clientFlags struct {
-	Address    string        `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The service's gRPC address."`
-	CA         string        `placeholder:"FILE" help:"Certificates that the service's is trusted by (PEM). Default: the system's; plaintext on loopback."`
-	APIKeyFile string        `placeholder:"FILE" help:"File with the caller's API key, or bearer token. Default: DESKMINT_API_KEY."`
-	Cert       string        `placeholder:"FILE" help:"The caller's certificate and those between it and its authority (PEM), in place of a key."`
-	Key        string        `placeholder:"FILE" help:"The certificate's private key (PEM)."`
-	Timeout    time.Duration `default:"10s" help:"How long to wait for the answer."`
+	Address    string `default:"127.0.0.1:9090" placeholder:"HOST:PORT" help:"The service's gRPC address."`
+	CA         string `placeholder:"FILE" help:"Trusted authorities (PEM). Default: system; plaintext on loopback."`
+	APIKeyFile string `placeholder:"FILE" help:"File with the API key or bearer token. Default: DESKMINT_API_KEY."`
+	Cert       string `placeholder:"FILE" help:"The caller's certificate and its chain (PEM), instead of a key."`
+	Key        string `placeholder:"FILE" help:"The certificate's private key (PEM)."`
+
+	Timeout time.Duration `default:"10s" help:"How long to wait for the response."`
 }
 
-// call connects, and calls with the caller's one credential and a deadline.
+// call connects to the service and calls rpc with the credential of the caller and a deadline.
 func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.TokenServiceClient) error) error {
 	if f.Cert == "" {
 		key, err := f.apiKey()
@@ -49,10 +50,12 @@ func (f clientFlags) call(ctx context.Context, rpc func(context.Context, pb.Toke
 	return f.connect(ctx, true, rpc)
 }
 
-// connect calls as whoever ctx says, over a connection on which the client shows its
-// certificate, or as a stranger.
-func (f clientFlags) connect(ctx context.Context, known bool, rpc func(context.Context, pb.TokenServiceClient) error) error {
-	transport, err := f.transport(known)
+// connect connects to the service and calls rpc with a deadline. ctx has the API key, if there is
+// one. If withCertificate is false, the client presents no certificate.
+func (f clientFlags) connect(
+	ctx context.Context, withCertificate bool, rpc func(context.Context, pb.TokenServiceClient) error,
+) error {
+	transport, err := f.transport(withCertificate)
 	if err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (f clientFlags) connect(ctx context.Context, known bool, rpc func(context.C
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
 	defer cancel()
-	return explained(rpc(ctx, pb.NewTokenServiceClient(conn)))
+	return describe(rpc(ctx, pb.NewTokenServiceClient(conn)))
 }
 
 func (f clientFlags) apiKey() (string, error) {
@@ -80,13 +83,15 @@ func (f clientFlags) apiKey() (string, error) {
 		return "", errors.New("no credential: set DESKMINT_API_KEY, or give --api-key-file, or --cert and --key")
 	}
 	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s holds more than an API key: it has white space or other characters in it that no key has", source)
+		return "", fmt.Errorf("%s must have an API key only: it has white space or other characters that no key "+
+			"has", source)
 	}
 	return key, nil
 }
 
-// transport never sends a key in plaintext off this machine.
-func (f clientFlags) transport(known bool) (credentials.TransportCredentials, error) {
+// transport returns plaintext credentials only for loopback, so that a key never leaves this
+// machine unencrypted.
+func (f clientFlags) transport(withCertificate bool) (credentials.TransportCredentials, error) {
 	host, _, err := net.SplitHostPort(f.Address)
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)
@@ -96,7 +101,7 @@ func (f clientFlags) transport(known bool) (credentials.TransportCredentials, er
 		return insecure.NewCredentials(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13}
-	if known && (f.Cert != "" || f.Key != "") {
+	if withCertificate && (f.Cert != "" || f.Key != "") {
 		pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 		if err != nil {
 			return nil, fmt.Errorf("--cert and --key: %w", err)
@@ -116,8 +121,8 @@ func (f clientFlags) transport(known bool) (credentials.TransportCredentials, er
 	return credentials.NewTLS(config), nil
 }
 
-// explained puts an answer's details into words.
-func explained(err error) error {
+// describe returns an error whose text includes the details of a gRPC status.
+func describe(err error) error {
 	st, ok := status.FromError(err)
 	if err == nil || !ok {
 		return err
@@ -148,19 +153,19 @@ func explained(err error) error {
 	return errors.New(b.String())
 }
 
-// userFlags describe a sign-in.
+// userFlags are the flags for a sign-in.
 type userFlags struct {
 	Configuration string `required:"" placeholder:"NAME" help:"The configuration to sign for."`
 	Brand         string `placeholder:"ID" help:"Zendesk's brand_id. Default: the configuration's default brand."`
-	Email         string `placeholder:"ADDRESS" help:"The person's address, taken as verified."`
+	Email         string `placeholder:"ADDRESS" help:"The person's address, sent as verified."`
 	Name          string `help:"The person's name."`
-	Role          string `placeholder:"ROLE" enum:",end_user,agent,admin" default:"" help:"end_user, agent or admin. Default: left out."`
+	Role          string `placeholder:"ROLE" enum:",end_user,agent,admin" default:"" help:"end_user, agent or admin."`
 	ReturnTo      string `placeholder:"URL" help:"Where Zendesk sends the person afterwards."`
-	Request       string `placeholder:"FILE" help:"The whole request as JSON, - for standard input; the flags win over it."`
+	Request       string `placeholder:"FILE" help:"The request as JSON, - for standard input; flags override it."`
 	ValidateOnly  bool   `help:"Run every check and sign nothing."`
 }
 
-// request builds a request of any of the kinds that sign somebody in.
+// request returns the request that the flags describe. Every kind of sign-in has these fields.
 func (f userFlags) request(std streams) (*pb.MintTokenRequest, error) {
 	r := &pb.MintTokenRequest{}
 	if f.Request != "" {
@@ -189,13 +194,14 @@ func (f userFlags) request(std streams) (*pb.MintTokenRequest, error) {
 	return r, nil
 }
 
+// set sets a field to the value of a flag, if the flag has one.
 func set(field *string, flag string) {
 	if flag != "" {
 		*field = flag
 	}
 }
 
-// read reads a file, or standard input where it is named "-".
+// read reads a file, or standard input if the name is "-".
 func read(name string, std streams) ([]byte, error) {
 	const limit = 1 << 20
 	if name == "-" {

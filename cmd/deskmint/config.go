@@ -16,7 +16,7 @@ type configCheckCommand struct {
 	File string `arg:"" help:"The configuration file."`
 }
 
-// Run prints every fault with its place, or that there is none.
+// Run prints every fault with its file, line and key, or that there is none.
 func (c configCheckCommand) Run(std streams) error {
 	snapshot, err := config.Load(c.File, config.Options{})
 	var faults *config.FaultsError
@@ -37,7 +37,8 @@ func (c configCheckCommand) Run(std streams) error {
 }
 
 type configSchemaCommand struct {
-	// Taken, as `config check FILE` takes it, and not needed: the schema is one.
+	// File is accepted for symmetry with `config check FILE`, and ignored. There is only one
+	// schema.
 	File string `arg:"" optional:"" hidden:""`
 }
 

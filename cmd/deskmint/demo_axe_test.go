@@ -12,32 +12,33 @@ import (
 	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
-// runAxe returns the rules that hold and those that are broken. The page in the frame of a trace
-// has its own test.
+// runAxe returns the rules that the page follows and those that it breaks. The page in the frame of
+// a trace has a separate test.
 const runAxe = `axe.run(document, {iframes: false}).then((r) => ({
 	Held: r.passes.map((v) => v.id),
 	Broken: r.violations.map((v) => v.id),
-	Where: r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")).join("\n"),
+	Where: r.violations.map((v) =>
+		v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("\n")).join("\n"),
 }))`
 
-// checked is what axe-core says of a page.
-type checked struct {
+// axeResult is the result of axe-core for a page.
+type axeResult struct {
 	Held, Broken []string
 	Where        string
 }
 
-// axe checks the page in the tab, which has the source loaded.
-func axe(t *testing.T, tab context.Context) checked {
+// axe checks the page in the tab, which has loaded axe-core.
+func axe(t *testing.T, tab context.Context) axeResult {
 	t.Helper()
-	result, err := chromedp.Run(tab, chromedp.Evaluate[checked](runAxe, chromedp.EvalAwaitPromise))
+	result, err := chromedp.Run(tab, chromedp.Evaluate[axeResult](runAxe, chromedp.EvalAwaitPromise))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return result
 }
 
-// prefer makes the tab's browser one that prefers light or dark.
-func prefer(t *testing.T, tab context.Context, scheme string) {
+// setColorScheme makes the tab's browser prefer light or dark.
+func setColorScheme(t *testing.T, tab context.Context, scheme string) {
 	t.Helper()
 	do(t, tab, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -47,19 +48,19 @@ func prefer(t *testing.T, tab context.Context, scheme string) {
 	}))
 }
 
-// TestDemoAccessibility: no page of the demo, nor of the sandbox that it shows, breaks a rule,
-// light or dark. They are visited after sign-ins that went well, were refused by Deskmint and by
-// Zendesk, and with something out of order.
+// TestDemoAccessibility checks that no page of the demo or the sandbox breaks a rule, light or
+// dark. It visits them after sign-ins that succeeded, that Deskmint refused and that Zendesk
+// refused, and while a fault is switched on.
 func TestDemoAccessibility(t *testing.T) {
 	t.Parallel()
 	source := browsertest.Axe(t)
-	tab := browsertest.New(t) // the browser's first: it may take longer than what must happen soon
+	tab := browsertest.New(t) // the start of the browser may take longer than soon
 	d := dev(t)
 	d.signIn(t, url.Values{"person": {"0"}})
-	d.signIn(t, url.Values{"person": {"3"}}) // not a customer: Deskmint refuses
-	d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"reset"}})
+	d.signIn(t, url.Values{"person": {"3"}}) // not a customer, so Deskmint refuses
+	d.submit(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"reset"}})
 	d.signIn(t, url.Values{"person": {"0"}}) // Zendesk refuses
-	d.press(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"stage"}})
+	d.submit(t, "/secrets", url.Values{"configuration": {"acme-customers"}, "act": {"stage"}})
 	d.choose(t, tab, choice{"acme-staff", "360001", 2, ""})
 	do(t, tab, signedIn)
 
@@ -68,26 +69,34 @@ func TestDemoAccessibility(t *testing.T) {
 	for _, address := range []string{
 		demo + "/", demo + "/?staged=yes", demo + "/login?configuration=acme-customers&brand_id=360001&return_to=/x",
 		demo + "/traces/1", demo + "/traces/2", demo + "/traces/2/page", demo + "/traces/3",
-		demo + "/secrets", demo + "/faults", demo + "/operator", demo + "/signed-out?configuration=acme-staff&email=a@b.example",
-		acme + "/hc/en-us", acme + "/sandbox/users", labs + "/hc/en-us", labs + "/access/normal", labs + "/access/unauthenticated", labs + "/access/jwt",
+		demo + "/secrets", demo + "/faults", demo + "/operator",
+		demo + "/signed-out?configuration=acme-staff&email=a@b.example",
+		acme + "/hc/en-us", acme + "/sandbox/users", labs + "/hc/en-us", labs + "/access/normal",
+		labs + "/access/unauthenticated", labs + "/access/jwt",
 	} {
 		do(t, tab, chromedp.Navigate(address))
 		evaluate(t, tab, source+";'loaded'")
 		for _, scheme := range []string{"light", "dark"} {
-			prefer(t, tab, scheme)
+			setColorScheme(t, tab, scheme)
 			got := axe(t, tab)
 			if len(got.Broken) > 0 {
 				t.Errorf("%s, %s:\n%s", address, scheme, got.Where)
 			}
-			for _, rule := range []string{"color-contrast", "document-title", "html-has-lang", "page-has-heading-one", "region"} {
+			for _, rule := range []string{
+				"color-contrast", "document-title", "html-has-lang", "page-has-heading-one", "region",
+			} {
 				if !slices.Contains(got.Held, rule) {
 					t.Errorf("%s, %s: %s wasn't checked: %v", address, scheme, rule, got.Held)
 				}
 			}
 		}
 	}
-	// The same check finds what is wrong with a page that is.
-	evaluate(t, tab, `document.documentElement.removeAttribute("lang"); document.title = ""; document.querySelector("h1").style.setProperty("color", "#333"); "spoilt"`)
+	// The same check finds the errors of a page that has some.
+	evaluate(t, tab, `
+		document.documentElement.removeAttribute("lang");
+		document.title = "";
+		document.querySelector("h1").style.setProperty("color", "#333");
+		"broken"`)
 	got := axe(t, tab)
 	for _, rule := range []string{"html-has-lang", "document-title", "color-contrast"} {
 		if !slices.Contains(got.Broken, rule) {

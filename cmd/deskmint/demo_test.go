@@ -57,15 +57,15 @@ func TestDemo(t *testing.T) {
 			t.Fatalf("%+v: of %d sign-ins there are %d", c, n+1, len(rows))
 		}
 		contains(t, "the latest sign-in", rows[0], c.name, c.configuration, "page given", "signed in")
-		// The page where the person ends has a link to the trace.
+		// The last page has a link to the trace.
 		do(t, tab, chromedp.Click(chromedp.CSS("#explain")), chromedp.WaitVisible(chromedp.CSS(".steps")))
 		contains(t, "the trace", evaluate(t, tab, `document.querySelector("h1").innerText`), c.name)
 	}
-	d.silentOnErr(t)
+	d.checkNoSecretsButGreeting(t)
 }
 
-// TestDemoFailure shows that a browser whose sign-in Zendesk refuses ends at a page that explains
-// it, and that no page of the demo violates its own content security policy.
+// TestDemoFailure checks that a browser whose sign-in Zendesk refuses ends at a page that explains
+// the failure. No page of the demo violates its own content security policy.
 func TestDemoFailure(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
@@ -73,7 +73,8 @@ func TestDemoFailure(t *testing.T) {
 	tab := tab(t, browser)
 	var violations atomic.Int64
 	if err := chromedp.Listen(tab, func(event any) {
-		if said, ok := event.(*cdplog.EventEntryAdded); ok && strings.Contains(said.Entry.Text, "Content Security Policy") {
+		if parsed, ok := event.(*cdplog.EventEntryAdded); ok &&
+			strings.Contains(parsed.Entry.Text, "Content Security Policy") {
 			violations.Add(1)
 		}
 	}); err != nil {
@@ -87,9 +88,12 @@ func TestDemoFailure(t *testing.T) {
 	)
 	d.choose(t, tab, choice{"acme-customers", "360002", 0, ""})
 	do(t, tab, chromedp.WaitVisible(chromedp.CSS("#failure")))
-	contains(t, "the operator's part", evaluate(t, tab, `document.querySelector("#failure").innerText`), "SIGN_IN_FAILURE_CLASS_CLOCK")
-	contains(t, "Zendesk's part", evaluate(t, tab, `document.querySelector("#message").innerText`), "Invalid iat parameter.")
-	if framed := evaluate(t, tab, `document.querySelector("iframe").srcdoc`); !strings.Contains(framed, "Acme Labs") || strings.Contains(framed, "iat") {
+	contains(t, "the operator's part", evaluate(t, tab, `document.querySelector("#failure").innerText`),
+		"SIGN_IN_FAILURE_CLASS_CLOCK")
+	contains(t, "Zendesk's part", evaluate(t, tab, `document.querySelector("#message").innerText`),
+		"Invalid iat parameter.")
+	if framed := evaluate(t, tab, `document.querySelector("iframe").srcdoc`); !strings.Contains(framed, "Acme Labs") ||
+		strings.Contains(framed, "iat") {
 		t.Errorf("the person sees %s", framed)
 	}
 	for _, path := range []string{"/", "/secrets", "/operator"} {
@@ -101,8 +105,8 @@ func TestDemoFailure(t *testing.T) {
 	}
 }
 
-// TestDemoRefusal shows that nothing is posted to Zendesk when Deskmint refuses, and that the trace
-// has the reason and the page that the person sees.
+// TestDemoRefusal checks that nothing is posted to Zendesk if Deskmint refuses. The trace has the
+// reason and the page that the person sees.
 func TestDemoRefusal(t *testing.T) {
 	t.Parallel()
 	d := dev(t)
@@ -110,11 +114,20 @@ func TestDemoRefusal(t *testing.T) {
 		{"acme-customers", "360001", "3", "", "You can&#39;t be signed in to Acme this way", "ROLE_NOT_ALLOWED"},
 		{"acme-customers", "360002", "2", "", "You can&#39;t be signed in to Acme Labs this way", "ROLE_NOT_ALLOWED"},
 		{"acme-staff", "360001", "0", "", "You can&#39;t be signed in to Acme this way", "ROLE_NOT_ALLOWED"},
-		{"acme-customers", "360001", "0", "https://evil.example/", "We can&#39;t sign you in to Acme", "RETURN_TO_NOT_ALLOWED"},
+		{
+			"acme-customers", "360001", "0", "https://evil.example/", "We can&#39;t sign you in to Acme",
+			"RETURN_TO_NOT_ALLOWED",
+		},
 	} {
-		fields := url.Values{"configuration": {c.configuration}, "brand": {c.brand}, "person": {c.person}, "return_to": {c.returnTo}}
-		trace := d.press(t, "/sign-in", fields)
-		contains(t, "the trace", trace.body, `id="reason"`, c.reason, "&#34;decision&#34;: &#34;deny&#34;", "<iframe sandbox srcdoc=")
+		fields := url.Values{
+			"configuration": {c.configuration},
+			"brand":         {c.brand},
+			"person":        {c.person},
+			"return_to":     {c.returnTo},
+		}
+		trace := d.submit(t, "/sign-in", fields)
+		contains(t, "the trace", trace.body, `id="reason"`, c.reason, "&#34;decision&#34;: &#34;deny&#34;",
+			"<iframe sandbox srcdoc=")
 		rows := d.rows(t)
 		if len(rows) != n+1 {
 			t.Fatalf("%d rows", len(rows))
@@ -126,7 +139,8 @@ func TestDemoRefusal(t *testing.T) {
 		_, style, _ := strings.Cut(page.body, "<style>")
 		style, _, _ = strings.Cut(style, "</style>")
 		sum := sha256.Sum256([]byte(style))
-		contains(t, "the policy of the trace", trace.header.Get("Content-Security-Policy"), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+		contains(t, "the policy of the trace", trace.header.Get("Content-Security-Policy"),
+			"'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 		contains(t, "the person's page", page.body, c.heading)
 		if page.status != http.StatusForbidden || strings.Contains(page.body, c.reason) {
 			t.Errorf("the person's page: %d %s", page.status, page.body)
@@ -137,8 +151,8 @@ func TestDemoRefusal(t *testing.T) {
 	}
 }
 
-// TestDemoForms shows that the demo refuses forms that its page doesn't have, and that the hosts of
-// brands lead to the sandbox.
+// TestDemoForms checks that the demo refuses forms that its page doesn't have, and that the hosts
+// of brands lead to the sandbox.
 func TestDemoForms(t *testing.T) {
 	t.Parallel()
 	d := dev(t)

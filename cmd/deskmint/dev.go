@@ -74,7 +74,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	return group.Wait()
 }
 
-// load reads the configuration. Its forms post to the sandbox.
+// load reads the configuration and makes its sign-in forms post to the sandbox.
 func (c devCommand) load(port string) (*config.Snapshot, error) {
 	o := config.Options{Endpoint: "http://{subdomain}.localhost:" + port, Origin: demo.Origin(port), Dev: true}
 	if c.Config == "" {
@@ -83,8 +83,8 @@ func (c devCommand) load(port string) (*config.Snapshot, error) {
 	return config.Load(c.Config, o)
 }
 
-// checkLoopback refuses addresses that other machines can reach, because the API key of dev is
-// public.
+// checkLoopback returns an error if other machines can reach one of the addresses. The API key of
+// dev is public, so dev must not listen on such an address.
 func checkLoopback(addresses ...string) error {
 	for _, a := range addresses {
 		name, _, err := net.SplitHostPort(a)

@@ -25,37 +25,40 @@ func TestDev(t *testing.T) {
 	d := dev(t)
 	greeting := d.out.String()
 	address := `127\.0\.0\.1:[1-9][0-9]*\n`
-	order := regexp.MustCompile(`^grpc=` + address + `http=` + address + `ops=` + address + `sandbox=` + address + `ready\n`)
+	order := regexp.MustCompile(`^grpc=` + address + `http=` + address + `ops=` + address + `sandbox=` + address +
+		`ready\n`)
 	if !order.MatchString(greeting) {
 		t.Errorf("standard output begins:\n%s", greeting)
 	}
 	greeting, ok := d.out.await("Ctrl-C", d.ended)
-	if !ok || !strings.Contains(greeting, "http://localhost:"+portOf(t, d.sandbox)+"/\n") || !strings.Contains(greeting, config.DevKey) {
+	if !ok || !strings.Contains(greeting, "http://localhost:"+portOf(t, d.sandbox)+"/\n") ||
+		!strings.Contains(greeting, config.DevKey) {
 		t.Errorf("the greeting lacks the demo's address or the key:\n%s", greeting)
 	}
 	curls, grpcurls := linesWith(greeting, "curl "), linesWith(greeting, "grpcurl ")
 	if len(curls) != 2 || len(grpcurls) != 1 {
-		t.Fatalf("lines to paste: %q %q", curls, grpcurls)
+		t.Fatalf("printed command lines: %q %q", curls, grpcurls)
 	}
 
 	t.Run("curl", func(t *testing.T) {
 		if _, err := exec.LookPath("curl"); err != nil {
 			t.Skipf("pastes curl's lines into a shell: %v", err)
 		}
-		d.postTokenOf(t, paste(t, curls[0], ""), "Ana Customer")
-		page := paste(t, curls[1], "")
-		if !strings.HasPrefix(page, "HTTP/1.1 200 OK\r\n") || !strings.Contains(page, "form-action http://acme.localhost:"+portOf(t, d.sandbox)) ||
+		d.postToken(t, runLine(t, curls[0], ""), "Ana Customer")
+		page := runLine(t, curls[1], "")
+		if !strings.HasPrefix(page, "HTTP/1.1 200 OK\r\n") ||
+			!strings.Contains(page, "form-action http://acme.localhost:"+portOf(t, d.sandbox)) ||
 			!strings.Contains(page, `name="jwt" value="`+tokenStart) {
-			t.Errorf("the page's line gave:\n%s", page)
+			t.Errorf("the command line for the page printed:\n%s", page)
 		}
 	})
 	t.Run("grpcurl", func(t *testing.T) {
-		d.postTokenOf(t, paste(t, grpcurls[0], grpcurl(t)), "Ana Customer")
+		d.postToken(t, runLine(t, grpcurls[0], grpcurl(t)), "Ana Customer")
 	})
 	if posts := strings.Count(d.home(t), ">signed in<"); posts == 0 {
-		t.Errorf("the demo's page doesn't tell of the sign-ins:\n%s", d.home(t))
+		t.Errorf("the demo's page doesn't list the sign-ins:\n%s", d.home(t))
 	}
-	d.silentOnErr(t)
+	d.checkNoSecretsButGreeting(t)
 
 	if err := d.end(); err != nil {
 		t.Errorf("it ended with %v", err)
@@ -63,16 +66,17 @@ func TestDev(t *testing.T) {
 	for _, at := range []string{d.grpc, d.http, d.ops, d.sandbox} {
 		if conn, err := net.Dial("tcp", at); err == nil {
 			_ = conn.Close()
-			t.Errorf("%s is still taken", at)
+			t.Errorf("%s is still in use", at)
 		}
 	}
 }
 
-// silentOnErr checks that no stream has a token, and that only the greeting has the key.
-func (d *deskmint) silentOnErr(t *testing.T) {
+// checkNoSecretsButGreeting checks that no stream has a token, and that only the greeting has the
+// key.
+func (d *deskmint) checkNoSecretsButGreeting(t *testing.T) {
 	t.Helper()
-	shows(t, false, d.out.String()+d.err.String(), tokenStart)
-	shows(t, false, d.err.String(), config.DevKey)
+	checkShown(t, false, d.out.String()+d.err.String(), tokenStart)
+	checkShown(t, false, d.err.String(), config.DevKey)
 }
 
 // home returns the demo's home page.
@@ -103,8 +107,8 @@ func linesWith(text, start string) (lines []string) {
 	return lines
 }
 
-// paste runs a printed line as it is, with a folder of commands in front of the PATH.
-func paste(t *testing.T, line, folder string) string {
+// runLine runs a printed command line unchanged. folder is the first of the PATH.
+func runLine(t *testing.T, line, folder string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
@@ -117,7 +121,7 @@ func paste(t *testing.T, line, folder string) string {
 	return string(out)
 }
 
-// grpcurl returns a folder with a command of that name, which runs the tool of this repository.
+// grpcurl returns a folder with a command grpcurl, which runs the tool of this repository.
 func grpcurl(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -129,7 +133,7 @@ func grpcurl(t *testing.T) string {
 	if err := os.WriteFile(filepath.Join(dir, "grpcurl"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// The first call builds it, which may take minutes.
+	// The first call builds the tool, which may take minutes.
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if out, err := exec.CommandContext(ctx, filepath.Join(dir, "grpcurl"), "-version").CombinedOutput(); err != nil {
@@ -138,19 +142,20 @@ func grpcurl(t *testing.T) string {
 	return dir
 }
 
-// postTokenOf posts the form of a minted token as a browser does, and checks that this signs the
+// postToken posts the form of a minted token as a browser does, and checks that this signs the
 // person in.
-func (d *deskmint) postTokenOf(t *testing.T, mintResponse, name string) {
+func (d *deskmint) postToken(t *testing.T, mintResponse, name string) {
 	t.Helper()
 	var minted struct{ Form form }
 	if err := json.Unmarshal([]byte(mintResponse), &minted); err != nil || minted.Form.Fields["jwt"] == "" {
 		t.Fatalf("no token in %s: %v", mintResponse, err)
 	}
-	signedInAt(t, d.sandbox, minted.Form, name)
+	checkPost(t, d.sandbox, minted.Form, name)
 }
 
-// signedInAt posts a form to a sandbox, follows the redirect, and returns the last page.
-func signedInAt(t *testing.T, sandbox string, f form, name string) string {
+// checkPost posts a form to a sandbox, follows the redirect, checks that the person is signed in,
+// and returns the last page.
+func checkPost(t *testing.T, sandbox string, f form, name string) string {
 	t.Helper()
 	fields := url.Values{}
 	for key, value := range f.Fields {
@@ -185,8 +190,8 @@ func signedInAt(t *testing.T, sandbox string, f form, name string) string {
 	return page
 }
 
-// TestTwoDevs shows that two devs in one process share nothing.
-func TestTwoDevs(t *testing.T) {
+// TestDevsAreIsolated checks that two devs in one process share nothing.
+func TestDevsAreIsolated(t *testing.T) {
 	t.Parallel()
 	one, other := dev(t), dev(t)
 	minted := one.post(t, config.DevKey, "/v1/configurations/acme-customers:mintToken", anaJSON)
@@ -194,22 +199,30 @@ func TestTwoDevs(t *testing.T) {
 		t.Fatalf("%d %s", minted.status, minted.body)
 	}
 	// Each has different secrets.
-	inspected := other.post(t, config.DevKey, "/v1/configurations/acme-customers:inspectToken", fmt.Sprintf(`{"token":%q}`, minted.token))
-	if inspected.status != http.StatusOK || !strings.Contains(inspected.body, `"acceptable":false`) || !strings.Contains(inspected.body, "SIGNATURE") {
-		t.Errorf("the other one says of the token: %d %s", inspected.status, inspected.body)
+	inspected := other.post(t, config.DevKey, "/v1/configurations/acme-customers:inspectToken",
+		fmt.Sprintf(`{"token":%q}`, minted.token))
+	if inspected.status != http.StatusOK || !strings.Contains(inspected.body, `"acceptable":false`) ||
+		!strings.Contains(inspected.body, "SIGNATURE") {
+		t.Errorf("the other dev inspects the token: %d %s", inspected.status, inspected.body)
 	}
 	if err := one.end(); err != nil {
 		t.Error(err)
 	}
-	if again := other.post(t, config.DevKey, "/v1/configurations/acme-staff:mintToken", `{"user":{"email":"a@b.example","emailVerified":true,"name":"A","role":"ROLE_AGENT"}}`); again.status != http.StatusOK {
-		t.Errorf("the other one, when one has ended: %d %s", again.status, again.body)
+	again := other.post(t, config.DevKey, "/v1/configurations/acme-staff:mintToken",
+		`{"user":{"email":"a@b.example","emailVerified":true,"name":"A","role":"ROLE_AGENT"}}`)
+	if again.status != http.StatusOK {
+		t.Errorf("the other dev, after the end of the first: %d %s", again.status, again.body)
 	}
 }
 
 // ownConfiguration returns a file as for `serve`. Its Vault doesn't exist.
 func ownConfiguration(hash string) string {
 	return `
-secrets: {source: vault, vault: {addresses: ["https://vault.invalid"], auth: {method: approle, role_id: r, secret_id_file: nowhere}}}
+secrets:
+  source: vault
+  vault:
+    addresses: ["https://vault.invalid"]
+    auth: {method: approle, role_id: r, secret_id_file: nowhere}
 configurations:
   - name: shop
     secret: {path: sso/shop}
@@ -222,11 +235,16 @@ callers:
   - name: storefront
     identities: [{api_key_sha256: ` + hash + `}]
     grants:
-      - {configurations: [shop], brands: ["*"], actions: [sign_in, read], roles: [unset], email_domains: {allow: ["*"]}, return_to_hosts: [shop.zendesk.com]}
+      - configurations: [shop]
+        brands: ["*"]
+        actions: [sign_in, read]
+        roles: [unset]
+        email_domains: {allow: ["*"]}
+        return_to_hosts: [shop.zendesk.com]
 `
 }
 
-// TestDevConfig shows that the forms of a given configuration post to the sandbox, and that its
+// TestDevConfig checks that the forms of a given configuration post to the sandbox, and that its
 // grants apply.
 func TestDevConfig(t *testing.T) {
 	t.Parallel()
@@ -235,37 +253,44 @@ func TestDevConfig(t *testing.T) {
 	d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
 	for brand, body := range map[string]string{
 		"Outlet": anaJSON,
-		"Shop":   strings.Replace(anaJSON, "{", `{"brandId":"77","returnTo":"http://shop.localhost:`+portOf(t, d.sandbox)+`/hc/en-us/orders",`, 1),
+		"Shop": strings.Replace(anaJSON, "{",
+			`{"brandId":"77","returnTo":"http://shop.localhost:`+portOf(t, d.sandbox)+`/hc/en-us/orders",`, 1),
 	} {
 		minted := d.post(t, key, "/v1/configurations/shop:mintToken", body)
 		if minted.status != http.StatusOK {
 			t.Fatalf("%s: %d %s", brand, minted.status, minted.body)
 		}
-		page := signedInAt(t, d.sandbox, minted.form, "Ana")
-		if !strings.Contains(page, "is signed in to "+brand) || brand == "Shop" && !strings.Contains(page, "/hc/en-us/orders") {
+		page := checkPost(t, d.sandbox, minted.form, "Ana")
+		if !strings.Contains(page, "is signed in to "+brand) || brand == "Shop" &&
+			!strings.Contains(page, "/hc/en-us/orders") {
 			t.Errorf("%s: ended at\n%s", brand, page)
 		}
 	}
-	// The printed command lines and the demo's page are for this configuration, too.
+	// The printed command lines and the demo's page also use this configuration.
 	greeting, _ := d.out.await("Ctrl-C", d.ended)
 	if _, err := exec.LookPath("curl"); err == nil {
-		d.postTokenOf(t, paste(t, linesWith(greeting, "curl ")[0], ""), "Ana Customer")
+		d.postToken(t, runLine(t, linesWith(greeting, "curl ")[0], ""), "Ana Customer")
 	}
-	response, err := http.PostForm("http://"+d.sandbox+"/sign-in", url.Values{"person": {"0"}, "configuration": {"shop"}, "brand": {"77"}})
+	response, err := http.PostForm("http://"+d.sandbox+"/sign-in", url.Values{
+		"person":        {"0"},
+		"configuration": {"shop"},
+		"brand":         {"77"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := readAnswer(t, response); got.status != http.StatusOK || !strings.Contains(got.body, "http://shop.localhost:"+portOf(t, d.sandbox)+"/access/jwt") {
+	if got := readAnswer(t, response); got.status != http.StatusOK ||
+		!strings.Contains(got.body, "http://shop.localhost:"+portOf(t, d.sandbox)+"/access/jwt") {
 		t.Errorf("the demo: %d %s", got.status, got.body)
 	}
-	if got := d.post(t, key, "/v1/configurations/shop:mintToken", strings.Replace(anaJSON, `"name"`, `"role":"ROLE_ADMIN","name"`, 1)); got.reason != "ROLE_NOT_ALLOWED" {
+	if got := d.post(t, key, "/v1/configurations/shop:mintToken",
+		strings.Replace(anaJSON, `"name"`, `"role":"ROLE_ADMIN","name"`, 1)); got.reason != "ROLE_NOT_ALLOWED" {
 		t.Errorf("an admin: %d %s", got.status, got.body)
 	}
 }
 
-// TestDevOrigins shows that the demo takes the place of the origins that a file lists. If a file
-// lists none, dev warns, and the pages don't lead to the demo, as they wouldn't lead to a company's
-// app.
+// TestDevOrigins checks that the demo replaces the origins that a file lists. If a file lists none,
+// dev warns, and the pages don't link to the demo, just as they wouldn't link to a company's app.
 func TestDevOrigins(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
@@ -276,21 +301,23 @@ func TestDevOrigins(t *testing.T) {
 		d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
 		page := d.post(t, config.DevKey, "/v1/configurations/shop:renderPage", anaJSON)
 		_, sources, _ := strings.Cut(page.header.Get("Content-Security-Policy"), "form-action ")
-		if got := slices.Contains(strings.Fields(strings.ReplaceAll(sources, ";", " ")), "http://localhost:"+portOf(t, d.sandbox)); page.status != http.StatusOK || got != listed {
+		if got := slices.Contains(strings.Fields(strings.ReplaceAll(sources, ";", " ")),
+			"http://localhost:"+portOf(t, d.sandbox)); page.status != http.StatusOK || got != listed {
 			t.Errorf("origins listed: %v, and the page (%d) may reach %s", listed, page.status, sources)
 		}
 		if strings.Contains(d.err.String(), "configurations[0].zendesk_sso.origins: lists none") == listed {
-			t.Errorf("origins listed: %v, and it is said that\n%s", listed, d.err.String())
+			t.Errorf("origins listed: %v, and standard error is\n%s", listed, d.err.String())
 		}
 	}
 }
 
-// TestDevStaysAtHome shows that dev listens on loopback only, because its key is public.
-func TestDevStaysAtHome(t *testing.T) {
+// TestDevListensOnLoopback checks that dev listens on loopback only, because its key is public.
+func TestDevListensOnLoopback(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"--grpc-listen", "--http-listen", "--ops-listen", "--sandbox-listen"} {
 		for _, address := range []string{"0.0.0.0:0", "[::]:0", ":0", "192.0.2.1:0", "deskmint.example:0", "nonsense"} {
-			out, _, err := invoke(t, "", append(append([]string{"dev", "--sandbox-listen", "127.0.0.1:0"}, anyPort...), flag, address)...)
+			out, _, err := invoke(t, "",
+				append(append([]string{"dev", "--sandbox-listen", "127.0.0.1:0"}, anyPort...), flag, address)...)
 			if err == nil || !strings.Contains(err.Error(), address) || strings.Contains(out, "ready") {
 				t.Errorf("%s %s: %v\n%s", flag, address, err, out)
 			}
@@ -304,7 +331,7 @@ func TestDevStaysAtHome(t *testing.T) {
 	}
 }
 
-// TestPortInUse shows that the error names the flag that chooses another port.
+// TestPortInUse checks that the error names the flag that changes the port.
 func TestPortInUse(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
@@ -315,15 +342,19 @@ func TestPortInUse(t *testing.T) {
 	key, hash := caller.NewKey()
 	dir := folder(t, map[string]string{"deskmint.yaml": onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
 	for _, flag := range []string{"--grpc-listen", "--http-listen", "--ops-listen", "--sandbox-listen"} {
-		for _, command := range [][]string{{"dev", "--sandbox-listen", "127.0.0.1:0"}, {"serve", "--config", filepath.Join(dir, "deskmint.yaml")}} {
+		for _, command := range [][]string{
+			{"dev", "--sandbox-listen", "127.0.0.1:0"},
+			{"serve", "--config", filepath.Join(dir, "deskmint.yaml")},
+		} {
 			if command[0] == "serve" && flag == "--sandbox-listen" {
 				continue
 			}
 			out, logged, err := invoke(t, "", append(append(command, anyPort...), flag, taken.Addr().String())...)
-			if err == nil || !strings.Contains(err.Error(), flag) || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
+			if err == nil || !strings.Contains(err.Error(), flag) ||
+				!strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
 				t.Errorf("%s %s: %v", command[0], flag, err)
 			}
-			shows(t, false, out+logged+fmt.Sprint(err), key, customersSecret, "ready\n")
+			checkShown(t, false, out+logged+fmt.Sprint(err), key, customersSecret, "ready\n")
 		}
 	}
 }

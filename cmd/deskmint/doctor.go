@@ -11,18 +11,22 @@ import (
 )
 
 type doctorCommand struct {
-	Config     string        `required:"" placeholder:"FILE" help:"The configuration file of the service. Run this as the service's user, where the service runs."`
-	StartsWith []string      `sep:"none" placeholder:"NAME=CHARACTERS" help:"Does the active secret of configuration NAME begin so? Zendesk shows a secret's first characters. Answers with match or no match. Repeatable."`
-	ServerName []string      `placeholder:"HOST" help:"A name or address that callers reach the service by: is the certificate good for it? Repeatable."`
-	Online     bool          `help:"Also look up every brand's hosts, and connect to where its forms are posted."`
-	Audit      []string      `sep:"none" placeholder:"FILE" help:"A file of records to look for the use of identities in, besides those of audit.output. Repeatable."`
+	Config     string        `required:"" placeholder:"FILE" help:"The service's configuration file."`
+	StartsWith []string      `sep:"none" placeholder:"NAME=CHARACTERS" help:"First characters to compare. Repeatable."`
+	ServerName []string      `placeholder:"HOST" help:"A host that the certificate must name. Repeatable."`
+	Online     bool          `help:"Also resolve every brand's hosts, and connect to where its forms are posted."`
+	Audit      []string      `sep:"none" placeholder:"FILE" help:"A further file of audit records. Repeatable."`
 	JSON       bool          `help:"Print the findings as JSON."`
-	Timeout    time.Duration `default:"1m" help:"How long all of it may take."`
+	Timeout    time.Duration `default:"1m" help:"The time limit of all checks together."`
 }
 
-// Help is for kong.
+// Help returns the text that kong adds to the command's help.
 func (doctorCommand) Help() string {
-	return "Exit codes: 0 nothing to do, 1 there is a fault, 2 the command line is at fault, 3 warnings only."
+	return "Run it as the service's user, where the service runs. --starts-with compares the beginning of a " +
+		"configuration's active secret with the characters that Zendesk shows, and reports match or no match. " +
+		"--server-name is a name or address that callers use for the service. The search for unused identities reads " +
+		"audit.output, and every file of --audit. " +
+		"Exit codes: 0 nothing to do, 1 there is a fault, 2 the command line is at fault, 3 warnings only."
 }
 
 // Run prints every finding.
@@ -65,7 +69,7 @@ func (c doctorCommand) prefixes() (map[string]string, error) {
 		case !ok || name == "" || prefix == "":
 			return nil, usage("--starts-with: give NAME=CHARACTERS, such as acme-customers=abcd")
 		case utf8.RuneCountInString(prefix) > secrets.MaxPrefix:
-			return nil, usage("--starts-with takes at most %d characters: more of a secret belongs on no command "+
+			return nil, usage("--starts-with takes at most %d characters: don't put more of a secret on a command "+
 				"line. If that was the real one, reset it at Zendesk", secrets.MaxPrefix)
 		}
 		all[strings.TrimPrefix(name, "configurations/")] = prefix

@@ -15,9 +15,9 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// examined runs doctor and returns its output. It checks the exit code and that each pattern
+// runDoctor runs doctor and returns its output. It checks the exit code, and that each pattern
 // matches a whole line.
-func examined(t *testing.T, code int, args []string, want ...string) string {
+func runDoctor(t *testing.T, code int, args []string, want ...string) string {
 	t.Helper()
 	out, logged, err := invoke(t, "", append([]string{"doctor"}, args...)...)
 	if exit(err) != code || logged != "" {
@@ -29,19 +29,21 @@ func examined(t *testing.T, code int, args []string, want ...string) string {
 		}
 	}
 	if err != nil && err.Error() != "" && code != codeUsage {
-		t.Errorf("the output has said why; the error says %q too", err)
+		t.Errorf("the error repeats the output: %q", err)
 	}
 	// Each fault and each warning says what to do.
 	lines := strings.Split(out, "\n")
 	for i, line := range lines {
-		if wrong := strings.HasPrefix(line, "fault ") || strings.HasPrefix(line, "warning "); wrong != (i+1 < len(lines) && strings.HasPrefix(lines[i+1], "         → ")) {
-			t.Errorf("advice, or none: %s", line)
+		if wrong := strings.HasPrefix(line, "fault ") ||
+			strings.HasPrefix(line, "warning "); wrong != (i+1 < len(lines) &&
+			strings.HasPrefix(lines[i+1], "         → ")) {
+			t.Errorf("wrong or missing advice: %s", line)
 		}
 	}
 	if t.Failed() {
 		t.Logf("it printed:\n%s", out)
 	}
-	shows(t, false, out, customersSecret, nextSecret, tokenStart)
+	checkShown(t, false, out, customersSecret, nextSecret, tokenStart)
 	return out
 }
 
@@ -49,18 +51,20 @@ func TestDoctorOnFile(t *testing.T) {
 	t.Parallel()
 	config, secrets, key := files(t)
 	write(t, config, readFile(t, config)+audited)
-	out := examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MARK"},
-		`ok +\S+deskmint.yaml: the configuration is whole: 1 configurations`,
+	out := runDoctor(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MARK"},
+		`ok +\S+deskmint.yaml: the file is valid: 1 configurations`,
 		`ok +secrets: 1 of 1 secrets have an active version that can sign`,
 		`ok +secret of acme-customers: match: version 1 begins as given`,
 		`ok +audit.output: records go to a stream of the process`,
 		`note +brand hosts were not looked up: --online does`,
 		`0 faults, 0 warnings`)
-	shows(t, false, out, key, "MARK")
-	examined(t, 1, []string{"--config", config, "--starts-with", "acme-customers=MARC"}, `fault +secret of acme-customers: no match: version 1 begins otherwise.*`)
+	checkShown(t, false, out, key, "MARK")
+	runDoctor(t, 1, []string{"--config", config, "--starts-with", "acme-customers=MARC"},
+		`fault +secret of acme-customers: no match: version 1 begins otherwise.*`)
 
 	write(t, secrets, secretsYAML("MAR,"+customersSecret))
-	examined(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MAR,MA"}, `ok +secret of acme-customers: match: .*`)
+	runDoctor(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MAR,MA"},
+		`ok +secret of acme-customers: match: .*`)
 
 	for name, c := range map[string]struct {
 		text string
@@ -68,22 +72,31 @@ func TestDoctorOnFile(t *testing.T) {
 		code int
 		want string
 	}{
-		"no such secret": {"secrets: {}\n", 0o600, 1, `fault +secret sso/acme-customers:shared_secret: .*no such secret`},
-		"too short":      {secretsYAML("MARKER-short"), 0o600, 1, `fault +secret .*too short.*`},
-		"readable":       {secretsYAML(customersSecret), 0o604, 1, `fault +secret .*chmod 600 .*`},
-		"switched off":   {strings.Replace(secretsYAML(customersSecret), "    versions", "    disabled: true\n    versions", 1), 0o600, 3, `warning +secret .*switched off.*`},
-		"a bad next one": {strings.Replace(secretsYAML(customersSecret), "    versions:\n", "    active: 1\n    versions:\n      2: {shared_secret: MARKER-short}\n", 1), 0o600, 3, `warning +secret .*the staged version can't sign: .*`},
+		"no such secret": {
+			"secrets: {}\n", 0o600, 1, `fault +secret sso/acme-customers:shared_secret: .*no such secret`,
+		},
+		"too short": {secretsYAML("MARKER-short"), 0o600, 1, `fault +secret .*too short.*`},
+		"readable":  {secretsYAML(customersSecret), 0o604, 1, `fault +secret .*chmod 600 .*`},
+		"switched off": {
+			strings.Replace(secretsYAML(customersSecret), "    versions", "    disabled: true\n    versions", 1), 0o600,
+			3, `warning +secret .*switched off.*`,
+		},
+		"a bad next one": {
+			strings.Replace(secretsYAML(customersSecret), "    versions:\n",
+				"    active: 1\n    versions:\n      2: {shared_secret: MARKER-short}\n", 1), 0o600, 3,
+			`warning +secret .*the staged version can't sign: .*`,
+		},
 	} {
 		write(t, secrets, c.text)
 		if err := os.Chmod(secrets, c.mode); err != nil {
 			t.Fatal(err)
 		}
 		t.Log(name)
-		shows(t, false, examined(t, c.code, []string{"--config", config}, c.want), "MARKER-short")
+		checkShown(t, false, runDoctor(t, c.code, []string{"--config", config}, c.want), "MARKER-short")
 	}
 }
 
-// TestDoctorUsage shows that errors of the command line don't quote it.
+// TestDoctorUsage checks that errors of the command line don't quote it.
 func TestDoctorUsage(t *testing.T) {
 	t.Parallel()
 	config, _, _ := files(t)
@@ -93,7 +106,8 @@ func TestDoctorUsage(t *testing.T) {
 		"MARKER":                            "give NAME=CHARACTERS",
 	} {
 		out, _, err := invoke(t, "", "doctor", "--config", config, "--starts-with", start)
-		if exit(err) != codeUsage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "MARK") || out != "" {
+		if exit(err) != codeUsage || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "MARK") ||
+			out != "" {
 			t.Errorf("%v %s, want %q", err, out, want)
 		}
 	}
@@ -102,36 +116,87 @@ func TestDoctorUsage(t *testing.T) {
 	}
 }
 
-// TestDoctorConfiguration shows the findings about configuration files, with faults and with
-// warnings only.
+// TestDoctorConfiguration checks the findings about configuration files that have faults, and about
+// those that have warnings only.
 func TestDoctorConfiguration(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
 	dir := folder(t, map[string]string{
-		"broken.yaml":  strings.NewReplacer("audiences: [end_user]", "audiences: [everybody]", "subdomain: acme", "subdomain: a_b").Replace(onFile(hash) + audited),
+		"broken.yaml": strings.NewReplacer("audiences: [end_user]", "audiences: [everybody]", "subdomain: acme",
+			"subdomain: a_b").Replace(onFile(hash) + audited),
 		"warned.yaml":  twoConfigurations(hash) + audited,
 		"wide.yaml":    onFile(hash) + audited,
 		"secrets.yaml": secretsYAML(customersSecret),
 	})
 	at := func(name string) []string { return []string{"--config", filepath.Join(dir, name)} }
-	examined(t, 1, at("broken.yaml"),
+	runDoctor(t, 1, at("broken.yaml"),
 		`fault +\S+broken.yaml:\d+: configurations\[0\].zendesk_sso.audiences.*: .*`,
 		`fault +\S+broken.yaml:\d+: configurations\[0\].zendesk_sso.brands.*: .*`, `2 faults, 0 warnings`)
-	examined(t, 1, at("nowhere.yaml"), `fault +\S+nowhere.yaml: can't be read: no such file or directory`)
-	examined(t, 3, at("warned.yaml"), `warning +\S+warned.yaml:\d+: configurations\[1\].secret: is the same as in .*`, `0 faults, 1 warnings`)
+	runDoctor(t, 1, at("nowhere.yaml"), `fault +\S+nowhere.yaml: can't be read: no such file or directory`)
+	runDoctor(t, 3, at("warned.yaml"), `warning +\S+warned.yaml:\d+: configurations\[1\].secret: is the same as in .*`,
+		`0 faults, 1 warnings`)
 	if err := os.Chmod(filepath.Join(dir, "wide.yaml"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	examined(t, 1, at("wide.yaml"), `fault +the configuration file: \S+ its permissions \(0666\) let others change it`)
+	runDoctor(t, 1, at("wide.yaml"), `fault +the configuration file: \S+ its permissions \(0666\) let others change it`)
 
 	out, _, err := invoke(t, "", append([]string{"doctor", "--json"}, at("broken.yaml")...)...)
-	var said struct {
+	var parsed struct {
 		Faults   int
 		Findings []struct{ Level, Where, What, Do string }
 	}
-	if exit(err) != 1 || json.Unmarshal([]byte(out), &said) != nil || said.Faults != 2 || len(said.Findings) != 2 || said.Findings[0].Level != "fault" || said.Findings[0].Do == "" {
+	if exit(err) != 1 || json.Unmarshal([]byte(out), &parsed) != nil || parsed.Faults != 2 ||
+		len(parsed.Findings) != 2 ||
+		parsed.Findings[0].Level != "fault" || parsed.Findings[0].Do == "" {
 		t.Errorf("as JSON: %v %s", err, out)
 	}
+}
+
+// doctorCertificateTest is a change of a valid certificate, and the finding about it.
+type doctorCertificateTest struct {
+	change   func(*x509.Certificate)
+	stranger bool // whether an unrelated certificate follows in its file
+	flags    []string
+	code     int
+	want     string
+}
+
+// doctorCertificateTests has a certificate for each finding.
+var doctorCertificateTests = map[string]doctorCertificateTest{
+	"good": {
+		func(*x509.Certificate) {}, false,
+		[]string{"--server-name", "deskmint.internal", "--server-name", "127.0.0.1"}, 3,
+		`ok +tls.certificate: \S+: good until \S+, for deskmint.internal, 127.0.0.1`,
+	},
+	"expired": {
+		func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().AddDate(-1, 0, 0), time.Now().Add(-time.Hour)
+		}, false, nil, 1, `fault +tls.certificate: .* has expired on .*`,
+	},
+	"ends soon": {
+		func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 29) }, false, nil, 3,
+		`warning +tls.certificate: .* expires on .*`,
+	},
+	"not yet": {
+		func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, false, nil, 1,
+		`fault +tls.certificate: .* isn't valid before .*`,
+	},
+	"no name": {
+		func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }, false, nil, 1,
+		`fault +tls.certificate: .* no DNS name and no address.*`,
+	},
+	"another name": {
+		func(*x509.Certificate) {}, false, []string{"--server-name", "other.internal"}, 1,
+		`fault +tls.certificate: .* isn't good for other.internal`,
+	},
+	"a client's": {
+		func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, false, nil, 1,
+		`fault +tls.certificate: .* isn't one for a server`,
+	},
+	"another chain": {
+		func(*x509.Certificate) {}, true, nil, 3,
+		`warning +tls.certificate: .*certificate 1 in it wasn't issued by certificate 2`,
+	},
 }
 
 func TestDoctorCertificates(t *testing.T) {
@@ -139,51 +204,43 @@ func TestDoctorCertificates(t *testing.T) {
 	authority := certstest.New(t, "Authority")
 	stranger := certstest.New(t, "Stranger")
 	template := func(change func(*x509.Certificate)) x509.Certificate {
-		c := x509.Certificate{DNSNames: []string{"deskmint.internal"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().AddDate(1, 0, 0)}
+		c := x509.Certificate{
+			DNSNames:    []string{"deskmint.internal"},
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			NotAfter:    time.Now().AddDate(1, 0, 0),
+		}
 		change(&c)
 		return c
 	}
-	ended := func(c *x509.Certificate) {
-		c.NotBefore, c.NotAfter = time.Now().AddDate(-1, 0, 0), time.Now().Add(-time.Hour)
-	}
 	_, hash := caller.NewKey()
-	for name, c := range map[string]struct {
-		change func(*x509.Certificate)
-		behind string // what follows it in its file
-		flags  []string
-		code   int
-		want   string
-	}{
-		"good":          {func(*x509.Certificate) {}, "", []string{"--server-name", "deskmint.internal", "--server-name", "127.0.0.1"}, 3, `ok +tls.certificate: \S+: good until \S+, for deskmint.internal, 127.0.0.1`},
-		"expired":       {ended, "", nil, 1, `fault +tls.certificate: .* has expired on .*`},
-		"ends soon":     {func(c *x509.Certificate) { c.NotAfter = time.Now().AddDate(0, 0, 29) }, "", nil, 3, `warning +tls.certificate: .* expires on .*`},
-		"not yet":       {func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, "", nil, 1, `fault +tls.certificate: .* isn't valid before .*`},
-		"no name":       {func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }, "", nil, 1, `fault +tls.certificate: .* no DNS name and no address.*`},
-		"another name":  {func(*x509.Certificate) {}, "", []string{"--server-name", "other.internal"}, 1, `fault +tls.certificate: .* isn't good for other.internal`},
-		"a client's":    {func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }, "", nil, 1, `fault +tls.certificate: .* isn't one for a server`},
-		"another chain": {func(*x509.Certificate) {}, stranger.PEM, nil, 3, `warning +tls.certificate: .*certificate 1 in it wasn't issued by certificate 2`},
-	} {
+	for name, c := range doctorCertificateTests {
+
 		t.Run(name, func(t *testing.T) {
-			pair := authority.Issue(t, template(c.change))
+			pair, behind := authority.Issue(t, template(c.change)), ""
+			if c.stranger {
+				behind = stranger.PEM
+			}
 			dir := folder(t, map[string]string{
 				"deskmint.yaml": "tls: {certificate: tls.crt, key: tls.key, client_ca: clients.pem}\n" + onFile(hash),
-				"tls.crt":       pair.Certificate + c.behind, "tls.key": pair.Key, "clients.pem": authority.PEM,
+				"tls.crt":       pair.Certificate + behind, "tls.key": pair.Key, "clients.pem": authority.PEM,
 				"secrets.yaml": secretsYAML(customersSecret),
 			})
-			out := examined(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...), c.want,
-				`warning +tls.client_ca: \S+: the certificate of "CN=Authority" expires on .*`, // in 30 days, less a moment
+			out := runDoctor(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...),
+				c.want,
+				// The authority expires in a little less than 30 days.
+				`warning +tls.client_ca: \S+: the certificate of "CN=Authority" expires on .*`,
 				`ok +tls.key: \S+ its permissions \(0600\) are narrow enough`)
-			shows(t, false, out, strings.Split(pair.Key, "\n")[1])
+			checkShown(t, false, out, strings.Split(pair.Key, "\n")[1])
 			if err := os.Chmod(filepath.Join(dir, "tls.key"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			examined(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...),
-				`warning +tls.key: \S+ its permissions \(0644\) let everybody on this machine read it`)
+			runDoctor(t, c.code, append([]string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.flags...),
+				`warning +tls.key: \S+ its permissions \(0644\) let every user of this machine read it`)
 		})
 	}
 }
 
-// TestDoctorAudit shows the findings about audit.output, and that the check leaves nothing behind.
+// TestDoctorAudit checks the findings about audit.output, and that the check leaves no file.
 func TestDoctorAudit(t *testing.T) {
 	t.Parallel()
 	_, hash := caller.NewKey()
@@ -198,10 +255,13 @@ func TestDoctorAudit(t *testing.T) {
 		"nowhere":  {"/proc/1/audit.log", 1, `fault +audit.output: .*`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := folder(t, map[string]string{"deskmint.yaml": "audit: {plain_email: true, output: " + c.output + "}\n" + onFile(hash), "secrets.yaml": secretsYAML(customersSecret)})
-			examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.want)
+			dir := folder(t, map[string]string{
+				"deskmint.yaml": "audit: {plain_email: true, output: " + c.output + "}\n" + onFile(hash),
+				"secrets.yaml":  secretsYAML(customersSecret),
+			})
+			runDoctor(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml")}, c.want)
 			if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
-				t.Errorf("left behind: %v %v", entries, err)
+				t.Errorf("files after the check: %v %v", entries, err)
 			}
 		})
 	}
@@ -223,8 +283,9 @@ func TestDoctorOnline(t *testing.T) {
 		listener.Addr().String(): {0, `ok +endpoint http://\S+/access/jwt: it can be reached`},
 		freeAddress(t):           {1, `fault +endpoint http://\S+/access/jwt: no connection: .*refused`},
 	} {
-		text := strings.Replace(onFile(hash)+audited, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://"+address, 1)
+		text := strings.Replace(onFile(hash)+audited, "audiences: [end_user]",
+			"audiences: [end_user]\n      endpoint: http://"+address, 1)
 		dir := folder(t, map[string]string{"deskmint.yaml": text, "secrets.yaml": secretsYAML(customersSecret)})
-		examined(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml"), "--online"}, c.want)
+		runDoctor(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml"), "--online"}, c.want)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// patient is a service with its files and its secret in Vault. Nothing is wrong with it at first.
-type patient struct {
+// doctorSubject is a service with its files and its secret in Vault. It has no fault at first.
+type doctorSubject struct {
 	vault *vaulttest.Server
 	name  string // of its folder at Vault, its role and its policy
 	path  string // of its secret
@@ -21,12 +21,14 @@ type patient struct {
 	flags []string
 }
 
-func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient {
+func newDoctorSubject(t *testing.T, vault *vaulttest.Server, address string) *doctorSubject {
 	t.Helper()
 	name := "doctor-" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	p := &patient{vault: vault, name: name, path: name + "/acme"}
+	p := &doctorSubject{vault: vault, name: name, path: name + "/acme"}
 	_, hash := caller.NewKey()
-	p.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(onVault(address, hash)+audited, "sso/acme-customers", p.path, 1)})
+	p.dir = folder(t, map[string]string{
+		"deskmint.yaml": strings.Replace(onVault(address, hash)+audited, "sso/acme-customers", p.path, 1),
+	})
 	p.flags = []string{"--config", filepath.Join(p.dir, "deskmint.yaml")}
 	vault.Put(t, p.path, map[string]string{"shared_secret": customersSecret})
 	vault.PatchMetadata(t, p.path, map[string]string{"active_version": "1", "serial": "1"})
@@ -35,129 +37,182 @@ func newPatient(t *testing.T, vault *vaulttest.Server, address string) *patient 
 	return p
 }
 
-// policy gives the role the policy of deploy/vault/service.hcl, and more.
-func (p *patient) policy(t *testing.T, more string) {
+// policy gives the role the policy of deploy/vault/service.hcl, and in addition more.
+func (p *doctorSubject) policy(t *testing.T, more string) {
 	t.Helper()
-	p.vault.Policy(t, p.name, strings.ReplaceAll(readFile(t, "../../deploy/vault/service.hcl"), "sso/", p.name+"/")+more)
+	p.vault.Policy(t, p.name,
+		strings.ReplaceAll(readFile(t, "../../deploy/vault/service.hcl"), "sso/", p.name+"/")+more)
 }
 
-func (p *patient) login(t *testing.T, ttl string) {
+func (p *doctorSubject) login(t *testing.T, ttl string) {
 	t.Helper()
 	roleID, secretID := p.vault.AppRole(t, p.name, ttl, p.name)
 	write(t, filepath.Join(p.dir, "role-id"), roleID+"\n")
 	write(t, filepath.Join(p.dir, "secret-id"), secretID+"\n")
 }
 
-// byToken makes the service log in with a given token.
-func (p *patient) byToken(t *testing.T, token string) {
+// byToken makes the service log in with the given token.
+func (p *doctorSubject) byToken(t *testing.T, token string) {
 	t.Helper()
 	config := filepath.Join(p.dir, "deskmint.yaml")
-	write(t, config, strings.Replace(readFile(t, config), "auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}", "auth: {method: token, token_file: token}", 1))
+	write(t, config,
+		strings.Replace(readFile(t, config),
+			"auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}",
+			"auth: {method: token, token_file: token}", 1))
 	write(t, filepath.Join(p.dir, "token"), token)
 }
 
 // tokenOf creates a token with settings of Vault's auth/token/create.
-func (p *patient) tokenOf(t *testing.T, settings map[string]any) string {
+func (p *doctorSubject) tokenOf(t *testing.T, settings map[string]any) string {
 	t.Helper()
 	settings["policies"] = []string{p.name}
 	answer := p.vault.Do(t, http.MethodPost, "auth/token/create", settings)
 	return answer["auth"].(map[string]any)["client_token"].(string)
 }
 
-// TestDoctorOnVault shows that the policy that comes with Deskmint has no findings, and what doctor
-// finds with other policies, tokens and secrets.
+// doctorVaultTest is a change of a service without faults, and the findings about it.
+type doctorVaultTest struct {
+	change func(*testing.T, *doctorSubject)
+	code   int
+	want   []string
+}
+
+const wide = `more than it should: `
+
+// doctorVaultTests has the findings about policies, tokens and secrets.
+var doctorVaultTests = map[string]doctorVaultTest{
+	"right": {func(*testing.T, *doctorSubject) {}, 0, []string{
+		`ok +secrets.vault.addresses: 127.0.0.1:\d+: the server answers and is unsealed`,
+		`ok +secrets.vault.auth: the login by method approle works`,
+		`ok +auth/token/lookup-self: the token lasts for (1h0m0s|59m59s), renewable: true`,
+		`ok +sys/capabilities-self: the token may read what the configuration names; ` +
+			`it may neither write there nor .*`,
+		`ok +clock: Vault's clock is \d+s (ahead of|behind) ours`,
+		`ok +secrets: 1 of 1 secrets have an active version that can sign`,
+		`ok +secret of acme-customers: match: version 1 begins as given`, `0 faults, 0 warnings`}},
+	"may write": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/data/`+p.path+`" { capabilities = ["read", "create", "update"] }`)
+	}, 1, []string{
+		`fault +secret/data/\S+/acme: the token may create, update here, ` + wide + `a secret of the configuration`,
+		`1 faults, 0 warnings`,
+	}},
+	"may delete": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/destroy/*" { capabilities = ["update"] }`)
+	}, 1, []string{`fault +secret/destroy/\S+/acme: the token may update here, .*`}},
+	"may list": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/metadata/*" { capabilities = ["list"] }`)
+	}, 1, []string{ // the * also matches paths that the token can't read
+		`warning +secret/metadata/: the token may list here, ` + wide + `the names of all secrets`}},
+	"reads everything": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/data/*" { capabilities = ["read"] }`)
+	}, 1, []string{
+		`fault +secret/data/deskmint-doctor-\S+: the token may read here, ` + wide +
+			`secrets that the configuration doesn't name`,
+	}},
+	"rules Vault": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "sys/policies/*" { capabilities = ["create", "update"] }`)
+	}, 1, []string{
+		`fault +sys/policies/acl/\S+: the token may create, update here, ` + wide + `the rule over Vault itself`,
+	}},
+	"may do anything": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`)
+	}, 1, []string{
+		`fault +sys/seal: .*`, `fault +auth/token/create: .*`, `fault +deskmint-doctor-\S+: .* other mounts`,
+	}},
+	"a root token": {func(t *testing.T, p *doctorSubject) { p.byToken(t, p.vault.RootToken) }, 1,
+		[]string{
+			`fault +auth/token/lookup-self: the token is a root token: .*`,
+			`fault +sys/seal: the token may root here.*`,
+		}},
+	"may not read": {func(t *testing.T, p *doctorSubject) {
+		p.vault.Policy(t, p.name, `path "secret/metadata/`+p.path+`" { capabilities = ["read"] }`)
+	}, 1, []string{
+		`fault +secret/data/\S+/acme: the token may not read a secret of the configuration`,
+		`fault +secret \S+: .*permission denied.*`,
+	}},
+	"wrong role": {func(t *testing.T, p *doctorSubject) { write(t, filepath.Join(p.dir, "role-id"), "nobody") }, 1,
+		[]string{
+			`fault +secrets.vault.auth: the login fails: vault: logging in at auth/approle/login: refused.*`,
+			`ok +clock: .*`,
+		}},
+	"no credential": {func(t *testing.T, p *doctorSubject) { write(t, filepath.Join(p.dir, "secret-id"), "") }, 1,
+		[]string{`fault +secrets.vault.auth: the login fails: .*secret-id is empty`}},
+	"no secret": {
+		func(t *testing.T, p *doctorSubject) { p.vault.Remove(t, p.path) }, 1, []string{
+			`fault +secret \S+: .*no such secret.*`,
+		},
+	},
+	"deleted": {
+		func(t *testing.T, p *doctorSubject) { p.vault.Delete(t, p.path, 1) }, 1, []string{
+			`fault +secret \S+: .*deleted.*`,
+		},
+	},
+	"another": {func(t *testing.T, p *doctorSubject) {
+		p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret})
+		p.vault.PatchMetadata(t, p.path, map[string]string{"active_version": "2", "serial": "2"})
+	}, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
+	"no pointer": {func(t *testing.T,
+		p *doctorSubject) {
+		p.vault.SetMetadata(t, p.path, map[string]string{"owner": "acme"})
+	}, 3, []string{
+		`warning +secret \S+: unpinned: version 1 signs because it is the newest, .*`}},
+	"a pointer that was lost": {func(t *testing.T,
+		p *doctorSubject) {
+		p.vault.SetMetadata(t, p.path, map[string]string{"serial": "3"})
+	}, 1, []string{
+		`fault +secret \S+: .*no active_version: .deskmint secret activate NAME --version N. pins .*`}},
+	"switched off": {func(t *testing.T,
+		p *doctorSubject) {
+		p.vault.PatchMetadata(t, p.path, map[string]string{"disabled": "yes"})
+	}, 3, []string{
+		`warning +secret \S+: it is switched off: nothing is signed with it`}},
+	"short leases": {
+		func(t *testing.T, p *doctorSubject) { p.login(t, "30s") }, 3, []string{
+			`warning +auth/token/lookup-self: the token lasts for .*`,
+		},
+	},
+	"a token without renewal": {func(t *testing.T, p *doctorSubject) {
+		p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h", "renewable": false}))
+	}, 3, []string{`warning +auth/token/lookup-self: the token ends in .* and can't be renewed: .*`}},
+	"a token with a maximum": {func(t *testing.T, p *doctorSubject) {
+		p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h"}))
+	}, 3, []string{`warning +auth/token/lookup-self: the token is renewed only up to its maximum.*`}},
+	"a periodic token": {func(t *testing.T, p *doctorSubject) {
+		p.byToken(t, p.tokenOf(t, map[string]any{"period": "1h"}))
+	}, 0, []string{`ok +auth/token/lookup-self: the token lasts for .*`}},
+}
+
+// TestDoctorOnVault checks that the policy that comes with Deskmint has no findings. It then checks
+// the findings about other policies, tokens and secrets.
 func TestDoctorOnVault(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)
 	vault.AppRole(t, "first", "") // mounts the method once, before the parallel tests
-	const wide = `more than it should: `
-	for name, c := range map[string]struct {
-		change func(*testing.T, *patient)
-		code   int
-		want   []string
-	}{
-		"right": {func(*testing.T, *patient) {}, 0, []string{
-			`ok +secrets.vault.addresses: 127.0.0.1:\d+: the server answers and is unsealed`,
-			`ok +secrets.vault.auth: the login by method approle works`,
-			`ok +auth/token/lookup-self: the token lasts for (1h0m0s|59m59s), renewable: true`,
-			`ok +sys/capabilities-self: the token may read what the configuration names; it may neither write there nor .*`,
-			`ok +clock: Vault's clock is \d+s (ahead of|behind) ours`,
-			`ok +secrets: 1 of 1 secrets have an active version that can sign`,
-			`ok +secret of acme-customers: match: version 1 begins as given`, `0 faults, 0 warnings`}},
-		"may write": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "secret/data/`+p.path+`" { capabilities = ["read", "create", "update"] }`)
-		}, 1, []string{`fault +secret/data/\S+/acme: the token may create, update here, ` + wide + `a secret of the configuration`, `1 faults, 0 warnings`}},
-		"may delete": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "secret/destroy/*" { capabilities = ["update"] }`)
-		}, 1, []string{`fault +secret/destroy/\S+/acme: the token may update here, .*`}},
-		"may list": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "secret/metadata/*" { capabilities = ["list"] }`)
-		}, 1, []string{ // the * also matches paths that the token can't read
-			`warning +secret/metadata/: the token may list here, ` + wide + `the names of all secrets`}},
-		"reads everything": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "secret/data/*" { capabilities = ["read"] }`)
-		}, 1, []string{`fault +secret/data/deskmint-doctor-\S+: the token may read here, ` + wide + `secrets that the configuration doesn't name`}},
-		"rules Vault": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "sys/policies/*" { capabilities = ["create", "update"] }`)
-		}, 1, []string{`fault +sys/policies/acl/\S+: the token may create, update here, ` + wide + `the rule over Vault itself`}},
-		"may do anything": {func(t *testing.T, p *patient) {
-			p.policy(t, `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`)
-		}, 1, []string{`fault +sys/seal: .*`, `fault +auth/token/create: .*`, `fault +deskmint-doctor-\S+: .* other mounts`}},
-		"a root token": {func(t *testing.T, p *patient) { p.byToken(t, p.vault.RootToken) }, 1,
-			[]string{`fault +auth/token/lookup-self: the token is a root token: .*`, `fault +sys/seal: the token may root here.*`}},
-		"may not read": {func(t *testing.T, p *patient) {
-			p.vault.Policy(t, p.name, `path "secret/metadata/`+p.path+`" { capabilities = ["read"] }`)
-		}, 1, []string{`fault +secret/data/\S+/acme: the token may not read a secret of the configuration`, `fault +secret \S+: .*permission denied.*`}},
-		"wrong role": {func(t *testing.T, p *patient) { write(t, filepath.Join(p.dir, "role-id"), "nobody") }, 1,
-			[]string{`fault +secrets.vault.auth: the login fails: vault: logging in at auth/approle/login: refused.*`, `ok +clock: .*`}},
-		"no credential": {func(t *testing.T, p *patient) { write(t, filepath.Join(p.dir, "secret-id"), "") }, 1,
-			[]string{`fault +secrets.vault.auth: the login fails: .*secret-id is empty`}},
-		"no secret": {func(t *testing.T, p *patient) { p.vault.Remove(t, p.path) }, 1, []string{`fault +secret \S+: .*no such secret.*`}},
-		"deleted":   {func(t *testing.T, p *patient) { p.vault.Delete(t, p.path, 1) }, 1, []string{`fault +secret \S+: .*deleted.*`}},
-		"another": {func(t *testing.T, p *patient) {
-			p.vault.Put(t, p.path, map[string]string{"shared_secret": "x" + nextSecret})
-			p.vault.PatchMetadata(t, p.path, map[string]string{"active_version": "2", "serial": "2"})
-		}, 1, []string{`fault +secret of acme-customers: no match: version 2 begins otherwise.*`}},
-		"no pointer": {func(t *testing.T, p *patient) { p.vault.SetMetadata(t, p.path, map[string]string{"owner": "acme"}) }, 3, []string{
-			`warning +secret \S+: unpinned: version 1 signs because it is the newest, .*`}},
-		"a pointer that was lost": {func(t *testing.T, p *patient) { p.vault.SetMetadata(t, p.path, map[string]string{"serial": "3"}) }, 1, []string{
-			`fault +secret \S+: .*no active_version: .deskmint secret activate NAME --version N. pins .*`}},
-		"switched off": {func(t *testing.T, p *patient) { p.vault.PatchMetadata(t, p.path, map[string]string{"disabled": "yes"}) }, 3, []string{
-			`warning +secret \S+: it is switched off: nothing is signed with it`}},
-		"short leases": {func(t *testing.T, p *patient) { p.login(t, "30s") }, 3, []string{`warning +auth/token/lookup-self: the token lasts for .*`}},
-		"a token without renewal": {func(t *testing.T, p *patient) {
-			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h", "renewable": false}))
-		}, 3, []string{`warning +auth/token/lookup-self: the token ends in .* and can't be renewed: .*`}},
-		"a token with a maximum": {func(t *testing.T, p *patient) {
-			p.byToken(t, p.tokenOf(t, map[string]any{"ttl": "1h"}))
-		}, 3, []string{`warning +auth/token/lookup-self: the token is renewed only up to its maximum.*`}},
-		"a periodic token": {func(t *testing.T, p *patient) {
-			p.byToken(t, p.tokenOf(t, map[string]any{"period": "1h"}))
-		}, 0, []string{`ok +auth/token/lookup-self: the token lasts for .*`}},
-	} {
+	for name, c := range doctorVaultTests {
+
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newPatient(t, vault, vault.Addr)
+			p := newDoctorSubject(t, vault, vault.Addr)
 			c.change(t, p)
-			out := examined(t, c.code, append(p.flags, "--starts-with", "acme-customers=MARKER"), c.want...)
-			shows(t, false, out, "MARKER", vault.RootToken, "hvs.")
+			out := runDoctor(t, c.code, append(p.flags, "--starts-with", "acme-customers=MARKER"), c.want...)
+			checkShown(t, false, out, "MARKER", vault.RootToken, "hvs.")
 			if id := strings.TrimSpace(readFile(t, filepath.Join(p.dir, "secret-id"))); id != "" {
-				shows(t, false, out, id)
+				checkShown(t, false, out, id)
 			}
 		})
 	}
 }
 
-// TestDoctorVaultAway shows the findings about a Vault that is sealed, one that doesn't answer, and
-// one behind a proxy with another clock.
-func TestDoctorVaultAway(t *testing.T) {
+// TestDoctorVaultUnavailable checks the findings about a Vault that is sealed, one that doesn't
+// answer, and one behind a proxy with another clock.
+func TestDoctorVaultUnavailable(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)
 	at := func(offset time.Duration) string {
-		var way road
-		way.lead(vault.Addr)
+		var proxy vaultProxy
+		proxy.setTarget(vault.Addr)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			way.ServeHTTP(dater{w, time.Now().Add(offset)}, r)
+			proxy.ServeHTTP(clockWriter{w, time.Now().Add(offset)}, r)
 		}))
 		t.Cleanup(server.Close)
 		return server.URL
@@ -169,32 +224,35 @@ func TestDoctorVaultAway(t *testing.T) {
 		-time.Minute:    {3, `warning +clock: Vault's clock is (59s|1m0s|1m1s) behind ours`},
 		5 * time.Minute: {1, `fault +clock: Vault's clock is (4m59s|5m0s|5m1s) ahead of ours`},
 	} {
-		examined(t, c.code, newPatient(t, vault, at(offset)).flags, c.want)
+		runDoctor(t, c.code, newDoctorSubject(t, vault, at(offset)).flags, c.want)
 	}
-	p := newPatient(t, vault, vault.Addr)
+	p := newDoctorSubject(t, vault, vault.Addr)
 	config := filepath.Join(p.dir, "deskmint.yaml")
 	good := readFile(t, config)
 	write(t, config, strings.Replace(good, "addresses: [", `addresses: ["http://`+freeAddress(t)+`", `, 1))
-	examined(t, 3, p.flags, `warning +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*refused.*`, `ok +secrets.vault.auth: .*`)
+	runDoctor(t, 3, p.flags, `warning +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*refused.*`,
+		`ok +secrets.vault.auth: .*`)
 	write(t, config, good)
 
 	vault.Do(t, http.MethodPut, "sys/seal", nil)
-	out := examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: the server is sealed`, ` +→ vault operator unseal`, `1 faults, 0 warnings`)
+	out := runDoctor(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: the server is sealed`,
+		` +→ vault operator unseal`, `1 faults, 0 warnings`)
 	if strings.Contains(out, "secret "+p.path) {
 		t.Errorf("every secret repeats it: %s", out)
 	}
 	write(t, config, strings.Replace(good, vault.Addr, "http://"+freeAddress(t), 1))
-	examined(t, 1, p.flags, `fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*no connection.*refused.*`)
+	runDoctor(t, 1, p.flags,
+		`fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*no connection.*refused.*`)
 }
 
-// dater sets another time in the header Date.
-type dater struct {
+// clockWriter sets another time in the header Date.
+type clockWriter struct {
 	http.ResponseWriter
 	now time.Time
 }
 
 // WriteHeader implements [http.ResponseWriter].
-func (d dater) WriteHeader(code int) {
+func (d clockWriter) WriteHeader(code int) {
 	d.Header().Set("Date", d.now.UTC().Format(http.TimeFormat))
 	d.ResponseWriter.WriteHeader(code)
 }

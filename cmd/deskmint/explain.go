@@ -13,8 +13,8 @@ type explainCommand struct {
 	userFlags
 }
 
-// Run prints the decision and the rule behind it. It asks no store and no service,
-// so a secret that can't be read doesn't show.
+// Run prints the decision and the rule that it follows from. It uses neither the store nor a
+// running service, so it doesn't notice a secret that can't be read.
 func (c explainCommand) Run(std streams) error {
 	snapshot, err := config.Load(c.Config, config.Options{})
 	if err != nil {

@@ -7,9 +7,11 @@ import (
 	"testing"
 )
 
-// rules is a configuration whose grants leave something to refuse in each part.
+// rules is a configuration whose grants refuse something in each part of a request.
 const rules = `
-secrets: {source: vault, vault: {addresses: ["https://vault.invalid"], auth: {method: approle, role_id: r, secret_id_file: nowhere}}}
+secrets:
+  source: vault
+  vault: {addresses: ["https://vault.invalid"], auth: {method: approle, role_id: r, secret_id_file: nowhere}}
 include: [staff.yaml]
 configurations:
   - name: acme-customers
@@ -60,52 +62,157 @@ callers:
         email_domains: {allow: ["*"]}
 `
 
+// explainTest is a command line of explain and its output.
+type explainTest struct {
+	target  string // caller and configuration
+	flags   string // in addition to those of a valid person
+	request string
+	// want has the printed lines. A last line that ends in … is only the beginning. DIR is the
+	// folder of the configuration.
+	want []string
+}
+
+// The caller and the configuration of most requests.
+const (
+	explainCustomers = "storefront acme-customers"
+	explainStaff     = "storefront acme-staff"
+)
+
+// explainTests has a request for each part of a decision.
+var explainTests = map[string]explainTest{
+	"allowed": {explainCustomers, "", "", []string{"allowed by callers[0].grants[0]"}},
+	"with all that is there": {
+		explainCustomers,
+		"--role end_user --return-to https://acme.zendesk.com/hc",
+		`{"user":{"phone":"+4930123456","external_id":"shop-7","tags":{"values":["vip"]}}}`, []string{
+			"allowed by callers[0].grants[0]",
+		},
+	},
+	"by an included grant": {
+		"intranet acme-staff", "--role agent", `{"client_ip":"192.0.2.1","secret_version":2}`, []string{
+			"allowed by DIR/staff.yaml: callers[0].grants[0]",
+		},
+	},
+	"brand": {
+		explainCustomers, "--brand 360002", "", []string{
+			"refused: BRAND_NOT_ALLOWED", "  rule: callers[0].grants[0].brands", "  brand_id …",
+		},
+	},
+	"role": {
+		explainCustomers, "--role admin", "", []string{
+			"refused: ROLE_NOT_ALLOWED", "  rule: callers[0].grants[0].roles", "  user.role …",
+		},
+	},
+	"role left out": {
+		explainStaff, "--email a@acme.example", "", []string{
+			"refused: ROLE_NOT_ALLOWED", "  rule: callers[0].grants[1].roles", "  user.role …",
+		},
+	},
+	"claim": {
+		explainCustomers, "", `{"user":{"organizations":["Acme"]}}`, []string{
+			"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.organizations",
+			"  user.organizations …",
+		},
+	},
+	"claim's prefix": {
+		explainCustomers, "", `{"user":{"external_id":"crm-7"}}`, []string{
+			"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.external_id", "  user.external_id …",
+		},
+	},
+	"protected external id": {
+		explainCustomers, "", `{"user":{"external_id":"shop-1"}}`, []string{
+			"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].protected", "  user.external_id …",
+		},
+	},
+	"claim's value": {
+		explainCustomers, "", `{"user":{"tags":{"values":["vip","root"]}}}`, []string{
+			"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.tags", "  user.tags …",
+		},
+	},
+	"tags cleared": {
+		explainCustomers, "", `{"user":{"tags":{}}}`, []string{
+			"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.clear_tags", "  user.tags …",
+		},
+	},
+	"domain": {
+		explainCustomers, "--email a@rival.example", "", []string{
+			"refused: EMAIL_NOT_ALLOWED", "  rule: callers[0].grants[0].email_domains", "  user.email …",
+		},
+	},
+	"protected": {
+		explainCustomers, "--email CEO@acme.example", "", []string{
+			"refused: EMAIL_NOT_ALLOWED", "  rule: callers[0].grants[0].protected", "  user.email …",
+		},
+	},
+	"return_to's host": {
+		explainCustomers, "--return-to https://help.acme.example/hc", "", []string{
+			"refused: RETURN_TO_NOT_ALLOWED", "  rule: callers[0].grants[0].return_to_hosts", "  return_to …",
+		},
+	},
+	"return_to at large": {
+		explainCustomers, "--return-to https://rival.example/", "", []string{
+			"refused: RETURN_TO_NOT_ALLOWED", "  rule: …", "  return_to …",
+		},
+	},
+	"action": {
+		explainCustomers, "", `{"secret_version":2}`, []string{
+			"refused: CALLER_NOT_ALLOWED",
+			"  rule: no grant of caller storefront names the configuration and the actions sign_in and stage",
+		},
+	},
+	"no grants": {
+		"nobody acme-customers", "", "", []string{
+			"refused: CALLER_NOT_ALLOWED",
+			"  rule: no grant of caller nobody names the configuration and the action sign_in",
+		},
+	},
+	"another's configuration": {
+		"intranet acme-customers", "", "", []string{
+			"refused: CALLER_NOT_ALLOWED", "  rule: no grant of caller intranet …",
+		},
+	},
+	"no such configuration": {
+		"storefront acme-nowhere", "", "", []string{"refused: CALLER_NOT_ALLOWED", "  rule: no such configuration"},
+	},
+	"the person": {
+		explainCustomers, "--email nonsense", `{"user":{"phone":"123"}}`, []string{
+			"refused: INVALID_FIELD", "  rule: …", "  user.email …", "  user.phone …",
+		},
+	},
+	"browser's address": {
+		explainStaff, "--email a@acme.example --role agent", `{"client_ip":"198.51.100.1"}`, []string{
+			"refused: CLIENT_IP_NOT_ALLOWED", "  rule: …",
+		},
+	},
+	"no browser's address": {
+		explainStaff, "--email a@acme.example --role agent", "", []string{
+			"refused: INVALID_FIELD", "  rule: …", "  client_ip …",
+		},
+	},
+}
+
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
-	const customers, staff = "storefront acme-customers", "storefront acme-staff"
-	for name, c := range map[string]struct {
-		whom    string // caller and configuration
-		flags   string // beside a good person
-		request string
-		want    []string // the lines that are printed; a last one that ends in … may go on
-	}{
-		"allowed":                 {customers, "", "", []string{"allowed by callers[0].grants[0]"}},
-		"with all that is there":  {customers, "--role end_user --return-to https://acme.zendesk.com/hc", `{"user":{"phone":"+4930123456","external_id":"shop-7","tags":{"values":["vip"]}}}`, []string{"allowed by callers[0].grants[0]"}},
-		"by an included grant":    {"intranet acme-staff", "--role agent", `{"client_ip":"192.0.2.1","secret_version":2}`, []string{"allowed by " + filepath.Join(dir, "staff.yaml") + ": callers[0].grants[0]"}},
-		"brand":                   {customers, "--brand 360002", "", []string{"refused: BRAND_NOT_ALLOWED", "  rule: callers[0].grants[0].brands", "  brand_id …"}},
-		"role":                    {customers, "--role admin", "", []string{"refused: ROLE_NOT_ALLOWED", "  rule: callers[0].grants[0].roles", "  user.role …"}},
-		"role left out":           {staff, "--email a@acme.example", "", []string{"refused: ROLE_NOT_ALLOWED", "  rule: callers[0].grants[1].roles", "  user.role …"}},
-		"claim":                   {customers, "", `{"user":{"organizations":["Acme"]}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.organizations", "  user.organizations …"}},
-		"claim's prefix":          {customers, "", `{"user":{"external_id":"crm-7"}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.external_id", "  user.external_id …"}},
-		"protected external id":   {customers, "", `{"user":{"external_id":"shop-1"}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].protected", "  user.external_id …"}},
-		"claim's value":           {customers, "", `{"user":{"tags":{"values":["vip","root"]}}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.tags", "  user.tags …"}},
-		"tags cleared":            {customers, "", `{"user":{"tags":{}}}`, []string{"refused: CLAIM_NOT_ALLOWED", "  rule: callers[0].grants[0].claims.clear_tags", "  user.tags …"}},
-		"domain":                  {customers, "--email a@rival.example", "", []string{"refused: EMAIL_NOT_ALLOWED", "  rule: callers[0].grants[0].email_domains", "  user.email …"}},
-		"protected":               {customers, "--email CEO@acme.example", "", []string{"refused: EMAIL_NOT_ALLOWED", "  rule: callers[0].grants[0].protected", "  user.email …"}},
-		"return_to's host":        {customers, "--return-to https://help.acme.example/hc", "", []string{"refused: RETURN_TO_NOT_ALLOWED", "  rule: callers[0].grants[0].return_to_hosts", "  return_to …"}},
-		"return_to at large":      {customers, "--return-to https://rival.example/", "", []string{"refused: RETURN_TO_NOT_ALLOWED", "  rule: …", "  return_to …"}},
-		"action":                  {customers, "", `{"secret_version":2}`, []string{"refused: CALLER_NOT_ALLOWED", "  rule: no grant of caller storefront names the configuration and the actions sign_in and stage"}},
-		"no grants":               {"nobody acme-customers", "", "", []string{"refused: CALLER_NOT_ALLOWED", "  rule: no grant of caller nobody names the configuration and the action sign_in"}},
-		"another's configuration": {"intranet acme-customers", "", "", []string{"refused: CALLER_NOT_ALLOWED", "  rule: no grant of caller intranet …"}},
-		"no such configuration":   {"storefront acme-nowhere", "", "", []string{"refused: CALLER_NOT_ALLOWED", "  rule: no such configuration"}},
-		"the person":              {customers, "--email nonsense", `{"user":{"phone":"123"}}`, []string{"refused: INVALID_FIELD", "  rule: …", "  user.email …", "  user.phone …"}},
-		"browser's address":       {staff, "--email a@acme.example --role agent", `{"client_ip":"198.51.100.1"}`, []string{"refused: CLIENT_IP_NOT_ALLOWED", "  rule: …"}},
-		"no browser's address":    {staff, "--email a@acme.example --role agent", "", []string{"refused: INVALID_FIELD", "  rule: …", "  client_ip …"}},
-	} {
+	for name, c := range explainTests {
+
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			whom := strings.Fields(c.whom)
-			args := []string{"explain", "--config", filepath.Join(dir, "deskmint.yaml"), "--caller", whom[0], "--configuration", whom[1]}
+			target := strings.Fields(c.target)
+			args := []string{
+				"explain", "--config", filepath.Join(dir, "deskmint.yaml"), "--caller", target[0],
+				"--configuration", target[1],
+			}
 			args = append(append(args, "--email", "ana@customer.example", "--name", "Ana"), strings.Fields(c.flags)...)
 			if c.request != "" {
 				args = append(args, "--request", "-")
 			}
 			out, logged, err := invoke(t, c.request, args...)
-			if allowed := strings.HasPrefix(c.want[0], "allowed"); allowed && err != nil || !allowed && !errors.Is(err, errRefused) || logged != "" {
+			if allowed := strings.HasPrefix(c.want[0], "allowed"); allowed && err != nil || !allowed &&
+				!errors.Is(err, errRefused) || logged != "" {
 				t.Errorf("%v %s", err, logged)
 			}
-			lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+			lines := strings.Split(strings.TrimSuffix(strings.ReplaceAll(out, dir, "DIR"), "\n"), "\n")
 			same := len(lines) == len(c.want)
 			for i := range min(len(lines), len(c.want)) {
 				start, open := strings.CutSuffix(c.want[i], "…")
@@ -116,7 +223,9 @@ func TestExplain(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := invoke(t, "", "explain", "--config", filepath.Join(dir, "nowhere.yaml"), "--caller", "storefront", "--configuration", "acme-customers"); err == nil || !strings.Contains(err.Error(), "nowhere.yaml: can't be read") {
+	if _, _, err := invoke(t, "", "explain", "--config", filepath.Join(dir, "nowhere.yaml"), "--caller", "storefront",
+		"--configuration", "acme-customers"); err == nil ||
+		!strings.Contains(err.Error(), "nowhere.yaml: can't be read") {
 		t.Errorf("no file: %v", err)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestFleet is what a rotation and a failing Vault look like from outside, to people
-// who keep signing in: three replicas, 200 sign-ins a second, one raft Vault of three servers.
+// TestFleet checks what people who sign in notice of a rotation and of a failing Vault. There are
+// three replicas, 200 sign-ins a second, and one raft Vault of three servers.
 func TestFleet(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -21,16 +21,16 @@ func TestFleet(t *testing.T) {
 	t.Run("permission lost", f.permissionLost)
 	t.Run("vault away", f.vaultAway)
 	for _, d := range f.replicas {
-		d.silent(t, f.key, f.token, "MARKER", "hvs.")
+		d.checkNoSecrets(t, f.key, f.token, "MARKER", "hvs.")
 	}
 }
 
-// rotation: whatever is done to the pointer, every token verifies under the version that its answer
-// names, and a command that waits returns when no replica signs with the version before.
+// rotation changes the pointer in every way. Every token verifies with the version that its
+// response names. A command that waits returns when no replica signs with the previous version.
 func (f *fleet) rotation(t *testing.T) {
-	f.begin(t)
-	f.load.follows(t, time.Now(), "version 1", signedBy(1))
-	f.stages(t, 2, f.await()...)
+	f.startLoad(t)
+	f.load.awaitAll(t, time.Now(), "version 1", signedBy(1))
+	f.stage(t, 2, f.waitFlags()...)
 	for _, act := range []struct {
 		name    string
 		flags   []string
@@ -41,90 +41,93 @@ func (f *fleet) rotation(t *testing.T) {
 		{"activate", []string{"--version", "2"}, 2},
 	} {
 		began := time.Now()
-		out := f.secret(t, act.name, "", append(act.flags, f.await()...)...)
+		out := f.secret(t, act.name, "", append(act.flags, f.waitFlags()...)...)
 		returned := time.Now()
 		if !strings.Contains(out, "3 of 3 replicas follow") {
 			t.Errorf("%s: %s", act.name, out)
 		}
-		f.load.follows(t, began, "the new version", signedBy(act.version))
-		f.load.follows(t, returned, "a sign-in since the command has returned", func(minted) bool { return true })
-		for i, lane := range f.load.all() {
-			if slices.ContainsFunc(lane, func(m minted) bool { return m.began.After(returned) && m.version != act.version }) {
-				t.Errorf("%s returned, and lane %d signed with the version before", act.name, i)
+		f.load.awaitAll(t, began, "the new version", signedBy(act.version))
+		f.load.awaitAll(t, returned, "a sign-in since the command has returned", func(mintResult) bool { return true })
+		for i, lane := range f.load.results() {
+			if slices.ContainsFunc(lane, func(m mintResult) bool {
+				return m.began.After(returned) && m.version != act.version
+			}) {
+				t.Errorf("%s returned, and lane %d signed with the previous version", act.name, i)
 			}
 		}
 	}
 	f.finish(t, 1, 2, 1, 2)
 }
 
-// refresh: a replica that is asked signs with the new version when it has answered. The others
-// follow, though no command waits for them.
+// refresh checks that a replica signs with the new version after its response to RefreshSecret. The
+// other replicas follow without a command that waits for them.
 func (f *fleet) refresh(t *testing.T) {
-	f.begin(t)
-	f.load.follows(t, time.Now(), "version 2", signedBy(2))
+	f.startLoad(t)
+	f.load.awaitAll(t, time.Now(), "version 2", signedBy(2))
 	for i, want := range []uint32{1, 2, 1, 2} {
 		if want == 1 {
 			f.secret(t, "rollback", "")
 		} else {
 			f.secret(t, "activate", "", "--version", "2")
 		}
-		asked, began := f.replicas[i%len(f.replicas)], time.Now()
-		got := asked.post(t, f.key, "/v1/configurations/acme-customers:refreshSecret", "{}")
-		var said struct {
+		replica, began := f.replicas[i%len(f.replicas)], time.Now()
+		got := replica.post(t, f.key, "/v1/configurations/acme-customers:refreshSecret", "{}")
+		var parsed struct {
 			After struct{ ActiveVersion uint32 }
 		}
-		if err := json.Unmarshal([]byte(got.body), &said); err != nil || said.After.ActiveVersion != want {
+		if err := json.Unmarshal([]byte(got.body), &parsed); err != nil || parsed.After.ActiveVersion != want {
 			t.Errorf("RefreshSecret: %d %s, want version %d", got.status, got.body, want)
 		}
-		if m := asked.post(t, f.key, "/v1/configurations/acme-customers:mintToken", anaJSON); m.signed != want {
-			t.Errorf("asked, and signs with version %d, want %d", m.signed, want)
+		if m := replica.post(t, f.key, "/v1/configurations/acme-customers:mintToken", anaJSON); m.signed != want {
+			t.Errorf("after RefreshSecret it signs with version %d, want %d", m.signed, want)
 		}
-		f.load.follows(t, began, "the new version", signedBy(want))
+		f.load.awaitAll(t, began, "the new version", signedBy(want))
 	}
 	f.finish(t, 2, 1, 2, 1, 2)
 }
 
-// leaderKilled: nobody who signs in notices, and the store can be worked with as soon as another
-// server leads.
+// leaderKilled kills the leader of Vault. No sign-in fails, and the commands work again as soon as
+// another server is the leader.
 func (f *fleet) leaderKilled(t *testing.T) {
-	f.begin(t)
-	f.load.follows(t, time.Now(), "version 2", signedBy(2))
+	f.startLoad(t)
+	f.load.awaitAll(t, time.Now(), "version 2", signedBy(2))
 	killed := f.vault.Leader(t)
 	killed.Kill()
 	f.vault.Leader(t)
-	f.stages(t, 3, f.await()...)
-	f.secret(t, "activate", "", f.await()...)
-	f.load.follows(t, time.Now(), "version 3", signedBy(3))
+	f.stage(t, 3, f.waitFlags()...)
+	f.secret(t, "activate", "", f.waitFlags()...)
+	f.load.awaitAll(t, time.Now(), "version 3", signedBy(3))
 	killed.Start(t)
 	f.vault.Leader(t).StepDown(t)
 	f.vault.Leader(t)
-	f.secret(t, "rollback", "", f.await()...)
-	f.load.follows(t, time.Now(), "version 2", signedBy(2))
-	f.steady(t, "after two changes of the leader")
+	f.secret(t, "rollback", "", f.waitFlags()...)
+	f.load.awaitAll(t, time.Now(), "version 2", signedBy(2))
+	f.checkReady(t, "after two changes of the leader")
 	f.finish(t, 2, 3, 2)
 }
 
-// permissionLost: taking the policy away is a kill switch, and giving it back ends it.
+// permissionLost removes the policy, which acts as a kill switch. Restoring the policy ends it.
 func (f *fleet) permissionLost(t *testing.T) {
-	f.begin(t)
-	f.load.follows(t, time.Now(), "version 2", signedBy(2))
+	f.startLoad(t)
+	f.load.awaitAll(t, time.Now(), "version 2", signedBy(2))
 	policy := readFile(t, "../../deploy/vault/service.hcl")
 	f.vault.Leader(t).Policy(t, "deskmint", `path "elsewhere" { capabilities = ["read"] }`)
-	f.load.follows(t, time.Now(), "a refusal", func(m minted) bool { return m.reason == "SECRET_UNUSABLE" })
-	f.steady(t, "without permission")
+	f.load.awaitAll(t, time.Now(), "a refusal", func(m mintResult) bool { return m.reason == "SECRET_UNUSABLE" })
+	f.checkReady(t, "without permission")
 	f.vault.Leader(t).Policy(t, "deskmint", policy)
-	f.load.follows(t, time.Now(), "a sign-in", signedBy(2))
+	f.load.awaitAll(t, time.Now(), "a sign-in", signedBy(2))
 	f.load.stop()
-	for i, lane := range f.load.all() {
+	for i, lane := range f.load.results() {
 		f.once(t, i, lane, "SECRET_UNUSABLE")
 	}
 }
 
-// once holds a lane to sign-ins, then refusals for one reason alone, then sign-ins again.
-func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) {
+// once checks the results of a lane: sign-ins, then refusals for this reason only, then sign-ins
+// again.
+func (f *fleet) once(t *testing.T, i int, lane []mintResult, reason string) {
 	t.Helper()
-	begin := slices.IndexFunc(lane, func(m minted) bool { return m.reason != "" })
-	end := begin + slices.IndexFunc(lane[begin:], func(m minted) bool { return m.reason == "" })
+	begin := slices.IndexFunc(lane, func(m mintResult) bool { return m.reason != "" })
+	end := begin + slices.IndexFunc(lane[begin:], func(m mintResult) bool { return m.reason == "" })
 	for _, m := range lane[begin:end] {
 		if m.reason != reason {
 			t.Errorf("lane %d: refused for %s, want %s", i, m.reason, reason)
@@ -137,18 +140,18 @@ func (f *fleet) once(t *testing.T, i int, lane []minted, reason string) {
 	}
 }
 
-// vaultAway: what is held serves until max_stale and no longer; then callers are told when to come
-// again, and it ends by itself.
+// vaultAway stops Vault. The keys that a replica holds sign until max_stale, and no longer. Then
+// each refusal says when to retry. The refusals end without a restart.
 func (f *fleet) vaultAway(t *testing.T) {
-	f.begin(t)
-	f.load.follows(t, time.Now(), "version 2", signedBy(2))
+	f.startLoad(t)
+	f.load.awaitAll(t, time.Now(), "version 2", signedBy(2))
 	for _, n := range f.vault.Nodes {
 		n.Kill()
 	}
 	killed := time.Now()
-	f.load.follows(t, killed, "a refusal", func(m minted) bool { return m.reason != "" })
-	f.steady(t, "beyond max_stale")
-	confirmed := make([]time.Time, len(f.replicas)) // when a refresh succeeded for the last time, in whole seconds
+	f.load.awaitAll(t, killed, "a refusal", func(m mintResult) bool { return m.reason != "" })
+	f.checkReady(t, "beyond max_stale")
+	confirmed := make([]time.Time, len(f.replicas)) // the last successful refresh, in whole seconds
 	for i, d := range f.replicas {
 		_, all := d.readyz(t)
 		confirmed[i] = all["acme-customers"].Success
@@ -158,9 +161,9 @@ func (f *fleet) vaultAway(t *testing.T) {
 		n.Start(t)
 	}
 	f.vault.Leader(t)
-	f.load.follows(t, time.Now(), "a sign-in", signedBy(2))
+	f.load.awaitAll(t, time.Now(), "a sign-in", signedBy(2))
 	f.load.stop()
-	for i, lane := range f.load.all() {
+	for i, lane := range f.load.results() {
 		f.once(t, i, lane, "SECRET_UNAVAILABLE")
 		stale := confirmed[i/lanes].Add(fleetMaxStale)
 		for _, m := range lane {

@@ -10,13 +10,13 @@ import (
 )
 
 type inspectCommand struct {
-	Configuration string `required:"" placeholder:"NAME" help:"The configuration whose secret and rules to hold against the token."`
-	JSON          bool   `help:"Print the whole answer as JSON."`
+	Configuration string `required:"" placeholder:"NAME" help:"The configuration to check the token against."`
+	JSON          bool   `help:"Print the whole response as JSON."`
 	clientFlags
 }
 
-// Run reads a token, which is a credential and so never an argument, and prints
-// the verdict. It fails where Zendesk would refuse the token.
+// Run prints whether Zendesk would accept a token, and fails if it wouldn't. It reads the token
+// from standard input. A token is a credential, so it must not be an argument.
 func (c inspectCommand) Run(ctx context.Context, std streams) error {
 	token, err := read("-", std)
 	if err != nil {
@@ -49,7 +49,8 @@ func (c inspectCommand) print(std streams, r *pb.InspectTokenResponse) error {
 		return printJSON(std, r)
 	}
 	if r.GetAcceptable() {
-		_, err := fmt.Fprintf(std.out, "acceptable until %s, signed with version %d\n", r.GetExpireTime().AsTime().Format("15:04:05 MST"), r.GetSecretVersion())
+		_, err := fmt.Fprintf(std.out, "acceptable until %s, signed with version %d\n",
+			r.GetExpireTime().AsTime().Format("15:04:05 MST"), r.GetSecretVersion())
 		return err
 	}
 	for _, p := range r.GetProblems() {

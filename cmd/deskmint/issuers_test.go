@@ -17,47 +17,71 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// testIssuers: keys are there before the first request, and a reload while the issuer
-// is away loses none. One that was never reached stops no start.
-func testIssuers(t *testing.T, binary string) {
-	_, hash := caller.NewKey()
-	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: private.Public(), KeyID: "k1"}}})
+// issuer is a server with the keys of an issuer of bearer tokens.
+type issuer struct {
+	*httptest.Server
+
+	private     ed25519.PrivateKey
+	requests    atomic.Int64
+	unavailable atomic.Bool
+}
+
+func newIssuer(t *testing.T) *issuer {
+	t.Helper()
+	i := &issuer{private: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}
+	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: i.private.Public(), KeyID: "k1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var away atomic.Bool
-	var asked atomic.Int64
-	issuer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		asked.Add(1)
-		if away.Load() {
+	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		i.requests.Add(1)
+		if i.unavailable.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		_, _ = w.Write(set)
 	}))
-	defer issuer.Close()
+	t.Cleanup(i.Close)
+	return i
+}
+
+// token returns a bearer token for the subject shop. name is the issuer that it names.
+func (i *issuer) token(t *testing.T, name string) string {
+	t.Helper()
+	unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+		"iss": name,
+		"sub": "shop",
+		"aud": "deskmint",
+		"exp": time.Now().Add(time.Hour).Unix(),
+	})
+	unsigned.Header["kid"] = "k1"
+	signed, err := unsigned.SignedString(i.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// testIssuers checks that the keys are there before the first request, and that a reload keeps them
+// while the issuer is unavailable. An issuer that was never available doesn't prevent a start.
+func testIssuers(t *testing.T, binary string) {
+	_, hash := caller.NewKey()
+	issuer := newIssuer(t)
 	dir := folder(t, map[string]string{
-		"deskmint.yaml": strings.Replace(onFile(hash), "      - api_key_sha256:", "      - jwt: {issuer: cluster, subject: shop}\n      - jwt: {issuer: gone, subject: shop}\n      - api_key_sha256:", 1) +
-			"issuers:\n  - {name: cluster, issuer: " + issuer.URL + ", audience: deskmint, jwks: " + issuer.URL + "/keys}\n" +
+		"deskmint.yaml": strings.Replace(onFile(hash), "      - api_key_sha256:",
+			"      - jwt: {issuer: cluster, subject: shop}\n      - jwt: {issuer: gone, subject: shop}\n      - "+
+				"api_key_sha256:", 1) +
+			"issuers:\n  - {name: cluster, issuer: " + issuer.URL + ", audience: deskmint, jwks: " + issuer.URL +
+			"/keys}\n" +
 			"  - {name: gone, issuer: https://127.0.0.1:1, audience: deskmint}\n",
 		"secrets.yaml": secretsYAML(customersSecret),
 	})
-	token := func(iss string) string {
-		unsigned := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{"iss": iss, "sub": "shop", "aud": "deskmint", "exp": time.Now().Add(time.Hour).Unix()})
-		unsigned.Header["kid"] = "k1"
-		signed, err := unsigned.SignedString(private)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return signed
-	}
 	d := spawn(t, binary, serveArgs(dir+"/deskmint.yaml", "--drain", "0s")...)
-	d.begin(t)
-	if n := asked.Load(); n != 1 {
-		t.Errorf("the issuer was asked %d times before the first request", n)
+	d.awaitStart(t)
+	if n := issuer.requests.Load(); n != 1 {
+		t.Errorf("the issuer got %d requests before the first request", n)
 	}
-	good := token(issuer.URL)
+	good := issuer.token(t, issuer.URL)
 	mints := func() {
 		t.Helper()
 		got := d.mint(t, good, "acme-customers")
@@ -67,10 +91,12 @@ func testIssuers(t *testing.T, binary string) {
 		claims(t, got.token, customersSecret)
 	}
 	mints()
-	if got := d.mint(t, token("https://127.0.0.1:1"), "acme-customers"); got.reason != "CALLER_UNAUTHENTICATED" || !strings.Contains(got.body, "issuer_unavailable") {
+	if got := d.mint(t, issuer.token(t, "https://127.0.0.1:1"),
+		"acme-customers"); got.reason != "CALLER_UNAUTHENTICATED" ||
+		!strings.Contains(got.body, "issuer_unavailable") {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	away.Store(true)
+	issuer.unavailable.Store(true)
 	if err := d.process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +104,9 @@ func testIssuers(t *testing.T, binary string) {
 		t.Fatalf("standard error:\n%s", text)
 	}
 	mints()
-	if log := d.err.String(); !strings.Contains(log, "keys are not available") || !strings.Contains(log, "https://127.0.0.1:1") {
-		t.Errorf("the log says nothing of the issuer that is gone:\n%s", log)
+	if log := d.err.String(); !strings.Contains(log, "keys are not available") ||
+		!strings.Contains(log, "https://127.0.0.1:1") {
+		t.Errorf("the log doesn't report the issuer that is unavailable:\n%s", log)
 	}
-	d.silent(t, good, customersSecret)
+	d.checkNoSecrets(t, good, customersSecret)
 }

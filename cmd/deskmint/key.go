@@ -12,14 +12,16 @@ type keyCommand struct {
 
 type keyNewCommand struct{}
 
-// Run prints a new key. It is stored nowhere: what is lost is made again.
+// Run prints a new key. The key is not stored, so you can only replace a lost one.
 func (keyNewCommand) Run(std streams) error {
 	key, hash := caller.NewKey()
 	_, err := fmt.Fprintf(std.out, `key=%s
 api_key_sha256=%s
 `, key, hash)
 	if err == nil {
-		_, err = fmt.Fprintln(std.err, "The key goes to the caller, and is shown only here; the hash goes into the configuration file, under the caller's identities.")
+		_, err = fmt.Fprintln(std.err,
+			"The key goes to the caller, and is printed only here. The hash goes into the configuration file, under "+
+				"the caller's identities.")
 	}
 	return err
 }

@@ -21,7 +21,8 @@ func tab(t *testing.T, browser context.Context) context.Context {
 func do(t *testing.T, tab context.Context, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	if err := chromedp.Do(tab, steps...); err != nil {
-		shown, _ := chromedp.Run(tab, chromedp.Evaluate[string](`location.href + "\n" + document.documentElement.innerText`))
+		shown, _ := chromedp.Run(tab,
+			chromedp.Evaluate[string](`location.href + "\n" + document.documentElement.innerText`))
 		t.Fatalf("%v; the tab shows %s", err, shown)
 	}
 }

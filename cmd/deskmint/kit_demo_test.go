@@ -12,14 +12,14 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// choice is what somebody enters on the demo's home page.
+// choice is the input of a form on the demo's home page.
 type choice struct {
 	configuration, brand string
 	person               int // in the order of the page
 	returnTo             string
 }
 
-// choose opens the demo's home page, fills in a form and presses its button.
+// choose opens the demo's home page, fills in a form and submits it.
 func (d *deskmint) choose(t *testing.T, tab context.Context, c choice) {
 	t.Helper()
 	form := fmt.Sprintf(`form:has([name=configuration][value=%q]) `, c.configuration)
@@ -42,7 +42,7 @@ func (d *deskmint) rows(t *testing.T) []string {
 	return strings.Split(text, "<tr><td>")[1:]
 }
 
-// visit opens a page of the demo and returns what it shows.
+// visit opens a page of the demo and returns the response.
 func (d *deskmint) visit(t *testing.T, path string) answer {
 	t.Helper()
 	response, err := http.Get("http://" + d.sandbox + path)
@@ -52,8 +52,8 @@ func (d *deskmint) visit(t *testing.T, path string) answer {
 	return readAnswer(t, response)
 }
 
-// press posts a form of the demo and returns the page that it leads to.
-func (d *deskmint) press(t *testing.T, path string, fields url.Values) answer {
+// submit posts a form of the demo and returns the page that it leads to.
+func (d *deskmint) submit(t *testing.T, path string, fields url.Values) answer {
 	t.Helper()
 	response, err := http.PostForm("http://"+d.sandbox+path, fields)
 	if err != nil {
@@ -64,8 +64,8 @@ func (d *deskmint) press(t *testing.T, path string, fields url.Values) answer {
 
 var jwtField = regexp.MustCompile(`name="jwt" value="([^"]+)"`)
 
-// signIn does what a browser does: it presses the demo's button, posts the form to the sandbox, and
-// returns the page of the trace.
+// signIn signs in as a browser does. It submits the demo's form, posts the token to the sandbox,
+// and returns the page of the trace.
 func (d *deskmint) signIn(t *testing.T, fields url.Values) string {
 	t.Helper()
 	if !fields.Has("person") {
@@ -74,11 +74,13 @@ func (d *deskmint) signIn(t *testing.T, fields url.Values) string {
 	if !fields.Has("configuration") {
 		fields.Set("configuration", "acme-customers")
 	}
-	page := d.press(t, "/sign-in", fields)
+	page := d.submit(t, "/sign-in", fields)
 	if found := jwtField.FindStringSubmatch(page.body); found != nil {
 		client := toSandbox(d.sandbox)
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-		response, err := client.PostForm("http://acme.localhost:"+portOf(t, d.sandbox)+"/access/jwt", url.Values{"jwt": {found[1]}})
+		response, err := client.PostForm("http://acme.localhost:"+portOf(t, d.sandbox)+"/access/jwt", url.Values{
+			"jwt": {found[1]},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -92,7 +94,7 @@ func (d *deskmint) signIn(t *testing.T, fields url.Values) string {
 			defer response.Body.Close()
 			back, err := response.Location()
 			if err != nil || back.Path != "/signed-out" {
-				t.Fatalf("refused, and sent to %v (%v)", back, err)
+				t.Fatalf("refused, and redirected to %v (%v)", back, err)
 			}
 			return d.visit(t, back.RequestURI()).body
 		}

@@ -28,7 +28,7 @@ const (
 	fleetMaxStale = 15 * time.Second
 )
 
-// fleet is three replicas over one raft Vault of three servers.
+// fleet is three replicas and one raft Vault of three servers.
 type fleet struct {
 	vault    *vaulttest.Cluster
 	replicas []*deskmint
@@ -42,15 +42,16 @@ type fleet struct {
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := fleetOf(t, fleetMaxStale, "")
+	f := newFleetWithoutReplicas(t, fleetMaxStale, "")
 	for range 3 {
 		f.replicas = append(f.replicas, serve(t, f.config))
 	}
 	return f
 }
 
-// fleetOf is a fleet without replicas yet, and with settings of its own beside those that all have.
-func fleetOf(t *testing.T, maxStale time.Duration, settings string) *fleet {
+// newFleetWithoutReplicas returns a fleet that has no replicas yet. settings are added to those
+// that every fleet has.
+func newFleetWithoutReplicas(t *testing.T, maxStale time.Duration, settings string) *fleet {
 	t.Helper()
 	f := &fleet{vault: vaulttest.StartCluster(t, 3), binary: build(t), values: map[uint32]string{}}
 	leader := f.vault.Leader(t)
@@ -62,35 +63,37 @@ func fleetOf(t *testing.T, maxStale time.Duration, settings string) *fleet {
 	key, hash := caller.NewKey()
 	f.key = key
 	dir := folder(t, map[string]string{"role-id": roleID, "secret-id": secretID, "deskmint.yaml": fmt.Sprintf(
-		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\n%s%s",
+		"secrets: {source: vault, refresh: %v, max_stale: %v, vault: {addresses: [%s], auth: {method: approle, "+
+			"role_id_file: role-id, secret_id_file: secret-id}}}\n%s%s",
 		fleetRefresh, maxStale, strings.Join(f.vault.Addrs(), ", "), settings, acme(hash))})
 	f.config = filepath.Join(dir, "deskmint.yaml")
-	f.secret(t, "stage", f.value(1))
+	f.secret(t, "stage", f.newValue(1))
 	return f
 }
 
-// value is the secret's at a version.
-func (f *fleet) value(version uint32) string {
+// newValue returns the value of a new version of the secret.
+func (f *fleet) newValue(version uint32) string {
 	f.values[version] = fmt.Sprintf("MARKER-%04d-0123456789-0123456789-0123456789", version)
 	return f.values[version]
 }
 
-// secret runs `deskmint secret` as an operator does, and returns what it prints.
+// secret runs `deskmint secret` as an operator does, and returns its output.
 func (f *fleet) secret(t *testing.T, act, stdin string, args ...string) string {
 	t.Helper()
-	out, err := f.try(t, act, stdin, args...)
+	out, err := f.trySecret(t, act, stdin, args...)
 	if err != nil {
 		t.Fatalf("secret %s: %v", act, err)
 	}
 	return out
 }
 
-// try is secret for a store that may be away.
-func (f *fleet) try(t *testing.T, act, stdin string, args ...string) (string, error) {
+// trySecret is secret for a store that may be unavailable.
+func (f *fleet) trySecret(t *testing.T, act, stdin string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
 	defer cancel()
-	command := exec.CommandContext(ctx, f.binary, append([]string{"secret", act, "acme-customers", "--config", f.config}, args...)...)
+	command := exec.CommandContext(ctx, f.binary,
+		append([]string{"secret", act, "acme-customers", "--config", f.config}, args...)...)
 	command.Env = []string{"VAULT_TOKEN=" + f.token, "HOME=" + t.TempDir(), "no_proxy=*"}
 	var out, errs bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(stdin), &out, &errs
@@ -100,39 +103,39 @@ func (f *fleet) try(t *testing.T, act, stdin string, args ...string) (string, er
 	return out.String(), nil
 }
 
-// await are the flags with which a command waits for every replica.
-func (f *fleet) await() (flags []string) {
+// waitFlags returns the flags that make a command wait for every replica.
+func (f *fleet) waitFlags() (flags []string) {
 	for _, d := range f.replicas {
 		flags = append(flags, "--replicas", d.ops)
 	}
 	return flags
 }
 
-// load is sign-ins that go on: some 200 a second, through every replica and both transports.
+// load is continuous sign-ins, about 200 a second, through every replica and both transports.
 type load struct {
 	fleet *fleet
 	stop  func()
 
 	mu     sync.Mutex
-	minted [][]minted // by lane: a replica's transport
+	minted [][]mintResult // by lane; each replica and transport is a lane
 }
 
-// minted is one sign-in that was asked for.
-type minted struct {
+// mintResult is the result of one request for a token.
+type mintResult struct {
 	began   time.Time
 	ended   time.Time
-	version uint32 // zero: refused
+	version uint32 // zero if it was refused
 	reason  string
 	retry   bool // the refusal has a RetryInfo
 }
 
 const lanes = 2 // the transports of a replica
 
-// begin starts the load, which goes on until finish.
-func (f *fleet) begin(t *testing.T) {
+// startLoad starts the load, which runs until finish.
+func (f *fleet) startLoad(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{fleet: f, minted: make([][]minted, lanes*len(f.replicas))}
+	l := &load{fleet: f, minted: make([][]mintResult, lanes*len(f.replicas))}
 	var running sync.WaitGroup
 	for i, d := range f.replicas {
 		client := pb.NewTokenServiceClient(d.dial(t))
@@ -149,7 +152,7 @@ func (f *fleet) begin(t *testing.T) {
 }
 
 func overGRPC(ctx context.Context, t *testing.T, client pb.TokenServiceClient, key string) answer {
-	r, err := client.MintToken(as(context.WithoutCancel(ctx), key), ana("acme-customers"))
+	r, err := client.MintToken(withKey(context.WithoutCancel(ctx), key), anaRequest("acme-customers"))
 	a := answer{token: r.GetToken(), signed: r.GetSecretVersion(), reason: reasonOf(err)}
 	for _, detail := range status.Convert(err).Details() {
 		if _, ok := detail.(*errdetails.RetryInfo); ok {
@@ -157,22 +160,22 @@ func overGRPC(ctx context.Context, t *testing.T, client pb.TokenServiceClient, k
 		}
 	}
 	if err != nil && a.reason == "" {
-		t.Errorf("an error that isn't ours: %v", err)
+		t.Errorf("an error without a reason of Deskmint: %v", err)
 	}
 	return a
 }
 
-// lane signs in again and again, and holds each token to the version that its answer names.
+// lane signs in again and again, and verifies each token with the version that its response names.
 func (l *load) lane(ctx context.Context, t *testing.T, lane int, mint func() answer) {
-	pace := time.NewTicker(time.Duration(len(l.minted)) * time.Second / 200)
-	defer pace.Stop()
+	ticker := time.NewTicker(time.Duration(len(l.minted)) * time.Second / 200)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-pace.C:
+		case <-ticker.C:
 		}
-		m := minted{began: time.Now()}
+		m := mintResult{began: time.Now()}
 		a := mint()
 		m.ended = time.Now()
 		m.version, m.reason, m.retry = a.signed, a.reason, strings.Contains(a.body, "google.rpc.RetryInfo")
@@ -184,7 +187,7 @@ func (l *load) lane(ctx context.Context, t *testing.T, lane int, mint func() ans
 			continue
 		}
 		if input, signature, _ := cutLast(a.token); secret == "" || hs256(secret, input) != signature {
-			t.Errorf("lane %d: the token isn't signed with version %d, which its answer names", lane, m.version)
+			t.Errorf("lane %d: the token isn't signed with version %d, which its response names", lane, m.version)
 		}
 	}
 }
@@ -197,37 +200,38 @@ func cutLast(token string) (before, after string, found bool) {
 	return token[:i], token[i+1:], true
 }
 
-// stages is what an operator does first: the load must know the value before anybody signs with it.
-func (f *fleet) stages(t *testing.T, version uint32, flags ...string) {
+// stage stages a version as an operator does. It first gives the load the value, so that the load
+// can verify tokens.
+func (f *fleet) stage(t *testing.T, version uint32, flags ...string) {
 	t.Helper()
 	f.load.mu.Lock()
-	value := f.value(version)
+	value := f.newValue(version)
 	f.load.mu.Unlock()
 	f.secret(t, "stage", value, flags...)
 }
 
-// all are the sign-ins so far, by lane.
-func (l *load) all() [][]minted {
+// results returns the results so far, by lane.
+func (l *load) results() [][]mintResult {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([][]minted, len(l.minted))
+	all := make([][]mintResult, len(l.minted))
 	for i, lane := range l.minted {
 		all[i] = slices.Clone(lane)
 	}
 	return all
 }
 
-// follows waits until every lane has seen what is asked for in a sign-in that began after since.
-// How soon a refresh comes is for the tests of the keyring's schedule, whose clock isn't the
-// machine's. The log says how long it took here.
-func (l *load) follows(t *testing.T, since time.Time, what string, sees func(minted) bool) {
+// awaitAll waits until every lane has a matching result of a sign-in that began after since. It
+// doesn't check how long that takes, because the tests of the keyring's schedule do, with a fake
+// clock. The log says how long it took.
+func (l *load) awaitAll(t *testing.T, since time.Time, what string, sees func(mintResult) bool) {
 	t.Helper()
 	last := since
 	eventually(t, func() error {
-		for i, lane := range l.all() {
-			n := slices.IndexFunc(lane, func(m minted) bool { return m.began.After(since) && sees(m) })
+		for i, lane := range l.results() {
+			n := slices.IndexFunc(lane, func(m mintResult) bool { return m.began.After(since) && sees(m) })
 			if n < 0 {
-				return fmt.Errorf("lane %d has not seen %s", i, what)
+				return fmt.Errorf("lane %d has no result with %s", i, what)
 			}
 			if lane[n].began.After(last) {
 				last = lane[n].began
@@ -238,16 +242,17 @@ func (l *load) follows(t *testing.T, since time.Time, what string, sees func(min
 	t.Logf("the last replica showed %s after %v", what, last.Sub(since).Round(time.Millisecond))
 }
 
-func signedBy(version uint32) func(minted) bool {
-	return func(m minted) bool { return m.version == version }
+func signedBy(version uint32) func(mintResult) bool {
+	return func(m mintResult) bool { return m.version == version }
 }
 
-// finish ends the load. versions are all that every lane has to have signed with, in turn.
+// finish ends the load. Every lane must have signed with these versions, in this order, and with no
+// other.
 func (f *fleet) finish(t *testing.T, versions ...uint32) {
 	t.Helper()
 	f.load.stop()
 	total, refused := 0, 0
-	for i, lane := range f.load.all() {
+	for i, lane := range f.load.results() {
 		var runs []uint32
 		for _, m := range lane {
 			if m.reason != "" {
@@ -259,17 +264,18 @@ func (f *fleet) finish(t *testing.T, versions ...uint32) {
 		}
 		total += len(lane)
 		if !slices.Equal(runs, versions) {
-			t.Errorf("lane %d signed with versions %v in turn, want %v", i, runs, versions)
+			t.Errorf("lane %d signed with versions %v in this order, want %v", i, runs, versions)
 		}
 	}
 	t.Logf("%d sign-ins, %d refused", total, refused)
 }
 
-// steady holds every replica to being ready.
-func (f *fleet) steady(t *testing.T, when string) {
+// checkReady checks that every replica is ready.
+func (f *fleet) checkReady(t *testing.T, when string) {
 	t.Helper()
 	for i, d := range f.replicas {
-		if response, err := http.Get("http://" + d.ops + "/readyz"); err != nil || readAnswer(t, response).status != http.StatusOK {
+		if response, err := http.Get("http://" + d.ops + "/readyz"); err != nil ||
+			readAnswer(t, response).status != http.StatusOK {
 			t.Errorf("%s: replica %d isn't ready: %v", when, i, err)
 		}
 	}

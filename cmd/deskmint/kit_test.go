@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// soon is how long anything that must happen may take on a busy machine.
+// soon is the time limit of an expected event on a busy machine.
 const soon = 2 * time.Minute
 
-// eventually asks again until there is no complaint left.
-func eventually(t *testing.T, ask func() error) {
+// eventually calls check until it returns no error.
+func eventually(t *testing.T, check func() error) {
 	t.Helper()
 	deadline := time.After(soon)
 	for {
-		err := ask()
+		err := check()
 		if err == nil {
 			return
 		}
@@ -37,11 +37,11 @@ func eventually(t *testing.T, ask func() error) {
 	}
 }
 
-// transcript is a stream for several writers that can be waited for.
+// transcript records a stream with several writers. Tests can wait for a text in it.
 type transcript struct {
 	mu      sync.Mutex
 	text    []byte
-	changed chan struct{} // closed at the next write; nil: nobody waits
+	changed chan struct{} // closed at the next write; nil if there is no waiter
 }
 
 func (s *transcript) Write(p []byte) (int, error) {
@@ -55,19 +55,19 @@ func (s *transcript) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// forget drops what was written until now.
-func (s *transcript) forget() {
+// reset drops the text so far.
+func (s *transcript) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.text = nil
 }
 
 func (s *transcript) String() string {
-	text, _ := s.now()
+	text, _ := s.snapshot()
 	return text
 }
 
-func (s *transcript) now() (text string, changed <-chan struct{}) {
+func (s *transcript) snapshot() (text string, changed <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changed == nil {
@@ -76,11 +76,11 @@ func (s *transcript) now() (text string, changed <-chan struct{}) {
 	return string(s.text), s.changed
 }
 
-// await returns the text once it contains what is waited for, false if ended comes first.
+// await returns the text when it contains what, or false if ended is closed first.
 func (s *transcript) await(what string, ended <-chan struct{}) (string, bool) {
 	deadline := time.After(soon)
 	for {
-		text, changed := s.now()
+		text, changed := s.snapshot()
 		if strings.Contains(text, what) {
 			return text, true
 		}
@@ -95,23 +95,23 @@ func (s *transcript) await(what string, ended <-chan struct{}) (string, bool) {
 	}
 }
 
-// deskmint is a running server: in this process, or in one of its own.
+// deskmint is a running server, in this process or in another.
 type deskmint struct {
 	out, err transcript
-	// Addresses as HOST:PORT.
+	// The addresses, each as HOST:PORT.
 	grpc, http, ops, sandbox string
 
-	stop    func()        // asks it to end
-	kill    func()        // for one that doesn't
+	stop    func()        // requests an orderly end
+	kill    func()        // ends it by force
 	process *os.Process   // nil in this process
-	ended   chan struct{} // closed when it has
-	failure error         // then
+	ended   chan struct{} // closed at its end
+	failure error         // its error, when ended is closed
 }
 
-// anyPort are the flags that let tests run beside each other.
+// anyPort makes a server listen on free ports, so that tests can run in parallel.
 var anyPort = []string{"--grpc-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"}
 
-// dev and serve run a command in this process until the test ends.
+// dev runs a server in this process until the test ends. So does serve.
 func dev(t *testing.T, args ...string) *deskmint {
 	t.Helper()
 	return launch(t, append(append([]string{"dev", "--sandbox-listen", "127.0.0.1:0"}, anyPort...), args...)...)
@@ -122,23 +122,23 @@ func serve(t *testing.T, config string, args ...string) *deskmint {
 	return launch(t, append(append([]string{"serve", "--drain", "0s", "--config", config}, anyPort...), args...)...)
 }
 
-// serveUnready is serve for a service that has nothing to sign with. Only its ops listener answers.
+// serveUnready is serve for a service that has no key to sign with. Only its ops listener responds.
 func serveUnready(t *testing.T, config string) *deskmint {
 	t.Helper()
 	d := start(append([]string{"serve", "--drain", "0s", "--config", config}, anyPort...)...)
-	d.endsWell(t)
+	d.expectCleanEnd(t)
 	text, ok := d.out.await("\nops=", d.ended)
 	if !ok {
 		t.Fatalf("no addresses; standard output:\n%s\nstandard error:\n%s", text, &d.err)
 	}
-	d.reads(text)
+	d.parseAddresses(text)
 	return d
 }
 
 func launch(t *testing.T, args ...string) *deskmint {
 	t.Helper()
 	d := start(args...)
-	d.begin(t)
+	d.awaitStart(t)
 	return d
 }
 
@@ -152,13 +152,13 @@ func start(args ...string) *deskmint {
 	return d
 }
 
-// spawn runs a command in a process of its own, and doesn't wait for it to be ready.
+// spawn runs a command in a separate process. It doesn't wait until the command is ready.
 func spawn(t testing.TB, binary string, args ...string) *deskmint {
 	t.Helper()
 	return spawnIn(t, nil, binary, args...)
 }
 
-// spawnIn is spawn with more in the environment.
+// spawnIn is spawn with additional environment variables.
 func spawnIn(t testing.TB, env []string, binary string, args ...string) *deskmint {
 	t.Helper()
 	d := &deskmint{ended: make(chan struct{})}
@@ -175,19 +175,21 @@ func spawnIn(t testing.TB, env []string, binary string, args ...string) *deskmin
 		defer close(d.ended)
 		d.failure = cmd.Wait()
 	}()
-	t.Cleanup(func() { _ = d.end() }) // begin's, where it was called, comes first and complains
+	t.Cleanup(func() { _ = d.end() }) // a clean-up of awaitStart runs before, and reports errors
 	return d
 }
 
-// begin waits for the line `ready` and reads the addresses before it.
-func (d *deskmint) begin(t *testing.T) {
+// awaitStart waits for the line `ready`, and parses the addresses before it. The server must end
+// without an error.
+func (d *deskmint) awaitStart(t *testing.T) {
 	t.Helper()
-	d.endsWell(t)
+	d.expectCleanEnd(t)
 	d.awaitReady(t)
 }
 
-// endsWell ends it with the test, and wants no error of it then.
-func (d *deskmint) endsWell(t *testing.T) {
+// expectCleanEnd stops the server at the end of the test, and fails the test if the server ends
+// with an error.
+func (d *deskmint) expectCleanEnd(t *testing.T) {
 	t.Helper()
 	t.Cleanup(func() {
 		if err := d.end(); err != nil {
@@ -196,18 +198,18 @@ func (d *deskmint) endsWell(t *testing.T) {
 	})
 }
 
-// awaitReady is begin for one that may end as it likes.
+// awaitReady is awaitStart for a server that may end with an error.
 func (d *deskmint) awaitReady(t *testing.T) {
 	t.Helper()
 	text, ok := d.out.await("\nready\n", d.ended)
 	if !ok {
 		t.Fatalf("not ready; standard output:\n%s\nstandard error:\n%s", text, &d.err)
 	}
-	d.reads(text)
+	d.parseAddresses(text)
 }
 
-// reads takes the addresses from the lines that it has printed.
-func (d *deskmint) reads(text string) {
+// parseAddresses takes the addresses from the printed lines.
+func (d *deskmint) parseAddresses(text string) {
 	for line := range strings.Lines(text) {
 		name, address, _ := strings.Cut(strings.TrimSpace(line), "=")
 		switch name {
@@ -223,7 +225,7 @@ func (d *deskmint) reads(text string) {
 	}
 }
 
-// end asks it to end, and says how it did.
+// end stops the server and returns its error.
 func (d *deskmint) end() error {
 	d.stop()
 	select {
@@ -231,31 +233,32 @@ func (d *deskmint) end() error {
 		return d.failure
 	case <-time.After(soon):
 		d.kill()
-		return fmt.Errorf("it hangs: nothing after %v", soon)
+		return fmt.Errorf("it hasn't ended after %v", soon)
 	}
 }
 
-// tokenStart is how every token begins: its header is a constant.
+// tokenStart is the header of every token, which is a constant.
 var tokenStart = base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`))
 
-// silent holds the streams to showing no token and none of the secrets, however written.
-func (d *deskmint) silent(t *testing.T, secrets ...string) {
+// checkNoSecrets checks that the streams contain no token and none of the secrets, in any encoding.
+func (d *deskmint) checkNoSecrets(t *testing.T, secrets ...string) {
 	t.Helper()
-	shows(t, false, d.out.String()+d.err.String(), append(secrets, tokenStart)...)
+	checkShown(t, false, d.out.String()+d.err.String(), append(secrets, tokenStart)...)
 }
 
-func shows(t *testing.T, want bool, text string, secrets ...string) {
+func checkShown(t *testing.T, want bool, text string, secrets ...string) {
 	t.Helper()
 	for _, s := range secrets {
 		found := false
 		for _, written := range []string{
 			s, hex.EncodeToString([]byte(s)), fmt.Sprint([]byte(s)),
-			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="), base64.RawURLEncoding.EncodeToString([]byte(s)),
+			strings.TrimRight(base64.StdEncoding.EncodeToString([]byte(s)), "="),
+			base64.RawURLEncoding.EncodeToString([]byte(s)),
 		} {
 			found = found || strings.Contains(text, written)
 		}
 		if found != want {
-			t.Errorf("shows %q: %v, want %v:\n%s", s, found, want, text)
+			t.Errorf("the text contains %q: %v, want %v:\n%s", s, found, want, text)
 		}
 	}
 }
@@ -273,7 +276,7 @@ func invoke(t *testing.T, stdin string, args ...string) (stdout, stderr string, 
 	return out.String(), errs.String(), err
 }
 
-// folder makes files that only their owner reads, and returns where.
+// folder writes files that only their owner can read, and returns their folder.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -21,9 +21,9 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// answer is what came back from either transport.
+// answer is a response through either transport.
 type answer struct {
-	status int // of HTTP; 0 over gRPC
+	status int // of HTTP, or 0 over gRPC
 	reason string
 	header http.Header
 	body   string
@@ -32,13 +32,13 @@ type answer struct {
 	signed uint32 // the secret's version
 }
 
-// form is what a front end is to post.
+// form is the form that a front end must post.
 type form struct {
 	Action string
 	Fields map[string]string
 }
 
-// post asks the REST gateway.
+// post sends a request to the REST gateway.
 func (d *deskmint) post(t *testing.T, key, path, body string) answer {
 	t.Helper()
 	return send(t, http.DefaultClient, "http://"+d.http+path, key, body)
@@ -67,15 +67,15 @@ func readAnswer(t *testing.T, response *http.Response) answer {
 		t.Fatal(err)
 	}
 	a := answer{status: response.StatusCode, header: response.Header, body: string(b)}
-	var said struct {
+	var parsed struct {
 		Token         string
 		SecretVersion uint32
 		Form          form
 		Details       []struct{ Reason string }
 	}
-	if json.Unmarshal(b, &said) == nil {
-		a.token, a.signed, a.form = said.Token, said.SecretVersion, said.Form
-		for _, detail := range said.Details {
+	if json.Unmarshal(b, &parsed) == nil {
+		a.token, a.signed, a.form = parsed.Token, parsed.SecretVersion, parsed.Form
+		for _, detail := range parsed.Details {
 			a.reason += detail.Reason
 		}
 	}
@@ -85,7 +85,8 @@ func readAnswer(t *testing.T, response *http.Response) answer {
 // dial connects to the gRPC server.
 func (d *deskmint) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(d.grpc, append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
+	conn, err := grpc.NewClient(d.grpc,
+		append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,13 +94,13 @@ func (d *deskmint) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientCo
 	return conn
 }
 
-// as adds a caller's key to what a call sends.
-func as(ctx context.Context, key string) context.Context {
+// withKey adds a caller's key to the metadata of a call.
+func withKey(ctx context.Context, key string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+key)
 }
 
-// ana is a request to sign a customer in, and the same as JSON.
-func ana(configuration string) *pb.MintTokenRequest {
+// anaRequest returns a request to sign a customer in. anaJSON is the same as JSON.
+func anaRequest(configuration string) *pb.MintTokenRequest {
 	return &pb.MintTokenRequest{
 		Configuration: "configurations/" + configuration,
 		User:          &pb.User{Email: "ana@customer.example", EmailVerified: true, Name: "Ana"},
@@ -108,17 +109,20 @@ func ana(configuration string) *pb.MintTokenRequest {
 
 const anaJSON = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana"}}`
 
-// mint asks both transports for a token of the same person, and holds them to the same answer.
+// mint requests a token for the same person through both transports, and checks that the responses
+// agree.
 func (d *deskmint) mint(t *testing.T, key, configuration string) answer {
 	t.Helper()
 	overHTTP := d.post(t, key, "/v1/configurations/"+configuration+":mintToken", anaJSON)
-	r, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(as(t.Context(), key), ana(configuration))
+	r, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(withKey(t.Context(), key), anaRequest(configuration))
 	overGRPC := answer{reason: reasonOf(err), token: r.GetToken(), signed: r.GetSecretVersion()}
 	if err != nil && overGRPC.reason == "" {
 		t.Fatal(err)
 	}
-	if overGRPC.reason != overHTTP.reason || overGRPC.signed != overHTTP.signed || (overGRPC.token == "") != (overHTTP.token == "") {
-		t.Errorf("gRPC answers %q, version %d; REST %q, version %d", overGRPC.reason, overGRPC.signed, overHTTP.reason, overHTTP.signed)
+	if overGRPC.reason != overHTTP.reason || overGRPC.signed != overHTTP.signed ||
+		(overGRPC.token == "") != (overHTTP.token == "") {
+		t.Errorf("gRPC answers %q, version %d; REST %q, version %d", overGRPC.reason, overGRPC.signed, overHTTP.reason,
+			overHTTP.signed)
 	}
 	return overHTTP
 }
@@ -132,12 +136,12 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// claims verifies a token with the standard library alone, and returns what it says.
+// claims verifies a token with the standard library only, and returns its claims.
 func claims(t *testing.T, token, secret string) map[string]any {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("a token of %d parts", len(parts))
+		t.Fatalf("the token has %d parts", len(parts))
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(parts[0] + "." + parts[1]))
@@ -148,14 +152,15 @@ func claims(t *testing.T, token, secret string) map[string]any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := map[string]any{}
-	if err := json.Unmarshal(payload, &said); err != nil {
+	parsed := map[string]any{}
+	if err := json.Unmarshal(payload, &parsed); err != nil {
 		t.Fatal(err)
 	}
-	return said
+	return parsed
 }
 
-// toSandbox is a client that finds every host under .localhost on this machine, as a browser does.
+// toSandbox returns a client that resolves every host under .localhost to this machine, as a
+// browser does.
 func toSandbox(address string) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,

@@ -18,25 +18,25 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// vaultServer is a service that reads from a real Vault, by a road that can be cut.
+// vaultServer is a service that reads from a real Vault, through a proxy that can be interrupted.
 type vaultServer struct {
 	*deskmint
 	vault *vaulttest.Server
-	road  *road
+	proxy *vaultProxy
 	path  string // of the secret
 	key   string // of the caller
 	dir   string // of its files
 }
 
-// road leads to a Vault.
-type road struct {
+// vaultProxy is a proxy in front of a Vault.
+type vaultProxy struct {
 	mu      sync.Mutex
-	to      *url.URL      // nil: nobody is there
-	held    chan struct{} // requests wait until it is closed; nil: they don't
-	waiting chan struct{} // gets one for each request that waits
+	to      *url.URL      // nil if there is no Vault
+	held    chan struct{} // requests wait until it is closed; nil if they don't wait
+	waiting chan struct{} // receives a value for each request that waits
 }
 
-func (r *road) lead(to string) {
+func (r *vaultProxy) setTarget(to string) {
 	u, _ := url.Parse(to)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -46,8 +46,8 @@ func (r *road) lead(to string) {
 	}
 }
 
-// hold makes requests wait until the returned func is called; waiting tells of each.
-func (r *road) hold(t *testing.T) (waiting <-chan struct{}, release func()) {
+// hold makes requests wait until release is called. waiting receives a value for each of them.
+func (r *vaultProxy) hold(t *testing.T) (waiting <-chan struct{}, release func()) {
 	held := make(chan struct{})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -62,7 +62,7 @@ func (r *road) hold(t *testing.T) (waiting <-chan struct{}, release func()) {
 	return r.waiting, release
 }
 
-func (r *road) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (r *vaultProxy) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	to, held := r.to, r.held
 	r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *road) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		<-held
 	}
 	if to == nil {
-		panic(http.ErrAbortHandler) // the connection breaks, as when a process has ended
+		panic(http.ErrAbortHandler) // the connection breaks, as if the process had ended
 	}
 	(&httputil.ReverseProxy{
 		Rewrite:      func(p *httputil.ProxyRequest) { p.SetURL(to) },
@@ -79,51 +79,63 @@ func (r *road) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	}).ServeHTTP(w, request)
 }
 
-// onVaultServer serves with the least that a policy can give: reading this one secret. change may
-// spoil the files before the start, and settings replace `refresh: 1s`.
-func onVaultServer(t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer)) *vaultServer {
+// serveOnVault starts a service with the smallest policy, which allows reading this one secret.
+// change may change the files before the start. settings replace `refresh: 1s`.
+func serveOnVault(t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer)) *vaultServer {
 	t.Helper()
-	return beginsOnVault(t, vault, settings, change, func(t *testing.T, config string) *deskmint { return serve(t, config) })
+	return startOnVault(t, vault, settings, change, func(t *testing.T, config string) *deskmint {
+		return serve(t, config)
+	})
 }
 
-// unreadyOnVault is onVaultServer where the store can't be asked: the service isn't ready until it
-// can.
-func unreadyOnVault(t *testing.T, vault *vaulttest.Server, settings, fault string, change func(s *vaultServer)) *vaultServer {
+// serveOnVaultUnready is serveOnVault for a store that can't be read. The service isn't ready until
+// it can.
+func serveOnVaultUnready(
+	t *testing.T, vault *vaulttest.Server, settings, fault string, change func(s *vaultServer),
+) *vaultServer {
 	t.Helper()
-	s := beginsOnVault(t, vault, settings, change, serveUnready)
+	s := startOnVault(t, vault, settings, change, serveUnready)
 	eventually(t, func() error {
 		ready, all := s.readyz(t)
-		if got := all["acme-customers"]; ready || got.State != "unavailable" || got.Active != 0 || !strings.Contains(got.Fault, fault) {
+		if got := all["acme-customers"]; ready || got.State != "unavailable" || got.Active != 0 ||
+			!strings.Contains(got.Fault, fault) {
 			return fmt.Errorf("/readyz: ready %v, %+v; want it unready for the fault %q", ready, got, fault)
 		}
 		return nil
 	})
 	if text, ok := s.err.await("not ready: nothing can be signed here", s.ended); !ok {
-		t.Errorf("the log doesn't say so:\n%s", text)
+		t.Errorf("the log doesn't report it:\n%s", text)
 	}
 	if strings.Contains(s.out.String(), "\nready\n") {
-		t.Error("it says that it is ready")
+		t.Error("it prints ready")
 	}
 	return s
 }
 
-func beginsOnVault(t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer), begin func(t *testing.T, config string) *deskmint) *vaultServer {
+func startOnVault(
+	t *testing.T, vault *vaulttest.Server, settings string, change func(s *vaultServer),
+	start func(t *testing.T, config string) *deskmint,
+) *vaultServer {
 	t.Helper()
 	key, hash := caller.NewKey()
-	s := &vaultServer{vault: vault, key: key, path: "sso/" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))}
-	s.road = &road{waiting: make(chan struct{}, 1000)}
-	s.road.lead(vault.Addr)
-	way := httptest.NewServer(s.road)
-	t.Cleanup(way.Close)
-	text := strings.Replace(onVault(way.URL, hash), "sso/acme-customers", s.path, 1)
+	s := &vaultServer{
+		vault: vault,
+		key:   key,
+		path:  "sso/" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())),
+	}
+	s.proxy = &vaultProxy{waiting: make(chan struct{}, 1000)}
+	s.proxy.setTarget(vault.Addr)
+	server := httptest.NewServer(s.proxy)
+	t.Cleanup(server.Close)
+	text := strings.Replace(onVault(server.URL, hash), "sso/acme-customers", s.path, 1)
 	s.dir = folder(t, map[string]string{"deskmint.yaml": strings.Replace(text, "refresh: 1s", settings, 1)})
 	s.login(t, vault)
 	change(s)
-	s.deskmint = begin(t, filepath.Join(s.dir, "deskmint.yaml"))
+	s.deskmint = start(t, filepath.Join(s.dir, "deskmint.yaml"))
 	return s
 }
 
-// login makes the service a role at a Vault, and writes down what it logs in with.
+// login creates a role for the service, and writes the files that the service logs in with.
 func (s *vaultServer) login(t *testing.T, vault *vaulttest.Server) {
 	t.Helper()
 	name := strings.ReplaceAll(s.path, "/", "-")
@@ -140,8 +152,8 @@ func (s *vaultServer) put(t *testing.T, secret string) {
 	s.vault.Put(t, s.path, map[string]string{"shared_secret": secret})
 }
 
-// signs holds both transports to a version and its secret.
-func (s *vaultServer) signs(t *testing.T, version uint32, secret string) {
+// expectSigned checks that both transports sign with a version and its secret.
+func (s *vaultServer) expectSigned(t *testing.T, version uint32, secret string) {
 	t.Helper()
 	got := s.mint(t, s.key, "acme-customers")
 	if got.status != http.StatusOK || got.signed != version {
@@ -150,31 +162,33 @@ func (s *vaultServer) signs(t *testing.T, version uint32, secret string) {
 	claims(t, got.token, secret)
 }
 
-// refuses holds both transports to a reason.
-func (s *vaultServer) refuses(t *testing.T, reason string) {
+// expectRefusal checks that both transports refuse with a reason.
+func (s *vaultServer) expectRefusal(t *testing.T, reason string) {
 	t.Helper()
-	if got := s.mint(t, s.key, "acme-customers"); got.reason != reason || got.token != "" || strings.Contains(got.body, s.path) {
+	if got := s.mint(t, s.key, "acme-customers"); got.reason != reason || got.token != "" ||
+		strings.Contains(got.body, s.path) {
 		t.Fatalf("%d %s, want %s", got.status, got.body, reason)
 	}
 }
 
-// refresh asks the service to refresh a secret, and checks the version that it finds.
+// refresh calls RefreshSecret, and checks the active version and the state in the response.
 func (s *vaultServer) refresh(t *testing.T, active int, state string) {
 	t.Helper()
 	got := s.post(t, s.key, "/v1/configurations/acme-customers:refreshSecret", "{}")
-	var said struct {
+	var parsed struct {
 		After struct {
 			ActiveVersion int
 			State         string
 		}
 	}
-	if err := json.Unmarshal([]byte(got.body), &said); err != nil || said.After.ActiveVersion != active || said.After.State != "SECRET_STATE_"+state {
+	if err := json.Unmarshal([]byte(got.body), &parsed); err != nil || parsed.After.ActiveVersion != active ||
+		parsed.After.State != "SECRET_STATE_"+state {
 		t.Errorf("refresh: %d %s, want version %d %s", got.status, got.body, active, state)
 	}
 }
 
-// quiet searches all that the service has shown.
-func (s *vaultServer) quiet(t *testing.T) {
+// checkNoLeaks searches all output of the service for secrets.
+func (s *vaultServer) checkNoLeaks(t *testing.T) {
 	t.Helper()
 	metrics, err := http.Get("http://" + s.ops + "/metrics")
 	if err != nil {
@@ -186,13 +200,13 @@ func (s *vaultServer) quiet(t *testing.T) {
 	}
 	measured := readAnswer(t, metrics).body
 	if !strings.Contains(measured, "\ndeskmint_store_clock_offset_seconds ") {
-		t.Error("the metrics don't tell of the store's clock")
+		t.Error("the metrics lack the store's clock")
 	}
-	shows(t, false, measured+readAnswer(t, ready).body, firstSecret, secondSecret, shortSecret, s.key, tokenStart)
-	s.silent(t, firstSecret, secondSecret, shortSecret, s.key, s.vault.RootToken, "hvs.")
+	checkShown(t, false, measured+readAnswer(t, ready).body, firstSecret, secondSecret, shortSecret, s.key, tokenStart)
+	s.checkNoSecrets(t, firstSecret, secondSecret, shortSecret, s.key, s.vault.RootToken, "hvs.")
 }
 
-// scope is a test whose clean-ups may come before its end.
+// scope is a test whose clean-ups may run before its end.
 type scope struct {
 	testing.TB
 	cleanups []func()

@@ -18,23 +18,23 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// company is an app that passes on the pages of two replicas, each in its turn, and a Zendesk that
-// sends everybody it refuses back to the app. The app remembers nothing of anybody.
+// company is an app and a Zendesk. The app passes on the pages of two replicas in turn, and keeps
+// no state about people. Zendesk redirects every person that it refuses to the app.
 type company struct {
 	app      string // URL
 	zendesk  *sandbox.Sandbox
 	replicas [2]*deskmint
 	key      string
-	asked    atomic.Int64
+	requests atomic.Int64
 }
 
 func (c *company) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	turn := c.asked.Add(1)
+	turn := c.requests.Add(1)
 	(&relay{deskmint: c.replicas[turn%2], key: c.key}).byREST(w, r)
 }
 
-// newCompany has a configuration with this line, and a brand in this language. redirect is the
-// sandbox's option.
+// newCompany returns a company whose configuration has this line, and a brand in this language.
+// redirect is the option of the sandbox.
 func newCompany(t *testing.T, line, language string, redirect bool) *company {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -61,7 +61,7 @@ func newCompany(t *testing.T, line, language string, redirect bool) *company {
       endpoint: "http://{subdomain}.localhost:`+portOf(t, server.Listener.Addr().String())+`"
       origins: [`+c.app+`]`,
 		"subdomain: acme}", "subdomain: acme, page: {language: "+language+"}}",
-		// Out with the tests' own rate: ten tabs are to be within the one that everybody has.
+		// Remove the rate limit of the tests. Ten tabs must be within the default limit.
 		"user_rate: {per_minute: 60000}", line,
 	).Replace(onFile(hash))
 	dir := folder(t, map[string]string{"deskmint.yaml": text, "secrets.yaml": secretsYAML(customersSecret)})
@@ -72,9 +72,9 @@ func newCompany(t *testing.T, line, language string, redirect bool) *company {
 	return c
 }
 
-// received holds the company to this many POSTs with this outcome and no others since the last
-// time, and both replicas to their share of the pages so far.
-func (c *company) received(t *testing.T, before, posts int, outcome sandbox.Outcome, pages int) {
+// checkReceived checks that the sandbox has received this many POSTs with this outcome since the
+// last call, and no others. Each replica must have served its share of the pages.
+func (c *company) checkReceived(t *testing.T, before, posts int, outcome sandbox.Outcome, pages int) {
 	t.Helper()
 	all := c.zendesk.SignIns()
 	if len(all) != before+posts {
@@ -93,16 +93,16 @@ func (c *company) received(t *testing.T, before, posts int, outcome sandbox.Outc
 		}
 	}
 	for i, d := range c.replicas {
-		// The second one answers first.
+		// The second replica responds first.
 		if got, want := len(linesWith(d.out.String(), `{"schema":`)), (pages+i)/2; got != want {
 			t.Errorf("replica %d decided %d times, want %d of %d pages", i, got, want, pages)
 		}
 	}
 }
 
-// another opens a tab that shares its cookies with the browser's others, and lives as long as the
-// browser.
-func another(t *testing.T, browser context.Context) context.Context {
+// newTab opens a tab that shares its cookies with the other tabs of the browser. It lives as long
+// as the browser.
+func newTab(t *testing.T, browser context.Context) context.Context {
 	t.Helper()
 	ctx, closeTab := chromedp.NewContext(browser)
 	t.Cleanup(closeTab)
@@ -110,51 +110,53 @@ func another(t *testing.T, browser context.Context) context.Context {
 	return ctx
 }
 
-// TestBrowserInALoop: it is stopped where the configuration says, whichever replicas made its
-// pages, and the person can go on once the cause is mended.
-func TestBrowserInALoop(t *testing.T) {
+// TestBrowserLoop checks that a loop ends after the configured number of sign-ins, whichever
+// replicas rendered its pages. The person can go on when the cause is removed.
+func TestBrowserLoop(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
 	for _, c := range []struct {
 		name, line, language, heading, direction string
 		redirect                                 bool
-		posts                                    int // the limit is the number of the sign-in that is stopped
+		posts                                    int // one less than the limit, which counts the stopped sign-in
 	}{
-		{"as everybody has it", "", "de", "Die Anmeldung bei Acme funktioniert gerade nicht", "ltr", false, 3},
+		{"by default", "", "de", "Die Anmeldung bei Acme funktioniert gerade nicht", "ltr", false, 3},
 		{"third time", "loop: {limit: 3}", "ar", "يتعذر تسجيل الدخول إلى \u2068Acme\u2069", "rtl", true, 2},
 		{"sixth time", "loop: {limit: 6, window: 5m}", "fr", "La connexion à Acme ne fonctionne pas", "ltr", true, 5},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			acme := newCompany(t, c.line, c.language, c.redirect)
 			acme.zendesk.SetFaults(sandbox.Faults{RateLimited: true})
-			tab := another(t, browser)
+			tab := newTab(t, browser)
 			goTo(t, tab, acme.app)
 			do(t, tab, chromedp.WaitVisible(chromedp.CSS("section[data-state=loop]")))
-			acme.received(t, 0, c.posts, sandbox.OutcomeRefused, c.posts+1)
+			acme.checkReceived(t, 0, c.posts, sandbox.OutcomeRefused, c.posts+1)
 			if at := evaluate(t, tab, "location.origin"); at != acme.app {
 				t.Errorf("stopped at %s", at)
 			}
-			shown := evaluate(t, tab, `[document.documentElement.lang, document.documentElement.dir, document.title,
-				...[...document.querySelectorAll("h1")].filter(h => h.checkVisibility()).map(h => h.innerText)].join("|")`)
+			shown := evaluate(t, tab, `[
+				document.documentElement.lang, document.documentElement.dir, document.title,
+				...[...document.querySelectorAll("h1")].filter((h) => h.checkVisibility()).map((h) => h.innerText),
+			].join("|")`)
 			if want := strings.Join([]string{c.language, c.direction, c.heading, c.heading}, "|"); shown != want {
-				t.Errorf("shown: %s, want %s", shown, want)
+				t.Errorf("the page has %s, want %s", shown, want)
 			}
-			// The way out; and that nothing was posted in between.
+			// The button signs the person in. Nothing was posted before.
 			acme.zendesk.SetFaults(sandbox.Faults{})
 			do(t, tab, chromedp.Click(chromedp.CSS("#sign-in button")), signedIn)
-			acme.received(t, c.posts, 1, sandbox.OutcomeSignedIn, c.posts+1)
-			// Another tab has come back from nowhere.
+			acme.checkReceived(t, c.posts, 1, sandbox.OutcomeSignedIn, c.posts+1)
+			// Another tab enters a loop again.
 			acme.zendesk.SetFaults(sandbox.Faults{RateLimited: true})
-			other := another(t, browser)
+			other := newTab(t, browser)
 			goTo(t, other, acme.app)
 			do(t, other, chromedp.WaitVisible(chromedp.CSS("section[data-state=loop]")))
-			acme.received(t, c.posts+1, c.posts, sandbox.OutcomeRefused, 2*(c.posts+1))
+			acme.checkReceived(t, c.posts+1, c.posts, sandbox.OutcomeRefused, 2*(c.posts+1))
 		})
 	}
 }
 
-// TestTenTabs are no loop: neither opened at once, nor restored at once with what each of them
-// remembers.
+// TestTenTabs checks that ten tabs are no loop, if they are opened at once, and if they are
+// restored at once with their state.
 func TestTenTabs(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
@@ -162,7 +164,7 @@ func TestTenTabs(t *testing.T) {
 	const many = 10
 	var tabs []context.Context
 	for range many {
-		tabs = append(tabs, another(t, browser))
+		tabs = append(tabs, newTab(t, browser))
 	}
 	for round := range 2 {
 		var opening sync.WaitGroup
@@ -180,6 +182,6 @@ func TestTenTabs(t *testing.T) {
 				t.Errorf("round %d, tab %d: %s", round, i, who)
 			}
 		}
-		acme.received(t, round*many, many, sandbox.OutcomeSignedIn, (round+1)*many)
+		acme.checkReceived(t, round*many, many, sandbox.OutcomeSignedIn, (round+1)*many)
 	}
 }

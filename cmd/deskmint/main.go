@@ -1,5 +1,5 @@
 // Command deskmint signs people in to Zendesk on behalf of a company's services.
-// `deskmint --help` lists its commands; `deskmint dev` is where to begin.
+// `deskmint --help` lists its commands. Begin with `deskmint dev`.
 package main
 
 import (
@@ -17,8 +17,8 @@ import (
 )
 
 func main() {
-	// The notification is never stopped, so that a second signal doesn't kill a process that is
-	// ending.
+	// The notification is never stopped, so that a second signal doesn't kill the process during
+	// its shutdown.
 	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
 	if err != nil {
@@ -31,9 +31,9 @@ func main() {
 
 // The exit codes. Scripts rely on them, and docs/doctor.md lists them.
 const (
-	codeFailed  = 1 // what was asked for failed, or what was checked is at fault
-	codeUsage   = 2 // the command line is at fault; nothing was tried
-	codeNotable = 3 // doctor has warnings and no fault; probe was granted what must be refused
+	codeFailed  = 1 // the command failed, or found a fault
+	codeUsage   = 2 // the command line is at fault, and the command did nothing
+	codeNotable = 3 // doctor has warnings but no fault, or probe was granted what must be refused
 )
 
 // exitError is an error with an exit code. Its text is empty if the output of the command has
@@ -67,22 +67,22 @@ type streams struct {
 
 // commands is the command line. Each command has its own file.
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Everything in one process on loopback, to try things out: demo configurations, a stand-in for Zendesk, a page to click through."`
+	Dev     devCommand     `cmd:"" help:"Try it out: the service, a sandbox of Zendesk and a demo in one process."`
 	Serve   serveCommand   `cmd:"" help:"The service."`
 	Config  configCommand  `cmd:"" help:"Validate a configuration file, or print its JSON Schema."`
-	Mint    mintCommand    `cmd:"" help:"Ask a running service for a token; prints the answer as JSON."`
-	Render  renderCommand  `cmd:"" help:"Ask a running service for the page that signs a person in; prints the HTML."`
-	Inspect inspectCommand `cmd:"" help:"Ask a running service whether Zendesk would take a token; reads it from standard input."`
-	Probe   probeCommand   `cmd:"" help:"For cron or Kubernetes: mint with a running service and inspect the token, and be refused what must be refused."`
-	Doctor  doctorCommand  `cmd:"" help:"Check what a configuration file relies on: store, policy, clock, certificates, files. Each finding says what to do."`
-	Key     keyCommand     `cmd:"" help:"Make API keys for callers."`
-	Explain explainCommand `cmd:"" help:"Offline: would this caller be allowed this request, and which rule says so?"`
+	Mint    mintCommand    `cmd:"" help:"Request a token from a running service, and print it as JSON."`
+	Render  renderCommand  `cmd:"" help:"Request the sign-in page from a running service, and print the HTML."`
+	Inspect inspectCommand `cmd:"" help:"Report whether Zendesk would accept the token on standard input."`
+	Probe   probeCommand   `cmd:"" help:"For cron or Kubernetes: check what must be granted and what must not."`
+	Doctor  doctorCommand  `cmd:"" help:"Check what a service depends on. Each finding says what to do."`
+	Key     keyCommand     `cmd:"" help:"Generate API keys for callers."`
+	Explain explainCommand `cmd:"" help:"Offline: report whether a caller may make a request, and by which rule."`
 	Secret  secretCommand  `cmd:"" help:"Rotate a configuration's secret, with your own credential for the store."`
 	Audit   auditCommand   `cmd:"" help:"Search the audit log."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// errRefused makes a command fail whose output has already said why.
+// errRefused makes a command fail. The output of the command has already said why.
 var errRefused = errors.New("")
 
 // run runs a command line and returns when the command has ended. A server ends when ctx ends.
@@ -111,6 +111,7 @@ func execute(ctx context.Context, args []string, std streams) error {
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(int) { exited = true }), // --help; the process ends in main
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		previewVars,
 	)
 	if err != nil {
 		return err

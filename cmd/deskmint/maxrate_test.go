@@ -10,12 +10,13 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault/vaulttest"
 )
 
-// TestMaxRate: neither the first load nor the refreshes after it ask Vault for more than max_rate.
+// TestMaxRate checks that neither the first load nor the later refreshes send more requests to
+// Vault than max_rate.
 func TestMaxRate(t *testing.T) {
 	t.Parallel()
 	const secrets, rate, window = 300, 60, 5
 	vault := vaulttest.Start(t)
-	way := count(t, vault)
+	way := newCountingProxy(t, vault)
 	config, key := manyConfigurations(t, vault, way.URL, secrets, rate)
 	d := serve(t, config)
 	loaded := time.Now()
@@ -31,14 +32,15 @@ func TestMaxRate(t *testing.T) {
 			}
 		}
 		if n := len(way.since(loaded)); !ready || usable < secrets || n < 2*secrets {
-			return fmt.Errorf("ready: %v; %d of %d are usable; %d looks", ready, usable, secrets, n) // it takes eleven seconds
+			// This takes eleven seconds.
+			return fmt.Errorf("ready: %v; %d of %d are usable; %d reads", ready, usable, secrets, n)
 		}
 		return nil
 	})
-	// Reads that a busy machine holds up come together with those after them: as many as go on at
-	// once.
+	// On a busy machine, delayed reads come together with those after them. At most as many can be
+	// delayed as are in flight at once.
 	const under = 2 * 16
-	if n := most(way.since(time.Time{}), window*time.Second); n > window*rate+under {
+	if n := maxWithin(way.since(time.Time{}), window*time.Second); n > window*rate+under {
 		t.Errorf("%d reads within %d s, with a max_rate of %d", n, window, rate)
 	}
 	d.mint(t, key, "acme-7")

@@ -6,28 +6,28 @@ import (
 	"runtime/metrics"
 )
 
-// garbage is what may gather, in bytes, before it is collected.
-const garbage = 64 << 20
+// garbageLimit is how much garbage may accumulate before a collection, in bytes.
+const garbageLimit = 64 << 20
 
-// paceCollector lets as much garbage gather as garbage says. What lives is a few
-// megabytes, and Go collects by default when as much again has gathered: dozens of times
-// a second under load, each time with the same few megabytes to scan, for a fifth
-// of the processor's time. With many configurations more lives: three times as much gathers,
-// or with ten thousand of them each request would cost a third more. Whoever sets GOGC or
-// GOMEMLIMIT in the environment is obeyed.
+// paceCollector sets how much garbage may accumulate before a collection. The live heap is a few
+// megabytes. By default Go collects when the garbage has the size of the live heap. Under load that
+// happens dozens of times a second, and each collection scans the same few megabytes, for a fifth
+// of the processor's time. With many configurations the live heap is larger, and the garbage may
+// have at least three times its size. Otherwise each request would cost a third more with ten
+// thousand configurations. GOGC and GOMEMLIMIT in the environment take precedence.
 //
-// It measures the heap as it is now, so call it once the configuration is loaded.
+// paceCollector measures the present heap, so call it when the configuration is loaded.
 func paceCollector() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	debug.FreeOSMemory() // what reading the configuration took is more than what it left
+	debug.FreeOSMemory() // loading the configuration took more memory than the result needs
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
-	debug.SetGCPercent(collectAt(live[0].Value.Uint64()))
+	debug.SetGCPercent(gcPercent(live[0].Value.Uint64()))
 }
 
-// collectAt is the percentage of what lives that may gather as garbage.
-func collectAt(live uint64) int {
-	return int(max(300, min(garbage/max(live/100, 1), 10000)))
+// gcPercent returns how much garbage may accumulate, as a percentage of the live heap.
+func gcPercent(live uint64) int {
+	return int(max(300, min(garbageLimit/max(live/100, 1), 10000)))
 }

@@ -2,15 +2,15 @@ package main
 
 import "testing"
 
-func TestCollectAt(t *testing.T) {
+func TestGCPercent(t *testing.T) {
 	for _, c := range []struct {
 		live uint64
 		want int
 	}{
 		{0, 10000}, {4 << 20, 1600}, {16 << 20, 400}, {64 << 20, 300}, {1 << 40, 300},
 	} {
-		// To within a hundredth of what lives.
-		if got := collectAt(c.live); got < c.want || got > c.want+1 {
+		// The tolerance is a hundredth of the live heap.
+		if got := gcPercent(c.live); got < c.want || got > c.want+1 {
 			t.Errorf("%d bytes: %d %%, want %d %%", c.live, got, c.want)
 		}
 	}

@@ -11,7 +11,7 @@ type mintCommand struct {
 	clientFlags
 }
 
-// Run prints the whole answer.
+// Run prints the whole response.
 func (c mintCommand) Run(ctx context.Context, std streams) error {
 	request, err := c.request(std)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/telemetry"
 )
 
-// logFlags say how the log is written.
+// logFlags are the flags for the format and the level of the log.
 type logFlags struct {
 	LogFormat string     `name:"log-format" enum:"json,text" default:"json" placeholder:"FORMAT" help:"How the log on standard error is written: ${enum}."`
 	LogLevel  slog.Level `name:"log-level" default:"info" placeholder:"LEVEL" help:"What the log tells of: debug, info, warn or error, and what is graver."`
@@ -41,11 +41,11 @@ func (h host) observe(o *service.Options) {
 
 var _ ops.Store = (*vault.Source)(nil)
 
-// flush bounds how long the end waits for a collector of telemetry.
+// flush limits how long the shutdown waits until the last telemetry is sent.
 const flush = 3 * time.Second
 
-// traced has calls traced and metrics sent where the environment asks for it. Call
-// stop when the last request has ended.
+// traced starts the export of traces and metrics if the environment configures it. The caller must
+// call stop when the last request has ended.
 func (h host) traced(ctx context.Context, o *service.Options) (stop func(), err error) {
 	o.Registry = prometheus.NewRegistry()
 	t, err := telemetry.Open(ctx, telemetry.Options{
@@ -64,7 +64,7 @@ func (h host) traced(ctx context.Context, o *service.Options) (stop func(), err 
 	}, nil
 }
 
-// version is what the build recorded of itself.
+// version returns the version that the build recorded.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version

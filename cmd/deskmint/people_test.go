@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// quickstart is a copy of examples/quickstart.yaml and its secrets, with a caller's key.
+// quickstart returns a copy of examples/quickstart.yaml with its secrets and a caller's key.
 func quickstart(t *testing.T, change ...string) (path, key string) {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -29,16 +29,17 @@ func quickstart(t *testing.T, change ...string) (path, key string) {
 	return filepath.Join(dir, "quickstart.yaml"), key
 }
 
-// TestExternalIDOfAnother: with the quick start's grant, the storefront can't sign anybody in by
-// the external id of an administrator, whose domain the grant denies.
+// TestExternalIDOfAnother checks the grant of the quick start. The storefront can't sign in anyone
+// by the external id of an administrator, because the grant denies the administrator's domain.
 func TestExternalIDOfAnother(t *testing.T) {
 	t.Parallel()
 	path, key := quickstart(t)
 	d := serve(t, path)
-	d.stands(t, "usable", 1, "")
+	d.awaitState(t, "usable", 1, "")
 	for id, want := range map[string]string{
-		"E-1": "CLAIM_NOT_ALLOWED", "1": "CLAIM_NOT_ALLOWED", "Shop-1": "CLAIM_NOT_ALLOWED", " shop-1": "CLAIM_NOT_ALLOWED",
-		"shop-1": "", "shop-1 ": "INVALID_FIELD",
+		"E-1": "CLAIM_NOT_ALLOWED", "1": "CLAIM_NOT_ALLOWED", "Shop-1": "CLAIM_NOT_ALLOWED",
+		" shop-1": "CLAIM_NOT_ALLOWED",
+		"shop-1":  "", "shop-1 ": "INVALID_FIELD",
 	} {
 		for _, method := range []string{"mintToken", "renderForm", "renderPage"} {
 			body := `{"user":{"email":"x@evil.example","name":"X","emailVerified":true,"externalId":"` + id + `"}}`
@@ -49,24 +50,25 @@ func TestExternalIDOfAnother(t *testing.T) {
 			}
 		}
 	}
-	// An address of the denied domain or of its subdomains is refused too.
+	// An address of the denied domain or of its subdomains is also refused.
 	for _, email := range []string{"x@acme.com", "x@sub.acme.com"} {
 		body := strings.Replace(anaJSON, "ana@customer.example", email, 1)
-		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body); got.reason != "EMAIL_NOT_ALLOWED" {
+		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken",
+			body); got.reason != "EMAIL_NOT_ALLOWED" {
 			t.Errorf("%s: %d %s", email, got.status, got.body)
 		}
 	}
 }
 
-// TestProtectedExternalIDProcess: a protected id is refused in every spelling, though the grant's
-// rule covers it, and signed in under `protected: true`.
+// TestProtectedExternalIDProcess checks that a protected id is refused in every spelling, although
+// the grant's rule covers it. With `protected: true` it is signed in.
 func TestProtectedExternalIDProcess(t *testing.T) {
 	t.Parallel()
 	const protected = "    protected: {external_ids: [shop-Kim]}\n    zendesk_sso:"
 	for grant, want := range map[string]string{"": "CLAIM_NOT_ALLOWED", "\n        protected: true": ""} {
 		path, key := quickstart(t, "    zendesk_sso:", protected, `brands: ["*"]`, `brands: ["*"]`+grant)
 		d := serve(t, path)
-		d.stands(t, "usable", 1, "")
+		d.awaitState(t, "usable", 1, "")
 		for _, id := range []string{"shop-kim", "shop-KIM", `shop-\u212aim`, `shop-k\u0131m`, "shop-kîm"} {
 			body := strings.Replace(anaJSON, `"name"`, `"externalId":"`+id+`","name"`, 1)
 			if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body); got.reason != want {
@@ -76,8 +78,8 @@ func TestProtectedExternalIDProcess(t *testing.T) {
 	}
 }
 
-// TestAnyExternalIDIsRefused: a file with `external_id: any` and denied domains or protected
-// people doesn't start, and `config check` names file, line and key.
+// TestAnyExternalIDIsRefused checks that serve refuses a file that has `external_id: any` together
+// with denied domains or protected people. `config check` reports file, line and key.
 func TestAnyExternalIDIsRefused(t *testing.T) {
 	t.Parallel()
 	const rule = "external_id: {prefix: shop-}"
@@ -93,12 +95,13 @@ func TestAnyExternalIDIsRefused(t *testing.T) {
 		line := 1 + strings.Count(text[:strings.Index(text, "external_id: any")], "\n")
 		place := fmt.Sprintf("%s:%d: callers[0].grants[0].claims.external_id: must not be any", path, line)
 		_, faults, err := invoke(t, "", "config", "check", path)
-		if err == nil || strings.Count(faults, "\n") != 1 || !strings.HasPrefix(faults, place) || !strings.Contains(faults, "{prefix: …}") {
-			t.Errorf("%s: config check says %v:\n%s", name, err, faults)
+		if err == nil || strings.Count(faults, "\n") != 1 || !strings.HasPrefix(faults, place) ||
+			!strings.Contains(faults, "{prefix: …}") {
+			t.Errorf("%s: config check reports %v:\n%s", name, err, faults)
 		}
 		out, _, err := invoke(t, "", append([]string{"serve", "--config", path}, anyPort...)...)
 		if err == nil || !strings.Contains(err.Error(), place) || strings.Contains(out, "ready") {
-			t.Errorf("%s: serve says %v", name, err)
+			t.Errorf("%s: serve reports %v", name, err)
 		}
 	}
 	const unbounded = "external_id: {any: true, unbounded: true}"
@@ -110,16 +113,18 @@ func TestAnyExternalIDIsRefused(t *testing.T) {
 	}
 }
 
-// TestBrandIsNoBoundary: a token that was minted under a grant for one brand signs in at another
-// brand of the account, because a token names no brand.
+// TestBrandIsNoBoundary checks that a token that was minted under a grant for one brand signs in at
+// another brand of the account. A token names no brand.
 func TestBrandIsNoBoundary(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
-	oneBrand := strings.NewReplacer(`brands: ["*"]`, `brands: ["77"]`, "return_to_hosts: [shop.zendesk.com]", "return_to_hosts: []")
+	oneBrand := strings.NewReplacer(`brands: ["*"]`, `brands: ["77"]`, "return_to_hosts: [shop.zendesk.com]",
+		"return_to_hosts: []")
 	dir := folder(t, map[string]string{"deskmint.yaml": oneBrand.Replace(ownConfiguration(hash))})
 	d := dev(t, "--config", filepath.Join(dir, "deskmint.yaml"))
 	const mint = "/v1/configurations/shop:mintToken"
-	if got := d.post(t, key, mint, strings.Replace(anaJSON, "{", `{"brandId":"78",`, 1)); got.reason != "BRAND_NOT_ALLOWED" {
+	if got := d.post(t, key, mint,
+		strings.Replace(anaJSON, "{", `{"brandId":"78",`, 1)); got.reason != "BRAND_NOT_ALLOWED" {
 		t.Fatalf("the other brand: %d %s", got.status, got.body)
 	}
 	minted := d.post(t, key, mint, strings.Replace(anaJSON, "{", `{"brandId":"77",`, 1))
@@ -128,8 +133,8 @@ func TestBrandIsNoBoundary(t *testing.T) {
 	}
 	elsewhere := minted.form
 	elsewhere.Action = strings.Replace(elsewhere.Action, "//shop.", "//outlet.", 1)
-	elsewhere.Fields["return_to"] = "/hc/en-us/orders" // nor does a token name return_to
-	page := signedInAt(t, d.sandbox, elsewhere, "Ana")
+	elsewhere.Fields["return_to"] = "/hc/en-us/orders" // a token doesn't name return_to either
+	page := checkPost(t, d.sandbox, elsewhere, "Ana")
 	if !strings.Contains(page, "is signed in to Outlet") || !strings.Contains(page, "/hc/en-us/orders") {
 		t.Errorf("at the other brand:\n%s", page)
 	}

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// testGoneReader: whoever reads standard output, and with it the records, may go
-// away. Nothing is signed from then on, and the process lives to say so.
-func testGoneReader(t *testing.T, binary string) {
+// testClosedOutput closes the reading end of standard output, which has the records. From then on
+// nothing is signed, and the process keeps running and reports that.
+func testClosedOutput(t *testing.T, binary string) {
 	config, _, key := files(t)
 	read, written, err := os.Pipe()
 	if err != nil {
@@ -22,7 +22,7 @@ func testGoneReader(t *testing.T, binary string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_ = written.Close() // ours; the process has its own
+	_ = written.Close() // the process has a copy
 	d := &deskmint{}
 	for lines := bufio.NewScanner(read); lines.Scan() && lines.Text() != "ready"; {
 		switch name, address, _ := strings.Cut(lines.Text(), "="); name {
@@ -37,7 +37,7 @@ func testGoneReader(t *testing.T, binary string) {
 	}
 	for range 2 {
 		if a := d.mint(t, key, "acme-customers"); a.reason != "AUDIT_UNAVAILABLE" || a.token != "" {
-			t.Errorf("answered %d %q", a.status, a.reason)
+			t.Errorf("the response is %d %q", a.status, a.reason)
 		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {

@@ -24,27 +24,28 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// TestProcess is for what only a process of its own can show: signals, and how it exits.
+// TestProcess checks what needs a separate process: signals and exit codes.
 func TestProcess(t *testing.T) {
 	t.Parallel()
 	binary := build(t)
 	t.Run("SIGTERM", func(t *testing.T) { t.Parallel(); testTerm(t, binary) })
-	t.Run("SIGTERM with a request that doesn't end", func(t *testing.T) { t.Parallel(); testTermBounded(t, binary) })
+	t.Run("SIGTERM with a request that doesn't end", func(t *testing.T) { t.Parallel(); testTermTimeout(t, binary) })
 	t.Run("certificates", func(t *testing.T) { t.Parallel(); testCertificates(t, binary) })
 	t.Run("issuers", func(t *testing.T) { t.Parallel(); testIssuers(t, binary) })
 	t.Run("SIGHUP", func(t *testing.T) { t.Parallel(); testHangup(t, binary) })
 	t.Run("signals while warming", func(t *testing.T) { t.Parallel(); testSignalsWhileWarming(t, binary) })
-	t.Run("a reader that is gone", func(t *testing.T) { t.Parallel(); testGoneReader(t, binary) })
-	t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExits(t, binary) })
+	t.Run("a reader that is gone", func(t *testing.T) { t.Parallel(); testClosedOutput(t, binary) })
+	t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExitCodes(t, binary) })
 }
 
-// build makes the binary as the test's own was made, with the race detector or without: what it is
-// made of has then been compiled already.
+// build builds the binary with the same settings as the test, with or without the race detector.
+// The packages are then in the build cache.
 func build(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "deskmint")
 	args := []string{"build", "-o", binary}
-	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+	if info, ok := debug.ReadBuildInfo(); ok &&
+		slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
 	}
 	if out, err := exec.CommandContext(t.Context(), "go", append(args, ".")...).CombinedOutput(); err != nil {
@@ -57,8 +58,8 @@ func serveArgs(config string, more ...string) []string {
 	return append(append([]string{"serve", "--config", config}, anyPort...), more...)
 }
 
-// inFlight is a request at each transport that has reached its handler, or waits for it, and lacks
-// its end.
+// inFlight is a request through each transport. It has reached its handler, or waits for it, and
+// its body is incomplete.
 type inFlight struct {
 	http net.Conn
 	read *bufio.Reader
@@ -77,9 +78,11 @@ func startRequests(t *testing.T, d *deskmint, key string) inFlight {
 	if err := conn.SetDeadline(time.Now().Add(soon)); err != nil {
 		t.Fatal(err)
 	}
-	// The server asks for the body when a handler reads it: so we know that one does.
-	fmt.Fprintf(conn, "POST /v1/configurations/acme-customers:mintToken HTTP/1.1\r\nHost: deskmint\r\nAuthorization: Bearer %s\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", key, len(anaJSON))
+	// The server sends 100 Continue when a handler reads the body. So its arrival shows that a
+	// handler does.
+	fmt.Fprintf(conn,
+		"POST /v1/configurations/acme-customers:mintToken HTTP/1.1\r\nHost: deskmint\r\nAuthorization: Bearer %s\r\n"+
+			"Content-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", key, len(anaJSON))
 	if line, err := f.read.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
 		t.Fatalf("%q %v", line, err)
 	}
@@ -88,18 +91,21 @@ func startRequests(t *testing.T, d *deskmint, key string) inFlight {
 	}
 
 	client := d.dial(t)
-	f.grpc, err = client.NewStream(as(t.Context(), key), &grpc.StreamDesc{ClientStreams: true}, pb.TokenService_MintToken_FullMethodName)
+	f.grpc, err = client.NewStream(withKey(t.Context(), key), &grpc.StreamDesc{ClientStreams: true},
+		pb.TokenService_MintToken_FullMethodName)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A later request that is answered on the same connection: the server has seen the one before.
-	if _, err := pb.NewTokenServiceClient(client).MintToken(as(t.Context(), key), ana("acme-customers")); err != nil {
+	// The server responds to a later request on the same connection, so it has received the earlier
+	// one.
+	if _, err := pb.NewTokenServiceClient(client).MintToken(withKey(t.Context(), key),
+		anaRequest("acme-customers")); err != nil {
 		t.Fatal(err)
 	}
 	return f
 }
 
-// finish sends the rest, and must get a token.
+// finish completes the requests, which must return tokens.
 func (f inFlight) finish(t *testing.T) {
 	t.Helper()
 	if _, err := f.http.Write([]byte(anaJSON)); err != nil {
@@ -115,7 +121,7 @@ func (f inFlight) finish(t *testing.T) {
 		claims(t, got.token, customersSecret)
 	}
 	minted := &pb.MintTokenResponse{}
-	if err := f.grpc.SendMsg(ana("acme-customers")); err != nil {
+	if err := f.grpc.SendMsg(anaRequest("acme-customers")); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.grpc.CloseSend(); err != nil {
@@ -127,16 +133,17 @@ func (f inFlight) finish(t *testing.T) {
 	claims(t, minted.GetToken(), customersSecret)
 }
 
-// testTerm: it says that it is going away, serves on for a while, then takes no more, and lets
-// requests in flight finish.
+// testTerm checks that a service reports its end to load balancers, serves for a while, and then
+// accepts no more connections. Requests in flight finish.
 func testTerm(t *testing.T, binary string) {
 	config, _, key := files(t)
 	d := spawn(t, binary, serveArgs(config, "--drain", "1s")...)
-	d.begin(t)
-	d.stands(t, "usable", 1, "")
+	d.awaitStart(t)
+	d.awaitState(t, "usable", 1, "")
 	requests := startRequests(t, d, key)
 	health := healthpb.NewHealthClient(d.dial(t))
-	if answer, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+	if answer, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil ||
+		answer.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		t.Errorf("before: %v %v", answer, err)
 	}
 	d.stop()
@@ -146,8 +153,10 @@ func testTerm(t *testing.T, binary string) {
 		}
 		return nil
 	})
-	// The drain: balancers are told, and who hasn't heard of it is served.
-	if answer, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil || answer.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
+	// During the drain, the health service reports the end. Clients that haven't noticed are still
+	// served.
+	if answer, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil ||
+		answer.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("while draining: %v %v", answer, err)
 	}
 	if got := d.mint(t, key, "acme-customers"); got.status != http.StatusOK {
@@ -164,9 +173,9 @@ func testTerm(t *testing.T, binary string) {
 		})
 	}
 	requests.finish(t)
-	// Who is impatient doesn't turn the clean end into a death by signal.
+	// A second signal doesn't turn the orderly end into a death by signal.
 	for ended := false; !ended; {
-		_ = d.process.Signal(syscall.SIGTERM) // until it has
+		_ = d.process.Signal(syscall.SIGTERM) // until it has ended
 		select {
 		case <-d.ended:
 			ended = true
@@ -174,100 +183,113 @@ func testTerm(t *testing.T, binary string) {
 		}
 	}
 	if err := d.end(); err != nil {
-		t.Errorf("it exits with %v; standard error:\n%s", err, &d.err)
+		t.Errorf("the process exits with %v; standard error:\n%s", err, &d.err)
 	}
-	d.silent(t, customersSecret, key)
+	d.checkNoSecrets(t, customersSecret, key)
 }
 
-// testTermBounded: who never ends a request doesn't keep the process alive.
-func testTermBounded(t *testing.T, binary string) {
+// testTermTimeout checks that a request that never ends doesn't prevent the end of the process.
+func testTermTimeout(t *testing.T, binary string) {
 	config, _, key := files(t)
 	d := spawn(t, binary, serveArgs(config, "--drain", "0s")...)
-	d.begin(t)
+	d.awaitStart(t)
 	requests := startRequests(t, d, key)
 	if err := d.end(); err != nil {
-		t.Errorf("it exits with %v; standard error:\n%s", err, &d.err)
+		t.Errorf("the process exits with %v; standard error:\n%s", err, &d.err)
 	}
 	if err := requests.grpc.RecvMsg(&pb.MintTokenResponse{}); status.Code(err) != codes.Unavailable {
-		t.Errorf("the request that was cut off: %v", err)
+		t.Errorf("the interrupted request: %v", err)
 	}
 }
 
-// testHangup: SIGHUP swaps the configuration whole, or not at all.
+// hangupTest is a service whose configuration changes only at a signal.
+type hangupTest struct {
+	*deskmint
+
+	config  string
+	signals int
+}
+
+// hangup sends the signal, waits for its outcome in the log, and returns the new part of the log.
+func (h *hangupTest) hangup(t *testing.T, want string) string {
+	t.Helper()
+	before := len(h.err.String())
+	if err := h.process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	h.signals++
+	eventually(t, func() error {
+		select {
+		case <-h.ended:
+			t.Fatalf("it has ended: %v", h.failure)
+		default:
+		}
+		// The log also has outcomes of the watch, which may come first.
+		if n := strings.Count(h.err.String(), `"trigger":"signal"`); n != h.signals {
+			return fmt.Errorf("%d outcomes of %d signals", n, h.signals)
+		}
+		return nil
+	})
+	log := h.err.String()[before:]
+	if !strings.Contains(log, want) {
+		t.Errorf("no %q in the log:\n%s", want, log)
+	}
+	return log
+}
+
+// edit replaces a part of the configuration file.
+func (h *hangupTest) edit(t *testing.T, old, new string) {
+	t.Helper()
+	text, err := os.ReadFile(h.config)
+	if err != nil || !strings.Contains(string(text), old) {
+		t.Fatalf("no %q: %v", old, err)
+	}
+	write(t, h.config, strings.ReplaceAll(string(text), old, new))
+}
+
+// testHangup checks that SIGHUP replaces the whole configuration, or nothing.
 func testHangup(t *testing.T, binary string) {
 	config, secrets, key := files(t)
 	d := spawn(t, binary, serveArgs(config, "--drain", "0s")...)
-	d.begin(t)
+	d.awaitStart(t)
 	labs := `{"brandId":"360002",` + anaJSON[1:]
 	mint := func(body, reason string) {
 		t.Helper()
-		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body); got.reason != reason || (got.token == "") != (reason != "") {
+		if got := d.post(t, key, "/v1/configurations/acme-customers:mintToken", body); got.reason != reason ||
+			(got.token == "") != (reason != "") {
 			t.Errorf("%d %s, want the reason %q", got.status, got.body, reason)
 		}
 	}
-	// hangup sends the signal and waits for so many outcomes of it in the log.
-	outcomes := 0
-	hangup := func(want string) string {
-		t.Helper()
-		before := len(d.err.String())
-		if err := d.process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		outcomes++
-		eventually(t, func() error {
-			select {
-			case <-d.ended:
-				t.Fatalf("it has ended: %v", d.failure)
-			default:
-			}
-			// Beside them are the outcomes of the watch, which may have been first.
-			if n := strings.Count(d.err.String(), `"trigger":"signal"`); n != outcomes {
-				return fmt.Errorf("%d outcomes of %d signals", n, outcomes)
-			}
-			return nil
-		})
-		log := d.err.String()[before:]
-		if !strings.Contains(log, want) {
-			t.Errorf("no %q in the log:\n%s", want, log)
-		}
-		return log
-	}
-	edit := func(old, new string) {
-		t.Helper()
-		text, err := os.ReadFile(config)
-		if err != nil || !strings.Contains(string(text), old) {
-			t.Fatalf("no %q: %v", old, err)
-		}
-		write(t, config, strings.ReplaceAll(string(text), old, new))
-	}
-
+	h := &hangupTest{deskmint: d, config: config}
 	mint(anaJSON, "")
 	mint(labs, "BRAND_NOT_ALLOWED")
 	const acme = `{id: "360001", name: Acme, subdomain: acme}`
-	edit(acme, acme+",\n"+`        {id: "360002", name: Labs, subdomain: acme-labs}`)
-	edit(`subdomain: acme}`, `subdomain: acme, default: true}`)
-	hangup(`"the configuration was reloaded"`)
+	h.edit(t, acme, acme+",\n"+`        {id: "360002", name: Labs, subdomain: acme-labs}`)
+	h.edit(t, `subdomain: acme}`, `subdomain: acme, default: true}`)
+	h.hangup(t, `"the configuration was reloaded"`)
 	mint(labs, "")
 
-	// A fault: nothing changes, and the log has its place.
-	edit("subdomain: acme-labs", "subdomain: acme labs")
-	if log := hangup("the one before goes on"); !strings.Contains(log, config+":8: configurations[0].zendesk_sso.brands[1].subdomain") {
+	// A fault changes nothing, and the log has its place.
+	h.edit(t, "subdomain: acme-labs", "subdomain: acme labs")
+	if log := h.hangup(t, "the one before goes on"); !strings.Contains(log,
+		config+":8: configurations[0].zendesk_sso.brands[1].subdomain") {
 		t.Errorf("the log doesn't name the place:\n%s", log)
 	}
 	mint(labs, "")
 	write(t, config, "")
-	hangup("the one before goes on")
+	h.hangup(t, "the one before goes on")
 	if err := os.Remove(config); err != nil {
 		t.Fatal(err)
 	}
-	hangup("no such file")
+	h.hangup(t, "no such file")
 	mint(labs, "")
 
-	// Another caller and another secret, and the ones before are gone.
+	// The new file has another caller and another secret. The previous ones don't work any more.
 	_, hash := caller.NewKey()
-	write(t, secrets, secretsYAML(customersSecret)+"  sso/shop:\n    versions:\n      3: {shared_secret: "+nextSecret+"}\n")
+	write(t, secrets,
+		secretsYAML(customersSecret)+"  sso/shop:\n    versions:\n      3: {shared_secret: "+nextSecret+"}\n")
 	write(t, config, strings.ReplaceAll(onFile(hash), "acme-customers", "shop"))
-	hangup(`"the configuration was reloaded"`)
+	h.hangup(t, `"the configuration was reloaded"`)
 	mint(anaJSON, "CALLER_UNAUTHENTICATED")
 	if _, configurations := d.readyz(t); len(configurations) != 1 || configurations["shop"].Active != 3 {
 		t.Errorf("/readyz: %+v", configurations)
@@ -275,23 +297,24 @@ func testHangup(t *testing.T, binary string) {
 	if err := d.end(); err != nil {
 		t.Errorf("it exits with %v", err)
 	}
-	d.silent(t, customersSecret, nextSecret, key)
+	d.checkNoSecrets(t, customersSecret, nextSecret, key)
 }
 
-// testSignalsWhileWarming: a SIGHUP that comes early kills nobody, and a SIGTERM is an orderly end.
+// testSignalsWhileWarming checks that an early SIGHUP doesn't end the process, and that an early
+// SIGTERM ends it in order.
 func testSignalsWhileWarming(t *testing.T, binary string) {
-	config, asked := onDumbVault(t)
+	config, requests := blockingVault(t)
 	d := spawn(t, binary, serveArgs(config)...)
-	<-asked
+	<-requests
 	if err := d.process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.end(); err != nil || strings.Contains(d.out.String(), "ready") {
-		t.Errorf("it exits with %v; standard error:\n%s", err, &d.err)
+		t.Errorf("the process exits with %v; standard error:\n%s", err, &d.err)
 	}
 }
 
-func testExits(t *testing.T, binary string) {
+func testExitCodes(t *testing.T, binary string) {
 	for _, c := range []struct {
 		args   string
 		code   int
@@ -309,7 +332,7 @@ func testExits(t *testing.T, binary string) {
 		var errs strings.Builder
 		cmd.Stderr = &errs
 		cmd.Dir = t.TempDir()
-		_ = cmd.Run() // its code says it
+		_ = cmd.Run() // the exit code is checked below
 		if cmd.ProcessState.ExitCode() != c.code || errs.String() != c.stderr {
 			t.Errorf("deskmint %s: exit code %d, standard error %q", c.args, cmd.ProcessState.ExitCode(), errs.String())
 		}

@@ -20,7 +20,7 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// relay is a company's app: it has somebody signed in, asks Deskmint for the page, and passes it
+// relay is a company's app. It requests the page of a signed-in person from Deskmint, and passes it
 // on.
 type relay struct {
 	deskmint *deskmint
@@ -41,7 +41,8 @@ func (a *relay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (a *relay) byREST(w http.ResponseWriter, r *http.Request) {
 	body := fmt.Sprintf(`{"returnTo":%q,%s`, r.FormValue("return_to"), anaJSON[1:])
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost, "http://"+a.deskmint.http+"/v1/configurations/acme-customers:renderPage", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodPost,
+		"http://"+a.deskmint.http+"/v1/configurations/acme-customers:renderPage", strings.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -62,8 +63,8 @@ func (a *relay) byREST(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *relay) byGRPC(w http.ResponseWriter, r *http.Request) {
-	request := ana("acme-customers")
-	page, err := a.grpc.RenderForm(as(r.Context(), a.key), &pb.RenderFormRequest{
+	request := anaRequest("acme-customers")
+	page, err := a.grpc.RenderForm(withKey(r.Context(), a.key), &pb.RenderFormRequest{
 		Configuration: request.Configuration, User: request.User, ReturnTo: r.FormValue("return_to"),
 	})
 	if err != nil {
@@ -76,8 +77,8 @@ func (a *relay) byGRPC(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, page.GetHtml())
 }
 
-// zendeskAt is a sandbox with the secret of acme-customers.
-func zendeskAt(t *testing.T) (z *sandbox.Sandbox, port string) {
+// startSandbox starts a sandbox that has the secret of acme-customers.
+func startSandbox(t *testing.T) (z *sandbox.Sandbox, port string) {
 	t.Helper()
 	z, err := sandbox.New(sandbox.Options{
 		Brands: []sandbox.Brand{{ID: "360001", Name: "Acme", Subdomain: "acme"}},
@@ -94,12 +95,12 @@ func zendeskAt(t *testing.T) (z *sandbox.Sandbox, port string) {
 	return z, portOf(t, server.Listener.Addr().String())
 }
 
-// TestRelayedPage: a browser opens the page that an app passes on, and lands signed in after one
-// POST.
+// TestRelayedPage checks that a browser opens the page that an app passes on, and is signed in
+// after one POST.
 func TestRelayedPage(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.New(t)
-	zendesk, port := zendeskAt(t)
+	zendesk, port := startSandbox(t)
 	origin := "http://acme.localhost:" + port
 	key, hash := caller.NewKey()
 	text := strings.Replace(onFile(hash), "audiences: [end_user]", `audiences: [end_user]
@@ -115,7 +116,10 @@ func TestRelayedPage(t *testing.T) {
 		withoutScripts                bool
 	}{
 		{"REST", "/by-rest", "", "/", false},
-		{"REST, to a path of the help centre", "/by-rest", "/hc/en-us/requests/7?a=1&b=%22#c", "/hc/en-us/requests/7?a=1&b=%22#c", false},
+		{
+			"REST, to a path of the help centre", "/by-rest", "/hc/en-us/requests/7?a=1&b=%22#c",
+			"/hc/en-us/requests/7?a=1&b=%22#c", false,
+		},
 		{"REST, to a URL of the help centre", "/by-rest", origin + "/hc/en-us/x", "/hc/en-us/x", false},
 		{"REST, without scripts", "/by-rest", "/hc/y", "/hc/y", true},
 		{"gRPC", "/by-grpc", "/hc/z", "/hc/z", false},
@@ -124,16 +128,13 @@ func TestRelayedPage(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			tab := tab(t, browser)
 			if c.withoutScripts {
-				do(t, tab, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-					_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-					return err
-				}))
+				disableScripts(t, tab)
 			}
 			goTo(t, tab, app.URL+c.transport+"?"+url.Values{"return_to": {c.returnTo}}.Encode())
 			if c.withoutScripts {
 				do(t, tab, chromedp.WaitVisible(chromedp.CSS("noscript p")))
 				if n := len(zendesk.SignIns()); n != posts {
-					t.Errorf("%d POSTs before the button was pressed", n-posts)
+					t.Errorf("%d POSTs before the click", n-posts)
 				}
 				do(t, tab, chromedp.Click(chromedp.CSS("#sign-in button")))
 			}
@@ -148,10 +149,20 @@ func TestRelayedPage(t *testing.T) {
 			if posts++; len(received) != posts {
 				t.Fatalf("%d POSTs instead of one", len(received)-posts+1)
 			}
-			if last := received[len(received)-1]; last.Outcome != sandbox.OutcomeSignedIn || last.ReturnTo != c.returnTo || len(last.Undocumented) > 0 {
+			if last := received[len(received)-1]; last.Outcome != sandbox.OutcomeSignedIn ||
+				last.ReturnTo != c.returnTo || len(last.Undocumented) > 0 {
 				t.Errorf("received %+v", last)
 			}
 		})
 	}
-	d.silent(t, customersSecret, key)
+	d.checkNoSecrets(t, customersSecret, key)
+}
+
+func disableScripts(t *testing.T, tab context.Context) {
+	t.Helper()
+	do(t, tab, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
+			emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	}))
 }

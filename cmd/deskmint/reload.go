@@ -19,24 +19,25 @@ import (
 )
 
 const (
-	// reloadPoll is how often the configuration's files are read where nothing tells of
-	// changes, and a reload that has failed is tried again: what was wrong may have been a
-	// file that it only names, or the store.
+	// reloadPoll is how often the configuration's files are read if the file system doesn't report
+	// changes. It is also how often a failed reload is tried again. The cause of the failure may
+	// have been the store, or a file that the configuration only names.
 	reloadPoll = time.Minute
-	// reloadPatience is how long a reload may wait for new secrets, on top of what
-	// max_rate alone makes them take. A store that is away is known to be much sooner.
+	// reloadPatience is how long a reload may wait for new secrets, in addition to the time that
+	// max_rate makes the reads take. An unreachable store is detected much sooner.
 	reloadPatience = 30 * time.Second
-	// namesTold is how many names of a kind a line of the log has.
+	// namesTold is how many names of one kind a log line lists at most.
 	namesTold = 50
 )
 
-// What made a reload begin, in the log.
+// The triggers of a reload, as the log names them.
 const (
 	onSignal = "signal"
 	onChange = "change"
 )
 
-// reloader replaces the configuration of a running service, whole or not at all.
+// reloader replaces the configuration of a running service. A reload takes effect as a whole, or
+// not at all.
 type reloader struct {
 	reader   *config.Reader
 	service  *service.Service
@@ -47,15 +48,16 @@ type reloader struct {
 
 	mu      sync.Mutex // one reload at a time
 	running *config.Snapshot
-	fault   string // why the last one failed; empty: it didn't
+	fault   string // why the last reload failed; empty if it succeeded
 }
 
 // follow reloads whenever the files have changed, until ctx ends.
 func (r *reloader) follow(ctx context.Context) {
-	filewatch.Watch(ctx, filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}, r.reader.Paths, func() { r.look(ctx) })
+	options := filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}
+	filewatch.Watch(ctx, options, r.reader.Paths, func() { r.look(ctx) })
 }
 
-// look reloads if the files are others than at the last time, or if that one failed.
+// look reloads if the files have changed since the last reload, or if that reload failed.
 func (r *reloader) look(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,9 +66,9 @@ func (r *reloader) look(ctx context.Context) {
 	}
 }
 
-// now reloads in any case: somebody asks, and is told again what is wrong. A reload that
-// is going on may have read the files before they were what is meant, so now waits for
-// its end and begins another.
+// now reloads even if the files have not changed, and logs a failure even if it was logged before.
+// It serves SIGHUP, so an operator has requested it. A reload in progress may have read the files
+// before the operator's last change, so now waits until that reload ends and starts another one.
 func (r *reloader) now(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,11 +94,14 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 	r.service.Reloaded(result)
 	warn(r.log, next)
 	r.log.LogAttrs(ctx, slog.LevelInfo, "the configuration was reloaded",
-		append([]slog.Attr{slog.String("trigger", trigger), slog.String("digest", next.Digest)}, told(next.Since(before))...)...)
+		append([]slog.Attr{
+			slog.String("trigger", trigger),
+			slog.String("digest", next.Digest),
+		}, told(next.Since(before))...)...)
 }
 
-// refuse says why the configuration stays as it is: once for each state of affairs, or
-// as often as somebody asks.
+// refuse logs why the reload failed. The service keeps the configuration that is running. If the
+// cause is the same as at the last failure, refuse logs it only for a signal.
 func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 	if ctx.Err() != nil || trigger != onSignal && err.Error() == r.fault {
 		return
@@ -107,9 +112,9 @@ func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 		slog.String("trigger", trigger), slog.String("cause", err.Error()))
 }
 
-// swap puts next in the place of what is running. New secrets are waited for, so that
-// no request finds them missing, but not for ever: the reload after this one may be the
-// one that mends it.
+// swap replaces the running configuration by next. It first waits for new secrets, so that no
+// request finds them missing. The wait has a limit, because a later version of the files may
+// correct the cause, and the next reload can only start when this one has ended.
 func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 	patience := r.patience + r.reading(next)
 	within, cancel := context.WithTimeout(ctx, patience)
@@ -117,7 +122,8 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 	r.keys.Warm(within, next.Issuers...)
 	if err := r.service.Swap(within, next); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("its new secrets were not all read within %v: check the store; the reload is tried again", patience)
+			return fmt.Errorf(
+				"its new secrets were not all read within %v: check the store; the reload is tried again", patience)
 		}
 		return err
 	}
@@ -126,8 +132,8 @@ func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
 	return nil
 }
 
-// reading is how long max_rate makes the reads of new secrets take, at two reads each,
-// doubled since the secrets that are held already are refreshed meanwhile.
+// reading returns how long max_rate makes the reads of new secrets take. Each new secret takes two
+// reads. The time is doubled, because the keyring also refreshes the secrets that it already holds.
 func (r *reloader) reading(next *config.Snapshot) time.Duration {
 	held := make(map[secrets.Ref]bool)
 	for _, ref := range r.running.Refs() {
@@ -137,7 +143,7 @@ func (r *reloader) reading(next *config.Snapshot) time.Duration {
 	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(secretstore.MaxRate(r.running))
 }
 
-// told is what has changed, by name, a group for each kind.
+// told returns the names of what has changed, as one group for each kind.
 func told(all []config.Changes) []slog.Attr {
 	var attrs []slog.Attr
 	for _, c := range all {
@@ -159,10 +165,11 @@ func told(all []config.Changes) []slog.Attr {
 	return attrs
 }
 
-// reloads reloads at changes and signals until ctx ends.
+// reloads reloads the configuration after changes and signals, until ctx ends.
 func (h host) reloads(ctx context.Context, s *service.Service, keyring *secrets.Keyring) {
 	r := &reloader{
-		reader: h.reader, service: s, keyring: keyring, keys: h.keys, log: h.log, patience: reloadPatience, running: h.snapshot,
+		reader: h.reader, service: s, keyring: keyring, keys: h.keys, log: h.log,
+		patience: reloadPatience, running: h.snapshot,
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.follow(ctx) })
@@ -170,9 +177,9 @@ func (h host) reloads(ctx context.Context, s *service.Service, keyring *secrets.
 	both.Wait()
 }
 
-// hangUps serves SIGHUP until ctx ends: the configuration is read again, as are the
-// certificates' files, and the audit log's file is opened anew, for who rotates it.
-// The channel holds one signal, so that of several during a reload one more comes of it.
+// hangUps handles SIGHUP until ctx ends. A SIGHUP reopens the audit log's file, which log rotation
+// needs, and reads the certificates' files and the configuration again. The channel holds one
+// signal, so several signals during a reload cause one more reload.
 func (h host) hangUps(ctx context.Context, r *reloader) {
 	for {
 		select {
@@ -181,7 +188,8 @@ func (h host) hangUps(ctx context.Context, r *reloader) {
 		case <-h.hangups:
 		}
 		if err := h.records.Reopen(); err != nil {
-			h.log.Error("the audit file was not opened again; the one before goes on", slog.String("cause", err.Error()))
+			h.log.Error("the audit file was not opened again; the one before goes on",
+				slog.String("cause", err.Error()))
 		}
 		if h.listeners.TLS != nil {
 			h.listeners.TLS.Reload()

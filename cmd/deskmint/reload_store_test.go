@@ -19,25 +19,26 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// dumb is a store that doesn't answer about one path, until told to.
-type dumb struct {
+// blockingStore is a store that doesn't respond about one path until answers is closed.
+type blockingStore struct {
 	memory.Store
 
-	asked   chan struct{} // told of each question about it
-	answers chan struct{} // closed: it answers what it was asked while silent
-	silent  atomic.Bool
+	requests chan struct{} // receives a value for each request for that path
+	answers  chan struct{} // closed: the pending requests are answered
+	silent   atomic.Bool
 }
 
 const (
-	dumbPath = "sso/dumb"
-	// brief is the patience of a reload that is to fail: its store doesn't answer, so any will do.
+	blockedPath = "sso/blocked"
+	// brief is the time limit of a reload that must fail. The store doesn't respond, so any limit
+	// works.
 	brief = 50 * time.Millisecond
 )
 
-// Status is [secrets.Source]'s.
-func (d *dumb) Status(ctx context.Context, path string) (secrets.Status, error) {
-	if path == dumbPath && d.silent.Load() {
-		d.asked <- struct{}{}
+// Status implements [secrets.Source].
+func (d *blockingStore) Status(ctx context.Context, path string) (secrets.Status, error) {
+	if path == blockedPath && d.silent.Load() {
+		d.requests <- struct{}{}
 		select {
 		case <-ctx.Done():
 			return secrets.Status{}, ctx.Err()
@@ -47,15 +48,16 @@ func (d *dumb) Status(ctx context.Context, path string) (secrets.Status, error) 
 	return d.Store.Status(ctx, path)
 }
 
-// reloading sets up what reloads a service, and the files that it reads.
-func reloading(t *testing.T) (r *reloader, store *dumb, log *transcript, path string) {
+// newTestReloader returns a reloader of a service, its store, its log, and the path of its
+// configuration file.
+func newTestReloader(t *testing.T) (r *reloader, store *blockingStore, log *transcript, path string) {
 	t.Helper()
 	log = &transcript{}
 	logger := slog.New(slog.NewJSONHandler(log, nil))
 	path, _, _ = files(t)
-	store = &dumb{asked: make(chan struct{}, 100), answers: make(chan struct{})}
+	store = &blockingStore{requests: make(chan struct{}, 100), answers: make(chan struct{})}
 	store.silent.Store(true)
-	for _, at := range []string{dumbPath, "sso/acme-customers"} {
+	for _, at := range []string{blockedPath, "sso/acme-customers"} {
 		store.Put(at, "shared_secret", []byte(customersSecret))
 	}
 	keys := caller.NewKeySets(caller.KeySetOptions{})
@@ -72,21 +74,26 @@ func reloading(t *testing.T) (r *reloader, store *dumb, log *transcript, path st
 	})
 	t.Cleanup(func() { cancel(); running.Wait() })
 	must(t, keyring.Warm(t.Context(), first.Refs()...))
-	s, err := service.New(service.Options{Snapshot: first, Secrets: keyring, Audit: audit.New(&transcript{}, audit.Settings{}, nil)})
+	s, err := service.New(service.Options{
+		Snapshot: first,
+		Secrets:  keyring,
+		Audit:    audit.New(&transcript{}, audit.Settings{}, nil),
+	})
 	must(t, err)
-	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, patience: soon, running: first}, store, log, path
+	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, patience: soon,
+		running: first}, store, log, path
 }
 
-// TestReloadWaitsForNoStoreForEver: new secrets that the store keeps silent about end a
-// reload after a while, leave nothing behind, and hold up none of those after it.
-func TestReloadWaitsForNoStoreForEver(t *testing.T) {
+// TestReloadTimeout checks that a reload ends after a while if the store doesn't return new
+// secrets. The reload leaves nothing, and doesn't delay later reloads.
+func TestReloadTimeout(t *testing.T) {
 	t.Parallel()
-	r, store, log, path := reloading(t)
+	r, store, log, path := newTestReloader(t)
 	text, err := readText(path)
 	must(t, err)
-	next := strings.Replace(text, "callers:", `  - name: dumb
-    secret: {path: sso/dumb}
-    zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: dumb}]}
+	next := strings.Replace(text, "callers:", `  - name: blocked
+    secret: {path: sso/blocked}
+    zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: blocked}]}
 callers:`, 1)
 	write(t, path, next)
 	r.patience = brief
@@ -94,18 +101,18 @@ callers:`, 1)
 	if !strings.Contains(log.String(), "its new secrets were not all read") {
 		t.Fatalf("the log:\n%s", log)
 	}
-	ref := secrets.Ref{Path: dumbPath, Field: "shared_secret"}
+	ref := secrets.Ref{Path: blockedPath, Field: "shared_secret"}
 	if _, err := r.keyring.Get(ref, 0); !strings.Contains(err.Error(), "doesn't hold it") {
-		t.Errorf("what was refused is still held: %v", err)
+		t.Errorf("the refused configuration's secret is still held: %v", err)
 	}
 	if names := r.running.Names(); len(names) != 1 {
 		t.Errorf("running: %v", names)
 	}
-	// The same once more is told no more; another state of the files is taken at once.
+	// The same fault is not logged again. The next correct state of the files is loaded at once.
 	before := len(log.String())
 	r.look(t.Context())
 	if more := log.String()[before:]; more != "" {
-		t.Errorf("told again: %s", more)
+		t.Errorf("logged again: %s", more)
 	}
 	write(t, path, text+"# mended\n")
 	r.patience = soon
@@ -113,7 +120,7 @@ callers:`, 1)
 	if !strings.Contains(log.String()[before:], "the configuration was reloaded") {
 		t.Errorf("the log:\n%s", log)
 	}
-	// What failed for the store's sake is tried again though the files are the same.
+	// A reload that failed because of the store is tried again, although the files haven't changed.
 	write(t, path, next)
 	r.patience = brief
 	r.look(t.Context())
@@ -125,22 +132,22 @@ callers:`, 1)
 	}
 }
 
-// TestReloadAfterReload: a signal while a reload is going on brings another one, since that
-// one may have read the files too early.
-func TestReloadAfterReload(t *testing.T) {
+// TestReloadDuringReload checks that a signal during a reload causes another reload, because the
+// first one may have read the files too early.
+func TestReloadDuringReload(t *testing.T) {
 	t.Parallel()
-	r, store, log, path := reloading(t)
+	r, store, log, path := newTestReloader(t)
 	text, err := readText(path)
 	must(t, err)
-	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", dumbPath))
+	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", blockedPath))
 	var both sync.WaitGroup
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	both.Go(func() { r.look(ctx) })
-	<-store.asked // it has read the files, and waits
+	<-store.requests // the reload has read the files, and waits for the store
 	write(t, path, strings.ReplaceAll(text, "acme-customers", "acme-shop"))
 	store.Put("sso/acme-shop", "shared_secret", []byte(nextSecret))
-	time.AfterFunc(2*brief, func() { close(store.answers) }) // the reload goes on while now begins
+	time.AfterFunc(2*brief, func() { close(store.answers) }) // the reload continues while now starts
 	r.now(ctx)
 	both.Wait()
 	if names := r.running.Names(); len(names) != 1 || names[0] != "acme-shop" {
@@ -148,21 +155,24 @@ func TestReloadAfterReload(t *testing.T) {
 	}
 }
 
-// TestReloadKeepsIssuers: the keys of issuers that a refused configuration names are not
-// asked for until the next good one, and those of what runs are kept.
+// TestReloadKeepsIssuers checks that the service doesn't keep the issuers' keys of a refused
+// configuration. It keeps those of the running configuration.
 func TestReloadKeepsIssuers(t *testing.T) {
 	t.Parallel()
-	r, _, log, path := reloading(t)
+	r, _, log, path := newTestReloader(t)
 	text, err := readText(path)
 	must(t, err)
 	issuer := "issuers:\n  - {name: NAME, issuer: https://NAME.example, audience: deskmint, jwks: keys.json}\n"
-	write(t, filepath.Join(filepath.Dir(path), "keys.json"), `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
+	write(t, filepath.Join(filepath.Dir(path), "keys.json"),
+		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
 	write(t, path, text+strings.ReplaceAll(issuer, "NAME", "first"))
 	r.look(t.Context())
-	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", dumbPath)+strings.ReplaceAll(issuer, "NAME", "second"))
+	write(t, path,
+		strings.ReplaceAll(text, "sso/acme-customers", blockedPath)+strings.ReplaceAll(issuer, "NAME", "second"))
 	r.patience = brief
 	r.look(t.Context())
-	if !strings.Contains(log.String(), "its new secrets were not all read") || !strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
+	if !strings.Contains(log.String(), "its new secrets were not all read") ||
+		!strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
 		t.Fatalf("the log:\n%s", log)
 	}
 	first := r.running.Issuers[0]
@@ -176,16 +186,16 @@ func TestReloadKeepsIssuers(t *testing.T) {
 	}
 }
 
-// TestReloadRhythm: how often the store is asked changes without a restart.
-func TestReloadRhythm(t *testing.T) {
+// TestReloadRefreshInterval checks that a reload changes how often the store is read.
+func TestReloadRefreshInterval(t *testing.T) {
 	t.Parallel()
-	r, _, log, path := reloading(t)
+	r, _, log, path := newTestReloader(t)
 	text, err := readText(path)
 	must(t, err)
 	write(t, path, strings.Replace(text, "refresh: 1s", "refresh: 7s, max_rate: 20", 1))
 	r.look(t.Context())
 	if got := r.keyring.Interval(); got != 7*time.Second {
-		t.Errorf("looks every %v; the log:\n%s", got, log)
+		t.Errorf("the interval is %v; the log:\n%s", got, log)
 	}
 	if !strings.Contains(log.String(), `"settings":{"changed":["secrets.max_rate","secrets.refresh"]}`) {
 		t.Errorf("the log:\n%s", log)

@@ -13,7 +13,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// outcome is what a reload has logged.
+// outcome is the log entry of a reload.
 type outcome struct {
 	Message string `json:"msg"`
 	Trigger string `json:"trigger"`
@@ -24,7 +24,7 @@ type outcome struct {
 
 func (o outcome) good() bool { return o.Message == "the configuration was reloaded" }
 
-// outcomes are those of all reloads until now.
+// outcomes returns those of all reloads so far.
 func (d *deskmint) outcomes(t *testing.T) (all []outcome) {
 	t.Helper()
 	for line := range strings.Lines(d.err.String()) {
@@ -40,8 +40,8 @@ func (d *deskmint) outcomes(t *testing.T) (all []outcome) {
 	return all
 }
 
-// reloading makes a change and waits for what comes of it.
-func (d *deskmint) reloading(t *testing.T, change func()) (last outcome) {
+// awaitReload makes a change and returns the outcome of the reload.
+func (d *deskmint) awaitReload(t *testing.T, change func()) (last outcome) {
 	t.Helper()
 	before := len(d.outcomes(t))
 	change()
@@ -56,19 +56,19 @@ func (d *deskmint) reloading(t *testing.T, change func()) (last outcome) {
 	return last
 }
 
-// taken and refused are reloading with either end.
-func (d *deskmint) taken(t *testing.T, change func()) outcome {
+// expectReload is awaitReload for a reload that must succeed. For expectReloadFailure it must fail.
+func (d *deskmint) expectReload(t *testing.T, change func()) outcome {
 	t.Helper()
-	o := d.reloading(t, change)
+	o := d.awaitReload(t, change)
 	if !o.good() {
 		t.Fatalf("not reloaded: %s", o.Cause)
 	}
 	return o
 }
 
-func (d *deskmint) refused(t *testing.T, change func(), parts ...string) {
+func (d *deskmint) expectReloadFailure(t *testing.T, change func(), parts ...string) {
 	t.Helper()
-	o := d.reloading(t, change)
+	o := d.awaitReload(t, change)
 	if o.good() {
 		t.Fatal("it was reloaded")
 	}
@@ -79,7 +79,7 @@ func (d *deskmint) refused(t *testing.T, change func(), parts ...string) {
 	}
 }
 
-// metric is the value of one line of /metrics.
+// metric returns the value of one line of /metrics.
 func (d *deskmint) metric(t *testing.T, name string) (value float64) {
 	t.Helper()
 	response, err := http.Get("http://" + d.ops + "/metrics")
@@ -93,8 +93,8 @@ func (d *deskmint) metric(t *testing.T, name string) (value float64) {
 	return value
 }
 
-// divided is a configuration in two files, the second of which isn't there yet.
-func divided(hash string) (main, included string) {
+// twoFiles returns a configuration in two files. The second one doesn't exist yet.
+func twoFiles(hash string) (main, included string) {
 	text := strings.Replace(onFile(hash), `subdomain: acme}`, `subdomain: acme, default: true}`, 1)
 	return text + "include: ['conf.d/*.yaml']\n", `configurations:
   - name: acme-shop
@@ -115,8 +115,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestReloadOnChange: what was written is in force without a signal, whole or not at all, and
-// the log says what has changed, or what is wrong and where.
+// TestReloadOnChange checks that a change of the files takes effect without a signal, as a whole or
+// not at all. The log says what has changed, or which fault there is and where.
 func TestReloadOnChange(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
@@ -124,7 +124,7 @@ func TestReloadOnChange(t *testing.T) {
 	text, err := os.ReadFile(path)
 	must(t, err)
 	_, hash := caller.NewKey()
-	_, included := divided(hash)
+	_, included := twoFiles(hash)
 	main := string(text) + "include: ['conf.d/*.yaml']\n"
 	write(t, path, main)
 	d := serve(t, path)
@@ -135,39 +135,50 @@ func TestReloadOnChange(t *testing.T) {
 		}
 	}
 	const acme = `{id: "360001", name: Acme, subdomain: acme}`
-	both := strings.Replace(main, acme, `{id: "360001", name: Acme, subdomain: acme, default: true}, {id: "360002", subdomain: acme-labs}`, 1)
-	o := d.taken(t, put(t, path, both))
-	if fmt.Sprint(o.Brands) != "{[acme-customers/360002] [] [acme-customers/360001]}" || len(o.Configurations.Changed)+len(o.Callers.Changed) != 0 {
-		t.Errorf("told: %+v", o)
+	both := strings.Replace(main, acme,
+		`{id: "360001", name: Acme, subdomain: acme, default: true}, {id: "360002", subdomain: acme-labs}`, 1)
+	o := d.expectReload(t, put(t, path, both))
+	if fmt.Sprint(o.Brands) != "{[acme-customers/360002] [] [acme-customers/360001]}" ||
+		len(o.Configurations.Changed)+len(o.Callers.Changed) != 0 {
+		t.Errorf("logged: %+v", o)
 	}
-	// A fault is told once, with its place, however often it is seen.
+	// A fault is logged once, with its place, however often the files are read.
 	broken := strings.Replace(both, "acme-labs", "acme labs", 1)
-	d.refused(t, put(t, path, broken), path+":", "configurations[0].zendesk_sso.brands[1].subdomain")
+	d.expectReloadFailure(t, put(t, path, broken), path+":", "configurations[0].zendesk_sso.brands[1].subdomain")
 	signs()
 	write(t, path, broken)
-	d.refused(t, put(t, path, broken+"listn: {}\n"), "listn")
+	d.expectReloadFailure(t, put(t, path, broken+"listn: {}\n"), "listn")
 	if n := len(d.outcomes(t)); n != 3 {
-		t.Errorf("%d outcomes, want one a state:\n%s", n, &d.err)
+		t.Errorf("%d outcomes, want one for each state:\n%s", n, &d.err)
 	}
-	d.refused(t, func() { must(t, os.Remove(path)) }, path+": can't be read: no such file")
+	d.expectReloadFailure(t, func() { must(t, os.Remove(path)) }, path+": can't be read: no such file")
 	signs()
-	if o := d.taken(t, put(t, path, both)); len(o.Brands.Added)+len(o.Brands.Changed) != 0 {
-		t.Errorf("told of changes against what was refused: %+v", o)
+	if o := d.expectReload(t, put(t, path, both)); len(o.Brands.Added)+len(o.Brands.Changed) != 0 {
+		t.Errorf("logged changes relative to the refused files: %+v", o)
 	}
-	// A folder that comes later, as a pattern says that it may.
+	d.reloadFolder(t, path, included)
+	signs()
+	d.checkReloadMetrics(t, began)
+	d.checkNoSecrets(t, customersSecret, key)
+}
+
+// reloadFolder adds the folder of an included pattern, which doesn't exist yet, and changes the
+// file in it.
+func (d *deskmint) reloadFolder(t *testing.T, path, included string) {
+	t.Helper()
 	conf := filepath.Join(filepath.Dir(path), "conf.d")
-	o = d.taken(t, func() {
+	o := d.expectReload(t, func() {
 		must(t, os.Mkdir(conf, 0o700))
 		write(t, filepath.Join(conf, "10-shop.yaml"), included)
 	})
 	if fmt.Sprint(o.Configurations.Added) != "[acme-shop]" {
-		t.Errorf("told: %+v", o)
+		t.Errorf("logged: %+v", o)
 	}
 	if _, all := d.readyz(t); all["acme-shop"].State != "usable" {
 		t.Errorf("/readyz: %+v", all)
 	}
 	shop := filepath.Join(conf, "10-shop.yaml")
-	d.refused(t, func() { must(t, os.WriteFile(shop, nil, 0o600)) }, shop+":1: is empty")
+	d.expectReloadFailure(t, func() { must(t, os.WriteFile(shop, nil, 0o600)) }, shop+":1: is empty")
 	write(t, shop, included)
 	eventually(t, func() error {
 		if all := d.outcomes(t); !all[len(all)-1].good() {
@@ -175,10 +186,15 @@ func TestReloadOnChange(t *testing.T) {
 		}
 		return nil
 	})
-	if o = d.taken(t, func() { must(t, os.Remove(shop)) }); fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
-		t.Errorf("told: %+v", o)
+	if o = d.expectReload(t,
+		func() { must(t, os.Remove(shop)) }); fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
+		t.Errorf("logged: %+v", o)
 	}
-	signs()
+}
+
+// checkReloadMetrics compares the metrics of reloads with the log.
+func (d *deskmint) checkReloadMetrics(t *testing.T, began time.Time) {
+	t.Helper()
 	good, bad := 0.0, 0.0
 	for _, o := range d.outcomes(t) {
 		if o.good() {
@@ -189,72 +205,95 @@ func TestReloadOnChange(t *testing.T) {
 	}
 	count := func(result string) float64 { return d.metric(t, `deskmint_config_reloads_total{result="`+result+`"}`) }
 	if f := count("failed"); f != bad || count("succeeded")+count("unchanged") != good {
-		t.Errorf("counted %v failures of %v, %v successes and %v unchanged of %v", f, bad, count("succeeded"), count("unchanged"), good)
+		t.Errorf("counted %v failures of %v, %v successes and %v unchanged of %v", f, bad, count("succeeded"),
+			count("unchanged"), good)
 	}
 	if at := d.metric(t, "deskmint_config_last_reload_success_timestamp_seconds"); int64(at) < began.Unix() {
 		t.Errorf("last success at %v", at)
 	}
-	d.silent(t, customersSecret, key)
 }
 
-// TestReloadFaults: whatever becomes of the files, the last good configuration goes on.
+// reloadFaultTest is a change of the files that makes a reload fail, and parts of the error.
+type reloadFaultTest struct {
+	spoil func(t *testing.T, main, conf string)
+	want  []string
+}
+
+// reloadFaultTests has a fault of each kind.
+var reloadFaultTests = map[string]reloadFaultTest{
+	"an include that leads nowhere": {
+		func(t *testing.T, _, conf string) { must(t, os.Symlink("nowhere", conf+"/20.yaml")) }, []string{
+			"20.yaml: can't be read",
+		},
+	},
+	"an include that leads to itself": {
+		func(t *testing.T, _, conf string) { must(t, os.Symlink("20.yaml", conf+"/20.yaml")) }, []string{
+			"20.yaml: can't be read", "symbolic links",
+		},
+	},
+	"a folder for an include": {
+		func(t *testing.T, _, conf string) { must(t, os.Mkdir(conf+"/20.yaml", 0o700)) }, []string{
+			"20.yaml: can't be read", "directory",
+		},
+	},
+	"a folder that leads to itself": {func(t *testing.T, _, conf string) {
+		must(t, os.Rename(conf, conf+".away"))
+		must(t, os.Symlink("conf.d", conf))
+	}, []string{"include[0]", "folder that can't be read"}},
+	"the main file leads to itself": {func(t *testing.T, main, _ string) {
+		must(t, os.Symlink("deskmint.yaml", main+".new"))
+		must(t, os.Rename(main+".new", main))
+	}, []string{"deskmint.yaml: can't be read", "symbolic links"}},
+	"half a file": {func(t *testing.T, main, _ string) {
+		text, err := os.ReadFile(main)
+		must(t, err)
+		must(t, os.WriteFile(main, text[:len(text)/2], 0o600))
+	}, []string{"deskmint.yaml:"}},
+	"what needs a restart": {func(t *testing.T, main, _ string) {
+		text, err := os.ReadFile(main)
+		must(t, err)
+		write(t, main, strings.Replace(string(text), "{path: secrets.yaml}", "{path: other.yaml}", 1)+
+			"listen: {ops: 127.0.0.1:1234}\naudit: {plain_email: true}\n")
+	}, []string{
+		"deskmint.yaml:1: secrets.file.path: can't change while the service runs: restart", "listen.ops: can't",
+		"audit.plain_email: can't",
+	}},
+}
+
+// TestReloadFaults checks that the last good configuration stays in use, whatever happens to the
+// files.
 func TestReloadFaults(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		spoil func(t *testing.T, main, conf string)
-		want  []string
-	}{
-		"an include that leads nowhere":   {func(t *testing.T, _, conf string) { must(t, os.Symlink("nowhere", conf+"/20.yaml")) }, []string{"20.yaml: can't be read"}},
-		"an include that leads to itself": {func(t *testing.T, _, conf string) { must(t, os.Symlink("20.yaml", conf+"/20.yaml")) }, []string{"20.yaml: can't be read", "symbolic links"}},
-		"a folder for an include":         {func(t *testing.T, _, conf string) { must(t, os.Mkdir(conf+"/20.yaml", 0o700)) }, []string{"20.yaml: can't be read", "directory"}},
-		"a folder that leads to itself": {func(t *testing.T, _, conf string) {
-			must(t, os.Rename(conf, conf+".away"))
-			must(t, os.Symlink("conf.d", conf))
-		}, []string{"include[0]", "folder that can't be read"}},
-		"the main file leads to itself": {func(t *testing.T, main, _ string) {
-			must(t, os.Symlink("deskmint.yaml", main+".new"))
-			must(t, os.Rename(main+".new", main))
-		}, []string{"deskmint.yaml: can't be read", "symbolic links"}},
-		"half a file": {func(t *testing.T, main, _ string) {
-			text, err := os.ReadFile(main)
-			must(t, err)
-			must(t, os.WriteFile(main, text[:len(text)/2], 0o600))
-		}, []string{"deskmint.yaml:"}},
-		"what needs a restart": {func(t *testing.T, main, _ string) {
-			text, err := os.ReadFile(main)
-			must(t, err)
-			write(t, main, strings.Replace(string(text), "{path: secrets.yaml}", "{path: other.yaml}", 1)+
-				"listen: {ops: 127.0.0.1:1234}\naudit: {plain_email: true}\n")
-		}, []string{"deskmint.yaml:1: secrets.file.path: can't change while the service runs: restart", "listen.ops: can't", "audit.plain_email: can't"}},
-	} {
+	for name, c := range reloadFaultTests {
+
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			key, hash := caller.NewKey()
-			main, included := divided(hash)
+			main, included := twoFiles(hash)
 			dir := folder(t, map[string]string{"deskmint.yaml": main, "secrets.yaml": secretsYAML(customersSecret)})
 			conf := filepath.Join(dir, "conf.d")
 			must(t, os.Mkdir(conf, 0o700))
 			write(t, filepath.Join(conf, "10-shop.yaml"), included)
 			path := filepath.Join(dir, "deskmint.yaml")
 			d := serve(t, path)
-			d.refused(t, func() { c.spoil(t, path, conf) }, c.want...)
+			d.expectReloadFailure(t, func() { c.spoil(t, path, conf) }, c.want...)
 			if got := d.mint(t, key, "acme-customers"); got.token == "" {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 			if _, all := d.readyz(t); len(all) != 2 {
 				t.Errorf("/readyz: %+v", all)
 			}
-			d.silent(t, customersSecret, key)
+			d.checkNoSecrets(t, customersSecret, key)
 		})
 	}
 }
 
-// TestReloadMount: Kubernetes puts each state of a ConfigMap in a folder of its own, to
-// which one link leads; every file is a link through that one.
+// TestReloadMount checks the mount of a ConfigMap. Kubernetes puts each state in a separate folder.
+// One link leads to the current folder, and every file is a link through that link.
 func TestReloadMount(t *testing.T) {
 	t.Parallel()
 	key, hash := caller.NewKey()
-	main, included := divided(hash)
+	main, included := twoFiles(hash)
 	dir := folder(t, map[string]string{"secrets.yaml": secretsYAML(customersSecret)})
 	mounts := map[string]string{"main": "deskmint.yaml", "conf.d": "10-shop.yaml"}
 	mounted := func(mount, state, text string) {
@@ -270,27 +309,28 @@ func TestReloadMount(t *testing.T) {
 		}
 		must(t, os.RemoveAll(filepath.Join(at, old)))
 	}
-	main = strings.NewReplacer("conf.d/*.yaml", "../conf.d/*.yaml", "path: secrets.yaml", "path: ../secrets.yaml").Replace(main)
+	main = strings.NewReplacer("conf.d/*.yaml", "../conf.d/*.yaml", "path: secrets.yaml",
+		"path: ../secrets.yaml").Replace(main)
 	mounted("main", "1", main)
 	mounted("conf.d", "1", included)
 	d := serve(t, filepath.Join(dir, "main", "deskmint.yaml"))
 	for n, subdomain := range []string{"acme-next", "acme-third", "acme-last"} {
-		o := d.taken(t, func() {
+		o := d.expectReload(t, func() {
 			mounted("conf.d", fmt.Sprint(n+2), strings.Replace(included, "acme-shop}", subdomain+"}", 1))
 		})
 		if o.Trigger != onChange || fmt.Sprint(o.Brands.Changed) != "[acme-shop/9]" {
-			t.Errorf("told: %+v", o)
+			t.Errorf("logged: %+v", o)
 		}
 	}
-	d.refused(t, func() { mounted("main", "2", main+"nonsense: 1\n") }, "main/deskmint.yaml:", "nonsense")
+	d.expectReloadFailure(t, func() { mounted("main", "2", main+"nonsense: 1\n") }, "main/deskmint.yaml:", "nonsense")
 	if got := d.mint(t, key, "acme-customers"); got.token == "" {
 		t.Errorf("%d %s", got.status, got.body)
 	}
-	d.taken(t, func() { mounted("main", "3", main+"# better\n") })
-	// A ConfigMap that is written again as it was is another folder, and no change.
+	d.expectReload(t, func() { mounted("main", "3", main+"# better\n") })
+	// If the same ConfigMap is written again, the folder is another one, but there is no change.
 	before := len(d.outcomes(t))
 	mounted("main", "4", main+"# better\n")
-	d.taken(t, func() { mounted("conf.d", "9", included) })
+	d.expectReload(t, func() { mounted("conf.d", "9", included) })
 	if n := len(d.outcomes(t)) - before; n != 1 {
 		t.Errorf("%d reloads of one change", n)
 	}

@@ -10,16 +10,16 @@ import (
 
 type renderCommand struct {
 	Language string `placeholder:"TAG" help:"Language of the page (BCP 47). Default: the brand's."`
-	Preview  bool   `help:"Offline: print how a brand's page looks, from --config. It signs nobody in."`
+	Preview  bool   `help:"Offline: print a brand's page from --config. The page has no token."`
 	Config   string `placeholder:"FILE" help:"With --preview: the configuration file."`
-	State    string `placeholder:"STATE" enum:",ready,sending,slow,loop,used,noscript" default:"" help:"With --preview: the page that signs in as it is ready, sending, slow, loop, used or noscript. Default: ready."`
-	Problem  string `placeholder:"KIND" enum:",failed,refused,unavailable,disabled,loop,used" default:"" help:"With --preview: the page that tells of failed, refused, unavailable, disabled, loop or used. Default: the page that signs in."`
+	State    string `placeholder:"STATE" enum:",${states}" default:"" help:"With --preview: ${states}."`
+	Problem  string `placeholder:"KIND" enum:",${problems}" default:"" help:"With --preview: ${problems}."`
 	userFlags
 	clientFlags
 }
 
-// Run prints the page. It carries a token: it is good for one sign-in, within
-// three minutes. A preview carries none.
+// Run prints the page. The page contains a token, which is valid for one sign-in within three
+// minutes. A preview contains none.
 func (c renderCommand) Run(ctx context.Context, std streams) error {
 	if c.Preview {
 		return c.preview(std)

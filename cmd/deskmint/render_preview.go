@@ -8,23 +8,31 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
 )
 
 const (
-	// previewEndpoint resolves nowhere (RFC 2606, section 2).
+	// previewEndpoint is in a domain that never resolves (RFC 2606, section 2).
 	previewEndpoint = "https://{subdomain}.preview.invalid"
-	// previewToken could be taken for no token by anybody.
+	// previewToken is in the place of a token. It has no similarity to one.
 	previewToken = "preview"
-	// previewPolicy adds to the page's own policy: of several, all must agree (CSP Level 3, section
-	// 8.1). Without its script the page stays in the state that it is shown in, and its button does
-	// nothing.
+	// previewPolicy is an addition to the policy of the page. If there are several policies, the
+	// browser applies all of them (CSP Level 3, section 8.1). Without its script the page stays in
+	// the state of the preview, and its button does nothing.
 	previewPolicy = `<meta http-equiv="Content-Security-Policy" content="script-src 'none'; form-action 'none'">`
 )
 
-// previewed are the kinds of page beside the one that signs in.
-var previewed = map[string]page.Problem{
+// previewVars list the values of --state and --problem, for the command line's help.
+var previewVars = kong.Vars{
+	"states":   "ready,sending,slow,loop,used,noscript",
+	"problems": "failed,refused,unavailable,disabled,loop,used",
+}
+
+// previewProblems are the values of --problem.
+var previewProblems = map[string]page.Problem{
 	"failed":      page.ProblemFailed,
 	"refused":     page.ProblemRefused,
 	"unavailable": page.ProblemUnavailable,
@@ -33,13 +41,13 @@ var previewed = map[string]page.Problem{
 	"used":        page.ProblemUsed,
 }
 
-// stateful is what the page's script shows and hides. No text of a brand's can look like it: its
-// quotes are escaped.
-var stateful = regexp.MustCompile(`data-state="([a-z ]+)"( hidden)?`)
+// stateAttributes matches the attributes of the elements that the page's script shows and hides. A
+// brand's text can't match, because its quotes are escaped.
+var stateAttributes = regexp.MustCompile(`data-state="([a-z ]+)"( hidden)?`)
 
-// inState does what the script would. A browser that refuses to run scripts for a policy's sake
-// still counts as one that does, and leaves out what stands in <noscript>: in that state the page
-// has it outside.
+// inState shows the elements of a state and hides the others, as the page's script does. For the
+// state noscript it also removes the <noscript> tags and keeps their contents. A browser whose
+// policy forbids scripts still supports them, so it wouldn't display these contents.
 func inState(html []byte, state string) []byte {
 	if state == "noscript" {
 		html = bytes.ReplaceAll(bytes.ReplaceAll(html, []byte("<noscript>"), nil), []byte("</noscript>"), nil)
@@ -47,8 +55,8 @@ func inState(html []byte, state string) []byte {
 	if state == "" || state == "noscript" {
 		state = "ready"
 	}
-	return stateful.ReplaceAllFunc(html, func(part []byte) []byte {
-		states := string(stateful.FindSubmatch(part)[1])
+	return stateAttributes.ReplaceAllFunc(html, func(part []byte) []byte {
+		states := string(stateAttributes.FindSubmatch(part)[1])
 		shown := `data-state="` + states + `"`
 		if !slices.Contains(strings.Fields(states), state) {
 			shown += " hidden"
@@ -57,11 +65,11 @@ func inState(html []byte, state string) []byte {
 	})
 }
 
-// preview prints a page as it looks, from the configuration file alone: no service and no store is
-// asked.
+// preview prints a page from the configuration file alone. It uses neither a running service nor
+// the store.
 func (c renderCommand) preview(std streams) error {
 	if c.Config == "" {
-		return errors.New("--preview needs --config: it asks no running service")
+		return errors.New("--preview needs --config: it doesn't use a running service")
 	}
 	snapshot, err := config.Load(c.Config, config.Options{Endpoint: previewEndpoint})
 	if err != nil {
@@ -77,17 +85,17 @@ func (c renderCommand) preview(std streams) error {
 		return fmt.Errorf("%s: configuration %s has no brand %q", c.Config, name, c.Brand)
 	}
 	if c.State != "" && c.Problem != "" {
-		return errors.New("--state is of the page that signs in, and --problem asks for another: leave one out")
+		return errors.New("--state is for the sign-in page, and --problem selects another page: leave one out")
 	}
 	html := inState(p.Render(previewToken, ""), c.State)
 	if c.Problem != "" {
-		html = p.RenderProblem(previewed[c.Problem])
+		html = p.RenderProblem(previewProblems[c.Problem])
 	}
 	before, after, ok := bytes.Cut(html, []byte("<head>\n"))
 	if !ok {
-		return errors.New("the page has no head to keep it from posting")
+		return errors.New("the page has no head for the policy of a preview")
 	}
-	fmt.Fprintln(std.err, "a preview: it signs nobody in, runs no script and posts nowhere")
+	fmt.Fprintln(std.err, "a preview: it has no token, runs no script and posts nothing")
 	_, err = fmt.Fprintf(std.out, "%s<head>\n%s\n%s", before, previewPolicy, after)
 	return err
 }

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// elements reads a page as a browser would: its attributes' values by element and name ("html
-// lang"), and its text.
+// elements parses a page as a browser does. It returns the values of attributes by element and name
+// ("html lang"), and the text.
 func elements(t *testing.T, document string) (attributes map[string][]string, text string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))
@@ -29,15 +29,16 @@ func elements(t *testing.T, document string) (attributes map[string][]string, te
 	return attributes, text
 }
 
-// The file names a store that nobody can reach: a preview asks none.
+// TestRenderPreview uses a file whose store can't be reached, because a preview doesn't use the
+// store.
 func TestRenderPreview(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
 	file := filepath.Join(dir, "deskmint.yaml")
 	for name, c := range map[string]struct {
 		flags              string
-		brand, lang, posts string // no posts: the page has no form
-		title              string // a part of it
+		brand, lang, posts string // posts is empty if the page has no form
+		title              string // a part of the title
 	}{
 		"the default":     {"", "Acme", "en", "https://acme.preview.invalid/access/jwt", "Acme"},
 		"another brand":   {"--brand 360002", "Labs", "en", "https://labs.preview.invalid/access/jwt", "Labs"},
@@ -47,7 +48,8 @@ func TestRenderPreview(t *testing.T) {
 		"another problem": {"--problem loop --language fr", "Acme", "fr", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			args := append([]string{"render", "--preview", "--config", file, "--configuration", "acme-customers"}, strings.Fields(c.flags)...)
+			args := append([]string{"render", "--preview", "--config", file, "--configuration", "acme-customers"},
+				strings.Fields(c.flags)...)
 			out, warned, err := invoke(t, "", args...)
 			if err != nil || !strings.Contains(warned, "preview") || strings.Count(warned, "\n") != 1 {
 				t.Fatalf("%v %q", err, warned)
@@ -67,7 +69,7 @@ func TestRenderPreview(t *testing.T) {
 			}
 			policies := found["meta content"]
 			if len(policies) == 0 || policies[0] != "script-src 'none'; form-action 'none'" {
-				t.Errorf("nothing keeps it from posting: %q", policies)
+				t.Errorf("no policy prevents posts: %q", policies)
 			}
 			if strings.Contains(out, "eyJ") {
 				t.Error("it has a token")
@@ -76,20 +78,24 @@ func TestRenderPreview(t *testing.T) {
 	}
 }
 
-// Each state shows what it has to say, and nothing of the others.
+// TestRenderPreviewStates checks that each state shows its own text and no other.
 func TestRenderPreviewStates(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
-	// The words are those of headings, and of what is added to one.
+	// The words are those of the headings, and of the text below some of them.
 	words := map[string]string{
-		"sign in": "Signing you in to", "button": "Continue to", "slow": "taking longer than usual", "loop": "sent back here several times",
+		"sign in": "Signing you in to", "button": "Continue to", "slow": "taking longer than usual",
+		"loop":  "sent back here several times",
 		"again": "Try once more", "used": "has been used", "noscript": "doesn't run scripts",
 	}
 	for state, want := range map[string]string{
-		"": "sign in, button", "ready": "sign in, button", "noscript": "sign in, button, noscript", "sending": "sign in", "slow": "sign in, slow",
+		"": "sign in, button", "ready": "sign in, button", "noscript": "sign in, button, noscript",
+		"sending": "sign in", "slow": "sign in, slow",
 		"loop": "loop, again", "used": "used",
 	} {
-		args := []string{"render", "--preview", "--config", filepath.Join(dir, "deskmint.yaml"), "--configuration", "acme-customers"}
+		args := []string{
+			"render", "--preview", "--config", filepath.Join(dir, "deskmint.yaml"), "--configuration", "acme-customers",
+		}
 		if state != "" {
 			args = append(args, "--state", state)
 		}
@@ -100,13 +106,13 @@ func TestRenderPreviewStates(t *testing.T) {
 		text := visible(t, out)
 		for name, word := range words {
 			if shown := slices.Contains(strings.Split(want, ", "), name); shown != strings.Contains(text, word) {
-				t.Errorf("%q: %s is visible: %v, want %v; the page reads %s", state, name, !shown, shown, text)
+				t.Errorf("%q: %s is visible: %v, want %v; the page's text is %s", state, name, !shown, shown, text)
 			}
 		}
 	}
 }
 
-// visible is what a browser that runs scripts shows of a page's body.
+// visible returns the text of a page's body that a browser with scripts shows.
 func visible(t *testing.T, document string) (text string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))
@@ -115,7 +121,8 @@ func visible(t *testing.T, document string) (text string) {
 	}
 	var walk func(*html.Node)
 	walk = func(node *html.Node) {
-		if slices.Contains([]string{"head", "noscript", "script"}, node.Data) || slices.ContainsFunc(node.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
+		if slices.Contains([]string{"head", "noscript", "script"}, node.Data) ||
+			slices.ContainsFunc(node.Attr, func(a html.Attribute) bool { return a.Key == "hidden" }) {
 			return
 		}
 		if node.Type == html.TextNode {
@@ -134,17 +141,20 @@ func TestRenderPreviewRefusals(t *testing.T) {
 	dir := folder(t, map[string]string{"deskmint.yaml": rules, "staff.yaml": staffRules})
 	file := filepath.Join(dir, "deskmint.yaml")
 	for flags, want := range map[string]string{
-		"--preview --configuration acme-customers":                                                "--config",
-		"--preview --configuration acme-nowhere --config " + file:                                 `no configuration "acme-nowhere"`,
-		"--preview --configuration acme-customers --brand 99 --config " + file:                    `no brand "99"`,
-		"--preview --configuration acme-customers --problem other --config " + file:               "--problem",
-		"--preview --configuration acme-customers --config " + filepath.Join(dir, "nowhere.yaml"): "nowhere.yaml: can't be read",
-		"--preview --configuration acme-customers --state used --problem used --config " + file:   "leave one out",
-		"--configuration acme-customers --state used --email ana@customer.example":                "for --preview",
-		"--configuration acme-customers --config " + file:                                         "for --preview",
-		"--configuration acme-customers --problem loop --email ana@customer.example":              "for --preview",
+		"--preview --configuration acme-customers": "--config",
+		"--preview --configuration acme-nowhere --config " +
+			file: `no configuration "acme-nowhere"`,
+		"--preview --configuration acme-customers --brand 99 --config " + file:      `no brand "99"`,
+		"--preview --configuration acme-customers --problem other --config " + file: "--problem",
+		"--preview --configuration acme-customers --config " +
+			filepath.Join(dir, "nowhere.yaml"): "nowhere.yaml: can't be read",
+		"--preview --configuration acme-customers --state used --problem used --config " + file: "leave one out",
+		"--configuration acme-customers --state used --email ana@customer.example":              "for --preview",
+		"--configuration acme-customers --config " + file:                                       "for --preview",
+		"--configuration acme-customers --problem loop --email ana@customer.example":            "for --preview",
 	} {
-		if out, _, err := invoke(t, "", append([]string{"render"}, strings.Fields(flags)...)...); err == nil || !strings.Contains(err.Error(), want) || out != "" {
+		if out, _, err := invoke(t, "", append([]string{"render"}, strings.Fields(flags)...)...); err == nil ||
+			!strings.Contains(err.Error(), want) || out != "" {
 			t.Errorf("%s: %v %s", flags, err, out)
 		}
 	}

@@ -19,22 +19,25 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// counted is a Vault whose requests are counted on their way.
-type counted struct {
+// countingProxy is a proxy in front of a Vault that counts the requests.
+type countingProxy struct {
 	*httptest.Server
 
 	mu    sync.Mutex
 	reads []time.Time
 }
 
-func count(t testing.TB, vault *vaulttest.Server) *counted {
+func newCountingProxy(t testing.TB, vault *vaulttest.Server) *countingProxy {
 	t.Helper()
 	to, err := url.Parse(vault.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &counted{}
-	pass := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(to) }, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	c := &countingProxy{}
+	pass := &httputil.ReverseProxy{
+		Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(to) },
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}
 	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/v1/secret/") {
 			c.mu.Lock()
@@ -47,8 +50,8 @@ func count(t testing.TB, vault *vaulttest.Server) *counted {
 	return c
 }
 
-// since are the reads that have come after a moment.
-func (c *counted) since(moment time.Time) []time.Time {
+// since returns the times of the reads after a moment.
+func (c *countingProxy) since(moment time.Time) []time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := slices.IndexFunc(c.reads, func(at time.Time) bool { return at.After(moment) })
@@ -58,8 +61,8 @@ func (c *counted) since(moment time.Time) []time.Time {
 	return slices.Clone(c.reads[n:])
 }
 
-// most is the largest number of moments within any time of this length.
-func most(moments []time.Time, within time.Duration) (n int) {
+// maxWithin returns the largest number of moments within any interval of this length.
+func maxWithin(moments []time.Time, within time.Duration) (n int) {
 	first := 0
 	for i, at := range moments {
 		for at.Sub(moments[first]) >= within {
@@ -70,13 +73,18 @@ func most(moments []time.Time, within time.Duration) (n int) {
 	return n
 }
 
-// manyConfigurations makes the files of a service with n of them, and their secrets in a Vault.
+// manyConfigurations writes the files of a service with n configurations, and their secrets to a
+// Vault.
 func manyConfigurations(t testing.TB, vault *vaulttest.Server, address string, n, rate int) (config, key string) {
 	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "secrets: {source: vault, refresh: 1s, max_rate: %d, vault: {addresses: [%q], auth: {method: approle, role_id_file: role-id, secret_id_file: secret-id}}}\nconfigurations:\n", rate, address)
+	fmt.Fprintf(&text,
+		"secrets: {source: vault, refresh: 1s, max_rate: %d, vault: {addresses: [%q], auth: {method: approle, "+
+			"role_id_file: role-id, secret_id_file: secret-id}}}\nconfigurations:\n", rate, address)
 	for i := range n {
-		fmt.Fprintf(&text, "  - {name: acme-%d, secret: {path: sso/acme-%[1]d}, zendesk_sso: {audiences: [end_user], brands: [{id: \"%[1]d\", name: Acme %[1]d, subdomain: acme-%[1]d}]}}\n", i)
+		fmt.Fprintf(&text,
+			"  - {name: acme-%d, secret: {path: sso/acme-%[1]d}, zendesk_sso: {audiences: [end_user], brands: [{id: "+
+				"\"%[1]d\", name: Acme %[1]d, subdomain: acme-%[1]d}]}}\n", i)
 		vault.Put(t, fmt.Sprintf("sso/acme-%d", i), map[string]string{"shared_secret": firstSecret})
 	}
 	key, hash := caller.NewKey()
@@ -85,7 +93,11 @@ func manyConfigurations(t testing.TB, vault *vaulttest.Server, address string, n
 	vault.Reader(t, "deskmint", "sso/")
 	roleID, secretID := vault.AppRole(t, "deskmint", "", "deskmint")
 	dir := t.TempDir()
-	for name, content := range map[string]string{"deskmint.yaml": text.String(), "role-id": roleID, "secret-id": secretID} {
+	for name, content := range map[string]string{
+		"deskmint.yaml": text.String(),
+		"role-id":       roleID,
+		"secret-id":     secretID,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -93,8 +105,9 @@ func manyConfigurations(t testing.TB, vault *vaulttest.Server, address string, n
 	return filepath.Join(dir, "deskmint.yaml"), key
 }
 
-// BenchmarkTenThousandConfigurations is a service of its own process over a real Vault: the time
-// from its start to the line `ready`, its memory then, and what it asks Vault for afterwards.
+// BenchmarkTenThousandConfigurations measures a service in a separate process with a real Vault. It
+// reports the time from the start to the line `ready`, the memory at that time, and the later
+// requests to Vault.
 func BenchmarkTenThousandConfigurations(b *testing.B) {
 	const configurations = 10_000
 	vault, binary := vaulttest.Start(b), build(b)
@@ -103,12 +116,13 @@ func BenchmarkTenThousandConfigurations(b *testing.B) {
 			if rate < 100 && testing.Short() {
 				b.Skip("it takes a quarter of an hour")
 			}
-			way := count(b, vault)
+			way := newCountingProxy(b, vault)
 			config, _ := manyConfigurations(b, vault, way.URL, configurations, rate)
 			for b.Loop() {
 				begin := time.Now()
 				d := spawn(b, binary, serveArgs(config)...)
-				for text, changed := d.out.now(); !strings.HasSuffix(text, "\nready\n"); text, changed = d.out.now() {
+				for text, changed := d.out.snapshot(); !strings.HasSuffix(text,
+					"\nready\n"); text, changed = d.out.snapshot() {
 					select {
 					case <-changed:
 					case <-d.ended:
@@ -118,11 +132,11 @@ func BenchmarkTenThousandConfigurations(b *testing.B) {
 				ready := time.Now()
 				b.ReportMetric(ready.Sub(begin).Seconds(), "s-to-ready")
 				b.ReportMetric(residentMB(b, d.process.Pid), "MB-at-ready")
-				// Twice the interval, so that each secret has been refreshed.
+				// This is twice the refresh interval, so that each secret has been refreshed.
 				over := max(10*time.Second, 2*configurations*time.Second/time.Duration(rate))
 				<-time.After(over)
 				b.ReportMetric(float64(len(way.since(ready)))/over.Seconds(), "reads/s")
-				b.ReportMetric(float64(most(way.since(begin), time.Second)), "most-reads-in-1s")
+				b.ReportMetric(float64(maxWithin(way.since(begin), time.Second)), "most-reads-in-1s")
 				b.ReportMetric(residentMB(b, d.process.Pid), "MB-then")
 				d.stop()
 				<-d.ended
@@ -131,7 +145,7 @@ func BenchmarkTenThousandConfigurations(b *testing.B) {
 	}
 }
 
-// residentMB is what a process holds in memory, as the kernel sees it.
+// residentMB returns the resident memory of a process.
 func residentMB(b *testing.B, pid int) float64 {
 	b.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

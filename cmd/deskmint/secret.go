@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/replicas"
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/file"
@@ -17,41 +18,42 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// secretCommand is what an operator does to a configuration's secret, with their own
-// credential for the store: VAULT_TOKEN or ~/.vault-token, or the rights to the file.
+// secretCommand changes a configuration's secret. It uses the operator's own credential for the
+// store, which is VAULT_TOKEN, ~/.vault-token, or the permission to write the file.
 type secretCommand struct {
 	Status   secretStatusCommand   `cmd:"" help:"Show the versions of a configuration's secret, never a value."`
-	Stage    secretStageCommand    `cmd:"" help:"Store the next version, read from standard input or asked for. The present one stays active."`
+	Stage    secretStageCommand    `cmd:"" help:"Store the next version. The present one stays active."`
 	Activate secretActivateCommand `cmd:"" help:"Sign with the staged version, or with the one that is named."`
 	Rollback secretRollbackCommand `cmd:"" help:"Sign with the previous version again. Zendesk may no longer take it."`
-	Replace  secretReplaceCommand  `cmd:"" help:"Stage and activate in one, for a secret that was just reset at Zendesk."`
+	Replace  secretReplaceCommand  `cmd:"" help:"Stage and activate in one, after a reset at Zendesk."`
 	Disable  secretDisableCommand  `cmd:"" help:"The kill switch: refuse every sign-in with the secret."`
 	Enable   secretEnableCommand   `cmd:"" help:"Undo disable."`
-	Adopt    secretAdoptCommand    `cmd:"" help:"After the store was restored from a backup: make every replica take it as it is."`
+	Adopt    secretAdoptCommand    `cmd:"" help:"After a restore of the store: make every replica accept its state."`
 }
 
-// secretFlags name a secret by the configuration that signs with it.
+// secretFlags select a secret by the configuration that signs with it.
 type secretFlags struct {
 	Name   string `arg:"" help:"The configuration's name."`
-	Config string `required:"" placeholder:"FILE" help:"The configuration file of the service: it says where the secret is."`
+	Config string `required:"" placeholder:"FILE" help:"The service's configuration file, for the place of the secret."`
 }
 
-// actFlags are those of the commands that change something.
-type actFlags struct {
+// changeFlags are the flags of the commands that change the secret.
+type changeFlags struct {
 	secretFlags
 
-	DryRun   bool          `help:"Run every check, say what would be done, and change nothing."`
-	Replicas []string      `placeholder:"HOST:PORT" help:"Ops address of replicas to wait for; a DNS name stands for all its addresses. Repeatable."`
-	Wait     time.Duration `default:"1m" help:"How long to wait for them."`
+	DryRun   bool     `help:"Run every check, print what would be done, and change nothing."`
+	Replicas []string `placeholder:"HOST:PORT" help:"Ops address, or DNS name of several, to wait for. Repeatable."`
+
+	Wait time.Duration `default:"1m" help:"How long to wait for the replicas."`
 }
 
-// operation is one configuration's secret, ready to be worked on.
+// operation is the secret of one configuration, with all that a command needs to change it.
 type operation struct {
 	*rotate.Rotator
 
 	name    string
 	refresh time.Duration
-	// sharing are the other configurations that sign with the same path.
+	// sharing lists the other configurations that sign with the same path.
 	sharing []string
 }
 
@@ -62,10 +64,14 @@ func (f secretFlags) open(std streams) (*operation, error) {
 	}
 	name := strings.TrimPrefix(f.Name, "configurations/")
 	conf, ok := snapshot.Configuration(name)
-	if !ok { // not quoted: it may be a secret that was pasted in the wrong place
-		return nil, fmt.Errorf("%s: no configuration has that name: it has %s", f.Config, strings.Join(snapshot.Names(), ", "))
+	// The name is not quoted, because it may be a secret that was pasted in the wrong place.
+	if !ok {
+		return nil, fmt.Errorf("%s: no configuration has that name: it has %s", f.Config,
+			strings.Join(snapshot.Names(), ", "))
 	}
-	store, err := writerOf(snapshot, slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	store, err := writerOf(snapshot, slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+	})))
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +93,8 @@ func (f secretFlags) open(std streams) (*operation, error) {
 	return op, nil
 }
 
-// clockOf returns the store's clock where it has one. Serials that are times must not depend on the
-// operator's machine.
+// clockOf returns the store's clock, or nil if it has none. Serials may be times, and these must
+// not depend on the operator's machine.
 func clockOf(store rotate.Writer) func() time.Time {
 	if remote, ok := store.(interface{ StoreTime() time.Time }); ok {
 		return remote.StoreTime
@@ -96,8 +102,8 @@ func clockOf(store rotate.Writer) func() time.Time {
 	return nil
 }
 
-// writerOf is the store as its operator has it: the file's auth block is the
-// service's, and not used.
+// writerOf returns the store with the operator's own credential. It doesn't use the auth block of
+// the configuration file, which is for the service.
 func writerOf(s *config.Snapshot, log *slog.Logger) (rotate.Writer, error) {
 	switch s.Secrets.Source {
 	case "file":
@@ -108,11 +114,11 @@ func writerOf(s *config.Snapshot, log *slog.Logger) (rotate.Writer, error) {
 	return nil, fmt.Errorf("secrets.source is %s, which has nothing to rotate: use vault or file", s.Secrets.Source)
 }
 
-// run opens the secret and does one act to it: do it, say what was done, wait.
-func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (rotate.Plan, error)) error {
-	waiting, err := f.replicas()
+// run opens the secret, changes it, prints what was done, and waits for the replicas.
+func (f changeFlags) run(ctx context.Context, std streams, change func(*operation) (rotate.Plan, error)) error {
+	set, err := replicas.New(f.Replicas)
 	if err != nil {
-		return err
+		return fmt.Errorf("--replicas %w", err)
 	}
 	op, err := f.open(std)
 	if err != nil {
@@ -120,18 +126,19 @@ func (f actFlags) run(ctx context.Context, std streams, act func(*operation) (ro
 	}
 	op.DryRun = f.DryRun
 	if len(op.sharing) > 0 {
-		fmt.Fprintf(std.err, "note: %s signs with the same path: what is done here is done to it too\n", strings.Join(op.sharing, ", "))
+		fmt.Fprintf(std.err, "note: %s signs with the same path: this change affects it too\n",
+			strings.Join(op.sharing, ", "))
 	}
-	plan, err := act(op)
-	f.tell(std, plan)
+	plan, err := change(op)
+	f.print(std, plan)
 	if err != nil {
 		return err
 	}
-	return f.follow(ctx, std, op, plan, waiting)
+	return f.wait(ctx, std, op, plan, set)
 }
 
-// tell says which steps were taken, also where one failed after others.
-func (f actFlags) tell(std streams, plan rotate.Plan) {
+// print prints the steps that were done. If a step has failed, it prints the steps before that.
+func (f changeFlags) print(std streams, plan rotate.Plan) {
 	for i, step := range plan.Steps {
 		switch {
 		case f.DryRun:
@@ -145,22 +152,26 @@ func (f actFlags) tell(std streams, plan rotate.Plan) {
 	}
 }
 
-// follow waits until the replicas stand as the plan has left the store.
-func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan rotate.Plan, waiting replicas) error {
+// wait waits until the replicas follow the plan.
+func (f changeFlags) wait(
+	ctx context.Context, std streams, op *operation, plan rotate.Plan, set *replicas.Set,
+) error {
 	if f.DryRun {
 		return nil
 	}
 	last := plan.Last()
 	if last.Kind == rotate.StepWrite {
-		fmt.Fprintf(std.out, "%s: version %d is staged: try it (secret_version %[2]d in a request), then activate it\n", op.name, last.Version)
+		fmt.Fprintf(std.out, "%s: version %d is staged: try it (secret_version %[2]d in a request), then activate it\n",
+			op.name, last.Version)
 	}
-	if len(waiting.addresses) == 0 {
-		_, err := fmt.Fprintf(std.out, "%s: replicas follow within about %s (--replicas waits for them)%s\n", op.name, op.refresh, unlessAhead(last))
+	if set.Empty() {
+		_, err := fmt.Fprintf(std.out, "%s: replicas follow within about %s (--replicas waits for them)%s\n", op.name,
+			op.refresh, unlessAhead(last))
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, f.Wait)
 	defer cancel()
-	count, err := waiting.await(ctx, op.name, last)
+	count, err := set.Await(ctx, op.name, last)
 	if err != nil {
 		return fmt.Errorf("the store was changed as said, but: %w", err)
 	}
@@ -171,27 +182,30 @@ func (f actFlags) follow(ctx context.Context, std streams, op *operation, plan r
 	return err
 }
 
-// unlessAhead names the replicas that don't follow. A switch-off reaches all of them.
+// unlessAhead describes the replicas that won't follow a step. Every replica follows a switch-off.
 func unlessAhead(step rotate.Step) string {
 	if step.Serial == 0 || step.Kind == rotate.StepDisable || step.Kind == rotate.StepAdopt {
 		return ""
 	}
-	return fmt.Sprintf(", unless they have seen a serial above %d: then the store was restored from a backup, and `deskmint secret adopt` is the way out", step.Serial)
+	return fmt.Sprintf(", unless they have seen a serial above %d: then the store was restored from a backup, and "+
+		"`deskmint secret adopt` is the way out", step.Serial)
 }
 
-// valueFlags are those of the commands that take a value, which is never an argument.
+// valueFlags are the flags of the commands that store a value. The value is never an argument.
 type valueFlags struct {
-	actFlags
+	changeFlags
 
-	Input []string `arg:"" optional:"" name:"-" help:"Standard input, which is read anyway. The secret itself is never an argument."`
+	Input []string `arg:"" optional:"" name:"-" help:"Standard input, the default. Never the secret itself."`
 }
 
-// store does what takes a value. It is asked for only once the store has answered:
-// a secret shouldn't be typed in for nothing.
-func (f valueFlags) store(ctx context.Context, std streams, act func(*operation, []byte) (rotate.Plan, error)) error {
+// store reads a value and stores it. It first checks that the store is writable, so that the
+// operator doesn't type the secret in vain.
+func (f valueFlags) store(
+	ctx context.Context, std streams, change func(*operation, []byte) (rotate.Plan, error),
+) error {
 	if len(f.Input) > 1 || len(f.Input) == 1 && f.Input[0] != "-" {
 		return errors.New("a secret is never an argument, which the process list and the shell's history show: " +
-			"pipe it in, or type it when you are asked. If that was the real one, reset it at Zendesk")
+			"pipe it in, or type it at the prompt. If that was the real one, reset it at Zendesk")
 	}
 	return f.run(ctx, std, func(op *operation) (rotate.Plan, error) {
 		if err := op.Writable(ctx); err != nil {
@@ -201,7 +215,7 @@ func (f valueFlags) store(ctx context.Context, std streams, act func(*operation,
 		if err != nil {
 			return rotate.Plan{}, err
 		}
-		return act(op, value)
+		return change(op, value)
 	})
 }
 
@@ -220,40 +234,42 @@ func (c secretReplaceCommand) Run(ctx context.Context, std streams) error {
 }
 
 type secretActivateCommand struct {
-	actFlags
+	changeFlags
 
 	Version uint32 `placeholder:"N" help:"The version to sign with. Default: the staged one."`
 }
 
-// Run moves the pointer.
+// Run makes the pointer select another version.
 func (c secretActivateCommand) Run(ctx context.Context, std streams) error {
-	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Activate(ctx, secrets.Version(c.Version)) })
+	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) {
+		return op.Activate(ctx, secrets.Version(c.Version))
+	})
 }
 
-type secretRollbackCommand struct{ actFlags }
+type secretRollbackCommand struct{ changeFlags }
 
-// Run moves the pointer back.
+// Run makes the pointer select the previous version again.
 func (c secretRollbackCommand) Run(ctx context.Context, std streams) error {
 	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Rollback(ctx) })
 }
 
-type secretDisableCommand struct{ actFlags }
+type secretDisableCommand struct{ changeFlags }
 
-// Run switches the secret off.
+// Run disables the secret.
 func (c secretDisableCommand) Run(ctx context.Context, std streams) error {
 	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Disable(ctx) })
 }
 
-type secretEnableCommand struct{ actFlags }
+type secretEnableCommand struct{ changeFlags }
 
-// Run switches the secret on again.
+// Run enables the secret again.
 func (c secretEnableCommand) Run(ctx context.Context, std streams) error {
 	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Enable(ctx) })
 }
 
-type secretAdoptCommand struct{ actFlags }
+type secretAdoptCommand struct{ changeFlags }
 
-// Run raises the serial above all that replicas can have seen.
+// Run raises the serial above every serial that a replica can have seen.
 func (c secretAdoptCommand) Run(ctx context.Context, std streams) error {
 	return c.run(ctx, std, func(op *operation) (rotate.Plan, error) { return op.Adopt(ctx) })
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// The secrets of the runbook. Zendesk makes each at a reset.
+// These are the secrets of the runbook. Zendesk generates one at each reset.
 const (
 	blueSecret   = "abc123-MARKER-blue-0123456789-0123456789-012345"
 	greenSecret  = "def456-MARKER-green-0123456789-0123456789-01234"
@@ -28,8 +28,8 @@ const (
 	portalSecret = "mno345-MARKER-portal-0123456789-0123456789-0123"
 )
 
-// step is a block of the runbook: what the person types where it asks, and what the
-// test does at Zendesk before it and checks after it.
+// step is a block of the runbook. It has the operator's input at the prompt, what the test does at
+// Zendesk before the block, and what it checks afterwards.
 type step struct {
 	types  string
 	before func(t *testing.T)
@@ -38,9 +38,9 @@ type step struct {
 
 var runbookBlock = regexp.MustCompile("(?m)^ *<!-- test: ([a-z]+) -->\n( *)```sh\n((?s).*?)^ *```$")
 
-// TestRunbook follows docs/rotation.md from its first block to its last: its policies and its
-// commands as they stand there, against a real Vault, two replicas and the sandbox in Zendesk's
-// place.
+// TestRunbook follows docs/rotation.md from its first block to its last. It uses the policies and
+// the commands of the document unchanged, with a real Vault, two replicas and the sandbox instead
+// of Zendesk.
 func TestRunbook(t *testing.T) {
 	t.Parallel()
 	text := readFile(t, "../../docs/rotation.md")
@@ -55,7 +55,7 @@ func TestRunbook(t *testing.T) {
 		name, indent, commands := block[1], block[2], block[3]
 		s, ok := steps[name]
 		if !ok {
-			t.Fatalf("nothing is known of the runbook's step %s, or it is there twice", name)
+			t.Fatalf("the runbook's step %s is unknown, or a duplicate", name)
 		}
 		delete(steps, name)
 		if s.before != nil {
@@ -70,14 +70,14 @@ func TestRunbook(t *testing.T) {
 		}
 	}
 	if len(steps) > 0 || strings.Count(text, "```sh") != strings.Count(text, "<!-- test: ") {
-		t.Errorf("steps that the runbook doesn't have: %v; or a block that isn't run", steps)
+		t.Errorf("steps that are missing in the runbook: %v; or a block that isn't run", steps)
 	}
 	for _, d := range r.replicas {
-		d.silent(t, blueSecret, greenSecret, resetSecret, leakedSecret, portalSecret)
+		d.checkNoSecrets(t, blueSecret, greenSecret, resetSecret, leakedSecret, portalSecret)
 	}
 }
 
-// runbook is the world that the runbook is followed in.
+// runbook is the environment of the runbook.
 type runbook struct {
 	vault    *vaulttest.Server
 	zendesk  *account
@@ -85,7 +85,7 @@ type runbook struct {
 	key      string
 	dir      string // where the commands run
 	bin      string // where deskmint and vault are
-	token    string // of who runs the next command
+	token    string // of the operator who runs the next command
 	finish   func(t *testing.T)
 }
 
@@ -105,7 +105,10 @@ func newRunbook(t *testing.T) *runbook {
 			t.Fatal(err)
 		}
 	}
-	for link, to := range map[string]string{filepath.Join(r.dir, "deploy"): deploy, filepath.Join(r.bin, "vault"): command} {
+	for link, to := range map[string]string{
+		filepath.Join(r.dir, "deploy"): deploy,
+		filepath.Join(r.bin, "vault"):  command,
+	} {
 		if err := os.Symlink(to, link); err != nil {
 			t.Fatal(err)
 		}
@@ -113,12 +116,13 @@ func newRunbook(t *testing.T) *runbook {
 	return r
 }
 
-// configuration has two configurations that post to the sandbox.
+// configuration returns a file with two configurations that post to the sandbox.
 func (r *runbook) configuration(hash string) string {
 	text := strings.Replace(onVault(r.vault.Addr, hash), "audiences: [end_user]", `audiences: [end_user]
       endpoint: "http://{subdomain}.localhost:`+r.zendesk.port+`"`, 1)
 	begin, end := strings.Index(text, "  - name: acme-customers"), strings.Index(text, "callers:")
-	portal := strings.NewReplacer("acme-customers", "acme-portal", "360001", "360002", "subdomain: acme", "subdomain: acme-portal").Replace(text[begin:end])
+	portal := strings.NewReplacer("acme-customers", "acme-portal", "360001", "360002", "subdomain: acme",
+		"subdomain: acme-portal").Replace(text[begin:end])
 	return text[:end] + portal + text[end:]
 }
 
@@ -133,7 +137,7 @@ func (r *runbook) serve(t *testing.T) {
 	r.token = r.vault.Token(t, "1h", "deskmint-operator")
 }
 
-// run runs a block as it stands, but for the addresses.
+// run runs a block. It changes only the addresses in it.
 func (r *runbook) run(t *testing.T, name, commands, types string) (stdout, stderr string) {
 	t.Helper()
 	if len(r.replicas) == 2 {
@@ -156,24 +160,27 @@ func (r *runbook) run(t *testing.T, name, commands, types string) (stdout, stder
 	if err := bash.Run(); err != nil {
 		t.Fatalf("step %s: %v\n%s\n%s%s", name, err, commands, &out, &errs)
 	}
-	shows(t, false, out.String()+errs.String(), blueSecret, greenSecret, resetSecret, leakedSecret, portalSecret, r.token)
+	checkShown(t, false, out.String()+errs.String(), blueSecret, greenSecret, resetSecret, leakedSecret, portalSecret,
+		r.token)
 	return out.String(), errs.String()
 }
 
-// signsIn signs somebody in through every replica, and holds Zendesk to which of its
-// configurations takes the token; empty: none does.
-func (r *runbook) signsIn(t *testing.T, configuration, by string) {
+// checkSignIn signs a person in through every replica. It checks which configuration at Zendesk
+// accepts the token. If by is "", none must accept it.
+func (r *runbook) checkSignIn(t *testing.T, configuration, by string) {
 	t.Helper()
 	for _, d := range r.replicas {
 		got := d.post(t, r.key, "/v1/configurations/"+configuration+":mintToken", anaJSON)
-		if taken := r.zendesk.takes(t, got.form); taken != by {
-			t.Errorf("%s: version %d was taken by %q, want %q: %d %s", configuration, got.signed, taken, by, got.status, got.reason)
+		if taken := r.zendesk.postForm(t, got.form); taken != by {
+			t.Errorf("%s: version %d was accepted by %q, want %q: %d %s", configuration, got.signed, taken, by,
+				got.status,
+				got.reason)
 		}
 	}
 }
 
-// keepSigningIn signs people in through every replica, 200 a second at most, until finish is
-// called, which fails the test if Zendesk has refused one of them.
+// keepSigningIn signs people in through every replica, at most 200 a second, until finish is
+// called. finish fails the test if Zendesk has refused a sign-in.
 func (r *runbook) keepSigningIn(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -185,7 +192,7 @@ func (r *runbook) keepSigningIn(t *testing.T) {
 			for ; ctx.Err() == nil && refused[i] == ""; count[i]++ {
 				<-pace.C
 				got := d.post(t, r.key, "/v1/configurations/acme-customers:mintToken", anaJSON)
-				if r.zendesk.takes(t, got.form) == "" {
+				if r.zendesk.postForm(t, got.form) == "" {
 					refused[i] = fmt.Sprintf("version %d: %d %s", got.signed, got.status, got.reason)
 				}
 			}
@@ -203,8 +210,8 @@ func (r *runbook) keepSigningIn(t *testing.T) {
 	}
 }
 
-// stands holds every replica to a version.
-func (r *runbook) stands(t *testing.T, active int) {
+// checkVersion checks that every replica signs with a version.
+func (r *runbook) checkVersion(t *testing.T, active int) {
 	t.Helper()
 	for _, d := range r.replicas {
 		if _, all := d.readyz(t); all["acme-customers"].Active != active || all["acme-customers"].State != "usable" {
@@ -213,22 +220,23 @@ func (r *runbook) stands(t *testing.T, active int) {
 	}
 }
 
-// hasWaited holds a command to having waited for both replicas, which then sign with a version.
-func (r *runbook) hasWaited(t *testing.T, stdout string, active int) {
+// checkWaited checks that a command has waited for both replicas, and that they sign with a
+// version.
+func (r *runbook) checkWaited(t *testing.T, stdout string, active int) {
 	t.Helper()
 	if !strings.Contains(stdout, "acme-customers: 2 of 2 replicas follow\n") {
-		t.Errorf("it hasn't waited: %s", stdout)
+		t.Errorf("the command hasn't waited: %s", stdout)
 	}
-	r.stands(t, active)
+	r.checkVersion(t, active)
 }
 
-// metadata are Vault's of the secret that is rotated.
+// metadata returns Vault's metadata of the secret that is rotated.
 func (r *runbook) metadata(t *testing.T) map[string]any {
 	return r.vault.Do(t, "GET", "secret/metadata/sso/acme-customers", nil)["data"].(map[string]any)
 }
 
-// windowSince says how long sign-ins failed. It is what the machine needs; a person who copies and
-// pastes needs more.
+// windowSince logs how long sign-ins failed. This is the time that the machine needs. A person who
+// copies and pastes needs more.
 func windowSince(t *testing.T, reset time.Time) {
 	t.Logf("sign-ins failed for %v", time.Since(reset).Round(time.Millisecond))
 }

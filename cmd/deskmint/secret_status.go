@@ -17,7 +17,7 @@ import (
 type secretStatusCommand struct {
 	secretFlags
 
-	Prefix string `placeholder:"CHARACTERS" help:"Say of each version whether it begins so. Zendesk shows the first characters of a configuration's secret."`
+	Prefix string `placeholder:"CHARACTERS" help:"First characters to compare with each version. Zendesk shows them."`
 	JSON   bool   `help:"Print it as JSON."`
 }
 
@@ -40,7 +40,8 @@ func (c secretStatusCommand) Run(ctx context.Context, std streams) error {
 	return status.print(std.out)
 }
 
-// secretStatus is what is printed. Its JSON is for scripts: keys are only ever added.
+// secretStatus is the output of the command. Scripts read its JSON, so keys may be added but never
+// changed or removed.
 type secretStatus struct {
 	Configuration string          `json:"configuration"`
 	Place         string          `json:"place"`
@@ -56,7 +57,7 @@ type secretStatus struct {
 	Keeps         int             `json:"max_versions,omitempty"`
 	ReadOnly      string          `json:"read_only,omitempty"`
 	Warnings      []string        `json:"warnings,omitempty"`
-	Unclear       string          `json:"unclear,omitempty"` // why it can't be known which version signs
+	Unclear       string          `json:"unclear,omitempty"` // why the active version can't be determined
 	Versions      []versionStatus `json:"versions"`
 }
 
@@ -81,10 +82,16 @@ func statusOf(op *operation, r rotate.Report) secretStatus {
 	}
 	if s.Unclear = r.Unclear(); s.Unclear != "" {
 		s.Active, s.Staged, s.Previous = 0, 0, 0
-		s.Warnings = append(s.Warnings, s.Unclear+". `deskmint secret activate NAME --version N` pins the version that shall sign. The /readyz of a replica that still signs names it; so does secret_version in the audit log")
+		s.Warnings = append(s.Warnings,
+			s.Unclear+
+				". `deskmint secret activate NAME --version N` pins the version that shall sign. The /readyz of a "+
+				"replica that still signs names it; so does secret_version in the audit log")
 	}
 	if r.MarkedOff != "" && !r.Disabled {
-		s.Warnings = append(s.Warnings, "it was switched off ("+r.MarkedOff+"), and its metadata were wiped or put back to an older state since: replicas that start don't sign with it until `deskmint secret enable`")
+		s.Warnings = append(s.Warnings,
+			"it was switched off ("+r.MarkedOff+
+				"), and its metadata were wiped or put back to an older state since: replicas that start don't sign "+
+				"with it until `deskmint secret enable`")
 	}
 	if r.KeepsFault != nil {
 		s.Warnings = append(s.Warnings, "how many versions are kept isn't known: "+r.KeepsFault.Error())
@@ -119,13 +126,14 @@ func (s secretStatus) print(out io.Writer) error {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "VERSION\tCREATED\tFINGERPRINT\tSTATE")
 	for _, v := range s.Versions {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", v.Version, dash(v.Created), dash(v.Fingerprint), dash(strings.Join(v.words(), ", ")))
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", v.Version, dash(v.Created), dash(v.Fingerprint),
+			dash(strings.Join(v.words(), ", ")))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
 	if !s.Pinned && s.Unclear == "" {
-		fmt.Fprintln(out, "no pointer stands: the latest version is active")
+		fmt.Fprintln(out, "no pointer is set: the latest version is active")
 	}
 	if s.Disabled {
 		fmt.Fprintln(out, "DISABLED: nothing is signed with it")
@@ -136,12 +144,12 @@ func (s secretStatus) print(out io.Writer) error {
 		}
 	}
 	if len(s.SharedWith) > 0 {
-		fmt.Fprintln(out, "also signed with by:", strings.Join(s.SharedWith, ", "))
+		fmt.Fprintln(out, "also used by:", strings.Join(s.SharedWith, ", "))
 	}
 	return nil
 }
 
-// words are all that is said of a version in the table's last column.
+// words returns the contents of the table's last column for a version.
 func (v versionStatus) words() []string {
 	words := slices.Clone(v.State)
 	if v.Match != nil {

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// terminal is a pseudo-terminal: what is typed into keyboard arrives at in, and screen
-// has whatever the terminal echoes.
+// terminal is a pseudo-terminal. The command reads from in what the test writes to keyboard. screen
+// has the echo of the terminal.
 type terminal struct {
 	keyboard *os.File
 	in       *os.File
@@ -45,11 +45,11 @@ func newTerminal(t *testing.T) *terminal {
 	}
 	t.Cleanup(func() { _ = in.Close() })
 	term := &terminal{keyboard: keyboard, in: in}
-	go func() { _, _ = io.Copy(&term.screen, keyboard) }() // until it is closed
+	go func() { _, _ = io.Copy(&term.screen, keyboard) }() // until keyboard is closed
 	return term
 }
 
-func (term *terminal) echoes(t *testing.T) bool {
+func (term *terminal) hasEcho(t *testing.T) bool {
 	t.Helper()
 	state, err := unix.IoctlGetTermios(int(term.in.Fd()), unix.TCGETS)
 	if err != nil {
@@ -58,17 +58,19 @@ func (term *terminal) echoes(t *testing.T) bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
-// asks runs a command at the terminal; it returns once the secret is being asked for.
-func (term *terminal) asks(t *testing.T, ctx context.Context, args ...string) (out *bytes.Buffer, ended func() error) {
+// runToPrompt runs a command at the terminal, and returns when the command prompts for the secret.
+func (term *terminal) runToPrompt(
+	t *testing.T, ctx context.Context, args ...string,
+) (out *bytes.Buffer, ended func() error) {
 	t.Helper()
 	var prompt transcript
 	out, failed := &bytes.Buffer{}, make(chan error, 1)
 	go func() { failed <- run(ctx, args, streams{term.in, out, &prompt}) }()
 	if text, ok := prompt.await("Shared secret for acme-customers", nil); !ok {
-		t.Fatalf("not asked: %s", text)
+		t.Fatalf("no prompt: %s", text)
 	}
 	eventually(t, func() error {
-		if term.echoes(t) {
+		if term.hasEcho(t) {
 			return errors.New("the terminal echoes")
 		}
 		return nil
@@ -76,7 +78,7 @@ func (term *terminal) asks(t *testing.T, ctx context.Context, args ...string) (o
 	return out, sync.OnceValue(func() error {
 		select {
 		case err := <-failed:
-			shows(t, false, prompt.String()+out.String(), nextSecret)
+			checkShown(t, false, prompt.String()+out.String(), nextSecret)
 			return err
 		case <-time.After(soon):
 			return errors.New("it doesn't end")
@@ -84,33 +86,34 @@ func (term *terminal) asks(t *testing.T, ctx context.Context, args ...string) (o
 	})
 }
 
-// TestSecretIsAskedFor: at a terminal the secret is asked for and not echoed.
-func TestSecretIsAskedFor(t *testing.T) {
+// TestSecretPrompt checks that a command at a terminal prompts for the secret, and doesn't echo it.
+func TestSecretPrompt(t *testing.T) {
 	t.Parallel()
 	config, secretsFile, _ := files(t)
 	term := newTerminal(t)
-	out, ended := term.asks(t, t.Context(), "secret", "replace", "acme-customers", "--config", config)
+	out, ended := term.runToPrompt(t, t.Context(), "secret", "replace", "acme-customers", "--config", config)
 	if _, err := io.WriteString(term.keyboard, nextSecret+"\n"); err != nil {
 		t.Fatal(err)
 	}
-	if err := ended(); err != nil || !strings.Contains(out.String(), "make version 2 active") || !strings.Contains(readFile(t, secretsFile), nextSecret) {
+	if err := ended(); err != nil || !strings.Contains(out.String(), "make version 2 active") ||
+		!strings.Contains(readFile(t, secretsFile), nextSecret) {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if !term.echoes(t) {
-		t.Error("the terminal is left without an echo")
+	if !term.hasEcho(t) {
+		t.Error("the terminal has no echo afterwards")
 	}
-	shows(t, false, term.screen.String(), nextSecret)
+	checkShown(t, false, term.screen.String(), nextSecret)
 }
 
-// An interrupt arrives as the end of the context. Nothing is written then, and the
-// terminal is left as it was.
-func TestAnInterruptAtThePrompt(t *testing.T) {
+// TestSecretPromptInterrupt checks that an interrupt, which ends the context, writes nothing. The
+// state of the terminal is restored.
+func TestSecretPromptInterrupt(t *testing.T) {
 	t.Parallel()
 	config, secretsFile, _ := files(t)
 	before := readFile(t, secretsFile)
 	term := newTerminal(t)
 	ctx, interrupt := context.WithCancel(t.Context())
-	_, ended := term.asks(t, ctx, "secret", "stage", "acme-customers", "--config", config)
+	_, ended := term.runToPrompt(t, ctx, "secret", "stage", "acme-customers", "--config", config)
 	if _, err := io.WriteString(term.keyboard, nextSecret[:10]); err != nil {
 		t.Fatal(err)
 	}
@@ -118,16 +121,16 @@ func TestAnInterruptAtThePrompt(t *testing.T) {
 	if err := ended(); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	if !term.echoes(t) {
-		t.Error("the terminal is left without an echo")
+	if !term.hasEcho(t) {
+		t.Error("the terminal has no echo afterwards")
 	}
 	if after := readFile(t, secretsFile); after != before {
 		t.Errorf("the file was changed to\n%s", after)
 	}
 }
 
-// Nobody is asked for a secret that couldn't be stored anyway.
-func TestNothingIsAskedForInVain(t *testing.T) {
+// TestSecretPromptAfterCheck checks that there is no prompt if the store is not writable.
+func TestSecretPromptAfterCheck(t *testing.T) {
 	t.Parallel()
 	config, secretsFile, _ := files(t)
 	write(t, secretsFile, "secrets: {sso/acme-customers: {}}\n")
@@ -136,7 +139,8 @@ func TestNothingIsAskedForInVain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
 	defer cancel()
 	err := run(ctx, []string{"secret", "stage", "acme-customers", "--config", config}, streams{term.in, &errs, &errs})
-	if err == nil || !strings.Contains(err.Error(), filepath.Base(secretsFile)+":1: ") || strings.Contains(errs.String(), "Shared secret") {
+	if err == nil || !strings.Contains(err.Error(), filepath.Base(secretsFile)+":1: ") ||
+		strings.Contains(errs.String(), "Shared secret") {
 		t.Errorf("%v\n%s", err, errs.String())
 	}
 }

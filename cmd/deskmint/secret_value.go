@@ -11,22 +11,23 @@ import (
 	"golang.org/x/term"
 )
 
-// maxSecret is far beyond any secret: what is longer is a wrong file.
+// maxSecret is far longer than any secret. Longer input is the wrong file.
 const maxSecret = 64 << 10
 
-// readSecret reads a secret from standard input, or asks for it where that is a
-// terminal. One line end is taken off; more than that is the value's own fault,
-// and for whoever checks the value to tell.
+// readSecret reads a secret from standard input. If that is a terminal, it prompts for the secret.
+// It removes one line end. It leaves any further line ends to the check of the value, which reports
+// them.
 func readSecret(ctx context.Context, std streams, name string) ([]byte, error) {
 	if f, ok := std.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return askSecret(ctx, f, std.err, name)
+		return promptSecret(ctx, f, std.err, name)
 	}
 	value, err := io.ReadAll(io.LimitReader(std.in, maxSecret+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("standard input: %w", err)
 	case len(value) == 0:
-		return nil, errors.New("standard input is empty: pipe the secret in, or run this in a terminal to be asked for it")
+		return nil, errors.New("standard input is empty: pipe the secret in, or run this in a terminal to get a " +
+			"prompt")
 	case len(value) > maxSecret:
 		return nil, fmt.Errorf("standard input holds more than %d KiB: that is no secret", maxSecret>>10)
 	}
@@ -36,9 +37,9 @@ func readSecret(ctx context.Context, std streams, name string) ([]byte, error) {
 	return value, nil
 }
 
-// askSecret doesn't echo what is typed. An interrupt arrives as the end of ctx, and
-// must leave the terminal as it was.
-func askSecret(ctx context.Context, terminal *os.File, prompt io.Writer, name string) ([]byte, error) {
+// promptSecret reads a secret from the terminal without an echo. An interrupt ends ctx, and then
+// promptSecret restores the state of the terminal.
+func promptSecret(ctx context.Context, terminal *os.File, prompt io.Writer, name string) ([]byte, error) {
 	fd := int(terminal.Fd())
 	state, err := term.GetState(fd)
 	if err != nil {

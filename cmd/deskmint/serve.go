@@ -22,15 +22,20 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// listenFlags are the addresses that a command line may give instead of the file's.
+// listenFlags are the flags that override the addresses of the configuration file.
 type listenFlags struct {
 	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC server. Port 0: any free one."`
 	HTTPListen string `name:"http-listen" placeholder:"HOST:PORT" help:"Address of the REST gateway."`
 	OpsListen  string `name:"ops-listen" placeholder:"HOST:PORT" help:"Address of health, readiness and metrics."`
 }
 
+// over returns l with the addresses that the flags override.
 func (f listenFlags) over(l config.Listen) config.Listen {
-	for flag, address := range map[*string]*string{&f.GRPCListen: &l.GRPC, &f.HTTPListen: &l.HTTP, &f.OpsListen: &l.Ops} {
+	for flag, address := range map[*string]*string{
+		&f.GRPCListen: &l.GRPC,
+		&f.HTTPListen: &l.HTTP,
+		&f.OpsListen:  &l.Ops,
+	} {
 		if *flag != "" {
 			*address = *flag
 		}
@@ -47,7 +52,7 @@ type serveCommand struct {
 
 // Run serves until ctx ends.
 func (c serveCommand) Run(ctx context.Context, std streams) error {
-	// A SIGHUP that comes while the store is still being waited for must not end us.
+	// A SIGHUP must not end the process, not even while it waits for the store.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -71,7 +76,9 @@ func (c serveCommand) serve(ctx context.Context, std streams, hangups <-chan os.
 	if err != nil {
 		return err
 	}
-	defer func() { // every record was written before its answer left; what can be missing is a number
+	// Each record is written before the response is sent. Only the last count of refused strangers
+	// can be missing.
+	defer func() {
 		if err := records.Close(); err != nil {
 			log.Error("how many strangers were refused at the end isn't on record", slog.String("cause", err.Error()))
 		}
@@ -103,7 +110,7 @@ func warn(log *slog.Logger, s *config.Snapshot) {
 	}
 }
 
-// certificatesOf is nil where the listeners are plaintext.
+// certificatesOf returns the certificates of the listeners. It returns nil if they don't use TLS.
 func certificatesOf(s *config.Snapshot, log *slog.Logger) (*certs.Store, error) {
 	if !s.TLS.Enabled() {
 		return nil, nil //nolint:nilnil // no TLS is a setting, not a fault
@@ -117,7 +124,7 @@ func checkListen(l config.Listen, t *config.TLS) error {
 	return errors.Join(faults...)
 }
 
-// open takes every address, or none.
+// open listens on every address. If one fails, it closes the others.
 func open(ctx context.Context, l config.Listen) (service.Listeners, error) {
 	var out service.Listeners
 	for _, at := range []struct {
@@ -127,14 +134,15 @@ func open(ctx context.Context, l config.Listen) (service.Listeners, error) {
 		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", at.address)
 		if err != nil {
 			closeAll(out)
-			return out, fmt.Errorf("listening for %s: %w: choose another address with listen.%s or --%s-listen", at.name, err, at.name, at.name)
+			return out, fmt.Errorf("listening for %s: %w: choose another address with listen.%s or --%s-listen",
+				at.name, err, at.name, at.name)
 		}
 		*at.listener = listener
 	}
 	return out, nil
 }
 
-// closeAll closes what is open; a second time does no harm.
+// closeAll closes the listeners that are open. You may call it more than once.
 func closeAll(l service.Listeners) {
 	for _, listener := range []net.Listener{l.GRPC, l.HTTP, l.Ops} {
 		if listener != nil {
@@ -143,8 +151,8 @@ func closeAll(l service.Listeners) {
 	}
 }
 
-// host runs a service with all that it needs around it. Everything it is given is
-// open already; run ends it.
+// host runs a service together with its keyring, its telemetry and its reloads. The caller opens
+// the listeners and the audit log before it calls run, and run closes the listeners.
 type host struct {
 	snapshot  *config.Snapshot
 	source    secrets.Source
@@ -153,25 +161,27 @@ type host struct {
 	std       streams
 	listeners service.Listeners
 	drain     time.Duration
-	// reader has read the snapshot, and reads it again when its files change and at each of
-	// hangups; nil: nobody does. It needs keys.
+	// reader loaded the snapshot. It loads the configuration again when the files change and on
+	// each signal from hangups. If it is nil, there are no reloads. A reader needs keys.
 	reader  *config.Reader
 	hangups <-chan os.Signal
-	// keys are those of the issuers, across reloads; nil: the snapshot has its own.
+	// keys are the issuers' keys, which outlive a reload. If it is nil, the snapshot has its own
+	// keys.
 	keys       *caller.KeySets
 	reflection bool
-	// ready is called when requests are taken, after the addresses are printed.
+	// ready is called when the service accepts requests, after the addresses are printed.
 	ready func()
-	// extra addresses to print, as NAME=HOST:PORT.
+	// extra lists further addresses to print, as NAME=HOST:PORT.
 	extra []string
-	// getenv says whether and where traces and metrics are sent; nil: nowhere.
+	// getenv returns the environment variables that configure the export of traces and metrics. If
+	// it is nil, nothing is exported.
 	getenv func(string) string
 }
 
 func (h host) run(ctx context.Context) error {
 	defer closeAll(h.listeners)
-	// A reader of standard output that goes away must not end us: the record then
-	// can't be written, and nothing is signed until it can.
+	// The process must not end when the reader of its standard output exits. Audit records can't be
+	// written then, so the service signs nothing until they can.
 	signal.Ignore(syscall.SIGPIPE)
 	keyring := secrets.NewKeyring(secrets.Options{
 		Source: h.source, Refresh: h.snapshot.Secrets.Refresh, MaxRate: secretstore.MaxRate(h.snapshot),
@@ -211,8 +221,8 @@ func (h host) run(ctx context.Context) error {
 		h.keys.Warm(ctx, h.snapshot.Issuers...)
 		group.Go(func() error { return ended(ctx, h.keys.Run(ctx)) })
 	}
-	// The keyring outlives ctx by the time that an orderly end takes: a request in
-	// flight may be a RefreshSecret.
+	// The keyring runs until Serve has returned, and not only until ctx ends. A request that is
+	// still in flight during the shutdown may be a RefreshSecret.
 	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return ended(looking, keyring.Run(looking)) })
 	group.Go(func() error {
@@ -228,7 +238,7 @@ func (h host) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// ended drops the error that only says that ctx has ended.
+// ended returns err, or nil if err only reports that ctx has ended.
 func ended(ctx context.Context, err error) error {
 	if errors.Is(err, ctx.Err()) {
 		return nil

@@ -25,8 +25,8 @@ const (
 	parent      = "b7ad6b7169203331"
 )
 
-// sendTo has telemetry sent to a collector, promptly.
-func sendTo(t *testing.T, endpoint, protocol string) {
+// setCollector makes services send telemetry to a collector, without delay.
+func setCollector(t *testing.T, endpoint, protocol string) {
 	t.Helper()
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
 	t.Setenv("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
@@ -34,15 +34,17 @@ func sendTo(t *testing.T, endpoint, protocol string) {
 	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
 }
 
-// mintTraced mints at each transport as part of a trace, with baggage that is nobody's business.
+// mintTraced mints through each transport as part of a trace, with baggage that must not be
+// forwarded.
 func mintTraced(t *testing.T, d *deskmint, key string) {
 	t.Helper()
-	ctx := metadata.AppendToOutgoingContext(as(t.Context(), key),
+	ctx := metadata.AppendToOutgoingContext(withKey(t.Context(), key),
 		"traceparent", "00-"+traceOfGRPC+"-"+parent+"-01", "baggage", "card=MARKER-baggage")
-	if _, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(ctx, ana("acme-customers")); err != nil {
+	if _, err := pb.NewTokenServiceClient(d.dial(t)).MintToken(ctx, anaRequest("acme-customers")); err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+d.http+"/v1/configurations/acme-customers:mintToken", strings.NewReader(anaJSON))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+d.http+"/v1/configurations/acme-customers:mintToken", strings.NewReader(anaJSON))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +69,9 @@ func attributesOf(s *traces.Span) map[string]string {
 	return all
 }
 
-// A call through each transport continues the trace that its caller sent, the same in all
-// but the transport; its record and the metrics name the trace; and nothing that is
-// anybody's own leaves for the collector.
+// TestTelemetry checks that a call through each transport continues the trace of its caller. The
+// spans differ only in the transport. The record and the metrics name the trace. No personal data
+// is sent to the collector.
 func TestTelemetry(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
 		t.Run(path.Base(protocol), func(t *testing.T) {
@@ -78,22 +80,27 @@ func TestTelemetry(t *testing.T) {
 			if protocol == "grpc" {
 				endpoint = c.GRPC
 			}
-			sendTo(t, endpoint, protocol)
+			setCollector(t, endpoint, protocol)
 			config, _, key := files(t)
 			d := serve(t, config)
 			mintTraced(t, d, key)
-			// What nobody knows is told of, but not by the name that a stranger gave it.
-			_ = d.dial(t).Invoke(as(t.Context(), key), "/deskmint.v1.TokenService/MARKER-method", ana("acme-customers"), &pb.MintTokenResponse{})
+			// A call of an unknown method is reported, but without the name that the client sent.
+			_ = d.dial(t).Invoke(withKey(t.Context(), key), "/deskmint.v1.TokenService/MARKER-method",
+				anaRequest("acme-customers"),
+				&pb.MintTokenResponse{})
 			d.post(t, key, "/v1/configurations/MARKER-name:mintToken", anaJSON)
 			d.post(t, "dmk_stranger_0123456789", "/v1/configurations/acme-customers:mintToken", anaJSON)
 
 			transports := map[string]string{}
 			for _, s := range c.Spans(t, 4) {
 				a := attributesOf(s)
-				if s.GetName() != "deskmint.v1.TokenService/MintToken" || s.GetKind() != traces.Span_SPAN_KIND_SERVER || len(s.GetEvents()) > 0 {
+				if s.GetName() != "deskmint.v1.TokenService/MintToken" || s.GetKind() != traces.Span_SPAN_KIND_SERVER ||
+					len(s.GetEvents()) > 0 {
 					t.Errorf("a span is %v", s)
 				}
-				for _, unbounded := range []string{"client.address", "network.peer.address", "client.port", "network.peer.port"} {
+				for _, unbounded := range []string{
+					"client.address", "network.peer.address", "client.port", "network.peer.port",
+				} {
 					if a[unbounded] != "" {
 						t.Errorf("%s is %s", unbounded, a[unbounded])
 					}
@@ -102,8 +109,9 @@ func TestTelemetry(t *testing.T) {
 					continue
 				}
 				transports[a["deskmint.transport"]] = hex.EncodeToString(s.GetTraceId())
-				if a["deskmint.configuration"] != "acme-customers" || a["deskmint.decision"] != "allow" || a["deskmint.caller"] != "storefront" || a["rpc.response.status_code"] != "OK" {
-					t.Errorf("a span says %v", a)
+				if a["deskmint.configuration"] != "acme-customers" || a["deskmint.decision"] != "allow" ||
+					a["deskmint.caller"] != "storefront" || a["rpc.response.status_code"] != "OK" {
+					t.Errorf("a span has %v", a)
 				}
 			}
 			if transports["grpc"] != traceOfGRPC || transports["http"] != traceOfHTTP || len(transports) != 2 {
@@ -120,23 +128,23 @@ func TestTelemetry(t *testing.T) {
 			if err := d.end(); err != nil {
 				t.Error(err)
 			}
-			shows(t, false, c.Text(), customersSecret, key, tokenStart, "ana@customer.example", "dmk_", "MARKER")
-			shows(t, true, c.Text(), "acme-customers") // or nothing of the above says anything
+			checkShown(t, false, c.Text(), customersSecret, key, tokenStart, "ana@customer.example", "dmk_", "MARKER")
+			checkShown(t, true, c.Text(), "acme-customers") // otherwise the checks above prove nothing
 		})
 	}
 }
 
-// A request after which the service ends is still told of.
+// TestTelemetryIsFlushed checks that a request right before the end of the service is reported.
 func TestTelemetryIsFlushed(t *testing.T) {
 	c := telemetrytest.Start(t)
-	sendTo(t, c.GRPC, "grpc")
+	setCollector(t, c.GRPC, "grpc")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
 	t.Setenv("OTEL_METRIC_EXPORT_INTERVAL", "3600000")
 	config, _, key := files(t)
 	d := serve(t, config)
 	mintTraced(t, d, key)
 	if got := c.Text(); got != "" {
-		t.Fatalf("sent before it was time:\n%s", got)
+		t.Fatalf("sent too early:\n%s", got)
 	}
 	if err := d.end(); err != nil {
 		t.Error(err)
@@ -145,9 +153,10 @@ func TestTelemetryIsFlushed(t *testing.T) {
 	c.Metric(t, "deskmint_requests_total")
 }
 
-// A collector that is away, or takes connections and never answers, costs no request
-// anything, nor the end more than a few seconds, and is told of once.
-func TestCollectorAway(t *testing.T) {
+// TestCollectorUnavailable checks a collector that refuses connections, and one that never
+// responds. Requests are not delayed. The shutdown takes at most a few seconds more. The log
+// reports it once.
+func TestCollectorUnavailable(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +170,7 @@ func TestCollectorAway(t *testing.T) {
 	for name, address := range map[string]string{"gone": gone.Addr().String(), "silent": silent.Addr().String()} {
 		for _, protocol := range []string{"grpc", "http/protobuf"} {
 			t.Run(name+" "+path.Base(protocol), func(t *testing.T) {
-				sendTo(t, "http://"+address, protocol)
+				setCollector(t, "http://"+address, protocol)
 				t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "200")
 				t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "500")
 				t.Setenv("OTEL_METRIC_EXPORT_TIMEOUT", "500")
@@ -170,26 +179,27 @@ func TestCollectorAway(t *testing.T) {
 				config, _, key := files(t)
 				d := serve(t, config)
 				const told = "the telemetry collector doesn't accept data"
-				for range 20 { // more than are waited for
+				for range 20 { // more than the test waits for
 					mintTraced(t, d, key)
 				}
 				if text, ok := d.err.await(told, d.ended); !ok {
-					t.Fatalf("not told:\n%s", text)
+					t.Fatalf("not logged:\n%s", text)
 				}
 				mintTraced(t, d, key)
-				if err := d.end(); err != nil { // it doesn't wait for the collector
+				if err := d.end(); err != nil { // the shutdown doesn't wait for the collector
 					t.Error(err)
 				}
 				if n := strings.Count(d.err.String(), told); n > 2 {
-					t.Errorf("told %d times, want once for each signal:\n%s", n, &d.err)
+					t.Errorf("logged %d times, want once for each signal:\n%s", n, &d.err)
 				}
-				d.silent(t, customersSecret, key)
+				d.checkNoSecrets(t, customersSecret, key)
 			})
 		}
 	}
 }
 
-// What is wrong with the environment is told by the variable's name, and never shown.
+// TestTelemetryMisconfigured checks that an error names the environment variable, and doesn't
+// contain its value.
 func TestTelemetryMisconfigured(t *testing.T) {
 	config, _, _ := files(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317")
@@ -204,16 +214,16 @@ func TestTelemetryMisconfigured(t *testing.T) {
 			t.Errorf("%v: doesn't name %s", err, name)
 		}
 	}
-	shows(t, false, err.Error()+stderr, "MARKER")
+	checkShown(t, false, err.Error()+stderr, "MARKER")
 }
 
-// Prometheus, asking for OpenMetrics, is shown which trace a duration is an example
-// of, unless the trace isn't kept.
+// TestExemplars checks that an OpenMetrics response has the trace of a request as an exemplar of
+// its duration, unless the trace is not sampled.
 func TestExemplars(t *testing.T) {
 	for sampler, want := range map[string]bool{"always_on": true, "always_off": false} {
 		t.Run(sampler, func(t *testing.T) {
 			c := telemetrytest.Start(t)
-			sendTo(t, c.GRPC, "grpc")
+			setCollector(t, c.GRPC, "grpc")
 			t.Setenv("OTEL_TRACES_SAMPLER", sampler)
 			config, _, key := files(t)
 			d := serve(t, config)
@@ -233,7 +243,8 @@ func TestExemplars(t *testing.T) {
 				t.Fatalf("%v %v", response.Header, err)
 			}
 			for transport, id := range map[string]string{"grpc": traceOfGRPC, "http": traceOfHTTP} {
-				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket\{method="MintToken",transport=%q,le="[^"]+"\} 1 # \{trace_id=%q\} `, transport, id))
+				line := regexp.MustCompile(fmt.Sprintf(`deskmint_request_duration_seconds_bucket`+
+					`\{method="MintToken",transport=%q,le="[^"]+"\} 1 # \{trace_id=%q\} `, transport, id))
 				if line.Match(text) != want {
 					t.Errorf("an exemplar of the transport %s: %v, want %v\n%s", transport, !want, want, text)
 				}
@@ -242,20 +253,24 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// The log is JSON, or text for people; both name the request and its trace.
+// TestLogFormats checks both formats of the log. Both have the request id and the trace.
 func TestLogFormats(t *testing.T) {
 	c := telemetrytest.Start(t)
-	sendTo(t, c.GRPC, "grpc")
-	for format, want := range map[string]string{"json": `"trace_id":"` + traceOfGRPC + `"`, "text": " trace_id=" + traceOfGRPC} {
+	setCollector(t, c.GRPC, "grpc")
+	for format, want := range map[string]string{
+		"json": `"trace_id":"` + traceOfGRPC + `"`,
+		"text": " trace_id=" + traceOfGRPC,
+	} {
 		t.Run(format, func(t *testing.T) {
 			config, secrets, key := files(t)
 			d := serve(t, config, "--log-format", format, "--log-level", "warn")
-			r := metadata.AppendToOutgoingContext(as(t.Context(), key), "traceparent", "00-"+traceOfGRPC+"-"+parent+"-01")
+			r := metadata.AppendToOutgoingContext(withKey(t.Context(), key), "traceparent",
+				"00-"+traceOfGRPC+"-"+parent+"-01")
 			write(t, secrets, "secrets: {}\n")
 			client := pb.NewTokenServiceClient(d.dial(t))
 			eventually(t, func() error {
-				if _, err := client.MintToken(r, ana("acme-customers")); reasonOf(err) != "SECRET_UNUSABLE" {
-					return fmt.Errorf("answered with %w", err)
+				if _, err := client.MintToken(r, anaRequest("acme-customers")); reasonOf(err) != "SECRET_UNUSABLE" {
+					return fmt.Errorf("the response is %w", err)
 				}
 				return nil
 			})
@@ -265,7 +280,7 @@ func TestLogFormats(t *testing.T) {
 			}
 			for line := range strings.Lines(text) {
 				if json.Valid([]byte(line)) != (format == "json") || strings.Contains(line, "INFO") {
-					t.Errorf("a line of the log is %s", line)
+					t.Errorf("not a log line: %s", line)
 				}
 			}
 		})

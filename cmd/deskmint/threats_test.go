@@ -14,8 +14,8 @@ var (
 	declaredTest = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9]+)\(`)
 )
 
-// TestThreatsAreTested holds every row of the threat model to naming a test, and every test that a
-// document names to being there.
+// TestThreatsAreTested checks that every row of the threat model names a test, and that every test
+// that a document names exists.
 func TestThreatsAreTested(t *testing.T) {
 	t.Parallel()
 	there := map[string]bool{}

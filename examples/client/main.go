@@ -1,5 +1,5 @@
-// Command client mints one sign-in token: what a backend's own client of Deskmint looks
-// like in Go, balancing over all replicas and riding out the end of one. docs/clients.md
+// Command client mints one sign-in token. It is an example of a backend's client of Deskmint in Go.
+// The client balances over all replicas, and its calls succeed when a replica ends. docs/clients.md
 // explains the settings, and has them for other languages.
 //
 //	DESKMINT_API_KEY=dmk_dev go run ./examples/client -plaintext -address 127.0.0.1:9090
@@ -29,7 +29,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// serviceConfig balances, retries, and sets deadlines.
+// serviceConfig configures load balancing, retries and deadlines.
 //
 //go:embed service_config.json
 var serviceConfig string
@@ -43,8 +43,10 @@ func main() {
 
 func run(ctx context.Context, args []string, key string, out io.Writer) error {
 	flags := flag.NewFlagSet("client", flag.ContinueOnError)
-	address := flags.String("address", "dns:///deskmint-headless.support.svc:9090", "the service; a dns:/// name of several addresses is balanced over")
-	ca := flags.String("ca", "", "file with the authorities that the service's certificate is trusted by; default: the system's")
+	address := flags.String("address", "dns:///deskmint-headless.support.svc:9090",
+		"the service; calls are balanced over all addresses of a dns:/// name")
+	ca := flags.String("ca", "",
+		"file with the authorities to trust; default: the system's")
 	plaintext := flags.Bool("plaintext", false, "without TLS, as for deskmint dev, or with a mesh")
 	configuration := flags.String("configuration", "acme-customers", "the configuration to mint for")
 	email := flags.String("email", "ana@customer.example", "the person's address")
@@ -56,8 +58,8 @@ func run(ctx context.Context, args []string, key string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// One connection for the whole process: it is safe for concurrent use, and holds one
-	// of HTTP/2's to each replica.
+	// Use one connection for the whole process. It is safe for concurrent use, and has one HTTP/2
+	// connection to each replica.
 	conn, err := connect(*address, transport)
 	if err != nil {
 		return err
@@ -70,7 +72,7 @@ func run(ctx context.Context, args []string, key string, out io.Writer) error {
 		User:          &pb.User{Email: *email, EmailVerified: true, Name: *name},
 	})
 	if err != nil {
-		return explained(err)
+		return withReason(err)
 	}
 	_, err = fmt.Fprintf(out, "post to %s within %v: version %d, jti %s\n",
 		response.GetForm().GetAction(), time.Until(response.GetExpireTime().AsTime()).Round(time.Second),
@@ -78,14 +80,21 @@ func run(ctx context.Context, args []string, key string, out io.Writer) error {
 	return err
 }
 
-// connect makes a connection that survives replicas. It doesn't wait for one: the first
-// call does.
-func connect(target string, transport credentials.TransportCredentials, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+// connect returns a connection that survives the end of replicas. It doesn't wait for a replica.
+// The first call does.
+func connect(
+	target string, transport credentials.TransportCredentials, options ...grpc.DialOption,
+) (*grpc.ClientConn, error) {
 	return grpc.NewClient(target, append(options,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		// A replica whose machine has gone says nothing. Deskmint allows one ping in 10 s.
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 5 * time.Second, PermitWithoutStream: true}),
+		// A replica on a failed machine doesn't close its connection. Deskmint allows one ping in
+		// 10 s.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time:                20 * time.Second,
+			Timeout:             5 * time.Second,
+			PermitWithoutStream: true,
+		}),
 	)...)
 }
 
@@ -101,14 +110,15 @@ func transport(plaintext bool, ca string) (credentials.TransportCredentials, err
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, errors.New(ca + " holds no certificate")
+			return nil, errors.New(ca + " has no certificate")
 		}
 	}
 	return credentials.NewTLS(config), nil
 }
 
-// explained adds the reason, by which programs should decide: messages are for people.
-func explained(err error) error {
+// withReason adds the reason to an error. Programs should use the reason, because messages are for
+// people.
+func withReason(err error) error {
 	for _, detail := range status.Convert(err).Details() {
 		if info, ok := detail.(*errdetails.ErrorInfo); ok {
 			return fmt.Errorf("%w (%s)", err, info.GetReason())

@@ -22,7 +22,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// serve is a service on loopback, and the key of its caller.
+// serve starts a service on loopback, and returns the key of its caller.
 func serve(t *testing.T) (address, key string) {
 	t.Helper()
 	key, hash := caller.NewKey()
@@ -30,8 +30,9 @@ func serve(t *testing.T) (address, key string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs := regexp.MustCompile(`api_key_sha256: \w+`)
-	snapshot, err := config.Parse("quickstart.yaml", theirs.ReplaceAll(text, []byte("api_key_sha256: "+hash)), config.Options{})
+	example := regexp.MustCompile(`api_key_sha256: \w+`)
+	snapshot, err := config.Parse("quickstart.yaml", example.ReplaceAll(text, []byte("api_key_sha256: "+hash)),
+		config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,14 +77,22 @@ func TestClient(t *testing.T) {
 		key, want, err string
 		args           []string
 	}{
-		"a token":          {key: key, want: "post to https://acme.zendesk.com/access/jwt within "},
-		"by name":          {key: key, args: []string{"-address", "dns:///localhost:" + address[strings.LastIndex(address, ":")+1:]}, want: "post to "},
-		"a wrong key":      {key: "dmk_wrong", err: "(CALLER_UNAUTHENTICATED)"},
-		"somebody else's":  {key: key, args: []string{"-configuration", "acme-staff"}, err: "(CALLER_NOT_ALLOWED)"},
-		"nobody there":     {key: key, args: []string{"-address", "127.0.0.1:1"}, err: "Unavailable"},
-		"no authority":     {key: key, args: []string{"-plaintext=false", "-ca", "main.go"}, err: "holds no certificate"},
-		"an unknown flag":  {key: key, args: []string{"-adress", address}, err: "-adress"},
-		"plaintext unsaid": {key: key, args: []string{"-plaintext=false"}, err: "Unavailable"},
+		"a token": {key: key, want: "post to https://acme.zendesk.com/access/jwt within "},
+		"by name": {
+			key:  key,
+			args: []string{"-address", "dns:///localhost:" + address[strings.LastIndex(address, ":")+1:]},
+			want: "post to ",
+		},
+		"a wrong key": {key: "dmk_wrong", err: "(CALLER_UNAUTHENTICATED)"},
+		"no grant":    {key: key, args: []string{"-configuration", "acme-staff"}, err: "(CALLER_NOT_ALLOWED)"},
+		"no server":   {key: key, args: []string{"-address", "127.0.0.1:1"}, err: "Unavailable"},
+		"no authority": {
+			key:  key,
+			args: []string{"-plaintext=false", "-ca", "main.go"},
+			err:  "has no certificate",
+		},
+		"an unknown flag": {key: key, args: []string{"-adress", address}, err: "-adress"},
+		"no -plaintext":   {key: key, args: []string{"-plaintext=false"}, err: "Unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
@@ -98,9 +107,9 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestServiceConfigKnowsEachMethod: each method has a deadline, and none is retried that
-// mustn't be.
-func TestServiceConfigKnowsEachMethod(t *testing.T) {
+// TestServiceConfigMethods checks that each method has a deadline, and that the methods that must
+// not be retried aren't.
+func TestServiceConfigMethods(t *testing.T) {
 	conn, err := connect("passthrough:///127.0.0.1:1", insecure.NewCredentials())
 	if err != nil {
 		t.Fatal(err) // grpc-go refuses a service config that it can't read
@@ -126,18 +135,20 @@ func TestServiceConfigKnowsEachMethod(t *testing.T) {
 			}
 		}
 	}
-	for _, service := range []string{pb.TokenService_ServiceDesc.ServiceName, pb.ConfigurationService_ServiceDesc.ServiceName} {
+	for _, service := range []string{
+		pb.TokenService_ServiceDesc.ServiceName, pb.ConfigurationService_ServiceDesc.ServiceName,
+	} {
 		if !deadlines[service+"/"] || !retried[service+"/"] {
 			t.Errorf("%s has no deadline, or is never retried", service)
 		}
 	}
 	report := strings.TrimPrefix(pb.ConfigurationService_ReportSignInFailure_FullMethodName, "/")
 	if again, ok := retried[report]; !ok || again {
-		t.Errorf("%s counts what it is told, and may be told again", report)
+		t.Errorf("%s counts its calls, and may be retried", report)
 	}
 }
 
-// TestDocumented: what docs/clients.md tells people to copy is what is tried here.
+// TestDocumented checks that the service config in docs/clients.md is the one that is tested here.
 func TestDocumented(t *testing.T) {
 	text, err := os.ReadFile("../../docs/clients.md")
 	if err != nil {

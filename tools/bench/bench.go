@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// bench holds what is running while it is measured.
+// bench has the servers that are running, and their credentials.
 type bench struct {
 	options
 	dir     string
@@ -37,7 +37,7 @@ func (b *bench) start(ctx context.Context, name string, cmd *exec.Cmd) (*process
 	return p, err
 }
 
-// serve starts a Deskmint with so many configurations and callers.
+// serve starts a Deskmint with this many configurations and callers.
 func (b *bench) serve(ctx context.Context, name string, configurations, callers int, tls bool) (*process, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -66,37 +66,39 @@ func (b *bench) floor(ctx context.Context, name string, environment ...string) (
 	return b.start(ctx, name, cmd)
 }
 
-// shares of a row's most are what is sent by the clock.
+// shares are the rates of open, as parts of the throughput of a row.
 var shares = [...]float64{0.25, 0.5}
 
-// row is one line of the table: one kind of request at one server.
+// row is one line of the table, with one kind of request to one server.
 type row struct {
 	name    string
 	server  *process
-	against string // the row that it is a multiple of; "": itself
+	against string // the name of the row to compare with; "" for none
 	target  float64
-	way     way
-	bursts  []burst
-	paced   [len(shares)][]burst // by the clock
+	kind    requestKind
+	results []result
+	atShare [len(shares)][]result // of open, by share
 }
 
-// median is that of the rounds' processor times for each request.
+// median returns the median processor time for each request.
 func (r *row) median() time.Duration {
-	return quartiles(len(r.bursts), func(i int) time.Duration { return r.bursts[i].each() })[1]
+	return quartiles(len(r.results), func(i int) time.Duration { return r.results[i].each() })[1]
 }
 
-// ratio is the median of what the row cost as a multiple of another in the same round, and how far
-// its quartiles lie apart, as a part of it. What slows the machine down for some seconds is in
-// both.
+// ratio returns the median of the cost relative to that of another row in the same round. spread is
+// the distance of the quartiles, relative to the median. A disturbance of the machine for some
+// seconds affects both rows.
 func (r *row) ratio(base *row) (ratio, spread float64) {
-	q := quartiles(len(r.bursts), func(i int) float64 { return float64(r.bursts[i].each()) / float64(base.bursts[i].each()) })
+	q := quartiles(len(r.results), func(i int) float64 {
+		return float64(r.results[i].each()) / float64(base.results[i].each())
+	})
 	return q[1], (q[2] - q[0]) / q[1]
 }
 
-// tail is what one request in a hundred waits at a share of the most, and what each costs then: the
-// medians of the turns.
+// tail returns the 99th percentile of the wait at a share of the throughput, and the cost of each
+// request then. Both are medians of the measurements.
 func (r *row) tail(share int) (p99, each time.Duration) {
-	turns := r.paced[share]
+	turns := r.atShare[share]
 	return quartiles(len(turns), func(i int) time.Duration { return turns[i].quantile(0.99) })[1],
 		quartiles(len(turns), func(i int) time.Duration { return turns[i].each() })[1]
 }
@@ -124,32 +126,31 @@ func (b *bench) table(ctx context.Context) error {
 	return b.print(rows)
 }
 
-// measure takes everybody in turns, so that what disturbs the machine for a while disturbs the
-// compared alike.
+// measure measures all rows in turns, so that a disturbance of the machine affects all of them.
 func (b *bench) measure(ctx context.Context, rows []*row) error {
-	for _, r := range rows { // connections, caches, the garbage collector's pace
-		if _, err := closed(ctx, r.server, r.way.ask, b.inflight, b.each/3); err != nil {
+	for _, r := range rows { // to warm up connections, caches and the garbage collector
+		if _, err := closed(ctx, r.server, r.kind.call, b.inflight, b.each/3); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 	}
 	for range b.rounds {
 		for _, r := range rows {
-			one, err := closed(ctx, r.server, r.way.ask, b.inflight, b.each)
+			one, err := closed(ctx, r.server, r.kind.call, b.inflight, b.each)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			r.bursts = append(r.bursts, one)
+			r.results = append(r.results, one)
 		}
 	}
 	for range (b.rounds + 1) / 2 {
 		for _, r := range rows {
-			most := quartiles(len(r.bursts), func(i int) float64 { return r.bursts[i].throughput() })[1]
+			most := quartiles(len(r.results), func(i int) float64 { return r.results[i].throughput() })[1]
 			for i, share := range shares {
-				one, err := open(ctx, r.server, r.way.wire, most*share, b.each)
+				one, err := open(ctx, r.server, r.kind.wire, most*share, b.each)
 				if err != nil {
 					return fmt.Errorf("%s at %.0f a second: %w", r.name, most*share, err)
 				}
-				r.paced[i] = append(r.paced[i], one)
+				r.atShare[i] = append(r.atShare[i], one)
 			}
 		}
 	}
@@ -162,7 +163,9 @@ func (b *bench) print(rows []*row) error {
 		byName[r.name] = r
 	}
 	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at a quarter | p99 at half | CPU at half |\n")
+	fmt.Fprintf(w,
+		"| what | CPU a request | × floor | target | spread | a second | p50 | p99 | p99.9 | p99 at a quarter | p99 "+
+			"at half | CPU at half |\n")
 	fmt.Fprintf(w, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, r := range rows {
 		times, target, spread := "1", "", 0.0
@@ -176,15 +179,17 @@ func (b *bench) print(rows []*row) error {
 		if r.target > 0 {
 			target = fmt.Sprintf("%.1f", r.target)
 		}
-		var all burst
-		for _, one := range r.bursts {
+		var all result
+		for _, one := range r.results {
 			all.requests, all.elapsed = all.requests+one.requests, all.elapsed+one.elapsed
 			all.latencies = append(all.latencies, one.latencies...)
 		}
 		quarter, _ := r.tail(0)
 		half, each := r.tail(1)
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s | %s | %s |\n", r.name, micro(r.median()), times, target, 100*spread,
-			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)), milli(quarter), milli(half), micro(each))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %.0f %% | %.0f | %s | %s | %s | %s | %s | %s |\n", r.name,
+			micro(r.median()), times, target, 100*spread,
+			all.throughput(), milli(all.quantile(0.5)), milli(all.quantile(0.99)), milli(all.quantile(0.999)),
+			milli(quarter), milli(half), micro(each))
 	}
 	return w.Flush()
 }
@@ -192,7 +197,7 @@ func (b *bench) print(rows []*row) error {
 func micro(d time.Duration) string { return fmt.Sprintf("%.1f µs", float64(d.Nanoseconds())/1e3) }
 func milli(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d.Nanoseconds())/1e6) }
 
-// servers are those that the table is about.
+// servers are the servers of the table.
 type servers struct{ plain, secure, floor, floorTLS *process }
 
 func (b *bench) servers(ctx context.Context) (s servers, err error) {
@@ -209,11 +214,12 @@ func (b *bench) servers(ctx context.Context) (s servers, err error) {
 		return s, err
 	}
 	path := func(name string) string { return filepath.Join(b.dir, name) }
-	s.floorTLS, err = b.floor(ctx, "floor-tls", "CERTIFICATE="+path("server.crt"), "KEY="+path("server.key"), "CLIENT_CA="+path("ca.crt"))
+	s.floorTLS, err = b.floor(ctx, "floor-tls", "CERTIFICATE="+path("server.crt"), "KEY="+path("server.key"),
+		"CLIENT_CA="+path("ca.crt"))
 	return s, err
 }
 
-// rows starts the servers and lists what is asked of them.
+// rows starts the servers and returns the requests to measure.
 func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	run, err := b.servers(ctx)
 	if err != nil {
@@ -228,17 +234,17 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	mine, bearer, base := as(run.plain, key), as(run.plain, "Bearer "+b.keys.jwt), as(run.floor, key)
 
 	var rows []*row
-	add := func(name, against string, target float64, c caller, makes func(caller) (way, error)) {
+	add := func(name, against string, target float64, c caller, makes func(caller) (requestKind, error)) {
 		if !strings.Contains(name, b.only) || err != nil {
 			return
 		}
 		r := &row{name: name, server: c.server, against: against, target: target}
-		if r.way, err = makes(c); err == nil {
+		if r.kind, err = makes(c); err == nil {
 			rows = append(rows, r)
 		}
 	}
-	rest := func(method, holds string) func(caller) (way, error) {
-		return func(c caller) (way, error) { return c.rest(method, holds) }
+	rest := func(method, holds string) func(caller) (requestKind, error) {
+		return func(c caller) (requestKind, error) { return c.rest(method, holds) }
 	}
 	mint, page, form := rest("mintToken", `"token"`), rest("renderPage", "<form"), rest("renderForm", `"html"`)
 	add("floor gRPC", "", 0, base, caller.mintGRPC)
@@ -265,8 +271,10 @@ func (b *bench) rows(ctx context.Context) ([]*row, error) {
 	return append(rows, rivals...), err
 }
 
-// rivals are what a user would have in Deskmint's place.
-func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (way, error)) (rows []*row, err error) {
+// rivals returns the alternatives to Deskmint.
+func (b *bench) rivals(
+	ctx context.Context, key string, mint func(caller) (requestKind, error),
+) (rows []*row, err error) {
 	const node, vault = "Node: express and jsonwebtoken", "Vault: transit, the signature alone"
 	if b.node != "" && strings.Contains(node, b.only) {
 		p, err := b.nodeServer(ctx)
@@ -274,7 +282,8 @@ func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (way, 
 			return nil, err
 		}
 		r := &row{name: node, server: p, against: "floor REST"}
-		if r.way, err = mint(caller{server: p, configuration: "configurations/acme-0", authorization: key}); err != nil {
+		if r.kind, err = mint(caller{server: p, configuration: "configurations/acme-0",
+			authorization: key}); err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
@@ -284,7 +293,7 @@ func (b *bench) rivals(ctx context.Context, key string, mint func(caller) (way, 
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, &row{name: vault, server: p, against: "floor REST", way: transit(p)})
+		rows = append(rows, &row{name: vault, server: p, against: "floor REST", kind: transit(p)})
 	}
 	return rows, nil
 }

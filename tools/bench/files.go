@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// credentials are what the load shows.
+// keys are the credentials of the load.
 type keys struct {
 	apiKey string
 	jwt    string
@@ -35,12 +35,13 @@ const (
 	issuer    = "https://issuer.bench.internal"
 )
 
-// newKeys makes everybody's credentials, and writes the files that servers read: server.crt,
-// server.key, ca.crt, jwks.json.
+// newKeys generates all credentials, and writes the files that the servers read: server.crt,
+// server.key, ca.crt and jwks.json.
 func newKeys(dir string) (*keys, error) {
 	k := &keys{apiKey: "dmk_" + rand.Text() + rand.Text()}
 	authority, authorityKey, err := certificate(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "bench"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		Subject: pkix.Name{CommonName: "bench"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign,
 	}, nil, nil)
 	if err != nil {
 		return nil, err
@@ -48,8 +49,9 @@ func newKeys(dir string) (*keys, error) {
 	k.ca = x509.NewCertPool()
 	k.ca.AddCert(authority.Leaf)
 	server, serverKey, err := certificate(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage:    x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}, authority.Leaf, authorityKey)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,8 @@ func newKeys(dir string) (*keys, error) {
 		return nil, err
 	}
 	for name, content := range map[string][]byte{
-		"ca.crt": block("CERTIFICATE", authority.Certificate[0]), "server.crt": block("CERTIFICATE", server.Certificate[0]),
+		"ca.crt":     block("CERTIFICATE", authority.Certificate[0]),
+		"server.crt": block("CERTIFICATE", server.Certificate[0]),
 		"server.key": block("PRIVATE KEY", private), "jwks.json": set,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
@@ -105,7 +108,7 @@ func certificate(template, parent *x509.Certificate, by *ecdsa.PrivateKey) (tls.
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, key, err
 }
 
-// bearer makes a token as a Kubernetes cluster would give it to a service, signed with ES256, and
+// bearer generates a token such as a Kubernetes cluster issues to a service, signed with ES256. It
 // returns the key set that verifies it.
 func (k *keys) bearer() ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -116,7 +119,10 @@ func (k *keys) bearer() ([]byte, error) {
 	claims, err := json.Marshal(map[string]any{
 		"iss": issuer, "sub": "system:serviceaccount:shop:storefront", "aud": []string{"deskmint"},
 		"iat": time.Now().Unix(), "exp": time.Now().Add(24 * time.Hour).Unix(),
-		"kubernetes.io": map[string]any{"namespace": "shop", "serviceaccount": map[string]string{"name": "storefront", "uid": rand.Text()}},
+		"kubernetes.io": map[string]any{
+			"namespace":      "shop",
+			"serviceaccount": map[string]string{"name": "storefront", "uid": rand.Text()},
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -134,7 +140,8 @@ func (k *keys) bearer() ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(map[string]any{"keys": []map[string]string{{
-		"kty": "EC", "crv": "P-256", "kid": "k1", "alg": "ES256", "use": "sig", "x": encode(point[1:33]), "y": encode(point[33:]),
+		"kty": "EC", "crv": "P-256", "kid": "k1", "alg": "ES256", "use": "sig", "x": encode(point[1:33]),
+		"y": encode(point[33:]),
 	}}})
 }
 
@@ -145,14 +152,14 @@ func poolOf(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+		return nil, fmt.Errorf("%s has no certificate", file)
 	}
 	return pool, nil
 }
 
-// configuration writes deskmint.yaml and secrets.yaml for so many configurations, the one that is
-// asked for among them, and so many callers. What limits there are is far above what can be
-// reached; they are counted all the same.
+// configuration writes deskmint.yaml and secrets.yaml for this many configurations and callers. The
+// benchmark uses one of each. The limits are far above the load, but the service still counts
+// requests.
 func (k *keys) configuration(dir string, configurations, callers int, tls bool) (string, error) {
 	var file, secrets bytes.Buffer
 	if tls {
@@ -168,17 +175,21 @@ configurations:
 		fmt.Fprintf(&file, `  - name: acme-%[1]d
     secret: {path: sso/acme-%[1]d}
     user_rate: {per_minute: 60000, burst: 60000}
-    zendesk_sso: {audiences: [end_user], brands: [{id: "%[1]d", name: Acme, subdomain: acme-%[1]d, hosts: [help-%[1]d.acme.example]}]}
+    zendesk_sso:
+      audiences: [end_user]
+      brands: [{id: "%[1]d", name: Acme, subdomain: acme-%[1]d, hosts: [help-%[1]d.acme.example]}]
 `, i)
-		fmt.Fprintf(&secrets, "  sso/acme-%d: {versions: {1: {shared_secret: %q, created: 2026-01-01T00:00:00Z}}}\n", i, rand.Text()+rand.Text())
+		fmt.Fprintf(&secrets, "  sso/acme-%d: {versions: {1: {shared_secret: %q, created: 2026-01-01T00:00:00Z}}}\n", i,
+			rand.Text()+rand.Text())
 	}
 	fmt.Fprintln(&file, "callers:")
 	for i := range callers {
-		hash := sha256.Sum256([]byte(fmt.Sprintf("dmk_of-somebody-else-%d", i)))
+		hash := sha256.Sum256([]byte(fmt.Sprintf("dmk_of-another-caller-%d", i)))
 		more := ""
 		if i == callers/2 {
 			hash = sha256.Sum256([]byte(k.apiKey))
-			more = fmt.Sprintf(", {mtls_uri: %q}, {jwt: {issuer: cluster, subject: \"system:serviceaccount:shop:storefront\"}}", callerURI)
+			more = fmt.Sprintf(", {mtls_uri: %q}, {jwt: {issuer: cluster, subject: "+
+				"\"system:serviceaccount:shop:storefront\"}}", callerURI)
 		}
 		fmt.Fprintf(&file, `  - name: shop-%d
     identities: [{api_key_sha256: %s}%s]

@@ -23,13 +23,13 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// The floor takes the same messages and headers as Deskmint, signs one token with the standard
-// library, and answers. It checks no credential, no grant, no rule; it keeps no record and no
-// count. Nobody should run such a thing: it is what the libraries cost by themselves.
+// The floor accepts the same messages and headers as Deskmint, signs one token with the standard
+// library, and responds. It checks no credential, no grant and no rule, and it writes no record and
+// counts nothing. It is unsafe to use. It measures the cost of the libraries alone.
 
 const floorSecret = "floor-secret-floor-secret-floor-secret-floor-secret"
 
-// Claims are in a struct, as who writes such a handler well would have them.
+// floorClaims is a struct, as in a well-written handler.
 type floorClaims struct {
 	IssuedAt   int64    `json:"iat"`
 	ID         string   `json:"jti"`
@@ -44,7 +44,8 @@ func sign(c floorClaims) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
-	input := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+	input := base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." +
+		base64.RawURLEncoding.EncodeToString(payload)
 	mac := hmac.New(sha256.New, []byte(floorSecret))
 	mac.Write([]byte(input))
 	return input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
@@ -56,11 +57,13 @@ type floorGRPC struct {
 	pb.UnimplementedTokenServiceServer
 }
 
-// MintToken implements the contract, and nothing of what it promises.
+// MintToken returns a response of the right form, without any of the checks.
 func (floorGRPC) MintToken(_ context.Context, r *pb.MintTokenRequest) (*pb.MintTokenResponse, error) {
 	u, now := r.GetUser(), time.Now()
 	id := rand.Text()
-	token, err := sign(floorClaims{now.Unix(), id, u.GetEmail(), u.GetName(), u.GetExternalId(), u.GetTags().GetValues()})
+	token, err := sign(floorClaims{
+		now.Unix(), id, u.GetEmail(), u.GetName(), u.GetExternalId(), u.GetTags().GetValues(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -113,14 +116,20 @@ func floorHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now, id := time.Now(), rand.Text()
-	token, err := sign(floorClaims{now.Unix(), id, in.User.Email, in.User.Name, in.User.ExternalID, in.User.Tags.Values})
+	token, err := sign(floorClaims{
+		now.Unix(), id, in.User.Email, in.User.Name, in.User.ExternalID, in.User.Tags.Values,
+	})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	out, err := json.Marshal(floorResponse{
 		token, id, now.UTC(), now.Add(3 * time.Minute).UTC(), 1,
-		floorForm{floorAction, map[string]string{"jwt": token, "return_to": in.ReturnTo}, []string{"https://acme.zendesk.com"}},
+		floorForm{
+			floorAction,
+			map[string]string{"jwt": token, "return_to": in.ReturnTo},
+			[]string{"https://acme.zendesk.com"},
+		},
 	})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -130,9 +139,9 @@ func floorHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(out)
 }
 
-// runFloor serves both until ctx ends, and the first also through grpc-gateway, as it comes: what
-// REST costs with the libraries that Deskmint is made with. With CERTIFICATE and KEY in the
-// environment it speaks TLS, and with CLIENT_CA asks for client certificates.
+// runFloor serves gRPC and HTTP until ctx ends. It also serves gRPC through an unchanged
+// grpc-gateway, to measure REST with the libraries that Deskmint uses. With CERTIFICATE and KEY in
+// the environment it uses TLS, and with CLIENT_CA it requests client certificates.
 func runFloor(ctx context.Context, out io.Writer) error {
 	config, err := floorTLS()
 	if err != nil {
@@ -156,7 +165,8 @@ func runFloor(ctx context.Context, out io.Writer) error {
 	if err := pb.RegisterTokenServiceHandlerServer(ctx, gateway, floorGRPC{}); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "grpc=%s\nhttp=%s\ngateway=%s\nready\n", grpcListener.Addr(), httpListener.Addr(), gatewayListener.Addr())
+	fmt.Fprintf(out, "grpc=%s\nhttp=%s\ngateway=%s\nready\n", grpcListener.Addr(), httpListener.Addr(),
+		gatewayListener.Addr())
 	if config != nil {
 		grpcOptions = append(grpcOptions, grpc.Creds(credentials.NewTLS(config)))
 		httpListener = tls.NewListener(httpListener, config)

@@ -1,4 +1,4 @@
-// Benchmarks against a floor: a module of its own, so that what they compare with is nobody's requirement.
+// The benchmarks are a separate module, so that Deskmint doesn't require what they compare with.
 module github.com/deskmint/deskmint/tools/bench
 
 go 1.26.0

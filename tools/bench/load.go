@@ -10,23 +10,23 @@ import (
 	"time"
 )
 
-// ask sends one request, over one of several connections, and checks that the answer is one.
-type ask func(ctx context.Context, connection int) error
+// call sends one request over one of several connections, and checks the response.
+type call func(ctx context.Context, connection int) error
 
-// connections are as many as a handful of callers would have.
+// connections is how many connections a few callers would have.
 const connections = 8
 
-// burst is what came of one turn of load.
-type burst struct {
+// result is the result of one measurement.
+type result struct {
 	requests  int
 	elapsed   time.Duration
 	processor time.Duration // of the server
 	latencies []time.Duration
 }
 
-func (b burst) each() time.Duration { return b.processor / time.Duration(max(1, b.requests)) }
-func (b burst) throughput() float64 { return float64(b.requests) / b.elapsed.Seconds() }
-func (b burst) quantile(q float64) time.Duration {
+func (b result) each() time.Duration { return b.processor / time.Duration(max(1, b.requests)) }
+func (b result) throughput() float64 { return float64(b.requests) / b.elapsed.Seconds() }
+func (b result) quantile(q float64) time.Duration {
 	if len(b.latencies) == 0 {
 		return 0
 	}
@@ -34,15 +34,15 @@ func (b burst) quantile(q float64) time.Duration {
 	return b.latencies[min(len(b.latencies)-1, int(q*float64(len(b.latencies))))]
 }
 
-// closed keeps so many requests in flight for a while: each is sent when one before it has been
-// answered.
-func closed(ctx context.Context, server *process, send ask, inflight int, length time.Duration) (burst, error) {
+// closed keeps this many requests in flight. It sends a request when an earlier one has its
+// response.
+func closed(ctx context.Context, server *process, send call, inflight int, length time.Duration) (result, error) {
 	workers := make([][]time.Duration, inflight)
 	var failed atomic.Pointer[error]
 	var wait sync.WaitGroup
 	before, err := server.processor()
 	if err != nil {
-		return burst{}, err
+		return result{}, err
 	}
 	began := time.Now()
 	for w := range inflight {
@@ -61,34 +61,34 @@ func closed(ctx context.Context, server *process, send ask, inflight int, length
 	return finish(ctx, server, began, before, slices.Concat(workers...), failed.Load())
 }
 
-// open sends requests at a rate, whether or not those before have been answered, and counts the
-// wait of each from when it should have been sent: a server that stalls must not thereby slow down
-// what measures it.
-func open(ctx context.Context, server *process, w wire, perSecond float64, length time.Duration) (burst, error) {
+// open sends requests at a rate, even if earlier requests have no response yet. It measures the
+// wait of each request from the time when it was due. So a server that stalls doesn't slow down the
+// measurement.
+func open(ctx context.Context, server *process, w wire, perSecond float64, length time.Duration) (result, error) {
 	gap := time.Duration(float64(time.Second) / perSecond)
 	count := int64(length / gap)
 	var mu sync.Mutex
 	latencies := make([]time.Duration, 0, count)
-	all, err := w.lines(ctx, func(due time.Time) {
+	all, err := w.connect(ctx, func(due time.Time) {
 		wait := time.Since(due)
 		mu.Lock()
 		latencies = append(latencies, wait)
 		mu.Unlock()
 	})
 	if err != nil {
-		return burst{}, err
+		return result{}, err
 	}
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var wait sync.WaitGroup
 	before, err := server.processor()
 	if err != nil {
-		return burst{}, err
+		return result{}, err
 	}
 	began := time.Now()
 	for _, l := range all {
 		wait.Go(func() {
-			err := play(ctx, l, func() (time.Time, bool) {
+			err := sendDue(ctx, l, func() (time.Time, bool) {
 				i := next.Add(1) - 1
 				return began.Add(time.Duration(i) * gap), i < count && failed.Load() == nil
 			})
@@ -101,13 +101,13 @@ func open(ctx context.Context, server *process, w wire, perSecond float64, lengt
 	return finish(ctx, server, began, before, latencies, failed.Load())
 }
 
-// beat is how often the sender checks which calls are due: what has is sent together, as in a
-// caller's connection that many requests share. One system call for each would take the load more
-// of the machine than the server gets.
-const beat = time.Millisecond
+// sendInterval is how often the sender checks which calls are due. It sends these together, as on a
+// caller's connection with many concurrent requests. One system call for each request would leave
+// less of the machine to the server than to the load.
+const sendInterval = time.Millisecond
 
-// play sends each request when it is due, until none follows, and waits for the answers.
-func play(ctx context.Context, l line, next func() (due time.Time, more bool)) error {
+// sendDue sends each request when it is due, until there are no more, and waits for the responses.
+func sendDue(ctx context.Context, l connection, next func() (due time.Time, more bool)) error {
 	for due, more := next(); more && ctx.Err() == nil; due, more = next() {
 		if early := time.Until(due); early > 0 {
 			if err := l.flush(); err != nil {
@@ -115,7 +115,7 @@ func play(ctx context.Context, l line, next func() (due time.Time, more bool)) e
 			}
 			select {
 			case <-ctx.Done():
-			case <-time.After(max(early, beat)):
+			case <-time.After(max(early, sendInterval)):
 			}
 		}
 		if err := l.send(due); err != nil {
@@ -125,16 +125,19 @@ func play(ctx context.Context, l line, next func() (due time.Time, more bool)) e
 	return errors.Join(l.flush(), l.close())
 }
 
-func finish(ctx context.Context, server *process, began time.Time, before time.Duration, latencies []time.Duration, failed *error) (burst, error) {
+func finish(
+	ctx context.Context, server *process, began time.Time, before time.Duration, latencies []time.Duration,
+	failed *error,
+) (result, error) {
 	elapsed := time.Since(began)
 	after, err := server.processor()
 	switch {
 	case failed != nil:
-		return burst{}, fmt.Errorf("%s: %w", server.name, *failed)
+		return result{}, fmt.Errorf("%s: %w", server.name, *failed)
 	case ctx.Err() != nil:
-		return burst{}, ctx.Err()
+		return result{}, ctx.Err()
 	case err != nil:
-		return burst{}, err
+		return result{}, err
 	}
-	return burst{requests: len(latencies), elapsed: elapsed, processor: after - before, latencies: latencies}, nil
+	return result{requests: len(latencies), elapsed: elapsed, processor: after - before, latencies: latencies}, nil
 }

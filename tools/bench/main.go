@@ -1,10 +1,10 @@
-// Command bench measures what a sign-in costs a running Deskmint, as a multiple of what it would
-// cost a server that does nothing but decode the request, sign a token and answer: the floor. Both
-// run as processes of their own, on the same machine, in turns; what counts is the processor time
-// of the server's process for each request, which the load's own share of the machine doesn't
-// change. See docs/performance.md for the method.
+// Command bench measures the cost of a sign-in at a running Deskmint. It compares it with the
+// floor, which is a server that only decodes the request, signs a token and responds. Both run as
+// separate processes on the same machine, in turns. The result is the processor time of the
+// server's process for each request, which doesn't depend on the load's share of the machine. See
+// docs/performance.md for the method.
 //
-// It needs Linux, for the processor time of other processes.
+// It needs Linux to read the processor time of other processes.
 package main
 
 import (
@@ -34,16 +34,16 @@ func main() {
 	}
 }
 
-// options are those of one run.
+// options are the flags of a run.
 type options struct {
 	deskmint string        // the binary
-	vault    string        // a Vault server's; "": not compared with
-	node     string        // folder in which Node finds express and jsonwebtoken; "": not compared with
+	vault    string        // of a Vault server; "" for no comparison
+	node     string        // a folder where Node finds express and jsonwebtoken; "" for no comparison
 	inflight int           // requests at once
-	each     time.Duration // of a turn
-	rounds   int           // turns of everybody
-	only     string        // part of the names of what to measure; "": all
-	scale    bool          // also what configurations and callers cost
+	each     time.Duration // the length of a measurement
+	rounds   int           // measurements of each row
+	only     string        // measure only rows whose names contain this; "" for all
+	scale    bool          // also measure many configurations and callers
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
@@ -51,11 +51,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.deskmint, "deskmint", "../../bin/deskmint", "the binary to measure")
 	flags.StringVar(&o.vault, "vault", "", "a Vault server's binary, to compare with its transit engine")
-	flags.StringVar(&o.node, "node", "", "a folder with node_modules that hold express and jsonwebtoken, to compare with")
+	flags.StringVar(&o.node, "node", "",
+		"a folder whose node_modules have express and jsonwebtoken, to compare with")
 	flags.IntVar(&o.inflight, "inflight", 64, "requests at once")
-	flags.DurationVar(&o.each, "each", time.Second, "how long each is measured in each round")
-	flags.IntVar(&o.rounds, "rounds", 12, "how many rounds; the medians count")
-	flags.StringVar(&o.only, "only", "", "measure only what has this in its name")
+	flags.DurationVar(&o.each, "each", time.Second, "the length of each measurement")
+	flags.IntVar(&o.rounds, "rounds", 12, "how many rounds; the result has their medians")
+	flags.StringVar(&o.only, "only", "", "measure only rows whose names contain this")
 	flags.BoolVar(&o.scale, "scale", false, "also measure 10,000 configurations and 1,000 callers, memory and starts")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {

@@ -13,16 +13,16 @@ import (
 	"time"
 )
 
-// process is a server that runs while it is measured.
+// process is a running server that is measured.
 type process struct {
 	name   string
 	cmd    *exec.Cmd
-	output map[string]string // what it printed as NAME=VALUE before "ready"
-	ready  time.Duration     // from its start to that line
+	output map[string]string // the lines NAME=VALUE that it printed before "ready"
+	ready  time.Duration     // the time from its start to that line
 	errors *bytes.Buffer
 }
 
-// start runs a command until it prints "ready" on a line of its own.
+// start starts a command, and waits until it prints the line "ready".
 func start(ctx context.Context, name string, cmd *exec.Cmd) (*process, error) {
 	p := &process{name: name, cmd: cmd, output: make(map[string]string), errors: &bytes.Buffer{}}
 	cmd.Stderr = p.errors
@@ -77,17 +77,18 @@ func (p *process) stop() {
 	}
 }
 
-// tick is what the kernel counts processor time in: USER_HZ, 100 on every Linux that Go runs on.
+// tick is the kernel's unit of processor time. It is USER_HZ, 100 on every Linux that Go runs on.
 const tick = 10 * time.Millisecond
 
-// processor is the time that a process has had, in user and kernel, all its threads together
+// processor returns the processor time of a process, in user and kernel, of all threads together
 // (proc_pid_stat(5)).
 func (p *process) processor() (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // the name before it may hold spaces
+	// The name before the parenthesis may contain spaces.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	user, err := strconv.ParseInt(fields[11], 10, 64)
 	if err != nil {
 		return 0, err
@@ -96,7 +97,7 @@ func (p *process) processor() (time.Duration, error) {
 	return time.Duration(user+kernel) * tick, err
 }
 
-// memory is the process's resident set, in bytes.
+// memory returns the resident set of the process, in bytes.
 func (p *process) memory() (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {

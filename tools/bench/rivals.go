@@ -18,20 +18,21 @@ import (
 //go:embed rival.js
 var rivalJS []byte
 
-// nodeServer starts what many backends do today by themselves: express and jsonwebtoken, with the
-// secret in the environment. It too checks no credential and keeps no record.
+// nodeServer starts a backend such as many companies have today, with express and jsonwebtoken, and
+// with the secret in the environment. It also checks no credential and keeps no record.
 func (b *bench) nodeServer(ctx context.Context) (*process, error) {
 	script := filepath.Join(b.dir, "rival.js")
 	if err := os.WriteFile(script, rivalJS, 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, "node", script)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(b.node, "node_modules"), "NODE_ENV=production", "SECRET="+floorSecret)
+	cmd.Env = append(os.Environ(), "NODE_PATH="+filepath.Join(b.node, "node_modules"), "NODE_ENV=production",
+		"SECRET="+floorSecret)
 	return b.start(ctx, "node", cmd)
 }
 
-// vaultServer starts a Vault with an HMAC key in its transit engine, unsealed, in memory, without
-// TLS and audit.
+// vaultServer starts a Vault that has an HMAC key in its transit engine. The Vault is unsealed and
+// in memory, and has neither TLS nor audit.
 func (b *bench) vaultServer(ctx context.Context) (*process, error) {
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +42,8 @@ func (b *bench) vaultServer(ctx context.Context) (*process, error) {
 	if err := l.Close(); err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, b.vault, "server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token", "-dev-listen-address="+address, "-log-level=error")
+	cmd := exec.CommandContext(ctx, b.vault, "server", "-dev", "-dev-root-token-id=root", "-dev-no-store-token",
+		"-dev-listen-address="+address, "-log-level=error")
 	cmd.Env = append(os.Environ(), "HOME="+b.dir)
 	if err := cmd.Start(); err != nil {
 		return nil, err
@@ -74,7 +76,7 @@ func untilAnswered(ctx context.Context, address, body string) error {
 			if answer.StatusCode < http.StatusBadRequest {
 				return nil
 			}
-			err = fmt.Errorf("%s answers %s", address, answer.Status)
+			err = fmt.Errorf("%s responds %s", address, answer.Status)
 		}
 		select {
 		case <-ctx.Done():
@@ -84,15 +86,16 @@ func untilAnswered(ctx context.Context, address, body string) error {
 	}
 }
 
-// transit has Vault make the signature of a token, as a backend would that holds no secret. What
-// the backend itself costs comes on top.
-func transit(p *process) way {
+// transit signs a token with Vault, as a backend does that has no secret. The cost of the backend
+// itself is not included.
+func transit(p *process) requestKind {
 	return caller{server: p}.post("/v1/transit/hmac/sso/sha2-256", `"hmac"`, func() string {
 		email, name := person()
 		payload, err := json.Marshal(floorClaims{time.Now().Unix(), "jti", email, name, "shop-9", []string{"vip"}})
 		if err != nil {
-			panic(err) // none of ours can fail
+			panic(err) // no payload of the benchmark can fail
 		}
-		return `{"input":"` + base64.StdEncoding.EncodeToString([]byte(base64.RawURLEncoding.EncodeToString(payload))) + `"}`
+		return `{"input":"` + base64.StdEncoding.EncodeToString([]byte(base64.RawURLEncoding.EncodeToString(payload))) +
+			`"}`
 	}, "x-vault-token", "root")
 }

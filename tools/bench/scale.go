@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// scales measures what a service's size costs: its start, its memory while nothing is asked of it,
+// scales measures how the number of configurations and callers affects the start, the idle memory
 // and each request.
 func (b *bench) scales(ctx context.Context) error {
 	type size struct {
@@ -15,22 +15,33 @@ func (b *bench) scales(ctx context.Context) error {
 		idle                    int64
 		row
 	}
-	sizes := []*size{{configurations: 1, callers: 1}, {configurations: 100, callers: 100}, {configurations: 1, callers: 1000}, {configurations: 10000, callers: 1}, {configurations: 10000, callers: 1000}}
+	sizes := []*size{
+		{configurations: 1, callers: 1},
+		{configurations: 100, callers: 100},
+		{configurations: 1, callers: 1000},
+		{configurations: 10000, callers: 1},
+		{configurations: 10000, callers: 1000},
+	}
 	var rows []*row
 	for _, s := range sizes {
 		s.name = fmt.Sprintf("%d configurations, %d callers", s.configurations, s.callers)
-		p, err := b.serve(ctx, fmt.Sprintf("scale-%d-%d", s.configurations, s.callers), s.configurations, s.callers, false)
+		p, err := b.serve(ctx, fmt.Sprintf("scale-%d-%d", s.configurations, s.callers), s.configurations, s.callers,
+			false)
 		if err != nil {
 			return err
 		}
 		s.server = p
-		c := caller{server: p, configuration: fmt.Sprintf("configurations/acme-%d", s.configurations/2), authorization: "Bearer " + b.keys.apiKey}
-		if s.way, err = c.mintGRPC(); err != nil {
+		c := caller{
+			server:        p,
+			configuration: fmt.Sprintf("configurations/acme-%d", s.configurations/2),
+			authorization: "Bearer " + b.keys.apiKey,
+		}
+		if s.kind, err = c.mintGRPC(); err != nil {
 			return err
 		}
 		rows = append(rows, &s.row)
 	}
-	// Whatever the start has left behind is given back within a few seconds.
+	// The service returns the memory of its start within a few seconds.
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -46,10 +57,13 @@ func (b *bench) scales(ctx context.Context) error {
 		return err
 	}
 	w := tabwriter.NewWriter(b.out, 0, 0, 1, ' ', 0)
-	fmt.Fprintf(w, "\n| configurations | callers | ready after | idle memory | CPU a request | × the smallest | spread |\n| --- | --- | --- | --- | --- | --- | --- |\n")
+	fmt.Fprintf(w,
+		"\n| configurations | callers | ready after | idle memory | CPU a request | × the smallest | spread |\n| --- "+
+			"| --- | --- | --- | --- | --- | --- |\n")
 	for _, s := range sizes {
 		ratio, spread := s.ratio(rows[0])
-		fmt.Fprintf(w, "| %d | %d | %d ms | %d MB | %s | %.2f | %.0f %% |\n", s.configurations, s.callers, s.server.ready.Milliseconds(), s.idle/1e6,
+		fmt.Fprintf(w, "| %d | %d | %d ms | %d MB | %s | %.2f | %.0f %% |\n", s.configurations, s.callers,
+			s.server.ready.Milliseconds(), s.idle/1e6,
 			micro(s.median()), ratio, 100*spread)
 	}
 	return w.Flush()

@@ -17,27 +17,28 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// wire is how a kind of request is sent with as little as it takes. Sent by the clock through the
-// libraries that callers use, on the machine that the server runs on, requests would be waiting for
-// each other and not for the server.
+// wire sends one kind of request with minimal effort. open sends requests by the clock, on the
+// machine of the server. With the libraries that callers use, the requests would wait for each
+// other and not for the server.
 type wire struct {
 	address string
-	tls     *tls.Config // nil: without
-	h2      bool        // else HTTP/1.1
+	tls     *tls.Config // nil if it doesn't use TLS
+	h2      bool        // whether it uses HTTP/2; otherwise HTTP/1.1
 	path    string
 	fields  [][2]string
 	body    func() []byte
 }
 
-// line is a connection of a wire's, or several, for one goroutine.
-type line interface {
+// connection is a connection of a wire, or several. It is for one goroutine.
+type connection interface {
 	send(due time.Time) error
-	flush() error // what send has kept
-	close() error // waits for what is under way
+	flush() error // sends what send has buffered
+	close() error // waits for the requests in flight
 }
 
-// dial connects. The line calls answered for each request with when that was due.
-func (w wire) dial(ctx context.Context, answered func(due time.Time)) (line, error) {
+// dial connects to the server. The connection calls answered for each response, with the time when
+// the request was due.
+func (w wire) dial(ctx context.Context, answered func(due time.Time)) (connection, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", w.address)
 	if err != nil {
 		return nil, err
@@ -52,65 +53,65 @@ func (w wire) dial(ctx context.Context, answered func(due time.Time)) (line, err
 			return nil, err
 		}
 		secure := tls.Client(conn, config)
-		if err := secure.HandshakeContext(ctx); err != nil { // or the first request would wait for it
+		if err := secure.HandshakeContext(ctx); err != nil { // otherwise the first request would wait for it
 			return nil, err
 		}
 		conn = secure
 	}
 	if w.h2 {
-		return w.streams(conn, answered)
+		return w.dialHTTP2(conn, answered)
 	}
-	return &turns{w, conn, bufio.NewReader(conn), answered}, nil
+	return &http1Conn{w, conn, bufio.NewReader(conn), answered}, nil
 }
 
-// lines are as many as may be needed, each for a goroutine of its own.
-func (w wire) lines(ctx context.Context, answered func(due time.Time)) ([]line, error) {
-	n := 128 // requests under way
+// connect returns enough connections for open, each for one goroutine.
+func (w wire) connect(ctx context.Context, answered func(due time.Time)) ([]connection, error) {
+	n := 128 // requests in flight
 	if w.h2 {
-		n = 2 // with as many requests under way as a server takes
+		n = 2 // each with as many requests in flight as a server accepts
 	}
-	all := make([]line, n)
+	all := make([]connection, n)
 	for i := range all {
 		var err error
 		if all[i], err = w.dial(ctx, answered); err != nil {
 			return nil, err
 		}
 	}
-	if w.h2 { // one clock costs less than two
-		return []line{&inTurn{all, 0}}, nil
+	if w.h2 { // one goroutine costs less than two
+		return []connection{&roundRobin{all, 0}}, nil
 	}
 	return all, nil
 }
 
-// inTurn are several lines of which each has its turn.
-type inTurn struct {
-	lines []line
+// roundRobin uses several connections in turn.
+type roundRobin struct {
+	conns []connection
 	next  int
 }
 
-func (i *inTurn) send(due time.Time) error {
+func (i *roundRobin) send(due time.Time) error {
 	i.next++
-	return i.lines[i.next%len(i.lines)].send(due)
+	return i.conns[i.next%len(i.conns)].send(due)
 }
 
-func (i *inTurn) flush() error {
+func (i *roundRobin) flush() error {
 	var errs []error
-	for _, l := range i.lines {
+	for _, l := range i.conns {
 		errs = append(errs, l.flush())
 	}
 	return errors.Join(errs...)
 }
 
-func (i *inTurn) close() error {
+func (i *roundRobin) close() error {
 	var errs []error
-	for _, l := range i.lines {
+	for _, l := range i.conns {
 		errs = append(errs, l.close())
 	}
 	return errors.Join(errs...)
 }
 
-// turns has one request under way at a time, by HTTP/1.1.
-type turns struct {
+// http1Conn sends one request at a time by HTTP/1.1.
+type http1Conn struct {
 	wire
 
 	conn     net.Conn
@@ -118,10 +119,10 @@ type turns struct {
 	answered func(time.Time)
 }
 
-func (t *turns) flush() error { return nil }
-func (t *turns) close() error { return t.conn.Close() }
+func (t *http1Conn) flush() error { return nil }
+func (t *http1Conn) close() error { return t.conn.Close() }
 
-func (t *turns) send(due time.Time) error {
+func (t *http1Conn) send(due time.Time) error {
 	var out bytes.Buffer
 	body := t.body()
 	fmt.Fprintf(&out, "POST %s HTTP/1.1\r\nhost: %s\r\ncontent-length: %d\r\n", t.path, t.address, len(body))
@@ -146,41 +147,41 @@ func (t *turns) send(due time.Time) error {
 	return err
 }
 
-// mostStreams is how many requests a server takes at once over one connection: what HTTP/2
-// recommends (RFC 9113, 6.5.2).
-const mostStreams = 100
+// maxStreams is how many concurrent requests a server accepts on one connection. HTTP/2 recommends
+// this number (RFC 9113, 6.5.2).
+const maxStreams = 100
 
-// streams has as many requests under way as have come due, each a gRPC call of its own.
-type streams struct {
+// http2Conn sends gRPC calls by HTTP/2. It has as many in flight as are due.
+type http2Conn struct {
 	wire
 
 	conn     net.Conn
 	answered func(time.Time)
-	places   chan struct{} // one for each request under way
-	ended    chan struct{} // reading has, for this reason:
-	err      error
+	places   chan struct{} // one for each request in flight
+	ended    chan struct{} // closed when the reader has ended
+	err      error         // why it has ended
 
-	mu      sync.Mutex // of what follows
+	mu      sync.Mutex // guards the fields below
 	framer  *http2.Framer
 	out     *bufio.Writer
 	encoded bytes.Buffer
 	encoder *hpack.Encoder
 	next    uint32
-	due     map[uint32]time.Time // of the requests under way
+	due     map[uint32]time.Time // of the requests in flight
 	closing bool
 }
 
-func (w wire) streams(conn net.Conn, answered func(time.Time)) (*streams, error) {
-	s := &streams{
-		wire: w, conn: conn, answered: answered, places: make(chan struct{}, mostStreams), ended: make(chan struct{}),
+func (w wire) dialHTTP2(conn net.Conn, answered func(time.Time)) (*http2Conn, error) {
+	s := &http2Conn{
+		wire: w, conn: conn, answered: answered, places: make(chan struct{}, maxStreams), ended: make(chan struct{}),
 		out: bufio.NewWriter(conn), next: 1, due: make(map[uint32]time.Time),
 	}
 	s.framer = http2.NewFramer(s.out, bufio.NewReader(conn))
 	s.framer.SetReuseFrames()
 	s.framer.ReadMetaHeaders = hpack.NewDecoder(4<<10, nil)
 	s.encoder = hpack.NewEncoder(&s.encoded)
-	_, _ = s.out.WriteString(http2.ClientPreface) // Flush tells
-	const plenty = 1 << 30                        // more than comes in a turn, so that no more need be asked for
+	_, _ = s.out.WriteString(http2.ClientPreface) // Flush returns the error
+	const plenty = 1 << 30                        // more than arrives in one measurement, so that no update is needed
 	_ = s.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: plenty})
 	_ = s.framer.WriteWindowUpdate(0, plenty)
 	if err := s.out.Flush(); err != nil {
@@ -190,7 +191,7 @@ func (w wire) streams(conn net.Conn, answered func(time.Time)) (*streams, error)
 	return s, nil
 }
 
-func (s *streams) send(due time.Time) error {
+func (s *http2Conn) send(due time.Time) error {
 	select {
 	case s.places <- struct{}{}:
 	case <-s.ended:
@@ -202,24 +203,28 @@ func (s *streams) send(due time.Time) error {
 	pseudo := [][2]string{{":method", "POST"}, {":scheme", "http"}, {":path", s.path}, {":authority", s.address}}
 	for _, fields := range [][][2]string{pseudo, s.fields} {
 		for _, f := range fields {
-			_ = s.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // into memory
+			_ = s.encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}) // writes to memory, so it can't fail
 		}
 	}
 	s.due[s.next] = due
-	_ = s.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: s.next, BlockFragment: s.encoded.Bytes(), EndHeaders: true})
+	_ = s.framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID:      s.next,
+		BlockFragment: s.encoded.Bytes(),
+		EndHeaders:    true,
+	})
 	_ = s.framer.WriteData(s.next, true, s.body())
 	s.next += 2
 	return nil
 }
 
-func (s *streams) flush() error {
+func (s *http2Conn) flush() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.Flush()
 }
 
-// close waits for what is under way.
-func (s *streams) close() error {
+// close waits for the requests in flight.
+func (s *http2Conn) close() error {
 	s.mu.Lock()
 	if s.closing = true; len(s.due) == 0 {
 		_ = s.conn.Close()
@@ -229,7 +234,7 @@ func (s *streams) close() error {
 	return s.err
 }
 
-func (s *streams) read() error {
+func (s *http2Conn) read() error {
 	defer s.conn.Close()
 	for {
 		frame, err := s.framer.ReadFrame()
@@ -248,7 +253,7 @@ func (s *streams) read() error {
 	}
 }
 
-func (s *streams) take(frame http2.Frame) error {
+func (s *http2Conn) take(frame http2.Frame) error {
 	switch f := frame.(type) {
 	case *http2.SettingsFrame:
 		if f.IsAck() {
@@ -274,7 +279,7 @@ func (s *streams) take(frame http2.Frame) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("an answer with %v", f.Fields)
+		return fmt.Errorf("a response with %v", f.Fields)
 	case *http2.RSTStreamFrame, *http2.GoAwayFrame:
 		return fmt.Errorf("the server sent %v", f)
 	}

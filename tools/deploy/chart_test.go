@@ -1,7 +1,6 @@
-// Package deploy holds what is under deploy/ against the types and tools that will
-// read it: the Helm chart against Helm and Kubernetes' own Go types, the Dockerfile
-// against BuildKit's parser, the systemd unit against systemd-analyze. None of it needs
-// a cluster, a daemon or a network.
+// Package deploy tests the files under deploy/ with the types and tools that read them. The Helm
+// chart is tested with Helm and the Go types of Kubernetes, the Dockerfile with BuildKit's parser,
+// and the systemd unit with systemd-analyze. The tests need no cluster, no daemon and no network.
 package deploy
 
 import (
@@ -24,16 +23,16 @@ import (
 
 const chartFolder = "../../deploy/helm/deskmint"
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// cases are the values that everything is tried with.
+// cases are the values that all tests of the chart use.
 var cases = []struct{ name, file string }{
 	{"default", ""},
 	{"all", chartFolder + "/ci/all-values.yaml"},
 	{"plain", chartFolder + "/ci/plain-values.yaml"},
 }
 
-// TestLint is `helm lint --strict`.
+// TestLint runs `helm lint --strict`.
 func TestLint(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -47,7 +46,8 @@ func TestLint(t *testing.T) {
 	}
 }
 
-// TestGolden shows in a review what a change of the chart does.
+// TestGolden compares the rendered chart with golden files, so that a review shows what a change
+// does.
 func TestGolden(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -65,26 +65,34 @@ func TestGolden(t *testing.T) {
 				}
 			}
 			if want := read(t, golden); all.String() != want {
-				t.Errorf("%s is not what the chart renders now: look at the difference after `go -C tools/deploy test -run TestGolden -update`", golden)
+				t.Errorf("%s differs from the rendered chart: see the difference after `go -C tools/deploy "+
+					"test -run TestGolden -update`", golden)
 			}
 		})
 	}
 }
 
-// TestRefusals: what can't work is refused before it is installed, in words that help.
+// TestRefusals checks that values that can't work are refused before the installation, with a
+// helpful message.
 func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct{ values, want string }{
-		"a misspelt key":            {`replica: 2`, "replica"},
-		"a misspelt key below":      {`tls: {secretName: x}`, "secretName"},
-		"the chart's own key":       {`config: {listen: {grpc: ":1"}}`, "listen"},
-		"memory":                    {`config: {secrets: {source: memory}}`, "source"},
-		"no certificate":            {`tls: {secret: ""}`, "tls.secret is required"},
-		"two authorities":           {`vault: {ca: {configMap: a, secret: b}}`, "vault.ca: give a ConfigMap or a Secret"},
-		"no service account":        {`serviceAccount: {create: false}`, "serviceAccount.name is required"},
-		"a budget for nobody":       {`podDisruptionBudget: {maxUnavailable: null}`, "give maxUnavailable or minAvailable"},
-		"a budget that blocks":      {`podDisruptionBudget: {maxUnavailable: null, minAvailable: 3}`, "below that"},
-		"an alert rule of nothing":  {`prometheusRule: {enabled: true}`, "prometheusRule.rules is required"},
-		"peers at no port":          {`networkPolicy: {egress: {otlp: {peers: [{podSelector: {}}]}}}`, "peers need ports"},
+		"a misspelt key":       {`replica: 2`, "replica"},
+		"a misspelt key below": {`tls: {secretName: x}`, "secretName"},
+		"the chart's own key":  {`config: {listen: {grpc: ":1"}}`, "listen"},
+		"memory":               {`config: {secrets: {source: memory}}`, "source"},
+		"no certificate":       {`tls: {secret: ""}`, "tls.secret is required"},
+		"two authorities": {
+			`vault: {ca: {configMap: a, secret: b}}`, "vault.ca: give a ConfigMap or a Secret",
+		},
+		"no service account": {`serviceAccount: {create: false}`, "serviceAccount.name is required"},
+		"a budget without a number": {
+			`podDisruptionBudget: {maxUnavailable: null}`, "give maxUnavailable or minAvailable",
+		},
+		"a budget that blocks":     {`podDisruptionBudget: {maxUnavailable: null, minAvailable: 3}`, "below that"},
+		"an alert rule of nothing": {`prometheusRule: {enabled: true}`, "prometheusRule.rules is required"},
+		"peers at no port": {
+			`networkPolicy: {egress: {otlp: {peers: [{podSelector: {}}]}}}`, "peers need ports",
+		},
 		"a digest that is none":     {`image: {digest: latest}`, "digest"},
 		"a token for a few minutes": {`vault: {token: {expirationSeconds: 60}}`, "expirationSeconds"},
 	} {
@@ -100,11 +108,12 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestMemoryLimit: Go knows the container's limit, or the one that an operator gives it; never two.
+// TestMemoryLimit checks that GOMEMLIMIT is the container's limit, or the operator's value, and is
+// never set twice.
 func TestMemoryLimit(t *testing.T) {
 	for name, c := range map[string]struct{ values, want string }{
 		"the chart's":    {`{}`, "limits.memory"},
-		"beside others":  {`extraEnv: [{name: A, value: b}]`, "limits.memory"},
+		"with others":    {`extraEnv: [{name: A, value: b}]`, "limits.memory"},
 		"the operator's": {`extraEnv: [{name: GOMEMLIMIT, value: 100MiB}]`, "100MiB"},
 		"none":           {`resources: {limits: null}`, ""},
 	} {
@@ -132,7 +141,8 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// tryRender is `helm template`: each template's output by its name, NOTES.txt too.
+// tryRender runs `helm template`. It returns the output of each template by name, including
+// NOTES.txt.
 func tryRender(ctx context.Context, values map[string]any) (map[string]string, error) {
 	chart, err := loader.LoadDir(chartFolder)
 	if err != nil {
@@ -155,7 +165,7 @@ func render(t *testing.T, values map[string]any) map[string]string {
 	return rendered
 }
 
-// values reads a values file; no name: the chart's own.
+// values reads a values file. If file is "", it returns the defaults of the chart.
 func values(t *testing.T, file string) map[string]any {
 	t.Helper()
 	if file == "" {

@@ -20,12 +20,12 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// TestConfiguration is `deskmint config check` of what a pod would read, beside the files
-// that its volumes would hold: so the chart's part of the configuration fits Deskmint's
-// rules, and every path in it is one that is mounted.
+// TestConfiguration runs `deskmint config check` on the configuration that a pod reads, with the
+// files that its volumes have. It checks that the chart's part of the configuration is valid, and
+// that every path in it is mounted.
 func TestConfiguration(t *testing.T) {
 	deskmint := binary(t)
-	certificate, key := certified(t)
+	certificate, key := newCertificate(t)
 	contents := func(file string) string {
 		switch path.Base(file) {
 		case "tls.key":
@@ -33,28 +33,28 @@ func TestConfiguration(t *testing.T) {
 		case "audit.key":
 			return strings.Repeat("k", 32)
 		case "token":
-			return "a token of the service account's"
+			return "the service account's token"
 		}
 		return certificate
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			o := decoded(t, c.name)
+			o := decodeCase(t, c.name)
 			root := t.TempDir()
 			files := mount(t, o, root, contents)
 			if strings.Contains(files["/etc/deskmint/config/deskmint.yaml"], "/includes/") {
 				write(t, root+"/etc/deskmint/includes/deskmint-team-shop/shop.yaml", included)
 			}
 			main := root + "/etc/deskmint/config/deskmint.yaml"
-			// What is absolute in the pod is below root here.
-			for _, file := range named.FindAllString(files["/etc/deskmint/config/deskmint.yaml"], -1) {
+			// The absolute paths of the pod are below root here.
+			for _, file := range absolutePaths.FindAllString(files["/etc/deskmint/config/deskmint.yaml"], -1) {
 				if !strings.Contains(file, "*") && files[file] == "" {
 					t.Errorf("%s is in the configuration, and no volume has it", file)
 				}
 			}
-			write(t, main, named.ReplaceAllString(files["/etc/deskmint/config/deskmint.yaml"], root+"$0"))
+			write(t, main, absolutePaths.ReplaceAllString(files["/etc/deskmint/config/deskmint.yaml"], root+"$0"))
 			out, err := exec.Command(deskmint, "config", "check", main).CombinedOutput()
-			// The chart's own configuration is an example that nobody may use.
+			// The chart's own configuration is an example without callers, so it has a warning.
 			unexpected := strings.Count(string(out), "warning: ") - strings.Count(string(out), "callers: names nobody")
 			if err != nil || unexpected > 0 {
 				t.Errorf("%v\n%s", err, out)
@@ -63,8 +63,8 @@ func TestConfiguration(t *testing.T) {
 	}
 }
 
-// binary builds deskmint from the checkout: a command of its own, so that this module
-// doesn't need the product's requirements.
+// binary builds deskmint from the checkout. It runs the go command, so that this module doesn't
+// need the requirements of the product.
 func binary(t *testing.T) string {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "deskmint")
@@ -76,26 +76,26 @@ func binary(t *testing.T) string {
 	return out
 }
 
-// named finds the absolute paths of a configuration.
-var named = regexp.MustCompile(`/(etc|var)/[\w./*-]+`)
+// absolutePaths matches the absolute paths in a configuration.
+var absolutePaths = regexp.MustCompile(`/(etc|var)/[\w./*-]+`)
 
-// included is a team's own file.
+// included is the file of one team.
 const included = `configurations:
   - name: shop
     secret: {path: sso/shop}
     zendesk_sso: {audiences: [end_user], brands: [{id: "360009", name: Shop, subdomain: acme-shop}]}
 `
 
-// TestTokens: what the service account's tokens are good for.
+// TestTokens checks the audience and the lifetime of the service account's tokens.
 func TestTokens(t *testing.T) {
 	for name, want := range map[string]map[string]string{
 		"default": {"vault-token": "vault"},
-		"all":     {"vault-token": "vault", "cluster": ""}, // none: the API server's own
+		"all":     {"vault-token": "vault", "cluster": ""}, // no audience means the API server
 		"plain":   {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]string{}
-			for _, v := range decoded(t, name).pod(t).Volumes {
+			for _, v := range decodeCase(t, name).pod(t).Volumes {
 				if v.Projected == nil {
 					continue
 				}
@@ -121,7 +121,7 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// TestOnlySettingsRestart: what replicas take over by themselves makes no new ones.
+// TestOnlySettingsRestart checks that a change that replicas reload doesn't restart them.
 func TestOnlySettingsRestart(t *testing.T) {
 	checksum := func(yaml string) string {
 		file := filepath.Join(t.TempDir(), "values.yaml")
@@ -133,21 +133,23 @@ func TestOnlySettingsRestart(t *testing.T) {
 		return o.deployment(t).Spec.Template.Annotations["checksum/settings"]
 	}
 	before := checksum(`{}`)
-	if checksum(`config: {callers: [{name: storefront}]}`) != before || checksum(`clusterIssuer: {enabled: true}`) == "" {
+	if checksum(`config: {callers: [{name: storefront}]}`) != before ||
+		checksum(`clusterIssuer: {enabled: true}`) == "" {
 		t.Error("another caller restarts every replica")
 	}
-	if checksum(`config: {secrets: {refresh: 1m}}`) == before || checksum(`tls: {clientCA: {secret: callers}}`) == before {
-		t.Error("other settings of the store or of TLS wait for a restart that nobody makes")
+	if checksum(`config: {secrets: {refresh: 1m}}`) == before ||
+		checksum(`tls: {clientCA: {secret: callers}}`) == before {
+		t.Error("other settings of the store or of TLS restart no replica")
 	}
 }
 
-// mount writes, below root, what the container would find in its volumes. Files of
-// ConfigMaps that aren't the chart's, and all of Secrets, are contents' business.
+// mount writes the files of the container's volumes below root. contents returns the text of files
+// in Secrets, and in ConfigMaps that aren't the chart's.
 func mount(t *testing.T, o objects, root string, contents func(file string) string) map[string]string {
 	t.Helper()
 	pod := o.pod(t)
 	files := map[string]string{}
-	own := one[*core.ConfigMap](t, o)
+	own := only[*core.ConfigMap](t, o)
 	for _, m := range pod.Containers[0].VolumeMounts {
 		for _, v := range pod.Volumes {
 			if v.Name != m.Name {
@@ -170,7 +172,7 @@ func mount(t *testing.T, o objects, root string, contents func(file string) stri
 	return files
 }
 
-// items are the files that a volume names.
+// items returns the files that a volume lists.
 func items(v core.Volume) (out []string) {
 	add := func(keys []core.KeyToPath) {
 		for _, k := range keys {
@@ -208,17 +210,22 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-// certified is a certificate that can be an authority's too, and its key, in PEM form.
-func certified(t *testing.T) (certificate, key string) {
+// newCertificate returns a certificate, which can also be an authority's, and its key, in PEM form.
+func newCertificate(t *testing.T) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deskmint"}, DNSNames: []string{"deskmint.support.svc"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(30 * 24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+		SerialNumber:          big.NewInt(1),
+		Subject:               pkix.Name{CommonName: "deskmint"},
+		DNSNames:              []string{"deskmint.support.svc"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(30 * 24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {

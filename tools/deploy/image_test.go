@@ -15,27 +15,30 @@ import (
 
 const dockerfile = "../../deploy/Dockerfile"
 
-// TestDockerfile reads the Dockerfile as BuildKit does, whose own warnings count as
-// faults, and holds the image against what the chart expects of it.
+// TestDockerfile parses the Dockerfile as BuildKit does, and checks what the chart requires of the
+// image. A warning of BuildKit is a fault.
 func TestDockerfile(t *testing.T) {
 	for _, fault := range imageFaults(t, read(t, dockerfile)) {
 		t.Error(fault)
 	}
 }
 
-// TestDockerfileBites: see TestRulesBite.
-func TestDockerfileBites(t *testing.T) {
+// TestDockerfileFaults changes the Dockerfile, and checks that each change is reported.
+func TestDockerfileFaults(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"an unknown instruction": {"EXPOSE", "EXPOSED", "unknown instruction"},
-		"a stage of nobody":      {"--from=build /out", "--from=built /out", "no stage built"},
+		"an unknown stage":       {"--from=build /out", "--from=built /out", "no stage built"},
 		"root":                   {"USER 65532:65532\n", "", "USER"},
 		"a name":                 {"USER 65532:65532", "USER deskmint", "USER"},
 		"a shell":                {`ENTRYPOINT ["/deskmint"]`, "ENTRYPOINT /deskmint", "ENTRYPOINT"},
 		"another base":           {"FROM scratch", "FROM debian:12", "scratch"},
 		"C":                      {"CGO_ENABLED=0", "CGO_ENABLED=1", "CGO_ENABLED=0"},
-		"no authorities":         {"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt\n", "", "ca-certificates"},
-		"an older Go":            {"golang:1.26", "golang:1.25", "go.mod"},
-		"any Go":                 {"golang:1.26.8-bookworm", "golang:latest", "go.mod"},
+		"no authorities": {
+			"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt\n", "",
+			"ca-certificates",
+		},
+		"an older Go": {"golang:1.26", "golang:1.25", "go.mod"},
+		"any Go":      {"golang:1.26.8-bookworm", "golang:latest", "go.mod"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := read(t, dockerfile)
@@ -50,7 +53,7 @@ func TestDockerfileBites(t *testing.T) {
 	}
 }
 
-// imageFaults are what is wrong with a Dockerfile.
+// imageFaults returns the faults of a Dockerfile.
 func imageFaults(t *testing.T, text string) (out []string) {
 	t.Helper()
 	parsed, err := parser.Parse(bytes.NewBufferString(text))
@@ -78,11 +81,13 @@ func imageFaults(t *testing.T, text string) (out []string) {
 		}
 		names = append(names, s.Name)
 	}
-	report(strings.Contains(text, "CGO_ENABLED=0"), "the program isn't built with CGO_ENABLED=0, and scratch has no libraries")
-	report(strings.Contains(stages[0].BaseName, "golang:"+goVersion(t)), stages[0].BaseName+" isn't the Go that go.mod asks for")
+	report(strings.Contains(text, "CGO_ENABLED=0"),
+		"the program isn't built with CGO_ENABLED=0, and scratch has no libraries")
+	report(strings.Contains(stages[0].BaseName, "golang:"+goVersion(t)),
+		stages[0].BaseName+" isn't the version of Go in go.mod")
 	last := stages[len(stages)-1]
-	report(last.BaseName == "scratch", "the image is made of "+last.BaseName+", want scratch")
-	report(strings.Contains(last.SourceCode, "scratch"), "the last stage isn't made of scratch")
+	report(last.BaseName == "scratch", "the base of the image is "+last.BaseName+", want scratch")
+	report(strings.Contains(last.SourceCode, "scratch"), "the base of the last stage isn't scratch")
 	user, entry, authorities := "", "", false
 	for _, command := range last.Commands {
 		switch c := command.(type) {
@@ -96,13 +101,14 @@ func imageFaults(t *testing.T, text string) (out []string) {
 			authorities = authorities || strings.HasSuffix(c.DestPath, "ca-certificates.crt")
 		}
 	}
-	report(regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user), "USER is "+user+": give numbers that aren't root's")
+	report(regexp.MustCompile(`^[1-9]\d*:[1-9]\d*$`).MatchString(user),
+		"USER is "+user+": give numbers that aren't root's")
 	report(entry == "/deskmint", "ENTRYPOINT is not the program itself")
-	report(authorities, "there are no ca-certificates to know Vault or an issuer by")
+	report(authorities, "there are no ca-certificates to verify Vault or an issuer")
 	return out
 }
 
-// goVersion is the language version of the product's go.mod, such as 1.26.
+// goVersion returns the language version of the product's go.mod, such as 1.26.
 func goVersion(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../go.mod")
@@ -111,7 +117,7 @@ func goVersion(t *testing.T) string {
 	}
 	found := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(text)
 	if found == nil {
-		t.Fatal("go.mod asks for no version of Go")
+		t.Fatal("go.mod has no version of Go")
 	}
 	return string(found[1])
 }

@@ -18,22 +18,23 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 )
 
-// objects are all that a chart renders, decoded into the types of Kubernetes' API:
-// strictly, so that an unknown or doubled field is an error, as it would be with
-// `kubectl apply --validate=strict`.
+// objects are all that a chart renders, decoded into the types of the Kubernetes API. The decoder
+// is strict, so an unknown or duplicate field is an error, as with `kubectl apply
+// --validate=strict`.
 type objects []runtime.Object
 
-// TestKinds: every document is one that Kubernetes knows, and all are there.
+// TestKinds checks that every rendered document is a known kind, and that no kind is missing.
 func TestKinds(t *testing.T) {
 	always := []string{"ConfigMap", "Deployment", "Service"}
 	for name, want := range map[string][]string{
 		"default": append(always, "NetworkPolicy", "PodDisruptionBudget", "ServiceAccount"),
-		"all":     append(always, "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "ServiceAccount", "ServiceMonitor"),
-		"plain":   always,
+		"all": append(always, "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule",
+			"ServiceAccount", "ServiceMonitor"),
+		"plain": always,
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := map[string]bool{}
-			for _, o := range decoded(t, name) {
+			for _, o := range decodeCase(t, name) {
 				got[o.GetObjectKind().GroupVersionKind().Kind] = true
 			}
 			slices.Sort(want)
@@ -44,8 +45,8 @@ func TestKinds(t *testing.T) {
 	}
 }
 
-// decoded are the objects of one of cases.
-func decoded(t *testing.T, name string) objects {
+// decodeCase returns the objects of one of the cases.
+func decodeCase(t *testing.T, name string) objects {
 	t.Helper()
 	i := slices.IndexFunc(cases, func(c struct{ name, file string }) bool { return c.name == name })
 	all, err := decode(render(t, values(t, cases[i].file)))
@@ -88,8 +89,8 @@ func decode(rendered map[string]string) (objects, error) {
 	return out, nil
 }
 
-// every are the objects of one type.
-func every[T runtime.Object](o objects) (out []T) {
+// objectsOf returns the objects of one type.
+func objectsOf[T runtime.Object](o objects) (out []T) {
 	for _, object := range o {
 		if typed, ok := object.(T); ok {
 			out = append(out, typed)
@@ -98,16 +99,16 @@ func every[T runtime.Object](o objects) (out []T) {
 	return out
 }
 
-// one is the only object of its type.
-func one[T runtime.Object](t *testing.T, o objects) (only T) {
+// only returns the only object of its type.
+func only[T runtime.Object](t *testing.T, o objects) (single T) {
 	t.Helper()
-	found := every[T](o)
+	found := objectsOf[T](o)
 	if len(found) != 1 {
-		t.Fatalf("%d objects of type %T, want 1", len(found), only)
+		t.Fatalf("%d objects of type %T, want 1", len(found), single)
 	}
 	return found[0]
 }
 
-func (o objects) deployment(t *testing.T) *apps.Deployment { return one[*apps.Deployment](t, o) }
+func (o objects) deployment(t *testing.T) *apps.Deployment { return only[*apps.Deployment](t, o) }
 
 func (o objects) pod(t *testing.T) core.PodSpec { return o.deployment(t).Spec.Template.Spec }

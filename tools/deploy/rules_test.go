@@ -17,24 +17,23 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// grace is how long requests in flight have after the drain: service.Options.Grace,
-// which `deskmint serve` leaves at its default.
+// grace is the time for requests in flight after the drain. It is the default of
+// service.Options.Grace, which `deskmint serve` uses.
 const grace = 10 * time.Second
 
-// TestRules holds every case against what a cluster's owner asks of a workload that
-// holds secrets, and against what types can't say: that things which refer to each
-// other fit.
+// TestRules checks every case against the rules for a workload with secrets. It also checks that
+// objects that refer to each other agree, which types can't express.
 func TestRules(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			for _, fault := range faults(t, decoded(t, c.name)) {
+			for _, fault := range faults(t, decodeCase(t, c.name)) {
 				t.Error(fault)
 			}
 		})
 	}
 }
 
-// faults are the rules that o breaks.
+// faults returns the rules that o breaks.
 func faults(t *testing.T, o objects) (out []string) {
 	t.Helper()
 	report := func(ok bool, format string, args ...any) {
@@ -43,26 +42,26 @@ func faults(t *testing.T, o objects) (out []string) {
 		}
 	}
 	pod := o.pod(t)
-	confined(pod, report)
-	probed(pod.Containers[0], report)
-	ends(t, pod, report)
-	mounted(pod, report)
-	selects(t, o, report)
-	survives(t, o, report)
-	for _, p := range every[*networking.NetworkPolicy](o) {
-		fenced(p, report)
+	checkSecurity(pod, report)
+	checkProbes(pod.Containers[0], report)
+	checkTermination(t, pod, report)
+	checkVolumes(pod, report)
+	checkSelectors(t, o, report)
+	checkAvailability(t, o, report)
+	for _, p := range objectsOf[*networking.NetworkPolicy](o) {
+		checkNetworkPolicy(p, report)
 	}
 	return out
 }
 
 type reporter = func(ok bool, format string, args ...any)
 
-// is is true of a pointer to want.
+// is reports whether p points to want.
 func is[T comparable](p *T, want T) bool { return p != nil && *p == want }
 
-// confined is Kubernetes' restricted Pod Security Standard, and a root that can't be
-// written.
-func confined(pod core.PodSpec, report reporter) {
+// checkSecurity checks the restricted Pod Security Standard of Kubernetes, and that the root file
+// system is read-only.
+func checkSecurity(pod core.PodSpec, report reporter) {
 	s := pod.SecurityContext
 	if s == nil {
 		report(false, "the pod has no security context")
@@ -70,9 +69,10 @@ func confined(pod core.PodSpec, report reporter) {
 	}
 	report(is(s.RunAsNonRoot, true), "the pod may run as root")
 	report(s.RunAsUser == nil || *s.RunAsUser > 0, "the pod runs as root")
-	report(s.SeccompProfile != nil && s.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault, "the pod may make any system call")
+	report(s.SeccompProfile != nil && s.SeccompProfile.Type == core.SeccompProfileTypeRuntimeDefault,
+		"the pod may make any system call")
 	report(is(pod.AutomountServiceAccountToken, false), "the pod has the default token")
-	report(is(pod.EnableServiceLinks, false), "the pod's environment tells of other services")
+	report(is(pod.EnableServiceLinks, false), "the pod's environment lists other services")
 	report(!pod.HostNetwork && !pod.HostPID && !pod.HostIPC, "the pod shares the host's namespaces")
 	for _, v := range pod.Volumes {
 		report(v.HostPath == nil, "the volume %s is the host's", v.Name)
@@ -86,32 +86,42 @@ func confined(pod core.PodSpec, report reporter) {
 		report(is(s.AllowPrivilegeEscalation, false), "%s may gain privileges", c.Name)
 		report(!is(s.Privileged, true), "%s is privileged", c.Name)
 		report(is(s.ReadOnlyRootFilesystem, true), "%s may write to its root", c.Name)
-		report(s.Capabilities != nil && slices.Contains(s.Capabilities.Drop, "ALL") && len(s.Capabilities.Add) == 0, "%s has capabilities", c.Name)
+		report(s.Capabilities != nil && slices.Contains(s.Capabilities.Drop, "ALL") && len(s.Capabilities.Add) == 0,
+			"%s has capabilities", c.Name)
 		report(s.RunAsNonRoot == nil && s.RunAsUser == nil && s.SeccompProfile == nil, "%s overrules the pod", c.Name)
-		report(!c.Resources.Requests.Cpu().IsZero() && !c.Resources.Requests.Memory().IsZero(), "%s requests no CPU or memory", c.Name)
+		report(!c.Resources.Requests.Cpu().IsZero() && !c.Resources.Requests.Memory().IsZero(),
+			"%s requests no CPU or memory", c.Name)
 		report(!c.Resources.Limits.Memory().IsZero(), "%s may use up the node's memory", c.Name)
-		report(strings.Contains(c.Image, "@sha256:") || strings.Contains(c.Image, ":") && !strings.HasSuffix(c.Image, ":latest"), "the image %s may be any", c.Image)
+		report(strings.Contains(c.Image, "@sha256:") || strings.Contains(c.Image, ":") &&
+			!strings.HasSuffix(c.Image, ":latest"), "the image %s may be any", c.Image)
 	}
 }
 
-// probed: liveness and start never depend on a store, readiness does.
-func probed(c core.Container, report reporter) {
+// checkProbes checks that the readiness probe depends on the store, and that the startup and
+// liveness probes don't.
+func checkProbes(c core.Container, report reporter) {
 	for _, probe := range []struct {
 		name, path string
 		*core.Probe
-	}{{"startup", "/healthz", c.StartupProbe}, {"liveness", "/healthz", c.LivenessProbe}, {"readiness", "/readyz", c.ReadinessProbe}} {
+	}{
+		{"startup", "/healthz", c.StartupProbe},
+		{"liveness", "/healthz", c.LivenessProbe},
+		{"readiness", "/readyz", c.ReadinessProbe},
+	} {
 		if probe.Probe == nil || probe.HTTPGet == nil {
 			report(false, "there is no %s probe over HTTP", probe.name)
 			continue
 		}
-		report(probe.HTTPGet.Path == probe.path, "the %s probe asks %s, want %s", probe.name, probe.HTTPGet.Path, probe.path)
-		report(probe.HTTPGet.Port == intstr.FromString("ops"), "the %s probe asks port %s, want ops", probe.name, probe.HTTPGet.Port.String())
+		report(probe.HTTPGet.Path == probe.path, "the %s probe requests %s, want %s", probe.name, probe.HTTPGet.Path,
+			probe.path)
+		report(probe.HTTPGet.Port == intstr.FromString("ops"), "the %s probe uses port %s, want ops", probe.name,
+			probe.HTTPGet.Port.String())
 		report(hasPort(c, probe.HTTPGet.Port), "the %s probe's port isn't the container's", probe.name)
 	}
 }
 
-// ends: who is told to end has the time that it takes.
-func ends(t *testing.T, pod core.PodSpec, report reporter) {
+// checkTermination checks that a pod has enough time to end in order.
+func checkTermination(t *testing.T, pod core.PodSpec, report reporter) {
 	t.Helper()
 	c := pod.Containers[0]
 	i := slices.Index(c.Args, "--drain")
@@ -127,26 +137,29 @@ func ends(t *testing.T, pod core.PodSpec, report reporter) {
 	if c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil {
 		least += time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
 	}
-	report(pod.TerminationGracePeriodSeconds != nil && time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second > least,
+	report(pod.TerminationGracePeriodSeconds != nil &&
+		time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second > least,
 		"the pod is killed after %v s, and its end takes %v", pod.TerminationGracePeriodSeconds, least)
 }
 
-// mounted: mounts and volumes are one to one, and nothing is a single file, which
-// wouldn't follow a change of its ConfigMap.
-func mounted(pod core.PodSpec, report reporter) {
+// checkVolumes checks that each mount has a volume, and that each volume is mounted. A mount of a
+// single file is a fault, because it doesn't follow a change of its ConfigMap.
+func checkVolumes(pod core.PodSpec, report reporter) {
 	used := map[string]bool{}
 	for _, m := range pod.Containers[0].VolumeMounts {
 		used[m.Name] = true
 		report(m.SubPath == "", "%s is mounted as a single file", m.MountPath)
-		report(slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool { return v.Name == m.Name }), "%s has no volume", m.MountPath)
+		report(slices.ContainsFunc(pod.Volumes, func(v core.Volume) bool { return v.Name == m.Name }),
+			"%s has no volume", m.MountPath)
 	}
 	for _, v := range pod.Volumes {
 		report(used[v.Name], "the volume %s isn't mounted", v.Name)
 	}
 }
 
-// selects: whatever selects pods selects ours, and asks for ports that they have.
-func selects(t *testing.T, o objects, report reporter) {
+// checkSelectors checks that every selector of pods selects the chart's pods, and that every port
+// is one of theirs.
+func checkSelectors(t *testing.T, o objects, report reporter) {
 	t.Helper()
 	d := o.deployment(t)
 	pods := labels.Set(d.Spec.Template.Labels)
@@ -158,35 +171,43 @@ func selects(t *testing.T, o objects, report reporter) {
 	for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
 		matches("spreading over "+constraint.TopologyKey, constraint.LabelSelector)
 	}
-	for _, b := range every[*policy.PodDisruptionBudget](o) {
+	for _, b := range objectsOf[*policy.PodDisruptionBudget](o) {
 		matches("the PodDisruptionBudget", b.Spec.Selector)
 	}
-	for _, p := range every[*networking.NetworkPolicy](o) {
+	for _, p := range objectsOf[*networking.NetworkPolicy](o) {
 		matches("the NetworkPolicy", &p.Spec.PodSelector)
 		for _, rule := range p.Spec.Ingress {
 			for _, port := range rule.Ports {
-				report(hasPort(d.Spec.Template.Spec.Containers[0], *port.Port), "the NetworkPolicy opens port %s, which isn't the container's", port.Port)
+				report(hasPort(d.Spec.Template.Spec.Containers[0], *port.Port),
+					"the NetworkPolicy opens port %s, which isn't the container's", port.Port)
 			}
 		}
 	}
-	for _, h := range every[*autoscaling.HorizontalPodAutoscaler](o) {
-		report(h.Spec.ScaleTargetRef.Kind == "Deployment" && h.Spec.ScaleTargetRef.Name == d.Name, "the autoscaler scales %v", h.Spec.ScaleTargetRef)
+	for _, h := range objectsOf[*autoscaling.HorizontalPodAutoscaler](o) {
+		report(h.Spec.ScaleTargetRef.Kind == "Deployment" && h.Spec.ScaleTargetRef.Name == d.Name,
+			"the autoscaler scales %v", h.Spec.ScaleTargetRef)
 		report(d.Spec.Replicas == nil, "the Deployment resets what the autoscaler has chosen")
 	}
-	services := every[*core.Service](o)
+	services := objectsOf[*core.Service](o)
 	for _, s := range services {
 		matches("the Service "+s.Name, &meta.LabelSelector{MatchLabels: s.Spec.Selector})
 		for _, port := range s.Spec.Ports {
-			report(hasPort(d.Spec.Template.Spec.Containers[0], port.TargetPort), "the Service %s asks for port %s, which isn't the container's", s.Name, port.TargetPort.String())
-			report((port.Name == "ops") == strings.HasSuffix(s.Name, "-ops"), "the Service %s has port %s: ops is apart from the public API", s.Name, port.Name)
-			report(s.Spec.ClusterIP != core.ClusterIPNone || port.Port == containerPort(d.Spec.Template.Spec.Containers[0], port.TargetPort),
+			report(hasPort(d.Spec.Template.Spec.Containers[0], port.TargetPort),
+				"the Service %s targets port %s, which isn't the container's", s.Name, port.TargetPort.String())
+			report((port.Name == "ops") == strings.HasSuffix(s.Name, "-ops"),
+				"the Service %s has port %s: ops is apart from the public API", s.Name, port.Name)
+			report(s.Spec.ClusterIP != core.ClusterIPNone ||
+				port.Port == containerPort(d.Spec.Template.Spec.Containers[0], port.TargetPort),
 				"the headless Service %s maps port %s, which nothing does", s.Name, port.Name)
 		}
 	}
-	for _, m := range every[*monitoring.ServiceMonitor](o) {
+	for _, m := range objectsOf[*monitoring.ServiceMonitor](o) {
 		selector, err := meta.LabelSelectorAsSelector(&m.Spec.Selector)
-		scraped := slices.DeleteFunc(slices.Clone(services), func(s *core.Service) bool { return err != nil || !selector.Matches(labels.Set(s.Labels)) })
-		report(len(scraped) == 1 && scraped[0].Spec.Ports[0].Name == m.Spec.Endpoints[0].Port, "the ServiceMonitor scrapes %d Services", len(scraped))
+		scraped := slices.DeleteFunc(slices.Clone(services), func(s *core.Service) bool {
+			return err != nil || !selector.Matches(labels.Set(s.Labels))
+		})
+		report(len(scraped) == 1 && scraped[0].Spec.Ports[0].Name == m.Spec.Endpoints[0].Port,
+			"the ServiceMonitor scrapes %d Services", len(scraped))
 	}
 }
 
@@ -201,51 +222,55 @@ func containerPort(c core.Container, port intstr.IntOrString) int32 {
 	return 0
 }
 
-// survives: a rollout takes nobody away before their successor is ready, and a drain
-// some, but not all.
-func survives(t *testing.T, o objects, report reporter) {
+// checkAvailability checks that a rollout removes no replica before another one is ready, and that
+// a drain of nodes removes some replicas, but not all.
+func checkAvailability(t *testing.T, o objects, report reporter) {
 	t.Helper()
 	d := o.deployment(t)
 	rolling := d.Spec.Strategy.RollingUpdate
-	report(rolling != nil && rolling.MaxUnavailable.String() == "0" && rolling.MaxSurge.String() != "0", "a rollout takes replicas away first")
+	report(rolling != nil && rolling.MaxUnavailable.String() == "0" && rolling.MaxSurge.String() != "0",
+		"a rollout takes replicas away first")
 	least := 1
 	if d.Spec.Replicas != nil {
 		least = int(*d.Spec.Replicas)
 	}
-	for _, h := range every[*autoscaling.HorizontalPodAutoscaler](o) {
+	for _, h := range objectsOf[*autoscaling.HorizontalPodAutoscaler](o) {
 		least = int(*h.Spec.MinReplicas)
 		report(h.Spec.MaxReplicas >= *h.Spec.MinReplicas, "the autoscaler's maximum is below its minimum")
 	}
-	for _, b := range every[*policy.PodDisruptionBudget](o) {
+	for _, b := range objectsOf[*policy.PodDisruptionBudget](o) {
 		switch {
 		case b.Spec.MinAvailable != nil:
 			available, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MinAvailable, least, true)
-			report(err == nil && available > 0 && available < least, "the budget keeps %d of %d replicas", available, least)
+			report(err == nil && available > 0 && available < least, "the budget keeps %d of %d replicas", available,
+				least)
 		case b.Spec.MaxUnavailable != nil:
 			unavailable, err := intstr.GetScaledValueFromIntOrPercent(b.Spec.MaxUnavailable, least, true)
-			report(err == nil && unavailable > 0 && (unavailable < least || least == 1), "the budget lets %d of %d replicas go", unavailable, least)
+			report(err == nil && unavailable > 0 && (unavailable < least || least == 1),
+				"the budget lets %d of %d replicas go", unavailable, least)
 		default:
-			report(false, "the budget says nothing")
+			report(false, "the budget has no number")
 		}
 	}
 }
 
-// fenced: an ingress rule without peers lets everybody in.
-func fenced(p *networking.NetworkPolicy, report reporter) {
+// checkNetworkPolicy checks a NetworkPolicy. An ingress rule without peers allows traffic from
+// everywhere.
+func checkNetworkPolicy(p *networking.NetworkPolicy, report reporter) {
 	report(len(p.Spec.PolicyTypes) == 2, "the policy is for %v only", p.Spec.PolicyTypes)
-	report(len(p.Spec.Ingress) > 0, "the policy lets nobody in")
+	report(len(p.Spec.Ingress) > 0, "the policy allows no ingress")
 	for _, rule := range p.Spec.Ingress {
-		report(len(rule.From) > 0 && len(rule.Ports) > 0, "the policy lets everybody in, or in everywhere: %v", rule)
+		report(len(rule.From) > 0 && len(rule.Ports) > 0, "a rule allows every peer or every port: %v", rule)
 		for _, port := range rule.Ports {
-			report(port.Port.StrVal != "ops" || len(rule.Ports) == 1, "who may call may reach the ops listener too")
+			report(port.Port.StrVal != "ops" || len(rule.Ports) == 1, "a rule for callers also allows the ops listener")
 		}
 	}
 	dns := false
 	for _, rule := range p.Spec.Egress {
-		report(len(rule.Ports) > 0, "the policy lets everything out: %v", rule)
+		report(len(rule.Ports) > 0, "a rule allows every egress port: %v", rule)
 		dns = dns || slices.ContainsFunc(rule.Ports, func(port networking.NetworkPolicyPort) bool {
 			return port.Port.IntVal == 53 && is(port.Protocol, core.ProtocolUDP)
 		})
 	}
-	report(dns, "the policy lets no name be looked up")
+	report(dns, "the policy doesn't allow DNS")
 }

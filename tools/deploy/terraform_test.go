@@ -12,9 +12,9 @@ import (
 
 const terraform = "../../deploy/terraform"
 
-// TestTerraform holds the Terraform module to the one rule that matters: it never writes a secret's
-// custom metadata as a whole, where Deskmint keeps the pointer and the kill switch. What it sends
-// is tried on a real Vault in secrets/vault.
+// TestTerraform checks that the Terraform module never writes the custom metadata of a secret as a
+// whole, because Deskmint keeps the pointer and the kill switch there. A test in secrets/vault
+// sends the same request to a real Vault.
 func TestTerraform(t *testing.T) {
 	file, faults := hclparse.NewParser().ParseHCLFile(filepath.Join(terraform, "secret.tf"))
 	if faults.HasErrors() {
@@ -33,11 +33,12 @@ func TestTerraform(t *testing.T) {
 		}
 	}
 	metadata := resources["vault_generic_endpoint"]
-	if metadata["path"] == nil || metadata["data_json"] == nil || metadata["disable_delete"] == nil || resources["vault_kv_secret_v2"] != nil {
+	if metadata["path"] == nil || metadata["data_json"] == nil || metadata["disable_delete"] == nil ||
+		resources["vault_kv_secret_v2"] != nil {
 		t.Errorf("resources %v", resources)
 	}
 	if name, _ := metadata["data_json"].Expr.(*hclsyntax.FunctionCallExpr); name == nil || name.Name != "file" {
-		t.Error("data_json isn't the file that is tried on a real Vault")
+		t.Error("data_json isn't the file that is tested with a real Vault")
 	}
 	text, err := os.ReadFile(filepath.Join(terraform, "metadata.json"))
 	if err != nil {

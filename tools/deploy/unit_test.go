@@ -11,11 +11,11 @@ import (
 
 const unit = "../../deploy/systemd/deskmint.service"
 
-// exposure is what `systemd-analyze security` may find, of 100: what the network itself
-// costs, and little more.
+// exposure is the highest result of `systemd-analyze security`, of 100, that is accepted. Access to
+// the network causes most of it.
 const exposure = "15"
 
-// analyze runs systemd-analyze, which needs no systemd that runs.
+// analyze runs systemd-analyze, which doesn't need a running systemd.
 func analyze(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	tool, err := exec.LookPath("systemd-analyze")
@@ -33,15 +33,16 @@ func TestUnitIsConfined(t *testing.T) {
 	if out, err := analyze(t, "security", "--offline=true", "--threshold="+exposure, unit); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	// It must be able to fail.
+	// A unit with all capabilities must fail.
 	loose := filepath.Join(t.TempDir(), "deskmint.service")
-	write(t, loose, regexp.MustCompile(`(?m)^(SystemCallFilter|CapabilityBoundingSet)=.*\n`).ReplaceAllString(read(t, unit), ""))
+	write(t, loose,
+		regexp.MustCompile(`(?m)^(SystemCallFilter|CapabilityBoundingSet)=.*\n`).ReplaceAllString(read(t, unit), ""))
 	if out, err := analyze(t, "security", "--offline=true", "--threshold="+exposure, loose); err == nil {
-		t.Errorf("a unit with every capability is good enough:\n%s", out)
+		t.Errorf("a unit with every capability passes:\n%s", out)
 	}
 }
 
-// TestUnitIsValid: systemd knows every key and value, and finds the programs.
+// TestUnitIsValid checks that systemd accepts every key and value, and finds the programs.
 func TestUnitIsValid(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -52,36 +53,40 @@ func TestUnitIsValid(t *testing.T) {
 		copied := filepath.Join(t.TempDir(), "deskmint.service")
 		write(t, copied, text)
 		out, err := analyze(t, "verify", "--man=no", copied)
-		// Of other units of this machine, which were loaded beside it.
+		// Ignore messages about other units of this machine, which systemd-analyze also loads.
 		return regexp.MustCompile(`(?m)^/(usr/)?lib/systemd/.*\n`).ReplaceAllString(out, ""), err
 	}
 	if out, err := verify(text); err != nil || out != "" {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if out, _ := verify(strings.Replace(text, "ProtectHome", "ProtectHomes", 1)); !strings.Contains(out, "ProtectHomes") {
+	if out, _ := verify(strings.Replace(text, "ProtectHome", "ProtectHomes", 1)); !strings.Contains(out,
+		"ProtectHomes") {
 		t.Errorf("a misspelt key passes: %s", out)
 	}
 }
 
-// TestUnitFits: the configuration beside the unit passes Deskmint's check, and names
-// the files that the unit provides.
-func TestUnitFits(t *testing.T) {
+// TestUnitConfiguration checks that the configuration in the folder of the unit passes `deskmint
+// config check`, and names only files that the unit provides.
+func TestUnitConfiguration(t *testing.T) {
 	text, service := read(t, "../../deploy/systemd/deskmint.yaml"), read(t, unit)
-	for _, name := range regexp.MustCompile(`/run/credentials/deskmint\.service/([\w.-]+)`).FindAllStringSubmatch(text, -1) {
+	for _, name := range regexp.MustCompile(`/run/credentials/deskmint\.service/([\w.-]+)`).FindAllStringSubmatch(text,
+		-1) {
 		if !strings.Contains(service, "LoadCredential="+name[1]+":/etc/deskmint/"+name[1]+"\n") {
 			t.Errorf("the unit loads no credential %s", name[1])
 		}
 	}
 	root := t.TempDir()
-	certificate, key := certified(t)
+	certificate, key := newCertificate(t)
 	for name, content := range map[string]string{
 		"/etc/deskmint/tls.crt": certificate, "/etc/deskmint/vault-ca.pem": certificate,
 		"/run/credentials/deskmint.service/tls.key":         key,
 		"/run/credentials/deskmint.service/vault-secret-id": "a secret id",
 		"/run/credentials/deskmint.service/audit.key":       strings.Repeat("k", 32),
 		"/var/log/deskmint/audit.jsonl":                     "",
-		"/etc/deskmint/conf.d/shop.yaml":                    included + "callers:\n  - {name: shop, identities: [{api_key_sha256: " + strings.Repeat("ab", 32) + "}], grants: []}\n",
-		"/etc/deskmint/deskmint.yaml":                       regexp.MustCompile(`/(run|var)/`).ReplaceAllString(text, root+"$0"),
+		"/etc/deskmint/conf.d/shop.yaml": included +
+			"callers:\n  - {name: shop, identities: [{api_key_sha256: " + strings.Repeat("ab", 32) +
+			"}], grants: []}\n",
+		"/etc/deskmint/deskmint.yaml": regexp.MustCompile(`/(run|var)/`).ReplaceAllString(text, root+"$0"),
 	} {
 		write(t, root+name, content)
 	}

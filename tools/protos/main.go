@@ -1,8 +1,8 @@
-// Command protos puts the .proto files that the contract imports into a folder,
-// out of the Go modules that carry them.
+// Command protos writes the .proto files that the contract imports to a folder. It takes them from
+// Go modules.
 //
-// buf would take them from its own registry. Out of modules they come on any
-// machine that has Go and a module proxy, pinned by the hash that go.sum uses.
+// buf would take them from its own registry. With modules, any machine that has Go and a module
+// proxy can get them. They are pinned by the hashes that go.sum uses.
 //
 //	go run -C tools ./protos ../.cache/proto
 package main
@@ -17,7 +17,7 @@ import (
 	"github.com/deskmint/deskmint/tools/internal/pinned"
 )
 
-// A source is a module and the folder in it from which import paths count.
+// source is a module with .proto files.
 type source struct {
 	module string // path@version
 	sum    string // the module's hash, as in go.sum
@@ -25,9 +25,9 @@ type source struct {
 	dirs   []string
 }
 
-// Nothing is built from these modules, so no go.mod would keep them: the pins stand
-// here. A new version of the Go package that goes with one (protovalidate's
-// generated code, genproto) is the time to move its pin.
+// sources returns the pinned modules. No go.mod would keep them, because nothing is built from
+// them. When the Go package of one (protovalidate's generated code, genproto) gets a new version,
+// update the pin, too.
 func sources() []source {
 	return []source{
 		{
@@ -37,8 +37,8 @@ func sources() []source {
 			dirs:   []string{"buf/validate"},
 		},
 		{
-			// The last version of the gateway that carried Google's API
-			// definitions; HttpRule and HttpBody haven't changed on the wire since.
+			// This is the last version of the gateway that has Google's API definitions. HttpRule
+			// and HttpBody haven't changed on the wire since.
 			module: "github.com/grpc-ecosystem/grpc-gateway@v1.16.0",
 			sum:    "h1:gmcG1KaJ57LophUzW0Hy8NmPhnMZb4M0+kPpLofRdBo=",
 			root:   "third_party/googleapis",
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("usage: protos FOLDER (it is emptied first)")
 	}
 	out := args[0]
-	// What an earlier pin left behind must not be importable any more.
+	// Files of an earlier pin must not be importable any more.
 	if err := os.RemoveAll(out); err != nil {
 		return err
 	}

@@ -1,6 +1,6 @@
-// Package release holds .goreleaser.yaml against GoReleaser's own types, strictly, and
-// against what a release promises. GoReleaser itself would be three hundred modules,
-// the clients of every cloud among them; its types are a module of their own's worth.
+// Package release checks .goreleaser.yaml with the types of GoReleaser, strictly, and checks the
+// properties that a release must have. The types are in a separate module, because GoReleaser
+// requires three hundred modules, among them the clients of every cloud.
 package release
 
 import (
@@ -25,21 +25,21 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// TestReleaseBites changes the file, and wants it to be noticed.
-func TestReleaseBites(t *testing.T) {
+// TestReleaseFaults changes the file, and checks that each change is reported.
+func TestReleaseFaults(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"a misspelt key":     {"wrap_in_directory", "wrap_in_folder", "wrap_in_folder"},
-		"a version of old":   {"version: 2", "version: 1", "version"},
+		"an old version":     {"version: 2", "version: 1", "version"},
 		"C":                  {"[CGO_ENABLED=0]", "[]", "CGO_ENABLED=0"},
 		"paths of a machine": {"-trimpath, ", "", "-trimpath"},
-		"a version of ours":  {"ldflags: [-s -w]", "ldflags: [-X main.version=1]", "-X"},
-		"a platform less":    {"[linux, darwin, windows]", "[linux, darwin]", "windows"},
-		"a processor less":   {"[amd64, arm64]", "[amd64]", "arm64"},
+		"a version by -X":    {"ldflags: [-s -w]", "ldflags: [-X main.version=1]", "-X"},
+		"a missing platform": {"[linux, darwin, windows]", "[linux, darwin]", "windows"},
+		"a missing CPU":      {"[amd64, arm64]", "[amd64]", "arm64"},
 		"no program":         {"./cmd/deskmint\n", "./cmd/deskmynt\n", "cmd/deskmynt"},
 		"no signature":       {"artifacts: checksum", "artifacts: sbom", "no checksums are signed"},
 		"no list of parts":   {"artifacts: archive", "artifacts: none", "no SBOM"},
 		"other files":        {"deploy/systemd/*", "deploy/systemctl/*", "deploy/systemctl/*"},
-		"out at once":        {"draft: true", "draft: false", "draft"},
+		"no draft":           {"draft: true", "draft: false", "draft"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text, err := os.ReadFile(file)
@@ -57,7 +57,7 @@ func TestReleaseBites(t *testing.T) {
 	}
 }
 
-// faults are what is wrong with a release.
+// faults returns the faults of a release.
 func faults(text string) (out []string) {
 	report := func(ok bool, fault string) {
 		if !ok {
@@ -69,11 +69,12 @@ func faults(text string) (out []string) {
 		return []string{err.Error()}
 	}
 	report(project.Version == 2, "version is not 2")
-	report(len(project.Builds) == 1, "there is another build than one")
+	report(len(project.Builds) == 1, "there must be one build")
 	for _, b := range project.Builds {
 		report(slices.Contains(b.Env, "CGO_ENABLED=0"), "a build without CGO_ENABLED=0")
 		report(slices.Contains(b.Flags, "-trimpath"), "a build without -trimpath")
-		report(!strings.Contains(strings.Join(b.Ldflags, " "), "-X"), "a version by -X, and `deskmint version` prints Go's own")
+		report(!strings.Contains(strings.Join(b.Ldflags, " "), "-X"),
+			"a version by -X, and `deskmint version` prints Go's own")
 		for _, system := range []string{"linux", "darwin", "windows"} {
 			report(slices.Contains(b.Goos, system), "no build for "+system)
 		}
@@ -90,8 +91,10 @@ func faults(text string) (out []string) {
 		}
 	}
 	report(!project.Checksum.Disable && project.Checksum.Algorithm == "sha256", "no checksums")
-	report(slices.ContainsFunc(project.Signs, func(s config.Sign) bool { return s.Cmd == "cosign" && s.Artifacts == "checksum" }), "no checksums are signed")
-	report(slices.ContainsFunc(project.SBOMs, func(s config.SBOM) bool { return s.Artifacts == "archive" }), "no SBOM of the archives")
-	report(project.Release.Draft, "a release that isn't a draft is out before anybody looks")
+	report(slices.ContainsFunc(project.Signs,
+		func(s config.Sign) bool { return s.Cmd == "cosign" && s.Artifacts == "checksum" }), "no checksums are signed")
+	report(slices.ContainsFunc(project.SBOMs, func(s config.SBOM) bool { return s.Artifacts == "archive" }),
+		"no SBOM of the archives")
+	report(project.Release.Draft, "a release that isn't a draft is public before a review")
 	return out
 }

@@ -1,15 +1,14 @@
-// Command vault builds a real Vault server for the tests, out of Vault's Go
-// module, for machines that have no Vault binary.
+// Command vault builds a real Vault server for the tests from Vault's Go module. It is for machines
+// without a Vault binary.
 //
-// Upstream builds Vault with `replace` lines to folders of its own repository,
-// which the published module lacks; so this repairs a copy until it builds with
-// the published ones. The licence is the BUSL: the binary is a test tool in an
-// ignored folder, nothing of it is linked into Deskmint or kept in its
-// repository.
+// The repository of Vault has `replace` lines to its own folders, which the published module lacks.
+// So the command changes a copy until it builds with the published modules. The licence of Vault is
+// the BUSL. The binary is a test tool in an ignored folder. It is neither linked into Deskmint nor
+// part of its repository.
 //
 //	go run -C tools ./vault ../.cache
 //
-// makes ../.cache/bin/vault and does nothing when it is there already.
+// This makes ../.cache/bin/vault, and does nothing if the binary exists.
 package main
 
 import (
@@ -42,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	binary := filepath.Join(cache, "bin", "vault")
-	// A binary that was made by another recipe is made anew.
+	// A binary of another recipe is built again.
 	stamp := binary + ".made-from"
 	if made, err := os.ReadFile(stamp); err == nil && string(made) == recipe {
 		if _, err := os.Stat(binary); err == nil {
@@ -59,7 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if err := os.RemoveAll(tree); err != nil {
 		return err
 	}
-	// The copies are writable, whatever the module cache has.
+	// The copies are writable, although the module cache is not.
 	if err := os.CopyFS(tree, os.DirFS(module)); err != nil {
 		return fmt.Errorf("copying Vault's module: %w", err)
 	}
@@ -69,14 +68,14 @@ func run(ctx context.Context, args []string) error {
 	if err := build(ctx, tree, binary); err != nil {
 		return err
 	}
-	// Nothing reads the copy again: the build cache has what a rebuild needs.
+	// The copy is not needed any more. The build cache has what a rebuild needs.
 	if err := os.RemoveAll(tree); err != nil {
 		return err
 	}
 	return os.WriteFile(stamp, []byte(recipe), 0o600)
 }
 
-// build compiles the repaired copy. The binary appears whole or not at all.
+// build compiles the repaired copy. It moves the binary into place when it is complete.
 func build(ctx context.Context, tree, binary string) error {
 	edit := append([]string{"mod", "edit"}, goModEdits()...)
 	if err := goRun(ctx, tree, edit...); err != nil {
@@ -85,10 +84,10 @@ func build(ctx context.Context, tree, binary string) error {
 	unfinished := binary + ".unfinished"
 	defer os.Remove(unfinished)
 	err := goRun(ctx, tree, "build",
-		"-mod=mod",        // the edits above need sums that the copy's go.sum lacks
-		"-tags=minimal",   // without the cloud plugins: a quarter of the size and time
-		"-trimpath",       // the build cache then serves every checkout
-		"-buildvcs=false", // the copy lies in a repository that isn't Vault's
+		"-mod=mod",        // because the copy's go.sum lacks the sums of the edits
+		"-tags=minimal",   // without the cloud plugins, which take most of the size and time: a quarter remains
+		"-trimpath",       // so that every checkout can use the build cache
+		"-buildvcs=false", // because the copy is inside the repository of Deskmint
 		"-ldflags=-s -w",
 		"-o", unfinished, ".")
 	if err != nil {
@@ -97,8 +96,8 @@ func build(ctx context.Context, tree, binary string) error {
 	return os.Rename(unfinished, binary)
 }
 
-// goRun runs the go command in dir with nothing from outside that would change
-// what is built.
+// goRun runs the go command in dir. It removes the variables of the environment that would change
+// the build.
 func goRun(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir

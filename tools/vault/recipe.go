@@ -7,18 +7,18 @@ import (
 	"path/filepath"
 )
 
-// Of the versions tried, the one that can be built from published modules.
+// This is the one version, of those tried, that can be built from published modules.
 const (
 	version = "v1.20.2"
 	sum     = "h1:IOXW0/dmkxuTx3uXJJy6aT8Ml0WihxLcQwCEs6lPATg=" // as go.sum has it
 )
 
-// recipe names all that decides what the binary is. The last word counts up when
-// the repairs or build flags below change.
+// recipe identifies everything that determines the binary. Increase the last number when the
+// repairs or the build flags below change.
 const recipe = version + " " + sum + " 1"
 
-// goModEdits makes the copy's go.mod take the published sdk and api, which are
-// the nearest to what this version was built with.
+// goModEdits returns the edits of the copy's go.mod. They require the published sdk and api that
+// are nearest to those of this version.
 func goModEdits() []string {
 	return []string{
 		"-dropreplace=github.com/hashicorp/vault/api",
@@ -31,16 +31,15 @@ func goModEdits() []string {
 	}
 }
 
-// repair mends the places where the published sdk differs from the one that this
-// version was written against.
+// repair changes the places where the published sdk differs from the one of this version.
 func repair(tree string) error {
 	replacements := []struct{ file, old, new string }{
-		{ // one parameter more
+		{ // the function has another parameter
 			"plugins/database/mysql/connection_producer.go",
 			"GetCloudSQLAuthOptions(credentials, false)",
 			"GetCloudSQLAuthOptions(credentials, false, false)",
 		},
-		// Post-quantum keys are not in the published sdk, nor in this edition.
+		// The published sdk and the open version of Vault have no post-quantum keys.
 		{"builtin/logical/transit/backend.go", "p.Type.IsPQC()", "false"},
 		{"builtin/logical/transit/path_keys.go", "polReq.KeyType.IsPQC()", "false"},
 	}
@@ -51,7 +50,7 @@ func repair(tree string) error {
 			return err
 		}
 		if n := bytes.Count(b, []byte(r.old)); n != 1 {
-			return fmt.Errorf("%s: %q stands there %d times, not once", r.file, r.old, n)
+			return fmt.Errorf("%s: %q is there %d times, not once", r.file, r.old, n)
 		}
 		b = bytes.ReplaceAll(b, []byte(r.old), []byte(r.new))
 		if err := os.WriteFile(path, b, 0o600); err != nil {
@@ -61,8 +60,8 @@ func repair(tree string) error {
 	return os.WriteFile(filepath.Join(tree, "vault", "deskmint_rotation.go"), []byte(rotation), 0o600)
 }
 
-// rotation gives Vault's system view the one method that the published sdk asks
-// for beyond what this version has.
+// rotation adds the one method to Vault's system view that the published sdk requires and this
+// version lacks.
 const rotation = `package vault
 
 import (
@@ -72,7 +71,9 @@ import (
 	"github.com/hashicorp/vault/sdk/rotation"
 )
 
-func (d dynamicSystemView) GetRotationInformation(context.Context, *rotation.RotationInfoRequest) (*rotation.RotationInfoResponse, error) {
+func (d dynamicSystemView) GetRotationInformation(
+	context.Context, *rotation.RotationInfoRequest,
+) (*rotation.RotationInfoResponse, error) {
 	return nil, errors.New("rotation information is not available in this build")
 }
 `

@@ -1,5 +1,4 @@
-// Package pinned gets Go modules for something other than importing them: for
-// the files they carry.
+// Package pinned downloads Go modules for the files in them, and not to import them.
 package pinned
 
 import (
@@ -12,16 +11,15 @@ import (
 	"strings"
 )
 
-// Download returns the folder in the module cache that holds module, written
-// PATH@VERSION. Its hash must be sum, which is the h1 line that a go.sum would
-// have: such a module is in no go.mod, so nothing else pins it.
+// Download returns the folder of a module in the module cache. module is PATH@VERSION. sum is the
+// h1 hash of the module, as a go.sum has it. It is required because no go.mod pins such a module.
 func Download(ctx context.Context, module, sum string) (dir string, err error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
-	cmd.Dir = os.TempDir() // outside every module: nothing is added to a go.sum
+	cmd.Dir = os.TempDir() // outside every module, so that no go.sum changes
 	cmd.Env = append(os.Environ(), "GOWORK=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	// The go command tells of most faults in its JSON, and then fails as well.
+	// The go command reports most errors in its JSON, and then also fails.
 	stdout, runErr := cmd.Output()
 	var got struct{ Dir, Sum, Error string }
 	if err := json.Unmarshal(stdout, &got); err != nil {

@@ -11,8 +11,8 @@ import (
 
 // List returns the files that the records of a service are in, the newest first. path is the
 // setting audit.output. The list has that file and the older ones that log rotation has renamed,
-// in the same folder: their names are that of the file and a suffix, such as .1, .2.gz or
-// -20260131. It is empty if the records go to standard output or standard error.
+// in the same folder. Their names are that of the file and a suffix, such as .1, .2.gz or
+// -20260131. The list is empty if the records go to standard output or standard error.
 func List(path string) ([]string, error) {
 	if path == "" || path == "stdout" || path == "stderr" {
 		return nil, nil

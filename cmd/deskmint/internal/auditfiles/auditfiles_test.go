@@ -24,7 +24,7 @@ func write(t *testing.T, dir, name, text string, age time.Duration) string {
 	return path
 }
 
-// TestList shows that the list has the file and its rotated copies, the newest first, and no other
+// TestList checks that the list has the file and its rotated copies, the newest first, and no other
 // file.
 func TestList(t *testing.T) {
 	t.Parallel()
@@ -49,8 +49,8 @@ func TestList(t *testing.T) {
 	}
 }
 
-// TestFind shows that a file that can't be read doesn't keep Find from searching the others, and
-// that the end of the context ends the search.
+// TestFind checks that Find searches the other files if one can't be read, and that the end of the
+// context ends the search.
 func TestFind(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -58,7 +58,8 @@ func TestFind(t *testing.T) {
 	file := write(t, dir, "audit.log", line, 0)
 	q := auditfiles.Query{JTI: "one"}
 	var out, errs strings.Builder
-	err := auditfiles.Find(t.Context(), q, []string{filepath.Join(dir, "missing"), file, "-"}, strings.NewReader(line), &out, &errs)
+	err := auditfiles.Find(t.Context(), q, []string{filepath.Join(dir, "missing"), file, "-"}, strings.NewReader(line),
+		&out, &errs)
 	if err == nil || out.String() != line+line || !strings.Contains(errs.String(), "missing") {
 		t.Errorf("%v, found %q, messages %q", err, out.String(), errs.String())
 	}

@@ -17,13 +17,13 @@ import (
 type Query struct {
 	TokenHash, RecordID, JTI, RequestID string
 	Email, ExternalID                   string
-	// Keys are those that Email and ExternalID may be hashed with in records.
+	// Keys are the keys that the records may have hashed Email and ExternalID with.
 	Keys []audit.Key
 }
 
 // Find writes the line of each record that matches to out, and messages about the files to errs.
-// The file "-" is in. Find returns an error if no record matches or a file can't be read, but such
-// a file doesn't keep it from searching the others.
+// The file "-" is in. Find returns an error if no record matches or a file can't be read. It still
+// searches the other files then.
 func Find(ctx context.Context, q Query, files []string, in io.Reader, out, errs io.Writer) error {
 	f := finder{
 		Query: q, in: in, out: out, errs: errs,
@@ -38,7 +38,7 @@ func Find(ctx context.Context, q Query, files []string, in io.Reader, out, errs 
 	return f.result(len(files))
 }
 
-// person is an email address or an external id, as records may have it.
+// person is an email address or an external id, in the forms that records may have.
 type person struct {
 	clear  string // in lower case
 	hashes []string
@@ -56,7 +56,7 @@ func (p *person) matches(clear, hash string) bool {
 	return p.clear == "" || p.clear == strings.ToLower(clear) || hash != "" && slices.Contains(p.hashes, hash)
 }
 
-// needsKey reports whether only a key can tell if a record names the person.
+// needsKey reports whether a key is required to find out if a record names the person.
 func (p *person) needsKey(clear, hash string) bool {
 	return p.clear != "" && len(p.hashes) == 0 && clear == "" && hash != ""
 }

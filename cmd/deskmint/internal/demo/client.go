@@ -105,7 +105,8 @@ type readiness struct {
 	} `json:"configurations"`
 }
 
-// readyz asks the ops listener. It returns an empty value if there is no usable response.
+// readyz reads /readyz of the ops listener. It returns an empty value if there is no usable
+// response.
 func (c *client) readyz(ctx context.Context) (state readiness) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.ops+"/readyz", nil)
 	if err != nil {

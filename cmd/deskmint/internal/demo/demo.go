@@ -1,5 +1,5 @@
 // Package demo serves the pages of `deskmint dev`: a company's app that signs people in to Zendesk
-// with Deskmint, and the tools of the operator, who rotates secrets and looks for faults.
+// with Deskmint, and the tools that an operator uses to rotate secrets and to find faults.
 //
 // The demo is a client of Deskmint's REST gateway, as a real app is. Zendesk is played by
 // [github.com/deskmint/deskmint/service/sandbox]. The demo keeps a trace of each sign-in and shows
@@ -75,10 +75,11 @@ type Demo struct {
 type configurationView struct {
 	Name, DisplayName string
 	Brands            []*zendesk.Brand
-	Customers, Team   bool // who is signed in
+	Customers, Team   bool // whether it signs in end users, and team members
 }
 
-// New makes up the secrets that the configuration names, and a sandbox that knows them.
+// New generates the secrets that the configuration names, and makes a sandbox that has the same
+// secrets.
 func New(o Options) (*Demo, error) {
 	store, values := newSecrets(o.Snapshot)
 	z, err := newSandbox(o.Snapshot, values, Origin(o.Port))
@@ -202,8 +203,8 @@ func (d *Demo) render(w http.ResponseWriter, name, title, at string, view any, s
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; img-src data:; form-action 'self'; frame-ancestors 'none'; "+
-		"base-uri 'none'; style-src "+strings.Join(styles, " "))
+	h.Set("Content-Security-Policy", "default-src 'none'; img-src data:; form-action 'self'; "+
+		"frame-ancestors 'none'; base-uri 'none'; style-src "+strings.Join(styles, " "))
 	_, _ = page.WriteTo(w)
 }
 

@@ -24,15 +24,18 @@ Sign somebody in, in your browser:
 
 The caller's key is %[2]s. A token over REST:
 
-curl -sS http://%[3]s/v1/configurations/%[4]s:mintToken -H 'Authorization: Bearer %[2]s' -H 'Content-Type: application/json' -d '{%[5]s}'
+curl -sS http://%[3]s/v1/configurations/%[4]s:mintToken -H 'Authorization: Bearer %[2]s' `+
+		`-H 'Content-Type: application/json' -d '{%[5]s}'
 
 The page itself, with its headers:
 
-curl -sSi http://%[3]s/v1/configurations/%[4]s:renderPage -H 'Authorization: Bearer %[2]s' -H 'Content-Type: application/json' -d '{%[5]s}'
+curl -sSi http://%[3]s/v1/configurations/%[4]s:renderPage -H 'Authorization: Bearer %[2]s' `+
+		`-H 'Content-Type: application/json' -d '{%[5]s}'
 
 The same over gRPC (without grpcurl on the PATH: go tool -modfile=tools/go.mod grpcurl …):
 
-grpcurl -plaintext -H 'Authorization: Bearer %[2]s' -d '{"configuration":"configurations/%[4]s",%[5]s}' %[6]s deskmint.v1.TokenService/MintToken
+grpcurl -plaintext -H 'Authorization: Bearer %[2]s' -d '{"configuration":"configurations/%[4]s",%[5]s}' `+
+		`%[6]s deskmint.v1.TokenService/MintToken
 
 Ctrl-C ends it.
 `, Origin(d.port), config.DevKey, at.HTTP, name, user, at.GRPC)

@@ -41,8 +41,8 @@ func demoPeople() []person {
 
 func tags(values ...string) map[string]any { return map[string]any{"values": values} }
 
-// userMessage returns the User message of a request: the person's profile with the changes that the
-// form asks for.
+// userMessage returns the User message of a request. It is the person's profile, with the changes
+// that the form makes.
 func userMessage(p person, r *http.Request) map[string]any {
 	user := map[string]any{"email": p.Email, "emailVerified": true, "name": p.Name}
 	if p.Role != "" {

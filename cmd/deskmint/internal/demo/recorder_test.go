@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestRecorder shows that a recorder passes every line on, keeps the latest, and doesn't keep what
-// the writer failed to take.
+// TestRecorder checks that a recorder writes every line, keeps the latest lines, and doesn't keep a
+// line that the writer has refused.
 func TestRecorder(t *testing.T) {
 	t.Parallel()
 	var to strings.Builder

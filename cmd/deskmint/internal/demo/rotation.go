@@ -14,11 +14,11 @@ import (
 	"github.com/deskmint/deskmint/service/sandbox"
 )
 
-// secretValues are the secrets that are made up at the start.
+// secretValues are the secrets that are generated at the start.
 type secretValues map[secrets.Ref][]byte
 
 // newSecrets returns a store with a random secret for each reference, and the same secrets for the
-// sandbox, which needs them to verify tokens. Several references may be fields of one path: a
+// sandbox, which needs them to verify tokens. Several references may be fields of one path. Each
 // version of the path has a value for each of them.
 func newSecrets(s *config.Snapshot) (*memory.Store, secretValues) {
 	store, values := &memory.Store{}, secretValues{}

@@ -70,8 +70,8 @@ func (d *pages) showSecrets(w http.ResponseWriter, _ *http.Request) {
 	d.render(w, "secrets", "Secrets", "/secrets", d.secretViews())
 }
 
-// changeSecret takes one step of a rotation. It asks Deskmint to refresh the secret, so that the
-// change takes effect at once.
+// changeSecret takes one step of a rotation. It then calls RefreshSecret, so that the change takes
+// effect at once.
 func (d *pages) changeSecret(w http.ResponseWriter, r *http.Request) {
 	configuration := r.PostFormValue("configuration")
 	if !d.hasConfiguration(configuration) {

@@ -123,9 +123,10 @@ func (d *Demo) traceOf(signIn sandbox.SignIn) trace {
 	return d.traces.add(t)
 }
 
-// traceOfFailure returns the trace that a failure belongs to, which Zendesk has reported at the
-// remote logout URL: that of the latest sign-in that Zendesk refused for this brand, if it has no
-// report yet. Anybody can open that URL, so a report that matches no sign-in gets a new trace.
+// traceOfFailure returns the trace for a failure that Zendesk has reported at the remote logout
+// URL. That is the trace of the latest sign-in that Zendesk refused for this brand, if the trace
+// has no report yet. Anyone can open that URL, so a report that matches no sign-in gets a new
+// trace.
 func (d *Demo) traceOfFailure(configuration, brand string) trace {
 	for _, signIn := range slices.Backward(d.sandbox.SignIns()) {
 		if signIn.Outcome != sandbox.OutcomeRefused || signIn.Brand != brand || signIn.JTI == "" {
@@ -147,8 +148,8 @@ type summary struct {
 	Good, Bad                    bool // the outcome at Zendesk
 }
 
-// summaries returns a summary of every trace. Tokens that something other than the demo requested,
-// such as a pasted curl command, have one, too.
+// summaries returns a summary of every trace. It first adds traces for tokens that something other
+// than the demo requested, such as a pasted curl command.
 func (d *Demo) summaries() []summary {
 	signIns := d.sandbox.SignIns()
 	for _, signIn := range signIns[max(0, len(signIns)-maxTraces):] {

@@ -1,4 +1,4 @@
-// Package doctor checks what a service relies on: its configuration file, the files that this
+// Package doctor checks what a service depends on: its configuration file, the files that this file
 // names, certificates, audit records, the secret store and callers' identities. Each finding says
 // what to do.
 //
@@ -27,9 +27,9 @@ type Options struct {
 	Prefixes map[string]string
 	// ServerNames are the names and addresses that the server's certificate must be valid for.
 	ServerNames []string
-	// Online also looks up the hosts of brands and connects to Zendesk.
+	// Online also resolves the hosts of brands and connects to Zendesk.
 	Online bool
-	// AuditFiles are files of audit records to read besides those of the configuration.
+	// AuditFiles are files of audit records to read in addition to those of the configuration.
 	AuditFiles []string
 	// Timeout limits all checks together.
 	Timeout time.Duration
@@ -45,8 +45,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if ctx.Err() != nil {
-		e.fault("doctor", "not everything could be looked at in "+o.Timeout.String(),
-			"give it longer with --timeout; what hangs is most likely the last finding's place, or the next one's")
+		e.fault("doctor", "not everything could be checked in "+o.Timeout.String(),
+			"use a longer --timeout; the cause is most likely the place of the last finding, or of the next one")
 	}
 	return &Report{Findings: e.findings, online: o.Online}, nil
 }
@@ -104,7 +104,7 @@ func (e *examination) fault(where, what, do string) {
 
 // configuration reads the configuration file. It returns nil if the service would refuse it.
 func (e *examination) configuration(path string) *config.Snapshot {
-	const do = "mend it: nothing else is looked at until the file is whole"
+	const do = "correct it: nothing else is checked until the file is valid"
 	snapshot, err := config.Load(path, config.Options{Now: e.now})
 	if faults := (*config.FaultsError)(nil); errors.As(err, &faults) {
 		for _, f := range faults.Faults {
@@ -117,9 +117,9 @@ func (e *examination) configuration(path string) *config.Snapshot {
 		return nil
 	}
 	for _, w := range snapshot.Warnings {
-		e.warn(placeOf(w), w.Message, "change it, if it isn't meant")
+		e.warn(placeOf(w), w.Message, "change it, if it isn't intended")
 	}
-	e.ok(path, fmt.Sprintf("the configuration is whole: %d configurations", len(snapshot.Names())))
+	e.ok(path, fmt.Sprintf("the file is valid: %d configurations", len(snapshot.Names())))
 	return snapshot
 }
 

@@ -20,7 +20,7 @@ func (e *examination) permissions(path string, s *config.Snapshot) {
 	if s.TLS != nil {
 		secret["tls.key"] = s.TLS.Key
 	}
-	if s.Secrets.Source == "vault" { // Kubernetes sets the mode of its own token file
+	if s.Secrets.Source == "vault" { // Kubernetes sets the mode of its token file itself
 		secret["secrets.vault.auth.token_file"] = vault.TokenFile
 		secret["secrets.vault.auth.secret_id_file"] = vault.SecretIDFile
 		secret["secrets.vault.auth.jwt_file"] = vault.JWTFile
@@ -33,8 +33,8 @@ func (e *examination) permissions(path string, s *config.Snapshot) {
 }
 
 // mode checks the permissions of a file. The bits in wrong let others change it, which is a fault.
-// The bits in private let others read it, which is a warning: in a container, the mount may be made
-// so.
+// The bits in private let others read it. That is only a warning, because a container's mount may
+// need them.
 func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	where := key + ": " + path
 	f, err := os.Open(path)
@@ -55,7 +55,7 @@ func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	case mode&wrong != 0:
 		e.fault(where, fmt.Sprintf("its permissions (%#o) let others change it", mode), do)
 	case mode&private != 0:
-		e.warn(where, fmt.Sprintf("its permissions (%#o) let everybody on this machine read it", mode), do)
+		e.warn(where, fmt.Sprintf("its permissions (%#o) let every user of this machine read it", mode), do)
 	default:
 		e.ok(where, fmt.Sprintf("its permissions (%#o) are narrow enough", mode))
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// hosts looks up the hosts of brands, and connects to where forms are posted, as browsers do. A
+// hosts resolves the hosts of brands, and connects to where forms are posted, as browsers do. A
 // failure may also be due to the network of this machine.
 func (e *examination) hosts(ctx context.Context, s *config.Snapshot) {
-	const here = "mend subdomain or hosts in the configuration, or the name's record; if this machine can't look " +
+	const here = "correct subdomain or hosts in the configuration, or the name's record; if this machine can't look " +
 		"up or reach names outside, leave --online out"
 	var names, actions []string
 	for _, name := range s.Names() {

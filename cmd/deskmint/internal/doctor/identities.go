@@ -92,13 +92,13 @@ func (e *examination) unused(ctx context.Context, s *config.Snapshot, last *usag
 	default:
 		for _, id := range last.missing() {
 			e.warn(id, "the records show no use of it within 90 days",
-				"remove it if nobody needs it. If it is new, leave it. "+
+				"remove it if no service needs it. If it is new, leave it. "+
 					"If other replicas keep records elsewhere, add them with --audit")
 		}
 	}
 }
 
-// usageScan looks for the use of identities in records.
+// usageScan searches records for the use of identities.
 type usageScan struct {
 	since  time.Time
 	unused map[usedBy]string // identities that weren't found yet, as findings name them
@@ -116,8 +116,8 @@ func (l *usageScan) reachesBack() bool {
 	return !l.reach.IsZero() && !l.reach.After(l.since)
 }
 
-// read reads a file, or the end of it where it is too long. It reads nothing where every
-// identity was found. The caller goes from the newest file to the oldest.
+// read reads a file, or its end if the file is too long. It reads nothing if every identity was
+// found. The caller goes from the newest file to the oldest.
 func (l *usageScan) read(ctx context.Context, path string) error {
 	if len(l.unused) == 0 || l.left <= 0 {
 		return nil

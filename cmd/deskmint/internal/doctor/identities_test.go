@@ -36,7 +36,12 @@ callers:
     identities:
       - api_key_sha256:
     grants:
-      - {configurations: ["*"], brands: ["*"], actions: [sign_in], roles: [unset], email_domains: {allow: ["*"]}, return_to_hosts: ["*"]}
+      - configurations: ["*"]
+        brands: ["*"]
+        actions: [sign_in]
+        roles: [unset]
+        email_domains: {allow: ["*"]}
+        return_to_hosts: ["*"]
 `
 
 func write(t *testing.T, path, text string) {
@@ -60,47 +65,150 @@ func gzipped(t *testing.T, text string) string {
 // uses returns audit records of an identity of the caller storefront, each so many days before now.
 func uses(now time.Time, identity string, days ...int) (text string) {
 	for _, n := range days {
-		text += fmt.Sprintf(`{"schema":1,"time":%q,"transport":"grpc","decision":"allow","caller":"storefront","authenticated":"api_key","identity":%q}`+"\n",
+		text += fmt.Sprintf(
+			`{"schema":1,"time":%q,"transport":"grpc","decision":"allow","caller":"storefront",`+
+				`"authenticated":"api_key","identity":%q}`+"\n",
 			now.AddDate(0, 0, -n).Format(time.RFC3339), identity)
 	}
 	return text
 }
 
-// TestDoctorIdentities shows the findings about identities that end, and about those that records
-// show no use of.
+// testTime is the present time of the tests.
+var testTime = time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
+
+// oldRecords are records of an identity that is unused for too long.
+var oldRecords = uses(testTime, "checkout", 100)
+
+// identityTest is an identity with audit records, and the finding about it.
+type identityTest struct {
+	notAfter string
+	files    map[string]string // of records; those that end in .gz are compressed
+	flags    []string          // --audit
+	read     int64             // how many bytes may be read; 0: the default
+	want     string            // the finding about the identity
+}
+
+// identityTests has records and flags for each finding about an identity.
+var identityTests = map[string]identityTest{
+	"ends soon": {
+		"2026-03-27", nil, nil, 0,
+		`warning identity checkout of caller storefront \(Team Checkout\): it ends at 2026-03-27T23:59:59Z`,
+	},
+	"ends later": {
+		"2026-03-29", nil, nil, 0,
+		`ok identities: whether each was used within 90 days isn't known: ` +
+			`there is no file of records here, and --audit names none`,
+	},
+	"has ended": {
+		"2026-03-13", nil, nil, 0,
+		`warning \S+deskmint.yaml:\d+: callers\[0\].identities\[0\].not_after: has passed, .*`,
+	},
+	"used": {
+		"", map[string]string{"audit.log": uses(testTime, "checkout", 89)}, nil, 0,
+		`ok identities: records show that each of 1 was used within 90 days`,
+	},
+	"unused": {
+		"", map[string]string{"audit.log": oldRecords}, nil, 0,
+		`warning identity checkout of caller storefront \(Team Checkout\): ` +
+			`the records show no use of it within 90 days`,
+	},
+	"young records": {
+		"", map[string]string{"audit.log": uses(testTime, "another", 50)}, nil, 0,
+		`ok identities: whether 1 of 1 were used within 90 days isn't known: ` +
+			`the records that were read begin at 2026-01-23T15:09:26Z. These are not in them: identity checkout .*`,
+	},
+	"nameless records": {
+		"", map[string]string{"audit.log": uses(testTime, "", 100)}, nil, 0,
+		`ok identities: .* isn't known: the records here name no identity`,
+	},
+	"another caller's": {
+		"",
+		map[string]string{
+			"audit.log": oldRecords + strings.ReplaceAll(uses(testTime, "checkout", 1), "storefront", "kiosk"),
+		},
+		nil, 0, `warning identity checkout .* no use .*`,
+	},
+	"refused": {
+		"",
+		map[string]string{"audit.log": oldRecords +
+			strings.ReplaceAll(uses(testTime, "checkout", 1), `"caller"`, `"credential":"expired","caller"`)}, nil, 0,
+		`warning identity checkout .* no use .*`,
+	},
+	"in a rotated file": {
+		"", map[string]string{"audit.log": uses(testTime, "another", 1), "audit.log.1": uses(testTime, "checkout", 40)},
+		nil,
+		0, `ok identities: records show .*`,
+	},
+	"compressed": {
+		"", map[string]string{
+			"audit.log":      uses(testTime, "another", 1),
+			"audit.log.2.gz": uses(testTime, "checkout", 40),
+		},
+		nil, 0, `ok identities: records show .*`,
+	},
+	"by date": {
+		"",
+		map[string]string{
+			"audit.log":          uses(testTime, "another", 1),
+			"audit.log-20260201": uses(testTime, "checkout", 40),
+		},
+		nil, 0, `ok identities: records show .*`,
+	},
+	"another's file": {
+		"", map[string]string{
+			"audit.log":     uses(testTime, "another", 1),
+			"audit.logbook": uses(testTime, "checkout", 40),
+		},
+		nil, 0, `ok identities: .* isn't known: .*`,
+	},
+	"elsewhere": {
+		"", map[string]string{"audit.log": oldRecords, "other/replica.log": uses(testTime, "checkout", 3)},
+		[]string{"other/replica.log"}, 0, `ok identities: records show .*`,
+	},
+	"another replica's, too young": {
+		"", map[string]string{"audit.log": oldRecords, "other.log": uses(testTime, "another", 3)},
+		[]string{"other.log"}, 0,
+		`ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`,
+	},
+	"not there": {
+		"", map[string]string{"audit.log": oldRecords}, []string{"gone.log"}, 0,
+		`warning identity checkout .* no use .*`,
+	},
+	"a gap": {
+		"",
+		map[string]string{
+			"audit.log":   uses(testTime, "another", 3),
+			"audit.log.1": "\x1f\x8bcut",
+			"audit.log.2": oldRecords,
+		},
+		nil, 0, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`,
+	},
+	"torn": {
+		"", map[string]string{"audit.log": oldRecords + oldRecords[:40] + "\n" + uses(testTime, "checkout", 3)}, nil, 0,
+		`ok identities: records show .*`,
+	},
+	"too long": {
+		"", map[string]string{"audit.log": oldRecords + uses(testTime, "another", 3)}, nil, int64(len(oldRecords)) + 20,
+		`ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`,
+	},
+	"its end is read": {
+		"", map[string]string{"audit.log": oldRecords + uses(testTime, "checkout", 3)}, nil,
+		int64(len(oldRecords)) + 20,
+		`ok identities: records show .*`,
+	},
+	"too long to unzip": {
+		"", map[string]string{"audit.log.gz": oldRecords + uses(testTime, "checkout", 3)}, nil,
+		int64(len(oldRecords)) + 20,
+		`ok identities: .* isn't known: the records here name no identity`,
+	},
+}
+
+// TestDoctorIdentities checks the findings about identities that end soon, and about those that no
+// record names.
 func TestDoctorIdentities(t *testing.T) {
 	t.Parallel()
-	now := time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC)
-	old := uses(now, "checkout", 100)
-	for name, c := range map[string]struct {
-		notAfter string
-		files    map[string]string // of records; those that end in .gz are compressed
-		flags    []string          // --audit
-		read     int64             // how much may be read; 0: as usual
-		want     string            // the finding about the identity
-	}{
-		"ends soon":                    {"2026-03-27", nil, nil, 0, `warning identity checkout of caller storefront \(Team Checkout\): it ends at 2026-03-27T23:59:59Z`},
-		"ends later":                   {"2026-03-29", nil, nil, 0, `ok identities: whether each was used within 90 days isn't known: there is no file of records here, and --audit names none`},
-		"has ended":                    {"2026-03-13", nil, nil, 0, `warning \S+deskmint.yaml:\d+: callers\[0\].identities\[0\].not_after: has passed, .*`},
-		"used":                         {"", map[string]string{"audit.log": uses(now, "checkout", 89)}, nil, 0, `ok identities: records show that each of 1 was used within 90 days`},
-		"unused":                       {"", map[string]string{"audit.log": old}, nil, 0, `warning identity checkout of caller storefront \(Team Checkout\): the records show no use of it within 90 days`},
-		"young records":                {"", map[string]string{"audit.log": uses(now, "another", 50)}, nil, 0, `ok identities: whether 1 of 1 were used within 90 days isn't known: the records that were read begin at 2026-01-23T15:09:26Z. These are not in them: identity checkout .*`},
-		"nameless records":             {"", map[string]string{"audit.log": uses(now, "", 100)}, nil, 0, `ok identities: .* isn't known: the records here name no identity`},
-		"another caller's":             {"", map[string]string{"audit.log": old + strings.ReplaceAll(uses(now, "checkout", 1), "storefront", "kiosk")}, nil, 0, `warning identity checkout .* no use .*`},
-		"refused":                      {"", map[string]string{"audit.log": old + strings.ReplaceAll(uses(now, "checkout", 1), `"caller"`, `"credential":"expired","caller"`)}, nil, 0, `warning identity checkout .* no use .*`},
-		"in a rotated file":            {"", map[string]string{"audit.log": uses(now, "another", 1), "audit.log.1": uses(now, "checkout", 40)}, nil, 0, `ok identities: records show .*`},
-		"compressed":                   {"", map[string]string{"audit.log": uses(now, "another", 1), "audit.log.2.gz": uses(now, "checkout", 40)}, nil, 0, `ok identities: records show .*`},
-		"by date":                      {"", map[string]string{"audit.log": uses(now, "another", 1), "audit.log-20260201": uses(now, "checkout", 40)}, nil, 0, `ok identities: records show .*`},
-		"another's file":               {"", map[string]string{"audit.log": uses(now, "another", 1), "audit.logbook": uses(now, "checkout", 40)}, nil, 0, `ok identities: .* isn't known: .*`},
-		"elsewhere":                    {"", map[string]string{"audit.log": old, "other/replica.log": uses(now, "checkout", 3)}, []string{"other/replica.log"}, 0, `ok identities: records show .*`},
-		"another replica's, too young": {"", map[string]string{"audit.log": old, "other.log": uses(now, "another", 3)}, []string{"other.log"}, 0, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
-		"not there":                    {"", map[string]string{"audit.log": old}, []string{"gone.log"}, 0, `warning identity checkout .* no use .*`},
-		"a gap":                        {"", map[string]string{"audit.log": uses(now, "another", 3), "audit.log.1": "\x1f\x8bcut", "audit.log.2": old}, nil, 0, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
-		"torn":                         {"", map[string]string{"audit.log": old + old[:40] + "\n" + uses(now, "checkout", 3)}, nil, 0, `ok identities: records show .*`},
-		"too long":                     {"", map[string]string{"audit.log": old + uses(now, "another", 3)}, nil, int64(len(old)) + 20, `ok identities: .* isn't known: the records that were read begin at 2026-03-11.*`},
-		"its end is read":              {"", map[string]string{"audit.log": old + uses(now, "checkout", 3)}, nil, int64(len(old)) + 20, `ok identities: records show .*`},
-		"too long to unzip":            {"", map[string]string{"audit.log.gz": old + uses(now, "checkout", 3)}, nil, int64(len(old)) + 20, `ok identities: .* isn't known: the records here name no identity`},
-	} {
+	for name, c := range identityTests {
+
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, hash := caller.NewKey()
@@ -120,12 +228,12 @@ func TestDoctorIdentities(t *testing.T) {
 					t.Fatal(err)
 				}
 				write(t, filepath.Join(dir, file), text)
-				at := now.AddDate(0, 0, -i)
+				at := testTime.AddDate(0, 0, -i)
 				if err := os.Chtimes(filepath.Join(dir, file), at, at); err != nil {
 					t.Fatal(err)
 				}
 			}
-			e := &examination{now: func() time.Time { return now }, maxAuditBytes: cmp.Or(c.read, maxAuditBytes)}
+			e := &examination{now: func() time.Time { return testTime }, maxAuditBytes: cmp.Or(c.read, maxAuditBytes)}
 			var flags []string
 			for _, file := range c.flags {
 				flags = append(flags, filepath.Join(dir, file))
@@ -144,13 +252,13 @@ func TestDoctorIdentities(t *testing.T) {
 				t.Errorf("it finds\n%s, not %s", all.String(), c.want)
 			}
 			if name == "not there" && !strings.Contains(all.String(), "gone.log: no such file") {
-				t.Errorf("it says nothing of the file that isn't there:\n%s", all.String())
+				t.Errorf("it doesn't report the missing file:\n%s", all.String())
 			}
 		})
 	}
 }
 
-// TestIdentitiesReadsNoMoreThanNeeded shows that no further file is read once every identity was
+// TestIdentitiesReadsNoMoreThanNeeded checks that no further file is read when every identity was
 // found.
 func TestIdentitiesReadsNoMoreThanNeeded(t *testing.T) {
 	t.Parallel()
@@ -162,7 +270,9 @@ func TestIdentitiesReadsNoMoreThanNeeded(t *testing.T) {
 		Identities: []config.Identity{{Caller: "storefront", Identity: caller.Identity{Name: "checkout"}}},
 	}
 	e := &examination{now: func() time.Time { return now }, maxAuditBytes: maxAuditBytes}
-	e.identities(context.Background(), s, []string{filepath.Join(dir, "new.log"), filepath.Join(dir, "never-opened.log")})
+	e.identities(context.Background(), s, []string{
+		filepath.Join(dir, "new.log"), filepath.Join(dir, "never-opened.log"),
+	})
 	if len(e.findings) != 1 || e.findings[0].Level != secrets.OK {
 		t.Errorf("it finds %+v", e.findings)
 	}

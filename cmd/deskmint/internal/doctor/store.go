@@ -26,7 +26,7 @@ type diagnoser interface {
 func (e *examination) store(ctx context.Context, s *config.Snapshot, prefixes map[string]string) {
 	source, err := secretstore.Open(s, nil)
 	if err != nil {
-		e.fault("secrets", err.Error(), "mend the block secrets of the configuration file")
+		e.fault("secrets", err.Error(), "correct the block secrets of the configuration file")
 		return
 	}
 	if remote, ok := source.(diagnoser); ok && !remote.Diagnose(ctx, s.Refs(), e.report) {
@@ -79,26 +79,26 @@ func (c *secretChecker) check(ctx context.Context, ref secrets.Ref) secrets.Vers
 	switch {
 	case state.Status.Disabled && state.Fault != nil:
 		c.warn(where, "it is switched off: nothing is signed with it; and "+causeOf(state.Fault),
-			"`deskmint secret enable` switches it on again, or says what has to be done before")
+			"`deskmint secret enable` switches it on again, or reports what must be done before")
 		return 0
 	case state.Status.Disabled:
 		c.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
 	if state.Held == nil {
 		c.fault(where, causeOf(state.Fault),
-			"mend that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
+			"correct that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
 		return 0
 	}
 	if staged := state.Status.Staged(); state.Fault != nil {
-		what := "a version beside the active one can't sign: "
+		what := "a version other than the active one can't sign: "
 		if _, held := state.Held.Key(staged); staged != 0 && !held {
 			what = "the staged version can't sign: "
 		}
-		c.warn(where, what+causeOf(state.Fault), "stage a good value before anybody activates the one at fault")
+		c.warn(where, what+causeOf(state.Fault), "stage a valid value before an operator activates the faulty one")
 	}
 	if state.Unpinned() {
-		c.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, and whoever writes a "+
-			"version activates it", state.Status.Active),
+		c.warn(where, fmt.Sprintf("unpinned: version %d signs because it is the newest, so writing a version "+
+			"activates it", state.Status.Active),
 			"pin it with `deskmint secret activate NAME --version N`; if a provisioning tool manages the secret's "+
 				"metadata, see deploy/terraform")
 	}
@@ -124,6 +124,6 @@ func (c *secretChecker) comparePrefix(
 		c.fault(where, fmt.Sprintf("no match: version %d begins otherwise, so Zendesk would refuse its "+
 			"signatures", active),
 			"copy the secret that Zendesk has (or reset it there), and store it with `deskmint secret replace`; "+
-				"`deskmint secret status --prefix` looks at the other versions")
+				"`deskmint secret status --prefix` compares the other versions")
 	}
 }

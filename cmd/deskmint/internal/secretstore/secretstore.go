@@ -32,8 +32,8 @@ func Open(s *config.Snapshot, log *slog.Logger) (secrets.Source, error) {
 const minFileRate = 10000
 
 // MaxRate returns how many reads a second the store may get. The setting max_rate protects a store
-// that others need, too. Reading the file store only asks the file system whether one file has
-// changed, so a low max_rate must not delay thousands of secrets there.
+// that other services need, too. A read of the file store only checks whether one file has changed,
+// so a low max_rate must not delay thousands of secrets there.
 func MaxRate(s *config.Snapshot) int {
 	if s.Secrets.Source == "file" {
 		return max(s.Secrets.MaxRate, minFileRate)

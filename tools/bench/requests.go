@@ -22,18 +22,18 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// person is one of ten thousand who sign in.
+// person returns one of ten thousand people.
 func person() (email, name string) {
 	n := rand.IntN(10000)
 	return fmt.Sprintf("ana-%d@customer.example", n), fmt.Sprintf("Ana Customer %d", n)
 }
 
-// caller asks one server as one caller.
+// caller sends requests to one server, as one caller.
 type caller struct {
 	server        *process
 	configuration string
-	authorization string // "": none
-	listener      string // of the server's, for REST; "": http
+	authorization string // "" for none
+	listener      string // the server's listener for REST; "" for http
 	tls           *tls.Config
 }
 
@@ -54,18 +54,22 @@ func (k *keys) tls(certificate bool) *tls.Config {
 
 func user() *pb.User {
 	email, name := person()
-	return &pb.User{Email: email, EmailVerified: true, Name: name, ExternalId: "shop-9", Tags: &pb.Tags{Values: []string{"vip"}}}
+	return &pb.User{
+		Email: email, EmailVerified: true, Name: name, ExternalId: "shop-9", Tags: &pb.Tags{Values: []string{"vip"}},
+	}
 }
 
-// way is one kind of request, sent through the libraries that callers use, and with as little as it
-// takes.
-type way struct {
-	ask
+// requestKind is one kind of request. It is sent through the libraries that callers use, and with
+// minimal effort by a wire.
+type requestKind struct {
+	call
 	wire
 }
 
-// grpcWay is a method over gRPC; the answer must have something in what got returns.
-func grpcWay[Answer any](c caller, method string, request func(*pb.User) proto.Message, got func(*Answer) int) (way, error) {
+// grpcKind returns a gRPC method. got returns the size of the part that the response must have.
+func grpcKind[Answer any](
+	c caller, method string, request func(*pb.User) proto.Message, got func(*Answer) int,
+) (requestKind, error) {
 	transport := insecure.NewCredentials()
 	if c.tls != nil {
 		transport = credentials.NewTLS(c.tls)
@@ -74,7 +78,7 @@ func grpcWay[Answer any](c caller, method string, request func(*pb.User) proto.M
 	for i := range conns {
 		conn, err := grpc.NewClient(c.server.output["grpc"], grpc.WithTransportCredentials(transport))
 		if err != nil {
-			return way{}, err
+			return requestKind{}, err
 		}
 		conns[i] = conn
 	}
@@ -82,12 +86,12 @@ func grpcWay[Answer any](c caller, method string, request func(*pb.User) proto.M
 	if c.authorization != "" {
 		fields = append(fields, [2]string{"authorization", c.authorization})
 	}
-	return way{
+	return requestKind{
 		func(ctx context.Context, connection int) error {
 			out := new(Answer)
 			err := conns[connection].Invoke(c.as(ctx), method, request(user()), out)
 			if err == nil && got(out) == 0 {
-				err = fmt.Errorf("an empty answer")
+				err = fmt.Errorf("an empty response")
 			}
 			return err
 		},
@@ -95,44 +99,46 @@ func grpcWay[Answer any](c caller, method string, request func(*pb.User) proto.M
 	}, nil
 }
 
-// framed is a message as gRPC sends it: not compressed, and its length before it.
+// framed returns a message as gRPC sends it, uncompressed and after its length.
 func framed(m proto.Message) []byte {
 	out, err := proto.MarshalOptions{}.MarshalAppend(make([]byte, 5, 256), m)
 	if err != nil {
-		panic(err) // none of ours can fail
+		panic(err) // no message of the benchmark can fail
 	}
 	binary.BigEndian.PutUint32(out[1:5], uint32(len(out)-5))
 	return out
 }
 
-func (c caller) mintGRPC() (way, error) {
-	return grpcWay(c, pb.TokenService_MintToken_FullMethodName, func(u *pb.User) proto.Message {
+func (c caller) mintGRPC() (requestKind, error) {
+	return grpcKind(c, pb.TokenService_MintToken_FullMethodName, func(u *pb.User) proto.Message {
 		return &pb.MintTokenRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
 	}, func(out *pb.MintTokenResponse) int { return len(out.GetToken()) })
 }
 
-func (c caller) formGRPC() (way, error) {
-	return grpcWay(c, pb.TokenService_RenderForm_FullMethodName, func(u *pb.User) proto.Message {
+func (c caller) formGRPC() (requestKind, error) {
+	return grpcKind(c, pb.TokenService_RenderForm_FullMethodName, func(u *pb.User) proto.Message {
 		return &pb.RenderFormRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
 	}, func(out *pb.RenderFormResponse) int { return len(out.GetHtml()) })
 }
 
-func (c caller) pageGRPC() (way, error) {
-	return grpcWay(c, pb.TokenService_RenderPage_FullMethodName, func(u *pb.User) proto.Message {
+func (c caller) pageGRPC() (requestKind, error) {
+	return grpcKind(c, pb.TokenService_RenderPage_FullMethodName, func(u *pb.User) proto.Message {
 		return &pb.RenderPageRequest{Configuration: c.configuration, User: u, ReturnTo: "/hc/en-us"}
 	}, func(out *httpbody.HttpBody) int { return len(out.GetData()) })
 }
 
-// rest is a method over HTTP/1.1; the answer must hold a text.
-func (c caller) rest(method, holds string) (way, error) {
+// rest returns a method over HTTP/1.1. The response must contain a text.
+func (c caller) rest(method, holds string) (requestKind, error) {
 	return c.post("/v1/"+c.configuration+":"+method, holds, func() string {
 		email, name := person()
-		return fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":%q,"externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc/en-us"}`, email, name)
+		return fmt.Sprintf(`{"user":{"email":%q,"emailVerified":true,"name":%q,"externalId":"shop-9",`+
+			`"tags":{"values":["vip"]}},"returnTo":"/hc/en-us"}`, email, name)
 	}, "authorization", c.authorization), nil
 }
 
-// post is JSON to a path over HTTP/1.1, with one header more if that has a value.
-func (c caller) post(path, holds string, body func() string, header, value string) way {
+// post returns a request that posts JSON to a path over HTTP/1.1. It has another header if value
+// isn't empty.
+func (c caller) post(path, holds string, body func() string, header, value string) requestKind {
 	scheme, address := "http", c.server.output[cmp.Or(c.listener, "http")]
 	if c.tls != nil {
 		scheme = "https"
@@ -141,8 +147,10 @@ func (c caller) post(path, holds string, body func() string, header, value strin
 	if value != "" {
 		fields = append(fields, [2]string{header, value})
 	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024}}
-	return way{
+	client := &http.Client{
+		Transport: &http.Transport{TLSClientConfig: c.tls, MaxIdleConnsPerHost: 1024, MaxConnsPerHost: 1024},
+	}
+	return requestKind{
 		func(ctx context.Context, _ int) error {
 			return send(ctx, client, scheme+"://"+address+path, body(), fields, holds)
 		},
