@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -25,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/loopback"
 )
 
 // clientFlags are the flags for the connection to a running service.
@@ -96,8 +96,7 @@ func (f clientFlags) transport(withCertificate bool) (credentials.TransportCrede
 	if err != nil {
 		return nil, fmt.Errorf("--address: %w", err)
 	}
-	ip, err := netip.ParseAddr(host)
-	if f.CA == "" && f.Cert == "" && (host == "localhost" || err == nil && ip.IsLoopback()) {
+	if f.CA == "" && f.Cert == "" && loopback.Host(host) {
 		return insecure.NewCredentials(), nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS13}

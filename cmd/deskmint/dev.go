@@ -14,6 +14,7 @@ import (
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/demo"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/loopback"
 )
 
 type devCommand struct {
@@ -91,9 +92,8 @@ func checkLoopback(addresses ...string) error {
 		if err != nil {
 			return fmt.Errorf("%q is no HOST:PORT", a)
 		}
-		if ip := net.ParseIP(name); name != "localhost" && (ip == nil || !ip.IsLoopback()) {
-			return fmt.Errorf("%s is not on loopback: everybody knows the key of deskmint dev, so it listens "+
-				"nowhere else", a)
+		if !loopback.Host(name) {
+			return fmt.Errorf("%s is not on loopback: deskmint dev listens nowhere else, because its key is public", a)
 		}
 	}
 	return nil

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/deskmint/deskmint/service/loopback"
 )
 
 // Issuer is an issuer of bearer JWTs that callers may present.
@@ -81,12 +82,10 @@ func (i Issuer) byURL() bool  { return strings.Contains(i.JWKS, "://") }
 func (i Issuer) byFile() bool { return i.JWKS != "" && !i.byURL() }
 
 // secure reports whether a response from the URL can come only from the host in it. Plain http is
-// secure only for loopback addresses and localhost. Subdomains of localhost don't count, because
-// the resolver may look them up in DNS.
+// secure only on loopback.
 func secure(u *url.URL) bool {
-	a, err := netip.ParseAddr(u.Hostname())
-	loopback := u.Hostname() == "localhost" || err == nil && a.IsLoopback()
-	return u.Hostname() != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http" && loopback)
+	return u.Hostname() != "" && u.User == nil &&
+		(u.Scheme == "https" || u.Scheme == "http" && loopback.Host(u.Hostname()))
 }
 
 // issuer verifies the tokens of an Issuer and holds the callers that they identify.

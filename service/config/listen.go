@@ -3,11 +3,11 @@ package config
 import (
 	"cmp"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"strconv"
 
 	"github.com/deskmint/deskmint/service/certs"
+	"github.com/deskmint/deskmint/service/loopback"
 )
 
 // Listen holds the addresses to listen on, each as host:port. Port 0 is any free one.
@@ -59,7 +59,7 @@ func (l Listen) Check(t *TLS, report func(key, message string)) {
 			report(listener.key, "is no address to listen on: give host:port, such as 127.0.0.1:9090")
 		case used && number != 0:
 			report(listener.key, "is the address of "+other+" too: each needs its own")
-		case listener.public && !t.secures() && !isLoopback(host):
+		case listener.public && !t.secures() && !loopback.Host(host):
 			report(listener.key, "would carry API keys and tokens in plaintext beyond this machine: give tls.certificate and tls.key, "+
 				"or tls.allow_plaintext: true where a mesh or proxy in front does TLS")
 		}
@@ -71,13 +71,6 @@ func (l Listen) Check(t *TLS, report func(key, message string)) {
 func (t *TLS) Enabled() bool { return t != nil && t.Certificate != "" }
 
 func (t *TLS) secures() bool { return t.Enabled() || t != nil && t.AllowPlaintext }
-
-// isLoopback is true of what can't be reached from another machine. Other names are
-// not looked up: what they mean may change after the check.
-func isLoopback(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && a.IsLoopback()
-}
 
 func (t *TLS) check(at place) {
 	switch {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deskmint/deskmint/service/loopback"
 	"github.com/deskmint/deskmint/service/text"
 )
 
@@ -175,7 +176,7 @@ func checkOrigin(s string) string {
 	switch {
 	case err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != s || strings.HasSuffix(s, ":"):
 		return "is no origin: write scheme and host only, as https://login.example.com"
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+	case u.Scheme == "http" && !loopback.BrowserHost(u.Hostname()):
 		return "must be https: plain http is for loopback hosts only"
 	case u.Scheme != "https" && u.Scheme != "http":
 		return "must be https"
@@ -183,14 +184,4 @@ func checkOrigin(s string) string {
 		return "must be lower case, and without characters that have a meaning in a Content-Security-Policy"
 	}
 	return ""
-}
-
-// isLoopback reports whether a browser connects to the host without leaving the machine. This is so
-// for loopback addresses, and for localhost with its subdomains (RFC 6761 section 6.3).
-func isLoopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
 }
