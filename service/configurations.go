@@ -55,8 +55,7 @@ func (s *Service) getConfiguration(_ context.Context, x *exchange, r *pb.GetConf
 	if err := s.valid(r); err != nil {
 		return answer{}, err
 	}
-	var facts signin.Facts
-	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Read, &facts)
+	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Read)
 	if err != nil {
 		return answer{facts: facts}, err
 	}
@@ -88,8 +87,7 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 	if err := s.valid(r); err != nil {
 		return answer{}, err
 	}
-	var facts signin.Facts
-	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Refresh, &facts)
+	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Refresh)
 	if err != nil {
 		return answer{facts: facts}, err
 	}

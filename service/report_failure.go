@@ -11,7 +11,6 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
-	"github.com/deskmint/deskmint/service/signin"
 )
 
 // failure is a kind of refusal by Zendesk. There is no official list of its
@@ -97,8 +96,7 @@ func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.Re
 	if err := s.valid(r); err != nil {
 		return answer{}, err
 	}
-	var facts signin.Facts
-	conf, err := s.context(x).Find(nameOf(r.GetName()), policy.Report, &facts)
+	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Report)
 	if err != nil {
 		return answer{facts: facts}, err
 	}

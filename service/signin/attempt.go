@@ -11,26 +11,24 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An attempt is a browser's recent sign-ins, carried by the browser: the times of
-// the last few, and a MAC of them under the configuration's key. It binds them to
-// configuration, brand and person, so that one browser's can't stop another's
-// sign-in. It ends honest loops; whoever throws it away begins anew.
+// An attempt holds the times of a browser's last sign-ins, and a MAC of them under the
+// configuration's key. The browser carries it. The MAC binds it to the configuration, the brand and
+// the user, so that the attempt of one browser can't stop the sign-in of another. It ends honest
+// loops. A browser that loses it starts again.
 type attempt struct {
-	// scope is what the attempt is bound to. NUL can't stand in any of its parts,
-	// nor in the input of a token's signature, which is base64url and a dot: no
-	// attempt can ever be taken for a token.
+	// scope is what the attempt is bound to. None of its parts can contain NUL, and neither can the
+	// signing input of a token, which is base64url and a dot. So no attempt is a valid token.
 	scope  string
 	window time.Duration
 	limit  int
 }
 
-// maxSkew is how far ahead, in seconds, another replica's clock may be. Replicas with
-// NTP are within one; what is further ahead than a clock may be that callers' tokens
-// come from was written before a clock was put right, and would stop somebody for as
-// long as that was wrong.
+// maxSkew is how far the clock of another replica may be ahead, in seconds. Replicas with NTP
+// differ by less than one second. A time further ahead comes from a clock that was wrong. Counting
+// it would keep the user out for as long as the clock was ahead.
 const maxSkew = 30
 
-// LoopError says that a browser came back to sign in too often. After Wait it may try again.
+// LoopError reports that a browser came back to sign in too often. It may try again after Wait.
 type LoopError struct{ Wait time.Duration }
 
 // Error implements error.
@@ -44,10 +42,12 @@ func newAttempt(configuration, brand, email string, limit int, window time.Durat
 	}
 }
 
-// next counts a sign-in at now, after those of the attempt that the browser gave
-// back, and returns the one to give it. One that is absent, malformed, forged or
-// another's counts as none.
-func (a attempt) next(ctx context.Context, given string, held []secrets.Key, signing secrets.Key, now time.Time) (string, error) {
+// next adds a sign-in at now to the attempt that the browser sent back, and returns the attempt for
+// the browser. An attempt that is absent, malformed, forged or bound to something else counts as
+// empty.
+func (a attempt) next(
+	ctx context.Context, given string, held []secrets.Key, signing secrets.Key, now time.Time,
+) (string, error) {
 	times := slices.DeleteFunc(a.open(given, held), func(t int64) bool {
 		age := now.Unix() - t
 		return age < -maxSkew || time.Duration(age)*time.Second >= a.window

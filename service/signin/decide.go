@@ -1,8 +1,9 @@
-// Package signin decides one request: may this caller sign this person in, and with which token.
+// Package signin decides one request: whether the caller may sign the user in, and with which
+// token.
 //
-// A decision takes one configuration snapshot from start to end. It authorises, validates, limits
-// and signs, in this order. It returns the facts for the audit record with every outcome, so that
-// a refusal is on record like a token. The package knows neither gRPC nor HTTP.
+// A decision uses one configuration snapshot from start to end. It authorises, validates, limits
+// and signs, in this order. Every outcome comes with the facts for the audit record, so that a
+// refusal is recorded like a token. The package knows neither gRPC nor HTTP.
 package signin
 
 import (
@@ -34,28 +35,28 @@ type Decider struct {
 	Limits *policy.Limiter
 }
 
-// Context is what one decision is based on: a snapshot, a moment, and who asks.
+// Context is what one decision is based on: a snapshot, a time, and the caller.
 type Context struct {
 	Snapshot *config.Snapshot
 	Caller   caller.Caller
 	Now      time.Time
 }
 
-// Request asks to sign somebody in.
+// Request is a request to sign a user in.
 type Request struct {
 	Configuration string // the name without its collection
-	Brand         string // empty: the default one
+	Brand         string // empty: the default brand
 	SignIn        zendesk.SignIn
 	Version       secrets.Version // 0: the active one
 	Attempt       string
 	ValidateOnly  bool
-	// Faults are those that the rules of the wire form found. The decision reports them together
-	// with what the profile finds, so that a caller learns of all faults at once.
+	// Faults are what the rules of the .proto file found. The decision reports them together with
+	// what the profile finds, so that the caller sees all of them.
 	Faults []zendesk.Fault
 }
 
-// Facts are what the audit record says of a decision. They are filled in as far as the decision
-// went.
+// Facts are the facts of a decision for the audit record. Those that the decision did not get to
+// are zero.
 type Facts struct {
 	Configuration string
 	Brand         string
@@ -70,13 +71,14 @@ type Facts struct {
 	ValidateOnly  bool
 }
 
-// Decision is the outcome of a request. Beside an error it holds what is known of the sign-in.
+// Decision is the outcome of a request. Together with an error it holds what is known of the
+// sign-in.
 type Decision struct {
 	Facts         Facts
 	Configuration *config.Configuration
 	Brand         *zendesk.Brand
 	Checked       *zendesk.Checked
-	Token         zendesk.Token // the zero Token: nothing was signed
+	Token         zendesk.Token // zero if nothing was signed
 	Attempt       string
 }
 
@@ -102,7 +104,7 @@ func (d *Decider) Decide(ctx context.Context, c Context, r Request) (Decision, e
 	return out, nil
 }
 
-// Authorize is Decide up to where the secret is needed.
+// Authorize does the part of Decide that needs no secret.
 func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	parsed := zendesk.Parse(r.SignIn)
 	out.Facts.Person = personOf(parsed.Email, r.SignIn.User.ExternalID)
@@ -110,7 +112,8 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 		return out, &zendesk.InvalidError{Faults: r.Faults} // there is nothing to authorise
 	}
 	out.Facts.Role, out.Facts.ValidateOnly = string(r.SignIn.User.Role), r.ValidateOnly
-	conf, grants, err := c.find(r.Configuration, &out.Facts, r.actions()...)
+	conf, grants, err := c.find(r.Configuration, r.actions()...)
+	out.Facts.Configuration, out.Facts.Rule = r.Configuration, ruleOf(grants, err)
 	if err != nil {
 		return out, err
 	}
@@ -126,7 +129,8 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 		}
 	}
 	if err != nil {
-		return out, out.Facts.deny(err)
+		out.Facts.Rule = ruleOf(nil, err)
+		return out, err
 	}
 	out.Configuration, out.Brand, out.Facts.Rule = conf, brand, grant.Place
 	out.Checked, err = conf.Profile.CheckParsed(parsed)
@@ -137,21 +141,14 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	if r.ValidateOnly {
 		return out, nil
 	}
-	err = d.Limits.Take(c.Now, limitsOf(c.Caller, grant, conf, r, out.Checked.Email())...)
+	err = d.Limits.Take(c.Now, limitsOf(c.Caller, grant, conf, r.SignIn.User.Role, out.Checked.Email())...)
 	if limited := (*policy.LimitedError)(nil); errors.As(err, &limited) {
 		out.Facts.Rule += ", " + limited.Limit
 	}
 	return out, err
 }
 
-// deny stores the rule that refused.
-func (f *Facts) deny(err error) error {
-	if denied := (*policy.DeniedError)(nil); errors.As(err, &denied) {
-		f.Rule = denied.Rule
-	}
-	return err
-}
-
+// sign counts the sign-in against the loop limit and signs. It adds to out what it finds.
 func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision) error {
 	conf := out.Configuration
 	held, err := d.Secrets.Get(conf.Secret, conf.MaxStale)
@@ -170,7 +167,7 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 	if out.Attempt, err = loop.next(ctx, r.Attempt, held.Keys(), key, c.Now); err != nil {
 		return err
 	}
-	// A caller that has gone away wouldn't get the token: better that there is none.
+	// A caller that has gone away would not get the token, so there should be none.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -178,10 +175,9 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 	return err
 }
 
-// Inspect judges a token against a configuration.
+// Inspect checks a token against a configuration.
 func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspection, Facts, error) {
-	var facts Facts
-	conf, err := c.Find(configuration, policy.Inspect, &facts)
+	conf, facts, err := c.Find(configuration, policy.Inspect)
 	if err != nil {
 		return zendesk.Inspection{}, facts, err
 	}
@@ -193,27 +189,36 @@ func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspe
 	return conf.Profile.Inspect(token, held.Keys(), c.Now), facts, nil
 }
 
-// Find returns a configuration at which the caller may take an action, and stores it in the facts.
-func (c Context) Find(name string, action policy.Action, facts *Facts) (*config.Configuration, error) {
-	conf, _, err := c.find(name, facts, action)
-	return conf, err
+// Find returns a configuration at which the caller may take an action.
+func (c Context) Find(name string, action policy.Action) (*config.Configuration, Facts, error) {
+	conf, grants, err := c.find(name, action)
+	return conf, Facts{Configuration: name, Rule: ruleOf(grants, err)}, err
 }
 
-// find also returns the grants that name the configuration and the actions. It looks for them whether
-// the configuration exists or not. Otherwise a caller without a grant could learn by the answer, or by
-// the time that it takes, which configurations exist.
-func (c Context) find(name string, facts *Facts, actions ...policy.Action) (*config.Configuration, policy.Grants, error) {
-	facts.Configuration = name
+// find also returns the grants that name the configuration and the actions. It matches the grants
+// even if the configuration doesn't exist. Otherwise a caller without a grant could learn from the
+// answer, or from the time that it takes, which configurations exist.
+func (c Context) find(name string, actions ...policy.Action) (*config.Configuration, policy.Grants, error) {
 	grants, err := c.Snapshot.Policy.Matching(c.Caller.Name, name, actions...)
 	conf, exists := c.Snapshot.Configuration(name)
 	if !exists {
 		err = &policy.DeniedError{Reason: policy.CallerNotAllowed, Rule: "no such configuration"}
 	}
 	if err != nil {
-		return nil, nil, facts.deny(err)
+		return nil, nil, err
 	}
-	facts.Rule = grants[0].Place
 	return conf, grants, nil
+}
+
+// ruleOf returns the rule that refused, or the first grant that allows the action.
+func ruleOf(grants policy.Grants, err error) string {
+	if denied := (*policy.DeniedError)(nil); errors.As(err, &denied) {
+		return denied.Rule
+	}
+	if len(grants) > 0 {
+		return grants[0].Place
+	}
+	return ""
 }
 
 // actions returns the actions that a grant must allow.
@@ -244,8 +249,8 @@ func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand, parsed
 	return request
 }
 
-// personOf returns how the record identifies a person. It leaves out an external id that can't be one
-// and a credential that was sent as an id, because such text can be anything.
+// personOf returns how the record identifies a person. It leaves out an external id that can't be
+// one and a credential that was sent as an id, because such text can be anything.
 func personOf(email, externalID string) audit.Person {
 	p := audit.Person{Email: email}
 	id := strings.TrimSpace(externalID) // an id with outer white space is refused, but still names the person
@@ -255,7 +260,7 @@ func personOf(email, externalID string) audit.Person {
 	return p
 }
 
-// withFaults adds the wire form's faults to the profile's.
+// withFaults adds the faults that the rules of the .proto file found to those of the profile.
 func withFaults(err error, faults []zendesk.Fault) error {
 	if len(faults) == 0 {
 		return err
