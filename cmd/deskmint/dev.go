@@ -38,7 +38,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	snapshot, err := c.load(port)
+	snapshot, err := demo.Load(c.Config, port)
 	if err != nil {
 		return err
 	}
@@ -73,15 +73,6 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	group.Go(func() error { return h.run(ctx) })
 	group.Go(func() error { return serveHTTP(ctx, sandbox, d.Handler(at)) })
 	return group.Wait()
-}
-
-// load reads the configuration and makes its sign-in forms post to the sandbox.
-func (c devCommand) load(port string) (*config.Snapshot, error) {
-	o := config.Options{Endpoint: "http://{subdomain}.localhost:" + port, Origin: demo.Origin(port), Dev: true}
-	if c.Config == "" {
-		return config.Parse("demo.yaml", demo.Configuration(), o)
-	}
-	return config.Load(c.Config, o)
 }
 
 // checkLoopback returns an error if other machines can reach one of the addresses. The API key of

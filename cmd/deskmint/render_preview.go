@@ -12,11 +12,12 @@ import (
 
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
+	"github.com/deskmint/deskmint/service/zendesk"
 )
 
 const (
-	// previewEndpoint is in a domain that never resolves (RFC 2606, section 2).
-	previewEndpoint = "https://{subdomain}.preview.invalid"
+	// previewAction is the form's action for a subdomain. It never resolves (RFC 2606, section 2).
+	previewAction = "https://%s.preview.invalid" + zendesk.Path
 	// previewToken is in the place of a token. It has no similarity to one.
 	previewToken = "preview"
 	// previewPolicy is an addition to the policy of the page. If there are several policies, the
@@ -71,7 +72,7 @@ func (c renderCommand) preview(std streams) error {
 	if c.Config == "" {
 		return errors.New("--preview needs --config: it doesn't use a running service")
 	}
-	snapshot, err := config.Load(c.Config, config.Options{Endpoint: previewEndpoint})
+	snapshot, err := config.Load(c.Config, config.Options{})
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,10 @@ func (c renderCommand) preview(std streams) error {
 	if c.State != "" && c.Problem != "" {
 		return errors.New("--state is for the sign-in page, and --problem selects another page: leave one out")
 	}
-	html := inState(p.Render(previewToken, ""), c.State)
+	brand := conf.Profile.Brand(c.Brand)
+	html := bytes.ReplaceAll(p.Render(previewToken, ""), []byte(brand.Action),
+		fmt.Appendf(nil, previewAction, brand.Subdomain))
+	html = inState(html, c.State)
 	if c.Problem != "" {
 		html = p.RenderProblem(previewProblems[c.Problem])
 	}

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/policy"
 )
@@ -42,33 +39,16 @@ func (l *loader) readCallers(all *slots) *callers {
 			}
 			for j, grant := range entry.Grants {
 				l.checkGrant(at.at("grants").index(j), grant, all)
-				c.grants[entry.Name] = append(c.grants[entry.Name], all.serving(grant))
+				c.grants[entry.Name] = append(c.grants[entry.Name], grant)
 				c.places[entry.Name] = append(c.places[entry.Name], l.name(at.at("grants").index(j)))
 			}
 		}
 	}
 	warnOverlaps(tokens)
-	if l.options.Dev {
-		c.addDev()
-	}
 	if len(c.identities) == 0 && len(names) == 0 && !l.unknown {
 		l.sources[0].place("callers").warn("names nobody, here or in an included file, so every request is refused")
 	}
 	return c
-}
-
-// addDev lets DevKey do everything, where the file doesn't say what it may do.
-func (c *callers) addDev() {
-	const name = "deskmint dev" // no caller in a file can be called so
-	hash := caller.HashKey(DevKey)
-	for _, identities := range c.identities {
-		if slices.ContainsFunc(identities, func(id caller.Identity) bool { return strings.EqualFold(id.APIKeySHA256, hash) }) {
-			return
-		}
-	}
-	c.identities[name] = []caller.Identity{{APIKeySHA256: hash}}
-	c.grants[name] = []policy.GrantSettings{policy.UnrestrictedGrant()}
-	c.places[name] = []string{name}
 }
 
 // allIdentities returns the identities of all callers, sorted by the callers' names.

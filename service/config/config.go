@@ -28,18 +28,12 @@ import (
 
 // Options change how a file is read. The zero value is that of `deskmint serve`.
 type Options struct {
-	// Endpoint, when set, replaces every configuration's endpoint once that has been
-	// checked: `deskmint dev` posts to its sandbox.
-	Endpoint string
-	// Origin, when set, stands for all the origins of every configuration that lists some:
-	// `deskmint dev` plays the company's app too, where remote login and logout are. One
-	// that lists none is warned of and gets none, so that what is missing in production
-	// is missing there as well.
-	Origin string
-	// Dev lets [DevKey] in, which is refused otherwise: as a caller of the file's, or
-	// else as one that may do everything. The files that the configuration names
-	// aren't read: `deskmint dev` uses neither certificates nor a store.
-	Dev bool
+	// Development accepts [DevKey], and doesn't read the files that the configuration names. It is
+	// for `deskmint dev`, which uses neither certificates nor a secret store.
+	Development bool
+	// Rewrite, if not nil, may change the content of each file before it is checked. The main file
+	// comes first. warn adds a warning about a key.
+	Rewrite func(file *File, warn func(key, message string))
 	// Now is the clock that warnings of identities that have ended are judged by; nil: time.Now.
 	Now func() time.Time
 	// Keys keeps the issuers' keys from one snapshot to the next; nil: the snapshot has
@@ -116,7 +110,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 	if main, ok := l.read(path); ok {
 		l.include(main)
 	}
-	return l.snapshot(!o.Dev)
+	return l.snapshot(!o.Development)
 }
 
 // Parse reads a configuration of one document, for what has no file: `deskmint dev`
@@ -152,7 +146,7 @@ func newLoader(path string, o Options) *loader {
 // source is one file: what it holds, and what is wrong with it.
 type source struct {
 	*document
-	contents
+	File
 
 	size int // of the text, in bytes
 }
@@ -174,7 +168,10 @@ func (l *loader) add(name string, text []byte) *source {
 	sum := sha256.Sum256(text)
 	l.digest = append(l.digest, sum[:]...)
 	s := &source{document: newDocument(name), size: len(text)}
-	decode(s.document, text, &s.contents)
+	decode(s.document, text, &s.File)
+	if l.options.Rewrite != nil {
+		l.options.Rewrite(&s.File, s.place("").warning)
+	}
 	l.sources = append(l.sources, s)
 	return s
 }

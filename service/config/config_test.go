@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -230,57 +231,42 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func TestEndpointIsReplaced(t *testing.T) {
-	o := Options{Endpoint: "http://{subdomain}.localhost:7000"}
-	s := parsed(t, change(t, "return_to_hosts: [help.acme.com]", "return_to_hosts: [acme.zendesk.com]"), o)
+// TestRewrite shows that a file is checked after Rewrite has changed it.
+func TestRewrite(t *testing.T) {
+	rewrite := func(endpoint string) Options {
+		return Options{Rewrite: func(f *File, warn func(key, message string)) {
+			f.Configurations[0].ZendeskSSO.Endpoint = endpoint
+			warn("configurations[0].zendesk_sso.origins", "is a warning")
+		}}
+	}
+	text := change(t, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://acme.com")
+	s := parsed(t, text, rewrite("http://{subdomain}.localhost:7000"))
+	want := "deskmint.yaml:8: configurations[0].zendesk_sso.origins: is a warning"
+	if !slices.ContainsFunc(s.Warnings, func(w Fault) bool { return w.String() == want }) {
+		t.Errorf("warnings %v, want %s", s.Warnings, want)
+	}
 	c, _ := s.Configuration("acme-customers")
 	if got := c.Profile.Brand("").Action; got != "http://acme.localhost:7000/access/jwt" {
 		t.Errorf("the form posts to %s", got)
 	}
-	if page := string(c.Page("", "").Render("TOKEN", "")); !strings.Contains(page, "http://acme.localhost:7000/access/jwt") {
-		t.Error("the page posts elsewhere")
+	page := string(c.Page("", "").Render("TOKEN", ""))
+	if !strings.Contains(page, "http://acme.localhost:7000/access/jwt") {
+		t.Error("the page posts to another URL")
 	}
-	for host, want := range map[string]bool{
-		"acme.localhost:7000": true,
-		"acme.zendesk.com":    true, // which the brand keeps beside the other
-		"help.acme.com":       false,
+	for text, want := range map[string]string{
+		text:    "[deskmint.yaml:10 configurations[0].zendesk_sso.endpoint]",
+		minimal: "[deskmint.yaml:8 configurations[0].zendesk_sso.endpoint]", // the line of the block
 	} {
-		ask := policy.Request{
-			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
-			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
+		_, err := Parse("deskmint.yaml", []byte(text), rewrite("http://example.com"))
+		if places, _ := faults(t, err); fmt.Sprint(places) != want {
+			t.Errorf("faults %v, want %s", places, want)
 		}
-		if _, err := s.Policy.Allow("storefront", ask); (err == nil) != want {
-			t.Errorf("return_to at %s: %v, want allowed %t", host, err, want)
-		}
-	}
-
-	shared := strings.NewReplacer("audiences: [end_user]", "audiences: [end_user]\n      endpoint: https://sso.acme.com",
-		"        - {id", "        - {id: \"360002\", subdomain: labs, default: true}\n        - {id", "[help.acme.com]\n", "[sso.acme.com]\n").Replace(minimal)
-	s = parsed(t, shared, o)
-	for brand, host := range map[string]string{"360001": "acme.localhost:7000", "360002": "labs.localhost:7000"} {
-		ask := policy.Request{
-			Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: brand,
-			Role: "end_user", Email: "a@example.com", ReturnToHost: host,
-		}
-		if _, err := s.Policy.Allow("storefront", ask); err != nil {
-			t.Errorf("of two brands with one endpoint, %s: %v", brand, err)
-		}
-	}
-
-	// The file's own endpoint is checked all the same.
-	_, err := Parse("deskmint.yaml", []byte(change(t, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://acme.com")), o)
-	if places, _ := faults(t, err); fmt.Sprint(places) != "[deskmint.yaml:10 configurations[0].zendesk_sso.endpoint]" {
-		t.Errorf("faults %v", places)
-	}
-	_, err = Parse("deskmint.yaml", []byte(minimal), Options{Endpoint: "http://example.com"})
-	if _, text := faults(t, err); !strings.Contains(text, "configurations[0].zendesk_sso.endpoint: can't be replaced") {
-		t.Errorf("faults %s", text)
 	}
 }
 
 func TestDevKey(t *testing.T) {
 	text := change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", strings.ToUpper(caller.HashKey(DevKey)))
-	s := parsed(t, text, Options{Dev: true})
+	s := parsed(t, text, Options{Development: true})
 	if _, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer dmk_dev"}}); err != nil {
 		t.Errorf("dev's own key: %v", err)
 	}
@@ -318,38 +304,6 @@ func TestSnapshotsAreIndependent(t *testing.T) {
 	}
 	if other := parsed(t, minimal, Options{}); other.Digest == first.Digest {
 		t.Error("two texts have one digest")
-	}
-}
-
-// Where the file doesn't name dev's key, it may do everything; where it does, only
-// what the file grants.
-func TestDevCaller(t *testing.T) {
-	text := `
-secrets: {source: memory}
-configurations:
-  - {name: acme, secret: {path: a}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
-`
-	ask := policy.Request{Configuration: "acme", Actions: []policy.Action{policy.SignIn, policy.Stage}, Brand: "1", Role: "admin", Email: "a@b.example", Protected: true}
-	for _, c := range []struct {
-		name, more string
-		allowed    bool
-	}{
-		{"not named", "", true},
-		{"named without grants", "callers: [{name: me, identities: [{api_key_sha256: " + caller.HashKey(DevKey) + "}]}]", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			snapshot, err := Parse("t.yaml", []byte(text+c.more), Options{Dev: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			who, err := snapshot.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer " + DevKey}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := snapshot.Policy.Allow(who.Name, ask); (err == nil) != c.allowed {
-				t.Errorf("allowed: %v, want %v", err, c.allowed)
-			}
-		})
 	}
 }
 

@@ -2,8 +2,6 @@ package config
 
 import (
 	"cmp"
-	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -69,7 +67,7 @@ func (c *Configuration) Page(brandID, language string) *page.Page {
 // refers to it, even where it is at fault.
 type slot struct {
 	settings configuration
-	profile  *zendesk.Profile // with the file's own endpoint; nil where that is at fault
+	profile  *zendesk.Profile // nil where it is at fault
 	unread   bool             // its brands, or a part of them
 }
 
@@ -77,13 +75,10 @@ type slot struct {
 type slots struct {
 	byName map[string]slot
 	built  map[string]*Configuration
-	// moved maps the hosts of endpoints that [Options.Endpoint] replaces to the new ones:
-	// several, where brands shared one.
-	moved map[string][]string
 }
 
 func (l *loader) readConfigurations() *slots {
-	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}, moved: map[string][]string{}}
+	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}}
 	names, refs := unique{}, map[secrets.Ref]place{}
 	for _, source := range l.sources {
 		list := source.place("configurations")
@@ -92,7 +87,7 @@ func (l *loader) readConfigurations() *slots {
 			at := list.index(i)
 			l.unknown = l.unknown || at.at("name").lost()
 			checkName(at.at("name"), c.Name, names)
-			s, built := l.configuration(at, c, all.moved)
+			s, built := l.configuration(at, c)
 			if _, twice := all.byName[c.Name]; !twice {
 				all.byName[c.Name], all.built[c.Name] = s, built
 			}
@@ -111,7 +106,7 @@ func (l *loader) readConfigurations() *slots {
 	return all
 }
 
-func (l *loader) configuration(at place, c configuration, moved map[string][]string) (slot, *Configuration) {
+func (l *loader) configuration(at place, c configuration) (slot, *Configuration) {
 	built := &Configuration{
 		Name:                 c.Name,
 		DisplayName:          cmp.Or(c.DisplayName, c.Name),
@@ -134,65 +129,16 @@ func (l *loader) configuration(at place, c configuration, moved map[string][]str
 	if c.ZendeskSSO == nil {
 		block.fault("is required: a configuration has exactly one profile block, and this is the only kind")
 	} else {
-		s.profile, built.Profile = l.profile(block, c.ZendeskSSO)
-		noteMoved(moved, s.profile, built.Profile)
+		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.report)
+		// An error is what Check has reported.
+		built.Profile, _ = zendesk.New(c.ZendeskSSO.Settings, c.ZendeskSSO.brands())
+		s.profile = built.Profile
 		checkLooks(block, c.ZendeskSSO)
 		if built.Profile != nil && !at.faulty() {
 			built.pages = l.matchers.renderBrands(block, c.ZendeskSSO, built)
 		}
 	}
 	return s, built
-}
-
-// profile makes the profile as the file has it, and the one that serves. They differ where
-// [Options.Endpoint] takes the endpoint's place, and [Options.Origin] the origins'. Both are nil
-// where faults were reported.
-func (l *loader) profile(at place, z *zendeskSSO) (written, serving *zendesk.Profile) {
-	zendesk.Check(z.Settings, z.brands(), at.report)
-	written, err := zendesk.New(z.Settings, z.brands())
-	if err != nil {
-		return nil, nil // what Check has reported
-	}
-	if l.options.Endpoint == "" {
-		return written, written
-	}
-	settings := z.Settings
-	settings.Endpoint = l.options.Endpoint
-	settings.Origins = l.standIn(at.at("origins"), settings.Origins)
-	if serving, err = zendesk.New(settings, z.brands()); err != nil {
-		at.at("endpoint").fault("can't be replaced: %v", err)
-	}
-	return written, serving
-}
-
-// standIn returns the origins that serve in place of those that the file lists.
-func (l *loader) standIn(at place, listed []string) []string {
-	switch {
-	case l.options.Origin == "":
-		return listed
-	case len(listed) == 0:
-		at.warn("lists none: where Zendesk sends a browser on from the sign-in to remote login or logout, Chrome and Safari stop there")
-		return nil
-	}
-	return []string{l.options.Origin}
-}
-
-func noteMoved(moved map[string][]string, written, serving *zendesk.Profile) {
-	if written == nil || serving == nil {
-		return
-	}
-	for _, b := range written.Brands() {
-		from, to := host(b), host(serving.Brand(b.ID))
-		if !slices.Contains(moved[from], to) {
-			moved[from] = append(moved[from], to)
-		}
-	}
-}
-
-// host is that of the brand's endpoint, with its port if any.
-func host(b *zendesk.Brand) string {
-	_, rest, _ := strings.Cut(b.Action, "://")
-	return strings.TrimSuffix(rest, zendesk.Path)
 }
 
 func checkSecret(at place, r secretRef) secrets.Ref {

@@ -12,9 +12,9 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// contents is a file as it is written. Its tags are the keys; schema.json has the
-// same ones, and says what each of them means.
-type contents struct {
+// File is the content of a configuration file. The tags of its fields are the keys. schema.json has
+// the same keys, and describes each of them.
+type File struct {
 	Listen         Listen          `yaml:"listen"`
 	TLS            *TLS            `yaml:"tls"`
 	Include        []string        `yaml:"include"`
@@ -22,7 +22,7 @@ type contents struct {
 	Issuers        []caller.Issuer `yaml:"issuers"`
 	Audit          audit.Settings  `yaml:"audit"`
 	Configurations []configuration `yaml:"configurations"`
-	Callers        []callerEntry   `yaml:"callers"`
+	Callers        []Caller        `yaml:"callers"`
 }
 
 // Secrets says where secrets come from and how they are kept fresh.
@@ -101,7 +101,8 @@ func (z *zendeskSSO) brands() []zendesk.BrandSettings {
 	return settings
 }
 
-type callerEntry struct {
+// Caller is a caller in a configuration file.
+type Caller struct {
 	Name       string                 `yaml:"name"`
 	Identities []caller.Identity      `yaml:"identities"`
 	Grants     []policy.GrantSettings `yaml:"grants"`

@@ -236,7 +236,7 @@ func TestManyValues(t *testing.T) {
       on_bad_return_to: home
       brands: [{id: "1", name: Acme, subdomain: acme, hosts: [help.acme.com], page: {language: en, color: "#1f73b7"}}]
 `, many)
-	doc, got := newDocument("deskmint.yaml"), contents{}
+	doc, got := newDocument("deskmint.yaml"), File{}
 	decode(doc, []byte(text), &got)
 	if len(doc.faults) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
 		t.Errorf("%d configurations, faults %v", len(got.Configurations), doc.faults)

@@ -73,15 +73,3 @@ func (s slot) hasHost(brands []string, host string) bool {
 	}
 	return false
 }
-
-// serving is the grant as requests are held against it: where endpoints have been
-// replaced, it takes in the new ones. The old ones stay: Zendesk's own host is the
-// brand's wherever its form posts to.
-func (all *slots) serving(g policy.GrantSettings) policy.GrantSettings {
-	hosts := slices.Clone(g.ReturnToHosts)
-	for _, host := range g.ReturnToHosts {
-		hosts = append(hosts, all.moved[host]...)
-	}
-	g.ReturnToHosts = hosts
-	return g
-}

@@ -141,7 +141,7 @@ func (l *loader) checkKey(at place, hash string, identities unique) {
 		at.fault("is an API key, where its SHA-256 belongs: now that it has been written down, make another with `deskmint key new` and put that one's hash here")
 	case err != nil:
 		at.fault("%v", err)
-	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Dev:
+	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Development:
 		at.fault("is the hash of the key of `deskmint dev`, which everybody knows: make another with `deskmint key new`")
 	default:
 		identities.add(at, "key "+string(sum[:]), "API key")

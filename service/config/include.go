@@ -96,7 +96,7 @@ func (l *loader) includeFile(path string) {
 		s.place("").fault("is empty, as a file is that is still being written: remove it, or leave a comment in it")
 		l.unknown = true
 	}
-	for key := range fieldsOf(reflect.TypeFor[contents]()) {
+	for key := range fieldsOf(reflect.TypeFor[File]()) {
 		if at := s.place(key); at.given() && key != "configurations" && key != "callers" {
 			at.fault("belongs in the main file: an included one holds configurations and callers")
 		}

@@ -47,7 +47,7 @@ func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 	if ok && !main.place("include").unread() {
 		r.include, r.seen = main.Include, state(l.state.Sum(nil))
 	}
-	return l.snapshot(!r.options.Dev)
+	return l.snapshot(!r.options.Development)
 }
 
 // Changed tells whether a Load would now read anything else than the last one did. Other

@@ -151,7 +151,7 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 	if err := json.Unmarshal(Schema(), &root); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, root.Defs, "", reflect.TypeFor[contents](), root)
+	compare(t, root.Defs, "", reflect.TypeFor[File](), root)
 }
 
 // node is what the comparison looks at of a schema.

@@ -111,7 +111,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		// A key that nobody can guess takes the place of whatever the fuzzer made of the marker.
 		pasted := strings.ReplaceAll(text, "dmk_dev", key)
-		s, err := Parse("fuzz.yaml", []byte(pasted), Options{Dev: true})
+		s, err := Parse("fuzz.yaml", []byte(pasted), Options{Development: true})
 		if (s == nil) == (err == nil) {
 			t.Fatalf("snapshot %v and error %v", s, err)
 		}

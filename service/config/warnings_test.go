@@ -127,25 +127,3 @@ func TestListenCheck(t *testing.T) {
 		t.Error("TLS is enabled without certificate, or not with it")
 	}
 }
-
-// TestOriginStandsIn for those that a file lists, and for none where it lists none, which is then
-// said.
-func TestOriginStandsIn(t *testing.T) {
-	o := Options{Endpoint: "http://{subdomain}.localhost:7000", Origin: "http://localhost:7000"}
-	own := []string{"http://acme.localhost:7000", "https://acme.zendesk.com", "https://help.acme.com"}
-	for with, want := range map[string]bool{"": false, "\n      origins: []": false, "\n      origins: [https://login.acme.com, https://bye.acme.com]": true} {
-		s := parsed(t, change(t, "audiences: [end_user]", "audiences: [end_user]"+with), o)
-		c, _ := s.Configuration("acme-customers")
-		sources := own
-		if want {
-			sources = append(slices.Clone(own), o.Origin)
-		}
-		if got := c.Profile.Brand("").FormActionSources; !slices.Equal(got, sources) {
-			t.Errorf("with %q forms reach %q, want %q", with, got, sources)
-		}
-		warned := slices.ContainsFunc(s.Warnings, func(w Fault) bool { return strings.HasSuffix(w.Key, "zendesk_sso.origins") })
-		if warned == want {
-			t.Errorf("with %q there are the warnings %v", with, s.Warnings)
-		}
-	}
-}

@@ -1,0 +1,114 @@
+package demo
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/zendesk"
+)
+
+// Load loads the configuration file at path, or [Configuration] if path is empty. It changes the
+// following, so that the service signs people in at the sandbox and the demo can call it:
+//
+//   - Forms post to the sandbox, which is served at port.
+//   - A grant that allows return_to at a host of a brand's endpoint allows the sandbox's host of the
+//     brand.
+//   - The origin of the demo replaces the origins of a configuration, because the demo serves the
+//     remote login and logout pages. If a configuration lists no origins, it gets none and a
+//     warning, because such a redirect fails in production, too.
+//   - If no caller has [config.DevKey], a further caller has it, and may do everything.
+//
+// The file is loaded twice. The first time it is unchanged, so that its own problems are reported.
+func Load(path, port string) (*config.Snapshot, error) {
+	original, err := load(path, nil)
+	if err != nil {
+		return nil, err
+	}
+	r := &rewriter{original: original, port: port}
+	return load(path, r.rewrite)
+}
+
+func load(path string, rewrite func(*config.File, func(key, message string))) (*config.Snapshot, error) {
+	o := config.Options{Development: true, Rewrite: rewrite}
+	if path == "" {
+		return config.Parse("demo.yaml", Configuration(), o)
+	}
+	return config.Load(path, o)
+}
+
+// rewriter changes the files of a configuration that is known to be valid.
+type rewriter struct {
+	original *config.Snapshot
+	port     string
+	added    bool // the caller of dev is in a file
+}
+
+// rewrite changes one file.
+func (r *rewriter) rewrite(file *config.File, warn func(key, message string)) {
+	for i, c := range file.Configurations {
+		if c.ZendeskSSO == nil {
+			continue // the file has just changed, so the profile is missing
+		}
+		c.ZendeskSSO.Endpoint = "http://{subdomain}.localhost:" + r.port
+		if len(c.ZendeskSSO.Origins) > 0 {
+			c.ZendeskSSO.Origins = []string{Origin(r.port)}
+		} else {
+			warn(fmt.Sprintf("configurations[%d].zendesk_sso.origins", i), "lists none: where Zendesk sends a browser "+
+				"on from the sign-in to remote login or logout, Chrome and Safari stop there")
+		}
+	}
+	for _, c := range file.Callers {
+		for i := range c.Grants {
+			c.Grants[i].ReturnToHosts = r.replaceHosts(c.Grants[i])
+		}
+	}
+	if !r.added && !hasDevKey(r.original) {
+		r.added = true
+		file.Callers = append(file.Callers, config.Caller{
+			Name:       "deskmint-dev",
+			Identities: []caller.Identity{{APIKeySHA256: caller.HashKey(config.DevKey)}},
+			Grants:     []policy.GrantSettings{policy.UnrestrictedGrant()},
+		})
+	}
+}
+
+// replaceHosts returns the entries of return_to_hosts that allow the same brands at the sandbox. An
+// endpoint's host becomes the sandbox's host of each brand with this endpoint. A brand keeps its
+// host at Zendesk and its mapped hosts.
+func (r *rewriter) replaceHosts(g policy.GrantSettings) (replaced []string) {
+	covers := func(list []string, name string) bool {
+		return slices.Contains(list, name) || slices.Contains(list, "*")
+	}
+	if slices.Contains(g.ReturnToHosts, "*") {
+		return g.ReturnToHosts
+	}
+	for _, name := range r.original.Names() {
+		c, _ := r.original.Configuration(name)
+		for _, b := range c.Profile.Brands() {
+			if !covers(g.Configurations, name) || !covers(g.Brands, b.ID) {
+				continue
+			}
+			for _, host := range g.ReturnToHosts {
+				if slices.Contains(b.Hosts, host) || host == b.Subdomain+".zendesk.com" {
+					replaced = append(replaced, host)
+				}
+				if _, endpoint, _ := strings.Cut(b.Action, "://"); endpoint == host+zendesk.Path {
+					replaced = append(replaced, b.Subdomain+".localhost:"+r.port)
+				}
+			}
+		}
+	}
+	slices.Sort(replaced)
+	return slices.Compact(replaced)
+}
+
+// hasDevKey reports whether a caller has the key of dev.
+func hasDevKey(s *config.Snapshot) bool {
+	return slices.ContainsFunc(s.Identities, func(id config.Identity) bool {
+		return strings.EqualFold(id.APIKeySHA256, caller.HashKey(config.DevKey))
+	})
+}
