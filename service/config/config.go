@@ -194,7 +194,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		checkFiles(main)
 	}
 	if l.running != nil {
-		l.running.checkFrozen(main)
+		l.running.checkRestartRequired(main)
 	}
 	var faults, warnings []Fault
 	for _, source := range l.sources {

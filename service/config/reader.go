@@ -30,7 +30,7 @@ func NewReader(path string, o Options) *Reader { return &Reader{path: path, opti
 
 // Load reads the configuration, as the function [Load] does. running, if not nil, is
 // the snapshot that the new one is to replace: what a running service can't change is
-// a fault then (see frozen.go).
+// a fault then (see [Snapshot.checkRestartRequired]).
 func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
