@@ -16,14 +16,14 @@ type configCheckCommand struct {
 	File string `arg:"" help:"The configuration file."`
 }
 
-// Run prints every fault with its file, line and key, or that there is none.
+// Run prints every problem with its file, line and key, or that there is none.
 func (c configCheckCommand) Run(std streams) error {
 	snapshot, err := config.Load(c.File, config.Options{})
-	var faults *config.FaultsError
+	var problems *config.ProblemsError
 	switch {
-	case errors.As(err, &faults):
-		for _, f := range faults.Faults {
-			fmt.Fprintln(std.err, f)
+	case errors.As(err, &problems):
+		for _, p := range problems.Problems {
+			fmt.Fprintln(std.err, p)
 		}
 		return errRefused
 	case err != nil:

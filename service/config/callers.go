@@ -21,7 +21,7 @@ func (l *loader) readCallers(all *slots) *callers {
 			at := source.place("callers").index(i)
 			checkName(at.at("name"), entry.Name, names)
 			if len(entry.Identities) == 0 {
-				at.at("identities").fault("is required: how the caller is known, such as api_key_sha256")
+				at.at("identities").problem("is required: how the caller is known, such as api_key_sha256")
 			}
 			labels := unique{} // two identities of a caller must not have the same name
 			for j, id := range entry.Identities {
@@ -70,7 +70,7 @@ func (l *loader) name(at place) string {
 }
 
 // build makes what tells callers and their rights. It fails on nothing that hasn't
-// been reported as a fault before.
+// been reported as a problem before.
 func (c *callers) build(issuers []caller.Issuer, keys *caller.KeySets) (caller.Authenticator, *policy.Policy, error) {
 	known, err := caller.New(c.identities, issuers, keys)
 	if err != nil {

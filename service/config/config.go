@@ -3,8 +3,8 @@
 //
 // A snapshot that exists is whole: everything that a request looks up has been
 // checked, linked and prepared, and every page rendered. Whatever is wrong is
-// reported at once, each [Fault] with its file, line and key, in the operator's
-// words; a file with a single fault gives no snapshot, so that a reload that fails
+// reported at once, each [Problem] with its file, line and key, in the operator's
+// words; a file with a single problem gives no snapshot, so that a reload that fails
 // changes nothing. A snapshot holds no secret: those appear in the file by name
 // only, and neither the secret store nor the network is asked anything here.
 package config
@@ -63,7 +63,7 @@ type Snapshot struct {
 	// (certificates, a file of secrets) isn't part of it.
 	Digest string
 	// Warnings are what was accepted, but isn't or may not be what was meant.
-	Warnings []Fault
+	Warnings []Problem
 
 	configurations map[string]*Configuration
 	names          []string // theirs, sorted
@@ -104,7 +104,7 @@ func (s *Snapshot) Refs() []secrets.Ref {
 // relative to its folder. The files that it names must exist and be readable as what
 // they should be; the secret store's own are the store's business.
 //
-// The error is a [*FaultsError].
+// The error is a [*ProblemsError].
 func Load(path string, o Options) (*Snapshot, error) {
 	l := newLoader(path, o)
 	if main, ok := l.read(path); ok {
@@ -114,14 +114,14 @@ func Load(path string, o Options) (*Snapshot, error) {
 }
 
 // Parse reads a configuration of one document, for what has no file: `deskmint dev`
-// and tests. name stands for the file in faults, and relative paths are relative to
+// and tests. name stands for the file in problems, and relative paths are relative to
 // its folder; include is refused, and files that the document names aren't read.
 //
-// The error is a [*FaultsError].
+// The error is a [*ProblemsError].
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {
 	l := newLoader(name, o)
 	if main := l.add(name, yaml); len(main.Include) > 0 {
-		main.place("include").fault("can't be followed: this configuration has to be one document")
+		main.place("include").problem("can't be followed: this configuration has to be one document")
 	}
 	return l.snapshot(false)
 }
@@ -196,17 +196,17 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	if l.running != nil {
 		l.running.checkRestartRequired(main)
 	}
-	var faults, warnings []Fault
+	var problems, warnings []Problem
 	for _, source := range l.sources {
-		faults = append(faults, byLine(source.faults)...)
+		problems = append(problems, byLine(source.problems)...)
 		warnings = append(warnings, byLine(source.warnings)...)
 	}
-	if len(faults) > 0 {
-		return nil, &FaultsError{Faults: faults}
+	if len(problems) > 0 {
+		return nil, &ProblemsError{Problems: problems}
 	}
 	authenticator, rights, err := callers.build(main.Issuers, l.options.Keys)
 	if err != nil {
-		return nil, &FaultsError{Faults: []Fault{{File: main.name, Key: "callers", Message: redact(err.Error())}}}
+		return nil, &ProblemsError{Problems: []Problem{{File: main.name, Key: "callers", Message: redact(err.Error())}}}
 	}
 	digest := sha256.Sum256(l.digest)
 	return &Snapshot{

@@ -59,14 +59,14 @@ func parsed(t *testing.T, text string, o Options) *Snapshot {
 	return s
 }
 
-// faults are those of an error, each as "file:line key".
-func faults(t *testing.T, err error) (places []string, text string) {
+// problems are those of an error, each as "file:line key".
+func problems(t *testing.T, err error) (places []string, text string) {
 	t.Helper()
-	var e *FaultsError
+	var e *ProblemsError
 	if !errors.As(err, &e) {
-		t.Fatalf("error %v is no *FaultsError", err)
+		t.Fatalf("error %v is no *ProblemsError", err)
 	}
-	for _, f := range e.Faults {
+	for _, f := range e.Problems {
 		places = append(places, fmt.Sprintf("%s:%d %s", f.File, f.Line, f.Key))
 	}
 	return places, e.Error()
@@ -242,7 +242,7 @@ func TestRewrite(t *testing.T) {
 	text := change(t, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://acme.com")
 	s := parsed(t, text, rewrite("http://{subdomain}.localhost:7000"))
 	want := "deskmint.yaml:8: configurations[0].zendesk_sso.origins: is a warning"
-	if !slices.ContainsFunc(s.Warnings, func(w Fault) bool { return w.String() == want }) {
+	if !slices.ContainsFunc(s.Warnings, func(w Problem) bool { return w.String() == want }) {
 		t.Errorf("warnings %v, want %s", s.Warnings, want)
 	}
 	c, _ := s.Configuration("acme-customers")
@@ -258,8 +258,8 @@ func TestRewrite(t *testing.T) {
 		minimal: "[deskmint.yaml:8 configurations[0].zendesk_sso.endpoint]", // the line of the block
 	} {
 		_, err := Parse("deskmint.yaml", []byte(text), rewrite("http://example.com"))
-		if places, _ := faults(t, err); fmt.Sprint(places) != want {
-			t.Errorf("faults %v, want %s", places, want)
+		if places, _ := problems(t, err); fmt.Sprint(places) != want {
+			t.Errorf("problems %v, want %s", places, want)
 		}
 	}
 }
@@ -271,8 +271,8 @@ func TestDevKey(t *testing.T) {
 		t.Errorf("dev's own key: %v", err)
 	}
 	_, err := Parse("deskmint.yaml", []byte(text), Options{})
-	if places, _ := faults(t, err); fmt.Sprint(places) != "[deskmint.yaml:15 callers[0].identities[0].api_key_sha256]" {
-		t.Errorf("faults %v", places)
+	if places, _ := problems(t, err); fmt.Sprint(places) != "[deskmint.yaml:15 callers[0].identities[0].api_key_sha256]" {
+		t.Errorf("problems %v", places)
 	}
 }
 

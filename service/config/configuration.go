@@ -101,7 +101,7 @@ func (l *loader) readConfigurations() *slots {
 		}
 	}
 	if len(all.byName) == 0 && !l.unknown {
-		l.sources[0].place("configurations").fault("is required, here or in an included file: at least one")
+		l.sources[0].place("configurations").problem("is required, here or in an included file: at least one")
 	}
 	return all
 }
@@ -127,14 +127,14 @@ func (l *loader) configuration(at place, c configuration) (slot, *Configuration)
 	block := at.at("zendesk_sso")
 	s := slot{settings: c, unread: block.unread()}
 	if c.ZendeskSSO == nil {
-		block.fault("is required: a configuration has exactly one profile block, and this is the only kind")
+		block.problem("is required: a configuration has exactly one profile block, and this is the only kind")
 	} else {
 		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.report)
 		// An error is what Check has reported.
 		built.Profile, _ = zendesk.New(c.ZendeskSSO.Settings, c.ZendeskSSO.brands())
 		s.profile = built.Profile
 		checkLooks(block, c.ZendeskSSO)
-		if built.Profile != nil && !at.faulty() {
+		if built.Profile != nil && !at.hasProblem() {
 			built.pages = l.matchers.renderBrands(block, c.ZendeskSSO, built)
 		}
 	}
@@ -147,13 +147,13 @@ func checkSecret(at place, r secretRef) secrets.Ref {
 	case !field.given():
 		r.Field = defaultField
 	case r.Field == "":
-		field.fault("must be a field's name, or be left out for %s", defaultField)
+		field.problem("must be a field's name, or be left out for %s", defaultField)
 	}
 	ref := secrets.Ref{Path: r.Path, Field: r.Field}
 	if r.Path == "" {
-		at.at("path").fault("is required: where the store keeps the secret, such as sso/acme-customers")
+		at.at("path").problem("is required: where the store keeps the secret, such as sso/acme-customers")
 	} else if err := ref.Check(); err != nil && r.Field != "" {
-		at.fault("%v", err)
+		at.problem("%v", err)
 	}
 	return ref
 }
@@ -161,9 +161,9 @@ func checkSecret(at place, r secretRef) secrets.Ref {
 func checkDisplayName(at place, name string) {
 	switch {
 	case utf8.RuneCountInString(name) > 100:
-		at.fault("is longer than 100 characters")
+		at.problem("is longer than 100 characters")
 	case text.Fault(name, text.AllowJoiners) != "":
-		at.fault("holds a character that can't be seen")
+		at.problem("holds a character that can't be seen")
 	}
 }
 
@@ -171,14 +171,14 @@ func checkLoop(at place, c *Configuration) {
 	if limit := at.at("limit"); !limit.given() {
 		c.LoopLimit = defaultLoopLimit
 	} else if c.LoopLimit < 2 {
-		limit.fault("must be 2 or more: the number of the sign-in that is stopped")
+		limit.problem("must be 2 or more: the number of the sign-in that is stopped")
 	} else if c.LoopLimit > maxLoopLimit {
-		limit.fault("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
+		limit.problem("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
 	}
 	window := at.at("window")
 	duration(window, &c.LoopWindow, defaultLoopWindow, time.Second)
 	if c.LoopWindow > 24*time.Hour {
-		window.fault("must be 24h or less")
+		window.problem("must be 24h or less")
 	}
 }
 
@@ -192,7 +192,7 @@ func checkUserRate(at place, u *userRate) policy.Rate {
 	}
 	r := policy.Rate{PerSecond: given.PerMinute / 60, Burst: given.Burst}
 	if r.Check() != "" {
-		at.fault("must have a per_minute above 0, up to 60 million, and a burst up to a million that is back within 24 hours")
+		at.problem("must have a per_minute above 0, up to 60 million, and a burst up to a million that is back within 24 hours")
 	}
 	return r
 }

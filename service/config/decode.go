@@ -17,7 +17,7 @@ import (
 
 // decoder reads a YAML tree into Go values. The YAML library has a strict decoder
 // too, but that one names Go types, quotes values, gives up on a block at its first
-// fault, and takes `yes` for true, 0x10 for 16 and an empty value for none.
+// problem, and takes `yes` for true, 0x10 for 16 and an empty value for none.
 type decoder struct {
 	doc *document
 	// left is how many more values may be read by aliases: aliases of aliases make a
@@ -60,7 +60,7 @@ func parse(doc *document, text []byte) *yaml.Node {
 		doc.place("").misread(second.Line, "holds several documents: a file is one, and `---` stands at its start only")
 		return nil
 	case !errors.Is(err, io.EOF):
-		line, message := syntaxFault(err)
+		line, message := syntaxProblem(err)
 		doc.place("").misread(line, "%s", message)
 		return nil
 	}
@@ -72,7 +72,7 @@ func parse(doc *document, text []byte) *yaml.Node {
 
 var syntaxError = regexp.MustCompile(`^yaml: (?:line ([0-9]+): )?(.*)$`)
 
-func syntaxFault(err error) (line int, message string) {
+func syntaxProblem(err error) (line int, message string) {
 	parts := syntaxError.FindStringSubmatch(err.Error())
 	switch {
 	case parts == nil:
@@ -182,7 +182,7 @@ func (d *decoder) keys(n *yaml.Node, at place, each func(name string, at place, 
 			at.misread(key.Line, "has a merge key (<<): write the keys out, so that what a block holds can be seen in it")
 			continue
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || key.Style&yaml.TaggedStyle != 0:
-			at.faultIn(key.Line, "has a key that isn't plain text")
+			at.problemInLine(key.Line, "has a key that isn't plain text")
 			continue
 		}
 		below := at.at(segment(key.Value))

@@ -31,14 +31,14 @@ func checkIssuerFiles(at place, issuer caller.Issuer) {
 	checkAuthorities(at.at("ca"), issuer.CA)
 	if text, ok := readFile(at.at("jwks"), issuer.KeyFile()); ok {
 		if err := caller.CheckKeySet(text); err != nil {
-			at.at("jwks").fault("%v", err)
+			at.at("jwks").problem("%v", err)
 		}
 	}
 }
 
 func checkAuthorities(at place, path string) {
 	if text, ok := readFile(at, path); ok && !holdsCertificate(text) {
-		at.fault("holds no certificate in PEM form")
+		at.problem("holds no certificate in PEM form")
 	}
 }
 
@@ -46,14 +46,14 @@ func checkAudit(main *source) {
 	at := main.place("audit")
 	if text, ok := readFile(at.at("email_key_file"), main.Audit.EmailKeyFile); ok {
 		if _, err := audit.ParseKey(text); err != nil {
-			at.at("email_key_file").fault("%v", err)
+			at.at("email_key_file").problem("%v", err)
 		}
 	}
 	if out := main.Audit.Output; out != "" && out != "stdout" && out != "stderr" {
 		if folder, err := os.Stat(filepath.Dir(out)); err != nil {
-			at.at("output").fault("can't be written: %s", cause(err))
+			at.at("output").problem("can't be written: %s", cause(err))
 		} else if !folder.IsDir() {
-			at.at("output").fault("can't be written: what it stands in is no folder")
+			at.at("output").problem("can't be written: what it stands in is no folder")
 		}
 	}
 }
@@ -65,7 +65,7 @@ func readFile(at place, path string) (text []byte, ok bool) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		at.fault("can't be read: %s", cause(err))
+		at.problem("can't be read: %s", cause(err))
 	}
 	return text, err == nil
 }

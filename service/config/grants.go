@@ -20,9 +20,9 @@ func (l *loader) checkGrant(at place, g policy.GrantSettings, all *slots) {
 		}
 		at := at.at("configurations").index(i)
 		if near := nearest(name, sortedKeys(all.byName)); near != "" {
-			at.fault("names no configuration: did you mean %s?", near)
+			at.problem("names no configuration: did you mean %s?", near)
 		} else {
-			at.fault("names no configuration")
+			at.problem("names no configuration")
 		}
 	}
 	named := all.named(g)
@@ -30,12 +30,12 @@ func (l *loader) checkGrant(at place, g policy.GrantSettings, all *slots) {
 	warnDeniedDomains(at.at("email_domains"), g)
 	for i, id := range g.Brands {
 		if id != "*" && len(named) > 0 && !slices.ContainsFunc(named, func(s slot) bool { return s.hasBrand(id) }) {
-			at.at("brands").index(i).fault("is the id of no brand of the grant's configurations")
+			at.at("brands").index(i).problem("is the id of no brand of the grant's configurations")
 		}
 	}
 	for i, host := range g.ReturnToHosts {
 		if host != "*" && len(named) > 0 && !slices.ContainsFunc(named, func(s slot) bool { return s.hasHost(g.Brands, host) }) {
-			at.at("return_to_hosts").index(i).fault("is no host of the grant's brands: name an endpoint's or a mapped host, as acme.zendesk.com")
+			at.at("return_to_hosts").index(i).problem("is no host of the grant's brands: name an endpoint's or a mapped host, as acme.zendesk.com")
 		}
 	}
 }

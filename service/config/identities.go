@@ -23,7 +23,7 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 		}
 	}
 	if len(kinds) != 1 {
-		at.fault("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: one way of being known an item")
+		at.problem("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: one way of being known an item")
 		return
 	}
 	at = at.at(kinds[0])
@@ -31,13 +31,13 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 	case "mtls_uri":
 		// Compared as it stands, so it has to stand there as certificates are read.
 		if u, err := url.Parse(id.MTLSURI); err != nil || u.Scheme == "" || u.Host == "" || u.String() != id.MTLSURI {
-			at.fault("is no URI of a certificate, such as spiffe://acme.internal/storefront")
+			at.problem("is no URI of a certificate, such as spiffe://acme.internal/storefront")
 		}
 		identities.add(at, "uri "+id.MTLSURI, "identity")
 		l.checkClientCA(at)
 	case "mtls_dns":
 		if !hostName.MatchString(id.MTLSDNS) {
-			at.fault("is no DNS name in lower case, such as storefront.acme.internal")
+			at.problem("is no DNS name in lower case, such as storefront.acme.internal")
 		}
 		identities.add(at, "dns "+id.MTLSDNS, "identity")
 		l.checkClientCA(at)
@@ -58,7 +58,7 @@ func (l *loader) checkIdentityMetadata(at place, id caller.Identity, names uniqu
 		checkName(at.at("name"), id.Name, names)
 	}
 	if utf8.RuneCountInString(id.Owner) > maxOwner {
-		at.at("owner").fault("has more than %d characters", maxOwner)
+		at.at("owner").problem("has more than %d characters", maxOwner)
 	}
 	if id.EndedAt(l.now()) {
 		at.at("not_after").warn("has passed, so this identity is refused: remove the identity, or give a later not_after")
@@ -84,16 +84,16 @@ func (l *loader) checkJWT(at place, id caller.JWT) {
 	names := func(i caller.Issuer) bool { return i.Name == id.Issuer }
 	switch {
 	case id.Issuer == "":
-		at.at("issuer").fault("is required: the name of one of issuers")
+		at.at("issuer").problem("is required: the name of one of issuers")
 	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].place("issuers").unread():
-		at.at("issuer").fault("names none of issuers")
+		at.at("issuer").problem("names none of issuers")
 	}
 	if id.Subject == "" && len(id.Claims) == 0 {
-		at.at("subject").fault("is required, or claims: without either, everybody whom the issuer knows would be this caller")
+		at.at("subject").problem("is required, or claims: without either, everybody whom the issuer knows would be this caller")
 	}
 	for _, name := range sortedKeys(id.Claims) {
 		if _, ok := id.Claims[name].(string); !ok {
-			at.at("claims").at(segment(name)).fault("must be a single value")
+			at.at("claims").at(segment(name)).problem("must be a single value")
 		}
 	}
 }
@@ -106,7 +106,7 @@ type tokenIdentity struct {
 }
 
 // warnOverlaps points out two callers that one token can be both of: such a token is
-// refused. One that only one of them fits is not, so it is no fault.
+// refused. One that only one of them fits is not, so it is no problem.
 func warnOverlaps(tokens []tokenIdentity) {
 	for i, later := range tokens {
 		for _, earlier := range tokens[:i] {
@@ -138,11 +138,11 @@ func (l *loader) checkKey(at place, hash string, identities unique) {
 	sum, err := caller.ParseHash(hash)
 	switch {
 	case strings.HasPrefix(strings.TrimSpace(hash), caller.KeyPrefix):
-		at.fault("is an API key, where its SHA-256 belongs: now that it has been written down, make another with `deskmint key new` and put that one's hash here")
+		at.problem("is an API key, where its SHA-256 belongs: now that it has been written down, make another with `deskmint key new` and put that one's hash here")
 	case err != nil:
-		at.fault("%v", err)
+		at.problem("%v", err)
 	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Development:
-		at.fault("is the hash of the key of `deskmint dev`, which everybody knows: make another with `deskmint key new`")
+		at.problem("is the hash of the key of `deskmint dev`, which everybody knows: make another with `deskmint key new`")
 	default:
 		identities.add(at, "key "+string(sum[:]), "API key")
 	}

@@ -36,8 +36,8 @@ func TestNotAfter(t *testing.T) {
 	} {
 		s, err := Parse("deskmint.yaml", []byte(identity(t, "not_after: "+written)), Options{})
 		if want.IsZero() {
-			if places, _ := faults(t, err); !slices.Equal(places, []string{"deskmint.yaml:15 callers[0].identities[0].not_after"}) {
-				t.Errorf("%s: the faults are %q", written, places)
+			if places, _ := problems(t, err); !slices.Equal(places, []string{"deskmint.yaml:15 callers[0].identities[0].not_after"}) {
+				t.Errorf("%s: the problems are %q", written, places)
 			}
 			continue
 		}
@@ -73,12 +73,12 @@ func TestIdentityNames(t *testing.T) {
 		"a_b":      "must be lower-case letters",
 	} {
 		_, err := Parse("deskmint.yaml", []byte(text(name, "")), Options{})
-		if places, message := faults(t, err); !slices.Equal(places, []string{"deskmint.yaml:18 callers[0].identities[1].name"}) || !strings.Contains(message, says) {
+		if places, message := problems(t, err); !slices.Equal(places, []string{"deskmint.yaml:18 callers[0].identities[1].name"}) || !strings.Contains(message, says) {
 			t.Errorf("%s: %q %s", name, places, message)
 		}
 	}
 	_, err := Parse("deskmint.yaml", []byte(identity(t, "owner: "+strings.Repeat("x", 101))), Options{})
-	if places, _ := faults(t, err); !slices.Equal(places, []string{"deskmint.yaml:15 callers[0].identities[0].owner"}) {
+	if places, _ := problems(t, err); !slices.Equal(places, []string{"deskmint.yaml:15 callers[0].identities[0].owner"}) {
 		t.Errorf("a long owner: %q", places)
 	}
 }

@@ -32,12 +32,12 @@ func (l *loader) matches(at place, pattern string) []string {
 	paths, err := expand(l.dir, pattern)
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
-		at.fault("is no pattern: write it as conf.d/*.yaml")
+		at.problem("is no pattern: write it as conf.d/*.yaml")
 	case err != nil && !isPattern(pattern):
-		at.fault("names a file that can't be found: %s", cause(err))
+		at.problem("names a file that can't be found: %s", cause(err))
 		l.unknown = true
 	case err != nil:
-		at.fault("has a folder that can't be read: %s", cause(err))
+		at.problem("has a folder that can't be read: %s", cause(err))
 		l.unknown = true
 	case len(paths) == 0:
 		at.warn("matches no file")
@@ -93,12 +93,12 @@ func (l *loader) includeFile(path string) {
 	if s.size == 0 {
 		// As a file is between being truncated and being written again. To take it for one
 		// that says nothing would be to drop its callers for that moment.
-		s.place("").fault("is empty, as a file is that is still being written: remove it, or leave a comment in it")
+		s.place("").problem("is empty, as a file is that is still being written: remove it, or leave a comment in it")
 		l.unknown = true
 	}
 	for key := range fieldsOf(reflect.TypeFor[File]()) {
 		if at := s.place(key); at.given() && key != "configurations" && key != "callers" {
-			at.fault("belongs in the main file: an included one holds configurations and callers")
+			at.problem("belongs in the main file: an included one holds configurations and callers")
 		}
 	}
 }

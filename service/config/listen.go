@@ -75,15 +75,15 @@ func (t *TLS) secures() bool { return t.Enabled() || t != nil && t.AllowPlaintex
 func (t *TLS) check(at place) {
 	switch {
 	case t.Certificate != "" && t.Key == "":
-		at.at("key").fault("is required beside certificate: the file with its private key")
+		at.at("key").problem("is required beside certificate: the file with its private key")
 	case t.Certificate == "" && t.Key != "":
-		at.at("certificate").fault("is required beside key: the file with the certificate and its chain")
+		at.at("certificate").problem("is required beside key: the file with the certificate and its chain")
 	case t.Certificate == "" && t.ClientCA != "":
-		at.at("certificate").fault("is required beside client_ca: client certificates are a part of TLS")
+		at.at("certificate").problem("is required beside client_ca: client certificates are a part of TLS")
 	case t.Certificate == "" && !t.AllowPlaintext:
-		at.at("certificate").fault("is required, or allow_plaintext: true; without the tls block the listeners stay on loopback")
+		at.at("certificate").problem("is required, or allow_plaintext: true; without the tls block the listeners stay on loopback")
 	case t.Certificate != "" && t.AllowPlaintext:
-		at.at("allow_plaintext").fault("contradicts certificate: with one, the listeners speak TLS only")
+		at.at("allow_plaintext").problem("contradicts certificate: with one, the listeners speak TLS only")
 	}
 }
 

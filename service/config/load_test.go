@@ -95,11 +95,11 @@ func TestIncludeInAFolderWithWildcardsInItsName(t *testing.T) {
 	}
 }
 
-func TestIncludeFaults(t *testing.T) {
+func TestIncludeProblems(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		files  map[string]string
-		faults []string // "FILE:LINE KEY"
+		problems []string // "FILE:LINE KEY"
 		says   string
 	}{
 		{"no main file", map[string]string{}, []string{"deskmint.yaml:0 "}, "can't be read: no such file"},
@@ -124,7 +124,7 @@ func TestIncludeFaults(t *testing.T) {
 			[]string{"team.yaml:3 audit", "team.yaml:4 include"}, "belongs in the main file",
 		},
 		{
-			"faults of several files", map[string]string{
+			"problems of several files", map[string]string{
 				"deskmint.yaml": mainFile, "team.yaml": teamFile,
 				"conf.d/a.yaml": strings.Replace(shopFile, "shop,", "team,", 1), "conf.d/b.yaml": "callers:\n  - {nam: x}\n",
 			},
@@ -136,15 +136,15 @@ func TestIncludeFaults(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, test.files)
 			_, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
-			places, text := faults(t, err)
+			places, text := problems(t, err)
 			for i := range places {
 				places[i] = strings.TrimPrefix(places[i], dir+"/")
 			}
-			if !slices.Equal(places, test.faults) {
-				t.Errorf("faults at %q\nwant      %q\n%s", places, test.faults, text)
+			if !slices.Equal(places, test.problems) {
+				t.Errorf("problems at %q\nwant      %q\n%s", places, test.problems, text)
 			}
 			if text = strings.ReplaceAll(text, dir, "DIR"); !strings.Contains(text, test.says) {
-				t.Errorf("faults\n%s\ndon't say %q", text, test.says)
+				t.Errorf("problems\n%s\ndon't say %q", text, test.says)
 			}
 		})
 	}
@@ -173,7 +173,7 @@ issuers:
 	}
 	for _, test := range []struct {
 		name, file, text string // text "-": the file is missing
-		fault, says      string
+		problem, says      string
 	}{
 		{name: "all is well"},
 		{"no certificate", "tls.crt", "-", "deskmint.yaml:5 tls.certificate", "no such file"},
@@ -199,7 +199,7 @@ issuers:
 				write(t, dir, map[string]string{test.file: test.text})
 			}
 			s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
-			if test.fault == "" {
+			if test.problem == "" {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -210,9 +210,9 @@ issuers:
 				}
 				return
 			}
-			places, text := faults(t, err)
-			if got := strings.ReplaceAll(strings.Join(places, " "), dir+"/", ""); got != test.fault || !strings.Contains(text, test.says) {
-				t.Errorf("faults at %q, want %q that says %q\n%s", got, test.fault, test.says, text)
+			places, text := problems(t, err)
+			if got := strings.ReplaceAll(strings.Join(places, " "), dir+"/", ""); got != test.problem || !strings.Contains(text, test.says) {
+				t.Errorf("problems at %q, want %q that says %q\n%s", got, test.problem, test.says, text)
 			}
 		})
 	}
@@ -225,7 +225,7 @@ func TestAuditFolder(t *testing.T) {
 	for output, says := range map[string]string{"absent/audit.log": "no such file", "file/audit.log": "no folder"} {
 		write(t, dir, map[string]string{"deskmint.yaml": minimal + "audit: {output: " + output + "}\n"})
 		_, err := Load(path, Options{})
-		if places, text := faults(t, err); fmt.Sprint(places) != "["+path+":23 audit.output]" || !strings.Contains(text, says) {
+		if places, text := problems(t, err); fmt.Sprint(places) != "["+path+":23 audit.output]" || !strings.Contains(text, says) {
 			t.Errorf("%s: %s", output, text)
 		}
 	}

@@ -21,15 +21,15 @@ func (u unique) add(at place, value, what string) {
 		u[value] = at
 		return
 	}
-	at.fault("is the same %s as in %s: each needs its own", what, at.seeing(first))
+	at.problem("is the same %s as in %s: each needs its own", what, at.seeing(first))
 }
 
 func checkName(at place, value string, names unique) {
 	switch {
 	case value == "":
-		at.fault("is required")
+		at.problem("is required")
 	case !name.MatchString(value):
-		at.fault("must be lower-case letters, digits and hyphens, at most 63, with no hyphen at either end")
+		at.problem("must be lower-case letters, digits and hyphens, at most 63, with no hyphen at either end")
 	default:
 		names.add(at, value, "name")
 	}

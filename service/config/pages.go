@@ -25,7 +25,7 @@ func (p pages) in(tag string) *page.Page {
 
 func checkLooks(at place, z *zendeskSSO) {
 	if z.ReferrerPolicy != "" && z.ReferrerPolicy != "no-referrer" && z.ReferrerPolicy != "strict-origin" {
-		at.at("referrer_policy").fault("is none of its values: no-referrer, strict-origin")
+		at.at("referrer_policy").problem("is none of its values: no-referrer, strict-origin")
 	}
 	for i, b := range z.Brands {
 		b.Page.Check(at.at("brands").index(i).at("page").report)
@@ -39,7 +39,7 @@ func (m matchers) renderBrands(at place, z *zendeskSSO, c *Configuration) map[st
 	for i, b := range z.Brands {
 		rendered, err := m.renderPages(b, z.ReferrerPolicy, c)
 		if err != nil {
-			at.at("brands").index(i).fault("%v", err)
+			at.at("brands").index(i).problem("%v", err)
 		}
 		byBrand[b.ID] = rendered
 	}

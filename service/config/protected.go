@@ -42,31 +42,31 @@ func foldedIDs(ids []string) map[string]bool {
 func checkProtected(at place, p protected) {
 	for i, e := range p.Emails {
 		if parsed, err := zendesk.ParseEmail(e); err != nil {
-			at.at("emails").index(i).fault("%v", err)
+			at.at("emails").index(i).problem("%v", err)
 		} else if parsed != e {
-			at.at("emails").index(i).fault("must be in lower case, as addresses are compared")
+			at.at("emails").index(i).problem("must be in lower case, as addresses are compared")
 		}
 	}
 	for i, d := range p.Domains {
 		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
-			at.at("domains").index(i).fault("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
+			at.at("domains").index(i).problem("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
 		}
 	}
 	warnHalfDomains(at.at("domains"), p.Domains, "protects", func(string) bool { return true })
 	first := map[string]place{}
 	for i, id := range p.ExternalIDs {
 		at, folded := at.at("external_ids").index(i), policy.FoldExternalID(id)
-		if fault := externalIDFault(id); fault != "" {
-			at.fault("%s", fault)
+		if problem := checkExternalID(id); problem != "" {
+			at.problem("%s", problem)
 		} else if before, twice := first[folded]; twice {
-			at.fault("is the same id as in %s, since ids are compared without case: remove one", at.seeing(before))
+			at.problem("is the same id as in %s, since ids are compared without case: remove one", at.seeing(before))
 		} else {
 			first[folded] = at
 		}
 	}
 }
 
-func externalIDFault(id string) string {
+func checkExternalID(id string) string {
 	switch {
 	case id == "":
 		return "is empty: write the external id that the person has at Zendesk"

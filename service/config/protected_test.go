@@ -20,7 +20,7 @@ func protecting(t *testing.T, protected, rule string, more ...string) string {
 }
 
 // TestExternalIDWithProtectedPeople: what a grant's rule may be where its configurations protect
-// people, and where the fault or warning is.
+// people, and where the problem or warning is.
 func TestExternalIDWithProtectedPeople(t *testing.T) {
 	const (
 		people   = "{emails: [ceo@acme.com], external_ids: ['1', Shop-Chief, 0F5F3A6C-8b11-4c55-9d0e-7b432f6c1e0a]}"
@@ -28,7 +28,7 @@ func TestExternalIDWithProtectedPeople(t *testing.T) {
 		domains  = "{domains: [acme.com, '*.acme.com']}"
 		unbound  = "{any: true, unbounded: true}"
 		allow    = `allow: ["*"]`
-		anyFault = "must not be any"
+		anyProblem = "must not be any"
 	)
 	second := `
   - name: second
@@ -39,15 +39,15 @@ callers:`
 	for _, test := range []struct {
 		name, protected, rule string
 		more                  []string // old and new parts
-		fault                 string   // a piece of it; empty: none
+		problem                 string   // a piece of it; empty: none
 		warning               string
 	}{
 		{"any, nobody protected", "", "any", nil, "", ""},
-		{"any, an address", emails, "any", nil, anyFault, ""},
-		{"any, a domain", domains, "any", nil, anyFault, ""},
-		{"any, an id", "{external_ids: ['1']}", "any", nil, anyFault, ""},
+		{"any, an address", emails, "any", nil, anyProblem, ""},
+		{"any, a domain", domains, "any", nil, anyProblem, ""},
+		{"any, an id", "{external_ids: ['1']}", "any", nil, anyProblem, ""},
 		{"any, protected: true", people, "any", []string{roles, roles + "\n        protected: true"}, "", ""},
-		{"any, protected and denied", people, "any", []string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, anyFault, ""},
+		{"any, protected and denied", people, "any", []string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, anyProblem, ""},
 		{"any, without sign_in", people, "any", []string{"actions: [sign_in, read]", "actions: [read]"}, "", ""},
 		{"unbounded", people, unbound, nil, "", ""},
 		{"unbounded, denied", people, unbound, []string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, "", ""},
@@ -68,10 +68,10 @@ callers:`
 				line := 1 + strings.Count(text[:strings.Index(text, "claims:")], "\n")
 				want := fmt.Sprintf("deskmint.yaml:%d callers[0].grants[0].claims.external_id", line)
 				s, err := Parse("deskmint.yaml", []byte(text), Options{})
-				if test.fault != "" {
-					places, said := faults(t, err)
-					if !slices.Equal(places, []string{want}) || !strings.Contains(said, test.fault) {
-						t.Errorf("faults %s, want one at %s: %s", said, want, test.fault)
+				if test.problem != "" {
+					places, said := problems(t, err)
+					if !slices.Equal(places, []string{want}) || !strings.Contains(said, test.problem) {
+						t.Errorf("problems %s, want one at %s: %s", said, want, test.problem)
 					}
 					return
 				}

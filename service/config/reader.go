@@ -30,7 +30,7 @@ func NewReader(path string, o Options) *Reader { return &Reader{path: path, opti
 
 // Load reads the configuration, as the function [Load] does. running, if not nil, is
 // the snapshot that the new one is to replace: what a running service can't change is
-// a fault then (see [Snapshot.checkRestartRequired]).
+// a problem then (see [Snapshot.checkRestartRequired]).
 func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *Reader) Paths() []string {
 	paths := []string{r.path}
 	for _, pattern := range r.include {
 		paths = append(paths, standing(inFolder(dir, pattern))...)
-		found, _ := expand(dir, pattern) // a pattern that is none is a fault of the file's
+		found, _ := expand(dir, pattern) // a pattern that is none is a problem of the file's
 		paths = append(paths, found...)
 	}
 	return paths

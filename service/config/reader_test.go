@@ -62,7 +62,7 @@ func TestReaderChanged(t *testing.T) {
 		if got := r.Changed(); got != step.changed {
 			t.Errorf("%s: changed %v, want %v", step.name, got, step.changed)
 		}
-		_, _ = r.Load(nil) // the faults are other tests' business
+		_, _ = r.Load(nil) // the problems are other tests' business
 		if r.Changed() {
 			t.Errorf("%s: changed after it has been read", step.name)
 		}

@@ -32,7 +32,7 @@ tls: {allow_plaintext: true}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, test := range []struct{ old, new, faults string }{
+	for _, test := range []struct{ old, new, problems string }{
 		{"", "", ""},
 		{"source: vault", "source: vault\n  refresh: 5s\n  max_rate: 7\n  max_stale: 1h", ""},
 		{"source: vault", "source: vault\n  file: {path: other.yaml}", ""},
@@ -47,15 +47,15 @@ tls: {allow_plaintext: true}
 	} {
 		text := strings.Replace(base, test.old, test.new, 1)
 		s, err := load(text, first)
-		if test.faults == "" {
+		if test.problems == "" {
 			if err != nil || s == nil {
 				t.Errorf("%s: %v", test.new, err)
 			}
 			continue
 		}
-		places, says := faults(t, err)
-		if got := strings.ReplaceAll(strings.Join(places, ", "), "/etc/deskmint/deskmint.yaml:", ""); got != test.faults {
-			t.Errorf("%s: faults at %s, want %s", test.new, got, test.faults)
+		places, says := problems(t, err)
+		if got := strings.ReplaceAll(strings.Join(places, ", "), "/etc/deskmint/deskmint.yaml:", ""); got != test.problems {
+			t.Errorf("%s: problems at %s, want %s", test.new, got, test.problems)
 		}
 		if !strings.Contains(says, "restart to change it") || strings.Contains(says, "internal") {
 			t.Errorf("%s: %s", test.new, says)

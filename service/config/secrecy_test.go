@@ -116,9 +116,9 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("snapshot %v and error %v", s, err)
 		}
 		if err != nil {
-			places, said := faults(t, err)
+			places, said := problems(t, err)
 			if len(places) == 0 || strings.Contains(said, key[4:]) {
-				t.Errorf("%d faults:\n%s", len(places), said)
+				t.Errorf("%d problems:\n%s", len(places), said)
 			}
 			return
 		}

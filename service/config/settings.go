@@ -39,16 +39,16 @@ func (s *Secrets) check(at place) {
 	case "memory":
 		source.warn("is for development: outside `deskmint dev` nothing fills it, and no sign-in succeeds")
 	case "":
-		source.fault("is required: vault, file or memory")
+		source.problem("is required: vault, file or memory")
 	default:
-		source.fault("is no source of secrets: use vault, file or memory")
+		source.problem("is no source of secrets: use vault, file or memory")
 	}
 	duration(at.at("refresh"), &s.Refresh, secrets.DefaultRefresh, time.Second)
 	duration(at.at("max_stale"), &s.MaxStale, secrets.DefaultMaxStale, s.Refresh)
 	if rate := at.at("max_rate"); !rate.given() {
 		s.MaxRate = secrets.DefaultMaxRate
 	} else if s.MaxRate < 1 {
-		rate.fault("must be 1 or more: reads a second")
+		rate.problem("must be 1 or more: reads a second")
 	}
 }
 
@@ -57,7 +57,7 @@ func duration(at place, d *time.Duration, fallback, least time.Duration) {
 	if !at.given() {
 		*d = fallback
 	} else if *d < least || *d <= 0 {
-		at.fault("must be at least %s", least)
+		at.problem("must be at least %s", least)
 	}
 }
 

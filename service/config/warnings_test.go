@@ -97,7 +97,7 @@ func TestListenCheck(t *testing.T) {
 	for _, test := range []struct {
 		listen Listen
 		tls    *TLS
-		faults string
+		problems string
 	}{
 		{Listen{"127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:3"}, nil, ""},
 		{Listen{"localhost:1", "[::1]:2", "[::ffff:127.0.0.1]:3"}, nil, ""},
@@ -119,8 +119,8 @@ func TestListenCheck(t *testing.T) {
 				t.Errorf("%v: no message for %s", test.listen, key)
 			}
 		})
-		if strings.Join(got, " ") != test.faults {
-			t.Errorf("%v with %+v: faults %q, want %q", test.listen, test.tls, got, test.faults)
+		if strings.Join(got, " ") != test.problems {
+			t.Errorf("%v with %+v: problems %q, want %q", test.listen, test.tls, got, test.problems)
 		}
 	}
 	if (*TLS)(nil).Enabled() || plaintext.Enabled() || !certificate.Enabled() {

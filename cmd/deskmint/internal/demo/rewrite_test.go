@@ -122,7 +122,7 @@ func TestOrigins(t *testing.T) {
 		if got := c.Profile.Brand("").FormActionSources; !slices.Equal(got, sources) {
 			t.Errorf("with %q forms may reach %q, want %q", origins, got, sources)
 		}
-		warned := slices.ContainsFunc(s.Warnings, func(w config.Fault) bool {
+		warned := slices.ContainsFunc(s.Warnings, func(w config.Problem) bool {
 			return strings.HasSuffix(w.File, "deskmint.yaml") && w.Line >= 7 &&
 				w.Key == "configurations[0].zendesk_sso.origins"
 		})

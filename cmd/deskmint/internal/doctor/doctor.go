@@ -106,9 +106,9 @@ func (e *examination) fault(where, what, do string) {
 func (e *examination) configuration(path string) *config.Snapshot {
 	const do = "correct it: nothing else is checked until the file is valid"
 	snapshot, err := config.Load(path, config.Options{Now: e.now})
-	if faults := (*config.FaultsError)(nil); errors.As(err, &faults) {
-		for _, f := range faults.Faults {
-			e.fault(placeOf(f), f.Message, do)
+	if problems := (*config.ProblemsError)(nil); errors.As(err, &problems) {
+		for _, p := range problems.Problems {
+			e.fault(placeOf(p), p.Message, do)
 		}
 		return nil
 	}
@@ -123,11 +123,11 @@ func (e *examination) configuration(path string) *config.Snapshot {
 	return snapshot
 }
 
-// placeOf returns the file, line and key of a fault.
-func placeOf(f config.Fault) string {
-	message := f.Message
-	f.Message = ""
-	return cmp.Or(f.String(), message)
+// placeOf returns the file, line and key of a problem.
+func placeOf(p config.Problem) string {
+	message := p.Message
+	p.Message = ""
+	return cmp.Or(p.String(), message)
 }
 
 // causeOf returns the text of an error without the path, which the finding has already.

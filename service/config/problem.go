@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a configuration file, or a warning.
-type Fault struct {
+// Problem is one thing that is wrong with a configuration file, or a warning.
+type Problem struct {
 	// File is the file as it was named, or found.
 	File string
 	// Line counts from 1. Zero: the file couldn't be read at all.
@@ -24,7 +24,7 @@ type Fault struct {
 }
 
 // String is "deskmint.yaml:31: configurations[0].secret.path: is required".
-func (f Fault) String() string {
+func (f Problem) String() string {
 	var s strings.Builder
 	s.WriteString(f.File)
 	if f.Line > 0 {
@@ -39,14 +39,14 @@ func (f Fault) String() string {
 	return s.String()
 }
 
-// FaultsError is why a configuration is refused: every fault of every file, in the
+// ProblemsError is why a configuration is refused: every problem of every file, in the
 // order of the files and of their lines.
-type FaultsError struct{ Faults []Fault }
+type ProblemsError struct{ Problems []Problem }
 
-// Error has one fault a line.
-func (e *FaultsError) Error() string {
-	lines := make([]string, len(e.Faults))
-	for i, f := range e.Faults {
+// Error has one problem a line.
+func (e *ProblemsError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, f := range e.Problems {
 		lines[i] = f.String()
 	}
 	return strings.Join(lines, "\n")
@@ -57,8 +57,8 @@ type document struct {
 	name     string
 	lines    map[string]int // by key
 	misread  []string       // keys whose value couldn't be read
-	faults   []Fault
-	warnings []Fault
+	problems   []Problem
+	warnings []Problem
 }
 
 func newDocument(name string) *document {
@@ -67,9 +67,9 @@ func newDocument(name string) *document {
 
 func (d *document) place(key string) place { return place{doc: d, key: key} }
 
-// byLine returns faults in the order of their lines, those of one line in that of their keys.
-func byLine(faults []Fault) []Fault {
-	return slices.SortedStableFunc(slices.Values(faults), func(a, b Fault) int {
+// byLine returns problems in the order of their lines, those of one line in that of their keys.
+func byLine(problems []Problem) []Problem {
+	return slices.SortedStableFunc(slices.Values(problems), func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key))
 	})
 }
@@ -117,28 +117,28 @@ func (p place) seeing(other place) string {
 	return fmt.Sprintf("%s:%d", filepath.Base(other.doc.name), other.line())
 }
 
-// fault reports what is wrong with the meaning of a value. Where the value couldn't
+// problem reports what is wrong with the meaning of a value. Where the value couldn't
 // be read in the first place that has been reported, and what follows from it is noise.
-func (p place) fault(format string, args ...any) {
+func (p place) problem(format string, args ...any) {
 	if !p.unread() {
-		p.faultIn(p.line(), format, args...)
+		p.problemInLine(p.line(), format, args...)
 	}
 }
 
-// faultIn reports what is wrong in a line, whatever has been reported before.
-func (p place) faultIn(line int, format string, args ...any) {
-	p.doc.faults = append(p.doc.faults, p.say(line, fmt.Sprintf(format, args...)))
+// problemInLine reports what is wrong in a line, whatever has been reported before.
+func (p place) problemInLine(line int, format string, args ...any) {
+	p.doc.problems = append(p.doc.problems, p.say(line, fmt.Sprintf(format, args...)))
 }
 
-// report is fault for the Check methods of other packages, whose keys are relative.
-func (p place) report(key, message string) { p.at(key).fault("%s", message) }
+// report is problem for the Check methods of other packages, whose keys are relative.
+func (p place) report(key, message string) { p.at(key).problem("%s", message) }
 
 // warning is warn for the checks of other packages, whose keys are relative.
 func (p place) warning(key, message string) { p.at(key).warn("%s", message) }
 
 // misread reports that the value can't be read as what it should be.
 func (p place) misread(line int, format string, args ...any) {
-	p.faultIn(line, format, args...)
+	p.problemInLine(line, format, args...)
 	p.doc.misread = append(p.doc.misread, p.key)
 }
 
@@ -146,13 +146,13 @@ func (p place) warn(format string, args ...any) {
 	p.doc.warnings = append(p.doc.warnings, p.say(p.line(), fmt.Sprintf(format, args...)))
 }
 
-func (p place) say(line int, message string) Fault {
-	return Fault{File: p.doc.name, Line: line, Key: redact(p.key), Message: redact(message)}
+func (p place) say(line int, message string) Problem {
+	return Problem{File: p.doc.name, Line: line, Key: redact(p.key), Message: redact(message)}
 }
 
-// faulty is true where something is wrong with the key or with what is below it.
-func (p place) faulty() bool {
-	return slices.ContainsFunc(p.doc.faults, func(f Fault) bool { return within(f.Key, p.key) })
+// hasProblem is true where something is wrong with the key or with what is below it.
+func (p place) hasProblem() bool {
+	return slices.ContainsFunc(p.doc.problems, func(f Problem) bool { return within(f.Key, p.key) })
 }
 
 // lost is true where the value, or the block that it belongs to, couldn't be read.

@@ -12,15 +12,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// faultCase changes one part of the minimal configuration. Its faults are "LINE KEY",
+// problemCase changes one part of the minimal configuration. Its problems are "LINE KEY",
 // all of them; says is a part of the first one's message.
-type faultCase struct {
+type problemCase struct {
 	name, old, with string
-	faults          []string
+	problems          []string
 	says            string
 }
 
-var structureFaults = []faultCase{
+var structureProblems = []problemCase{
 	{"syntax", "  source: file", "  source: [file", []string{"2 "}, "is not valid YAML"},
 	{"tab", "  source: file", "\tsource: file", []string{"3 "}, "is not valid YAML"},
 	{"undefined alias", "source: file", "source: *store", []string{"1 "}, "an alias (*…) stands for an anchor"},
@@ -38,7 +38,7 @@ var structureFaults = []faultCase{
 	{"merge key", "  - name: storefront", "  - <<: {name: storefront}\n    name: storefront", []string{"13 callers[0]"}, "merge key"},
 	{"key that is a number", "listen: {grpc", "listen: {7: x, grpc", []string{"1 listen"}, "isn't plain text"},
 	{"key that is a list", "listen: {grpc", "listen: {[a]: x, grpc", []string{"1 listen"}, "isn't plain text"},
-	{"key that isn't text, and another fault", "listen: {grpc: \"127.0.0.1:9090\"}\nsecrets:\n  source: file", "? [a]\n: b\nsecrets:\n  source: files", []string{"1 ", "4 secrets.source"}, "isn't plain text"},
+	{"key that isn't text, and another problem", "listen: {grpc: \"127.0.0.1:9090\"}\nsecrets:\n  source: file", "? [a]\n: b\nsecrets:\n  source: files", []string{"1 ", "4 secrets.source"}, "isn't plain text"},
 	{"tag", "source: file", "source: !!str file", []string{"3 secrets.source"}, "has a YAML tag"},
 	{"no value", "  source: file", "  source:", []string{"3 secrets.source"}, "has no value"},
 	{"no value in a list", "[end_user]\n      brands", "[end_user, ~]\n      brands", []string{"9 configurations[0].zendesk_sso.audiences[1]"}, "has no value"},
@@ -59,7 +59,7 @@ var structureFaults = []faultCase{
 	{"alias of itself", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: &a [*a]}", []string{"21 callers[0].grants[0].claims.phone[0]"}, "must be a single value"},
 }
 
-var settingsFaults = []faultCase{
+var settingsProblems = []problemCase{
 	{"no source", "  source: file\n", "", []string{"2 secrets.source"}, "is required"},
 	{"unknown source", "source: file", "source: keychain", []string{"3 secrets.source"}, "use vault, file or memory"},
 	{"file without path", "  file: {path: secrets.yaml}\n", "", []string{"2 secrets.file.path"}, "is required"},
@@ -92,7 +92,7 @@ var settingsFaults = []faultCase{
 	{"one name, two issuers", "callers:", "issuers:\n  - {name: a, audience: b, issuer: 'https://a.example'}\n  - {name: a, audience: b, issuer: 'https://b.example'}\ncallers:", []string{"14 issuers[1].name"}, "is the same name as in line 13"},
 }
 
-var configurationFaults = []faultCase{
+var configurationProblems = []problemCase{
 	{"no configurations", minimal, "secrets: {source: memory}\nconfigurations: []\n", []string{"2 configurations"}, "at least one"},
 	{"no name", "name: acme-customers", "display_name: x", []string{"6 configurations[0].name", "17 callers[0].grants[0].configurations[0]"}, "is required"},
 	{"bad name", "name: acme-customers", "name: Acme", []string{"6 configurations[0].name", "17 callers[0].grants[0].configurations[0]"}, "lower-case letters"},
@@ -128,7 +128,7 @@ var configurationFaults = []faultCase{
 	{"name twice", "callers:", "  - name: acme-customers\n    secret: {path: x}\n    zendesk_sso: {audiences: [end_user], brands: [{id: \"1\", subdomain: a}]}\ncallers:", []string{"12 configurations[1].name"}, "is the same name as in line 6"},
 }
 
-var callerFaults = []faultCase{
+var callerProblems = []problemCase{
 	{"no identities", "    identities:\n      - api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945\n", "", []string{"13 callers[0].identities"}, "is required"},
 	{"identity of nothing", "api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", "{}", []string{"15 callers[0].identities[0]"}, "exactly one of"},
 	{"two in one identity", "      - api_key_sha256:", "      - mtls_dns: a.example\n        api_key_sha256:", []string{"15 callers[0].identities[0]"}, "exactly one of"},
@@ -154,35 +154,35 @@ var callerFaults = []faultCase{
 	{"foreign host", "return_to_hosts: [help.acme.com]", "return_to_hosts: [help.acme.com, acme.zendesk.com, evil.example]", []string{"22 callers[0].grants[0].return_to_hosts[2]"}, "no host of the grant's brands"},
 }
 
-func TestFaults(t *testing.T) {
-	groups := map[string][]faultCase{
-		"structure": structureFaults, "settings": settingsFaults, "configurations": configurationFaults, "callers": callerFaults,
+func TestProblems(t *testing.T) {
+	groups := map[string][]problemCase{
+		"structure": structureProblems, "settings": settingsProblems, "configurations": configurationProblems, "callers": callerProblems,
 	}
 	for _, group := range sortedKeys(groups) {
 		for _, test := range groups[group] {
 			t.Run(group+"/"+test.name, func(t *testing.T) {
 				_, err := Parse("deskmint.yaml", []byte(change(t, test.old, test.with)), Options{})
-				places, text := faults(t, err)
+				places, text := problems(t, err)
 				var want []string
-				for _, f := range test.faults {
+				for _, f := range test.problems {
 					want = append(want, "deskmint.yaml:"+f)
 				}
 				if !slices.Equal(places, want) {
-					t.Errorf("faults at %q\nwant      %q\n%s", places, want, text)
+					t.Errorf("problems at %q\nwant      %q\n%s", places, want, text)
 				}
 				if first, _, _ := strings.Cut(text, "\n"); !strings.Contains(first, test.says) {
-					t.Errorf("the first fault is\n%s\nand doesn't say %q", first, test.says)
+					t.Errorf("the first problem is\n%s\nand doesn't say %q", first, test.says)
 				}
 			})
 		}
 	}
 }
 
-// TestFaultsDontCascade has values that can't be read, and others that refer to them:
+// TestProblemsDontCascade has values that can't be read, and others that refer to them:
 // only the first ones are at fault.
-func TestFaultsDontCascade(t *testing.T) {
+func TestProblemsDontCascade(t *testing.T) {
 	limited := strings.Replace(minimal, `brands: ["*"]`, `brands: ["360001"]`, 1)
-	for _, test := range []struct{ old, with, fault string }{
+	for _, test := range []struct{ old, with, problem string }{
 		{`id: "360001"`, `id: 360001`, "11 configurations[0].zendesk_sso.brands[0].id"},
 		{`{id: "360001", subdomain: acme, hosts: [help.acme.com]}`, `acme`, "11 configurations[0].zendesk_sso.brands[0]"},
 		{"acme, hosts: [help.acme.com]", "acme, hosts: help.acme.com", "11 configurations[0].zendesk_sso.brands[0].hosts"},
@@ -197,8 +197,8 @@ func TestFaultsDontCascade(t *testing.T) {
 			t.Fatalf("%q doesn't stand once", test.old)
 		}
 		_, err := Parse("deskmint.yaml", []byte(strings.Replace(limited, test.old, test.with, 1)), Options{})
-		if places, text := faults(t, err); !slices.Equal(places, []string{"deskmint.yaml:" + test.fault}) {
-			t.Errorf("%s: faults\n%s", test.with, text)
+		if places, text := problems(t, err); !slices.Equal(places, []string{"deskmint.yaml:" + test.problem}) {
+			t.Errorf("%s: problems\n%s", test.with, text)
 		}
 	}
 }
@@ -209,16 +209,16 @@ func TestAliases(t *testing.T) {
 	parsed(t, shared, Options{})
 
 	_, err := Parse("deskmint.yaml", []byte(strings.Replace(shared, "*roles", "*role", 1)), Options{})
-	if _, text := faults(t, err); !strings.Contains(text, "an alias") {
-		t.Errorf("faults %s", text)
+	if _, text := problems(t, err); !strings.Contains(text, "an alias") {
+		t.Errorf("problems %s", text)
 	}
 
 	many := func(item string) string { return "[" + strings.Repeat(item+",", 70) + item + "]" }
 	bomb := minimal + "  - name: x\n    grants: " + many("{roles: "+many("agent")+"}")
 	bomb = strings.Replace(bomb, "grants: [{roles: [", "grants: &grants [{roles: &roles [", 1) + strings.Repeat("\n  - {name: x, grants: *grants}", 70)
 	_, err = Parse("deskmint.yaml", []byte(bomb), Options{})
-	if places, text := faults(t, err); len(places) != 1 || !strings.Contains(text, "too large") {
-		t.Errorf("%d faults, the first %s", len(places), text[:100])
+	if places, text := problems(t, err); len(places) != 1 || !strings.Contains(text, "too large") {
+		t.Errorf("%d problems, the first %s", len(places), text[:100])
 	}
 }
 
@@ -238,8 +238,8 @@ func TestManyValues(t *testing.T) {
 `, many)
 	doc, got := newDocument("deskmint.yaml"), File{}
 	decode(doc, []byte(text), &got)
-	if len(doc.faults) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
-		t.Errorf("%d configurations, faults %v", len(got.Configurations), doc.faults)
+	if len(doc.problems) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
+		t.Errorf("%d configurations, problems %v", len(got.Configurations), doc.problems)
 	}
 }
 
@@ -249,18 +249,18 @@ func TestGrantOfOneBrand(t *testing.T) {
 		`brands: ["*"]`, `brands: ["360002"]`,
 	).Replace(minimal)
 	_, err := Parse("deskmint.yaml", []byte(text), Options{})
-	if places, text := faults(t, err); !slices.Equal(places, []string{"deskmint.yaml:23 callers[0].grants[0].return_to_hosts[0]"}) {
-		t.Errorf("faults %s", text)
+	if places, text := problems(t, err); !slices.Equal(places, []string{"deskmint.yaml:23 callers[0].grants[0].return_to_hosts[0]"}) {
+		t.Errorf("problems %s", text)
 	}
 	parsed(t, strings.Replace(text, "return_to_hosts: [help.acme.com]", "return_to_hosts: [help.labs.example, labs.zendesk.com]", 1), Options{})
 }
 
 // TestAllAtOnce holds a file in which nearly everything is wrong against the list of
-// its faults. `go test -update` writes the list anew.
+// its problems. `go test -update` writes the list anew.
 func TestAllAtOnce(t *testing.T) {
 	path := filepath.Join("testdata", "broken.yaml")
 	_, err := Load(path, Options{})
-	_, text := faults(t, err)
+	_, text := problems(t, err)
 	golden := strings.TrimSuffix(path, ".yaml") + ".golden"
 	if *update {
 		if err := os.WriteFile(golden, []byte(text+"\n"), 0o644); err != nil {
@@ -272,12 +272,12 @@ func TestAllAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text+"\n" != string(want) {
-		t.Errorf("faults\n%s\nwant\n%s", text, want)
+		t.Errorf("problems\n%s\nwant\n%s", text, want)
 	}
 }
 
 func TestFaultString(t *testing.T) {
-	for want, f := range map[string]Fault{
+	for want, f := range map[string]Problem{
 		"a.yaml:3: b.c: is required": {File: "a.yaml", Line: 3, Key: "b.c", Message: "is required"},
 		"a.yaml:3: is not valid":     {File: "a.yaml", Line: 3, Message: "is not valid"},
 		"a.yaml: can't be read":      {File: "a.yaml", Message: "can't be read"},
