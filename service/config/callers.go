@@ -5,15 +5,19 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// callers are those of all files.
+// callers are the callers of all files, by name.
 type callers struct {
 	identities map[string][]caller.Identity
 	grants     map[string][]policy.GrantSettings
-	places     map[string][]string // where a caller's grants stand
+	places     map[string][]string // the names of a caller's grants in audit records
 }
 
-func (l *loader) readCallers(all *slots) *callers {
-	c := &callers{identities: map[string][]caller.Identity{}, grants: map[string][]policy.GrantSettings{}, places: map[string][]string{}}
+func (l *loader) readCallers(all *parsedConfigurations) *callers {
+	c := &callers{
+		identities: map[string][]caller.Identity{},
+		grants:     map[string][]policy.GrantSettings{},
+		places:     map[string][]string{},
+	}
 	names, identities := unique{}, unique{}
 	var tokens []tokenIdentity
 	for _, source := range l.sources {
@@ -35,18 +39,18 @@ func (l *loader) readCallers(all *slots) *callers {
 			c.identities[entry.Name] = append(c.identities[entry.Name], entry.Identities...)
 			if len(entry.Grants) == 0 {
 				at.warn("has no grants, so everything is denied to it")
-				c.grants[entry.Name] = nil // known all the same
+				c.grants[entry.Name] = nil // a known caller without grants
 			}
 			for j, grant := range entry.Grants {
 				l.checkGrant(at.at("grants").index(j), grant, all)
 				c.grants[entry.Name] = append(c.grants[entry.Name], grant)
-				c.places[entry.Name] = append(c.places[entry.Name], l.name(at.at("grants").index(j)))
+				c.places[entry.Name] = append(c.places[entry.Name], l.grantName(at.at("grants").index(j)))
 			}
 		}
 	}
 	warnOverlaps(tokens)
 	if len(c.identities) == 0 && len(names) == 0 && !l.unknown {
-		l.sources[0].place("callers").warn("names nobody, here or in an included file, so every request is refused")
+		l.sources[0].place("callers").warn("is empty, here and in included files, so every request is refused")
 	}
 	return c
 }
@@ -61,16 +65,17 @@ func (c *callers) allIdentities() (all []Identity) {
 	return all
 }
 
-// name is how audit records and denials refer to a grant. The main file needs no mention.
-func (l *loader) name(at place) string {
+// grantName returns the name of a grant in audit records and denials. It contains the file's name
+// except for the main file.
+func (l *loader) grantName(at place) string {
 	if at.doc == l.sources[0].document {
 		return at.key
 	}
 	return at.doc.name + ": " + at.key
 }
 
-// build makes what tells callers and their rights. It fails on nothing that hasn't
-// been reported as a problem before.
+// build returns the authenticator and the policy. It fails only if a problem has been reported
+// before.
 func (c *callers) build(issuers []caller.Issuer, keys *caller.KeySets) (caller.Authenticator, *policy.Policy, error) {
 	known, err := caller.New(c.identities, issuers, keys)
 	if err != nil {

@@ -6,27 +6,29 @@ import (
 	"slices"
 )
 
-// Changes is what one snapshot has other than another, by name: never a value.
+// Changes are the differences between two snapshots of one kind. They consist of names and never of
+// values.
 type Changes struct {
 	// Kind is configurations, brands, callers, issuers or settings. Brands are named
-	// CONFIGURATION/ID, settings by their keys.
+	// CONFIGURATION/ID, and settings are named by their keys.
 	Kind                    string
 	Added, Removed, Changed []string // each sorted
 }
 
-// kinds are in the order in which changes are told.
+// kinds are in the order in which changes are reported.
 var kinds = []string{"settings", "issuers", "configurations", "brands", "callers"}
 
-// parts are digests of what was written, by kind and name.
-type parts map[string]map[string][sha256.Size]byte
+// digests are digests of the content of the files, by kind and name.
+type digests map[string]map[string][sha256.Size]byte
 
-// Since tells what has changed from before to s, in the kinds of which anything has. It
-// is empty where the two say the same, be it in other words or in other files.
+// Since returns the changes from before to s. It leaves out the kinds without changes. Two
+// snapshots with the same content have no changes, even if their files are divided or written
+// differently.
 func (s *Snapshot) Since(before *Snapshot) []Changes {
 	var all []Changes
 	for _, kind := range kinds {
 		c := Changes{Kind: kind}
-		was, is := before.parts[kind], s.parts[kind]
+		was, is := before.digests[kind], s.digests[kind]
 		for _, name := range sortedKeys(is) {
 			if old, ok := was[name]; !ok {
 				c.Added = append(c.Added, name)
@@ -46,48 +48,50 @@ func (s *Snapshot) Since(before *Snapshot) []Changes {
 	return all
 }
 
-// parts is called once everything has been checked.
-func (l *loader) parts() parts {
-	p := parts{}
+// digests returns the digests of the files. All files must have been checked.
+func (l *loader) digests() digests {
+	d := digests{}
 	for _, kind := range kinds {
-		p[kind] = map[string][sha256.Size]byte{}
+		d[kind] = map[string][sha256.Size]byte{}
 	}
 	main := l.sources[0]
 	for key, value := range map[string]any{
-		"include": main.Include, "secrets.refresh": main.Secrets.Refresh,
-		"secrets.max_rate": main.Secrets.MaxRate, "secrets.max_stale": main.Secrets.MaxStale,
+		"include":           main.Include,
+		"secrets.refresh":   main.Secrets.Refresh,
+		"secrets.max_rate":  main.Secrets.MaxRate,
+		"secrets.max_stale": main.Secrets.MaxStale,
 	} {
-		p.add("settings", key, value)
+		d.add("settings", key, value)
 	}
 	for _, issuer := range main.Issuers {
-		p.add("issuers", issuer.Name, issuer)
+		d.add("issuers", issuer.Name, issuer)
 	}
 	for _, source := range l.sources {
 		for _, c := range source.Configurations {
 			if c.ZendeskSSO != nil {
 				for _, b := range c.ZendeskSSO.Brands {
-					p.add("brands", c.Name+"/"+b.ID, b)
+					d.add("brands", c.Name+"/"+b.ID, b)
 				}
-				// Brands are told of by themselves.
+				// Brands are a kind, so their changes don't count as changes of the configuration.
 				own := *c.ZendeskSSO
 				own.Brands = nil
 				c.ZendeskSSO = &own
 			}
-			p.add("configurations", c.Name, c)
+			d.add("configurations", c.Name, c)
 		}
 		for _, c := range source.Callers {
-			p.add("callers", c.Name, c)
+			d.add("callers", c.Name, c)
 		}
 	}
-	return p
+	return d
 }
 
-// add takes in what was written under a name. Only its digest is kept: ten thousand
-// configurations would otherwise be held twice.
-func (p parts) add(kind, name string, written any) {
-	text, err := json.Marshal(written)
+// add adds the digest of a value. The value itself isn't kept, because this would double the memory
+// for ten thousand configurations.
+func (d digests) add(kind, name string, value any) {
+	text, err := json.Marshal(value)
 	if err != nil {
-		text = nil // a test holds that nothing which can be written leads here
+		text = nil // TestDigestsAreComplete shows that this doesn't happen
 	}
-	p[kind][name] = sha256.Sum256(slices.Concat(text, []byte(kind)))
+	d[kind][name] = sha256.Sum256(slices.Concat(text, []byte(kind)))
 }

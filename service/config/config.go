@@ -1,12 +1,12 @@
-// Package config turns the configuration file into one immutable, validated
-// [Snapshot].
+// Package config turns the configuration file into one immutable, validated [Snapshot].
 //
-// A snapshot that exists is whole: everything that a request looks up has been
-// checked, linked and prepared, and every page rendered. Whatever is wrong is
-// reported at once, each [Problem] with its file, line and key, in the operator's
-// words; a file with a single problem gives no snapshot, so that a reload that fails
-// changes nothing. A snapshot holds no secret: those appear in the file by name
-// only, and neither the secret store nor the network is asked anything here.
+// A snapshot is complete: everything that a request needs is checked, linked and prepared, and
+// every page is rendered. All problems of a file are reported at once, each [Problem] with its
+// file, line and key. A file with a problem gives no snapshot, so that a failed reload changes
+// nothing.
+//
+// A snapshot contains no secrets, because the file only names them. The package accesses neither
+// the secret store nor the network.
 package config
 
 import (
@@ -34,40 +34,40 @@ type Options struct {
 	// Rewrite, if not nil, may change the content of each file before it is checked. The main file
 	// comes first. warn adds a warning about a key.
 	Rewrite func(file *File, warn func(key, message string))
-	// Now is the clock that warnings of identities that have ended are judged by; nil: time.Now.
+	// Now is the clock for warnings about expired identities. The default is time.Now.
 	Now func() time.Time
-	// Keys keeps the issuers' keys from one snapshot to the next; nil: the snapshot has
-	// its own. They are asked for when a request needs them, never while a file is read.
+	// Keys keeps the issuers' keys from one snapshot to the next. The default is a new set for each
+	// snapshot. Keys are fetched when a request needs them, and never while a file is read.
 	Keys *caller.KeySets
 }
 
-// DevKey is the API key of `deskmint dev`'s caller. It is in every copy of this
-// source, so a service that took it would be open to all.
+// DevKey is the API key of the caller of `deskmint dev`. The key is public, so a service must not
+// accept it.
 const DevKey = "dmk_dev"
 
-// Snapshot is a whole configuration. It is immutable and safe for concurrent use.
+// Snapshot is a complete configuration. It is immutable and safe for concurrent use.
 type Snapshot struct {
 	Listen  Listen
-	TLS     *TLS // nil: nothing is said about it, so plaintext on loopback
+	TLS     *TLS // nil if the file has no tls block: plaintext on loopback
 	Secrets Secrets
 	Issuers []caller.Issuer
 	Audit   audit.Settings
-	// Callers tells who calls, and Policy what they may do.
+	// Callers authenticates callers, and Policy decides what they may do.
 	Callers caller.Authenticator
 	Policy  *policy.Policy
-	// Identities are the identities of all callers, sorted by the callers' names and
-	// then in the order of the files.
+	// Identities are the identities of all callers, sorted by the callers' names. The identities of
+	// one caller are in the order of the file.
 	Identities []Identity
-	// Digest tells one configuration from another: hexadecimal SHA-256 over those of
-	// the configuration files, in the order in which they were read. What these name
-	// (certificates, a file of secrets) isn't part of it.
+	// Digest identifies the content of the configuration files. It is the hexadecimal SHA-256 of
+	// their SHA-256 digests, in the order in which they were read. The files that they name, such
+	// as certificates or a file of secrets, aren't included.
 	Digest string
-	// Warnings are what was accepted, but isn't or may not be what was meant.
+	// Warnings are about settings that are valid but may not be intended.
 	Warnings []Problem
 
 	configurations map[string]*Configuration
-	names          []string // theirs, sorted
-	parts          parts
+	names          []string // of the configurations, sorted
+	digests        digests
 }
 
 // Identity is one identity of a caller.
@@ -77,17 +77,17 @@ type Identity struct {
 	Caller string
 }
 
-// Configuration finds a configuration by its name.
+// Configuration returns the configuration with a name.
 func (s *Snapshot) Configuration(name string) (*Configuration, bool) {
 	c, ok := s.configurations[name]
 	return c, ok
 }
 
-// Names are those of all configurations, sorted.
+// Names returns the sorted names of all configurations.
 func (s *Snapshot) Names() []string { return slices.Clone(s.names) }
 
-// Refs are all secrets that the configurations sign with, each once, in the order
-// of the configurations' names.
+// Refs returns the secrets that the configurations sign with. Each is listed once, in the order of
+// the configurations' names.
 func (s *Snapshot) Refs() []secrets.Ref {
 	var refs []secrets.Ref
 	seen := make(map[secrets.Ref]bool, len(s.names))
@@ -100,9 +100,9 @@ func (s *Snapshot) Refs() []secrets.Ref {
 	return refs
 }
 
-// Load reads the file at path and those that it includes. Relative paths in it are
-// relative to its folder. The files that it names must exist and be readable as what
-// they should be; the secret store's own are the store's business.
+// Load reads the file at path and the files that it includes. Relative paths in it are relative to
+// its folder. The other files that it names, such as certificates, must exist and be valid. The
+// secret store checks its own files.
 //
 // The error is a [*ProblemsError].
 func Load(path string, o Options) (*Snapshot, error) {
@@ -113,28 +113,28 @@ func Load(path string, o Options) (*Snapshot, error) {
 	return l.snapshot(!o.Development)
 }
 
-// Parse reads a configuration of one document, for what has no file: `deskmint dev`
-// and tests. name stands for the file in problems, and relative paths are relative to
-// its folder; include is refused, and files that the document names aren't read.
+// Parse reads a configuration that is one text and not a file, for `deskmint dev` and for tests.
+// name is the file name in problems, and relative paths are relative to its folder. The text must
+// not include files, and the files that it names aren't read.
 //
 // The error is a [*ProblemsError].
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {
 	l := newLoader(name, o)
 	if main := l.add(name, yaml); len(main.Include) > 0 {
-		main.place("include").problem("can't be followed: this configuration has to be one document")
+		main.place("include").problem("isn't supported here: this configuration must be one document")
 	}
 	return l.snapshot(false)
 }
 
-// loader gathers files, then makes a snapshot of them.
+// loader reads files, and then makes a snapshot of them.
 type loader struct {
 	options Options
 	dir     string
 	sources []*source // the first one is the main file
-	unknown bool      // there are configurations whose names couldn't be read
+	unknown bool      // the names of some configurations couldn't be read
 	digest  []byte
-	state   hash.Hash // see Reader
-	running *Snapshot // what a reload is to replace; nil: it is none
+	state   hash.Hash // see [Reader]
+	running *Snapshot // the snapshot that a reload replaces; nil at the start
 
 	matchers matchers
 }
@@ -143,7 +143,7 @@ func newLoader(path string, o Options) *loader {
 	return &loader{options: o, dir: filepath.Dir(path), matchers: matchers{}, state: sha256.New()}
 }
 
-// source is one file: what it holds, and what is wrong with it.
+// source is one file with its problems.
 type source struct {
 	*document
 	File
@@ -151,13 +151,13 @@ type source struct {
 	size int // of the text, in bytes
 }
 
-// read adds the file at path. It is false where the file can't be read.
+// read adds the file at path. It returns false if the file can't be read.
 func (l *loader) read(path string) (*source, bool) {
 	text, err := os.ReadFile(path)
-	note(l.state, path, text, err)
+	addToState(l.state, path, text, err)
 	if err != nil {
 		s := &source{document: newDocument(path)}
-		s.place("").misread(0, "can't be read: %s", cause(err))
+		s.place("").unreadable(0, "can't be read: %s", cause(err))
 		l.sources = append(l.sources, s)
 		return s, false
 	}
@@ -170,13 +170,14 @@ func (l *loader) add(name string, text []byte) *source {
 	s := &source{document: newDocument(name), size: len(text)}
 	decode(s.document, text, &s.File)
 	if l.options.Rewrite != nil {
-		l.options.Rewrite(&s.File, s.place("").warning)
+		l.options.Rewrite(&s.File, s.place("").reportWarning)
 	}
 	l.sources = append(l.sources, s)
 	return s
 }
 
-// cause is an error of the file system without the path, which stands beside it.
+// cause returns the text of a file system's error without the path, which the problem names
+// already.
 func cause(err error) string {
 	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
 		return pathError.Err.Error()
@@ -184,7 +185,8 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// snapshot checks everything, and makes a snapshot where nothing is wrong.
+// snapshot checks all files, and makes a snapshot if there is no problem. files selects whether the
+// files that the main file names are checked, too.
 func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	main := l.sources[0]
 	l.checkSettings(main)
@@ -206,7 +208,9 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	}
 	authenticator, rights, err := callers.build(main.Issuers, l.options.Keys)
 	if err != nil {
-		return nil, &ProblemsError{Problems: []Problem{{File: main.name, Key: "callers", Message: redact(err.Error())}}}
+		return nil, &ProblemsError{Problems: []Problem{
+			{File: main.name, Key: "callers", Message: redact(err.Error())},
+		}}
 	}
 	digest := sha256.Sum256(l.digest)
 	return &Snapshot{
@@ -222,6 +226,6 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Warnings:       warnings,
 		configurations: configurations.built,
 		names:          sortedKeys(configurations.built),
-		parts:          l.parts(),
+		digests:        l.digests(),
 	}, nil
 }

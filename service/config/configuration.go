@@ -12,49 +12,49 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Configuration is one configuration, ready to sign people in with. It is immutable
-// and safe for concurrent use.
+// Configuration is one configuration for sign-ins. It is immutable and safe for concurrent use.
 type Configuration struct {
 	// Name is the NAME of configurations/NAME.
 	Name string
-	// DisplayName is for people; the name where the file gives none.
+	// DisplayName is for people. The default is the name.
 	DisplayName string
-	// Secret is what to sign with.
+	// Secret is the secret that tokens are signed with.
 	Secret secrets.Ref
-	// MaxStale is how long that may serve while the store is away.
+	// MaxStale is how long the secret may be used while the store is unavailable.
 	MaxStale time.Duration
-	// LoopLimit is the number of the sign-in, within LoopWindow, that is stopped.
+	// LoopLimit is the number of the first sign-in within LoopWindow that is stopped.
 	LoopLimit  int
 	LoopWindow time.Duration
-	// UserRate limits the sign-ins of each person by each caller, in each replica by itself.
+	// UserRate limits the sign-ins of each person by each caller, separately in each replica.
 	UserRate policy.Rate
 	// Profile is the zendesk_sso block.
 	Profile *zendesk.Profile
 
 	protectedEmails      []string
 	protectedDomains     []string
-	protectedExternalIDs map[string]bool  // by policy.FoldExternalID
+	protectedExternalIDs map[string]bool  // as returned by policy.FoldExternalID
 	pages                map[string]pages // by brand id
 }
 
-// What a configuration leaves out.
+// The defaults of a configuration.
 const (
 	defaultField      = "shared_secret"
 	defaultLoopLimit  = 4
 	defaultLoopWindow = time.Minute
 )
 
-// defaultUserRate is more than anybody does by hand. A browser may restore thirty tabs
-// at once and a monitor sign in every few seconds; one in a loop is stopped as such before.
+// defaultUserRate is higher than the rate of any person. A browser may restore thirty tabs at once,
+// and a monitoring system may sign in every few seconds. The loop limit stops a browser in a loop
+// before this rate does.
 func defaultUserRate() userRate { return userRate{PerMinute: 20, Burst: 30} }
 
-// maxLoopLimit keeps an attempt, which has a time for each sign-in before, within the
-// 1,024 bytes that the API takes back.
+// maxLoopLimit limits the size of an attempt, which contains the time of each previous sign-in. The
+// API accepts attempts of up to 1,024 bytes.
 const maxLoopLimit = 100
 
-// Page is the page of a brand, the default one where brandID is empty, in the
-// language nearest to the one asked for: a BCP 47 tag, where empty or malformed ones
-// stand for the brand's own. It is nil where the configuration has no such brand.
+// Page returns the page of a brand, or of the default brand if brandID is empty. The page is in the
+// supported language that is nearest to language, a BCP 47 tag. If the tag is empty or malformed,
+// the page is in the brand's language. Page returns nil if the configuration has no such brand.
 func (c *Configuration) Page(brandID, language string) *page.Page {
 	b := c.Profile.Brand(brandID)
 	if b == nil {
@@ -63,38 +63,39 @@ func (c *Configuration) Page(brandID, language string) *page.Page {
 	return c.pages[b.ID].in(language)
 }
 
-// slot is a configuration as the file has it. It is kept for the checks of what
-// refers to it, even where it is at fault.
-type slot struct {
-	settings configuration
-	profile  *zendesk.Profile // nil where it is at fault
-	unread   bool             // its brands, or a part of them
+// parsedConfiguration is a configuration as it is in the file. It may have problems. It is kept to
+// check the references to it.
+type parsedConfiguration struct {
+	settings   configuration
+	profile    *zendesk.Profile // nil if it has a problem
+	incomplete bool             // a part of the profile couldn't be read
 }
 
-// slots are all configurations of all files.
-type slots struct {
-	byName map[string]slot
+// parsedConfigurations are the configurations of all files, by name.
+type parsedConfigurations struct {
+	byName map[string]parsedConfiguration
 	built  map[string]*Configuration
 }
 
-func (l *loader) readConfigurations() *slots {
-	all := &slots{byName: map[string]slot{}, built: map[string]*Configuration{}}
+func (l *loader) readConfigurations() *parsedConfigurations {
+	all := &parsedConfigurations{byName: map[string]parsedConfiguration{}, built: map[string]*Configuration{}}
 	names, refs := unique{}, map[secrets.Ref]place{}
 	for _, source := range l.sources {
 		list := source.place("configurations")
-		l.unknown = l.unknown || list.lost()
+		l.unknown = l.unknown || list.isUnreadable()
 		for i, c := range source.Configurations {
 			at := list.index(i)
-			l.unknown = l.unknown || at.at("name").lost()
+			l.unknown = l.unknown || at.at("name").isUnreadable()
 			checkName(at.at("name"), c.Name, names)
 			s, built := l.configuration(at, c)
 			if _, twice := all.byName[c.Name]; !twice {
 				all.byName[c.Name], all.built[c.Name] = s, built
 			}
 			if first, shared := refs[built.Secret]; shared {
-				// Two rule sets for one Zendesk configuration are a reason to share; a slip shows
-				// only in Zendesk's refusals. Nobody should be surprised by what else it means.
-				at.at("secret").warn("is the same as in %s: to rotate, stage or disable one is to do it to both", at.seeing(first))
+				// Two configurations may share a secret to apply two sets of rules to one Zendesk
+				// configuration. If it is a mistake, only Zendesk's refusals would reveal it.
+				at.at("secret").warn("is the same as in %s: to rotate, stage or disable one is to do it to both",
+					at.reference(first))
 			} else if built.Secret.Path != "" {
 				refs[built.Secret] = at.at("secret")
 			}
@@ -106,7 +107,7 @@ func (l *loader) readConfigurations() *slots {
 	return all
 }
 
-func (l *loader) configuration(at place, c configuration) (slot, *Configuration) {
+func (l *loader) configuration(at place, c configuration) (parsedConfiguration, *Configuration) {
 	built := &Configuration{
 		Name:                 c.Name,
 		DisplayName:          cmp.Or(c.DisplayName, c.Name),
@@ -120,20 +121,20 @@ func (l *loader) configuration(at place, c configuration) (slot, *Configuration)
 	}
 	checkDisplayName(at.at("display_name"), c.DisplayName)
 	secretsOfMain := l.sources[0].Secrets
-	duration(at.at("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
+	checkDuration(at.at("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
 	checkLoop(at.at("loop"), built)
 	checkProtected(at.at("protected"), c.Protected)
 	built.UserRate = checkUserRate(at.at("user_rate"), c.UserRate)
 	block := at.at("zendesk_sso")
-	s := slot{settings: c, unread: block.unread()}
+	s := parsedConfiguration{settings: c, incomplete: block.hasUnreadable()}
 	if c.ZendeskSSO == nil {
 		block.problem("is required: a configuration has exactly one profile block, and this is the only kind")
 	} else {
-		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.report)
-		// An error is what Check has reported.
+		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.reportProblem)
+		// Check has reported the error.
 		built.Profile, _ = zendesk.New(c.ZendeskSSO.Settings, c.ZendeskSSO.brands())
 		s.profile = built.Profile
-		checkLooks(block, c.ZendeskSSO)
+		checkPages(block, c.ZendeskSSO)
 		if built.Profile != nil && !at.hasProblem() {
 			built.pages = l.matchers.renderBrands(block, c.ZendeskSSO, built)
 		}
@@ -144,7 +145,7 @@ func (l *loader) configuration(at place, c configuration) (slot, *Configuration)
 func checkSecret(at place, r secretRef) secrets.Ref {
 	field := at.at("field")
 	switch {
-	case !field.given():
+	case !field.isSet():
 		r.Field = defaultField
 	case r.Field == "":
 		field.problem("must be a field's name, or be left out for %s", defaultField)
@@ -168,7 +169,7 @@ func checkDisplayName(at place, name string) {
 }
 
 func checkLoop(at place, c *Configuration) {
-	if limit := at.at("limit"); !limit.given() {
+	if limit := at.at("limit"); !limit.isSet() {
 		c.LoopLimit = defaultLoopLimit
 	} else if c.LoopLimit < 2 {
 		limit.problem("must be 2 or more: the number of the sign-in that is stopped")
@@ -176,7 +177,7 @@ func checkLoop(at place, c *Configuration) {
 		limit.problem("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
 	}
 	window := at.at("window")
-	duration(window, &c.LoopWindow, defaultLoopWindow, time.Second)
+	checkDuration(window, &c.LoopWindow, defaultLoopWindow, time.Second)
 	if c.LoopWindow > 24*time.Hour {
 		window.problem("must be 24h or less")
 	}
@@ -192,7 +193,8 @@ func checkUserRate(at place, u *userRate) policy.Rate {
 	}
 	r := policy.Rate{PerSecond: given.PerMinute / 60, Burst: given.Burst}
 	if r.Check() != "" {
-		at.problem("must have a per_minute above 0, up to 60 million, and a burst up to a million that is back within 24 hours")
+		at.problem("must have a per_minute above 0, up to 60 million, " +
+			"and a burst up to a million that is back within 24 hours")
 	}
 	return r
 }

@@ -15,17 +15,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decoder reads a YAML tree into Go values. The YAML library has a strict decoder
-// too, but that one names Go types, quotes values, gives up on a block at its first
-// problem, and takes `yes` for true, 0x10 for 16 and an empty value for none.
+// decoder reads a YAML tree into Go values. The YAML library has a strict decoder, too. But its
+// messages name Go types and quote values, it skips the rest of a block after the first problem,
+// and it reads `yes` as true, 0x10 as 16 and an empty value as no value.
 type decoder struct {
 	doc *document
-	// left is how many more values may be read by aliases: aliases of aliases make a
-	// short text stand for any number of them. What is written out is as long as it is.
-	left int
-	// aliased is true inside of a value that an alias stands for.
+	// aliasesLeft is how many more values may be read through aliases. Without this limit, a short
+	// text with aliases of aliases could expand to any number of values.
+	aliasesLeft int
+	// aliased is true inside a value that is read through an alias.
 	aliased bool
-	// nested is true inside of a free-form value.
+	// nested is true inside a free-form value.
 	nested bool
 }
 
@@ -39,12 +39,13 @@ var (
 // decode reads one document into out, a pointer to a struct.
 func decode(doc *document, text []byte, out any) {
 	if root := parse(doc, text); root != nil {
-		d := decoder{doc: doc, left: maxAliased}
+		d := decoder{doc: doc, aliasesLeft: maxAliased}
 		d.value(root, doc.place(""), reflect.ValueOf(out).Elem())
 	}
 }
 
-// parse returns the one document of a text, nil where it is empty or isn't YAML.
+// parse returns the root of a text's only document. It returns nil if the document is empty or
+// isn't YAML.
 func parse(doc *document, text []byte) *yaml.Node {
 	var first, second yaml.Node
 	texts := yaml.NewDecoder(bytes.NewReader(text))
@@ -57,11 +58,11 @@ func parse(doc *document, text []byte) *yaml.Node {
 	}
 	switch {
 	case err == nil:
-		doc.place("").misread(second.Line, "holds several documents: a file is one, and `---` stands at its start only")
+		doc.place("").unreadable(second.Line, "contains several documents: a file is one, with `---` only at its start")
 		return nil
 	case !errors.Is(err, io.EOF):
 		line, message := syntaxProblem(err)
-		doc.place("").misread(line, "%s", message)
+		doc.place("").unreadable(line, "%s", message)
 		return nil
 	}
 	if root := first.Content[0]; root.Kind != yaml.ScalarNode || root.ShortTag() != "!!null" {
@@ -77,52 +78,52 @@ func syntaxProblem(err error) (line int, message string) {
 	switch {
 	case parts == nil:
 		return 1, "is not valid YAML"
-	case strings.HasPrefix(parts[2], "unknown anchor"): // quotes the text after the asterisk
-		return 1, "is not valid YAML: an alias (*…) stands for an anchor (&…) that isn't before it"
+	case strings.HasPrefix(parts[2], "unknown anchor"): // the library's message quotes the alias
+		return 1, "is not valid YAML: an alias (*…) has no anchor (&…) before it"
 	}
 	line, _ = strconv.Atoi(parts[1])
 	return max(1, line), "is not valid YAML: " + parts[2]
 }
 
-// value reads n into out, which is zero.
+// value reads n into out, which must be zero.
 func (d *decoder) value(n *yaml.Node, at place, out reflect.Value) {
 	if n.Kind == yaml.AliasNode {
 		defer func(before bool) { d.aliased = before }(d.aliased)
 		n, d.aliased = n.Alias, true
 	}
 	if d.aliased {
-		if d.left--; d.left < 0 {
-			if d.left == -1 {
-				at.doc.place("").misread(n.Line, "is too large here, with its aliases written out")
+		if d.aliasesLeft--; d.aliasesLeft < 0 {
+			if d.aliasesLeft == -1 {
+				at.doc.place("").unreadable(n.Line, "is too large here, with its aliases written out")
 			}
 			return
 		}
 	}
 	switch {
 	case n.Style&yaml.TaggedStyle != 0:
-		at.misread(n.Line, "has a YAML tag (!…): leave it out")
+		at.unreadable(n.Line, "has a YAML tag (!…): leave it out")
 	case n.ShortTag() == "!!null":
-		at.misread(n.Line, "has no value: give one, or remove the key")
+		at.unreadable(n.Line, "has no value: give one, or remove the key")
 	default:
-		d.plain(n, at, out)
+		d.byKind(n, at, out)
 	}
 }
 
-func (d *decoder) plain(n *yaml.Node, at place, out reflect.Value) {
+func (d *decoder) byKind(n *yaml.Node, at place, out reflect.Value) {
 	switch kind := out.Kind(); {
 	case out.Type() == timeType:
 		d.scalar(n, at, out)
 	case kind == reflect.Pointer:
 		out.Set(reflect.New(out.Type().Elem()))
-		d.plain(n, at, out.Elem())
+		d.byKind(n, at, out.Elem())
 	case kind == reflect.Struct:
 		d.block(n, at, out)
 	case kind == reflect.Slice:
 		d.list(n, at, out)
 	case kind == reflect.Map:
-		d.namedValues(n, at, out)
+		d.mapping(n, at, out)
 	case kind == reflect.Interface:
-		d.free(n, at, out)
+		d.freeForm(n, at, out)
 	default:
 		d.scalar(n, at, out)
 	}
@@ -138,18 +139,18 @@ func (d *decoder) block(n *yaml.Node, at place, out reflect.Value) {
 		}
 		near := nearest(name, sortedKeys(fields))
 		if near == "" {
-			at.misread(at.line(), "is no key here: there are %s", strings.Join(sortedKeys(fields), ", "))
+			at.unreadable(at.line(), "is no key here: there are %s", strings.Join(sortedKeys(fields), ", "))
 			return
 		}
-		at.misread(at.line(), "is no key here: did you mean %s?", near)
-		// That one is misspelt, not missing.
-		at.doc.misread = append(at.doc.misread, strings.TrimSuffix(at.key, name)+near)
+		at.unreadable(at.line(), "is no key here: did you mean %s?", near)
+		// The nearest key isn't missing but misspelt, so its value counts as unreadable.
+		at.doc.unreadable = append(at.doc.unreadable, strings.TrimSuffix(at.key, name)+near)
 	})
 }
 
 func (d *decoder) list(n *yaml.Node, at place, out reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		at.misread(n.Line, "must be a list")
+		at.unreadable(n.Line, "must be a list")
 		return
 	}
 	out.Set(reflect.MakeSlice(out.Type(), len(n.Content), len(n.Content)))
@@ -160,7 +161,7 @@ func (d *decoder) list(n *yaml.Node, at place, out reflect.Value) {
 	}
 }
 
-func (d *decoder) namedValues(n *yaml.Node, at place, out reflect.Value) {
+func (d *decoder) mapping(n *yaml.Node, at place, out reflect.Value) {
 	out.Set(reflect.MakeMap(out.Type()))
 	d.keys(n, at, func(name string, at place, value *yaml.Node) {
 		v := reflect.New(out.Type().Elem()).Elem()
@@ -169,25 +170,25 @@ func (d *decoder) namedValues(n *yaml.Node, at place, out reflect.Value) {
 	})
 }
 
-// keys calls each for every key of a mapping, once.
+// keys calls each once for every key of a mapping.
 func (d *decoder) keys(n *yaml.Node, at place, each func(name string, at place, value *yaml.Node)) {
 	if n.Kind != yaml.MappingNode {
-		at.misread(n.Line, "must be a block of keys")
+		at.unreadable(n.Line, "must be a block of keys")
 		return
 	}
 	for pair := range slices.Chunk(n.Content, 2) {
 		key := pair[0]
 		switch {
 		case key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge":
-			at.misread(key.Line, "has a merge key (<<): write the keys out, so that what a block holds can be seen in it")
+			at.unreadable(key.Line, "has a merge key (<<): write the keys out, so that a block shows all its keys")
 			continue
 		case key.Kind != yaml.ScalarNode || key.ShortTag() != "!!str" || key.Style&yaml.TaggedStyle != 0:
 			at.problemInLine(key.Line, "has a key that isn't plain text")
 			continue
 		}
 		below := at.at(segment(key.Value))
-		if below.given() {
-			below.misread(key.Line, "stands twice, first in line %d", below.line())
+		if below.isSet() {
+			below.unreadable(key.Line, "is given twice, first in line %d", below.line())
 			continue
 		}
 		below.doc.lines[below.key] = key.Line
@@ -195,29 +196,30 @@ func (d *decoder) keys(n *yaml.Node, at place, each func(name string, at place, 
 	}
 }
 
-// segment is a key as a part of a path: quoted where it would read as several, or none.
+// segment returns a key as a part of a path. It quotes a key that could be misread as several keys
+// or as none.
 func segment(name string) string {
-	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return strings.ContainsRune(`."[]: `, r) || !strconv.IsPrint(r) }) {
+	special := func(r rune) bool { return strings.ContainsRune(`."[]: `, r) || !strconv.IsPrint(r) }
+	if name == "" || strings.ContainsFunc(name, special) {
 		return strconv.Quote(name)
 	}
 	return name
 }
 
-// free reads a value that may be a scalar, or a list or block of scalars: a claim's
-// rule is all that there is of the kind.
-func (d *decoder) free(n *yaml.Node, at place, out reflect.Value) {
+// freeForm reads a value that is a scalar, or a list or block of scalars. Only the rules for claims
+// are such values.
+func (d *decoder) freeForm(n *yaml.Node, at place, out reflect.Value) {
 	if n.Kind == yaml.ScalarNode {
 		if n.ShortTag() == "!!null" {
-			at.misread(n.Line, "can't be read")
+			at.unreadable(n.Line, "can't be read")
 			return
 		}
-		// The text as it stands: an id of 0123 must not become 83 because YAML has
-		// octal numbers.
+		// The value is kept as text, because an id of 0123 must not become the octal number 83.
 		out.Set(reflect.ValueOf(n.Value))
 		return
 	}
 	if d.nested {
-		at.misread(n.Line, "must be a single value")
+		at.unreadable(n.Line, "must be a single value")
 		return
 	}
 	d.nested = true
@@ -229,67 +231,67 @@ func (d *decoder) free(n *yaml.Node, at place, out reflect.Value) {
 		return
 	}
 	var named map[string]any
-	d.namedValues(n, at, reflect.ValueOf(&named).Elem())
+	d.mapping(n, at, reflect.ValueOf(&named).Elem())
 	out.Set(reflect.ValueOf(named))
 }
 
-// scalar reads a single value. Its type is what the YAML says, so that a key or an
-// id of digits alone isn't taken for a number here and for text there.
+// scalar reads a single value. The type in the YAML must be the type of out, so that a key or an id
+// that consists of digits is always text.
 func (d *decoder) scalar(n *yaml.Node, at place, out reflect.Value) {
 	tag := n.ShortTag()
 	var err error
 	switch kind := out.Kind(); {
 	case n.Kind != yaml.ScalarNode:
-		at.misread(n.Line, "must be a single value")
+		at.unreadable(n.Line, "must be a single value")
 	case out.Type() == durationType:
 		var t time.Duration
 		if t, err = time.ParseDuration(n.Value); err != nil {
-			at.misread(n.Line, "must be a duration with its unit, such as 10s, 5m or 12h")
+			at.unreadable(n.Line, "must be a duration with its unit, such as 10s, 5m or 12h")
 			return
 		}
 		out.SetInt(int64(t))
 	case out.Type() == timeType:
-		t, ok := endOf(n.Value)
+		t, ok := parseEndTime(n.Value)
 		if !ok {
-			at.misread(n.Line, "must be a time such as 2027-01-31T18:00:00Z, "+
+			at.unreadable(n.Line, "must be a time such as 2027-01-31T18:00:00Z, "+
 				"or a date such as 2027-01-31, which means its end in UTC")
 			return
 		}
 		out.Set(reflect.ValueOf(t))
 	case kind == reflect.String:
 		if tag != "!!str" {
-			at.misread(n.Line, "must be text: put it in quotes")
+			at.unreadable(n.Line, "must be text: put it in quotes")
 			return
 		}
 		out.SetString(n.Value)
 	case kind == reflect.Bool:
 		if tag != "!!bool" {
-			at.misread(n.Line, "must be true or false")
+			at.unreadable(n.Line, "must be true or false")
 			return
 		}
 		out.SetBool(strings.EqualFold(n.Value, "true"))
 	case kind == reflect.Int:
 		var i int
 		if i, err = strconv.Atoi(n.Value); err != nil || tag != "!!int" {
-			at.misread(n.Line, "must be a whole number")
+			at.unreadable(n.Line, "must be a whole number")
 			return
 		}
 		out.SetInt(int64(i))
 	case kind == reflect.Float64:
 		var f float64
 		if f, err = strconv.ParseFloat(n.Value, 64); err != nil || tag != "!!int" && tag != "!!float" {
-			at.misread(n.Line, "must be a number")
+			at.unreadable(n.Line, "must be a number")
 			return
 		}
 		out.SetFloat(f)
 	default:
-		at.misread(n.Line, "can't be set in a file") // a test holds that no field is of such a type
+		at.unreadable(n.Line, "can't be set in a file") // a test shows that no field has such a type
 	}
 }
 
-// endOf reads a moment at which something ends: an RFC 3339 time, or a date, which stands for
-// the last moment of that day in UTC.
-func endOf(text string) (time.Time, bool) {
+// parseEndTime parses the time at which something ends. It is an RFC 3339 time, or a date, which
+// means the last moment of that day in UTC.
+func parseEndTime(text string) (time.Time, bool) {
 	if day, err := time.Parse(time.DateOnly, text); err == nil {
 		return day.AddDate(0, 0, 1).Add(-time.Nanosecond), true
 	}
@@ -297,7 +299,7 @@ func endOf(text string) (time.Time, bool) {
 	return t, err == nil
 }
 
-// fieldsOf maps the keys of a block to the fields of its struct.
+// fieldsOf returns the struct fields of a block by key.
 func fieldsOf(t reflect.Type) map[string][]int {
 	fields := map[string][]int{}
 	for _, f := range reflect.VisibleFields(t) {
@@ -311,7 +313,7 @@ func fieldsOf(t reflect.Type) map[string][]int {
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// nearest finds the name that was meant by a misspelt one; empty where none is near.
+// nearest returns the name that is most similar to a misspelt one, or "" if none is similar.
 func nearest(name string, names []string) string {
 	best, least := "", max(1, len(name)/3)
 	for _, n := range names {
@@ -322,7 +324,7 @@ func nearest(name string, names []string) string {
 	return best
 }
 
-// distance counts the letters to be inserted, removed or replaced (Levenshtein).
+// distance returns the number of bytes to insert, remove or replace (Levenshtein distance).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -7,12 +7,12 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// checkGrant checks a grant, and that all it names exists: a name that nothing bears
-// would deny in silence what somebody meant to allow.
-func (l *loader) checkGrant(at place, g policy.GrantSettings, all *slots) {
-	g.Check(at.report)
+// checkGrant checks a grant, and that everything it names exists. A wrong name would silently deny
+// what the grant is meant to allow.
+func (l *loader) checkGrant(at place, g policy.GrantSettings, all *parsedConfigurations) {
+	g.Check(at.reportProblem)
 	if l.unknown {
-		return // what it names may be in a file that can't be read
+		return // the names may be those of configurations that can't be read
 	}
 	for i, name := range g.Configurations {
 		if _, exists := all.byName[name]; exists || name == "*" {
@@ -25,27 +25,30 @@ func (l *loader) checkGrant(at place, g policy.GrantSettings, all *slots) {
 			at.problem("names no configuration")
 		}
 	}
-	named := all.named(g)
-	g.CheckProtected(protectedPeople(named), at.report, at.warning)
+	named := all.ofGrant(g)
+	g.CheckProtected(protectedPeople(named), at.reportProblem, at.reportWarning)
 	warnDeniedDomains(at.at("email_domains"), g)
 	for i, id := range g.Brands {
-		if id != "*" && len(named) > 0 && !slices.ContainsFunc(named, func(s slot) bool { return s.hasBrand(id) }) {
+		hasBrand := func(s parsedConfiguration) bool { return s.hasBrand(id) }
+		if id != "*" && len(named) > 0 && !slices.ContainsFunc(named, hasBrand) {
 			at.at("brands").index(i).problem("is the id of no brand of the grant's configurations")
 		}
 	}
 	for i, host := range g.ReturnToHosts {
-		if host != "*" && len(named) > 0 && !slices.ContainsFunc(named, func(s slot) bool { return s.hasHost(g.Brands, host) }) {
-			at.at("return_to_hosts").index(i).problem("is no host of the grant's brands: name an endpoint's or a mapped host, as acme.zendesk.com")
+		hasHost := func(s parsedConfiguration) bool { return s.hasHost(g.Brands, host) }
+		if host != "*" && len(named) > 0 && !slices.ContainsFunc(named, hasHost) {
+			at.at("return_to_hosts").index(i).problem("is no host of the grant's brands: " +
+				"name an endpoint's or a mapped host, as acme.zendesk.com")
 		}
 	}
 }
 
-// named are the configurations that a grant is for.
-func (all *slots) named(g policy.GrantSettings) []slot {
+// ofGrant returns the configurations of a grant.
+func (all *parsedConfigurations) ofGrant(g policy.GrantSettings) []parsedConfiguration {
 	if slices.Contains(g.Configurations, "*") {
 		return slices.Collect(maps.Values(all.byName))
 	}
-	var named []slot
+	var named []parsedConfiguration
 	for _, name := range g.Configurations {
 		if s, ok := all.byName[name]; ok {
 			named = append(named, s)
@@ -54,16 +57,17 @@ func (all *slots) named(g policy.GrantSettings) []slot {
 	return named
 }
 
-// hasBrand is true of the id of a brand, and where that can't be told because the
-// configuration itself is at fault.
-func (s slot) hasBrand(id string) bool {
+// hasBrand reports whether the configuration has a brand with this id. It is true, too, if the
+// brands couldn't be read.
+func (s parsedConfiguration) hasBrand(id string) bool {
 	z := s.settings.ZendeskSSO
-	return z == nil || s.unread || slices.ContainsFunc(z.Brands, func(b brand) bool { return b.ID == id })
+	return z == nil || s.incomplete || slices.ContainsFunc(z.Brands, func(b brand) bool { return b.ID == id })
 }
 
-// hasHost is the same for hosts that return_to may name at one of the brands.
-func (s slot) hasHost(brands []string, host string) bool {
-	if s.profile == nil || s.unread {
+// hasHost reports whether return_to may name a host of one of the brands. It is true, too, if the
+// brands couldn't be read.
+func (s parsedConfiguration) hasHost(brands []string, host string) bool {
+	if s.profile == nil || s.incomplete {
 		return true
 	}
 	for _, b := range s.profile.Brands() {

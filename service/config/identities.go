@@ -17,19 +17,25 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 	for _, kind := range []struct {
 		key   string
 		given bool
-	}{{"mtls_uri", id.MTLSURI != ""}, {"mtls_dns", id.MTLSDNS != ""}, {"jwt", id.JWT != nil}, {"api_key_sha256", id.APIKeySHA256 != ""}} {
+	}{
+		{"mtls_uri", id.MTLSURI != ""},
+		{"mtls_dns", id.MTLSDNS != ""},
+		{"jwt", id.JWT != nil},
+		{"api_key_sha256", id.APIKeySHA256 != ""},
+	} {
 		if kind.given {
 			kinds = append(kinds, kind.key)
 		}
 	}
 	if len(kinds) != 1 {
-		at.problem("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: one way of being known an item")
+		at.problem("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: " +
+			"write a list item for each identity")
 		return
 	}
 	at = at.at(kinds[0])
 	switch kinds[0] {
 	case "mtls_uri":
-		// Compared as it stands, so it has to stand there as certificates are read.
+		// URIs are compared as text, so this must be the form in which a certificate's URI is read.
 		if u, err := url.Parse(id.MTLSURI); err != nil || u.Scheme == "" || u.Host == "" || u.String() != id.MTLSURI {
 			at.problem("is no URI of a certificate, such as spiffe://acme.internal/storefront")
 		}
@@ -49,19 +55,20 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 	}
 }
 
-// maxOwner is how many characters an identity's owner has at most.
+// maxOwner is the maximum length of an identity's owner, in characters.
 const maxOwner = 100
 
-// checkIdentityMetadata checks name, owner and not_after of an identity.
+// checkIdentityMetadata checks the name, owner and not_after of an identity.
 func (l *loader) checkIdentityMetadata(at place, id caller.Identity, names unique) {
-	if at.at("name").given() {
+	if at.at("name").isSet() {
 		checkName(at.at("name"), id.Name, names)
 	}
 	if utf8.RuneCountInString(id.Owner) > maxOwner {
 		at.at("owner").problem("has more than %d characters", maxOwner)
 	}
 	if id.EndedAt(l.now()) {
-		at.at("not_after").warn("has passed, so this identity is refused: remove the identity, or give a later not_after")
+		at.at("not_after").warn("has passed, so this identity is refused: " +
+			"remove the identity, or give a later not_after")
 	}
 }
 
@@ -72,11 +79,13 @@ func (l *loader) now() time.Time {
 	return l.options.Now()
 }
 
-// checkClientCA warns only: `deskmint dev` has no certificates, and a file of callers
-// may be shared by deployments.
+// checkClientCA warns of an identity that needs tls.client_ca if that isn't set. This is no
+// problem, because `deskmint dev` has no certificates, and several deployments may share a file of
+// callers.
 func (l *loader) checkClientCA(at place) {
-	if main := l.sources[0]; main.TLS == nil && !main.place("tls").unread() || main.TLS != nil && main.TLS.ClientCA == "" {
-		at.warn("can't be the way in: without tls.client_ca nobody is asked for a certificate")
+	main := l.sources[0]
+	if main.TLS == nil && !main.place("tls").hasUnreadable() || main.TLS != nil && main.TLS.ClientCA == "" {
+		at.warn("can't be used: without tls.client_ca, the service requests no client certificates")
 	}
 }
 
@@ -85,11 +94,12 @@ func (l *loader) checkJWT(at place, id caller.JWT) {
 	switch {
 	case id.Issuer == "":
 		at.at("issuer").problem("is required: the name of one of issuers")
-	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].place("issuers").unread():
-		at.at("issuer").problem("names none of issuers")
+	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].place("issuers").hasUnreadable():
+		at.at("issuer").problem("is the name of no issuer")
 	}
 	if id.Subject == "" && len(id.Claims) == 0 {
-		at.at("subject").problem("is required, or claims: without either, everybody whom the issuer knows would be this caller")
+		at.at("subject").problem("is required, or claims: " +
+			"without either, every token of the issuer would match this caller")
 	}
 	for _, name := range sortedKeys(id.Claims) {
 		if _, ok := id.Claims[name].(string); !ok {
@@ -98,28 +108,30 @@ func (l *loader) checkJWT(at place, id caller.JWT) {
 	}
 }
 
-// tokenIdentity is a caller's identity by JWT, and where it stands.
+// tokenIdentity is a caller's identity by JWT with its place.
 type tokenIdentity struct {
 	at     place
 	caller string
 	id     caller.JWT
 }
 
-// warnOverlaps points out two callers that one token can be both of: such a token is
-// refused. One that only one of them fits is not, so it is no problem.
+// warnOverlaps warns of two callers that the same token can match, because such a token is refused.
+// It is no problem, because tokens that match only one of them are accepted.
 func warnOverlaps(tokens []tokenIdentity) {
 	for i, later := range tokens {
 		for _, earlier := range tokens[:i] {
-			if earlier.caller != later.caller && overlap(earlier.id, later.id) {
-				later.at.warn("may be said by a token that is caller %s too (%s), and one that is several callers' is refused: "+
-					"tell them apart by the value of one claim", earlier.caller, later.at.seeing(earlier.at))
-				break
+			if earlier.caller == later.caller || !overlap(earlier.id, later.id) {
+				continue
 			}
+			later.at.warn("may match a token that matches caller %s, too (%s), and such a token is refused: "+
+				"distinguish the callers by the value of one claim", earlier.caller, later.at.reference(earlier.at))
+			break
 		}
 	}
 }
 
-// overlap is true where nothing that both name differs, so that a token can have it all.
+// overlap reports whether one token can match both identities. This is so if they require different
+// values of no claim.
 func overlap(a, b caller.JWT) bool {
 	if a.Issuer != b.Issuer || a.Subject != "" && b.Subject != "" && a.Subject != b.Subject {
 		return false
@@ -132,17 +144,19 @@ func overlap(a, b caller.JWT) bool {
 	return true
 }
 
-// checkKey checks the hash of an API key. Nothing here may print it: what stands in
-// its place is often the key itself.
+// checkKey checks the hash of an API key. Its messages must not quote the value, which is often the
+// key itself.
 func (l *loader) checkKey(at place, hash string, identities unique) {
 	sum, err := caller.ParseHash(hash)
 	switch {
 	case strings.HasPrefix(strings.TrimSpace(hash), caller.KeyPrefix):
-		at.problem("is an API key, where its SHA-256 belongs: now that it has been written down, make another with `deskmint key new` and put that one's hash here")
+		at.problem("is an API key, where its SHA-256 belongs: now that it has been written down, " +
+			"make another with `deskmint key new` and put that one's hash here")
 	case err != nil:
 		at.problem("%v", err)
 	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Development:
-		at.problem("is the hash of the key of `deskmint dev`, which everybody knows: make another with `deskmint key new`")
+		at.problem("is the hash of the key of `deskmint dev`, which is public: " +
+			"make another with `deskmint key new`")
 	default:
 		identities.add(at, "key "+string(sum[:]), "API key")
 	}

@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// include adds the files that the main file's patterns match, each once, in the
-// patterns' order and then by name.
+// include adds the files that the main file's patterns match. Each is added once, in the order of
+// the patterns. The files of one pattern are sorted by name.
 func (l *loader) include(main *source) {
-	seen := []string{filepath.Clean(main.name)} // may be matched by its own pattern
+	seen := []string{filepath.Clean(main.name)} // a pattern of the main file may match the main file
 	for i, pattern := range main.Include {
 		for _, path := range l.matches(main.place("include").index(i), pattern) {
 			if !slices.Contains(seen, path) {
@@ -25,9 +25,9 @@ func (l *loader) include(main *source) {
 	}
 }
 
-// matches lists the files of a pattern. One that names a file must find it; one with
-// wildcards may stand for a folder that is still empty, or isn't there yet, but not for
-// one that can't be read: a reload would take it for empty, and everything in it for gone.
+// matches returns the files of a pattern. A pattern without wildcards must match a file. A pattern
+// with wildcards may match none, because the folder may be empty or missing. But the folder must be
+// readable, because a reload would otherwise remove all configurations and callers in it.
 func (l *loader) matches(at place, pattern string) []string {
 	paths, err := expand(l.dir, pattern)
 	switch {
@@ -45,7 +45,7 @@ func (l *loader) matches(at place, pattern string) []string {
 	return paths
 }
 
-// expand lists the files of a pattern, which is relative to dir.
+// expand returns the files of a pattern, which is relative to dir.
 func expand(dir, pattern string) ([]string, error) {
 	at := inFolder(dir, pattern)
 	if !isPattern(pattern) {
@@ -59,23 +59,23 @@ func expand(dir, pattern string) ([]string, error) {
 		return nil, err
 	}
 	for _, folder := range folders {
-		// Glob passes over what it can't read.
+		// Glob ignores folders that it can't read.
 		_, err := os.ReadDir(folder)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 			return nil, err
 		}
 	}
 	paths, err := filepath.Glob(at)
-	// Editors keep locks and half-written copies beside a file, under hidden names.
+	// Editors keep locks and incomplete copies in hidden files next to a file.
 	return slices.DeleteFunc(paths, func(path string) bool {
 		return strings.HasPrefix(filepath.Base(path), ".") && !strings.HasPrefix(filepath.Base(pattern), ".")
 	}), err
 }
 
-// isPattern is true of what doesn't merely name a file.
+// isPattern reports whether a path contains wildcards or escapes.
 func isPattern(path string) bool { return strings.ContainsAny(path, `*?[\`) }
 
-// inFolder makes a relative pattern one below dir, which is no pattern itself.
+// inFolder returns a relative pattern as one below dir. Wildcards in dir are escaped.
 func inFolder(dir, pattern string) string {
 	if isPattern(pattern) {
 		dir = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
@@ -83,22 +83,22 @@ func inFolder(dir, pattern string) string {
 	return rebase(dir, pattern)
 }
 
-// includeFile adds a file of which only configurations and callers count: one
-// deployment has one way to listen, and one store.
+// includeFile adds an included file, which may contain only configurations and callers. All other
+// settings are those of the deployment and belong in the main file.
 func (l *loader) includeFile(path string) {
 	s, ok := l.read(path)
 	if !ok {
 		return
 	}
 	if s.size == 0 {
-		// As a file is between being truncated and being written again. To take it for one
-		// that says nothing would be to drop its callers for that moment.
-		s.place("").problem("is empty, as a file is that is still being written: remove it, or leave a comment in it")
+		// A file is empty between being truncated and being written again. If it were accepted, its
+		// callers would be refused for that moment.
+		s.place("").problem("is empty, like a file that is still being written: remove it, or put a comment in it")
 		l.unknown = true
 	}
 	for key := range fieldsOf(reflect.TypeFor[File]()) {
-		if at := s.place(key); at.given() && key != "configurations" && key != "callers" {
-			at.problem("belongs in the main file: an included one holds configurations and callers")
+		if at := s.place(key); at.isSet() && key != "configurations" && key != "callers" {
+			at.problem("belongs in the main file: an included file may contain only configurations and callers")
 		}
 	}
 }

@@ -97,10 +97,10 @@ func TestIncludeInAFolderWithWildcardsInItsName(t *testing.T) {
 
 func TestIncludeProblems(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		files  map[string]string
+		name     string
+		files    map[string]string
 		problems []string // "FILE:LINE KEY"
-		says   string
+		says     string
 	}{
 		{"no main file", map[string]string{}, []string{"deskmint.yaml:0 "}, "can't be read: no such file"},
 		{
@@ -173,7 +173,7 @@ issuers:
 	}
 	for _, test := range []struct {
 		name, file, text string // text "-": the file is missing
-		problem, says      string
+		problem, says    string
 	}{
 		{name: "all is well"},
 		{"no certificate", "tls.crt", "-", "deskmint.yaml:5 tls.certificate", "no such file"},

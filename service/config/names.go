@@ -6,22 +6,22 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// name is what configurations, callers and issuers may be called. The API's messages
-// hold configurations to the same pattern.
+// name matches the names of configurations, callers and issuers. The messages of the API have the
+// same pattern for the names of configurations.
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// unique remembers where a value stood first.
+// unique contains the first place of each value.
 type unique map[string]place
 
-// add reports a value that has been before. what names it in the message, since the
-// value itself may be as good as a secret.
+// add adds a value, or reports a problem if it was added before. what describes the value in the
+// message, because the value may be a secret.
 func (u unique) add(at place, value, what string) {
 	first, used := u[value]
 	if !used {
 		u[value] = at
 		return
 	}
-	at.problem("is the same %s as in %s: each needs its own", what, at.seeing(first))
+	at.problem("is the same %s as in %s: each must be different", what, at.reference(first))
 }
 
 func checkName(at place, value string, names unique) {
@@ -35,11 +35,12 @@ func checkName(at place, value string, names unique) {
 	}
 }
 
-// isDomain is true of an email domain, in the form in which addresses are compared.
+// isDomain reports whether s is an email domain in the form in which addresses are compared.
 func isDomain(s string) bool {
 	email, err := zendesk.ParseEmail("x@" + s)
 	return err == nil && email == "x@"+s
 }
 
-// hostName is a host as certificates name it: a DNS name in lower case, without wildcards.
+// hostName matches a host in the form in which certificates are compared: a DNS name in lower case,
+// without wildcards.
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)

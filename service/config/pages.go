@@ -8,32 +8,33 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-// pages are one brand's, one for each language. The first is in the brand's own.
+// pages are the pages of a brand, one for each language. The first is in the brand's language.
 type pages struct {
 	matcher language.Matcher
 	pages   []*page.Page
 }
 
+// in returns the page in the language that is nearest to a tag.
 func (p pages) in(tag string) *page.Page {
 	want, err := language.Parse(tag)
-	if err != nil { // as of no tag at all
+	if err != nil { // the tag is empty or malformed
 		return p.pages[0]
 	}
-	_, i, _ := p.matcher.Match(want) // the first, where none is near
+	_, i, _ := p.matcher.Match(want) // i is 0 if no language is near
 	return p.pages[i]
 }
 
-func checkLooks(at place, z *zendeskSSO) {
+func checkPages(at place, z *zendeskSSO) {
 	if z.ReferrerPolicy != "" && z.ReferrerPolicy != "no-referrer" && z.ReferrerPolicy != "strict-origin" {
 		at.at("referrer_policy").problem("is none of its values: no-referrer, strict-origin")
 	}
 	for i, b := range z.Brands {
-		b.Page.Check(at.at("brands").index(i).at("page").report)
+		b.Page.Check(at.at("brands").index(i).at("page").reportProblem)
 	}
 }
 
-// renderBrands renders every brand's pages. What it can still find wrong is what a page
-// can't say of a profile that is right, such as a name that is too long for it.
+// renderBrands renders the pages of all brands. It reports values that are valid in a profile but
+// not on a page, such as a name that is too long.
 func (m matchers) renderBrands(at place, z *zendeskSSO, c *Configuration) map[string]pages {
 	byBrand := map[string]pages{}
 	for i, b := range z.Brands {
@@ -58,9 +59,9 @@ func (m matchers) renderPages(b brand, referrerPolicy string, c *Configuration) 
 		Scope:             c.Name + "/" + b.ID,
 	}
 	var p pages
-	looks, tags := looksOf(b.Page)
-	for _, look := range looks {
-		rendered, err := page.New(look, frame)
+	settings, tags := localizedSettings(b.Page)
+	for _, s := range settings {
+		rendered, err := page.New(s, frame)
 		if err != nil {
 			return pages{}, err
 		}
@@ -70,8 +71,8 @@ func (m matchers) renderPages(b brand, referrerPolicy string, c *Configuration) 
 	return p, nil
 }
 
-// matchers are shared by the brands that speak the same languages: each holds
-// kilobytes, and most brands of a company agree.
+// matchers contains the matcher for each list of languages. Brands with the same list share a
+// matcher, because it takes kilobytes and most brands of a company have the same languages.
 type matchers map[string]language.Matcher
 
 func (m matchers) of(tags []language.Tag) language.Matcher {
@@ -82,26 +83,27 @@ func (m matchers) of(tags []language.Tag) language.Matcher {
 	return m[key]
 }
 
-// looksOf are the looks to render a brand's page in: its own, and one for each
-// further language that the page speaks. The brand's texts stay with its language.
-func looksOf(own page.Settings) ([]page.Settings, []language.Tag) {
+// localizedSettings returns the settings of a brand's page in each language. The first are the
+// brand's settings. The others don't contain the brand's texts, because these are in the brand's
+// language.
+func localizedSettings(own page.Settings) ([]page.Settings, []language.Tag) {
 	tag := language.English
 	if own.Language != "" {
 		tag = language.Make(own.Language)
 	}
-	looks, tags := []page.Settings{own}, []language.Tag{tag}
+	settings, tags := []page.Settings{own}, []language.Tag{tag}
 	for _, other := range page.Languages() {
 		if t := language.Make(other); !sameLanguage(t, tag) {
-			look := own
-			look.Language, look.Title, look.Message, look.Button = other, "", "", ""
-			looks, tags = append(looks, look), append(tags, t)
+			s := own
+			s.Language, s.Title, s.Message, s.Button = other, "", "", ""
+			settings, tags = append(settings, s), append(tags, t)
 		}
 	}
-	return looks, tags
+	return settings, tags
 }
 
-// sameLanguage is true of tags that differ by region or less: who reads one reads
-// the other.
+// sameLanguage reports whether two tags have the same language and script, so that a text in one
+// can be read by readers of the other.
 func sameLanguage(a, b language.Tag) bool {
 	aBase, _ := a.Base()
 	bBase, _ := b.Base()

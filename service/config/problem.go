@@ -9,28 +9,28 @@ import (
 	"strings"
 )
 
-// Problem is one thing that is wrong with a configuration file, or a warning.
+// Problem is an error or a warning about a configuration file.
 type Problem struct {
-	// File is the file as it was named, or found.
+	// File is the path of the file, as it was given or found.
 	File string
-	// Line counts from 1. Zero: the file couldn't be read at all.
+	// Line counts from 1. It is zero if the file couldn't be read. For a missing key, it is the
+	// line of the block that lacks the key.
 	Line int
-	// Key is the path of the key within its file, as configurations[0].secret.path;
-	// empty where the file as a whole is meant. A key that is missing has the line of
-	// the block that it is missing from.
+	// Key is the path of the key in its file, such as configurations[0].secret.path. It is empty if
+	// the problem concerns the whole file.
 	Key string
-	// Message says what is wrong and what to do. It never holds what may be a secret.
+	// Message describes the problem and its solution. It never contains a possible secret.
 	Message string
 }
 
-// String is "deskmint.yaml:31: configurations[0].secret.path: is required".
-func (f Problem) String() string {
+// String returns a line such as "deskmint.yaml:31: configurations[0].secret.path: is required".
+func (p Problem) String() string {
 	var s strings.Builder
-	s.WriteString(f.File)
-	if f.Line > 0 {
-		fmt.Fprintf(&s, ":%d", f.Line)
+	s.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&s, ":%d", p.Line)
 	}
-	for _, part := range []string{f.Key, f.Message} {
+	for _, part := range []string{p.Key, p.Message} {
 		if part != "" {
 			s.WriteString(": ")
 			s.WriteString(part)
@@ -39,26 +39,26 @@ func (f Problem) String() string {
 	return s.String()
 }
 
-// ProblemsError is why a configuration is refused: every problem of every file, in the
-// order of the files and of their lines.
+// ProblemsError contains the problems of all files of a configuration that is refused, in the order
+// of the files and of their lines.
 type ProblemsError struct{ Problems []Problem }
 
-// Error has one problem a line.
+// Error returns one line for each problem.
 func (e *ProblemsError) Error() string {
 	lines := make([]string, len(e.Problems))
-	for i, f := range e.Problems {
-		lines[i] = f.String()
+	for i, p := range e.Problems {
+		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
 }
 
-// document is what is known of one file: where its keys stand, and what is wrong.
+// document records the positions of the keys of one file, and its problems.
 type document struct {
-	name     string
-	lines    map[string]int // by key
-	misread  []string       // keys whose value couldn't be read
+	name       string
+	lines      map[string]int // by key
+	unreadable []string       // keys whose values couldn't be read
 	problems   []Problem
-	warnings []Problem
+	warnings   []Problem
 }
 
 func newDocument(name string) *document {
@@ -67,20 +67,20 @@ func newDocument(name string) *document {
 
 func (d *document) place(key string) place { return place{doc: d, key: key} }
 
-// byLine returns problems in the order of their lines, those of one line in that of their keys.
+// byLine returns problems sorted by line. Problems in the same line are sorted by key.
 func byLine(problems []Problem) []Problem {
 	return slices.SortedStableFunc(slices.Values(problems), func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Key, b.Key))
 	})
 }
 
-// place is a key of a document, whether the document has it or not.
+// place is a key of a document. The document need not contain it.
 type place struct {
 	doc *document
 	key string
 }
 
-// at is a place below p: key is one name, or a path of them.
+// at returns the place of a key below p. key is one name or a path of names.
 func (p place) at(key string) place {
 	switch {
 	case key == "":
@@ -93,13 +93,13 @@ func (p place) at(key string) place {
 
 func (p place) index(i int) place { return p.doc.place(fmt.Sprintf("%s[%d]", p.key, i)) }
 
-// given is true where the document has the key.
-func (p place) given() bool {
+// isSet reports whether the document contains the key.
+func (p place) isSet() bool {
 	_, ok := p.doc.lines[p.key]
 	return ok
 }
 
-// line is that of the key, or of the nearest block around it that exists.
+// line returns the line of the key, or of the nearest block around it if the key is missing.
 func (p place) line() int {
 	for key := p.key; key != ""; key = key[:max(0, strings.LastIndexAny(key, ".["))] {
 		if line, ok := p.doc.lines[key]; ok {
@@ -109,74 +109,76 @@ func (p place) line() int {
 	return p.doc.lines[""]
 }
 
-// seeing is how a message at p refers to another place.
-func (p place) seeing(other place) string {
+// reference returns the words by which a message at p refers to another place.
+func (p place) reference(other place) string {
 	if p.doc == other.doc {
 		return fmt.Sprintf("line %d", other.line())
 	}
 	return fmt.Sprintf("%s:%d", filepath.Base(other.doc.name), other.line())
 }
 
-// problem reports what is wrong with the meaning of a value. Where the value couldn't
-// be read in the first place that has been reported, and what follows from it is noise.
+// problem reports a problem with the meaning of a value. It reports nothing if the value couldn't
+// be read, because that has been reported already and is the cause.
 func (p place) problem(format string, args ...any) {
-	if !p.unread() {
+	if !p.hasUnreadable() {
 		p.problemInLine(p.line(), format, args...)
 	}
 }
 
-// problemInLine reports what is wrong in a line, whatever has been reported before.
+// problemInLine reports a problem in a line, even if the value couldn't be read.
 func (p place) problemInLine(line int, format string, args ...any) {
-	p.doc.problems = append(p.doc.problems, p.say(line, fmt.Sprintf(format, args...)))
+	p.doc.problems = append(p.doc.problems, p.newProblem(line, fmt.Sprintf(format, args...)))
 }
 
-// report is problem for the Check methods of other packages, whose keys are relative.
-func (p place) report(key, message string) { p.at(key).problem("%s", message) }
+// reportProblem is problem in the form that the checks of other packages need. Key is relative to
+// p.
+func (p place) reportProblem(key, message string) { p.at(key).problem("%s", message) }
 
-// warning is warn for the checks of other packages, whose keys are relative.
-func (p place) warning(key, message string) { p.at(key).warn("%s", message) }
+// reportWarning is warn in the form that the checks of other packages need. Key is relative to p.
+func (p place) reportWarning(key, message string) { p.at(key).warn("%s", message) }
 
-// misread reports that the value can't be read as what it should be.
-func (p place) misread(line int, format string, args ...any) {
+// unreadable reports that the value can't be read because its type or form is wrong.
+func (p place) unreadable(line int, format string, args ...any) {
 	p.problemInLine(line, format, args...)
-	p.doc.misread = append(p.doc.misread, p.key)
+	p.doc.unreadable = append(p.doc.unreadable, p.key)
 }
 
 func (p place) warn(format string, args ...any) {
-	p.doc.warnings = append(p.doc.warnings, p.say(p.line(), fmt.Sprintf(format, args...)))
+	p.doc.warnings = append(p.doc.warnings, p.newProblem(p.line(), fmt.Sprintf(format, args...)))
 }
 
-func (p place) say(line int, message string) Problem {
+func (p place) newProblem(line int, message string) Problem {
 	return Problem{File: p.doc.name, Line: line, Key: redact(p.key), Message: redact(message)}
 }
 
-// hasProblem is true where something is wrong with the key or with what is below it.
+// hasProblem reports whether the key or a key below it has a problem.
 func (p place) hasProblem() bool {
-	return slices.ContainsFunc(p.doc.problems, func(f Problem) bool { return within(f.Key, p.key) })
+	return slices.ContainsFunc(p.doc.problems, func(found Problem) bool { return within(found.Key, p.key) })
 }
 
-// lost is true where the value, or the block that it belongs to, couldn't be read.
-func (p place) lost() bool {
-	return slices.ContainsFunc(p.doc.misread, func(key string) bool { return within(p.key, key) })
+// isUnreadable reports whether the value, or a block that contains it, couldn't be read.
+func (p place) isUnreadable() bool {
+	return slices.ContainsFunc(p.doc.unreadable, func(key string) bool { return within(p.key, key) })
 }
 
-// unread is true where the value is lost, or a part of it.
-func (p place) unread() bool {
-	return p.lost() || slices.ContainsFunc(p.doc.misread, func(key string) bool { return within(key, p.key) })
+// hasUnreadable reports whether the value or a part of it couldn't be read.
+func (p place) hasUnreadable() bool {
+	below := func(key string) bool { return within(key, p.key) }
+	return p.isUnreadable() || slices.ContainsFunc(p.doc.unreadable, below)
 }
 
-// within is true of a key that is outer or stands below it.
+// within reports whether key is outer or a key below it.
 func within(key, outer string) bool {
 	rest, ok := strings.CutPrefix(key, outer)
 	return ok && (outer == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
-// secretLike finds API keys, and runs as long as a secret must be. A very long name
-// may fall victim: its line and key still say which.
+// secretLike matches API keys, and any text that is as long as a secret must be. It may match a
+// very long name, too. The line and the key of the problem still identify such a name.
 var secretLike = regexp.MustCompile(`dmk_[A-Za-z0-9_-]+|[A-Za-z0-9_/+=-]{32,}`)
 
-// redact is the last gate of every message. Those of other packages quote values,
-// and people paste secrets under any key.
+// redact replaces possible secrets in a message. All messages pass through it, because those of
+// other packages quote values and people paste secrets under any key.
 func redact(s string) string {
 	return strings.ReplaceAll(secretLike.ReplaceAllString(s, "…"), "\n", "; ")
 }

@@ -16,14 +16,14 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // all of them; says is a part of the first one's message.
 type problemCase struct {
 	name, old, with string
-	problems          []string
+	problems        []string
 	says            string
 }
 
 var structureProblems = []problemCase{
 	{"syntax", "  source: file", "  source: [file", []string{"2 "}, "is not valid YAML"},
 	{"tab", "  source: file", "\tsource: file", []string{"3 "}, "is not valid YAML"},
-	{"undefined alias", "source: file", "source: *store", []string{"1 "}, "an alias (*…) stands for an anchor"},
+	{"undefined alias", "source: file", "source: *store", []string{"1 "}, "an alias (*…) has no anchor"},
 	{"two documents", "callers:", "---\ncallers:", []string{"12 "}, "several documents"},
 	{"not a mapping", minimal, "- a\n- b\n", []string{"1 "}, "must be a block of keys"},
 	{"empty", minimal, "# nothing\n", []string{"1 configurations", "1 secrets.source"}, "is required"},
@@ -33,8 +33,8 @@ var structureProblems = []problemCase{
 	{"unknown key of a brand", "subdomain: acme,", "subdomian: acme,", []string{"11 configurations[0].zendesk_sso.brands[0].subdomian"}, "did you mean subdomain?"},
 	{"unknown key of another package", "audiences: [end_user]", "audiences: [end_user]\n      omit_rolle: true", []string{"10 configurations[0].zendesk_sso.omit_rolle"}, "did you mean omit_role?"},
 	{"key that would be a path", "listen: {grpc", `listen: {"a.b[0]": 1, grpc`, []string{`1 listen."a.b[0]"`}, "is no key"},
-	{"key twice", "  source: file", "  source: file\n  refresh: 10s\n  source: vault", []string{"5 secrets.source"}, "stands twice, first in line 3"},
-	{"claim twice", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: any, phone: any}", []string{"21 callers[0].grants[0].claims.phone"}, "stands twice"},
+	{"key twice", "  source: file", "  source: file\n  refresh: 10s\n  source: vault", []string{"5 secrets.source"}, "is given twice, first in line 3"},
+	{"claim twice", "roles: [end_user]", "roles: [end_user]\n        claims: {phone: any, phone: any}", []string{"21 callers[0].grants[0].claims.phone"}, "is given twice"},
 	{"merge key", "  - name: storefront", "  - <<: {name: storefront}\n    name: storefront", []string{"13 callers[0]"}, "merge key"},
 	{"key that is a number", "listen: {grpc", "listen: {7: x, grpc", []string{"1 listen"}, "isn't plain text"},
 	{"key that is a list", "listen: {grpc", "listen: {[a]: x, grpc", []string{"1 listen"}, "isn't plain text"},
@@ -74,7 +74,7 @@ var settingsProblems = []problemCase{
 	{"address with a service's name", "127.0.0.1:9090", "127.0.0.1:http", []string{"1 listen.grpc"}, "host:port"},
 	{"port out of range", "127.0.0.1:9090", "127.0.0.1:65536", []string{"1 listen.grpc"}, "host:port"},
 	{"plaintext everywhere", "127.0.0.1:9090", ":9090", []string{"1 listen.grpc"}, "plaintext beyond this machine"},
-	{"one address for two", "127.0.0.1:9090", "127.0.0.1:8080", []string{"1 listen.http"}, "is the address of grpc too"},
+	{"one address for two", "127.0.0.1:9090", "127.0.0.1:8080", []string{"1 listen.http"}, "is the address of grpc, too"},
 	{"include", "callers:", "include: [a.yaml]\ncallers:", []string{"12 include"}, "one document"},
 	{"certificate without key", "callers:", "tls: {certificate: a}\ncallers:", []string{"12 tls.key"}, "is required"},
 	{"key without certificate", "callers:", "tls: {key: a}\ncallers:", []string{"12 tls.certificate"}, "is required"},
@@ -137,7 +137,7 @@ var callerProblems = []problemCase{
 	{"URI", "      - api_key_sha256:", "      - mtls_uri: storefront\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_uri"}, "spiffe://"},
 	{"URI that no certificate has", "      - api_key_sha256:", "      - mtls_uri: SPIFFE://acme.internal/x\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_uri"}, "spiffe://"},
 	{"DNS name", "      - api_key_sha256:", "      - mtls_dns: '*.acme.internal'\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_dns"}, "no DNS name"},
-	{"issuer that isn't there", "      - api_key_sha256:", "      - jwt: {issuer: a, subject: b}\n      - api_key_sha256:", []string{"15 callers[0].identities[0].jwt.issuer"}, "names none of issuers"},
+	{"issuer that isn't there", "      - api_key_sha256:", "      - jwt: {issuer: a, subject: b}\n      - api_key_sha256:", []string{"15 callers[0].identities[0].jwt.issuer"}, "is the name of no issuer"},
 	{"JWT of anybody", "      - api_key_sha256:", "      - jwt: {}\n      - api_key_sha256:", []string{"15 callers[0].identities[0].jwt.issuer", "15 callers[0].identities[0].jwt.subject"}, "is required"},
 	{"JWT claim", "callers:\n", "issuers: [{name: a, audience: b, issuer: 'https://a.example', jwks: 'https://a.example/'}]\ncallers:\n  - name: x\n    identities: [{jwt: {issuer: a, claims: {b: [c]}}}]\n", []string{"15 callers[0].identities[0].jwt.claims.b"}, "single value"},
 	{"one JWT, two callers", "callers:\n", "issuers: [{name: a, audience: b, issuer: 'https://a.example'}]\ncallers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: s, claims: {b: true, c: 1}}}]}\n  - {name: y, identities: [{jwt: {issuer: a, subject: s, claims: {c: '1', b: 'true'}}}]}\n", []string{"15 callers[1].identities[0].jwt"}, "is the same identity as in line 14"},

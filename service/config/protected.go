@@ -11,24 +11,24 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// maxExternalID is how many characters an external id has at most.
+// maxExternalID is the maximum length of an external id, in characters.
 const maxExternalID = 255
 
-// Protects is true of people whom only a grant with `protected: true` may sign in.
-// The address is one that [zendesk.ParseEmail] has returned.
+// Protects reports whether only a grant with `protected: true` may sign in the person with this
+// email address. The address must be one that [zendesk.ParseEmail] has returned.
 func (c *Configuration) Protects(email string) bool {
 	domain := zendesk.EmailDomain(email)
 	return slices.Contains(c.protectedEmails, email) || matchesDomain(c.protectedDomains, domain)
 }
 
-// ProtectsExternalID is Protects for the external id of a person. The id is as the caller sent it,
-// and empty where it sent none. An id that is too long for a token isn't compared.
+// ProtectsExternalID is Protects for the external id of a person. The id is the one in the request,
+// or empty if the request has none. An id that is too long for a token isn't compared.
 func (c *Configuration) ProtectsExternalID(id string) bool {
 	return id != "" && len(id) <= maxExternalID*utf8.UTFMax && len(c.protectedExternalIDs) > 0 &&
 		c.protectedExternalIDs[policy.FoldExternalID(id)]
 }
 
-// any is true where the file names any protected person.
+// any reports whether the file names a protected person.
 func (p protected) any() bool { return len(p.Emails)+len(p.Domains)+len(p.ExternalIDs) > 0 }
 
 func foldedIDs(ids []string) map[string]bool {
@@ -49,7 +49,8 @@ func checkProtected(at place, p protected) {
 	}
 	for i, d := range p.Domains {
 		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
-			at.at("domains").index(i).problem("is no domain: write acme.com, *.acme.com for its subdomains, or *, in lower case")
+			at.at("domains").index(i).problem("is no domain: " +
+				"write acme.com, *.acme.com for its subdomains, or *, in lower case")
 		}
 	}
 	warnHalfDomains(at.at("domains"), p.Domains, "protects", func(string) bool { return true })
@@ -59,13 +60,14 @@ func checkProtected(at place, p protected) {
 		if problem := checkExternalID(id); problem != "" {
 			at.problem("%s", problem)
 		} else if before, twice := first[folded]; twice {
-			at.problem("is the same id as in %s, since ids are compared without case: remove one", at.seeing(before))
+			at.problem("is the same id as in %s, since ids are compared without case: remove one", at.reference(before))
 		} else {
 			first[folded] = at
 		}
 	}
 }
 
+// checkExternalID returns the problem of an external id, or "" if there is none.
 func checkExternalID(id string) string {
 	switch {
 	case id == "":
@@ -80,15 +82,20 @@ func checkExternalID(id string) string {
 	return ""
 }
 
-// protectedPeople are the protected people of configurations, for the check of a grant that names
-// them. The order is always the same.
-func protectedPeople(named []slot) (people []policy.ProtectedPeople) {
+// protectedPeople returns the protected people of a grant's configurations, sorted by
+// configuration.
+func protectedPeople(named []parsedConfiguration) (people []policy.ProtectedPeople) {
 	for _, s := range named {
 		if p := s.settings.Protected; p.any() {
-			people = append(people, policy.ProtectedPeople{Configuration: s.settings.Name, ExternalIDs: p.ExternalIDs})
+			people = append(people, policy.ProtectedPeople{
+				Configuration: s.settings.Name,
+				ExternalIDs:   p.ExternalIDs,
+			})
 		}
 	}
-	slices.SortFunc(people, func(a, b policy.ProtectedPeople) int { return cmp.Compare(a.Configuration, b.Configuration) })
+	slices.SortFunc(people, func(a, b policy.ProtectedPeople) int {
+		return cmp.Compare(a.Configuration, b.Configuration)
+	})
 	return people
 }
 
@@ -101,15 +108,15 @@ func warnDeniedDomains(at place, g policy.GrantSettings) {
 	}
 }
 
-// warnHalfDomains warns of a domain in a list that doesn't hold its subdomains, and of subdomains
-// without their domain: an operator who writes one of them usually means both. matters is false
-// where the other one needs no entry.
+// warnHalfDomains warns of a domain in a list without its subdomains, and of subdomains without
+// their domain. An operator who writes one of them usually means both. matters reports whether the
+// missing entry would have an effect.
 func warnHalfDomains(at place, list []string, does string, matters func(other string) bool) {
 	for i, d := range list {
 		if d == "*" {
 			continue
 		}
-		// "*.acme.com" as a domain is a subdomain of acme.com that no list names.
+		// matchesDomain treats "*.acme.com" like any subdomain of acme.com.
 		other, subdomains := strings.CutPrefix(d, "*.")
 		if !subdomains {
 			other = "*." + d

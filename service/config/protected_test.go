@@ -23,11 +23,11 @@ func protecting(t *testing.T, protected, rule string, more ...string) string {
 // people, and where the problem or warning is.
 func TestExternalIDWithProtectedPeople(t *testing.T) {
 	const (
-		people   = "{emails: [ceo@acme.com], external_ids: ['1', Shop-Chief, 0F5F3A6C-8b11-4c55-9d0e-7b432f6c1e0a]}"
-		emails   = "{emails: [ceo@acme.com]}"
-		domains  = "{domains: [acme.com, '*.acme.com']}"
-		unbound  = "{any: true, unbounded: true}"
-		allow    = `allow: ["*"]`
+		people     = "{emails: [ceo@acme.com], external_ids: ['1', Shop-Chief, 0F5F3A6C-8b11-4c55-9d0e-7b432f6c1e0a]}"
+		emails     = "{emails: [ceo@acme.com]}"
+		domains    = "{domains: [acme.com, '*.acme.com']}"
+		unbound    = "{any: true, unbounded: true}"
+		allow      = `allow: ["*"]`
 		anyProblem = "must not be any"
 	)
 	second := `
@@ -39,7 +39,7 @@ callers:`
 	for _, test := range []struct {
 		name, protected, rule string
 		more                  []string // old and new parts
-		problem                 string   // a piece of it; empty: none
+		problem               string   // a piece of it; empty: none
 		warning               string
 	}{
 		{"any, nobody protected", "", "any", nil, "", ""},

@@ -123,8 +123,8 @@ func TestPartsAreWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind, all := range s.parts {
-		nothing := parts{kind: {}}
+	for kind, all := range s.digests {
+		nothing := digests{kind: {}}
 		nothing.add(kind, "", make(chan int)) // what can't be written
 		for name, digest := range all {
 			if digest == nothing[kind][""] {

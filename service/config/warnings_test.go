@@ -34,12 +34,12 @@ func TestWarnings(t *testing.T) {
 		{"mtls with client_ca", "callers:\n", "tls: {certificate: a, key: b, client_ca: c}\ncallers:\n  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
 		{"jwt", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b"), nil, ""},
 		{"jwts apart", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: c") + byJWT("z", "subject: d, claims: {e: f}") + byJWT("zz", "subject: d, claims: {e: g}"), nil, ""},
-		{"jwt within another", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "may be said by a token that is caller x too (line 14)"},
-		{"jwts that cross", "callers:\n", issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "one that is several callers' is refused"},
+		{"jwt within another", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "may match a token that matches caller x, too (line 14)"},
+		{"jwts that cross", "callers:\n", issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "such a token is refused"},
 		{"jwts of one caller", "callers:\n", issuers + "callers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: b}}, {jwt: {issuer: a, claims: {c: d}}}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
 		{"an identity that has ended", "      - api_key_sha256:", "      - not_after: 2020-02-29\n        api_key_sha256:", []string{"15 callers[0].identities[0].not_after"}, "is refused"},
 		{"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}", []string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied"},
-		{"nobody", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "names nobody"},
+		{"nobody", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := parsed(t, change(t, test.old, test.with)+audited, Options{})
@@ -95,8 +95,8 @@ func TestEmptyIncludeFolder(t *testing.T) {
 func TestListenCheck(t *testing.T) {
 	certificate, plaintext := &TLS{Certificate: "a", Key: "b"}, &TLS{AllowPlaintext: true}
 	for _, test := range []struct {
-		listen Listen
-		tls    *TLS
+		listen   Listen
+		tls      *TLS
 		problems string
 	}{
 		{Listen{"127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:3"}, nil, ""},

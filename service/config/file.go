@@ -25,22 +25,21 @@ type File struct {
 	Callers        []Caller        `yaml:"callers"`
 }
 
-// Secrets says where secrets come from and how they are kept fresh.
+// Secrets contains the settings of the secret store and of its reads.
 type Secrets struct {
 	// Source is "vault", "file" or "memory".
 	Source string `yaml:"source"`
-	// Refresh is how often each secret's versions are read.
+	// Refresh is the interval between reads of each secret's versions.
 	Refresh time.Duration `yaml:"refresh"`
-	// MaxRate is how many reads a second the store is asked for, at most.
+	// MaxRate is the maximum number of reads of the store per second.
 	MaxRate int `yaml:"max_rate"`
-	// MaxStale is how long a value may serve while the store is away. Each
-	// [Configuration] has its own, which is this one unless it says otherwise.
+	// MaxStale is how long a value may be used while the store is unavailable. It is the default of
+	// the [Configuration] field of the same name.
 	MaxStale time.Duration `yaml:"max_stale"`
 	// RequirePointer refuses secrets in Vault that have no active_version. Without it, the
 	// newest version of such a secret signs, with a warning.
 	RequirePointer bool `yaml:"require_pointer"`
-	// Vault and File are the settings of those sources; that of another source is
-	// the zero value or without effect.
+	// Vault and File are the settings of these sources. Only those of Source have an effect.
 	Vault vault.Settings `yaml:"vault"`
 	File  file.Settings  `yaml:"file"`
 }
@@ -66,10 +65,10 @@ type loop struct {
 	Window time.Duration `yaml:"window"`
 }
 
-// userRate is a token bucket for each person at each caller.
+// userRate is the token bucket for each person at each caller.
 type userRate struct {
 	PerMinute float64 `yaml:"per_minute"`
-	Burst     int     `yaml:"burst"` // 0: one minute's worth
+	Burst     int     `yaml:"burst"` // the default is the sign-ins of one minute
 }
 
 type protected struct {
@@ -78,8 +77,7 @@ type protected struct {
 	ExternalIDs []string `yaml:"external_ids"`
 }
 
-// zendeskSSO is the domain's settings, and beside them those of the page, which the
-// domain knows nothing of.
+// zendeskSSO contains the settings of package zendesk and those of the page.
 type zendeskSSO struct {
 	zendesk.Settings `yaml:",inline"`
 

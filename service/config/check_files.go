@@ -9,13 +9,12 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// checkFiles reports files that the main file names and that aren't there, or aren't
-// what they should be: better now than when a listener starts, or a reload replaces
-// what works.
-// The store's credentials are read at each login, and left alone here.
+// checkFiles reports the files that the main file names and that are missing or invalid, before a
+// listener starts or a reload replaces a working configuration. It doesn't read the credentials for
+// the secret store, because these are read at each login.
 func checkFiles(main *source) {
 	if main.TLS != nil {
-		main.TLS.Files().Check(main.place("tls").report)
+		main.TLS.Files().Check(main.place("tls").reportProblem)
 	}
 	if main.Secrets.Source == "vault" {
 		checkAuthorities(main.place("secrets.vault.ca"), main.Secrets.Vault.CA)
@@ -26,7 +25,7 @@ func checkFiles(main *source) {
 	checkAudit(main)
 }
 
-// checkIssuerFiles leaves the token file alone, as it does the store's credentials.
+// checkIssuerFiles checks the files of an issuer except for the token file, which is a credential.
 func checkIssuerFiles(at place, issuer caller.Issuer) {
 	checkAuthorities(at.at("ca"), issuer.CA)
 	if text, ok := readFile(at.at("jwks"), issuer.KeyFile()); ok {
@@ -53,12 +52,12 @@ func checkAudit(main *source) {
 		if folder, err := os.Stat(filepath.Dir(out)); err != nil {
 			at.at("output").problem("can't be written: %s", cause(err))
 		} else if !folder.IsDir() {
-			at.at("output").problem("can't be written: what it stands in is no folder")
+			at.at("output").problem("can't be written: its parent is no folder")
 		}
 	}
 }
 
-// readFile reads a file where one is named, and reports that it can't be read.
+// readFile reads a file, unless path is empty. It reports a problem if the file can't be read.
 func readFile(at place, path string) (text []byte, ok bool) {
 	if path == "" {
 		return nil, false
