@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,85 +12,28 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// minimal is the configuration that most tests change a line of.
-const minimal = `listen: {grpc: "127.0.0.1:9090"}
-secrets:
-  source: file
-  file: {path: secrets.yaml}
-configurations:
-  - name: acme-customers
-    secret: {path: sso/acme-customers}
-    zendesk_sso:
-      audiences: [end_user]
-      brands:
-        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}
-callers:
-  - name: storefront
-    identities:
-      - api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945
-    grants:
-      - configurations: [acme-customers]
-        brands: ["*"]
-        actions: [sign_in, read]
-        roles: [end_user]
-        email_domains: {allow: ["*"]}
-        return_to_hosts: [help.acme.com]
-`
-
-// audited goes at the end of minimal, so that there is no warning about records.
-const audited = "audit: {plain_email: true}\n"
-
-// change replaces the one occurrence of a part of minimal.
-func change(t *testing.T, old, with string) string {
-	t.Helper()
-	if strings.Count(minimal, old) != 1 {
-		t.Fatalf("%q stands %d times in the minimal configuration", old, strings.Count(minimal, old))
-	}
-	return strings.Replace(minimal, old, with, 1)
-}
-
-func parsed(t *testing.T, text string, o Options) *Snapshot {
-	t.Helper()
-	s, err := Parse("deskmint.yaml", []byte(text), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// problems are those of an error, each as "file:line key".
-func problems(t *testing.T, err error) (places []string, text string) {
-	t.Helper()
-	var e *ProblemsError
-	if !errors.As(err, &e) {
-		t.Fatalf("error %v is no *ProblemsError", err)
-	}
-	for _, f := range e.Problems {
-		places = append(places, fmt.Sprintf("%s:%d %s", f.File, f.Line, f.Key))
-	}
-	return places, e.Error()
-}
-
 func TestDefaults(t *testing.T) {
 	s := parsed(t, strings.TrimPrefix(minimal, `listen: {grpc: "127.0.0.1:9090"}`)+audited, Options{})
 	if want := (Listen{GRPC: "127.0.0.1:9090", HTTP: "127.0.0.1:8080", Ops: "127.0.0.1:9091"}); s.Listen != want {
 		t.Errorf("listen %+v", s.Listen)
 	}
-	if s.TLS != nil || s.Secrets.Refresh != 10*time.Second || s.Secrets.MaxRate != 50 || s.Secrets.MaxStale != 12*time.Hour {
+	store := s.Secrets
+	if s.TLS != nil || store.Refresh != 10*time.Second || store.MaxRate != 50 || store.MaxStale != 12*time.Hour {
 		t.Errorf("tls %v, secrets %+v", s.TLS, s.Secrets)
 	}
 	c, ok := s.Configuration("acme-customers")
 	if !ok {
 		t.Fatal("no configuration")
 	}
-	if c.DisplayName != "acme-customers" || c.MaxStale != 12*time.Hour || c.LoopLimit != 4 || c.LoopWindow != time.Minute {
+	if c.DisplayName != "acme-customers" || c.MaxStale != 12*time.Hour ||
+		c.LoopLimit != 4 || c.LoopWindow != time.Minute {
 		t.Errorf("configuration %+v", c)
 	}
 	if want := (secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); c.Secret != want {
 		t.Errorf("secret %v", c.Secret)
 	}
 	if _, ok := s.Configuration("other"); ok {
-		t.Error("a configuration that isn't there was found")
+		t.Error("an unknown configuration was found")
 	}
 	if len(s.Warnings) != 0 {
 		t.Errorf("warnings %v", s.Warnings)
@@ -101,7 +43,9 @@ func TestDefaults(t *testing.T) {
 func TestGivenValues(t *testing.T) {
 	text := strings.NewReplacer(
 		"source: file", "source: file\n  refresh: 1s\n  max_rate: 7\n  max_stale: 2h30m",
-		"secret: {path: sso/acme-customers}", "secret: {path: sso/acme-customers, field: key}\n    loop: {limit: 100, window: 5m}\n    display_name: Acme customers",
+		"secret: {path: sso/acme-customers}", `secret: {path: sso/acme-customers, field: key}
+    loop: {limit: 100, window: 5m}
+    display_name: Acme customers`,
 	).Replace(minimal)
 	s := parsed(t, text, Options{})
 	c, _ := s.Configuration("acme-customers")
@@ -111,14 +55,15 @@ func TestGivenValues(t *testing.T) {
 	if c.MaxStale != 150*time.Minute {
 		t.Errorf("max_stale is %s, not that of secrets", c.MaxStale)
 	}
-	if c.Secret.Field != "key" || c.LoopLimit != 100 || c.LoopWindow != 5*time.Minute || c.DisplayName != "Acme customers" {
+	if c.Secret.Field != "key" || c.LoopLimit != 100 || c.LoopWindow != 5*time.Minute ||
+		c.DisplayName != "Acme customers" {
 		t.Errorf("configuration %+v", c)
 	}
 }
 
 func TestCallersAndPolicy(t *testing.T) {
 	key := "dmk_made-up-for-this-test"
-	s := parsed(t, change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", caller.HashKey(key))+
+	s := parsed(t, change(t, storefrontHash, caller.HashKey(key))+
 		"  - {name: idle, identities: [{mtls_dns: idle.acme.internal}]}\n", Options{})
 	who, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer " + key}})
 	if err != nil || who.Name != "storefront" {
@@ -159,15 +104,19 @@ callers:`
 	if got := fmt.Sprint(s.Refs()); got != "[sso/acme-customers:shared_secret sso/another:shared_secret]" {
 		t.Errorf("refs %s", got)
 	}
-	want := "deskmint.yaml:13: configurations[1].secret: is the same as in line 7: to rotate, stage or disable one is to do it to both"
+	want := "deskmint.yaml:13: configurations[1].secret: is the same as in line 7: " +
+		"to rotate, stage or disable one is to do it to both"
 	if len(s.Warnings) != 1 || s.Warnings[0].String() != want {
 		t.Errorf("warnings %v", s.Warnings)
 	}
 }
 
 func TestProtects(t *testing.T) {
-	s := parsed(t, change(t, "    zendesk_sso:", `    protected: {emails: [ceo@acme.com], domains: [board.acme.com, "*.vip.example"]}
-    zendesk_sso:`), Options{})
+	text := change(t, "    zendesk_sso:", `    protected:
+      emails: [ceo@acme.com]
+      domains: [board.acme.com, "*.vip.example"]
+    zendesk_sso:`)
+	s := parsed(t, text, Options{})
 	c, _ := s.Configuration("acme-customers")
 	for email, want := range map[string]bool{
 		"ceo@acme.com":         true,
@@ -186,9 +135,9 @@ func TestProtects(t *testing.T) {
 			t.Errorf("Protects(%q) is %v", email, got)
 		}
 	}
-	everybody := parsed(t, change(t, "    zendesk_sso:", "    protected: {domains: ['*']}\n    zendesk_sso:"), Options{})
-	if c, _ := everybody.Configuration("acme-customers"); !c.Protects("a@example.com") {
-		t.Error("* doesn't protect everybody")
+	text = change(t, "    zendesk_sso:", "    protected: {domains: ['*']}\n    zendesk_sso:")
+	if c, _ := parsed(t, text, Options{}).Configuration("acme-customers"); !c.Protects("a@example.com") {
+		t.Error("* doesn't protect all people")
 	}
 }
 
@@ -265,34 +214,42 @@ func TestRewrite(t *testing.T) {
 }
 
 func TestDevKey(t *testing.T) {
-	text := change(t, "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", strings.ToUpper(caller.HashKey(DevKey)))
+	text := change(t, storefrontHash, strings.ToUpper(caller.HashKey(DevKey)))
 	s := parsed(t, text, Options{Development: true})
-	if _, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer dmk_dev"}}); err != nil {
+	_, err := s.Callers.Authenticate(t.Context(), caller.Credentials{Authorization: []string{"Bearer dmk_dev"}})
+	if err != nil {
 		t.Errorf("dev's own key: %v", err)
 	}
-	_, err := Parse("deskmint.yaml", []byte(text), Options{})
-	if places, _ := problems(t, err); fmt.Sprint(places) != "[deskmint.yaml:15 callers[0].identities[0].api_key_sha256]" {
+	_, err = Parse("deskmint.yaml", []byte(text), Options{})
+	want := "[deskmint.yaml:15 callers[0].identities[0].api_key_sha256]"
+	if places, _ := problems(t, err); fmt.Sprint(places) != want {
 		t.Errorf("problems %v", places)
 	}
 }
 
-// TestSnapshotsAreIndependent changes all that can be reached of one snapshot by its
-// exported fields, and expects the same text to give the same again.
+// TestSnapshotsAreIndependent changes a snapshot through its exported fields, and shows that other
+// snapshots of the same text don't change.
 func TestSnapshotsAreIndependent(t *testing.T) {
-	text := strings.Replace(strings.Replace(minimal, "source: file", "source: memory", 1), "callers:", "tls: {allow_plaintext: true}\nissuers: [{name: a, issuer: 'https://a.example', audience: a, jwks: 'https://a.example/k'}]\ncallers:", 1)
+	text := strings.NewReplacer(
+		"source: file", "source: memory",
+		"callers:", `tls: {allow_plaintext: true}
+issuers: [{name: a, issuer: "https://a.example", audience: a, jwks: "https://a.example/k"}]
+callers:`,
+	).Replace(minimal)
 	first, second := parsed(t, text, Options{}), parsed(t, text, Options{})
 	if first.Digest != second.Digest || len(first.Digest) != 64 {
 		t.Errorf("digests %q and %q", first.Digest, second.Digest)
 	}
 	a, _ := first.Configuration("acme-customers")
 	b, _ := second.Configuration("acme-customers")
-	if a == b || a.Profile == b.Profile || a.Page("", "") == b.Page("", "") || first.Policy == second.Policy || first.TLS == second.TLS {
-		t.Error("two snapshots share what they hold")
+	if a == b || a.Profile == b.Profile || a.Page("", "") == b.Page("", "") ||
+		first.Policy == second.Policy || first.TLS == second.TLS {
+		t.Error("two snapshots share values")
 	}
 	first.TLS.AllowPlaintext, first.Issuers[0].Name, first.Warnings[0].Key = false, "b", "x"
 	first.Names()[0], first.Refs()[0].Path = "x", "x"
 	if first.Names()[0] != "acme-customers" || first.Refs()[0].Path != "sso/acme-customers" {
-		t.Error("what a snapshot hands out is its own")
+		t.Error("a snapshot returned a slice without copying it")
 	}
 	a.Name, a.protectedEmails = "other", []string{"a@b.example"}
 	third := parsed(t, text, Options{})
@@ -307,7 +264,7 @@ func TestSnapshotsAreIndependent(t *testing.T) {
 	}
 }
 
-// A value in a grant's list is the text that stands there.
+// TestClaimValuesAreText shows that a value in a grant's list is read as text.
 func TestClaimValuesAreText(t *testing.T) {
 	text := `
 secrets: {source: memory}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,16 +12,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/file"
 )
 
-func example(t testing.TB, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "examples", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-// TestReferenceExample loads the complete example beside the files that it names.
+// TestReferenceExample loads the complete example together with the files that it names.
 func TestReferenceExample(t *testing.T) {
 	text := example(t, "deskmint.yaml")
 	if err := validate(compiled(t), text); err != nil {
@@ -32,7 +22,8 @@ func TestReferenceExample(t *testing.T) {
 	server := ours.Server(t)
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
-		"deskmint.yaml": text, "tls.crt": server.Certificate, "tls.key": server.Key, "clients.pem": ours.PEM, "vault-ca.pem": ours.PEM, "cluster-ca.pem": ours.PEM,
+		"deskmint.yaml": text, "tls.crt": server.Certificate, "tls.key": server.Key,
+		"clients.pem": ours.PEM, "vault-ca.pem": ours.PEM, "cluster-ca.pem": ours.PEM,
 		"audit.key": strings.Repeat("k", 32), "conf.d/shop.yaml": shopFile,
 	})
 	s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
@@ -47,8 +38,8 @@ func TestReferenceExample(t *testing.T) {
 	}
 }
 
-// TestReferenceExampleHasEveryKey keeps the example complete. Some keys exclude each
-// other and stand in comments.
+// TestReferenceExampleHasEveryKey shows that the example is complete. Keys that exclude each other
+// are in its comments.
 func TestReferenceExampleHasEveryKey(t *testing.T) {
 	text := example(t, "deskmint.yaml")
 	var schema any
@@ -78,14 +69,18 @@ func TestReferenceExampleHasEveryKey(t *testing.T) {
 	walk(schema)
 }
 
-// TestQuickstart follows the quick start's own instructions up to the first secret.
+// TestQuickstart follows the instructions of the quick start up to the first secret.
 func TestQuickstart(t *testing.T) {
 	text := example(t, "quickstart.yaml")
 	if err := validate(compiled(t), text); err != nil {
 		t.Error(err)
 	}
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"quickstart.yaml": text, "secrets.yaml": example(t, "secrets.yaml"), "audit.key": example(t, "audit.key")}) // with 0600
+	write(t, dir, map[string]string{ // with mode 0600
+		"quickstart.yaml": text,
+		"secrets.yaml":    example(t, "secrets.yaml"),
+		"audit.key":       example(t, "audit.key"),
+	})
 	s, err := Load(filepath.Join(dir, "quickstart.yaml"), Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -11,35 +11,6 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// write fills a folder with files, by their names in it.
-func write(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-const (
-	mainFile = "include: [team.yaml, 'conf.d/*.yaml']\nsecrets: {source: file, file: {path: secrets.yaml}}\n"
-	teamFile = `configurations:
-  - {name: team, secret: {path: sso/team}, zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}}
-`
-	shopFile = `configurations:
-  - {name: shop, secret: {path: sso/shop}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
-`
-	callerFile = `callers:
-  - name: storefront
-    identities: [{api_key_sha256: 4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945}]
-    grants: [{configurations: [team, shop], actions: [read]}]
-`
-)
-
 func TestInclude(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{
@@ -47,8 +18,8 @@ func TestInclude(t *testing.T) {
 		"team.yaml":             teamFile,
 		"conf.d/20-caller.yaml": callerFile,
 		"conf.d/10-shop.yaml":   shopFile,
-		"conf.d/.#shop.yaml":    "an editor's",
-		"conf.d/notes.txt":      "not asked for",
+		"conf.d/.#shop.yaml":    "a lock file of an editor",
+		"conf.d/notes.txt":      "no pattern matches this file",
 	})
 	path := filepath.Join(dir, "deskmint.yaml")
 	s, err := Load(path, Options{})
@@ -62,7 +33,8 @@ func TestInclude(t *testing.T) {
 		t.Errorf("the file of secrets is %s", s.Secrets.File.Path)
 	}
 	grants, err := s.Policy.Allow("storefront", readOf("shop"))
-	if want := filepath.Join(dir, "conf.d/20-caller.yaml") + ": callers[0].grants[0]"; err != nil || grants.Place != want {
+	want := filepath.Join(dir, "conf.d/20-caller.yaml") + ": callers[0].grants[0]"
+	if err != nil || grants.Place != want {
 		t.Errorf("grant %v, %v", grants, err)
 	}
 
@@ -100,7 +72,7 @@ func TestIncludeProblems(t *testing.T) {
 		name     string
 		files    map[string]string
 		problems []string // "FILE:LINE KEY"
-		says     string
+		message  string
 	}{
 		{"no main file", map[string]string{}, []string{"deskmint.yaml:0 "}, "can't be read: no such file"},
 		{
@@ -112,23 +84,34 @@ func TestIncludeProblems(t *testing.T) {
 			[]string{"deskmint.yaml:1 include[0]"}, "can't be found",
 		},
 		{
-			"a folder that is included", map[string]string{"deskmint.yaml": mainFile + callerFile, "team.yaml": teamFile, "conf.d/x.yaml/y": ""},
+			"a folder that is included", map[string]string{
+				"deskmint.yaml": mainFile + callerFile, "team.yaml": teamFile, "conf.d/x.yaml/y": "",
+			},
 			[]string{"conf.d/x.yaml:0 "}, "is a directory",
 		},
 		{
-			"syntax, and what can still be said", map[string]string{"deskmint.yaml": mainFile + "listen: {grpc: 1}\n" + callerFile, "team.yaml": "\n  a: b\n c: d\n"},
+			"invalid syntax, and a problem of another file", map[string]string{
+				"deskmint.yaml": mainFile + "listen: {grpc: 1}\n" + callerFile, "team.yaml": "\n  a: b\n c: d\n",
+			},
 			[]string{"deskmint.yaml:3 listen.grpc", "team.yaml:2 "}, "must be text",
 		},
 		{
-			"main keys in an included file", map[string]string{"deskmint.yaml": mainFile, "team.yaml": teamFile + "audit: {output: stderr}\ninclude: [x]\n"},
-			[]string{"team.yaml:3 audit", "team.yaml:4 include"}, "belongs in the main file",
+			"main keys in an included file", map[string]string{
+				"deskmint.yaml": mainFile, "team.yaml": teamFile + "audit: {output: stderr}\ninclude: [x]\n",
+			},
+			[]string{"team.yaml:5 audit", "team.yaml:6 include"}, "belongs in the main file",
 		},
 		{
 			"problems of several files", map[string]string{
 				"deskmint.yaml": mainFile, "team.yaml": teamFile,
-				"conf.d/a.yaml": strings.Replace(shopFile, "shop,", "team,", 1), "conf.d/b.yaml": "callers:\n  - {nam: x}\n",
+				"conf.d/a.yaml": strings.Replace(shopFile, "shop,", "team,", 1),
+				"conf.d/b.yaml": "callers:\n  - {nam: x}\n",
 			},
-			[]string{"conf.d/a.yaml:2 configurations[0].name", "conf.d/b.yaml:2 callers[0].identities", "conf.d/b.yaml:2 callers[0].nam"},
+			[]string{
+				"conf.d/a.yaml:2 configurations[0].name",
+				"conf.d/b.yaml:2 callers[0].identities",
+				"conf.d/b.yaml:2 callers[0].nam",
+			},
 			"is the same name as in team.yaml:2",
 		},
 	} {
@@ -143,8 +126,8 @@ func TestIncludeProblems(t *testing.T) {
 			if !slices.Equal(places, test.problems) {
 				t.Errorf("problems at %q\nwant      %q\n%s", places, test.problems, text)
 			}
-			if text = strings.ReplaceAll(text, dir, "DIR"); !strings.Contains(text, test.says) {
-				t.Errorf("problems\n%s\ndon't say %q", text, test.says)
+			if text = strings.ReplaceAll(text, dir, "DIR"); !strings.Contains(text, test.message) {
+				t.Errorf("problems\n%s\nlack %q", text, test.message)
 			}
 		})
 	}
@@ -154,8 +137,13 @@ func TestFiles(t *testing.T) {
 	ours := certstest.New(t, "ours")
 	server, another := ours.Server(t), ours.Server(t)
 	good := map[string]string{
-		"tls.crt": server.Certificate, "tls.key": server.Key, "ca.pem": ours.PEM, "audit.key": strings.Repeat("k", 32) + "\n",
-		"ca2.pem": ours.PEM, "keys.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`, // RFC 8037, appendix A.2
+		"tls.crt":   server.Certificate,
+		"tls.key":   server.Key,
+		"ca.pem":    ours.PEM,
+		"ca2.pem":   ours.PEM,
+		"audit.key": strings.Repeat("k", 32) + "\n",
+		// RFC 8037, appendix A.2
+		"keys.json": `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`,
 		"deskmint.yaml": `secrets:
   source: vault
   vault: {addresses: ["https://vault.internal"], ca: ca.pem, auth: {method: token, token_file: token}}
@@ -173,17 +161,26 @@ issuers:
 	}
 	for _, test := range []struct {
 		name, file, text string // text "-": the file is missing
-		problem, says    string
+		problem, message string
 	}{
-		{name: "all is well"},
+		{name: "valid files"},
 		{"no certificate", "tls.crt", "-", "deskmint.yaml:5 tls.certificate", "no such file"},
 		{"no key", "tls.key", "-", "deskmint.yaml:6 tls.key", "no such file"},
 		{"key for a certificate", "tls.crt", server.Key, "deskmint.yaml:5 tls.certificate", "holds no certificate"},
 		{"certificate for a key", "tls.key", server.Certificate, "deskmint.yaml:6 tls.key", "isn't the private key"},
 		{"another's key", "tls.key", another.Key, "deskmint.yaml:6 tls.key", "isn't the private key"},
-		{"a leaf for an authority", "ca.pem", server.Certificate, "deskmint.yaml:7 tls.client_ca", "may issue no others"},
-		{"client authorities", "ca.pem", "nothing", "deskmint.yaml:3 secrets.vault.ca deskmint.yaml:7 tls.client_ca", "holds no certificate"},
-		{"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file", "has 31 bytes, at least 32 are required"},
+		{
+			"a leaf for an authority", "ca.pem", server.Certificate, "deskmint.yaml:7 tls.client_ca",
+			"may issue no others",
+		},
+		{
+			"client authorities", "ca.pem", "nothing",
+			"deskmint.yaml:3 secrets.vault.ca deskmint.yaml:7 tls.client_ca", "holds no certificate",
+		},
+		{
+			"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file",
+			"has 31 bytes, at least 32 are required",
+		},
 		{"issuer's authority", "ca2.pem", "nothing", "deskmint.yaml:12 issuers[0].ca", "holds no certificate"},
 		{"no issuer's authority", "ca2.pem", "-", "deskmint.yaml:12 issuers[0].ca", "no such file"},
 		{"no issuer's keys", "keys.json", "-", "deskmint.yaml:13 issuers[1].jwks", "no such file"},
@@ -203,7 +200,12 @@ issuers:
 				if err != nil {
 					t.Fatal(err)
 				}
-				for _, path := range []string{s.TLS.Certificate, s.TLS.Key, s.TLS.ClientCA, s.Audit.Output, s.Audit.EmailKeyFile, s.Secrets.Vault.CA, s.Secrets.Vault.Auth.TokenFile, s.Issuers[0].CA, s.Issuers[0].TokenFile, s.Issuers[1].JWKS} {
+				for _, path := range []string{
+					s.TLS.Certificate, s.TLS.Key, s.TLS.ClientCA,
+					s.Audit.Output, s.Audit.EmailKeyFile,
+					s.Secrets.Vault.CA, s.Secrets.Vault.Auth.TokenFile,
+					s.Issuers[0].CA, s.Issuers[0].TokenFile, s.Issuers[1].JWKS,
+				} {
 					if filepath.Dir(path) != dir {
 						t.Errorf("%s isn't in the configuration's folder", path)
 					}
@@ -211,8 +213,9 @@ issuers:
 				return
 			}
 			places, text := problems(t, err)
-			if got := strings.ReplaceAll(strings.Join(places, " "), dir+"/", ""); got != test.problem || !strings.Contains(text, test.says) {
-				t.Errorf("problems at %q, want %q that says %q\n%s", got, test.problem, test.says, text)
+			got := strings.ReplaceAll(strings.Join(places, " "), dir+"/", "")
+			if got != test.problem || !strings.Contains(text, test.message) {
+				t.Errorf("problems at %q, want %q with %q\n%s", got, test.problem, test.message, text)
 			}
 		})
 	}
@@ -222,10 +225,11 @@ func TestAuditFolder(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"file": "", "deskmint.yaml": minimal + "audit: {output: absent/audit.log}\n"})
 	path := filepath.Join(dir, "deskmint.yaml")
-	for output, says := range map[string]string{"absent/audit.log": "no such file", "file/audit.log": "no folder"} {
+	for output, message := range map[string]string{"absent/audit.log": "no such file", "file/audit.log": "no folder"} {
 		write(t, dir, map[string]string{"deskmint.yaml": minimal + "audit: {output: " + output + "}\n"})
 		_, err := Load(path, Options{})
-		if places, text := problems(t, err); fmt.Sprint(places) != "["+path+":23 audit.output]" || !strings.Contains(text, says) {
+		places, text := problems(t, err)
+		if fmt.Sprint(places) != "["+path+":23 audit.output]" || !strings.Contains(text, message) {
 			t.Errorf("%s: %s", output, text)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 const roles = "roles: [end_user]"
 
-// protecting is the minimal configuration with protected people and one rule for external_id.
+// protecting returns the minimal configuration with protected people and one rule for external_id.
 func protecting(t *testing.T, protected, rule string, more ...string) string {
 	t.Helper()
 	text := change(t, roles, roles+"\n        claims: {external_id: "+rule+"}")
@@ -19,8 +19,8 @@ func protecting(t *testing.T, protected, rule string, more ...string) string {
 	return strings.NewReplacer(more...).Replace(text)
 }
 
-// TestExternalIDWithProtectedPeople: what a grant's rule may be where its configurations protect
-// people, and where the problem or warning is.
+// TestExternalIDWithProtectedPeople shows which rules for external_id a grant may have if its
+// configurations have protected people, and the place of the problem or warning.
 func TestExternalIDWithProtectedPeople(t *testing.T) {
 	const (
 		people     = "{emails: [ceo@acme.com], external_ids: ['1', Shop-Chief, 0F5F3A6C-8b11-4c55-9d0e-7b432f6c1e0a]}"
@@ -42,23 +42,38 @@ callers:`
 		problem               string   // a piece of it; empty: none
 		warning               string
 	}{
-		{"any, nobody protected", "", "any", nil, "", ""},
+		{"any, no protected people", "", "any", nil, "", ""},
 		{"any, an address", emails, "any", nil, anyProblem, ""},
 		{"any, a domain", domains, "any", nil, anyProblem, ""},
 		{"any, an id", "{external_ids: ['1']}", "any", nil, anyProblem, ""},
 		{"any, protected: true", people, "any", []string{roles, roles + "\n        protected: true"}, "", ""},
-		{"any, protected and denied", people, "any", []string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, anyProblem, ""},
+		{
+			"any, protected and denied", people, "any",
+			[]string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, anyProblem, "",
+		},
 		{"any, without sign_in", people, "any", []string{"actions: [sign_in, read]", "actions: [read]"}, "", ""},
 		{"unbounded", people, unbound, nil, "", ""},
 		{"unbounded, denied", people, unbound, []string{allow, allow + ", deny: [acme.com, '*.acme.com']"}, "", ""},
 		{"half of unbounded", people, "{any: true}", nil, "must have both any: true and unbounded: true", ""},
-		{"not unbounded", people, "{any: true, unbounded: false}", nil, "must have both any: true and unbounded: true", ""},
-		{"digits, as a protected id", people, "{form: digits}", nil, "protected.external_ids[0] of configuration acme-customers has the same form", ""},
-		{"uuid, as a protected id", people, "{form: uuid}", nil, "protected.external_ids[2] of configuration acme-customers has the same form", ""},
+		{
+			"not unbounded", people, "{any: true, unbounded: false}", nil,
+			"must have both any: true and unbounded: true", "",
+		},
+		{
+			"digits, as a protected id", people, "{form: digits}", nil,
+			"protected.external_ids[0] of configuration acme-customers has the same form", "",
+		},
+		{
+			"uuid, as a protected id", people, "{form: uuid}", nil,
+			"protected.external_ids[2] of configuration acme-customers has the same form", "",
+		},
 		{"digits, unlike the protected id", "{external_ids: [E-1]}", "{form: digits}", nil, "", ""},
 		{"digits, an address", emails, "{form: digits}", nil, "", ""},
 		{"a prefix", people, "{prefix: crm-}", nil, "", ""},
-		{"a prefix of a protected id", people, "{prefix: shop-}", nil, "", "covers protected.external_ids[1] of configuration acme-customers"},
+		{
+			"a prefix of a protected id", people, "{prefix: shop-}", nil, "",
+			"covers protected.external_ids[1] of configuration acme-customers",
+		},
 		{"a list with a protected id", people, "[0, 1]", nil, "", "covers protected.external_ids[0]"},
 	} {
 		for _, named := range []string{"[acme-customers]", `["*"]`} {
@@ -69,33 +84,41 @@ callers:`
 				want := fmt.Sprintf("deskmint.yaml:%d callers[0].grants[0].claims.external_id", line)
 				s, err := Parse("deskmint.yaml", []byte(text), Options{})
 				if test.problem != "" {
-					places, said := problems(t, err)
-					if !slices.Equal(places, []string{want}) || !strings.Contains(said, test.problem) {
-						t.Errorf("problems %s, want one at %s: %s", said, want, test.problem)
+					places, messages := problems(t, err)
+					if !slices.Equal(places, []string{want}) || !strings.Contains(messages, test.problem) {
+						t.Errorf("problems %s, want one at %s: %s", messages, want, test.problem)
 					}
 					return
 				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				if said := fmt.Sprint(s.Warnings); (test.warning != "") != (len(s.Warnings) == 1) || !strings.Contains(said, test.warning) {
+				if (test.warning != "") != (len(s.Warnings) == 1) ||
+					!strings.Contains(fmt.Sprint(s.Warnings), test.warning) {
 					t.Errorf("warnings %v, want %q", s.Warnings, test.warning)
 				}
 			})
 		}
 	}
-	// A second configuration that the grant names counts too, and one that it doesn't name doesn't.
-	for named, refused := range map[string]bool{"[acme-customers]": false, "[acme-customers, second]": true, `["*"]`: true} {
-		text := protecting(t, "", "any", "\ncallers:", second, "configurations: [acme-customers]", "configurations: "+named)
+	// The protected people of all configurations of the grant count, and no others.
+	for named, refused := range map[string]bool{
+		"[acme-customers]":         false,
+		"[acme-customers, second]": true,
+		`["*"]`:                    true,
+	} {
+		text := protecting(t, "", "any",
+			"\ncallers:", second,
+			"configurations: [acme-customers]", "configurations: "+named)
 		_, err := Parse("deskmint.yaml", []byte(text), Options{})
-		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "configuration second has protected people") {
+		const message = "configuration second has protected people"
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), message) {
 			t.Errorf("%s: %v", named, err)
 		}
 	}
 }
 
 func TestProtectedExternalIDs(t *testing.T) {
-	for ids, want := range map[string]string{
+	for ids, problem := range map[string]string{
 		"[E-1, 'e 1', '1', '01', Zoë]":          "",
 		"[E-1, e-1]":                            "external_ids[1]: is the same id as in line 8",
 		"[Kim, \"\\u212aim\"]":                  "external_ids[1]: is the same id",
@@ -109,7 +132,8 @@ func TestProtectedExternalIDs(t *testing.T) {
 	} {
 		text := change(t, "    zendesk_sso:", "    protected: {external_ids: "+ids+"}\n    zendesk_sso:")
 		_, err := Parse("deskmint.yaml", []byte(text), Options{})
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), "deskmint.yaml:8: configurations[0].protected."+want) {
+		want := "deskmint.yaml:8: configurations[0].protected." + problem
+		if (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", ids, err, want)
 		}
 	}
@@ -129,9 +153,9 @@ func TestProtectedExternalIDs(t *testing.T) {
 	}
 }
 
-// TestHalfDomainsWarn: a domain without its subdomains, and the reverse, where that makes a
-// difference.
-func TestHalfDomainsWarn(t *testing.T) {
+// TestHalfDomainWarnings shows the warnings about a domain without its subdomains, and about
+// subdomains without their domain. There is none if the missing entry would have no effect.
+func TestHalfDomainWarnings(t *testing.T) {
 	protected := func(list string) string {
 		return change(t, "    zendesk_sso:", "    protected: {domains: ["+list+"]}\n    zendesk_sso:")
 	}
@@ -146,14 +170,28 @@ func TestHalfDomainsWarn(t *testing.T) {
 		name, text string
 		want       []string // "KEY: piece of the message"
 	}{
-		{"protected domain", protected("acme.com"), []string{atProtected + `[0]: protects acme.com, but not its subdomains, such as sub.acme.com: add "*.acme.com"`}},
-		{"protected subdomains", protected("'*.acme.com'"), []string{atProtected + `[0]: protects the subdomains of acme.com, but not acme.com itself: add "acme.com"`}},
+		{
+			"protected domain", protected("acme.com"),
+			[]string{
+				atProtected + `[0]: protects acme.com, but not its subdomains, such as sub.acme.com: add "*.acme.com"`,
+			},
+		},
+		{
+			"protected subdomains", protected("'*.acme.com'"),
+			[]string{atProtected + `[0]: protects the subdomains of acme.com, but not acme.com itself: add "acme.com"`},
+		},
 		{"both protected", protected("'*.acme.com', acme.com"), nil},
-		{"everybody protected", protected("acme.com, '*'"), nil},
+		{"everyone protected", protected("acme.com, '*'"), nil},
 		{"a subdomain of protected subdomains", protected("'*.acme.com', acme.com, board.acme.com"), nil},
 		{"two halves", protected("acme.com, '*.b.example'"), []string{atProtected + "[0]: ", atProtected + "[1]: "}},
-		{"denied domain", deny("'*'", "acme.com"), []string{atDeny + `[0]: denies acme.com, but not its subdomains, such as sub.acme.com: add "*.acme.com"`}},
-		{"denied subdomains", deny("'*'", "'*.acme.com'"), []string{atDeny + `[0]: denies the subdomains of acme.com, but not acme.com itself: add "acme.com"`}},
+		{
+			"denied domain", deny("'*'", "acme.com"),
+			[]string{atDeny + `[0]: denies acme.com, but not its subdomains, such as sub.acme.com: add "*.acme.com"`},
+		},
+		{
+			"denied subdomains", deny("'*'", "'*.acme.com'"),
+			[]string{atDeny + `[0]: denies the subdomains of acme.com, but not acme.com itself: add "acme.com"`},
+		},
 		{"both denied", deny("'*'", "acme.com, '*.acme.com'"), nil},
 		{"denied where subdomains aren't allowed", deny("acme.com, b.example", "acme.com"), nil},
 		{"denied where subdomains are allowed", deny("'*.acme.com'", "acme.com"), []string{atDeny + "[0]: "}},
@@ -177,36 +215,38 @@ func TestHalfDomainsWarn(t *testing.T) {
 	}
 }
 
-// TestSchemaTakesExternalIDRules: the schema and the parser take the same forms.
-func TestSchemaTakesExternalIDRules(t *testing.T) {
+// TestSchemaOfExternalIDRules shows that the schema and the parser accept the same forms.
+func TestSchemaOfExternalIDRules(t *testing.T) {
 	s := compiled(t)
 	for rule, taken := range map[string]bool{
 		"any": true, "[1, a]": true, "{prefix: shop-}": true, "{form: digits}": true, "{form: uuid}": true,
-		"{any: true, unbounded: true}": true, "{any: True, unbounded: TRUE}": true, "{any: 'true', unbounded: 'true'}": true,
-		"{any: true}": false, "{unbounded: true}": false, "{any: true, unbounded: false}": false, "{any: yes, unbounded: true}": false,
+		"{any: true, unbounded: true}": true, "{any: True, unbounded: TRUE}": true,
+		"{any: 'true', unbounded: 'true'}": true, "{any: true}": false, "{unbounded: true}": false,
+		"{any: true, unbounded: false}": false, "{any: yes, unbounded: true}": false,
 		"{form: hex}": false, "{form: [digits]}": false, "{form: digits, prefix: a}": false, "{prefix: ' a'}": false,
 		"{form: digits, any: true, unbounded: true}": false, "{}": false, "all": false, "true": false,
 	} {
 		text := protecting(t, "", rule)
 		_, err := Parse("deskmint.yaml", []byte(text), Options{})
 		if schemaErr := validate(s, text); (err == nil) != taken || (schemaErr == nil) != taken {
-			t.Errorf("%s: Parse says %v, the schema %v, want taken %v", rule, err, schemaErr, taken)
+			t.Errorf("%s: Parse returns %v, the schema %v, want accepted %v", rule, err, schemaErr, taken)
 		}
 	}
 	for claim, with := range map[string]string{"phone": "{form: digits}", "tags": "{any: true, unbounded: true}"} {
 		text := change(t, roles, roles+"\n        claims: {"+claim+": "+with+"}")
 		if _, err := Parse("deskmint.yaml", []byte(text), Options{}); err == nil || validate(s, text) == nil {
-			t.Errorf("%s is taken for %s", with, claim)
+			t.Errorf("the rule %s of %s was accepted", with, claim)
 		}
 	}
 	for ids, taken := range map[string]bool{
-		"[E-1, 'a b', ü, x]": true, "['1']": true, "[1]": false, "[' x']": false, "['x ']": false, "[\"a\\tb\"]": false, "x": false,
+		"[E-1, 'a b', ü, x]": true, "['1']": true, "[1]": false,
+		"[' x']": false, "['x ']": false, "[\"a\\tb\"]": false, "x": false,
 		"[" + strings.Repeat("x", 255) + "]": true, "[" + strings.Repeat("x", 256) + "]": false,
 	} {
 		text := change(t, "    zendesk_sso:", "    protected: {external_ids: "+ids+"}\n    zendesk_sso:")
 		_, err := Parse("deskmint.yaml", []byte(text), Options{})
 		if schemaErr := validate(s, text); (err == nil) != taken || (schemaErr == nil) != taken {
-			t.Errorf("external_ids %s: Parse says %v, the schema %v, want taken %v", ids, err, schemaErr, taken)
+			t.Errorf("external_ids %s: Parse returns %v, the schema %v, want accepted %v", ids, err, schemaErr, taken)
 		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 )
 
-// TestRestartRequired shows that each key that needs a restart is reported with its line and without
-// its value. All other keys may change.
+// TestRestartRequired shows that each key that needs a restart is reported with its line and
+// without its value. All other keys may change.
 func TestRestartRequired(t *testing.T) {
 	const vault = `secrets:
   source: vault
@@ -39,11 +39,21 @@ tls: {allow_plaintext: true}
 		{"secrets:", "listen: {grpc: 127.0.0.1:9090}\naudit: {output: stdout}\nsecrets:", ""},
 		{"source: vault", "source: file\n  file: {path: other.yaml}", "2 secrets.source"},
 		{"vault.internal", "other.internal", "3 secrets.vault.addresses"},
-		{"method: token, token_file: token", "method: approle, role_id_file: a, secret_id_file: b", "3 secrets.vault.auth.method, 3 secrets.vault.auth.role_id_file, 3 secrets.vault.auth.secret_id_file, 3 secrets.vault.auth.token_file"},
+		{
+			"method: token, token_file: token", "method: approle, role_id_file: a, secret_id_file: b",
+			"3 secrets.vault.auth.method, 3 secrets.vault.auth.role_id_file, " +
+				"3 secrets.vault.auth.secret_id_file, 3 secrets.vault.auth.token_file",
+		},
 		{"secrets:", "listen: {http: 127.0.0.1:1, ops: 127.0.0.1:2}\nsecrets:", "1 listen.http, 1 listen.ops"},
 		{"tls: {allow_plaintext: true}\n", "", "1 tls.allow_plaintext"},
-		{"allow_plaintext: true", "certificate: a, key: b, client_ca: c", "4 tls.allow_plaintext, 4 tls.certificate, 4 tls.client_ca, 4 tls.key"},
-		{"tls:", "audit: {output: audit.log, plain_email: true, email_key_file: k}\ntls:", "4 audit.email_key_file, 4 audit.output, 4 audit.plain_email"},
+		{
+			"allow_plaintext: true", "certificate: a, key: b, client_ca: c",
+			"4 tls.allow_plaintext, 4 tls.certificate, 4 tls.client_ca, 4 tls.key",
+		},
+		{
+			"tls:", "audit: {output: audit.log, plain_email: true, email_key_file: k}\ntls:",
+			"4 audit.email_key_file, 4 audit.output, 4 audit.plain_email",
+		},
 	} {
 		text := strings.Replace(base, test.old, test.new, 1)
 		s, err := load(text, first)
@@ -53,12 +63,13 @@ tls: {allow_plaintext: true}
 			}
 			continue
 		}
-		places, says := problems(t, err)
-		if got := strings.ReplaceAll(strings.Join(places, ", "), "/etc/deskmint/deskmint.yaml:", ""); got != test.problems {
+		places, messages := problems(t, err)
+		got := strings.ReplaceAll(strings.Join(places, ", "), "/etc/deskmint/deskmint.yaml:", "")
+		if got != test.problems {
 			t.Errorf("%s: problems at %s, want %s", test.new, got, test.problems)
 		}
-		if !strings.Contains(says, "restart to change it") || strings.Contains(says, "internal") {
-			t.Errorf("%s: %s", test.new, says)
+		if !strings.Contains(messages, "restart to change it") || strings.Contains(messages, "internal") {
+			t.Errorf("%s: %s", test.new, messages)
 		}
 	}
 }

@@ -33,8 +33,8 @@ func compiled(t testing.TB) *jsonschema.Schema {
 	return s
 }
 
-// validate holds a document against the schema. Empty text stands for a value that
-// isn't given, as it does in Go; the schema needn't say so of each key.
+// validate validates a document against the schema. It leaves out empty texts, because the parser
+// treats them like missing values and the schema doesn't allow them for each key.
 func validate(s *jsonschema.Schema, text string) error {
 	var v any
 	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
@@ -66,7 +66,7 @@ func withoutEmptyText(v any) any {
 	return v
 }
 
-// TestSchemaRefuses tries what the schema alone can see: editors know no more.
+// TestSchemaRefuses shows what the schema refuses, because editors use only the schema.
 func TestSchemaRefuses(t *testing.T) {
 	s := compiled(t)
 	if err := validate(s, minimal); err != nil {
@@ -96,7 +96,11 @@ func TestSchemaRefuses(t *testing.T) {
 		{"secret: {", "loop: {limit: 101}\n    secret: {"},
 		{"source: file", "source: keychain"},
 		{"source: file", "source: vault"},
-		{"source: file", "source: vault\n  vault: {addresses: ['https://v'], skip_verify: 'yes', auth: {method: token}}"},
+		{
+			"source: file",
+			`source: vault
+  vault: {addresses: ['https://v'], skip_verify: 'yes', auth: {method: token}}`,
+		},
 		{"  file: {path: secrets.yaml}\n", ""},
 		{"source: file", "source: file\n  max_rate: 0"},
 		{"source: file", "source: file\n  refresh: '10'"},
@@ -105,7 +109,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"listen: {grpc", "tls: {client_ca: a, allow_plaintext: true}\nlisten: {grpc"},
 		{"listen: {grpc", "tls: {certificate: a, key: b, allow_plaintext: true}\nlisten: {grpc"},
 		{"127.0.0.1:9090", "127.0.0.1"},
-		{"4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945", "dmk_dev"},
+		{storefrontHash, "dmk_dev"},
 		{"      - api_key_sha256:", "      - mtls_dns: a.example\n        api_key_sha256:"},
 		{"      - api_key_sha256:", "      - {}\n      - api_key_sha256:"},
 		{"      - api_key_sha256:", "      - jwt: {issuer: a}\n      - api_key_sha256:"},
@@ -136,16 +140,16 @@ func TestSchemaRefuses(t *testing.T) {
 	} {
 		text := change(t, test.old, test.with)
 		if validate(s, text) == nil {
-			t.Errorf("%q for %q is taken", test.with, test.old)
+			t.Errorf("the schema accepts %q in place of %q", test.with, test.old)
 		}
 		if _, err := Parse("deskmint.yaml", []byte(text), Options{}); err == nil {
-			t.Errorf("%q for %q is refused by the schema, but taken by Parse", test.with, test.old)
+			t.Errorf("Parse accepts %q in place of %q, which the schema refuses", test.with, test.old)
 		}
 	}
 }
 
-// TestSchemaHasTheKeysOfTheTypes walks the types of a file and the schema side by
-// side, so that neither has a key that the other lacks, nor another kind of value.
+// TestSchemaHasTheKeysOfTheTypes compares the types of a file with the schema. Both must have the
+// same keys with the same kinds of values.
 func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 	var root node
 	if err := json.Unmarshal(Schema(), &root); err != nil {
@@ -154,7 +158,7 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 	compare(t, root.Defs, "", reflect.TypeFor[File](), root)
 }
 
-// node is what the comparison looks at of a schema.
+// node is the part of a schema that the test compares.
 type node struct {
 	Ref                  string          `json:"$ref"`
 	Type                 any             `json:"type"`
@@ -199,7 +203,7 @@ func compare(t *testing.T, defs map[string]node, path string, goType reflect.Typ
 		t.Errorf("%s: files can't set a %s", path, goType)
 	}
 	if n.Type != want && (want != "string" || n.Enum == nil) {
-		t.Errorf("%s: the schema says %v, the type %s", path, n.Type, want)
+		t.Errorf("%s: the schema has type %v, the Go type is %s", path, n.Type, want)
 	}
 }
 
@@ -224,7 +228,7 @@ func compareKeys(t *testing.T, defs map[string]node, path string, goType reflect
 		}
 		compare(t, defs, path+"."+key, goType.FieldByIndex(fields[key]).Type, property)
 	}
-	// A field without a key of its own would take values that nobody wrote down.
+	// The decoder ignores a field without a tag, so a file couldn't set it.
 	for _, f := range reflect.VisibleFields(goType) {
 		if f.IsExported() && f.Tag.Get("yaml") == "" {
 			t.Errorf("%s: field %s has no key", path, f.Name)
@@ -255,8 +259,7 @@ func TestSchemaHasTheClaimsOfThePolicy(t *testing.T) {
 	}
 }
 
-// TestSchemaDefaults holds the defaults that the schema tells against those that a
-// configuration gets.
+// TestSchemaDefaults compares the defaults in the schema with those of the parser.
 func TestSchemaDefaults(t *testing.T) {
 	var root struct {
 		Defs map[string]struct {
@@ -271,7 +274,9 @@ func TestSchemaDefaults(t *testing.T) {
 	}
 	s := parsed(t, strings.TrimPrefix(minimal, `listen: {grpc: "127.0.0.1:9090"}`), Options{})
 	c, _ := s.Configuration("acme-customers")
-	listen, store, configuration := root.Defs["listen"].Properties, root.Defs["secrets"].Properties, root.Defs["configuration"].Properties
+	listen := root.Defs["listen"].Properties
+	store := root.Defs["secrets"].Properties
+	configuration := root.Defs["configuration"].Properties
 	for key, pair := range map[string][2]any{
 		"grpc":      {listen["grpc"].Default, s.Listen.GRPC},
 		"http":      {listen["http"].Default, s.Listen.HTTP},

@@ -9,8 +9,8 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// markers look like what people paste into the wrong place: an API key, a shared
-// secret of Zendesk's, one in base64, a token of Vault's.
+// markers have the forms of secrets that people paste into the wrong place: an API key, a shared
+// secret of Zendesk, a secret in base64, and a token of Vault.
 var markers = []string{
 	"dmk_MARKERmarker",
 	"MARKERmarkerMARKERmarkerMARKERmarkerMARKERmarker",
@@ -37,10 +37,10 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// TestNothingPastedIsPrinted puts something secret in the place of every value and of
-// every key, one at a time: each of the markers in a small file, one of them in turn
-// in the complete example.
-func TestNothingPastedIsPrinted(t *testing.T) {
+// TestPastedSecretsAreRedacted replaces every value and every key by a secret, one at a time. In
+// the small file, it tries all markers for each value and key. In the complete example, it tries
+// one marker for each, by turns.
+func TestPastedSecretsAreRedacted(t *testing.T) {
 	for name, text := range map[string]string{"minimal": minimal, "example": example(t, "deskmint.yaml")} {
 		var doc yaml.Node
 		if err := yaml.Unmarshal([]byte(text), &doc); err != nil {
@@ -55,24 +55,24 @@ func TestNothingPastedIsPrinted(t *testing.T) {
 			}
 			for _, marker := range paste {
 				*n = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: marker}
-				said, ok := whatIsSaid(t, &doc)
+				messages, ok := messagesOf(t, &doc)
 				if tried++; !ok {
 					refused++
 				}
-				if strings.Contains(strings.ToLower(said), "marker") {
-					t.Errorf("%s, line %d: %s", name, was.Line, said)
+				if strings.Contains(strings.ToLower(messages), "marker") {
+					t.Errorf("%s, line %d: %s", name, was.Line, messages)
 				}
 			}
 			*n = was
 		})
 		if refused < tried/2 {
-			t.Errorf("%s: only %d of %d were refused: the test has lost its grip", name, refused, tried)
+			t.Errorf("%s: only %d of %d were refused: the test is no longer effective", name, refused, tried)
 		}
 	}
 }
 
-// whatIsSaid is all that an operator gets to read of a document.
-func whatIsSaid(t *testing.T, doc *yaml.Node) (said string, ok bool) {
+// messagesOf returns the messages that an operator reads about a document.
+func messagesOf(t *testing.T, doc *yaml.Node) (messages string, ok bool) {
 	t.Helper()
 	text, err := yaml.Marshal(doc)
 	if err != nil {
@@ -83,42 +83,45 @@ func whatIsSaid(t *testing.T, doc *yaml.Node) (said string, ok bool) {
 		return err.Error(), false
 	}
 	for _, w := range s.Warnings {
-		said += w.String()
+		messages += w.String()
 	}
-	return said, true
-}
-
-// each calls f for every node, keys among them.
-func each(n *yaml.Node, f func(*yaml.Node)) {
-	if n.Kind != yaml.DocumentNode {
-		f(n)
-	}
-	for _, below := range n.Content {
-		each(below, f)
-	}
+	return messages, true
 }
 
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{minimal, "", "---\n", "a: &a [*a]", "\xff", "{", teamFile, shopFile, callerFile, example(f, "quickstart.yaml"), ".", "!'"} {
+	for _, text := range []string{
+		minimal, "", "---\n", "a: &a [*a]", "\xff", "{", ".", "!'",
+		teamFile, shopFile, callerFile, example(f, "quickstart.yaml"),
+	} {
 		f.Add(text)
 	}
-	// Found by fuzzing: a key of the file that is a block by itself.
-	f.Add("listen: {g- nrpc: \"127.0.0.1:9090\"}\nsecrets:\n  source: file\n? file: {path: secrets.yaml}\nconfigurations:\n" +
-		"  - name: acme-customers\n    secret: {path: sso/acme-customers}\n    zendesk_sso:\n      audiences: [end_user]\n      brands:\n" +
-		"        - {id: \"360001\", subdomain: acme, hosts: [help.acm@.com]}\ncallers:\n  - name: storefron")
+	// Fuzzing found this: a key of the file is a block.
+	f.Add(`listen: {g- nrpc: "127.0.0.1:9090"}
+secrets:
+  source: file
+? file: {path: secrets.yaml}
+configurations:
+  - name: acme-customers
+    secret: {path: sso/acme-customers}
+    zendesk_sso:
+      audiences: [end_user]
+      brands:
+        - {id: "360001", subdomain: acme, hosts: [help.acm@.com]}
+callers:
+  - name: storefron`)
 	key, _ := caller.NewKey()
 	schema := compiled(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		// A key that nobody can guess takes the place of whatever the fuzzer made of the marker.
+		// The fuzzer can't guess this key, so a message with it must quote the input.
 		pasted := strings.ReplaceAll(text, "dmk_dev", key)
 		s, err := Parse("fuzz.yaml", []byte(pasted), Options{Development: true})
 		if (s == nil) == (err == nil) {
 			t.Fatalf("snapshot %v and error %v", s, err)
 		}
 		if err != nil {
-			places, said := problems(t, err)
-			if len(places) == 0 || strings.Contains(said, key[4:]) {
-				t.Errorf("%d problems:\n%s", len(places), said)
+			places, messages := problems(t, err)
+			if len(places) == 0 || strings.Contains(messages, key[4:]) {
+				t.Errorf("%d problems:\n%s", len(places), messages)
 			}
 			return
 		}

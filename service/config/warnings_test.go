@@ -5,17 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/deskmint/deskmint/service/policy"
 )
 
-func readOf(configuration string) policy.Request {
-	return policy.Request{Configuration: configuration, Actions: []policy.Action{policy.Read}}
-}
-
-// byJWT is a caller that a token of issuer a must say this for.
+// byJWT returns a caller that is identified by a token of issuer a with these requirements.
 func byJWT(name, must string) string {
-	return "  - {name: " + name + ", identities: [{jwt: {issuer: a, " + must + "}}], grants: [{configurations: ['*'], actions: [read]}]}\n"
+	return "  - name: " + name + `
+    identities: [{jwt: {issuer: a, ` + must + `}}]
+    grants: [{configurations: ["*"], actions: [read]}]
+`
 }
 
 func TestWarnings(t *testing.T) {
@@ -23,45 +20,88 @@ func TestWarnings(t *testing.T) {
 	for _, test := range []struct {
 		name, old, with string
 		warnings        []string // "LINE KEY"
-		says            string
+		message         string
 	}{
 		{"none", "callers:", "callers:", nil, ""},
 		{"memory", "source: file", "source: memory", []string{"3 secrets.source"}, "for development"},
 		{"client_ca", "callers:", "tls: {certificate: a, key: b, client_ca: c}\ncallers:", nil, ""},
 		{"issuers", "callers:", issuers + "callers:", nil, ""},
-		{"mtls", "      - api_key_sha256:", "      - mtls_uri: spiffe://a/b\n      - mtls_dns: a.b\n      - api_key_sha256:", []string{"15 callers[0].identities[0].mtls_uri", "16 callers[0].identities[1].mtls_dns"}, "without tls.client_ca"},
-		{"mtls without client_ca", "callers:\n", "tls: {certificate: a, key: b}\ncallers:\n  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}\n", []string{"14 callers[0].identities[0].mtls_dns"}, "without tls.client_ca"},
-		{"mtls with client_ca", "callers:\n", "tls: {certificate: a, key: b, client_ca: c}\ncallers:\n  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
+		{
+			"mtls", "      - api_key_sha256:",
+			"      - mtls_uri: spiffe://a/b\n      - mtls_dns: a.b\n      - api_key_sha256:",
+			[]string{"15 callers[0].identities[0].mtls_uri", "16 callers[0].identities[1].mtls_dns"},
+			"without tls.client_ca",
+		},
+		{
+			"mtls without client_ca", "callers:\n",
+			`tls: {certificate: a, key: b}
+callers:
+  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}
+`,
+			[]string{"14 callers[0].identities[0].mtls_dns"}, "without tls.client_ca",
+		},
+		{
+			"mtls with client_ca", "callers:\n",
+			`tls: {certificate: a, key: b, client_ca: c}
+callers:
+  - {name: x, identities: [{mtls_dns: a}], grants: [{configurations: ['*'], actions: [read]}]}
+`,
+			nil, "",
+		},
 		{"jwt", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b"), nil, ""},
-		{"jwts apart", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: c") + byJWT("z", "subject: d, claims: {e: f}") + byJWT("zz", "subject: d, claims: {e: g}"), nil, ""},
-		{"jwt within another", "callers:\n", issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "may match a token that matches caller x, too (line 14)"},
-		{"jwts that cross", "callers:\n", issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"), []string{"15 callers[1].identities[0].jwt"}, "such a token is refused"},
-		{"jwts of one caller", "callers:\n", issuers + "callers:\n  - {name: x, identities: [{jwt: {issuer: a, subject: b}}, {jwt: {issuer: a, claims: {c: d}}}], grants: [{configurations: ['*'], actions: [read]}]}\n", nil, ""},
-		{"an identity that has ended", "      - api_key_sha256:", "      - not_after: 2020-02-29\n        api_key_sha256:", []string{"15 callers[0].identities[0].not_after"}, "is refused"},
-		{"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}", []string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied"},
-		{"nobody", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "is empty"},
+		{
+			"jwts that differ", "callers:\n",
+			issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: c") +
+				byJWT("z", "subject: d, claims: {e: f}") + byJWT("zz", "subject: d, claims: {e: g}"),
+			nil, "",
+		},
+		{
+			"jwt that includes another", "callers:\n",
+			issuers + "callers:\n" + byJWT("x", "subject: b") + byJWT("y", "subject: b, claims: {c: d}"),
+			[]string{"18 callers[1].identities[0].jwt"}, "may match a token that matches caller x, too (line 15)",
+		},
+		{
+			"jwts that overlap", "callers:\n",
+			issuers + "callers:\n" + byJWT("x", "claims: {a: b}") + byJWT("y", "subject: s, claims: {c: d}"),
+			[]string{"18 callers[1].identities[0].jwt"}, "such a token is refused",
+		},
+		{
+			"jwts of one caller", "callers:\n",
+			issuers + "callers:\n" + byJWT("x", "subject: b}}, {jwt: {issuer: a, claims: {c: d}"),
+			nil, "",
+		},
+		{
+			"an expired identity", "      - api_key_sha256:",
+			"      - not_after: 2020-02-29\n        api_key_sha256:",
+			[]string{"15 callers[0].identities[0].not_after"}, "is refused",
+		},
+		{
+			"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}",
+			[]string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied",
+		},
+		{"no callers", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := parsed(t, change(t, test.old, test.with)+audited, Options{})
 			var got []string
 			var text strings.Builder
 			for _, w := range s.Warnings {
-				got = append(got, strings.TrimPrefix(strings.Join(strings.SplitN(w.String(), ": ", 3)[:2], " "), "deskmint.yaml:"))
+				place := strings.Join(strings.SplitN(w.String(), ": ", 3)[:2], " ")
+				got = append(got, strings.TrimPrefix(place, "deskmint.yaml:"))
 				text.WriteString(w.Message + "\n")
 			}
 			if !slices.Equal(got, test.warnings) {
 				t.Errorf("warnings at %q, want %q", got, test.warnings)
 			}
-			if !strings.Contains(text.String(), test.says) {
-				t.Errorf("warnings\n%s\ndon't say %q", text.String(), test.says)
+			if !strings.Contains(text.String(), test.message) {
+				t.Errorf("warnings\n%s\nlack %q", text.String(), test.message)
 			}
 		})
 	}
 }
 
-// TestWarnsOfRecordsWithoutPeople shows when records don't say who was signed in, which `deskmint
-// dev` needs no key for.
-func TestWarnsOfRecordsWithoutPeople(t *testing.T) {
+// TestAnonymousRecordsWarning shows the settings with which audit records don't identify users.
+func TestAnonymousRecordsWarning(t *testing.T) {
 	for audit, want := range map[string]string{
 		"":                                     "deskmint.yaml:1: audit: ",
 		"audit: {output: stderr}\n":            "deskmint.yaml:23: audit: ",
