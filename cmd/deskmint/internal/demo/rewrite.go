@@ -11,18 +11,20 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Load loads the configuration file at path, or [Configuration] if path is empty. It changes the
-// following, so that the service signs people in at the sandbox and the demo can call it:
+// Load loads the configuration file at path, or [Configuration] if path is empty. It makes the
+// following changes, so that the service signs people in at the sandbox and accepts the demo as a
+// caller:
 //
 //   - Forms post to the sandbox, which is served at port.
-//   - A grant that allows return_to at a host of a brand's endpoint allows the sandbox's host of the
-//     brand.
-//   - The origin of the demo replaces the origins of a configuration, because the demo serves the
-//     remote login and logout pages. If a configuration lists no origins, it gets none and a
-//     warning, because such a redirect fails in production, too.
-//   - If no caller has [config.DevKey], a further caller has it, and may do everything.
+//   - A grant that allows return_to at the host of a brand's endpoint allows it at the sandbox's
+//     host of the brand.
+//   - The demo's origin replaces the origins of a configuration, because the demo serves the remote
+//     login and logout pages. If a configuration lists no origins, it gets none and a warning,
+//     because redirects to these pages fail in production, too.
+//   - If no caller has [config.DevKey], Load adds a caller that has it and may do everything.
 //
-// The file is loaded twice. The first time it is unchanged, so that its own problems are reported.
+// Load loads the file twice. The first time it makes no changes, so that the problems of the file
+// itself are reported.
 func Load(path, port string) (*config.Snapshot, error) {
 	original, err := load(path, nil)
 	if err != nil {

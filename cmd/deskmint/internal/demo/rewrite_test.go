@@ -79,7 +79,8 @@ func TestFormsPostToTheSandbox(t *testing.T) {
 	if got := c.Profile.Brand("").Action; got != "http://shop.localhost:7000/access/jwt" {
 		t.Errorf("the form posts to %s", got)
 	}
-	if page := string(c.Page("", "").Render("TOKEN", "")); !strings.Contains(page, "http://shop.localhost:7000/access/jwt") {
+	page := string(c.Page("", "").Render("TOKEN", ""))
+	if !strings.Contains(page, "http://shop.localhost:7000/access/jwt") {
 		t.Error("the page posts to another URL")
 	}
 }
@@ -105,8 +106,8 @@ func TestReturnToHosts(t *testing.T) {
 	allows(t, s, "1", "help.shop.example", true)
 }
 
-// TestOrigins shows that the demo's origin replaces those that a file lists, and that a file without
-// origins gets a warning.
+// TestOrigins shows that the demo's origin replaces those that a file lists, and that there is a
+// warning if a file lists none.
 func TestOrigins(t *testing.T) {
 	own := []string{"http://shop.localhost:7000", "https://shop.zendesk.com", "https://help.shop.example"}
 	for origins, want := range map[string]bool{
@@ -135,11 +136,12 @@ func TestOrigins(t *testing.T) {
 // TestOwnProblems shows that the values of the file are checked, although they are replaced.
 func TestOwnProblems(t *testing.T) {
 	for line, want := range map[string]string{
-		"endpoint: http://shop.example":          "deskmint.yaml:9: configurations[0].zendesk_sso.endpoint: must be https",
-		"origins: ['https://shop.example/path']": "deskmint.yaml:9: configurations[0].zendesk_sso.origins[0]: is no origin",
+		"endpoint: http://shop.example":          "endpoint: must be https",
+		"origins: ['https://shop.example/path']": "origins[0]: is no origin",
 	} {
 		text := strings.Replace(shop, "[end_user]\n", "[end_user]\n      "+line+"\n", 1)
 		_, err := loaded(t, map[string]string{"deskmint.yaml": text})
+		want = "deskmint.yaml:9: configurations[0].zendesk_sso." + want
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want only %s", line, err, want)
 		}
