@@ -28,7 +28,9 @@ func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListC
 	}
 	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
 	if err != nil {
-		return answer{}, &zendesk.InvalidError{Faults: []zendesk.Fault{{Field: "page_token", Description: "is not one from an answer"}}}
+		return answer{}, &zendesk.InvalidError{
+			Faults: []zendesk.Fault{{Field: "page_token", Description: "is not one from an answer"}},
+		}
 	}
 	size := int(r.GetPageSize())
 	if size == 0 {
@@ -62,7 +64,11 @@ func (s *Service) getConfiguration(_ context.Context, x *exchange, r *pb.GetConf
 	return answer{facts: facts, message: s.describe(x, conf)}, nil
 }
 
-func (s *Service) resolveConfiguration(_ context.Context, x *exchange, r *pb.ResolveConfigurationRequest) (answer, error) {
+func (s *Service) resolveConfiguration(
+	_ context.Context,
+	x *exchange,
+	r *pb.ResolveConfigurationRequest,
+) (answer, error) {
 	if err := s.valid(r); err != nil {
 		return answer{}, err
 	}
@@ -73,7 +79,10 @@ func (s *Service) resolveConfiguration(_ context.Context, x *exchange, r *pb.Res
 	var found []*pb.ResolveConfigurationResponse
 	for _, conf := range x.readable() {
 		for _, b := range wanted.in(conf, x.brands(conf)) {
-			found = append(found, &pb.ResolveConfigurationResponse{Configuration: collection + conf.Name, BrandId: b.ID})
+			found = append(found, &pb.ResolveConfigurationResponse{
+				Configuration: collection + conf.Name,
+				BrandId:       b.ID,
+			})
 		}
 	}
 	if len(found) != 1 {
@@ -96,7 +105,7 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 	}
 	before := s.secretStatus(conf)
 	if _, _, err := s.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
-		return answer{facts: facts}, err // another error shows in the state below
+		return answer{facts: facts}, err // the state below reports any other error
 	}
 	return answer{facts: facts, message: &pb.RefreshSecretResponse{Before: before, After: s.secretStatus(conf)}}, nil
 }
@@ -193,7 +202,8 @@ func secretState(s ops.State) pb.SecretState {
 	return pb.SecretState_SECRET_STATE_UNSPECIFIED
 }
 
-// search is what a remote login page knows. Unset fields don't narrow the search.
+// search holds what a remote login page can say about a request. A field that isn't set doesn't
+// narrow the search.
 type search struct {
 	brand    string
 	audience zendesk.Audience
@@ -217,7 +227,7 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 			faults = append(faults, zendesk.Fault{Field: "client_ip", Description: "is no IP address"})
 		}
 	}
-	// A path names no host. Two slashes of either kind begin a host, not a path.
+	// A path has no host. Two slashes or backslashes at the beginning start a host, not a path.
 	if to := r.GetReturnTo(); to != "" && (to[0] != '/' || strings.HasPrefix(strings.ReplaceAll(to, `\`, "/"), "//")) {
 		u, err := url.Parse(to)
 		if err != nil || u.Host == "" || u.Scheme == "" {
@@ -232,7 +242,8 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 	return w, nil
 }
 
-// in returns the brands that match the search. A search without a brand means the default one.
+// in returns the brands that match the search. A search with neither a brand nor a host finds the
+// default brand.
 func (w search) in(conf *config.Configuration, brands []*zendesk.Brand) []*zendesk.Brand {
 	if !conf.Profile.Serves(w.audience) || w.ip.IsValid() && !conf.Profile.InRange(w.ip) {
 		return nil

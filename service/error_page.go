@@ -10,22 +10,31 @@ import (
 	"github.com/deskmint/deskmint/service/transport"
 )
 
-// pageRequest is a sign-in request that is answered with a page.
+// pageRequest is a sign-in request whose answer is a page.
 type pageRequest interface {
 	signInRequest
 	GetLanguage() string
 	GetOnError() pb.OnError
 }
 
-// withPage adds a page to a refusal if the caller wants the user to see one. The record, the metrics
-// and the log have the refusal. An unknown caller gets no page, and neither does one that has gone
-// away or whose deadline has passed. Over gRPC its client reports the deadline and nothing else.
+// withPage adds a page to a refusal if the request has on_error set to a page. The refusal stays in
+// the answer for the record, the metrics and the log. An unknown caller gets no page. A caller that
+// has gone away or whose deadline has passed gets none either, because a gRPC client then reports
+// only the deadline.
 func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	r, ok := x.message.(pageRequest)
-	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE || x.caller.Name == "" || transport.Over(ctx) != nil {
+	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE {
 		return a
 	}
-	p := renderedPage{page: x.problemPage(r), outcome: pb.Outcome_OUTCOME_REFUSED, reason: a.refusal.Reason, version: a.facts.SecretVersion}
+	if x.caller.Name == "" || transport.Over(ctx) != nil {
+		return a
+	}
+	p := renderedPage{
+		page:    x.problemPage(r),
+		outcome: pb.Outcome_OUTCOME_REFUSED,
+		reason:  a.refusal.Reason,
+		version: a.facts.SecretVersion,
+	}
 	if p.reason == reasonLoop {
 		p.outcome = pb.Outcome_OUTCOME_LOOP
 	}
@@ -38,8 +47,8 @@ func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	return a
 }
 
-// problemPage returns a page in the design of the brand if the caller may sign users in there. It
-// returns the neutral page otherwise, whether the brand exists or not.
+// problemPage returns a page in the design of the brand if the caller may sign users in to it.
+// Otherwise it returns the neutral page, so that the page doesn't reveal whether the brand exists.
 func (x *exchange) problemPage(r pageRequest) *page.Page {
 	name, ok := strings.CutPrefix(r.GetConfiguration(), collection)
 	conf, exists := x.snapshot.Configuration(name)
@@ -53,7 +62,8 @@ func (x *exchange) problemPage(r pageRequest) *page.Page {
 	return conf.Page(brand.ID, r.GetLanguage())
 }
 
-// problemOf returns how the user sees a refusal. A refusal without a reason is a passed deadline.
+// problemOf returns the problem that a page shows for a reason. A refusal without a reason is one
+// whose deadline has passed.
 func problemOf(reason string) page.Problem {
 	switch reason {
 	case reasonLoop:

@@ -12,16 +12,17 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Explanation is the decision on a request, for operators. Unlike an answer it names the rule.
+// Explanation is the decision on a request, for operators. Unlike an answer it names the rule that
+// decided.
 type Explanation struct {
 	Allowed bool
-	Reason  string                // the API's reason; empty where allowed
-	Rule    string                // what decided, as callers[0].grants[1].roles
-	Fields  []transport.Violation // what is wrong with the request itself
+	Reason  string                // the reason of the API for a denial, otherwise ""
+	Rule    string                // the rule that decided, such as callers[0].grants[1].roles
+	Fields  []transport.Violation // the fields of the request that aren't valid
 }
 
-// Explain decides as the service would, up to the point that needs the secret. It counts in no limit
-// and no metric, and records nothing.
+// Explain makes the decision that the service would make, up to the point that needs the secret. It
+// counts in no limit and no metric, and writes no record.
 func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenRequest) (Explanation, error) {
 	validator, err := newValidator()
 	if err != nil {
@@ -32,7 +33,8 @@ func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenReques
 		return Explanation{}, err
 	}
 	request.ValidateOnly = true
-	decision, err := (&signin.Decider{}).Authorize(signin.Context{Snapshot: snapshot, Caller: caller.Caller{Name: callerName}}, request)
+	in := signin.Context{Snapshot: snapshot, Caller: caller.Caller{Name: callerName}}
+	decision, err := (&signin.Decider{}).Authorize(in, request)
 	if err == nil {
 		return Explanation{Allowed: true, Rule: decision.Facts.Rule}, nil
 	}
@@ -40,8 +42,8 @@ func Explain(snapshot *config.Snapshot, callerName string, r *pb.MintTokenReques
 	return Explanation{Reason: refused.Reason, Rule: ruleOf(err, request), Fields: refused.Violations}, nil
 }
 
-// ruleOf names the rule that refused. It is a part of a grant or, after a grant has allowed the
-// request, a rule of the configuration.
+// ruleOf returns the name of the rule that refused the request. It is a part of a grant or, after a
+// grant has allowed the request, a rule of the configuration.
 func ruleOf(err error, r signin.Request) string {
 	var (
 		denied  *policy.DeniedError

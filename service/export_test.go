@@ -8,17 +8,17 @@ import (
 	"google.golang.org/grpc"
 )
 
-// ShortenTimeouts shortens how long the transports wait for a client that stalls. A whole request has
-// three times as long. Call it before Serve.
+// ShortenTimeouts sets how long the transports wait for a client that stalls. A whole request may
+// take three times as long. Call it before Serve.
 func (s *Service) ShortenTimeouts(d time.Duration) {
 	t := &s.timeouts
 	t.Request, t.Read, t.Write, t.Idle, t.Quiet = 3*d, d, d, d, d
 }
 
-// SetConnectionAge sets how long the transports use a connection. Call it before Serve.
+// SetConnectionAge sets the age at which the transports close a connection. Call it before Serve.
 func (s *Service) SetConnectionAge(d time.Duration) { s.timeouts.Age = d }
 
-// InProcess returns both transports without their sockets.
+// InProcess returns both transports without sockets.
 func (s *Service) InProcess(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {
 	servers, err := s.servers(ctx, nil)
 	if err != nil {

@@ -9,39 +9,40 @@ import (
 )
 
 const (
-	// logPause is how long a cause that has been logged isn't logged again.
+	// logPause is the time after a cause has been logged during which it isn't logged again.
 	logPause = time.Second
-	// maxCauses bounds how many causes are told apart.
+	// maxCauses limits how many different causes are counted separately.
 	maxCauses = 1000
 )
 
-// logLimiter keeps the log readable, and the disk free, while every request fails for
-// the same cause. It is safe for concurrent use.
+// logLimiter limits how often each cause is logged. Without it, an outage in which every request
+// fails for the same cause would make the log unreadable and fill the disk. It is safe for
+// concurrent use.
 type logLimiter struct {
 	mu   sync.Mutex
 	seen map[string]loggedCause
 }
 
 type loggedCause struct {
-	last time.Time // when it was logged
-	left int       // out since
+	last    time.Time // when it was last logged
+	leftOut int       // how often it was left out since then
 }
 
-// pass says whether a cause is to be logged now, and how many times it was left out
-// since the last time. What is left out at the very end is told by nobody: the
-// records and metrics have it.
-func (r *logLimiter) pass(cause string, now time.Time) (left int, ok bool) {
+// allow reports whether a cause may be logged now, and how often it was left out since it was last
+// logged. If a cause doesn't occur again, the log never has the number of those that were left out
+// last. The records and the metrics count them.
+func (r *logLimiter) allow(cause string, now time.Time) (leftOut int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.seen[cause]; !known && len(r.seen) >= maxCauses {
 		maps.DeleteFunc(r.seen, func(_ string, old loggedCause) bool { return now.Sub(old.last) >= logPause })
 		if len(r.seen) >= maxCauses {
-			cause = "" // so many different ones in a second are treated as one
+			cause = "" // with so many different causes in a second, all further ones count as one
 		}
 	}
 	before, known := r.seen[cause]
 	if known && now.Sub(before.last) < logPause {
-		before.left++
+		before.leftOut++
 		r.seen[cause] = before
 		return 0, false
 	}
@@ -49,18 +50,19 @@ func (r *logLimiter) pass(cause string, now time.Time) (left int, ok bool) {
 		r.seen = make(map[string]loggedCause)
 	}
 	r.seen[cause] = loggedCause{last: now}
-	return before.left, true
+	return before.leftOut, true
 }
 
-// serverErrorLog are what net/http says by itself, such as that a handshake failed: one
-// line a second of each kind, since strangers can cause as many as they like.
+// serverErrorLog logs the messages of net/http, such as a failed handshake. It logs one line a
+// second of each kind, because an unauthenticated client can cause any number of them.
 type serverErrorLog struct{ service *Service }
 
-func (c serverErrorLog) Write(line []byte) (int, error) {
+// Write implements [io.Writer].
+func (l serverErrorLog) Write(line []byte) (int, error) {
 	text := strings.TrimSpace(string(line))
-	kind, _, _ := strings.Cut(text, " from ") // an address differs each time
-	if left, ok := c.service.logLimiter.pass(kind, time.Now()); ok {
-		c.service.log.Warn(text, slog.Int("left_out", left))
+	kind, _, _ := strings.Cut(text, " from ") // the address after it differs each time
+	if leftOut, ok := l.service.logLimiter.allow(kind, time.Now()); ok {
+		l.service.log.Warn(text, slog.Int("left_out", leftOut))
 	}
 	return len(line), nil
 }

@@ -31,7 +31,7 @@ func TestLogLimiter(t *testing.T) {
 		{time.Minute, "a", 1, true},
 		{2 * time.Minute, "a", 0, true},
 	} {
-		if left, ok := r.pass(step.cause, begin.Add(step.after)); left != step.left || ok != step.ok {
+		if left, ok := r.allow(step.cause, begin.Add(step.after)); left != step.left || ok != step.ok {
 			t.Errorf("%s after %v: %d %v, want %d %v", step.cause, step.after, left, ok, step.left, step.ok)
 		}
 	}
@@ -43,14 +43,14 @@ func TestLogLimiterIsBounded(t *testing.T) {
 	var r logLimiter
 	logged := 0
 	for i := range 10 * maxCauses {
-		if _, ok := r.pass(fmt.Sprint(i), begin); ok {
+		if _, ok := r.allow(fmt.Sprint(i), begin); ok {
 			logged++
 		}
 	}
 	if logged != maxCauses+1 || len(r.seen) != maxCauses+1 {
 		t.Errorf("%d lines, %d causes kept; at most %d of either", logged, len(r.seen), maxCauses+1)
 	}
-	if left, ok := r.pass("new", begin.Add(time.Second)); left != 0 || !ok || len(r.seen) != 1 {
+	if left, ok := r.allow("new", begin.Add(time.Second)); left != 0 || !ok || len(r.seen) != 1 {
 		t.Errorf("a second later: %d %v, %d causes kept", left, ok, len(r.seen))
 	}
 }

@@ -11,25 +11,31 @@ import (
 	"github.com/deskmint/deskmint/service/transport"
 )
 
-// method is one RPC with all that the service knows of it. Its HTTP route is in the contract, and
-// grpc-gateway takes it from there.
+// method describes one RPC. The contract has its HTTP route, and grpc-gateway generates the code
+// for it.
 type method struct {
-	full    string // as in /deskmint.v1.TokenService/MintToken
-	name    string // MintToken
+	full    string // such as /deskmint.v1.TokenService/MintToken
+	name    string // such as MintToken
 	action  policy.Action
 	request func() proto.Message
 	handle  func(s *Service, ctx context.Context, x *exchange) (answer, error)
 }
 
-// message is a pointer to a generated message.
+// message constrains R to a pointer to a generated message M.
 type message[M any] interface {
 	*M
 	proto.Message
 }
 
-func newMethod[M any, R message[M]](full string, action policy.Action, handle func(*Service, context.Context, *exchange, R) (answer, error)) *method {
+func newMethod[M any, R message[M]](
+	full string,
+	action policy.Action,
+	handle func(*Service, context.Context, *exchange, R) (answer, error),
+) *method {
 	return &method{
-		full: full, name: full[strings.LastIndex(full, "/")+1:], action: action,
+		full:    full,
+		name:    full[strings.LastIndex(full, "/")+1:],
+		action:  action,
 		request: func() proto.Message { return R(new(M)) },
 		handle: func(s *Service, ctx context.Context, x *exchange) (answer, error) {
 			return handle(s, ctx, x, x.message.(R))
@@ -40,20 +46,29 @@ func newMethod[M any, R message[M]](full string, action policy.Action, handle fu
 // methods returns all RPCs of the API. A test compares the table with the contract.
 func methods() []*method {
 	return []*method{
-		newMethod(pb.TokenService_MintToken_FullMethodName, policy.SignIn, (*Service).mintToken),
-		newMethod(pb.TokenService_RenderForm_FullMethodName, policy.SignIn, (*Service).renderForm),
-		newMethod(pb.TokenService_RenderPage_FullMethodName, policy.SignIn, (*Service).renderPage),
-		newMethod(pb.TokenService_InspectToken_FullMethodName, policy.Inspect, (*Service).inspectToken),
-		newMethod(pb.ConfigurationService_ListConfigurations_FullMethodName, policy.Read, (*Service).listConfigurations),
-		newMethod(pb.ConfigurationService_GetConfiguration_FullMethodName, policy.Read, (*Service).getConfiguration),
-		newMethod(pb.ConfigurationService_ResolveConfiguration_FullMethodName, policy.Read, (*Service).resolveConfiguration),
-		newMethod(pb.ConfigurationService_RefreshSecret_FullMethodName, policy.Refresh, (*Service).refreshSecret),
-		newMethod(pb.ConfigurationService_ReportSignInFailure_FullMethodName, policy.Report, (*Service).reportSignInFailure),
+		newMethod(pb.TokenService_MintToken_FullMethodName,
+			policy.SignIn, (*Service).mintToken),
+		newMethod(pb.TokenService_RenderForm_FullMethodName,
+			policy.SignIn, (*Service).renderForm),
+		newMethod(pb.TokenService_RenderPage_FullMethodName,
+			policy.SignIn, (*Service).renderPage),
+		newMethod(pb.TokenService_InspectToken_FullMethodName,
+			policy.Inspect, (*Service).inspectToken),
+		newMethod(pb.ConfigurationService_ListConfigurations_FullMethodName,
+			policy.Read, (*Service).listConfigurations),
+		newMethod(pb.ConfigurationService_GetConfiguration_FullMethodName,
+			policy.Read, (*Service).getConfiguration),
+		newMethod(pb.ConfigurationService_ResolveConfiguration_FullMethodName,
+			policy.Read, (*Service).resolveConfiguration),
+		newMethod(pb.ConfigurationService_RefreshSecret_FullMethodName,
+			policy.Refresh, (*Service).refreshSecret),
+		newMethod(pb.ConfigurationService_ReportSignInFailure_FullMethodName,
+			policy.Report, (*Service).reportSignInFailure),
 	}
 }
 
-// Methods returns the full names of all RPCs of the API, as in /deskmint.v1.TokenService/MintToken.
-// Health checks and reflection aren't among them.
+// Methods returns the full names of all RPCs of the API, such as
+// /deskmint.v1.TokenService/MintToken. Health checks and reflection aren't among them.
 func Methods() (all []string) {
 	for _, m := range methods() {
 		all = append(all, m.full)
@@ -61,7 +76,7 @@ func Methods() (all []string) {
 	return all
 }
 
-// requests returns an empty message of every request.
+// requests returns an empty request message of each method.
 func requests() (all []proto.Message) {
 	for _, m := range methods() {
 		all = append(all, m.request())

@@ -18,8 +18,8 @@ import (
 	"github.com/deskmint/deskmint/service/transport"
 )
 
-// exchange is one request on its way through the pipeline. Each step reads what the steps before it
-// set, and sets fields for those after it.
+// exchange is the state of one request in the pipeline. Each step reads the fields that the steps
+// before it set, and sets fields for those after it.
 type exchange struct {
 	method   *method
 	call     *transport.Call
@@ -27,14 +27,14 @@ type exchange struct {
 
 	requestID string        // set by the step requestID
 	traceID   string        // set by tracing: the trace that the request belongs to
-	sampled   bool          // set by tracing: the trace is kept
+	sampled   bool          // set by tracing: the trace is recorded
 	caller    caller.Caller // set by authentication; it has a name once the caller is known
 	message   proto.Message // set by decode
-	decision  string        // set by audit: the decision on record
+	decision  string        // set by auditing: the decision in the audit record
 }
 
-// answer is the outcome of a request. A refusal can come with a message: the page that shows it to
-// the user.
+// answer is the outcome of a request. An answer with a refusal has a message, too, if a page shows
+// the refusal to the user.
 type answer struct {
 	message proto.Message
 	header  metadata.MD
@@ -46,9 +46,9 @@ type handler func(ctx context.Context, x *exchange) answer
 
 type step func(next handler) handler
 
-// steps lists what every request passes at both transports, from the outside in. Nothing of it
-// happens anywhere else. Decode comes after authentication, so the message of a stranger is neither
-// decoded nor read.
+// steps returns the steps that every request passes at both transports, the outermost first. No
+// other code does any of this. The step decode comes after authentication, so the message of an
+// unknown caller is neither read nor decoded.
 func (s *Service) steps() []step {
 	return []step{
 		s.requestID,
@@ -100,9 +100,9 @@ func (s *Service) requestID(next handler) handler {
 	}
 }
 
-// recovery turns a panic into the error of one request. The steps measure and auditing recover what
-// panics inside them, so that such a panic is counted and recorded. A panic further out has only a
-// line in the log.
+// recovery turns a panic into the error of one request. The steps measure and auditing also recover
+// panics inside them, so that such a panic is counted and recorded. A panic outside of those two
+// steps appears only in the log.
 func (s *Service) recovery(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer { return s.recovered(ctx, x, next) }
 }
@@ -118,10 +118,11 @@ func (s *Service) recovered(ctx context.Context, x *exchange, do handler) (a ans
 	return do(ctx, x)
 }
 
-// withPageOrNone is withPage for a refusal that must leave even if its page panics.
+// withPageOrNone adds a page to a refusal as withPage does. If the page panics, it returns the
+// refusal without a page.
 func (s *Service) withPageOrNone(ctx context.Context, x *exchange, a answer) (out answer) {
 	defer func() {
-		if recover() != nil { // the first panic is in the log
+		if recover() != nil { // the log has the first panic
 			out = a
 		}
 	}()
@@ -157,8 +158,8 @@ func (x *exchange) observed(a answer, took time.Duration) ops.Request {
 	return r
 }
 
-// auditing writes the record before the answer leaves. If that fails, the answer is
-// AUDIT_UNAVAILABLE and nothing else.
+// auditing writes the record before the answer is sent. If that fails, it replaces the answer by
+// AUDIT_UNAVAILABLE.
 func (s *Service) auditing(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		a := s.recovered(ctx, x, next)
@@ -175,7 +176,7 @@ func (s *Service) auditing(next handler) handler {
 	}
 }
 
-// writeRecord records the decision. A call whose caller has gone away has none, unless something was
+// writeRecord records the decision. It records nothing if the caller has gone away and no token was
 // signed.
 func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error {
 	f := a.facts
@@ -220,7 +221,7 @@ func (s *Service) timeout(next handler) handler {
 	}
 }
 
-// authentication finds the caller.
+// authentication identifies the caller, and refuses a request without a valid identity.
 func (s *Service) authentication(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		who, err := x.snapshot.Callers.Authenticate(ctx, x.call.Credentials())
@@ -244,7 +245,7 @@ func (s *Service) decode(next handler) handler {
 	}
 }
 
-// handle is the innermost step. It calls the method.
+// handle is the innermost handler. It calls the method.
 func (s *Service) handle(ctx context.Context, x *exchange) answer {
 	out, err := x.method.handle(s, ctx, x)
 	if err != nil {
@@ -253,18 +254,23 @@ func (s *Service) handle(ctx context.Context, x *exchange) answer {
 	return out
 }
 
-// logFault logs the cause of a refusal that needs an operator. Each cause has one line a second,
-// because in an outage every request has the same cause.
+// logFault logs the cause of a refusal that needs an operator. It logs one line a second of each
+// cause, because in an outage every request fails for the same cause.
 func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *refusal) {
 	r.logged = true
-	left, ok := s.logLimiter.pass(r.cause.Error(), time.Now())
+	leftOut, ok := s.logLimiter.allow(r.cause.Error(), time.Now())
 	if !ok {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("request_id", x.requestID), slog.Int("left_out", left),
-		slog.String("transport", x.call.Transport()), slog.String("method", x.method.name), slog.String("caller", x.caller.Name),
-		slog.String("configuration", f.Configuration), slog.String("reason", r.Reason), slog.String("cause", r.cause.Error()),
+		slog.String("request_id", x.requestID),
+		slog.Int("left_out", leftOut),
+		slog.String("transport", x.call.Transport()),
+		slog.String("method", x.method.name),
+		slog.String("caller", x.caller.Name),
+		slog.String("configuration", f.Configuration),
+		slog.String("reason", r.Reason),
+		slog.String("cause", r.cause.Error()),
 	}
 	if x.traceID != "" {
 		attrs = append(attrs, slog.String("trace_id", x.traceID))
@@ -272,7 +278,7 @@ func (s *Service) logFault(ctx context.Context, x *exchange, f signin.Facts, r *
 	s.log.LogAttrs(ctx, slog.LevelError, "request failed", attrs...)
 }
 
-// context returns what a decision is based on.
+// context returns the context of the decision on a request.
 func (s *Service) context(x *exchange) signin.Context {
 	return signin.Context{Snapshot: x.snapshot, Caller: x.caller, Now: s.now()}
 }

@@ -4,14 +4,15 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// The names of the limits of RefreshSecret, in the metadata of a refusal.
+// The names of the limits of RefreshSecret, as the metadata of a refusal has them.
 const (
 	limitRefresh    = "refresh_rate"
 	limitRefreshAll = "refresh_rate_all"
 )
 
-// refreshLimits keep a caller with the action refresh from using up secrets.max_rate,
-// which the refreshes of every other secret share: of one secret, and of all together.
+// refreshLimits returns the limits of a caller's refreshes: one for each secret, and one for all
+// secrets together. Without them, a caller with the action refresh could use up secrets.max_rate,
+// which the refreshes of all secrets share.
 func refreshLimits(caller, configuration string) []policy.Limit {
 	return []policy.Limit{
 		{Name: limitRefresh, Key: caller + " " + configuration, Rate: policy.Rate{PerSecond: 1, Burst: 20}},

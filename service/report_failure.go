@@ -13,8 +13,8 @@ import (
 	"github.com/deskmint/deskmint/service/policy"
 )
 
-// failure is a kind of refusal by Zendesk. There is no official list of its
-// messages: the patterns are of those that have been seen.
+// failure is a kind of refusal by Zendesk. Zendesk publishes no list of its messages. The patterns
+// are from messages that have been observed.
 type failure struct {
 	class    pb.SignInFailureClass
 	message  *regexp.Regexp
@@ -24,57 +24,79 @@ type failure struct {
 	problem  page.Problem
 }
 
-// reportPatience is how long a report waits for the store: somebody waits for the
-// page. The refresh itself goes on.
-const reportPatience = 500 * time.Millisecond
+// reportTimeout limits how long a report waits for the secret store, because a user is waiting for
+// the page. The refresh itself continues.
+const reportTimeout = 500 * time.Millisecond
 
 const tryLater = "Wait a minute, then start again from where you came from."
 
-// failures are tried in this order: the message of a blocked address quotes it, and
-// with it whatever word somebody has put there.
+// failures lists the kinds of refusals. The first one whose pattern matches wins. The message about
+// a blocked address is first because it quotes the address, which can contain a word of any other
+// pattern.
 var failures = []failure{
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED, message: regexp.MustCompile(`(?i)not allowed to sign up`), problem: page.ProblemRefused,
+		class:    pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED,
+		message:  regexp.MustCompile(`(?i)not allowed to sign up`),
+		problem:  page.ProblemRefused,
 		cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
-		operator: "Look at the block list and the allow list in Zendesk's end user settings.",
+		operator: "Check the block list and the allow list in Zendesk's end user settings.",
 		user:     "Ask the help desk to admit your address.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK, message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`), problem: page.ProblemUsed,
-		cause:    "The token was more than three minutes old or ahead by Zendesk's clock: a page was left open, or a clock is off.",
-		operator: "Compare this machine's clock with NTP. If it is right, people have left the page open or their network is slow.",
-		user:     "Start again from where you came from.",
+		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK,
+		message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`),
+		problem: page.ProblemUsed,
+		cause: "The token was more than three minutes old or ahead by Zendesk's clock: " +
+			"a page was left open, or a clock is off.",
+		operator: "Compare this machine's clock with NTP. " +
+			"If it is right, people have left the page open or their network is slow.",
+		user: "Start again from where you came from.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE, message: regexp.MustCompile(`(?i)signature`), problem: page.ProblemFailed,
-		cause:    "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
-		operator: "Compare the active version with the secret at Zendesk; after a reset there, stage and activate the new one.",
-		user:     tryLater,
+		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE,
+		message: regexp.MustCompile(`(?i)signature`),
+		problem: page.ProblemFailed,
+		cause:   "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
+		operator: "Compare the active version with the secret at Zendesk; " +
+			"after a reset there, stage and activate the new one.",
+		user: tryLater,
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY, message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`), problem: page.ProblemUsed,
-		cause:    "The same token was posted twice.",
-		operator: "Look for something that posts the form again: a web view that loads twice, a proxy that retries, a second script.",
-		user:     "Start again from where you came from.",
+		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY,
+		message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`),
+		problem: page.ProblemUsed,
+		cause:   "The same token was posted twice.",
+		operator: "Look for something that posts the form again: " +
+			"a web view that loads twice, a proxy that retries, a second script.",
+		user: "Start again from where you came from.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED, message: regexp.MustCompile(`(?i)couldn(?:[^ ]{0,6})t authenticate you`), problem: page.ProblemRefused,
-		cause:    "Single sign-on isn't switched on at Zendesk for this kind of person.",
-		operator: "Assign the configuration to end users or team members in Zendesk's security settings, and compare with its audiences here.",
-		user:     "Ask the help desk whether your account may sign in this way.",
+		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED,
+		message: regexp.MustCompile(`(?i)couldn(?:[^ ]{0,6})t authenticate you`),
+		problem: page.ProblemRefused,
+		cause:   "Single sign-on isn't switched on at Zendesk for this kind of person.",
+		operator: "Assign the configuration to end users or team members in Zendesk's security settings, " +
+			"and compare with its audiences here.",
+		user: "Ask the help desk whether your account may sign in this way.",
 	},
 	{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED, message: regexp.MustCompile(`(?i)rate.limit|too.many`), problem: page.ProblemUnavailable,
+		class:    pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED,
+		message:  regexp.MustCompile(`(?i)rate.limit|too.many`),
+		problem:  page.ProblemUnavailable,
 		cause:    "Zendesk has had too many sign-ins.",
 		operator: "Look for a browser in a loop, or a test that signs in for real.",
 		user:     tryLater,
 	},
 }
 
-// classOf finds what a report means. No kind is an ordinary logout.
-func classOf(kind, message string) failure {
+// failureOf returns the kind of failure that a report describes. A report without a kind is an
+// ordinary logout.
+func failureOf(kind, message string) failure {
 	if kind == "" {
-		return failure{class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT, cause: "The person has signed out of Zendesk."}
+		return failure{
+			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT,
+			cause: "The person has signed out of Zendesk.",
+		}
 	}
 	for _, f := range failures {
 		if f.message.MatchString(message) {
@@ -82,17 +104,23 @@ func classOf(kind, message string) failure {
 		}
 	}
 	return failure{
-		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN, problem: page.ProblemFailed,
-		cause:    "Zendesk refused the sign-in with words that have not been met before.",
-		operator: "Read the message where the report was received; Zendesk's log of the person's sign-ins may say more.",
-		user:     tryLater,
+		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN,
+		problem: page.ProblemFailed,
+		cause:   "Zendesk refused the sign-in with a message that matches no known pattern.",
+		operator: "Read the message where the report was received; " +
+			"Zendesk's log of the person's sign-ins may say more.",
+		user: tryLater,
 	}
 }
 
-// ReportSignInFailure classes what Zendesk sent to the remote logout URL. Anybody
-// can forge that query: its words go nowhere, and the most it can bring about is
-// one refresh from the secret store in a while.
-func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.ReportSignInFailureRequest) (answer, error) {
+// reportSignInFailure classifies what Zendesk sent to the remote logout URL. Anyone can forge that
+// query. So its text is not used anywhere else, and the most that it can cause is a limited number
+// of refreshes from the secret store.
+func (s *Service) reportSignInFailure(
+	ctx context.Context,
+	x *exchange,
+	r *pb.ReportSignInFailureRequest,
+) (answer, error) {
 	if err := s.valid(r); err != nil {
 		return answer{}, err
 	}
@@ -100,25 +128,35 @@ func (s *Service) reportSignInFailure(ctx context.Context, x *exchange, r *pb.Re
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	f := classOf(r.GetKind(), r.GetMessage())
+	f := failureOf(r.GetKind(), r.GetMessage())
 	s.monitor.Reported(conf.Name, f.class.String())
-	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && s.reported.may(conf.Secret, s.now()) {
-		// What it finds shows in the secret's state; the report is answered either way.
-		looking, cancel := context.WithTimeout(ctx, reportPatience)
-		_, _, _ = s.secrets.Refresh(looking, conf.Secret)
+	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && s.reported.allow(conf.Secret, s.now()) {
+		// The result is in the state of the secret. The answer to the report doesn't depend on it.
+		refreshCtx, cancel := context.WithTimeout(ctx, reportTimeout)
+		_, _, _ = s.secrets.Refresh(refreshCtx, conf.Secret)
 		cancel()
 	}
-	response := &pb.ReportSignInFailureResponse{Class: f.class, Cause: f.cause, OperatorAdvice: f.operator, UserAdvice: f.user}
+	response := &pb.ReportSignInFailureResponse{
+		Class:          f.class,
+		Cause:          f.cause,
+		OperatorAdvice: f.operator,
+		UserAdvice:     f.user,
+	}
 	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {
 		response.Html, response.Headers = reportPage(x, conf, r, f.problem)
 	}
 	return answer{facts: facts, message: response}, nil
 }
 
-// reportPage has the look of the brand that the query names or, where it names none
-// that the caller may report for, of the default one. Where that isn't the caller's
-// either, it is nobody's.
-func reportPage(x *exchange, conf *config.Configuration, r *pb.ReportSignInFailureRequest, problem page.Problem) (html string, headers map[string]string) {
+// reportPage returns a page in the design of the brand that the query names, if the caller may
+// report for it. Otherwise the page has the design of the default brand, if the caller may report
+// for that one. Otherwise it is the neutral page.
+func reportPage(
+	x *exchange,
+	conf *config.Configuration,
+	r *pb.ReportSignInFailureRequest,
+	problem page.Problem,
+) (html string, headers map[string]string) {
 	p := page.Neutral(r.GetLanguage())
 	grants := x.grants(conf, policy.Report)
 	for _, id := range []string{r.GetBrandId(), ""} {
@@ -130,13 +168,14 @@ func reportPage(x *exchange, conf *config.Configuration, r *pb.ReportSignInFailu
 	return string(p.RenderProblem(problem)), headersOf(p)
 }
 
-// reportedRefreshes lets reports ask for a refresh at most once per secret in 5 s.
+// reportedRefreshes limits the refreshes that reports cause to one per secret in 5 s.
 type reportedRefreshes struct {
 	mu   sync.Mutex
 	last map[secrets.Ref]time.Time
 }
 
-func (r *reportedRefreshes) may(ref secrets.Ref, now time.Time) bool {
+// allow reports whether a report may refresh the secret now.
+func (r *reportedRefreshes) allow(ref secrets.Ref, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if now.Sub(r.last[ref]) < 5*time.Second {

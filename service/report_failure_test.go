@@ -29,7 +29,7 @@ func TestClassify(t *testing.T) {
 		{"error", "something new", "UNKNOWN"},
 		{"error", "", "UNKNOWN"},
 	} {
-		f := classOf(c.kind, c.message)
+		f := failureOf(c.kind, c.message)
 		if got := strings.TrimPrefix(f.class.String(), "SIGN_IN_FAILURE_CLASS_"); got != c.want {
 			t.Errorf("%q %q is classed as %s, want %s", c.kind, c.message, got, c.want)
 		}
@@ -48,7 +48,7 @@ func TestReportedRefreshesAreBounded(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{{a, 0, true}, {a, time.Second, false}, {b, time.Second, true}, {a, 4999 * time.Millisecond, false}, {a, 5 * time.Second, true}, {a, 6 * time.Second, false}} {
-		if got := r.may(step.ref, start.Add(step.after)); got != step.want {
+		if got := r.allow(step.ref, start.Add(step.after)); got != step.want {
 			t.Errorf("%s after %s: %v, want %v", step.ref, step.after, got, step.want)
 		}
 	}

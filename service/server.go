@@ -16,24 +16,25 @@ import (
 	"github.com/deskmint/deskmint/service/transport"
 )
 
-// Listeners are where a service takes requests. Serve closes them.
+// Listeners are the listeners of a service. Serve closes them.
 type Listeners struct {
 	GRPC net.Listener
 	HTTP net.Listener
-	// Ops serves health, readiness and metrics. Nil means nowhere.
+	// Ops serves health, readiness and metrics. Nil means that they aren't served.
 	Ops net.Listener
 	// TLS protects GRPC and HTTP. Nil means plaintext.
 	TLS *certs.Store
 }
 
-// Serve answers requests until ctx ends. Then it reports that it isn't serving, keeps taking requests
-// for Options.Drain, lets requests in flight finish for Options.Grace, and cuts off the rest. It
-// returns when all has stopped, and returns nil if ctx was the reason.
+// Serve answers requests until ctx ends. Then it reports that it isn't serving, and keeps accepting
+// requests for Options.Drain. After that it waits up to Options.Grace for the requests in flight,
+// and cuts off the rest. It returns when everything has stopped. The error is nil if ctx was the
+// reason.
 //
-// The ops listener answers at once and reports that the service isn't ready. The transports follow
-// when each secret is held or known to be at fault, and the held ones have passed their self-test.
-// Until then connections wait. The transports don't follow while the store is away and no secret is
-// held.
+// The ops listener answers immediately, and reports that the service isn't ready. The transports
+// start after the first read of all secrets and after the self-tests. Until then, their connections
+// wait. They don't start while every configuration whose secret is held fails its self-test, or
+// while the store doesn't answer and no secret is held.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	servers, err := s.servers(ctx, l.TLS)
 	if err != nil {
@@ -78,8 +79,14 @@ func (s *Service) servers(ctx context.Context, certificates *certs.Store) (*tran
 		s.monitor.SetCertificate(certificates.NotAfter)
 	}
 	return transport.New(ctx, transport.Options{
-		Methods: s.transportMethods(), TLS: certificates, Log: s.log, ServerLog: log.New(serverErrorLog{s}, "", 0),
-		Stats: s.options.Stats, Propagator: s.options.Propagator, Reflection: s.options.Reflection, Timeouts: s.timeouts,
+		Methods:    s.transportMethods(),
+		TLS:        certificates,
+		Log:        s.log,
+		ServerLog:  log.New(serverErrorLog{s}, "", 0),
+		Stats:      s.options.Stats,
+		Propagator: s.options.Propagator,
+		Reflection: s.options.Reflection,
+		Timeouts:   s.timeouts,
 	})
 }
 
@@ -88,7 +95,8 @@ func (s *Service) setServing(servers *transport.Servers, serving bool) {
 	servers.SetServing(serving)
 }
 
-// stop ends the transports in order. The ops listener ends last, so that probes see the end coming.
+// stop stops the transports and then the ops listener. The ops listener is last, so that probes can
+// read that the service isn't ready.
 func (s *Service) stop(servers *transport.Servers, ops *http.Server) {
 	if s.monitor.Ready() {
 		s.setServing(servers, false)

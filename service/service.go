@@ -1,12 +1,12 @@
-// Package service is Deskmint as a server. It puts the RPC methods, the steps that every request
-// passes and the two transports together.
+// Package service implements the Deskmint server. It combines the RPC methods, the steps that every
+// request passes, and the two transports.
 //
-// Every request takes the same path, over gRPC and over REST: the steps are in pipeline.go, in their
-// order. The transports are in package transport, and what operators see is in package ops.
-// [Service.Serve] says what listens where.
+// Every request passes the same steps, over gRPC and over REST. The file pipeline.go lists them in
+// their order. The transports are in package transport. Health, readiness and metrics are in
+// package ops. [Service.Serve] documents the listeners.
 //
-// The cause of an error goes to the log. The answer has a reason and a fixed sentence. errors.go maps
-// each cause to its reason.
+// The cause of an error is only logged. The answer has a reason and a fixed sentence. The file
+// errors.go maps each cause to its reason.
 package service
 
 import (
@@ -31,7 +31,7 @@ import (
 	"github.com/deskmint/deskmint/service/transport"
 )
 
-// Secrets is what the service needs of a keyring. Get must not wait for a store.
+// Secrets is the part of a keyring that the service uses. Get must not wait for a store.
 type Secrets interface {
 	ops.Secrets
 	Warm(ctx context.Context, refs ...secrets.Ref) error
@@ -41,13 +41,14 @@ type Secrets interface {
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
 type Options struct {
-	// Snapshot is the configuration to begin with. [Service.Serve] warms its secrets.
+	// Snapshot is the first configuration. [Service.Serve] reads its secrets.
 	Snapshot *config.Snapshot
 	// Secrets returns the signing keys.
 	Secrets Secrets
-	// Audit takes the record of each decision.
+	// Audit receives the record of each decision.
 	Audit *audit.Log
-	// Store reports the state of the secret store, for metrics. Nil means that it is in this process.
+	// Store reports the state of the secret store, for metrics. Nil means that it is in this
+	// process.
 	Store ops.Store
 	// IssuerKeys reports when the keys of issuers were fetched, for metrics. Nil means unknown.
 	IssuerKeys ops.IssuerKeys
@@ -55,23 +56,26 @@ type Options struct {
 	Registry *prometheus.Registry
 	// Log receives causes and events. Nil means that nothing is logged.
 	Log *slog.Logger
-	// Now is the clock that dates tokens. Nil means time.Now.
+	// Now returns the time that tokens are dated with. Nil means time.Now.
 	Now func() time.Time
 	// Stats receives the events of each call at either transport, as grpc.Server reports them. Nil
-	// means none. It gets whole messages, and tokens in them, which belong in no trace and no log.
+	// means none. The events have whole messages, with tokens in them. It must not write those to a
+	// trace or a log.
 	Stats stats.Handler
-	// Propagator reads the trace that a request of the REST gateway belongs to. Records, log lines and
-	// metrics then name traces. Nil means no tracing, at no cost. It should take no baggage, because
-	// the caller is not known yet.
+	// Propagator reads the trace that a request of the REST gateway belongs to. Records, log lines
+	// and metrics then name the trace. Nil means no tracing, which costs nothing. It should ignore
+	// baggage, because the caller is not known yet.
 	Propagator propagation.TextMapPropagator
-	// Reflection enables gRPC reflection. It describes the API to strangers, so it is for development.
+	// Reflection enables gRPC reflection. It describes the API to clients that are not
+	// authenticated, so it is for development.
 	Reflection bool
-	// Ready is called once, when requests are taken. Nil means nothing is called.
+	// Ready is called once, when the service begins to accept requests. Nil means that nothing is
+	// called.
 	Ready func()
-	// Drain is how long the service takes requests after it reports that it is not serving, so that
-	// load balancers notice. 0 means not at all.
+	// Drain is how long the service accepts requests after it reports that it is not serving. Load
+	// balancers have that long to notice. 0 means not at all.
 	Drain time.Duration
-	// Grace is how long requests in flight may take after that. 0 means 10 s.
+	// Grace is how long requests in flight may take after Drain. 0 means 10 s.
 	Grace time.Duration
 }
 
@@ -85,7 +89,7 @@ type Service struct {
 	validator  protovalidate.Validator
 	monitor    *ops.Monitor
 	timeouts   transport.Timeouts
-	limits     policy.Limiter // outlives a snapshot: a reload resets no limit
+	limits     policy.Limiter // outlives a snapshot, so that a reload resets no limit
 	decider    signin.Decider
 	pipeline   handler
 	reported   reportedRefreshes
@@ -93,7 +97,8 @@ type Service struct {
 	options    Options
 }
 
-// New returns a service. It compiles every validation rule, so that no request has to wait for that.
+// New returns a service that doesn't listen yet. It compiles every validation rule, so that no
+// request has to wait for that.
 func New(o Options) (*Service, error) {
 	if o.Snapshot == nil || o.Secrets == nil || o.Audit == nil {
 		return nil, errors.New("service: snapshot, secrets and audit are required")
@@ -124,24 +129,32 @@ func New(o Options) (*Service, error) {
 	s.decider = signin.Decider{Secrets: o.Secrets, Limits: &s.limits}
 	s.pipeline = s.newPipeline()
 	s.monitor = ops.New(ops.Options{
-		Snapshot: s.snapshot.Load, Secrets: o.Secrets, Store: o.Store, IssuerKeys: o.IssuerKeys, Registry: o.Registry,
-		Methods: Methods(), Transports: []string{transport.GRPC, transport.HTTP}, Log: o.Log, Now: o.Now,
+		Snapshot:   s.snapshot.Load,
+		Secrets:    o.Secrets,
+		Store:      o.Store,
+		IssuerKeys: o.IssuerKeys,
+		Registry:   o.Registry,
+		Methods:    Methods(),
+		Transports: []string{transport.GRPC, transport.HTTP},
+		Log:        o.Log,
+		Now:        o.Now,
 	})
 	s.monitor.Declare(codes.Unavailable, reasonAuditUnavailable)
 	return s, nil
 }
 
-// Swap replaces the whole configuration. Requests in flight keep the one that they began with. Swap
-// first reads the secrets of the new one, so that no request finds them missing, and afterwards
-// forgets secrets that are no longer named. It fails and changes nothing if ctx ends before that, or
-// if nothing can be signed with the new configuration. The caller must not call it concurrently.
+// Swap replaces the whole configuration. Requests in flight keep the configuration that they began
+// with. Swap first reads the secrets of the new configuration, so that no request finds them
+// missing. Afterwards it forgets the secrets that the new configuration doesn't name. It fails and
+// changes nothing if ctx ends first, or if the new configuration can sign nothing. It must not be
+// called concurrently.
 func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	err := s.secrets.Warm(ctx, next.Refs()...)
 	if err == nil {
 		err = s.monitor.CanSign(ctx, next)
 	}
 	if err != nil {
-		s.secrets.Retain(s.snapshot.Load().Refs()...) // drops those that Warm has read
+		s.secrets.Retain(s.snapshot.Load().Refs()...) // forgets those that Warm has just read
 		return err
 	}
 	s.snapshot.Store(next)
@@ -153,8 +166,8 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 // Reloaded counts a reload that has ended.
 func (s *Service) Reloaded(r ops.ReloadResult) { s.monitor.Reloaded(r) }
 
-// newValidator compiles the rules of every request at once. Compiling a rule at its first message
-// would take that request tens of milliseconds.
+// newValidator compiles the validation rules of every request message. Otherwise the first request
+// of each kind would take tens of milliseconds longer, because it would compile its rules.
 func newValidator() (protovalidate.Validator, error) {
 	return protovalidate.New(protovalidate.WithMessages(requests()...), protovalidate.WithDisableLazy())
 }

@@ -7,7 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// tracing finds the trace that the request belongs to, for the record and the log.
+// tracing reads the trace that the request belongs to, for the record and the log.
 func (s *Service) tracing(next handler) handler {
 	if s.options.Propagator == nil {
 		return next
@@ -20,8 +20,8 @@ func (s *Service) tracing(next handler) handler {
 	}
 }
 
-// describeSpan adds the decision to the span of the request. The values come from the configuration
-// or from this package. Nothing else of a request gets into a trace.
+// describeSpan adds the decision to the span of the request. The values are from the configuration
+// or from this package. No other part of a request is in a trace.
 func (s *Service) describeSpan(ctx context.Context, x *exchange, a answer) {
 	span := trace.SpanFromContext(ctx)
 	if !x.sampled || !span.IsRecording() {

@@ -10,9 +10,9 @@ import (
 	"github.com/deskmint/deskmint/service/panics"
 )
 
-// stateCollector reports the state at the moment of the scrape: the secret of each configuration,
-// the store, the issuers' keys and the certificate. Times are Unix times and not ages, so that a
-// late scrape reports the same.
+// stateCollector reports the state at the time of the scrape: the secret of each configuration, the
+// store, the issuers' keys and the certificate. It reports Unix times and not ages, so that a late
+// scrape reports the same values.
 type stateCollector struct{ *Monitor }
 
 var (
@@ -23,17 +23,24 @@ var (
 	secretActive = prometheus.NewDesc("deskmint_secret_active_version",
 		"The active version of the configuration's secret; 0: none is known.", []string{"configuration"}, nil)
 	secretStaged = prometheus.NewDesc("deskmint_secret_staged_version",
-		"The version of the configuration's secret that is newer than the active one; 0: none is.", []string{"configuration"}, nil)
+		"The version of the configuration's secret that is newer than the active one; 0: none is.",
+		[]string{"configuration"}, nil)
 	secretSerial = prometheus.NewDesc("deskmint_secret_serial",
-		"Grows with every move of the active version and every use of the kill switch; 0: the store doesn't say.", []string{"configuration"}, nil)
+		"Grows with every move of the active version and every use of the kill switch; 0: the store doesn't say.",
+		[]string{"configuration"}, nil)
 	secretCreated = prometheus.NewDesc("deskmint_secret_active_version_created_timestamp_seconds",
-		"When the active version of the configuration's secret was written to the store, in Unix time; absent where the store doesn't say.", []string{"configuration"}, nil)
+		"When the active version of the configuration's secret was written to the store, in Unix time; "+
+			"absent where the store doesn't say.",
+		[]string{"configuration"}, nil)
 	secretSuccess = prometheus.NewDesc("deskmint_secret_last_success_timestamp_seconds",
-		"When the store last answered with something to sign with, in Unix time; absent where it never did.", []string{"configuration"}, nil)
+		"When the store last answered with something to sign with, in Unix time; absent where it never did.",
+		[]string{"configuration"}, nil)
 	secretUnpinned = prometheus.NewDesc("deskmint_secret_unpinned",
-		"1 where the newest version of the configuration's secret signs because the store has no pointer, else 0.", []string{"configuration"}, nil)
+		"1 where the newest version of the configuration's secret signs because the store has no pointer, else 0.",
+		[]string{"configuration"}, nil)
 	secretBehind = prometheus.NewDesc("deskmint_secret_behind_since_timestamp_seconds",
-		"Since when the store's answers have been older than what is held, in Unix time; absent where they aren't.", []string{"configuration"}, nil)
+		"Since when the store's answers have been older than what is held, in Unix time; absent where they aren't.",
+		[]string{"configuration"}, nil)
 	refreshInterval = prometheus.NewDesc("deskmint_secret_refresh_interval_seconds",
 		"The effective interval at which each secret is refreshed.", nil, nil)
 	refreshes = prometheus.NewDesc("deskmint_secret_refreshes_total",
@@ -41,13 +48,18 @@ var (
 	storeLogins = prometheus.NewDesc("deskmint_store_logins_total",
 		"Logins to the secret store, by result; absent where it has none.", []string{"result"}, nil)
 	storeToken = prometheus.NewDesc("deskmint_store_token_expiry_timestamp_seconds",
-		"When the token that the store is read with ends unless it is renewed, in Unix time; absent where it doesn't end.", nil, nil)
+		"When the token that the store is read with ends unless it is renewed, in Unix time; "+
+			"absent where it doesn't end.",
+		nil, nil)
 	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
-		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.", nil, nil)
+		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.",
+		nil, nil)
 	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
-		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.", nil, nil)
+		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.",
+		nil, nil)
 	identityUsed = prometheus.NewDesc("deskmint_caller_identity_last_used_seconds",
-		"When this process last authenticated a request by the identity, in Unix time; 0: not since it started.", []string{"caller", "identity"}, nil)
+		"When this process last authenticated a request by the identity, in Unix time; 0: not since it started.",
+		[]string{"caller", "identity"}, nil)
 	identityEnd = prometheus.NewDesc("deskmint_caller_identity_not_after_seconds",
 		"When the identity ends, in Unix time; absent where it doesn't.", []string{"caller", "identity"}, nil)
 	issuerKeys = prometheus.NewDesc("deskmint_issuer_keys_fetched_timestamp_seconds",
@@ -58,15 +70,15 @@ var (
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		configInfo, secretUsable, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
-		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset, certificateExpiry,
-		identityUsed, identityEnd, issuerKeys,
+		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset,
+		certificateExpiry, identityUsed, identityEnd, issuerKeys,
 	} {
 		ch <- d
 	}
 }
 
-// Collect implements [prometheus.Collector]. Prometheus's client recovers a panic, too, but puts its
-// value into the answer.
+// Collect implements [prometheus.Collector]. It recovers panics, because Prometheus's client would
+// put the value of a panic into the answer.
 func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	defer func() {
 		if p := recover(); p != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// identityUses keeps when each identity of the present configuration last authenticated a request. A
-// reload loses none of it. Two identities of a
-// caller that have the same label count as one.
+// identityUses records when each identity of the present configuration last authenticated a
+// request. The times survive a reload. Two identities of a caller that have the same label count as
+// one.
 type identityUses struct {
 	all atomic.Pointer[map[identityKey]*identityUse] // the map is never changed
 }
@@ -18,12 +18,12 @@ type identityUses struct {
 type identityKey struct{ caller, identity string }
 
 type identityUse struct {
-	last     *atomic.Int64 // in Unix nanoseconds; 0: not since the process started
-	notAfter time.Time     // zero: it does not end
+	last     *atomic.Int64 // in Unix nanoseconds, or 0 if not since the process started
+	notAfter time.Time     // zero if the identity does not end
 }
 
-// take replaces the identities with those of another configuration. It keeps the last use of
-// those that both have.
+// take replaces the identities with those of another configuration. It keeps the last use of those
+// that both have.
 func (u *identityUses) take(next *config.Snapshot) {
 	before := u.all.Load()
 	all := make(map[identityKey]*identityUse, len(next.Identities))
@@ -40,18 +40,18 @@ func (u *identityUses) take(next *config.Snapshot) {
 	u.all.Store(&all)
 }
 
-// used notes that an identity has authenticated a request. It takes no lock and allocates
+// used records that an identity has authenticated a request. It takes no lock and allocates
 // nothing. It ignores an identity that a reload has just removed.
 func (u *identityUses) used(who caller.Caller, at time.Time) {
 	if use := (*u.all.Load())[identityKey{who.Name, who.Identity}]; use != nil {
-		// Requests that come at once may store their times in any order: the difference is
-		// no more than the time that they take.
+		// Concurrent requests may store their times in any order. The times differ by no more than
+		// the duration of a request.
 		use.last.Store(at.UnixNano())
 	}
 }
 
-// each calls report with every identity of the present configuration. A zero time stands for
-// no use, or for no end.
+// each calls report for every identity of the present configuration. A zero time means no use, or
+// no end.
 func (u *identityUses) each(report func(key identityKey, last, notAfter time.Time)) {
 	for key, use := range *u.all.Load() {
 		var last time.Time

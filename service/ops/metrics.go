@@ -17,8 +17,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// metrics belong to one service. Two services in a process don't share a count. No label has a value
-// that a request can make up. docs/telemetry.md explains each metric.
+// metrics are the metrics of one service. Two services in a process don't share them. A request
+// can't choose the value of a label. The document docs/telemetry.md explains each metric.
 type metrics struct {
 	registry  *prometheus.Registry
 	requests  *prometheus.CounterVec
@@ -29,15 +29,16 @@ type metrics struct {
 	reloaded  prometheus.Gauge // whether the last reload succeeded
 	loaded    prometheus.Gauge // when a configuration was last loaded
 
-	// Nearly every request counts in these. They save hashing four labels, and exist with a zero
-	// before the first request.
-	served  map[string]map[string]served                  // by transport and method; never changed
-	allowed atomic.Pointer[map[string]prometheus.Counter] // by the names of the present configuration; the map is never changed
+	// served and allowed hold the counters of requests that succeed, which are nearly all requests.
+	// They save hashing four labels. They also create each counter with the value 0 before its
+	// first request. No map in them is ever changed.
+	served  map[string]map[string]served                  // by transport and method
+	allowed atomic.Pointer[map[string]prometheus.Counter] // by the names of the present configuration
 
 	identities identityUses
 }
 
-// served is what a request that succeeds counts in.
+// served holds the metrics of the requests that succeed.
 type served struct {
 	ok      prometheus.Counter
 	seconds prometheus.Observer
@@ -53,10 +54,17 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 			Help:    "Time that a request takes in the pipeline.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
 		}, []string{"transport", "method"}),
-		decisions: counterVec("deskmint_decisions_total",
-			"Decisions, by configuration and the reason of a denial; no reason: allowed; no configuration: none that is configured.", "configuration", "reason"),
-		reports: counterVec("deskmint_reported_sign_in_failures_total",
-			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.", "configuration", "class"),
+		decisions: counterVec(
+			"deskmint_decisions_total",
+			"Decisions, by configuration and the reason of a denial; no reason: allowed; "+
+				"no configuration: none that is configured.",
+			"configuration", "reason",
+		),
+		reports: counterVec(
+			"deskmint_reported_sign_in_failures_total",
+			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.",
+			"configuration", "class",
+		),
 		reloads: counterVec("deskmint_config_reloads_total",
 			"Reloads of the configuration, by result.", "result"),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -78,7 +86,7 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 		m.served[transport] = m.serving(transport, o.Methods)
 	}
 	for _, result := range []ReloadResult{ReloadSucceeded, ReloadFailed, ReloadUnchanged} {
-		m.reloads.WithLabelValues(string(result)) // so that the first reload is a step from 0, which rate() sees
+		m.reloads.WithLabelValues(string(result)) // rate() sees the first reload only if a 0 comes before it
 	}
 	m.take(o.Snapshot(), o.Now())
 	return m
@@ -140,8 +148,8 @@ func (m *Monitor) Reloaded(r ReloadResult) {
 	m.metrics.loaded.Set(seconds(m.options.Now()))
 }
 
-// take changes to another configuration. It deletes the counts of names that are gone, so that there
-// are never more than the configuration has names.
+// take replaces the configuration. It deletes the counters of configurations that no longer exist,
+// so that the number of counters stays limited.
 func (m *metrics) take(next *config.Snapshot, now time.Time) {
 	allowed := make(map[string]prometheus.Counter)
 	for _, name := range next.Names() {
@@ -172,8 +180,8 @@ func (m *Monitor) Configured(name string) string {
 	return ""
 }
 
-// Declare creates the count of an outcome before the first request has it, so that an alert rule on
-// its increase sees the first.
+// Declare creates the counters of an outcome before the first request with that outcome. Otherwise
+// an alert rule on their increase would miss the first request.
 func (m *Monitor) Declare(code codes.Code, reason string) {
 	for transport, methods := range m.metrics.served {
 		for method := range methods {
@@ -182,13 +190,13 @@ func (m *Monitor) Declare(code codes.Code, reason string) {
 	}
 }
 
-// Request is what the metrics count of a request.
+// Request is a request and its outcome, as the metrics count them.
 type Request struct {
 	Transport, Method string // the method without its service
-	Configuration     string // as the request names it
+	Configuration     string // the name in the request
 	Code              codes.Code
 	Reason            string // of a refusal
-	Recorded          bool   // a decision is on record; a call that its caller gave up has none
+	Recorded          bool   // the audit log has a decision; it has none if the caller has gone away
 	TraceID           string // of a trace that is sampled, otherwise ""
 	Took              time.Duration
 }
@@ -200,7 +208,8 @@ func (m *Monitor) Observe(r Request) {
 		s.seconds = m.metrics.seconds.WithLabelValues(r.Transport, r.Method)
 	}
 	if r.TraceID != "" {
-		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(r.Took.Seconds(), prometheus.Labels{"trace_id": r.TraceID})
+		exemplar := prometheus.Labels{"trace_id": r.TraceID}
+		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(r.Took.Seconds(), exemplar)
 	} else {
 		s.seconds.Observe(r.Took.Seconds())
 	}
@@ -224,7 +233,8 @@ func (m *Monitor) Reported(configuration, class string) {
 	m.metrics.reports.WithLabelValues(configuration, class).Inc()
 }
 
-// handler serves the metrics as text or, on request, as OpenMetrics, which alone has exemplars.
+// handler serves the metrics as text or, if the request accepts it, as OpenMetrics. Only
+// OpenMetrics has exemplars.
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }

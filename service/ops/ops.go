@@ -1,8 +1,7 @@
-// Package ops is what operators and probes see of a service: health, readiness, metrics, and the
-// self-test of each configuration's key.
+// Package ops serves the health, the readiness and the metrics of a service to operators and
+// probes. It also runs the self-test of each configuration's key.
 //
-// It reads the state of the service and changes nothing but its own counts. Everything in it is
-// safe for concurrent use.
+// It only reads the state of the service. Everything in it is safe for concurrent use.
 package ops
 
 import (
@@ -17,21 +16,21 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// Secrets is what this package reads of a keyring. Get must not wait for a store.
+// Secrets is the part of a keyring that this package uses. Get must not wait for a store.
 type Secrets interface {
 	Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error)
 	State(ref secrets.Ref) (secrets.State, bool)
 	Interval() time.Duration      // between two refreshes of a secret
-	Refreshes() secrets.Refreshes // so far, by their result
+	Refreshes() secrets.Refreshes // the numbers so far, by result
 }
 
 // Store reports the state of a secret store that is behind a network.
 type Store interface {
-	// ClockOffset returns how far the clock of the store is ahead of ours, if that is known.
+	// ClockOffset returns how far the store's clock is ahead of this machine's, if that is known.
 	ClockOffset() (ahead time.Duration, known bool)
-	// Logins returns the number of logins so far.
+	// Logins returns the numbers of logins so far.
 	Logins() (succeeded, failed uint64)
-	// TokenExpiry returns the end of the token that the store is read with, if it ends.
+	// TokenExpiry returns when the token that the store is read with expires, if it expires.
 	TokenExpiry() (at time.Time, ends bool)
 }
 
@@ -75,16 +74,17 @@ func New(o Options) *Monitor {
 	return m
 }
 
-// SetReady sets what /readyz and the health service answer.
+// SetReady sets the readiness that /readyz and the health service report.
 func (m *Monitor) SetReady(ready bool) { m.ready.Store(ready) }
 
-// Ready reports what SetReady set last.
+// Ready returns the value that SetReady set last.
 func (m *Monitor) Ready() bool { return m.ready.Load() }
 
-// SetCertificate sets the source of the metric of the certificate's expiry.
+// SetCertificate sets the function that the metric of the certificate's expiry reads.
 func (m *Monitor) SetCertificate(notAfter func() time.Time) { m.certificate.Store(&notAfter) }
 
-// Take follows a change of the configuration. It forgets the counts of names that are gone.
+// Take replaces the configuration. It deletes the counters and the test results of configurations
+// that no longer exist.
 func (m *Monitor) Take(next *config.Snapshot) {
 	m.selfTests.forget(next)
 	m.metrics.take(next, m.options.Now())

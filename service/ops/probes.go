@@ -15,12 +15,12 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// warningUnpinned says that the newest version signs because the store has no pointer.
+// warningUnpinned means that the newest version signs because the store has no pointer.
 const warningUnpinned = "unpinned"
 
-// watchPause is the time between two checks of a watch. It is shorter than any useful drain, so that
-// a watching client learns of the end in time.
-const watchPause = 250 * time.Millisecond
+// watchInterval is the time between two checks of a watch. It is shorter than any useful drain, so
+// that a client with a watch reads in time that the service isn't ready.
+const watchInterval = 250 * time.Millisecond
 
 // Handler returns the HTTP handler of the ops listener, which never serves the public API. gRPC
 // shares its port because some probes speak only gRPC.
@@ -33,7 +33,7 @@ func (m *Monitor) Handler() http.Handler {
 	mux.Handle("GET /metrics", m.metrics.handler())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-			if r.URL.Path == healthpb.Health_Watch_FullMethodName { // its client decides when it ends
+			if r.URL.Path == healthpb.Health_Watch_FullMethodName { // the client ends the watch
 				stream := http.NewResponseController(w)
 				_, _ = stream.SetReadDeadline(time.Time{}), stream.SetWriteDeadline(time.Time{})
 			}
@@ -56,15 +56,16 @@ type secretReadiness struct {
 	State   string `json:"state"`
 	Active  uint32 `json:"active_version,omitempty"`
 	Staged  uint32 `json:"staged_version,omitempty"`
-	Serial  uint64 `json:"serial"` // 0: the store has none, or the pointer was never moved
+	Serial  uint64 `json:"serial"` // 0 if the store has none, or if the pointer was never moved
 	Fault   string `json:"fault,omitempty"`
 	Success string `json:"last_success,omitempty"`
-	// Warnings name what an operator should change although nothing is at fault.
+	// Warnings name conditions that an operator should change although sign-ins succeed.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// readyz reports whether this replica should get requests, and the state of each configuration. It
-// stays ready while the store is away, because otherwise every replica would leave the pool at once.
+// readyz reports whether this replica should receive requests, and the state of each configuration.
+// The replica stays ready while the store doesn't answer. Otherwise every replica would leave the
+// load balancer's pool at the same time.
 func (m *Monitor) readyz(w http.ResponseWriter, _ *http.Request) {
 	snapshot := m.options.Snapshot()
 	out := readiness{Ready: m.Ready(), Digest: snapshot.Digest, Configurations: make(map[string]secretReadiness)}
@@ -104,15 +105,19 @@ func (m *Monitor) secretReadiness(conf *config.Configuration) secretReadiness {
 	return out
 }
 
-// configurationHealth answers gRPC health checks by configuration name. The empty name means the
-// process. It may reveal names, unlike the public health service, because only operators reach it.
+// configurationHealth answers gRPC health checks by the name of a configuration. The empty name
+// means the process. Unlike the public health service it may reveal names, because only operators
+// can reach it.
 type configurationHealth struct {
 	healthpb.UnimplementedHealthServer
 	monitor *Monitor
 }
 
 // Check implements the gRPC health protocol.
-func (h *configurationHealth) Check(_ context.Context, r *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+func (h *configurationHealth) Check(
+	_ context.Context,
+	r *healthpb.HealthCheckRequest,
+) (*healthpb.HealthCheckResponse, error) {
 	state := h.state(r.GetService())
 	if state == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
 		return nil, status.Error(codes.NotFound, "no such configuration")
@@ -120,10 +125,14 @@ func (h *configurationHealth) Check(_ context.Context, r *healthpb.HealthCheckRe
 	return &healthpb.HealthCheckResponse{Status: state}, nil
 }
 
-// Watch implements the gRPC health protocol. It sends the state and then each change. For an unknown
-// configuration it waits until a reload adds it. It ends with its client or with the ops listener.
-func (h *configurationHealth) Watch(r *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
-	ticker := time.NewTicker(watchPause)
+// Watch implements the gRPC health protocol. It sends the state and then each change. A watch of an
+// unknown configuration continues, because a reload can add it. A watch ends when its client or the
+// ops listener ends it.
+func (h *configurationHealth) Watch(
+	r *healthpb.HealthCheckRequest,
+	stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
+) error {
+	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	sent := healthpb.HealthCheckResponse_UNKNOWN
 	for {
@@ -148,7 +157,7 @@ func (h *configurationHealth) state(service string) healthpb.HealthCheckResponse
 		if !ok {
 			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
 		}
-		serving = serving && h.monitor.signs(conf)
+		serving = serving && h.monitor.canSign(conf)
 	}
 	if serving {
 		return healthpb.HealthCheckResponse_SERVING
@@ -156,8 +165,8 @@ func (h *configurationHealth) state(service string) healthpb.HealthCheckResponse
 	return healthpb.HealthCheckResponse_NOT_SERVING
 }
 
-// signs reports whether the configuration can sign now.
-func (m *Monitor) signs(conf *config.Configuration) bool {
+// canSign reports whether the configuration can sign now.
+func (m *Monitor) canSign(conf *config.Configuration) bool {
 	_, err := m.options.Secrets.Get(conf.Secret, conf.MaxStale)
 	return err == nil && m.selfTest(conf) == nil
 }

@@ -18,19 +18,19 @@ import (
 	"github.com/deskmint/deskmint/service/panics"
 )
 
-// selfTestPause is the time between two attempts of a replica that can't sign.
-const selfTestPause = time.Second
+// selfTestInterval is the time between two attempts of a replica that can't sign.
+const selfTestInterval = time.Second
 
-// selfTests are the results of the tests of each configuration's key. A key that arrives later, by a
-// rotation or because the store was away, is tested when its configuration is next read by a probe,
-// a scrape or an RPC that reports state. No request that signs waits for it.
+// selfTests holds the results of the tests of each configuration's key. A key can arrive later,
+// after a rotation or after the store didn't answer. Such a key is tested when a probe, a scrape or
+// an RPC next reports the state of its configuration. No request that signs waits for the test.
 type selfTests struct {
 	results sync.Map // by the name of the configuration
 	fault   atomic.Pointer[string]
 }
 
-// result is the outcome of a test and what it tested. Another profile or another value of the secret
-// needs another test.
+// result is the outcome of a test together with the key and the profile that it tested. A change of
+// either makes another test necessary.
 type result struct {
 	conf     *config.Configuration
 	version  secrets.Version
@@ -38,8 +38,8 @@ type result struct {
 	err      error
 }
 
-// selfTest returns why a configuration whose secret is held can't sign. It returns nil if it can, and
-// if there is nothing to sign with.
+// selfTest returns why a configuration whose secret is held can't sign. It returns nil if the
+// configuration can sign, and also if its secret is not held.
 func (m *Monitor) selfTest(conf *config.Configuration) error {
 	held, key := m.heldKey(conf)
 	if held == nil {
@@ -50,7 +50,7 @@ func (m *Monitor) selfTest(conf *config.Configuration) error {
 			return r.err
 		}
 	}
-	// The result is kept, so it must not depend on the context of the request that needs it first.
+	// Later requests use the result, too, so it must not depend on the context of this request.
 	return m.test(context.Background(), conf, held, key)
 }
 
@@ -73,7 +73,9 @@ func (m *Monitor) test(ctx context.Context, conf *config.Configuration, held *se
 	switch {
 	case now.err != nil && (before.err == nil || before.err.Error() != now.err.Error()):
 		m.options.Log.Error("the self-test of a configuration failed: its sign-ins would be refused",
-			slog.String("configuration", conf.Name), slog.Any("version", key.Version()), slog.String("cause", now.err.Error()))
+			slog.String("configuration", conf.Name),
+			slog.Any("version", key.Version()),
+			slog.String("cause", now.err.Error()))
 	case now.err == nil && before.err != nil:
 		m.options.Log.Info("the self-test of a configuration passes again", slog.String("configuration", conf.Name))
 	}
@@ -93,9 +95,10 @@ func (m *Monitor) runSelfTest(ctx context.Context, conf *config.Configuration, k
 	return nil
 }
 
-// CanSign tests the configurations of a snapshot on all processors. Each takes some microseconds.
-// The error says that nothing can be signed here: either the algorithm gives wrong answers, or every
-// configuration whose secret is held fails. The keyring reports secrets that aren't held.
+// CanSign runs the self-tests of the configurations of a snapshot, on all processors. Each test
+// takes some microseconds. CanSign returns an error if nothing can be signed: either the algorithm
+// gives wrong answers, or the test fails for every configuration whose secret is held. It ignores
+// secrets that aren't held, because the keyring reports those.
 func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error {
 	if err := KnownAnswer(ctx, secrets.NewKey); err != nil {
 		return err
@@ -124,9 +127,9 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 }
 
 // AwaitCanSign waits until something can be signed. It returns false if ctx ends first. A replica
-// that starts while the store is away must not become ready before it holds a secret, because it
-// would replace replicas that still hold theirs. If the store has answered for each secret, waiting
-// can't help.
+// that starts while the store doesn't answer must not become ready before it holds a secret,
+// because it would replace replicas that still hold theirs. If the store has answered for each
+// secret, AwaitCanSign doesn't wait for a secret, because waiting can't help.
 func (m *Monitor) AwaitCanSign(ctx context.Context) bool {
 	for {
 		snapshot := m.options.Snapshot()
@@ -142,13 +145,13 @@ func (m *Monitor) AwaitCanSign(ctx context.Context) bool {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-time.After(selfTestPause):
+		case <-time.After(selfTestInterval):
 		}
 	}
 }
 
-// storeAway returns an error if no secret is held and at least one is missing only because the store
-// doesn't answer.
+// storeAway returns an error if no secret is held and at least one is missing only because the
+// store doesn't answer.
 func (m *Monitor) storeAway(snapshot *config.Snapshot) error {
 	var fault error
 	for _, name := range snapshot.Names() {
@@ -180,8 +183,9 @@ func (t *selfTests) forget(snapshot *config.Snapshot) {
 // verifies its own signature would pass with a wrong algorithm.
 func KnownAnswer(ctx context.Context, newKey func(secrets.Version, []byte) (secrets.Key, error)) error {
 	const (
-		example   = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
-		input     = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+		example = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+		input   = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9" +
+			".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
 		signature = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 	)
 	value, err := base64.RawURLEncoding.DecodeString(example)

@@ -7,14 +7,14 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// State is what a sign-in at a configuration would meet.
+// State is the state of a configuration's secret. It determines the outcome of a sign-in.
 type State string
 
 // The states of a configuration's secret.
 const (
 	Usable      State = "usable"
 	Stale       State = "stale"       // usable, but the last refresh failed
-	Unavailable State = "unavailable" // the store is away, and what is held is too old
+	Unavailable State = "unavailable" // the store doesn't answer, and the held key is too old
 	Unusable    State = "unusable"    // an operator must act
 	Disabled    State = "disabled"    // an operator switched it off
 	Unknown     State = "unspecified"
@@ -28,7 +28,7 @@ func (m *Monitor) State(conf *config.Configuration) State {
 	case err == nil && m.selfTest(conf) != nil:
 		return Unusable
 	case err == nil && known && state.Fault != nil && state.Succeeded.Before(state.Attempted):
-		return Stale // the fault is not that of another version that is held
+		return Stale // the last refresh failed, so the fault is not that of another version
 	case err == nil:
 		return Usable
 	case errors.Is(err, secrets.ErrDisabled):

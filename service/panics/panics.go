@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// Error returns an error with the type of value and the call stack. Call it in the deferred
-// function that recovers.
+// Error returns an error with the type of value and the call stack. It must be called in the
+// deferred function that recovers.
 func Error(value any) error {
 	var pcs [16]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs[:])]) // after Callers, Error, the deferred function and panic
+	n := runtime.Callers(4, pcs[:]) // skips Callers, Error, the deferred function and panic
+	frames := runtime.CallersFrames(pcs[:n])
 	var where []string
 	for {
 		f, more := frames.Next()

@@ -14,7 +14,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 )
 
-// Call is one request. Its message has not been read.
+// Call is one request whose message has not been read yet.
 type Call struct {
 	ctx     context.Context
 	http    *httpCall // nil at the gRPC server
@@ -29,9 +29,9 @@ func (c *Call) Transport() string {
 	return GRPC
 }
 
-// Credentials returns the evidence of who is calling. A call of the REST gateway brings the header
-// of the HTTP request, and metadata don't count. Certificates are those of the connection. Headers
-// such as X-Forwarded-Client-Cert are ignored.
+// Credentials returns the credentials that the caller presented. For a call of the REST gateway
+// they are those in the header of the HTTP request, and the metadata are ignored. The certificate
+// is always that of the connection. Headers such as X-Forwarded-Client-Cert are ignored.
 func (c *Call) Credentials() (found caller.Credentials) {
 	if c.http != nil {
 		r := c.http.request
@@ -46,8 +46,8 @@ func (c *Call) Credentials() (found caller.Credentials) {
 	return found
 }
 
-// verified returns the client's certificate if the handshake found a chain from it to a client
-// authority, otherwise nil.
+// verified returns the client's certificate if the handshake has verified a chain from it to a
+// certificate authority for clients. Otherwise it returns nil.
 func verified(connection *tls.ConnectionState) *x509.Certificate {
 	if connection == nil || len(connection.VerifiedChains) == 0 {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// decodeGRPC reads the message of a gRPC call. receive is the decoder of the stream.
+// decodeGRPC reads the message of a gRPC call. The function receive is the decoder of the stream.
 func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) error {
 	if compressed(ctx) {
 		return InvalidRequest(codes.Unimplemented, http.StatusUnsupportedMediaType,
@@ -28,13 +28,16 @@ func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) e
 	case in.bytes > maxBody:
 		return tooLarge(maxBody)
 	case in.err != nil:
-		return badRequest("The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.")
+		return badRequest(
+			"The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.",
+		)
 	}
 	return nil
 }
 
-// compressed reports whether the message of a gRPC call is compressed. The OTLP exporter registers
-// the gzip codec for the whole process. A short compressed message can expand to a very long one.
+// compressed reports whether the message of a gRPC call is compressed. Such messages are refused
+// because a short one can expand to a very long one. The library could decode them, because the
+// OTLP exporter registers the gzip codec for the whole process.
 func compressed(ctx context.Context) bool {
 	stream, ok := grpc.ServerTransportStreamFromContext(ctx).(interface{ RecvCompress() string })
 	return ok && stream.RecvCompress() != "" && stream.RecvCompress() != encoding.Identity
@@ -70,8 +73,8 @@ func (c deferringCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// messageStats passes the events of a call on to a stats handler, with each message in place of
-// the incoming value that holds it.
+// messageStats passes the events of a call on to a stats handler, with each message in place of the
+// incoming value that holds it.
 type messageStats struct{ stats.Handler }
 
 // HandleRPC implements [stats.Handler].

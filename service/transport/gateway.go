@@ -19,7 +19,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// The headers in which RenderPage returns what RenderForm returns in fields.
+// The headers in which RenderPage returns the values that RenderForm returns in fields.
 const (
 	HeaderJTI           = "Deskmint-Jti"
 	HeaderSecretVersion = "Deskmint-Secret-Version" // #nosec G101 -- a version number's header
@@ -28,7 +28,7 @@ const (
 	HeaderReason        = "Deskmint-Reason"
 )
 
-// Local returns a connection that calls the methods in this process, as a gRPC client would.
+// Local returns a client connection that calls the methods in this process.
 func (t *Servers) Local() grpc.ClientConnInterface {
 	conn := newLocalConn(t.options.Stats)
 	t.register(conn)
@@ -47,7 +47,7 @@ func (t *Servers) Gateway(ctx context.Context) (http.Handler, error) {
 		runtime.WithErrorHandler(writeError),
 		runtime.WithRoutingErrorHandler(routes.refuse),
 		runtime.WithForwardResponseOption(finish),
-		runtime.WithMiddlewares(routes.admit),
+		runtime.WithMiddlewares(routes.withHTTPRequest),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithWriteContentLength(),
@@ -55,37 +55,43 @@ func (t *Servers) Gateway(ctx context.Context) (http.Handler, error) {
 	if err := pb.RegisterTokenServiceHandlerClient(ctx, mux, pb.NewTokenServiceClient(conn)); err != nil {
 		return nil, err
 	}
-	if err := pb.RegisterConfigurationServiceHandlerClient(ctx, mux, pb.NewConfigurationServiceClient(conn)); err != nil {
+	configurations := pb.NewConfigurationServiceClient(conn)
+	if err := pb.RegisterConfigurationServiceHandlerClient(ctx, mux, configurations); err != nil {
 		return nil, err
 	}
 	return t.withRequestID(mux), nil
 }
 
-// admit stores the HTTP request in the context, as a Go value that no header can replace. The
-// generated code gets neither the body nor the query, because it would read them before the caller
-// is known.
-func (all routes) admit(next runtime.HandlerFunc) runtime.HandlerFunc {
+// withHTTPRequest stores the HTTP request in the context, as a Go value that no header can replace.
+// The generated code gets neither the body nor the query, because it would read them before the
+// caller is known.
+func (all routes) withHTTPRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
 		if all.allowed(r.URL.Path) != r.Method {
 			all.refuse(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
 			return
 		}
-		call := &httpCall{request: r, body: http.MaxBytesReader(w, r.Body, maxBody), params: params, query: r.URL.RawQuery}
+		call := &httpCall{
+			request: r,
+			body:    http.MaxBytesReader(w, r.Body, maxBody),
+			params:  params,
+			query:   r.URL.RawQuery,
+		}
 		ctx := withHTTPCall(r.Context(), call)
 		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
 			ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(a), LocalAddr: local})
 		}
-		outline := r.WithContext(ctx)
+		withoutBody := r.WithContext(ctx)
 		path := *r.URL
 		path.RawQuery = ""
-		outline.URL, outline.Body = &path, http.NoBody
-		next(w, outline, params)
+		withoutBody.URL, withoutBody.Body = &path, http.NoBody
+		next(w, withoutBody, params)
 	}
 }
 
-// outgoingHeaders returns the headers of a page by their names in metadata. No other header that a
-// handler or a library sets reaches the client.
+// outgoingHeaders returns a function that maps the names of metadata to the headers of a page. No
+// other header that a handler or a library sets reaches the client.
 func outgoingHeaders() runtime.HeaderMatcherFunc {
 	canonical := make(map[string]string)
 	for _, name := range []string{
@@ -101,25 +107,33 @@ func outgoingHeaders() runtime.HeaderMatcherFunc {
 	}
 }
 
-// finish completes the head of an answer. A page that shows a refusal has the HTTP status of the
+// finish completes the header of an answer. A page that shows a refusal gets the HTTP status of the
 // refusal.
 func finish(ctx context.Context, w http.ResponseWriter, _ proto.Message) error {
-	private(w.Header())
+	setNoStore(w.Header())
 	if call := httpCallOf(ctx); call != nil && call.status != 0 {
 		w.WriteHeader(call.status)
 	}
 	return nil
 }
 
-// private keeps answers out of caches, because they can hold a token. A page has the same headers.
-func private(h http.Header) {
+// setNoStore keeps answers out of caches, because they can contain a token. A page has the same
+// headers.
+func setNoStore(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 }
 
-// writeError is the error handler of the gateway. An error that is no refusal comes from generated
-// code.
-func writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, _ *http.Request, err error) {
+// writeError is the error handler of the gateway. An error that is not a refusal is from the
+// generated code.
+func writeError(
+	_ context.Context,
+	_ *runtime.ServeMux,
+	_ runtime.Marshaler,
+	w http.ResponseWriter,
+	_ *http.Request,
+	err error,
+) {
 	r, known := Known(err)
 	switch {
 	case !known:
@@ -133,7 +147,14 @@ func writeError(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w h
 const unreadable = "The request's path, query or headers can't be read."
 
 // refuse answers requests that match no route.
-func (all routes) refuse(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, code int) {
+func (all routes) refuse(
+	_ context.Context,
+	_ *runtime.ServeMux,
+	_ runtime.Marshaler,
+	w http.ResponseWriter,
+	r *http.Request,
+	code int,
+) {
 	allow := all.allowed(r.URL.Path)
 	switch {
 	case code == http.StatusBadRequest:
@@ -155,7 +176,7 @@ func (r *Refusal) write(w http.ResponseWriter) {
 		body, code = fmt.Appendf(nil, `{"code":%d}`, codes.Internal), http.StatusInternalServerError
 	}
 	h := w.Header()
-	private(h)
+	setNoStore(h)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if code == http.StatusUnauthorized {
@@ -165,5 +186,5 @@ func (r *Refusal) write(w http.ResponseWriter) {
 		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(r.Retry.Seconds()))))
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // a client that has gone away needs no error
+	_, _ = w.Write(body) // an error means that the client has gone away
 }

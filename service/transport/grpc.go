@@ -17,9 +17,9 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// workers is the number of goroutines that serve one request after the other. A new goroutine
-// grows its stack for each request, which costs as much as the signature. More requests at a time
-// get new goroutines.
+// workers is the number of goroutines that each serve one request after another. A new goroutine
+// has to grow its stack, which takes as long as the signature. Requests beyond this number get new
+// goroutines.
 const workers = 64
 
 func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
@@ -30,18 +30,20 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 			return InvalidRequest(codes.Unimplemented, http.StatusNotFound, "There is no such method.")
 		}),
 		grpc.ForceServerCodecV2(newDeferringCodec()),
-		grpc.MaxRecvMsgSize(4 * maxBody), // a larger one gets the library's own error
+		grpc.MaxRecvMsgSize(4 * maxBody), // the library refuses a larger message with another text
 		grpc.MaxSendMsgSize(MaxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(workers),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ConnectionTimeout(timeouts.Read),
-		grpc.InTapHandle(timeouts.bound),
+		grpc.InTapHandle(timeouts.limitRequest),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: timeouts.Idle, MaxConnectionAge: timeouts.Age, MaxConnectionAgeGrace: timeouts.Request,
 			Time: timeouts.Quiet, Timeout: timeouts.Read,
 		}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(
+			keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true},
+		),
 	}
 	if t.options.Stats != nil {
 		options = append(options, grpc.StatsHandler(messageStats{t.options.Stats}))
@@ -69,17 +71,25 @@ func (t *Servers) register(r grpc.ServiceRegistrar) {
 			}
 			ours.Methods = append(ours.Methods, grpc.MethodDesc{
 				MethodName: m.name(),
-				Handler: func(_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-					call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
-					return call.reply(m.Serve(ctx, call))
-				},
+				Handler:    m.handle,
 			})
 		}
 		r.RegisterService(&ours, t)
 	}
 }
 
-// reply returns an answer in the form that gRPC's handlers have.
+// handle implements grpc.MethodDesc.Handler.
+func (m Method) handle(
+	_ any,
+	ctx context.Context,
+	receive func(any) error,
+	_ grpc.UnaryServerInterceptor,
+) (any, error) {
+	call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
+	return call.reply(m.Serve(ctx, call))
+}
+
+// reply returns an answer in the form of a gRPC handler.
 func (c *Call) reply(a Answer) (any, error) {
 	if err := grpc.SetHeader(c.ctx, a.Header); err != nil && a.Refusal == nil {
 		return nil, err
@@ -87,15 +97,16 @@ func (c *Call) reply(a Answer) (any, error) {
 	if a.Message == nil {
 		return nil, a.Refusal
 	}
-	// The answer that is itself a page has the HTTP status of its refusal. A page in a field has not.
+	// A page that is the whole answer gets the HTTP status of the refusal. A page in a field
+	// doesn't.
 	if _, page := a.Message.(*httpbody.HttpBody); page && c.http != nil && a.Refusal != nil {
 		c.http.status = a.Refusal.HTTP
 	}
 	return a.Message, nil
 }
 
-// endStreamsWith ends streams with ctx. A client can keep a health watch open for any time, and a
-// graceful stop would wait for it.
+// endStreamsWith ends all streams when ctx ends. Otherwise a graceful stop would wait for a health
+// watch, which a client can keep open for any time.
 func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		bounded, cancel := context.WithCancel(stream.Context())

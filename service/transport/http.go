@@ -10,7 +10,8 @@ import (
 	"github.com/deskmint/deskmint/service/panics"
 )
 
-const maxFrame = 16 << 10 // bytes; HTTP/2 has no smaller limit
+// maxFrame is the largest HTTP/2 frame in bytes. The protocol allows no smaller limit.
+const maxFrame = 16 << 10
 
 func tlsListener(l net.Listener, certificates *certs.Store) net.Listener {
 	return tls.NewListener(l, certificates.TLS("h2", "http/1.1"))
@@ -22,10 +23,10 @@ func (t *Servers) HTTPServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:                      t.recoverHTTP(closeOld(handler)),
 		ConnContext:                  timeouts.withEnd,
-		DisableGeneralOptionsHandler: true, // `OPTIONS *` is answered like everything else
+		DisableGeneralOptionsHandler: true, // `OPTIONS *` gets the same answer as any unknown path
 		ReadHeaderTimeout:            timeouts.Read,
 		ReadTimeout:                  timeouts.Read,
-		WriteTimeout:                 timeouts.Request + timeouts.Write, // from the header on
+		WriteTimeout:                 timeouts.Request + timeouts.Write, // from the end of the request header
 		IdleTimeout:                  timeouts.Idle,
 		MaxHeaderBytes:               maxHeaders,
 		HTTP2: &http.HTTP2Config{
@@ -37,14 +38,15 @@ func (t *Servers) HTTPServer(handler http.Handler) *http.Server {
 	}
 }
 
-// recoverHTTP logs a panic outside the methods without its value, which net/http would log. It
-// ends the connection, because part of an answer may have left.
+// recoverHTTP logs a panic outside the methods. Unlike net/http it leaves out the value of the
+// panic. It ends the connection, because a part of an answer may have been sent.
 func (t *Servers) recoverHTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
 				t.options.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-					slog.String("request_id", w.Header().Get(HeaderRequestID)), slog.String("cause", panics.Error(p).Error()))
+					slog.String("request_id", w.Header().Get(HeaderRequestID)),
+					slog.String("cause", panics.Error(p).Error()))
 				panic(http.ErrAbortHandler) // which net/http doesn't log
 			}
 		}()

@@ -16,11 +16,11 @@ import (
 )
 
 // localConn is a grpc.ClientConnInterface whose server is in the same process. A call runs the
-// registered handler on the goroutine of the caller and with its context. There is no socket, no
-// serialisation and no second identity: the caller of the REST gateway is the caller of the
-// handler.
+// registered handler on the goroutine of the caller and with its context. A call needs no socket
+// and no serialization. It has no second identity either: the handler authenticates the client of
+// the REST gateway.
 //
-// Register everything before the first call. After that it is safe for concurrent use.
+// All services must be registered before the first call. After that it is safe for concurrent use.
 type localConn struct {
 	methods map[string]localMethod
 	stats   stats.Handler // nil: none
@@ -42,8 +42,8 @@ func (c *localConn) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	}
 }
 
-// Invoke implements [grpc.ClientConnInterface]. It copies the messages, so that neither side sees
-// later changes of the other.
+// Invoke implements [grpc.ClientConnInterface]. It copies the messages, so that later changes on
+// one side don't affect the other.
 func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
 	m, ok := c.methods[method]
 	if !ok {
@@ -54,30 +54,38 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	if httpCallOf(ctx) == nil { // otherwise Call.Decode reads the message and reports it
 		receive = stream.call.received(receive)
 	}
-	response, err := m.desc.Handler(m.impl, grpc.NewContextWithServerTransportStream(stream.call.ctx, stream), receive, nil)
+	handlerCtx := grpc.NewContextWithServerTransportStream(stream.call.ctx, stream)
+	response, err := m.desc.Handler(m.impl, handlerCtx, receive, nil)
 	if ended := Over(ctx); ended != nil && err == nil {
-		err = ended // over the wire, too, an answer after the deadline is lost
+		err = ended // a client behind a socket doesn't get an answer after its deadline either
 	}
 	if err == nil {
 		err = copyInto(response)(reply)
 	}
-	if known := (interface{ GRPCStatus() *status.Status })(nil); err != nil && !errors.As(err, &known) { // making a status of a Refusal here would be costly
+	if err != nil && !hasStatus(err) {
 		err = status.FromContextError(contextCauseOr(err)).Err()
 	}
 	stream.end(response, err)
-	stream.answer(ctx, opts)
+	stream.setCallOptions(ctx, opts)
 	return err
 }
 
-// NewStream implements [grpc.ClientConnInterface]. The API has no streams.
+// hasStatus reports whether an error such as a [Refusal] has a gRPC status. It doesn't create the
+// status, because that is slow.
+func hasStatus(err error) bool {
+	var known interface{ GRPCStatus() *status.Status }
+	return errors.As(err, &known)
+}
+
+// NewStream implements [grpc.ClientConnInterface]. It fails because the API has no streams.
 func (*localConn) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
 	return nil, status.Error(codes.Unimplemented, "no streams here")
 }
 
-// serverContext returns the context that a handler behind a socket would have: outgoing metadata
-// become incoming metadata, copied.
+// serverContext returns the context that a handler behind a socket would have. A copy of the
+// outgoing metadata becomes the incoming metadata.
 func serverContext(ctx context.Context) context.Context {
-	sent, _ := metadata.FromOutgoingContext(ctx) // which copies
+	sent, _ := metadata.FromOutgoingContext(ctx) // a copy
 	ctx = metadata.NewIncomingContext(ctx, sent)
 	return metadata.NewOutgoingContext(ctx, metadata.MD{})
 }
@@ -96,7 +104,7 @@ func copyInto(from any) func(any) error {
 	}
 }
 
-// contextCauseOr keeps errors that have nothing to do with a context as they are.
+// contextCauseOr returns the cause of an error of a context, and any other error unchanged.
 func contextCauseOr(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return contextCause(err)
@@ -149,8 +157,8 @@ func (s *localStream) add(to *metadata.MD, md metadata.MD, send bool) error {
 	return nil
 }
 
-// end reports the parts of the answer that a wire would carry. It reports none when the caller has
-// gone away, and no header for an error that sets none.
+// end reports the parts of the answer that a gRPC server would send. It reports none if the caller
+// has gone away, and no header for an error without one.
 func (s *localStream) end(response any, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,8 +175,9 @@ func (s *localStream) end(response any, err error) {
 	s.call.ended(err)
 }
 
-// answer sets the call options of the caller. The header and the trailer then belong to the caller.
-func (s *localStream) answer(ctx context.Context, opts []grpc.CallOption) {
+// setCallOptions stores the header, the trailer and the peer in the call options of the caller. The
+// header and the trailer then belong to the caller.
+func (s *localStream) setCallOptions(ctx context.Context, opts []grpc.CallOption) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range opts {

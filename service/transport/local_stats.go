@@ -11,16 +11,16 @@ import (
 )
 
 // callStats reports the events of one call of the in-process connection to a stats handler, in the
-// order of grpc.Server. Traces and metrics of both transports are alike this way. Lengths are those
-// of the messages, and WireLength is 0.
+// same order as grpc.Server. So the traces and metrics of both transports have the same form. The
+// lengths are those of the messages, and WireLength is 0.
 type callStats struct {
 	handler stats.Handler // nil: none
 	ctx     context.Context
 	begun   time.Time
 }
 
-// beginStats begins a call. The call must use the context of the result, which has the tags of the
-// handler.
+// beginStats reports the beginning of a call. The call must use the context of the result, because
+// the handler has added its tags to it.
 func beginStats(ctx context.Context, handler stats.Handler, method string) callStats {
 	w := callStats{handler: handler, ctx: ctx, begun: time.Now()}
 	if handler == nil {

@@ -14,25 +14,30 @@ import (
 )
 
 // HeaderRequestID is the header in which a caller may send an id for its request, at both
-// transports. Every answer has it. Records and log lines name the request by it.
+// transports. Every answer has the header. Records and log lines identify the request by its id.
 const HeaderRequestID = "X-Request-Id"
 
 var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// requestIDOf returns the caller's id for a request if it is safe in a log line, otherwise a new
-// one. A credential in this header is not an id.
+// requestIDOf returns the caller's id for a request if it is safe in a log line. Otherwise it
+// returns a new id. It doesn't use a credential that a client sends in this header.
 func requestIDOf(given []string) string {
-	if len(given) == 1 && plainID.MatchString(given[0]) && !caller.LooksLikeCredential(given[0]) && !strings.HasPrefix(given[0], "eyJ") {
+	if len(given) == 1 && isPlainID(given[0]) {
 		return given[0]
 	}
 	return rand.Text()
 }
 
+func isPlainID(id string) bool {
+	return plainID.MatchString(id) && !caller.LooksLikeCredential(id) && !strings.HasPrefix(id, "eyJ")
+}
+
 type requestIDKey struct{}
 
-// withRequestID gives every request of the REST gateway an id, including those that match no route,
-// and reads the trace that the request belongs to. None of its headers becomes metadata, so
-// Options.Stats could not find the trace there as it does at the gRPC server.
+// withRequestID gives every request of the REST gateway an id, including those that match no route.
+// It also reads the trace that the request belongs to. At the gRPC server, Options.Stats reads the
+// trace from the metadata. The gateway passes no headers on as metadata, so Options.Stats can't do
+// that here.
 func (t *Servers) withRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := requestIDOf(r.Header.Values(HeaderRequestID))
@@ -45,8 +50,8 @@ func (t *Servers) withRequestID(next http.Handler) http.Handler {
 	})
 }
 
-// RequestID returns the id of the request. At the gRPC server each call may return another one if
-// the caller sent none.
+// RequestID returns the id of the request. If the caller sent none over gRPC, each call of
+// RequestID returns a new one.
 func (c *Call) RequestID() string {
 	if id, ok := c.ctx.Value(requestIDKey{}).(string); ok {
 		return id

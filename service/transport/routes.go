@@ -11,22 +11,29 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// routes are the paths of the contract with their HTTP methods. The routing of the gateway can't
-// distinguish a custom method (AIP-136) from a name. To it, `a:mintToken` is also the name of a
-// configuration in a GET request.
+// routes are the paths of the contract with their HTTP methods. The gateway's router can't
+// distinguish a custom method (AIP-136) from a name. In a GET request it accepts `a:mintToken` as
+// the name of a configuration.
 type routes []route
 
-// route is a path with a name between two fixed texts, or the first of them alone.
+// route is a path that has the name of a resource between two fixed parts, or a fixed path.
 type route struct {
 	method, before, after string
-	named, custom         bool
+	named                 bool // the path has a name
+	custom                bool // the path has a custom method
 }
 
 func newRoute(method, template string) route {
 	before, rest, named := strings.Cut(template, "{")
 	_, rest, _ = strings.Cut(rest, "=")
 	pattern, after, _ := strings.Cut(rest, "}")
-	return route{method, before + strings.TrimSuffix(pattern, "*"), after, named, strings.Contains(after, ":")}
+	return route{
+		method: method,
+		before: before + strings.TrimSuffix(pattern, "*"),
+		after:  after,
+		named:  named,
+		custom: strings.Contains(after, ":"),
+	}
 }
 
 func (r route) matches(p string) bool {
@@ -35,11 +42,15 @@ func (r route) matches(p string) bool {
 	}
 	name, begins := strings.CutPrefix(p, r.before)
 	name, ends := strings.CutSuffix(name, r.after)
-	return begins && ends && name != "" && !strings.Contains(name, "/") && strings.Contains(p[len(r.before):], ":") == r.custom
+	return begins && ends && name != "" && !strings.Contains(name, "/") &&
+		strings.Contains(p[len(r.before):], ":") == r.custom
 }
 
 func newRoutes() (all routes) {
-	for _, file := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
+	for _, file := range []protoreflect.FileDescriptor{
+		pb.File_deskmint_v1_token_service_proto,
+		pb.File_deskmint_v1_configuration_service_proto,
+	} {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
 			for j := range methods.Len() {

@@ -11,11 +11,11 @@ import (
 	"google.golang.org/grpc/tap"
 )
 
-// Timeouts limit how long the transports wait for a client. A slower client is cut off. There is no
-// limit to the number of connections, because an attacker that opens that many would lock out every
-// other client, and one connection needs little memory.
+// Timeouts limit how long the transports wait for a client. A slower client is disconnected. The
+// number of connections has no limit. With a limit, an attacker that opens that many connections
+// would lock out every other client. One connection needs little memory.
 type Timeouts struct {
-	// Request limits the whole of a request at the gRPC server, from its header on.
+	// Request limits a whole request at the gRPC server, starting with its header.
 	Request time.Duration
 	// Read limits a handshake, the header of a request, and its body.
 	Read time.Duration
@@ -26,8 +26,8 @@ type Timeouts struct {
 	// Quiet is the time without traffic after which a connection is pinged. The answer must come
 	// within Read.
 	Quiet time.Duration
-	// Age is how long a connection is used, ± 10 %. New replicas get their share of the connections
-	// this way, and clients with an expired certificate lose theirs.
+	// Age is how long a connection is used, ± 10 %. Clients that connect again distribute their
+	// connections to new replicas, and a client whose certificate has expired can't connect again.
 	Age time.Duration
 }
 
@@ -39,15 +39,17 @@ func DefaultTimeouts() Timeouts {
 	}
 }
 
-// bound ends requests whose message doesn't arrive. The methods, which have the same limit, are
-// called only when it has arrived. A health watch has no limit.
-func (p Timeouts) bound(ctx context.Context, info *tap.Info) (context.Context, error) {
+// limitRequest ends requests whose message doesn't arrive. It is a tap.ServerInHandle. The methods
+// have the same limit, but they are called only when the message has arrived. A health watch has no
+// limit.
+func (p Timeouts) limitRequest(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
 		return ctx, nil
 	}
-	bounded, cancel := context.WithTimeout(ctx, p.Request) //nolint:gosec // the end of ctx, which is the stream's, stops the timer too
+	//nolint:gosec // the timer also stops when the stream, and with it ctx, ends
+	limited, cancel := context.WithTimeout(ctx, p.Request)
 	_ = cancel
-	return bounded, nil
+	return limited, nil
 }
 
 // deadlineListener sets a deadline for each write to its connections. Without one, gRPC keeps the
@@ -85,14 +87,14 @@ func (c deadlineConn) Write(b []byte) (int, error) {
 
 type endKey struct{}
 
-// withEnd stores the time at which a connection has to end. It is an http.Server.ConnContext.
+// withEnd stores the time at which a connection has to end. It is used as http.Server.ConnContext.
 func (p Timeouts) withEnd(ctx context.Context, _ net.Conn) context.Context {
 	spread := rand.Int64N(int64(p.Age)/5 + 1) //nolint:gosec // only spreads load
 	return context.WithValue(ctx, endKey{}, time.Now().Add(p.Age-p.Age/10+time.Duration(spread)))
 }
 
-// closeOld ends old connections with their next answer, as gRPC's MaxConnectionAge does. net/http
-// shuts an HTTP/2 connection down gracefully.
+// closeOld ends old connections with their next answer, as MaxConnectionAge does for gRPC. The
+// net/http server then ends an HTTP/2 connection gracefully.
 func closeOld(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if end, ok := r.Context().Value(endKey{}).(time.Time); ok && time.Now().After(end) {

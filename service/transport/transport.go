@@ -1,12 +1,12 @@
-// Package transport takes requests in over gRPC and over REST.
+// Package transport receives requests over gRPC and over REST.
 //
-// It is about the wire: servers, headers, JSON, size limits, timeouts and the form of an error. It
-// does not know what a request means. Every request arrives as a [Call] at the [Method] that it
-// names, and the method reads the message when it is ready to. No message is decoded and no body
-// is read before that.
+// It implements the protocols: servers, headers, JSON, size limits, timeouts and the form of an
+// error. It does not interpret requests. It passes every request as a [Call] to the [Method] that
+// the request names. The method then reads the message. Until it does, no message is decoded and no
+// body is read.
 //
-// The REST gateway has no socket behind it. It turns an HTTP request into a call of the same
-// methods, on the goroutine and with the context of the HTTP request.
+// The REST gateway doesn't use a socket to call the methods. It calls them directly, on the
+// goroutine and with the context of the HTTP request.
 package transport
 
 import (
@@ -41,18 +41,18 @@ const (
 // MaxDuration is the longest time that a request may take, whatever its deadline.
 const MaxDuration = 15 * time.Second
 
-// Limits of both transports. The defaults of the libraries suit any service: messages of 4 MiB,
-// 2^32 streams, connections without an end. A sign-in has a few kilobytes.
+// Limits of both transports. The defaults of the libraries are much larger: messages of 4 MiB, 2^32
+// streams, connections without an end. A sign-in has a few kilobytes.
 const (
 	// MaxAnswer is the largest message of an answer, in bytes.
 	MaxAnswer = 1 << 20
-	// maxBody is the largest message of a request, in bytes. Claims are limited to 16 KiB and tokens
-	// to 32 KiB.
+	// maxBody is the largest message of a request, in bytes. Claims are limited to 16 KiB and
+	// tokens to 32 KiB.
 	maxBody    = 64 << 10
 	maxHeaders = 16 << 10 // bytes
-	// maxStreams limits the requests at a time on one connection. It is the least that RFC 9113,
-	// section 6.5.2, recommends. More would give a client that floods its connections more of the
-	// processor. An ordinary caller needs a stream for a millisecond.
+	// maxStreams limits the concurrent requests on one connection. It is the smallest value that
+	// RFC 9113, section 6.5.2, recommends. With more, a client that floods its connections would
+	// get more of the processor. An ordinary caller needs a stream for a millisecond.
 	maxStreams = 100
 )
 
@@ -65,12 +65,12 @@ type Method struct {
 // name returns the method's name without its service.
 func (m Method) name() string { return m.Full[strings.LastIndex(m.Full, "/")+1:] }
 
-// Answer is the outcome of a call. A refusal can come with a message: the page that shows it to
-// the user.
+// Answer is the outcome of a call. An answer with a refusal has a message, too, if a page shows the
+// refusal to the user.
 type Answer struct {
-	Message proto.Message // nil: the refusal is the answer
+	Message proto.Message // nil if there is only the refusal
 	Header  metadata.MD
-	Refusal *Refusal // nil: none
+	Refusal *Refusal // nil if the call succeeded
 }
 
 // Options of the servers. Methods and Log are required.
@@ -80,14 +80,16 @@ type Options struct {
 	TLS *certs.Store
 	// Log receives panics outside the methods.
 	Log *slog.Logger
-	// ServerLog receives what net/http logs. Strangers can cause any number of such lines.
+	// ServerLog receives the messages of net/http. Unauthenticated clients can cause any number of
+	// them.
 	ServerLog *log.Logger
 	// Stats receives the events of each call at either transport, as grpc.Server reports them, with
 	// whole messages. Nil means none.
 	Stats stats.Handler
 	// Propagator reads the trace that a request of the REST gateway belongs to. Nil means none.
 	Propagator propagation.TextMapPropagator
-	// Reflection enables gRPC reflection, which describes the API to strangers.
+	// Reflection enables gRPC reflection, which describes the API to clients that are not
+	// authenticated.
 	Reflection bool
 	Timeouts   Timeouts
 }
@@ -101,8 +103,8 @@ type Servers struct {
 	endStreams context.CancelFunc
 }
 
-// New returns servers that take no requests yet. Requests outlive ctx, which only gives them its
-// values: call Stop to end them.
+// New returns servers that accept no requests yet. Requests get the values of ctx but don't end
+// with it. Call Stop to end them.
 func New(ctx context.Context, o Options) (*Servers, error) {
 	t := &Servers{options: o, health: health.NewServer()}
 	handler, err := t.Gateway(context.WithoutCancel(ctx))
@@ -116,7 +118,7 @@ func New(ctx context.Context, o Options) (*Servers, error) {
 	return t, nil
 }
 
-// Serve takes requests from both listeners until Stop, and closes the listeners. It returns the
+// Serve accepts requests from both listeners until Stop, and closes the listeners. It returns the
 // error of the first listener that fails, or nil after Stop.
 func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
 	if t.options.TLS != nil {
@@ -144,8 +146,8 @@ func (t *Servers) SetServing(serving bool) {
 	t.health.SetServingStatus("", state)
 }
 
-// Stop takes no more requests and waits for those in flight. When ctx ends, it cuts off the rest
-// and returns the error of ctx.
+// Stop makes the servers accept no more requests and waits for those in flight. When ctx ends, it
+// cuts off the rest and returns the error of ctx.
 func (t *Servers) Stop(ctx context.Context) error {
 	t.endStreams()
 	var group errgroup.Group
@@ -170,7 +172,8 @@ func (t *Servers) Stop(ctx context.Context) error {
 	return group.Wait()
 }
 
-// listenerError names the listener that failed. A server that was stopped has not failed.
+// listenerError adds the name of the listener to an error. It returns nil for a server that was
+// stopped.
 func listenerError(transport string, err error) error {
 	if err == nil || errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
@@ -178,8 +181,9 @@ func listenerError(transport string, err error) error {
 	return fmt.Errorf("%s listener: %w", transport, err)
 }
 
-// Over returns the error of a context that has ended. It also covers the moment between the
-// deadline and the timer that ends the context.
+// Over returns the error of a context that has ended, and nil for any other context. It also
+// returns an error if the deadline has passed but the context's timer has not ended the context
+// yet.
 func Over(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
