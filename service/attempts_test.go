@@ -42,8 +42,8 @@ func mint(t *testing.T, s *server, d transport, c call) (attempt string) {
 	return m.GetAttempt()
 }
 
-// Replicas whose clocks differ count alike: a browser that is sent from one to the
-// other is stopped at the limit. What is from far ahead is a clock put right since.
+// Replicas whose clocks differ count alike: a browser that is sent from one to the other is stopped
+// at the limit. What is from far ahead is a clock put right since.
 func TestAttemptsOfSkewedReplicas(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []struct {
@@ -52,7 +52,10 @@ func TestAttemptsOfSkewedReplicas(t *testing.T) {
 		}{{2 * time.Second, 4}, {30 * time.Second, 4}, {31 * time.Second, 0}} {
 			var ahead clock
 			ahead.set(c.ahead)
-			replicas := []*server{start(t, settings{configuration: configuration}), start(t, settings{configuration: configuration, now: ahead.now})}
+			replicas := []*server{
+				start(t, settings{configuration: configuration}),
+				start(t, settings{configuration: configuration, now: ahead.now}),
+			}
 			attempt, stopped := "", 0
 			for n := 1; n <= 6 && stopped == 0; n++ {
 				r := d.send(t.Context(), t, replicas[n%2], call{method: "MintToken", body: with(user(""), attempt)})
@@ -83,7 +86,8 @@ func looped(t *testing.T, s *server, d transport, c call, retry time.Duration) {
 		return
 	}
 	a := readError(t, r.header, r.http, r.body)
-	if want := strconv.Itoa(int((retry + time.Second - 1) / time.Second)); a.http != http.StatusConflict || r.header.Get("Retry-After") != want {
+	if want := strconv.Itoa(int((retry + time.Second - 1) / time.Second)); a.http != http.StatusConflict ||
+		r.header.Get("Retry-After") != want {
 		t.Errorf("HTTP %d, Retry-After %q, want %s", a.http, r.header.Get("Retry-After"), want)
 	}
 }
@@ -99,8 +103,8 @@ func TestFourthSignInIsALoop(t *testing.T) {
 		c.advance(10 * time.Second)
 		third := mint(t, s, d, call{body: with(user(""), second)})
 		c.advance(10 * time.Second)
-		// The token's time is in whole seconds, and so is the attempt's: the window
-		// ends 60 s after the beginning of the first one's second.
+		// The token's time is in whole seconds, and so is the attempt's: the window ends 60 s after
+		// the beginning of the first one's second.
 		fraction := time.Duration(now.Nanosecond())
 		looped(t, s, d, call{body: with(user(""), third)}, 30*time.Second-fraction)
 		if r := d.send(t.Context(), t, s, call{method: "RenderPage", body: with(user(""), third)}); r.reason != "SIGN_IN_LOOP" {
@@ -127,7 +131,12 @@ func TestLoopSettings(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		c.set(0)
 		page := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
-		form := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", body: with(user(""), page.header.Get("Deskmint-Attempt"))}))
+		form := get[*pb.RenderFormResponse](
+			t,
+			d.send(t.Context(), t, s, call{
+				method: "RenderForm", body: with(user(""), page.header.Get("Deskmint-Attempt")),
+			}),
+		)
 		c.set(4 * time.Minute)
 		looped(t, s, d, call{body: with(user(""), form.GetAttempt())}, time.Minute-time.Duration(now.Nanosecond()))
 		c.set(5 * time.Minute)
@@ -145,7 +154,9 @@ func TestLoopAsAPage(t *testing.T) {
 		}
 		records(t, s)
 		refusal{
-			call: call{body: with(user(""), attempt)}, reason: "SIGN_IN_LOOP", code: codes.FailedPrecondition, http: http.StatusConflict,
+			call: call{
+				body: with(user(""), attempt),
+			}, reason: "SIGN_IN_LOOP", code: codes.FailedPrecondition, http: http.StatusConflict,
 			problem: page.ProblemLoop, loop: true,
 		}.check(t, s, d)
 	})
@@ -160,8 +171,13 @@ func TestWhatIsNoAttempt(t *testing.T) {
 			attempt = mint(t, s, d, call{body: with(user(""), attempt)})
 		}
 		for range 5 {
-			r := d.send(t.Context(), t, s, call{method: "MintToken", body: with(user(""), attempt) + `,"validateOnly":true`})
-			if m := get[*pb.MintTokenResponse](t, r); r.code != codes.OK || m.GetAttempt() != "" || m.GetToken() != "" || m.GetJti() != "" || m.GetForm() != nil {
+			r := d.send(t.Context(), t, s, call{
+				method: "MintToken", body: with(user(""), attempt) + `,"validateOnly":true`,
+			})
+			if m := get[*pb.MintTokenResponse](t, r); r.code != codes.OK || m.GetAttempt() != "" ||
+				m.GetToken() != "" ||
+				m.GetJti() != "" ||
+				m.GetForm() != nil {
 				t.Fatalf("a trial run is answered with %v %v", r.code, m)
 			}
 			if r := d.send(t.Context(), t, s, call{method: "MintToken", body: with(user(`,"phone":"1"`), attempt)}); r.reason != "INVALID_FIELD" {
@@ -172,8 +188,8 @@ func TestWhatIsNoAttempt(t *testing.T) {
 	})
 }
 
-// What isn't this person's own, here, counts as a first time: an attempt can stop
-// nobody else, and one that is damaged stops nobody at all.
+// What isn't this person's own, here, counts as a first time: an attempt can stop nobody else, and
+// one that is damaged stops nobody at all.
 func TestForeignAttempts(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	eachTransport(t, func(t *testing.T, d transport) {
@@ -192,25 +208,28 @@ func TestForeignAttempts(t *testing.T) {
 			return base64.RawURLEncoding.EncodeToString(change(bytes.Clone(raw)))
 		}
 		bodies := map[string]string{
-			"another person":         with(`"user":{"email":"bob@customer.example","emailVerified":true,"name":"Bob"}`, third),
-			"another brand":          with(user("")+`,"brandId":"360002"`, third),
-			"a forged MAC":           with(user(""), altered(func(b []byte) []byte { b[0] ^= 1; return b })),
-			"another time":           with(user(""), altered(func(b []byte) []byte { b[len(b)-1] ^= 1; return b })),
-			"the MAC alone":          with(user(""), altered(func(b []byte) []byte { return b[:32] })),
-			"half a MAC":             with(user(""), altered(func(b []byte) []byte { return b[:16] })),
-			"a time taken off":       with(user(""), altered(func(b []byte) []byte { return b[:len(b)-5] })),
-			"a time cut through":     with(user(""), altered(func(b []byte) []byte { return b[:len(b)-1] })),
-			"a time added":           with(user(""), altered(func(b []byte) []byte { return append(b, b[len(b)-5:]...) })),
-			"no MAC of zeros":        with(user(""), altered(func(b []byte) []byte { return append(make([]byte, 32), b[32:]...) })),
-			"a character off":        with(user(""), third[:len(third)-1]),
-			"padding":                with(user(""), third+"="),
-			"the other alphabet":     with(user(""), "+/"+third[2:]),
-			"white space":            with(user(""), " "+third),
-			"nothing":                with(user(""), ""),
-			"no base64 at all":       with(user(""), "ünïcödé \x00"),
-			"as long as it may be":   with(user(""), strings.Repeat("A", 1024)),
-			"two attempts in a row":  with(user(""), first+third),
-			"the same person, upper": with(`"user":{"email":"bob@CUSTOMER.example","emailVerified":true,"name":"Bob"}`, third),
+			"another person": with(`"user":{"email":"bob@customer.example","emailVerified":true,"name":"Bob"}`,
+				third),
+			"another brand":      with(user("")+`,"brandId":"360002"`, third),
+			"a forged MAC":       with(user(""), altered(func(b []byte) []byte { b[0] ^= 1; return b })),
+			"another time":       with(user(""), altered(func(b []byte) []byte { b[len(b)-1] ^= 1; return b })),
+			"the MAC alone":      with(user(""), altered(func(b []byte) []byte { return b[:32] })),
+			"half a MAC":         with(user(""), altered(func(b []byte) []byte { return b[:16] })),
+			"a time taken off":   with(user(""), altered(func(b []byte) []byte { return b[:len(b)-5] })),
+			"a time cut through": with(user(""), altered(func(b []byte) []byte { return b[:len(b)-1] })),
+			"a time added":       with(user(""), altered(func(b []byte) []byte { return append(b, b[len(b)-5:]...) })),
+			"no MAC of zeros": with(user(""),
+				altered(func(b []byte) []byte { return append(make([]byte, 32), b[32:]...) })),
+			"a character off":       with(user(""), third[:len(third)-1]),
+			"padding":               with(user(""), third+"="),
+			"the other alphabet":    with(user(""), "+/"+third[2:]),
+			"white space":           with(user(""), " "+third),
+			"nothing":               with(user(""), ""),
+			"no base64 at all":      with(user(""), "ünïcödé \x00"),
+			"as long as it may be":  with(user(""), strings.Repeat("A", 1024)),
+			"two attempts in a row": with(user(""), first+third),
+			"the same person, upper": with(
+				`"user":{"email":"bob@CUSTOMER.example","emailVerified":true,"name":"Bob"}`, third),
 		}
 		for name, body := range bodies {
 			t.Run(name, func(t *testing.T) {
@@ -226,7 +245,10 @@ func TestForeignAttempts(t *testing.T) {
 			}
 		})
 		t.Run("the same person in capitals", func(t *testing.T) {
-			r := d.send(t.Context(), t, s, call{method: "MintToken", body: with(`"user":{"email":"ANA@customer.example","emailVerified":true,"name":"Ana"}`, third)})
+			r := d.send(t.Context(), t, s, call{
+				method: "MintToken",
+				body:   with(`"user":{"email":"ANA@customer.example","emailVerified":true,"name":"Ana"}`, third),
+			})
 			if r.reason != "SIGN_IN_LOOP" {
 				t.Errorf("%v %s: it is the same person", r.code, r.reason)
 			}
@@ -234,8 +256,7 @@ func TestForeignAttempts(t *testing.T) {
 	})
 }
 
-// Two configurations can have one secret and one brand; a loop at one is none at the
-// other.
+// Two configurations can have one secret and one brand; a loop at one is none at the other.
 func TestAttemptsOfAnotherConfiguration(t *testing.T) {
 	yaml := strings.Replace(configuration, "secret: {path: sso/acme-staff,", "secret: {path: sso/acme-customers,", 1)
 	s := start(t, settings{configuration: yaml})
@@ -253,8 +274,8 @@ func TestAttemptsOfAnotherConfiguration(t *testing.T) {
 	})
 }
 
-// A loop goes on through a rotation, so its count does: what any held version has
-// sealed is believed. What was sealed under one that is held no more isn't.
+// A loop goes on through a rotation, so its count does: what any held version has sealed is
+// believed. What was sealed under one that is held no more isn't.
 func TestAttemptsSurviveRotation(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: configuration})
@@ -274,7 +295,8 @@ func TestAttemptsSurviveRotation(t *testing.T) {
 		sealedBy1 := mint(t, s, d, call{body: user("")})
 		sealedBy2 := mint(t, s, d, call{body: with(user(""), sealedBy1) + `,"secretVersion":2`})
 		third := mint(t, s, d, call{body: with(user(""), sealedBy2)}) // read under the staged version
-		if !slices.IsSortedFunc([]string{sealedBy1, sealedBy2, third}, func(a, b string) int { return len(a) - len(b) }) {
+		if !slices.IsSortedFunc([]string{sealedBy1, sealedBy2, third},
+			func(a, b string) int { return len(a) - len(b) }) {
 			t.Error("the staged version's attempt wasn't counted")
 		}
 		activate(2)
@@ -289,8 +311,7 @@ func TestAttemptsSurviveRotation(t *testing.T) {
 	})
 }
 
-// An attempt is sealed with the key that signs tokens. It must not be one, nor be
-// made into one.
+// An attempt is sealed with the key that signs tokens. It must not be one, nor be made into one.
 func TestAttemptIsNoToken(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	eachTransport(t, func(t *testing.T, d transport) {
@@ -310,7 +331,8 @@ func TestAttemptIsNoToken(t *testing.T) {
 			if _, err := jwt.Parse(token, key, jwt.WithValidMethods([]string{"HS256"})); err == nil {
 				t.Errorf("%q is taken for a token", token)
 			}
-			m := get[*pb.InspectTokenResponse](t, d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":` + quote(token)}))
+			m := get[*pb.InspectTokenResponse](t,
+				d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":` + quote(token)}))
 			if m.GetAcceptable() || m.GetSecretVersion() != 0 {
 				t.Errorf("%q: acceptable %v, signed with version %d", token, m.GetAcceptable(), m.GetSecretVersion())
 			}

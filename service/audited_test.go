@@ -41,8 +41,8 @@ func (s *stuck) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// An output that hangs stops everything that would have to be on record, for a bounded
-// time each; what was given up stays off the record; and all goes on when it does.
+// An output that hangs stops everything that would have to be on record, for a bounded time each;
+// what was given up stays off the record; and all goes on when it does.
 func TestHangingAudit(t *testing.T) {
 	w := &stuck{}
 	s := start(t, settings{configuration: configuration, audit: w})
@@ -71,14 +71,15 @@ func TestHangingAudit(t *testing.T) {
 	release()
 	minted := transports[0].send(t.Context(), t, s, call{method: "MintToken", body: user("")})
 	all := records(t, s)
-	if len(all) != 2 || minted.code != codes.OK || all[1].TokenHash != audit.Hash(get[*pb.MintTokenResponse](t, minted).GetToken()) {
+	if len(all) != 2 || minted.code != codes.OK ||
+		all[1].TokenHash != audit.Hash(get[*pb.MintTokenResponse](t, minted).GetToken()) {
 		t.Errorf("on record are %+v, want the one whose write had begun, and the last", all)
 	}
 	mint(t, s, transports[1], call{body: user("")})
 }
 
-// Strangers don't fill the disk: beyond a rate they are a number. Each is refused as
-// ever, and those that are known have a record each.
+// Strangers don't fill the disk: beyond a rate they are a number. Each is refused as ever, and
+// those that are known have a record each.
 func TestFloodOfStrangers(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		const flood, burst = 160, 100
@@ -108,7 +109,8 @@ func TestFloodOfStrangers(t *testing.T) {
 				single++
 			default:
 				counted[r.Credential] += r.Count
-				if r.Transport != d.name || r.Reason != "CALLER_UNAUTHENTICATED" || r.RequestID != "" || r.FirstTime == nil {
+				if r.Transport != d.name || r.Reason != "CALLER_UNAUTHENTICATED" || r.RequestID != "" ||
+					r.FirstTime == nil {
 					t.Errorf("a number is %+v", r)
 				}
 			}
@@ -116,7 +118,9 @@ func TestFloodOfStrangers(t *testing.T) {
 		sum := single + counted["missing"] + counted["unknown"]
 		most := burst + 1 + int(10*time.Since(began).Seconds())
 		if known != flood/10 || sum != flood || single < burst || single > most {
-			t.Errorf("%d records of somebody known, %d of strangers, and %v counted; want %d, at most %d, %d together", known, single, counted, flood/10, most, flood)
+			t.Errorf(
+				"%d records of somebody known, %d of strangers, and %v counted; want %d, at most %d, %d together",
+				known, single, counted, flood/10, most, flood)
 		}
 	})
 }

@@ -16,12 +16,18 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// BenchmarkMint measures one sign-in the whole way through, by each way in. What the
-// transports add to the work itself is told as a multiple of the first: a run's own
-// ratios, which hold on another machine where its nanoseconds don't.
+// BenchmarkMint measures one sign-in the whole way through, by each way in. What the transports add
+// to the work itself is told as a multiple of the first: a run's own ratios, which hold on another
+// machine where its nanoseconds don't.
 func BenchmarkMint(b *testing.B) {
 	const body = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana","externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc"}`
-	user := &pb.User{Email: "ana@customer.example", EmailVerified: true, Name: "Ana", ExternalId: "shop-9", Tags: &pb.Tags{Values: []string{"vip"}}}
+	user := &pb.User{
+		Email:         "ana@customer.example",
+		EmailVerified: true,
+		Name:          "Ana",
+		ExternalId:    "shop-9",
+		Tags:          &pb.Tags{Values: []string{"vip"}},
+	}
 	in := &pb.MintTokenRequest{Configuration: "configurations/acme-customers", User: user, ReturnTo: "/hc"}
 
 	s := inside(b, io.Discard, nil)

@@ -42,12 +42,14 @@ func newTokenIssuer(t *testing.T) *tokenIssuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Use: "sig", Algorithm: "ES256"}}})
+	set, err := json.Marshal(
+		jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Use: "sig", Algorithm: "ES256"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	i := &tokenIssuer{key: key}
-	i.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set) }))
+	i.Server = httptest.NewServer(
+		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(set) }))
 	t.Cleanup(i.Close)
 	return i
 }
@@ -55,7 +57,13 @@ func newTokenIssuer(t *testing.T) *tokenIssuer {
 // token is one of storefront's, with its header and claims changed; nil takes away.
 func (i *tokenIssuer) token(header, claims map[string]any) string {
 	now := time.Now()
-	all := map[string]any{"iss": i.URL, "sub": "shop", "aud": "deskmint", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()}
+	all := map[string]any{
+		"iss": i.URL,
+		"sub": "shop",
+		"aud": "deskmint",
+		"iat": now.Unix(),
+		"exp": now.Add(time.Hour).Unix(),
+	}
 	head := map[string]any{"typ": "JWT", "alg": "ES256", "kid": "k1"}
 	maps.Copy(all, claims)
 	maps.Copy(head, header)
@@ -67,7 +75,8 @@ func (i *tokenIssuer) token(header, claims map[string]any) string {
 
 // sign uses ES256, whatever the header says.
 func (i *tokenIssuer) sign(header, claims string) string {
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString([]byte(claims))
+	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(
+		[]byte(claims))
 	signature, err := jwt.SigningMethodES256.Sign(text, i.key)
 	if err != nil {
 		panic(err)
@@ -75,16 +84,28 @@ func (i *tokenIssuer) sign(header, claims string) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-// configured is the tests' configuration with this issuer, and one that is away:
-// storefront is known by a token too, nobody by a claim.
+// configured is the tests' configuration with this issuer, and one that is away: storefront is
+// known by a token too, nobody by a claim.
 func (i *tokenIssuer) configured() string {
-	text := strings.Replace(configuration, "  - name: storefront\n    identities: [", "  - name: storefront\n    identities: [{jwt: {issuer: cluster, subject: shop}}, {jwt: {issuer: away, subject: shop}}, ", 1)
-	text = strings.Replace(text, "  - name: nobody\n    identities: [", "  - name: nobody\n    identities: [{jwt: {issuer: cluster, claims: {twin: yes}}}, ", 1)
-	return fmt.Sprintf("issuers:\n  - {name: cluster, issuer: %q, audience: deskmint, jwks: %q}\n  - {name: away, issuer: %q, audience: deskmint, jwks: /nonexistent/keys.json}\n%s", i.URL, i.URL+"/keys", i.URL+"/away", text)
+	text := strings.Replace(
+		configuration,
+		"  - name: storefront\n    identities: [",
+		"  - name: storefront\n    identities: [{jwt: {issuer: cluster, subject: shop}}, {jwt: {issuer: away, subject: shop}}, ",
+		1,
+	)
+	text = strings.Replace(text, "  - name: nobody\n    identities: [",
+		"  - name: nobody\n    identities: [{jwt: {issuer: cluster, claims: {twin: yes}}}, ", 1)
+	return fmt.Sprintf(
+		"issuers:\n  - {name: cluster, issuer: %q, audience: deskmint, jwks: %q}\n  - {name: away, issuer: %q, audience: deskmint, jwks: /nonexistent/keys.json}\n%s",
+		i.URL,
+		i.URL+"/keys",
+		i.URL+"/away",
+		text,
+	)
 }
 
-// credentialCases is the table of callers. Those that need a connection with a
-// certificate stand in certificates_test.go.
+// credentialCases is the table of callers. Those that need a connection with a certificate stand in
+// certificates_test.go.
 func credentialCases(i *tokenIssuer) []credentialCase {
 	stranger := &tokenIssuer{Server: i.Server, key: mustKey()}
 	public, err := x509.MarshalPKIXPublicKey(i.key.Public())
@@ -94,7 +115,8 @@ func credentialCases(i *tokenIssuer) []credentialCase {
 	in := func(d time.Duration) int64 { return time.Now().Add(d).Unix() }
 	good := i.token(nil, nil)
 	cut := strings.Split(good, ".")
-	hmac := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": i.URL, "sub": "shop", "aud": "deskmint", "exp": in(time.Hour)})
+	hmac := jwt.NewWithClaims(jwt.SigningMethodHS256,
+		jwt.MapClaims{"iss": i.URL, "sub": "shop", "aud": "deskmint", "exp": in(time.Hour)})
 	hmac.Header["kid"] = "k1"
 	withPublic, err := hmac.SignedString(public)
 	if err != nil {
@@ -114,8 +136,11 @@ func credentialCases(i *tokenIssuer) []credentialCase {
 	return []credentialCase{
 		{name: "API key", bearers: []string{"dmk_storefront"}, caller: "storefront", method: "api_key"},
 		{name: "JWT", bearers: []string{good}, caller: "storefront", method: "jwt"},
-		{name: "JWT for several audiences", bearers: []string{claims("aud", []string{"x", "deskmint"})}, caller: "storefront", method: "jwt"},
-		{name: "JWT that names keys elsewhere", bearers: []string{i.token(map[string]any{"jku": i.URL + "/jku", "x5u": i.URL + "/x5u"}, nil)}, caller: "storefront", method: "jwt"},
+		{name: "JWT for several audiences", bearers: []string{claims("aud", []string{"x", "deskmint"})},
+			caller: "storefront", method: "jwt"},
+		{name: "JWT that names keys elsewhere",
+			bearers: []string{i.token(map[string]any{"jku": i.URL + "/jku", "x5u": i.URL + "/x5u"}, nil)},
+			caller:  "storefront", method: "jwt"},
 
 		refused("nothing", "missing"),
 		refused("unknown API key", "unknown", "dmk_other"),
@@ -135,18 +160,27 @@ func credentialCases(i *tokenIssuer) []credentialCase {
 		refused("wrong audience", "wrong_audience", claims("aud", "somebody")),
 		refused("no audience", "malformed", claims("aud", nil)),
 		refused("alg none", "unverified", header("alg", "none")),
-		refused("alg none without signature", "unverified", strings.Join(strings.Split(header("alg", "none"), ".")[:2], ".")+"."),
+		refused("alg none without signature", "unverified",
+			strings.Join(strings.Split(header("alg", "none"), ".")[:2], ".")+"."),
 		refused("HMAC with the public key", "unverified", withPublic),
 		refused("another algorithm", "unverified", header("alg", "RS256")),
 		refused("unknown kid", "unverified", header("kid", "k2")),
 		refused("another's key", "unverified", stranger.token(nil, nil)),
-		refused("another's key, embedded", "unverified", stranger.token(map[string]any{"jwk": jose.JSONWebKey{Key: stranger.key.Public(), KeyID: "k1"}}, nil)),
-		refused("another's key, by URL", "unverified", stranger.token(map[string]any{"jku": i.URL + "/jku", "kid": "k3"}, nil)),
-		refused("signature of something else", "unverified", cut[0]+"."+strings.Split(claims("sub", "x"), ".")[1]+"."+cut[2]),
+		refused("another's key, embedded", "unverified",
+			stranger.token(map[string]any{"jwk": jose.JSONWebKey{Key: stranger.key.Public(), KeyID: "k1"}}, nil)),
+		refused("another's key, by URL", "unverified",
+			stranger.token(map[string]any{"jku": i.URL + "/jku", "kid": "k3"}, nil)),
+		refused("signature of something else", "unverified",
+			cut[0]+"."+strings.Split(claims("sub", "x"), ".")[1]+"."+cut[2]),
 		refused("crit", "malformed", header("crit", []string{"exp"})),
 		refused("another typ", "malformed", header("typ", "secevent+jwt")),
 		refused("malformed base64", "malformed", cut[0]+"."+cut[1]+"."+cut[2]+"="),
-		refused("duplicate claims", "malformed", i.sign(`{"alg":"ES256","kid":"k1"}`, fmt.Sprintf(`{"iss":%q,"aud":"deskmint","exp":%d,"sub":"x","sub":"shop"}`, i.URL, in(time.Hour)))),
+		refused(
+			"duplicate claims",
+			"malformed",
+			i.sign(`{"alg":"ES256","kid":"k1"}`,
+				fmt.Sprintf(`{"iss":%q,"aud":"deskmint","exp":%d,"sub":"x","sub":"shop"}`, i.URL, in(time.Hour))),
+		),
 		refused("oversized", "malformed", claims("pad", strings.Repeat("x", 6<<10))),
 		refused("issuer away", "issuer_unavailable", claims("iss", i.URL+"/away")),
 	}
@@ -160,8 +194,8 @@ func mustKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// TestCredentials: who somebody is doesn't depend on the transport, nor does what is said
-// to those who are nobody.
+// TestCredentials: who somebody is doesn't depend on the transport, nor does what is said to those
+// who are nobody.
 func TestCredentials(t *testing.T) {
 	issuer := newTokenIssuer(t)
 	s := start(t, settings{configuration: issuer.configured()})
@@ -171,9 +205,13 @@ func TestCredentials(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, d transport) {
 				records(t, s)
-				r := d.send(t.Context(), t, s, call{method: "ListConfigurations", keys: append([]string{}, c.bearers...)})
+				r := d.send(t.Context(), t, s, call{
+					method: "ListConfigurations", keys: append([]string{}, c.bearers...),
+				})
 				if c.caller == "" {
-					if r.code != codes.Unauthenticated || r.reason != "CALLER_UNAUTHENTICATED" || r.info["credential"] != c.credential || len(r.info) != 1 {
+					if r.code != codes.Unauthenticated || r.reason != "CALLER_UNAUTHENTICATED" ||
+						r.info["credential"] != c.credential ||
+						len(r.info) != 1 {
 						t.Errorf("got %v %s %v, want credential %s", r.code, r.reason, r.info, c.credential)
 					}
 					if wait := c.credential == "issuer_unavailable"; (r.retry > 0) != wait { // nothing else mends itself
@@ -184,7 +222,8 @@ func TestCredentials(t *testing.T) {
 				if r.code != codes.OK {
 					t.Fatalf("got %v %s %v", r.code, r.reason, r.info)
 				}
-				if all := records(t, s); len(all) != 1 || all[0].Caller != c.caller || all[0].Authenticated != c.method {
+				if all := records(t, s); len(all) != 1 || all[0].Caller != c.caller ||
+					all[0].Authenticated != c.method {
 					t.Errorf("the records are %+v, want one of %s by %s", all, c.caller, c.method)
 				}
 			})
@@ -192,7 +231,8 @@ func TestCredentials(t *testing.T) {
 	}
 	written := s.Log.String() + s.Audit.String()
 	for _, token := range tokens {
-		if parts := strings.Split(token, "."); len(parts) > 2 && (strings.Contains(written, parts[1]) || parts[2] != "" && strings.Contains(written, parts[2])) {
+		if parts := strings.Split(token, "."); len(parts) > 2 &&
+			(strings.Contains(written, parts[1]) || parts[2] != "" && strings.Contains(written, parts[2])) {
 			t.Errorf("the token %s has been written down", token)
 		}
 	}

@@ -40,15 +40,15 @@ type call struct {
 	header http.Header
 }
 
-// transport sends a call through one of the two, and fails the test only where there is
-// no answer of the service's.
+// transport sends a call through one of the two, and fails the test only where there is no answer
+// of the service's.
 type transport struct {
 	name string
 	send func(context.Context, *testing.T, *server, call) reply
 }
 
-// reply is an answer with its message, which is empty unless the call succeeded.
-// The keys of its header are canonical, whichever transport it came by.
+// reply is an answer with its message, which is empty unless the call succeeded. The keys of its
+// header are canonical, whichever transport it came by.
 type reply struct {
 	answer
 	message proto.Message
@@ -142,7 +142,8 @@ func sendGRPC(ctx context.Context, t *testing.T, s *server, c call) reply {
 	d := c.descriptor(t)
 	out := newMessage(t, d.Output())
 	var header metadata.MD
-	err := s.GRPC.Invoke(ctx, fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()), c.request(t), out, grpc.Header(&header))
+	err := s.GRPC.Invoke(ctx, fmt.Sprintf("/%s/%s", d.Parent().FullName(), d.Name()), c.request(t), out,
+		grpc.Header(&header))
 	r := reply{answer: answer{header: make(http.Header)}, message: out}
 	for k, values := range header {
 		r.header[textproto.CanonicalMIMEHeaderKey(k)] = values
@@ -203,8 +204,12 @@ func sendHTTP(ctx context.Context, t *testing.T, s *server, c call) reply {
 		}
 		return reply{answer: answer{code: code, message: err.Error()}}
 	}
-	r := reply{answer: answer{http: res.StatusCode, header: res.Header, body: body}, message: newMessage(t, c.descriptor(t).Output())}
-	if page, ok := r.message.(*httpbody.HttpBody); ok && strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+	r := reply{
+		answer:  answer{http: res.StatusCode, header: res.Header, body: body},
+		message: newMessage(t, c.descriptor(t).Output()),
+	}
+	if page, ok := r.message.(*httpbody.HttpBody); ok &&
+		strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
 		page.ContentType, page.Data = res.Header.Get("Content-Type"), body
 		return r
 	}

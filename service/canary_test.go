@@ -31,11 +31,12 @@ func mustJSON(v any) string {
 	return string(b)
 }
 
-// A search that finds nothing is worth something only if it finds what is there:
-// each canary, in each encoding, wherever in a longer text it stands.
+// A search that finds nothing is worth something only if it finds what is there: each canary, in
+// each encoding, wherever in a longer text it stands.
 func TestCanaryIsFoundWherePlanted(t *testing.T) {
 	canary := canaries()
-	token := tokenHeader + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iat":1}`)) + "." + strings.Repeat("s1gn-_tu", 5) + "re_"
+	token := tokenHeader + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iat":1}`)) + "." + strings.Repeat(
+		"s1gn-_tu", 5) + "re_"
 	plants := map[string]string{"a token": token, "the key dmk_slow": "dmk_slow"}
 	for _, secret := range []string{customersSecret, staffSecret, nextSecret} {
 		plants["the secret "+secret] = secret
@@ -58,7 +59,8 @@ func TestCanaryIsFoundWherePlanted(t *testing.T) {
 				around := bytes.Repeat([]byte{0xfb}, before)
 				around = append(append(around, text...), bytes.Repeat([]byte{0xff}, after)...)
 				for kind, e := range map[string]*base64.Encoding{"std": base64.StdEncoding, "raw std": base64.RawStdEncoding, "url": base64.URLEncoding, "raw url": base64.RawURLEncoding} {
-					written[fmt.Sprintf("base64 %s, %d before, %d after", kind, before, after)] = e.EncodeToString(around)
+					written[fmt.Sprintf("base64 %s, %d before, %d after", kind, before, after)] = e.EncodeToString(
+						around)
 				}
 			}
 		}
@@ -85,10 +87,10 @@ func TestCanaryIsFoundWherePlanted(t *testing.T) {
 	}
 }
 
-// Everything at once, at the log's most talkative: every decision of the transports'
-// table, every refusal as a page, what a broken store, clock or record brings about,
-// what was never a request. Then all that came out, except what a caller may have, is
-// searched for every secret, key and token in every form.
+// Everything at once, at the log's most talkative: every decision of the transports' table, every
+// refusal as a page, what a broken store, clock or record brings about, what was never a request.
+// Then all that came out, except what a caller may have, is searched for every secret, key and
+// token in every form.
 func TestNothingLeaks(t *testing.T) {
 	console := redirectConsole(t)
 	var (
@@ -180,8 +182,8 @@ func TestNothingLeaks(t *testing.T) {
 	}
 }
 
-// leakCalls are the calls of the transports' table and of the refusals, by each method.
-// The first ten are of different kinds.
+// leakCalls are the calls of the transports' table and of the refusals, by each method. The first
+// ten are of different kinds.
 func leakCalls() (calls []call) {
 	for _, method := range []string{"MintToken", "RenderForm", "RenderPage", "InspectToken", "ListConfigurations", "GetConfiguration", "RefreshSecret", "ResolveConfiguration"} {
 		body := user("")
@@ -193,8 +195,11 @@ func leakCalls() (calls []call) {
 		}
 		calls = append(calls, call{method: method, body: body})
 	}
-	calls = append(calls, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
-		call{method: "ReportSignInFailure", body: `"kind":"error","message":` + quote("JWT signature invalid "+tokenHeader+".e30.x") + `,"onError":"ON_ERROR_PAGE"`})
+	calls = append(calls, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`}, call{
+		method: "ReportSignInFailure",
+		body: `"kind":"error","message":` + quote(
+			"JWT signature invalid "+tokenHeader+".e30.x") + `,"onError":"ON_ERROR_PAGE"`,
+	})
 	for _, c := range cases() {
 		var keys []string
 		switch c.caller {
@@ -228,8 +233,8 @@ func (s *server) get(t *testing.T, url string) string {
 	return string(body)
 }
 
-// redirectConsole takes what is written to the standard streams by their names, and
-// returns how to read it.
+// redirectConsole takes what is written to the standard streams by their names, and returns how to
+// read it.
 func redirectConsole(t *testing.T) func() string {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "console"))
@@ -253,8 +258,8 @@ func redirectConsole(t *testing.T) func() string {
 	}
 }
 
-// What explains a decision to an operator shows the rule, and nothing of the person's
-// credentials or the configuration's.
+// What explains a decision to an operator shows the rule, and nothing of the person's credentials
+// or the configuration's.
 func TestExplanationsLeakNothing(t *testing.T) {
 	snapshot := parse(t, configuration)
 	var said strings.Builder

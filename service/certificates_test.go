@@ -53,7 +53,8 @@ func openHall(t *testing.T) *hall {
 	t.Helper()
 	dir, ours := t.TempDir(), certstest.New(t, "ours")
 	h := &hall{Authority: ours, Issuer: newTokenIssuer(t), files: certs.Files{
-		Certificate: filepath.Join(dir, "tls.crt"), Key: filepath.Join(dir, "tls.key"), ClientCA: filepath.Join(dir, "clients.pem"),
+		Certificate: filepath.Join(dir,
+			"tls.crt"), Key: filepath.Join(dir, "tls.key"), ClientCA: filepath.Join(dir, "clients.pem"),
 	}}
 	h.write(t, ours.Server(t), ours)
 	var err error
@@ -73,8 +74,8 @@ func (h *hall) write(t *testing.T, server certstest.Pair, clients *certstest.Aut
 	}
 }
 
-// seenBy is the server as somebody reaches it who shows this certificate, whatever
-// authorities it is asked of; nil: who has none.
+// seenBy is the server as somebody reaches it who shows this certificate, whatever authorities it
+// is asked of; nil: who has none.
 func (h *hall) seenBy(t *testing.T, own *tls.Certificate, protocols ...string) *server {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -84,7 +85,8 @@ func (h *hall) seenBy(t *testing.T, own *tls.Certificate, protocols ...string) *
 	if own != nil {
 		seen.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
 	}
-	conn, err := grpc.NewClient(h.listeners[0].Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(seen.client)))
+	conn, err := grpc.NewClient(h.listeners[0].Addr().String(),
+		grpc.WithTransportCredentials(credentials.NewTLS(seen.client)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +188,9 @@ func TestCertificates(t *testing.T) {
 				for _, protocol := range []string{"http/1.1", "h2"} {
 					s := h.seenBy(t, c.pair.TLS, protocol)
 					ctx, header := forged(t.Context())
-					r := d.send(ctx, t, s, call{method: "GetConfiguration", keys: append([]string{}, c.keys...), header: header})
+					r := d.send(ctx, t, s, call{
+						method: "GetConfiguration", keys: append([]string{}, c.keys...), header: header,
+					})
 					switch {
 					case c.refused == "handshake":
 						if r.code != codes.Unavailable || r.reason != "" || r.http != 0 {
@@ -209,8 +213,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// keptOpen asks who somebody is over one connection for as long as it is asked. The
-// answer is the word for what is wrong, or empty.
+// keptOpen asks who somebody is over one connection for as long as it is asked. The answer is the
+// word for what is wrong, or empty.
 func (s *server) keptOpen(t *testing.T) map[string]func(*testing.T) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.client}}
@@ -223,11 +227,14 @@ func (s *server) keptOpen(t *testing.T) map[string]func(*testing.T) string {
 		},
 		"http": func(t *testing.T) string {
 			t.Helper()
-			ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-				if i.Reused != (asked > 0) {
-					t.Error("it isn't the connection of before")
-				}
-			}})
+			ctx := httptrace.WithClientTrace(
+				t.Context(),
+				&httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+					if i.Reused != (asked > 0) {
+						t.Error("it isn't the connection of before")
+					}
+				}},
+			)
 			res, err := client.Do(call{method: "GetConfiguration", keys: []string{}}.httpRequest(ctx, t, s.URL))
 			if err != nil {
 				t.Fatal(err)
@@ -252,9 +259,9 @@ func (s *server) keptOpen(t *testing.T) map[string]func(*testing.T) string {
 	}
 }
 
-// TestAuthorityReplaced: who has a certificate of an authority that is gone makes no
-// connection any more. One that is open goes on for its time, unless the caller's
-// identity is gone from the configuration too, which counts at once.
+// TestAuthorityReplaced: who has a certificate of an authority that is gone makes no connection any
+// more. One that is open goes on for its time, unless the caller's identity is gone from the
+// configuration too, which counts at once.
 func TestAuthorityReplaced(t *testing.T) {
 	h, next := openHall(t), certstest.New(t, "next")
 	before := h.seenBy(t, h.Authority.Client(t, "shop.acme.internal").TLS)

@@ -63,17 +63,20 @@ func TestListConfigurations(t *testing.T) {
 			}
 		}
 		m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 0, ""))
-		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) || !slices.Equal(brandsOf(m.GetConfigurations()[0]), []string{"360001"}) {
+		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
+			!slices.Equal(brandsOf(m.GetConfigurations()[0]), []string{"360001"}) {
 			t.Errorf("storefront is shown %v", m)
 		}
 		// A place in the list that isn't one's own tells nothing of what is there.
 		first := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 1, ""))
 		m = get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 1, first.GetNextPageToken()))
-		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) || m.GetNextPageToken() != "" {
+		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
+			m.GetNextPageToken() != "" {
 			t.Errorf("storefront is shown %v, then %q", got, m.GetNextPageToken())
 		}
 		for _, key := range []string{"dmk_nobody", "dmk_slow"} { // no grant; one without read
-			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, key, 0, "")); len(m.GetConfigurations()) > 0 || m.GetNextPageToken() != "" {
+			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, key, 0, "")); len(m.GetConfigurations()) > 0 ||
+				m.GetNextPageToken() != "" {
 				t.Errorf("%s is shown %v", key, m)
 			}
 		}
@@ -82,7 +85,8 @@ func TestListConfigurations(t *testing.T) {
 			"page_size ": list(t, s, d, "dmk_everything", 1001, ""),
 			"page_token": list(t, s, d, "dmk_everything", 0, echo+"!"),
 		} {
-			if field := strings.TrimSpace(name); r.code != codes.InvalidArgument || r.reason != "INVALID_FIELD" || r.field[field] == "" {
+			if field := strings.TrimSpace(name); r.code != codes.InvalidArgument || r.reason != "INVALID_FIELD" ||
+				r.field[field] == "" {
 				t.Errorf("%s: %v %s %v", field, r.code, r.reason, r.field)
 			}
 		}
@@ -104,16 +108,22 @@ func TestGetConfiguration(t *testing.T) {
 	s.Store.SetError(nil)
 	eachTransport(t, func(t *testing.T, d transport) {
 		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
-		if m.GetName() != "configurations/acme-customers" || m.GetDisplayName() != "Acme customers" || m.GetProfile() != "zendesk_sso" ||
-			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) || !slices.Equal(brandsOf(m), []string{"360001", "360002"}) {
+		if m.GetName() != "configurations/acme-customers" || m.GetDisplayName() != "Acme customers" ||
+			m.GetProfile() != "zendesk_sso" ||
+			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) ||
+			!slices.Equal(brandsOf(m), []string{"360001", "360002"}) {
 			t.Errorf("told %v", m)
 		}
-		if b := m.GetBrands()[0]; b.GetName() != "Acme" || b.GetSubdomain() != "acme" || !slices.Equal(b.GetHosts(), []string{"help.acme.com"}) ||
-			!b.GetDefault() || b.GetAction() != "https://acme.zendesk.com/access/jwt" {
+		if b := m.GetBrands()[0]; b.GetName() != "Acme" || b.GetSubdomain() != "acme" ||
+			!slices.Equal(b.GetHosts(), []string{"help.acme.com"}) ||
+			!b.GetDefault() ||
+			b.GetAction() != "https://acme.zendesk.com/access/jwt" {
 			t.Errorf("brand %v", b)
 		}
-		if sec := m.GetSecret(); sec.GetActiveVersion() != 1 || sec.GetLatestVersion() != 1 || sec.GetStagedVersion() != 0 ||
-			!sec.GetRefreshTime().AsTime().Equal(now) || sec.GetActiveCreateTime() == nil {
+		if sec := m.GetSecret(); sec.GetActiveVersion() != 1 || sec.GetLatestVersion() != 1 ||
+			sec.GetStagedVersion() != 0 ||
+			!sec.GetRefreshTime().AsTime().Equal(now) ||
+			sec.GetActiveCreateTime() == nil {
 			t.Errorf("secret %v", sec)
 		}
 		for name, want := range map[string]pb.SecretState{
@@ -128,23 +138,27 @@ func TestGetConfiguration(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, got, want)
 			}
 		}
-		m = get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
+		m = get[*pb.Configuration](t,
+			d.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
 		if !slices.Equal(brandsOf(m), []string{"360001"}) {
 			t.Errorf("storefront is shown the brands %v", brandsOf(m))
 		}
-		if r := d.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" || r.field["name"] == "" {
+		if r := d.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" ||
+			r.field["name"] == "" {
 			t.Errorf("%v %s %v", r.code, r.reason, r.field)
 		}
 	})
 }
 
-// What a caller has no grant for, and what isn't there at all, are one answer, to
-// the last byte of it, whatever the state of the secret behind.
+// What a caller has no grant for, and what isn't there at all, are one answer, to the last byte of
+// it, whatever the state of the secret behind.
 func TestNotGrantedDoesNotExist(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	s.switchOff(t, "sso/acme-off")
 	bodies := map[string]string{
-		"MintToken": user(""), "RenderForm": user("") + `,"onError":"ON_ERROR_PAGE"`, "RenderPage": user("") + `,"onError":"ON_ERROR_PAGE"`,
+		"MintToken": user(
+			"",
+		), "RenderForm": user("") + `,"onError":"ON_ERROR_PAGE"`, "RenderPage": user("") + `,"onError":"ON_ERROR_PAGE"`,
 		"InspectToken": `"token":"x"`, "GetConfiguration": "", "RefreshSecret": "", "ReportSignInFailure": `"kind":"error","message":"JWT signature invalid"`,
 	}
 	for method, body := range bodies {
@@ -152,21 +166,26 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 			eachTransport(t, func(t *testing.T, d transport) {
 				var first string
 				for _, name := range []string{"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both"} {
-					r := d.send(t.Context(), t, s, call{method: method, name: name, keys: []string{"dmk_storefront"}, body: body})
+					r := d.send(t.Context(), t, s, call{
+						method: method, name: name, keys: []string{"dmk_storefront"}, body: body,
+					})
 					r.header.Del("Date")
 					r.header.Del("X-Request-Id")
 					code, reason, shown := r.code, r.reason, ""
 					switch method { // both are asked for a page of the refusal
 					case "RenderForm":
 						m := get[*pb.RenderFormResponse](t, r)
-						code, reason, shown = codes.PermissionDenied, m.GetReason(), fmt.Sprint(m.GetHtml(), m.GetHeaders())
+						code, reason, shown = codes.PermissionDenied, m.GetReason(), fmt.Sprint(m.GetHtml(),
+							m.GetHeaders())
 					case "RenderPage":
-						code, reason, shown = codes.PermissionDenied, r.header.Get("Deskmint-Reason"), string(get[*httpbody.HttpBody](t, r).GetData())
+						code, reason, shown = codes.PermissionDenied, r.header.Get("Deskmint-Reason"), string(
+							get[*httpbody.HttpBody](t, r).GetData())
 					}
 					if (method == "RenderForm" || method == "RenderPage") && !strings.Contains(shown, "<html") {
 						t.Errorf("%s is answered with no page", name)
 					}
-					text := shown + fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry, r.header, string(r.body))
+					text := shown + fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry,
+						r.header, string(r.body))
 					if first == "" {
 						first = text
 					}
@@ -184,7 +203,9 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 
 // To a caller with a grant for all of them, one that isn't there isn't there either.
 func TestEveryConfigurationAndNone(t *testing.T) {
-	yaml := strings.Replace(configuration, "configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]", `configurations: ["*"]`, 1)
+	yaml := strings.Replace(configuration,
+		"configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]",
+		`configurations: ["*"]`, 1)
 	s := start(t, settings{configuration: yaml})
 	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []call{
@@ -203,7 +224,8 @@ func TestEveryConfigurationAndNone(t *testing.T) {
 			}
 		}
 		mint(t, s, d, call{name: "acme-secluded", body: user("")})
-		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 0, "")); len(got.GetConfigurations()) != 7 {
+		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 0, "")); len(
+			got.GetConfigurations()) != 7 {
 			t.Errorf("shown %v", namesOf(got.GetConfigurations()))
 		}
 	})
@@ -306,13 +328,18 @@ func TestRefreshSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret))
-		if m := refresh("acme-customers"); m.GetBefore().GetStagedVersion() != 0 || m.GetAfter().GetStagedVersion() != 2 || m.GetAfter().GetActiveVersion() != 1 {
+		if m := refresh("acme-customers"); m.GetBefore().GetStagedVersion() != 0 ||
+			m.GetAfter().GetStagedVersion() != 2 ||
+			m.GetAfter().GetActiveVersion() != 1 {
 			t.Errorf("staged: %v", m)
 		}
 		if err := s.Store.Activate("sso/acme-customers", 2); err != nil {
 			t.Fatal(err)
 		}
-		if m := refresh("acme-customers"); m.GetBefore().GetActiveVersion() != 1 || m.GetAfter().GetActiveVersion() != 2 || m.GetAfter().GetLatestVersion() != 2 || m.GetAfter().GetStagedVersion() != 0 {
+		if m := refresh("acme-customers"); m.GetBefore().GetActiveVersion() != 1 ||
+			m.GetAfter().GetActiveVersion() != 2 ||
+			m.GetAfter().GetLatestVersion() != 2 ||
+			m.GetAfter().GetStagedVersion() != 0 {
 			t.Errorf("activated: %v", m)
 		}
 		minted := get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: user("")}))
@@ -321,7 +348,8 @@ func TestRefreshSecret(t *testing.T) {
 		}
 		s.Store.Put("sso/acme-broken", "shared_secret", []byte(nextSecret))
 		m := refresh("acme-broken")
-		if m.GetBefore().GetState() != pb.SecretState_SECRET_STATE_UNUSABLE || m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_USABLE {
+		if m.GetBefore().GetState() != pb.SecretState_SECRET_STATE_UNUSABLE ||
+			m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_USABLE {
 			t.Errorf("mended: %v", m)
 		}
 		s.Store.SetError(errors.New("away"))
@@ -338,7 +366,8 @@ func TestRefreshSecret(t *testing.T) {
 		if text, err := protojson.Marshal(m); err != nil || strings.Contains(string(text), "MARKER") {
 			t.Errorf("%s %v", text, err)
 		}
-		if r := d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" || d.name == "http" && r.http != http.StatusServiceUnavailable {
+		if r := d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" ||
+			d.name == "http" && r.http != http.StatusServiceUnavailable {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and
-// its client notices nothing.
+// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and its
+// client notices nothing.
 func TestConnectionAge(t *testing.T) {
 	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})
 	transport := &http.Transport{}

@@ -110,7 +110,8 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 		if bad, ok := detail.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
 				// A key is where a fault is, and the place has to be told.
-				if strings.Contains(f.GetDescription(), marker) || strings.Contains(f.GetField(), marker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
+				if strings.Contains(f.GetDescription(), marker) ||
+					strings.Contains(f.GetField(), marker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)
 				}
 			}
@@ -123,7 +124,8 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 	}
 	v := verdictOf(t, status.FromProto(&st).Err(), nil)
 	// Nothing that a body can say is a fault of ours, and none makes up a status.
-	if want := httpStatus(v.reason); v.reason == "" || v.reason == transport.ReasonInternal || w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
+	if want := httpStatus(v.reason); v.reason == "" || v.reason == transport.ReasonInternal ||
+		w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("HTTP %d, reason %s, code %v: %s", w.Code, v.reason, v.code, w.Body)
 	}
 	return v

@@ -12,8 +12,8 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// gate stands between the service and its keyring. What a test puts in place of a
-// method happens once the gate is shut.
+// gate stands between the service and its keyring. What a test puts in place of a method happens
+// once the gate is shut.
 type gate struct {
 	service.Secrets
 
@@ -52,8 +52,8 @@ func (g *gate) Refresh(ctx context.Context, ref secrets.Ref) (before, after secr
 	return g.Secrets.Refresh(ctx, ref)
 }
 
-// hold makes every Get wait. A test receives from entered to know that a request
-// has come as far, and closes the gate's release to let all go on.
+// hold makes every Get wait. A test receives from entered to know that a request has come as far,
+// and closes the gate's release to let all go on.
 func (g *gate) hold(t *testing.T) (entered <-chan struct{}, release func()) {
 	t.Helper()
 	in, out := make(chan struct{}, 16), make(chan struct{})
@@ -80,9 +80,8 @@ type callStats struct {
 	cancel context.CancelFunc
 }
 
-// gone waits until every part of the service that works on the call knows that its
-// caller has gone. A context's Done comes before that of those made from it; cancel
-// returns only after them.
+// gone waits until every part of the service that works on the call knows that its caller has gone.
+// A context's Done comes before that of those made from it; cancel returns only after them.
 func (w callStats) gone() {
 	<-w.ctx.Done()
 	w.cancel()

@@ -24,8 +24,8 @@ const (
 	never = 5 * time.Minute
 )
 
-// TestHostileClients: 200 at once of each kind, at the transport in question; ordinary
-// callers are served without one failure at both transports, and the others are cut off.
+// TestHostileClients: 200 at once of each kind, at the transport in question; ordinary callers are
+// served without one failure at both transports, and the others are cut off.
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
@@ -43,19 +43,26 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// TestFloods: connections that open streams faster than they can be served, and never
-// end or read them, or reset them at once (CVE-2023-44487). Each transport in earnest.
+// TestFloods: connections that open streams faster than they can be served, and never end or read
+// them, or reset them at once (CVE-2023-44487). Each transport in earnest.
 func TestFloods(t *testing.T) {
 	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
 	t.Run("gRPC", func(t *testing.T) {
-		floods(t, slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), caller), func(t *testing.T) (*server, func() net.Conn) {
-			s := start(t, settings{configuration: configuration, grace: time.Second})
-			return s, func() net.Conn { return connect(t, s, 0) }
-		})
+		floods(
+			t,
+			slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), caller),
+			func(t *testing.T) (*server, func() net.Conn) {
+				s := start(t, settings{configuration: configuration, grace: time.Second})
+				return s, func() net.Conn { return connect(t, s, 0) }
+			},
+		)
 	})
 	t.Run("HTTP", func(t *testing.T) { // which speaks HTTP/2 over TLS only
 		fields := [][2]string{
-			{":method", "POST"}, {":scheme", "https"}, {":path", "/v1/configurations/acme-customers:mintToken"}, {":authority", "deskmint"},
+			{
+				":method",
+				"POST",
+			}, {":scheme", "https"}, {":path", "/v1/configurations/acme-customers:mintToken"}, {":authority", "deskmint"},
 			{"content-type", "application/json"},
 		}
 		floods(t, slices.Concat(fields, caller), func(t *testing.T) (*server, func() net.Conn) {
@@ -66,8 +73,10 @@ func TestFloods(t *testing.T) {
 				if plain == nil {
 					return nil
 				}
-				conn := tls.Client(plain, &tls.Config{RootCAs: config.RootCAs, NextProtos: config.NextProtos, ServerName: "127.0.0.1"})
-				if err := conn.HandshakeContext(t.Context()); err != nil || conn.ConnectionState().NegotiatedProtocol != "h2" {
+				conn := tls.Client(plain,
+					&tls.Config{RootCAs: config.RootCAs, NextProtos: config.NextProtos, ServerName: "127.0.0.1"})
+				if err := conn.HandshakeContext(t.Context()); err != nil ||
+					conn.ConnectionState().NegotiatedProtocol != "h2" {
 					t.Errorf("no HTTP/2: %v", err)
 				}
 				return conn
@@ -128,8 +137,7 @@ func floods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, fu
 	}
 }
 
-// TestManyIdle: connections that do nothing but be there keep nobody out, however
-// many.
+// TestManyIdle: connections that do nothing but be there keep nobody out, however many.
 func TestManyIdle(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	conns := make([]net.Conn, 0, 1000)

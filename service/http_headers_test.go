@@ -48,7 +48,8 @@ func TestContentType(t *testing.T) {
 				return
 			}
 			a := readError(t, res.Header, res.StatusCode, body)
-			if a.http != http.StatusUnsupportedMediaType || a.code != codes.InvalidArgument || a.reason != "INVALID_REQUEST" {
+			if a.http != http.StatusUnsupportedMediaType || a.code != codes.InvalidArgument ||
+				a.reason != "INVALID_REQUEST" {
 				t.Errorf("HTTP %d %v %s", a.http, a.code, a.reason)
 			}
 		})
@@ -68,8 +69,8 @@ func TestContentType(t *testing.T) {
 	})
 }
 
-// Who calls is said by one Authorization header and by nothing else, whatever the
-// gateway, gRPC or a proxy would make of other headers.
+// Who calls is said by one Authorization header and by nothing else, whatever the gateway, gRPC or
+// a proxy would make of other headers.
 func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	type identity struct {
@@ -86,27 +87,46 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 		{name: "two", head: asEverything + "Authorization: Bearer dmk_nobody\r\n", code: 401, credential: "several"},
 		{name: "twice the same", head: asEverything + asEverything, code: 401, credential: "several"},
 		{name: "one and an empty one", head: asEverything + "Authorization:\r\n", code: 401, credential: "several"},
-		{name: "two in one", head: "Authorization: Bearer dmk_everything, Bearer dmk_nobody\r\n", code: 401, credential: "several"},
+		{name: "two in one", head: "Authorization: Bearer dmk_everything, Bearer dmk_nobody\r\n", code: 401,
+			credential: "several"},
 		{name: "without a scheme", head: "Authorization: dmk_everything\r\n", code: 401, credential: "malformed"},
-		{name: "another scheme", head: "Authorization: Basic ZG1rX2V2ZXJ5dGhpbmc=\r\n", code: 401, credential: "malformed"},
+		{name: "another scheme", head: "Authorization: Basic ZG1rX2V2ZXJ5dGhpbmc=\r\n", code: 401,
+			credential: "malformed"},
 		{name: "an unknown key", head: "Authorization: Bearer " + echo + "\r\n", code: 401, credential: "unknown"},
-		{name: "a key's hash", head: "Authorization: Bearer 91a9acd95e34a499af42f13fde84e3a09c70916ef7f9d2165525c2fcfdf39f92\r\n", code: 401, credential: "unknown"},
-		{name: "white space within", head: "Authorization: Bearer dmk_everything dmk_everything\r\n", code: 401, credential: "malformed"},
-		{name: "bytes that gRPC couldn't carry", head: "Authorization: Bearer \xff\xfe\r\n", code: 401, credential: "unknown"},
+		{name: "a key's hash",
+			head: "Authorization: Bearer 91a9acd95e34a499af42f13fde84e3a09c70916ef7f9d2165525c2fcfdf39f92\r\n",
+			code: 401, credential: "unknown"},
+		{name: "white space within", head: "Authorization: Bearer dmk_everything dmk_everything\r\n", code: 401,
+			credential: "malformed"},
+		{name: "bytes that gRPC couldn't carry", head: "Authorization: Bearer \xff\xfe\r\n", code: 401,
+			credential: "unknown"},
 	}
 	for _, name := range []string{
 		"Grpc-Metadata-Authorization", "Grpcgateway-Authorization", "Grpc-Metadata-Grpcgateway-Authorization", "Grpc-Metadata-Authorization-Bin",
 		"X-Forwarded-Authorization", "Proxy-Authorization", "X-Api-Key", "Authorization-Bin",
 	} {
-		cases = append(cases,
-			identity{name: name + " alone", head: name + ": Bearer dmk_everything\r\n", code: 401, credential: "missing"},
-			identity{name: name + " beside another's", head: name + ": Bearer dmk_everything\r\nAuthorization: Bearer dmk_nobody\r\n", code: 403, caller: "nobody"})
+		cases = append(
+			cases,
+			identity{
+				name:       name + " alone",
+				head:       name + ": Bearer dmk_everything\r\n",
+				code:       401,
+				credential: "missing",
+			},
+			identity{
+				name:   name + " beside another's",
+				head:   name + ": Bearer dmk_everything\r\nAuthorization: Bearer dmk_nobody\r\n",
+				code:   403,
+				caller: "nobody",
+			},
+		)
 	}
 	for _, head := range []string{
 		"Cookie: authorization=Bearer dmk_everything", "Cookie: grpcgateway-authorization=x; dmk_everything", "Grpc-Metadata-Cookie: x", "Grpc-Timeout: 5S",
 		"X-Forwarded-For: 192.0.2.7", "X-Forwarded-Client-Cert: URI=spiffe://acme.internal/storefront", "Grpc-Metadata-X-Bin: !", "Grpc-Metadata-:authority: x",
 	} {
-		cases = append(cases, identity{name: head, head: head + "\r\nAuthorization: Bearer dmk_nobody\r\n", code: 403, caller: "nobody"})
+		cases = append(cases,
+			identity{name: head, head: head + "\r\nAuthorization: Bearer dmk_nobody\r\n", code: 403, caller: "nobody"})
 	}
 	s := start(t, settings{configuration: configuration})
 	for _, c := range cases {
@@ -124,8 +144,8 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 	}
 }
 
-// Grpc-Timeout is the deadline, as over gRPC. One that can't be read is an error of
-// the request, told without repeating it.
+// Grpc-Timeout is the deadline, as over gRPC. One that can't be read is an error of the request,
+// told without repeating it.
 func TestGRPCTimeoutHeader(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -141,7 +161,8 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 			}
 			switch want {
 			case http.StatusBadRequest:
-				if a := readError(t, res.Header, want, body); a.reason != "INVALID_REQUEST" || !strings.Contains(a.message, "headers") {
+				if a := readError(t, res.Header, want, body); a.reason != "INVALID_REQUEST" ||
+					!strings.Contains(a.message, "headers") {
 					t.Errorf("%s %q", a.reason, a.message)
 				}
 			case http.StatusGatewayTimeout:
@@ -155,8 +176,8 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 	}
 }
 
-// What a client accepts changes nothing: there is one form of answer, and its
-// headers are those of the list.
+// What a client accepts changes nothing: there is one form of answer, and its headers are those of
+// the list.
 func TestAnswersHeaders(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, head := range []string{
@@ -169,7 +190,17 @@ func TestAnswersHeaders(t *testing.T) {
 		}
 		checkHead(t, res.Header)
 		for name := range res.Header {
-			if !slices.Contains([]string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}, name) {
+			if !slices.Contains(
+				[]string{
+					"Cache-Control",
+					"Content-Length",
+					"Content-Type",
+					"Date",
+					"X-Content-Type-Options",
+					"X-Request-Id",
+				},
+				name,
+			) {
 				t.Errorf("%q: answered with the header %s: %s", head, name, res.Header.Get(name))
 			}
 		}
@@ -179,8 +210,8 @@ func TestAnswersHeaders(t *testing.T) {
 	}
 }
 
-// A connection goes on after an error that has read the whole body, and is closed
-// after one that hasn't.
+// A connection goes on after an error that has read the whole body, and is closed after one that
+// hasn't.
 func TestConnectionAfterErrors(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -231,7 +262,8 @@ func TestBodyBreaksOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := readError(t, h.Header, h.StatusCode, body); a.http != http.StatusBadRequest || a.reason != "INVALID_REQUEST" {
+		if a := readError(t, h.Header, h.StatusCode, body); a.http != http.StatusBadRequest ||
+			a.reason != "INVALID_REQUEST" {
 			t.Errorf("%s: HTTP %d %s", name, a.http, a.reason)
 		}
 	}
@@ -251,7 +283,8 @@ func TestBodyOfAStranger(t *testing.T) {
 	} {
 		for _, credential := range []string{"", "Authorization: Bearer dmk_other\r\n", asEverything + asEverything} {
 			h, answer := s.wire(t, post(mintPath, credential+asJSON, body))
-			if a := readError(t, h.Header, h.StatusCode, answer); a.http != http.StatusUnauthorized || a.reason != "CALLER_UNAUTHENTICATED" {
+			if a := readError(t, h.Header, h.StatusCode, answer); a.http != http.StatusUnauthorized ||
+				a.reason != "CALLER_UNAUTHENTICATED" {
 				t.Errorf("%s with %q: HTTP %d %s", name, credential, a.http, a.reason)
 			}
 			if r := records(t, s); len(r) != 1 || r[0].Reason != "CALLER_UNAUTHENTICATED" || r[0].Email != "" {

@@ -31,12 +31,17 @@ func TestRoutes(t *testing.T) {
 		{name: "below a configuration", method: "GET", path: name + "/secret"},
 		{name: "trailing slash", method: "GET", path: name + "/"},
 		{name: "trailing slash on a verb", method: "POST", path: mintPath + "/", head: asJSON, body: full},
-		{name: "doubled slash", method: "POST", path: "/v1//configurations/acme-customers:mintToken", head: asJSON, body: full},
+		{name: "doubled slash", method: "POST", path: "/v1//configurations/acme-customers:mintToken", head: asJSON,
+			body: full},
 		{name: "slash before the path", method: "POST", path: "/" + mintPath, head: asJSON, body: full},
-		{name: "dot segment", method: "POST", path: "/v1/./configurations/acme-customers:mintToken", head: asJSON, body: full},
-		{name: "dot dot segment", method: "POST", path: "/v1/x/../configurations/acme-customers:mintToken", head: asJSON, body: full},
-		{name: "dot dot as escapes", method: "POST", path: "/v1/x/%2e%2e/configurations/acme-customers:mintToken", head: asJSON, body: full},
-		{name: "no configuration but a verb", method: "POST", path: "/v1/configurations/:mintToken", head: asJSON, body: full},
+		{name: "dot segment", method: "POST", path: "/v1/./configurations/acme-customers:mintToken", head: asJSON,
+			body: full},
+		{name: "dot dot segment", method: "POST", path: "/v1/x/../configurations/acme-customers:mintToken",
+			head: asJSON, body: full},
+		{name: "dot dot as escapes", method: "POST", path: "/v1/x/%2e%2e/configurations/acme-customers:mintToken",
+			head: asJSON, body: full},
+		{name: "no configuration but a verb", method: "POST", path: "/v1/configurations/:mintToken", head: asJSON,
+			body: full},
 		{name: "GET of no configuration but a verb", method: "GET", path: "/v1/configurations/:mintToken"},
 		{name: "verb alone", method: "POST", path: "/v1/:mintToken", head: asJSON, body: full},
 		{name: "verb of nothing", method: "POST", path: "/:mintToken", head: asJSON, body: full},
@@ -45,7 +50,8 @@ func TestRoutes(t *testing.T) {
 		{name: "verb in another case", method: "POST", path: name + ":MintToken", head: asJSON, body: full},
 		{name: "two verbs", method: "POST", path: name + ":mintToken:renderPage:x", head: asJSON, body: full},
 		{name: "the collection's verb on one", method: "POST", path: name + ":resolve", head: asJSON, body: `{}`},
-		{name: "a verb of one on the collection", method: "POST", path: "/v1/configurations:mintToken", head: asJSON, body: full},
+		{name: "a verb of one on the collection", method: "POST", path: "/v1/configurations:mintToken",
+			head: asJSON, body: full},
 		{name: "gRPC's path", method: "POST", path: "/deskmint.v1.TokenService/MintToken", head: asJSON, body: full},
 		{name: "health", method: "GET", path: "/healthz"},
 		{name: "readiness", method: "GET", path: "/readyz"},
@@ -55,21 +61,30 @@ func TestRoutes(t *testing.T) {
 
 		// Something there, but not for this method.
 		{name: "GET of a verb", method: "GET", path: mintPath, code: 405, allow: "POST"},
-		{name: "GET of the collection's verb", method: "GET", path: "/v1/configurations:resolve", code: 405, allow: "POST"},
+		{name: "GET of the collection's verb", method: "GET", path: "/v1/configurations:resolve",
+			code: 405, allow: "POST"},
 		{name: "HEAD of a verb", method: "HEAD", path: mintPath, code: 405, allow: "POST"},
 		{name: "PUT of a verb", method: "PUT", path: mintPath, head: asJSON, body: full, code: 405, allow: "POST"},
 		{name: "DELETE", method: "DELETE", path: name, code: 405, allow: "GET"},
 		{name: "PATCH", method: "PATCH", path: name, head: asJSON, body: `{}`, code: 405, allow: "GET"},
-		{name: "POST of a configuration", method: "POST", path: name, head: asJSON, body: `{}`, code: 405, allow: "GET"},
-		{name: "POST of the list", method: "POST", path: "/v1/configurations", head: asJSON, body: `{}`, code: 405, allow: "GET"},
+		{name: "POST of a configuration", method: "POST", path: name, head: asJSON, body: `{}`,
+			code: 405, allow: "GET"},
+		{name: "POST of the list", method: "POST", path: "/v1/configurations", head: asJSON, body: `{}`,
+			code: 405, allow: "GET"},
 		{name: "HEAD of the list", method: "HEAD", path: "/v1/configurations", code: 405, allow: "GET"},
 		{name: "OPTIONS", method: "OPTIONS", path: mintPath, code: 405, allow: "POST"},
 		{name: "TRACE", method: "TRACE", path: mintPath, code: 405, allow: "POST"},
 		{name: "a method nobody knows", method: "MINT", path: mintPath, code: 405, allow: "POST"},
-		{name: "a method in lower case", method: "post", path: mintPath, head: asJSON, body: full, code: 405, allow: "POST"},
-		{name: "override of the method", method: "GET", path: mintPath, head: "X-HTTP-Method-Override: POST\r\n", code: 405, allow: "POST"},
-		{name: "override by a form", method: "POST", path: name, head: form + "X-HTTP-Method-Override: GET\r\n", body: "a=b", code: 405, allow: "GET"},
-		{name: "a form where a GET would be too long", method: "POST", path: "/v1/configurations", head: form, body: "pageSize=1", code: 405, allow: "GET"},
+		{name: "a method in lower case", method: "post", path: mintPath, head: asJSON, body: full,
+			code: 405, allow: "POST"},
+		{name: "override of the method", method: "GET", path: mintPath, head: "X-HTTP-Method-Override: POST\r\n",
+			code: 405, allow: "POST"},
+		{name: "override by a form", method: "POST", path: name, head: form + "X-HTTP-Method-Override: GET\r\n",
+			body: "a=b",
+			code: 405, allow: "GET"},
+		{name: "a form where a GET would be too long", method: "POST", path: "/v1/configurations", head: form,
+			body: "pageSize=1",
+			code: 405, allow: "GET"},
 
 		// No path at all.
 		{name: "OPTIONS of everything", method: "OPTIONS", path: "*", code: 400},
@@ -109,8 +124,8 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Clients made from the OpenAPI document escape a parameter's slash, and some a
-// path's colon. A path is unescaped once, and means the same then; never twice.
+// Clients made from the OpenAPI document escape a parameter's slash, and some a path's colon. A
+// path is unescaped once, and means the same then; never twice.
 func TestEscapedPaths(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -151,8 +166,8 @@ func TestEscapedPaths(t *testing.T) {
 	}
 }
 
-// A parameter in the query is an error wherever it isn't the request's: it might be
-// a misspelt one, and a credential must not be in a URL at all.
+// A parameter in the query is an error wherever it isn't the request's: it might be a misspelt one,
+// and a credential must not be in a URL at all.
 func TestQuery(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -193,15 +208,16 @@ func TestQuery(t *testing.T) {
 				}
 				return
 			}
-			if a := readError(t, res.Header, res.StatusCode, body); a.http != http.StatusBadRequest || a.reason != "INVALID_REQUEST" {
+			if a := readError(t, res.Header, res.StatusCode, body); a.http != http.StatusBadRequest ||
+				a.reason != "INVALID_REQUEST" {
 				t.Errorf("HTTP %d %s, want 400 INVALID_REQUEST", a.http, a.reason)
 			}
 		})
 	}
 }
 
-// The path says which configuration; a body that says another is refused, and one
-// that agrees isn't.
+// The path says which configuration; a body that says another is refused, and one that agrees
+// isn't.
 func TestPathAndBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range []struct {

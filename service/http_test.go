@@ -56,7 +56,8 @@ func readAnswer(from *bufio.Reader, method string) (head, []byte, error) {
 
 // post makes the bytes of a request with a body.
 func post(path, head, body string) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s", path, head, len(body), body)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
+		path, head, len(body), body)
 }
 
 const (
@@ -87,7 +88,14 @@ func checkHead(t *testing.T, h http.Header) {
 func checkErrorHead(t *testing.T, h http.Header, code int) {
 	t.Helper()
 	checkHead(t, h)
-	allowed := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}
+	allowed := []string{
+		"Cache-Control",
+		"Content-Length",
+		"Content-Type",
+		"Date",
+		"X-Content-Type-Options",
+		"X-Request-Id",
+	}
 	switch code {
 	case http.StatusUnauthorized:
 		allowed = append(allowed, "Www-Authenticate")
@@ -106,8 +114,8 @@ func checkErrorHead(t *testing.T, h http.Header, code int) {
 	}
 }
 
-// readError takes an error's body apart, which must be a google.rpc.Status as the
-// protobuf mapping to JSON has it, and nothing else.
+// readError takes an error's body apart, which must be a google.rpc.Status as the protobuf mapping
+// to JSON has it, and nothing else.
 func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	t.Helper()
 	checkErrorHead(t, h, code)
@@ -172,16 +180,19 @@ func TestJSON(t *testing.T) {
 		{name: "a second object", body: person("") + person("")},
 		{name: "a second line", body: person("") + "\n" + person("")},
 		{name: "bad UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xff\xfe" + `"}}`},
-		{name: "overlong UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xc0\xaf" + `"}}`},
+		{name: "overlong UTF-8",
+			body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xc0\xaf" + `"}}`},
 		{name: "half a surrogate pair", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"\ud800"}}`},
 		{name: "a bad escape", body: `{"user":{"name":"\x41"}}`},
 		{name: "a control character", body: "{\"user\":{\"name\":\"a\tb\"}}"},
-		{name: "too deep", body: person(`,"userFields":{"f":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`)},
+		{name: "too deep",
+			body: person(`,"userFields":{"f":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`)},
 		{name: "too deep to begin with", body: strings.Repeat(`{"user":`, 8_000)},
 
 		// Fields that can't be there.
 		{name: "a misspelt field", body: person(`,"rolle":"ROLE_ADMIN"`), field: "rolle", says: "is not a field"},
-		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + echo + `"}`, field: "email"},
+		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + echo + `"}`,
+			field: "email"},
 		{name: "a field in another case", body: person(`,"Role":"ROLE_ADMIN"`), field: "Role"},
 		{name: "a field in capitals", body: `{"USER":{}}`, field: "USER"},
 		{name: "half snake, half camel", body: `{"brand_Id":"1"}`, field: "brand_Id"},
@@ -196,7 +207,8 @@ func TestJSON(t *testing.T) {
 		{name: "twice", body: person(`,"name":"Eve"`), field: "name", says: "twice"},
 		{name: "twice the same", body: `{"brandId":"1","brandId":"1"}`, field: "brandId", says: "twice"},
 		{name: "in both spellings", body: `{"brandId":"360001","brand_id":"360002"}`, field: "brand_id", says: "twice"},
-		{name: "in both spellings within", body: person(`,"external_id":"1","externalId":"2"`), field: "externalId", says: "twice"},
+		{name: "in both spellings within", body: person(`,"external_id":"1","externalId":"2"`),
+			field: "externalId", says: "twice"},
 		{name: "the person twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
 		{name: "in an escaped spelling", body: person(`,"n\u0061me":"Eve"`)},
 		{name: "a custom field twice", body: person(`,"userFields":{"` + echo + `":1,"` + echo + `":2}`), field: "-"},
@@ -224,8 +236,10 @@ func TestJSON(t *testing.T) {
 		{name: "infinite custom field", body: person(`,"userFields":{"f":1e999}`)},
 
 		// How much.
-		{name: "too large", body: strings.Repeat(" ", 64<<10) + "{}", code: http.StatusRequestEntityTooLarge, says: "65536"},
-		{name: "too large by a byte", body: person("") + strings.Repeat(" ", 64<<10-len(person(""))+1), code: http.StatusRequestEntityTooLarge},
+		{name: "too large", body: strings.Repeat(" ", 64<<10) + "{}",
+			code: http.StatusRequestEntityTooLarge, says: "65536"},
+		{name: "too large by a byte", body: person("") + strings.Repeat(" ", 64<<10-len(person(""))+1),
+			code: http.StatusRequestEntityTooLarge},
 	}
 	s := start(t, settings{configuration: configuration})
 	for _, c := range cases {
@@ -281,8 +295,8 @@ func TestJSONThatIsFine(t *testing.T) {
 	}
 }
 
-// A success is lowerCamelCase, with every field there: clients in languages without
-// defaults needn't guess.
+// A success is lowerCamelCase, with every field there: clients in languages without defaults
+// needn't guess.
 func TestSuccessBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	res, body := s.wire(t, post(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
@@ -291,7 +305,8 @@ func TestSuccessBody(t *testing.T) {
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)
 	}
-	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, []string{"attempt", "expireTime", "form", "issueTime", "jti", "secretVersion", "token", "warnings"}) {
+	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys,
+		[]string{"attempt", "expireTime", "form", "issueTime", "jti", "secretVersion", "token", "warnings"}) {
 		t.Errorf("fields %v", keys)
 	}
 	form, _ := got["form"].(map[string]any)
@@ -304,7 +319,10 @@ func TestSuccessBody(t *testing.T) {
 	if got["issueTime"] != "2026-03-14T15:09:26Z" || got["expireTime"] != "2026-03-14T15:12:26Z" {
 		t.Errorf("times %v %v", got["issueTime"], got["expireTime"])
 	}
-	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}; !slices.Equal(slices.Sorted(maps.Keys(res.Header)), want) {
+	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}; !slices.Equal(
+		slices.Sorted(maps.Keys(res.Header)),
+		want,
+	) {
 		t.Errorf("headers %v, want %v", res.Header, want)
 	}
 	var m pb.MintTokenResponse

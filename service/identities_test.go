@@ -18,8 +18,10 @@ import (
 // withIdentities is the configuration of the tests, in which caller slow has these identities.
 func withIdentities(t *testing.T, c *clock, identities string) *config.Snapshot {
 	t.Helper()
-	text := strings.Replace(configuration, "identities: [{api_key_sha256: "+caller.HashKey("dmk_slow")+"}]", "identities: ["+identities+"]", 1)
-	snapshot, err := config.Parse("test.yaml", []byte(text), config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Now: c.now})})
+	text := strings.Replace(configuration, "identities: [{api_key_sha256: "+caller.HashKey("dmk_slow")+"}]",
+		"identities: ["+identities+"]", 1)
+	snapshot, err := config.Parse("test.yaml", []byte(text),
+		config.Options{Keys: caller.NewKeySets(caller.KeySetOptions{Now: c.now})})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +29,8 @@ func withIdentities(t *testing.T, c *clock, identities string) *config.Snapshot 
 }
 
 func lastUsed(who, identity string, at float64) string {
-	return fmt.Sprintf("deskmint_caller_identity_last_used_seconds{caller=%q,identity=%q} %s\n", who, identity, strconv.FormatFloat(at, 'g', -1, 64))
+	return fmt.Sprintf("deskmint_caller_identity_last_used_seconds{caller=%q,identity=%q} %s\n", who, identity,
+		strconv.FormatFloat(at, 'g', -1, 64))
 }
 
 // TestIdentities shows that an identity is accepted until its end, on a connection that stays open,
@@ -38,7 +41,9 @@ func TestIdentities(t *testing.T) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		old, fresh := "dmk_slow", "dmk_fresh"
-		identities := fmt.Sprintf("{name: old, not_after: 2026-03-14T16:00:00Z, api_key_sha256: %s}, {name: fresh, api_key_sha256: %s}", caller.HashKey(old), caller.HashKey(fresh))
+		identities := fmt.Sprintf(
+			"{name: old, not_after: 2026-03-14T16:00:00Z, api_key_sha256: %s}, {name: fresh, api_key_sha256: %s}",
+			caller.HashKey(old), caller.HashKey(fresh))
 		if err := s.Swap(t.Context(), withIdentities(t, &c, identities)); err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +57,9 @@ func TestIdentities(t *testing.T) {
 			}
 		}
 		trial := func(key string) reply {
-			return d.send(t.Context(), t, s, call{method: "MintToken", keys: []string{key}, body: user("") + `,"validateOnly":true`})
+			return d.send(t.Context(), t, s, call{
+				method: "MintToken", keys: []string{key}, body: user("") + `,"validateOnly":true`,
+			})
 		}
 		record := func() audit.Record {
 			t.Helper()
@@ -75,7 +82,9 @@ func TestIdentities(t *testing.T) {
 
 		c.set(time.Date(2026, 3, 14, 16, 0, 0, 1, time.UTC).Sub(now))
 		refused(t, d, trial(old), codes.Unauthenticated, "CALLER_UNAUTHENTICATED", http.StatusUnauthorized, 0)
-		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Credential != "expired" || r.Reason != "CALLER_UNAUTHENTICATED" || r.Decision != audit.Deny {
+		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Credential != "expired" ||
+			r.Reason != "CALLER_UNAUTHENTICATED" ||
+			r.Decision != audit.Deny {
 			t.Errorf("the record of an identity that has ended is %+v", r)
 		}
 		if r := trial(fresh); r.code != codes.OK {

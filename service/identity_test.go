@@ -22,8 +22,8 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// identityNames are header and metadata names that gateways, proxies, meshes and
-// frameworks take for an identity, or for a wish as to how a request is to be read.
+// identityNames are header and metadata names that gateways, proxies, meshes and frameworks take
+// for an identity, or for a wish as to how a request is to be read.
 var identityNames = strings.Fields(`
 	grpc-metadata-authorization Grpc-Metadata-Authorization grpc-metadata-caller grpc-metadata-deskmint-caller grpc-metadata-x-api-key
 	grpcgateway-authorization grpcgateway-cookie grpcgateway-user-agent grpc-trailer-authorization grpc-tags-bin authorization-bin
@@ -54,15 +54,15 @@ var identityValues = []string{
 	"/v1/configurations/acme-staff", "/v1/configurations/acme-customers:refreshSecret", "*", "a, b", "%0d%0aAuthorization: Bearer dmk_everything",
 }
 
-// identities are the callers of testdata/service.yaml by their keys, with how many
-// configurations they may list.
+// identities are the callers of testdata/service.yaml by their keys, with how many configurations
+// they may list.
 var identities = map[string]struct {
 	caller string
 	sees   int
 }{"dmk_everything": {"everything", 6}, "dmk_storefront": {"storefront", 1}, "dmk_slow": {"slow", 0}, "dmk_nobody": {"nobody", 0}}
 
-// disguise is a request that tries to be somebody: credentials in the header that is
-// for them, and lies in others.
+// disguise is a request that tries to be somebody: credentials in the header that is for them, and
+// lies in others.
 type disguise struct {
 	fields [][2]string // in the order in which they are sent
 	given  []string    // the keys of callers in Authorization headers
@@ -93,8 +93,22 @@ func (m masks) disguise(h2 bool) disguise {
 		d.given = append(d.given, key)
 		value := "Bearer " + key
 		if m.IntN(8) == 0 {
-			value = m.of([]string{"bearer " + key, "BEARER " + key, "Bearer  " + key, " Bearer " + key + " ", "Bearer\t" + key, key, "Bearer " + key + ",Bearer dmk_nobody",
-				"Bearer " + key + "x", "Bearer " + key + " dmk_nobody", "Basic " + key, "Bearer " + strings.ToUpper(key), "Bearer:" + key, "Bearer " + key + ";x=1", "Token " + key})
+			value = m.of([]string{
+				"bearer " + key,
+				"BEARER " + key,
+				"Bearer  " + key,
+				" Bearer " + key + " ",
+				"Bearer\t" + key,
+				key,
+				"Bearer " + key + ",Bearer dmk_nobody",
+				"Bearer " + key + "x",
+				"Bearer " + key + " dmk_nobody",
+				"Basic " + key,
+				"Bearer " + strings.ToUpper(key),
+				"Bearer:" + key,
+				"Bearer " + key + ";x=1",
+				"Token " + key,
+			})
 		}
 		d.fields = append(d.fields, [2]string{name(), value})
 	}
@@ -134,7 +148,19 @@ func (m masks) name(h2 bool) string {
 		name = strings.ToUpper(name)
 	}
 	// What frames a message or ends the connection isn't about who is calling.
-	if slices.Contains([]string{"content-length", "transfer-encoding", "connection", "upgrade", "expect", "host", "trailer", "authorization"}, strings.ToLower(name)) {
+	if slices.Contains(
+		[]string{
+			"content-length",
+			"transfer-encoding",
+			"connection",
+			"upgrade",
+			"expect",
+			"host",
+			"trailer",
+			"authorization",
+		},
+		strings.ToLower(name),
+	) {
 		return "x-" + name
 	}
 	return name

@@ -17,8 +17,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// inside is a service without transports, for tests that read its state. Its
-// configuration, clock and secrets are those of the tests that come by the transports.
+// inside is a service without transports, for tests that read its state. Its configuration, clock
+// and secrets are those of the tests that come by the transports.
 func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	tb.Helper()
 	yaml, err := os.ReadFile("testdata/service.yaml")

@@ -20,8 +20,8 @@ import (
 // crowd is how many hostile clients there are at once.
 const crowd = 200
 
-// attack is what each of a crowd does with a connection to a transport. It returns when
-// the server has ended the connection.
+// attack is what each of a crowd does with a connection to a transport. It returns when the server
+// has ended the connection.
 type attack struct {
 	name      string
 	transport int // 0: gRPC, 1: HTTP
@@ -43,9 +43,17 @@ func attacks() []attack {
 		{"nothing is sent", 1, func(_ *testing.T, conn net.Conn) error { return untilClosed(conn) }},
 		{"headers without end", 1, slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Slow: ")},
 		{"a body without end", 1, slowly(keep + "Content-Length: 60000\r\n\r\n")},
-		{"a stranger's body without end", 1, slowly("POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asJSON + "Content-Length: 60000\r\n\r\n")},
+		{
+			"a stranger's body without end",
+			1,
+			slowly("POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asJSON + "Content-Length: 60000\r\n\r\n"),
+		},
 		{"answers that nobody reads", 1, unread},
-		{"oversized headers", 1, slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Large: " + strings.Repeat("a", 64<<10))},
+		{
+			"oversized headers",
+			1,
+			slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Large: " + strings.Repeat("a", 64<<10)),
+		},
 		{"idle after an answer", 1, slowly("")},
 
 		{"nothing is sent", 0, func(_ *testing.T, conn net.Conn) error { return untilClosed(conn) }},
@@ -104,8 +112,8 @@ func trickle(ctx context.Context, conn net.Conn) error {
 	}
 }
 
-// unread asks for more than the buffers on the way hold, reads nothing, and goes on
-// sending until the connection has ended.
+// unread asks for more than the buffers on the way hold, reads nothing, and goes on sending until
+// the connection has ended.
 func unread(t *testing.T, conn net.Conn) error {
 	t.Helper()
 	const request = "GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\n" + asEverything + "\r\n"
@@ -117,8 +125,8 @@ func unread(t *testing.T, conn net.Conn) error {
 	return insist(t, func() error { _, err := io.WriteString(conn, request); return err })
 }
 
-// insist does something now and then until it fails: seldom enough that a crowd of
-// these does not need the whole machine.
+// insist does something now and then until it fails: seldom enough that a crowd of these does not
+// need the whole machine.
 func insist(t *testing.T, do func() error) error {
 	t.Helper()
 	tick := time.NewTicker(500 * time.Millisecond)
@@ -133,15 +141,16 @@ func insist(t *testing.T, do func() error) error {
 	return nil
 }
 
-// halfCalls opens as many calls as may be, each with a message of which only the
-// beginning comes, and answers pings as if all were well.
+// halfCalls opens as many calls as may be, each with a message of which only the beginning comes,
+// and answers pings as if all were well.
 func halfCalls(t *testing.T, conn net.Conn) error {
 	t.Helper()
 	c, err := speakH2(conn)
 	if err != nil {
 		return nil
 	}
-	fields := slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), [][2]string{{"authorization", "Bearer dmk_everything"}})
+	fields := slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName),
+		[][2]string{{"authorization", "Bearer dmk_everything"}})
 	open := 0
 	for range 20 {
 		if c.open(fields, false) != nil || c.framer.WriteData(c.stream, false, []byte{0, 0, 0, 1, 0, 1}) != nil {
@@ -175,7 +184,8 @@ func unreadCalls(t *testing.T, conn net.Conn) error {
 	if err != nil {
 		return nil
 	}
-	fields := slices.Concat(grpcFields(pb.ConfigurationService_ListConfigurations_FullMethodName), [][2]string{{"authorization", "Bearer dmk_everything"}})
+	fields := slices.Concat(grpcFields(pb.ConfigurationService_ListConfigurations_FullMethodName),
+		[][2]string{{"authorization", "Bearer dmk_everything"}})
 	if c.framer.WriteWindowUpdate(0, 1<<30) != nil {
 		return nil
 	}

@@ -14,8 +14,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// rawH2 is an HTTP/2 client that sends what it is told to, which clients wouldn't. It
-// is for one goroutine.
+// rawH2 is an HTTP/2 client that sends what it is told to, which clients wouldn't. It is for one
+// goroutine.
 type rawH2 struct {
 	conn   net.Conn
 	framer *http2.Framer

@@ -22,7 +22,8 @@ import (
 func connect(t *testing.T, s *server, transport int) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
+		return raw.Control(
+			func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4<<10) })
 	}}
 	conn, err := dialer.DialContext(t.Context(), "tcp", s.listeners[transport].Addr().String())
 	if err != nil {
@@ -47,7 +48,8 @@ func (o *ordinary) calls(ctx context.Context, t *testing.T, s *server) {
 		<-pace.C
 		for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 			began := time.Now()
-			r := d.send(context.WithoutCancel(ctx), t, s, call{method: "MintToken", body: user("") + `,"validateOnly":true`})
+			r := d.send(context.WithoutCancel(ctx), t, s,
+				call{method: "MintToken", body: user("") + `,"validateOnly":true`})
 			o.mu.Lock()
 			if o.took = append(o.took, time.Since(began)); r.code != codes.OK {
 				o.failed = append(o.failed, fmt.Sprintf("%s: %v %s %q", d.name, r.code, r.reason, r.answer.message))
@@ -126,8 +128,8 @@ func (c *watchedConn) watch(err error) error {
 	return err
 }
 
-// besieged is what an ordinary caller sees while something goes on, and for as long
-// after it as to tell anything.
+// besieged is what an ordinary caller sees while something goes on, and for as long after it as to
+// tell anything.
 func besieged(t *testing.T, s *server, attack func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())

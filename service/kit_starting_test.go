@@ -25,7 +25,8 @@ func becomesReady(t *testing.T, s service.Secrets, why string, mend func()) {
 		if err != nil {
 			return err.Error()
 		}
-		if res, body, err := exchange(request); err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false,"fault":"`+why) {
+		if res, body, err := exchange(request); err != nil || res.StatusCode != http.StatusServiceUnavailable ||
+			!strings.Contains(string(body), `"ready":false,"fault":"`+why) {
 			return fmt.Sprintf("%v %s", err, body)
 		}
 		return ""

@@ -35,8 +35,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// The secrets and keys of the tests are markers: whatever a test makes the service
-// write somewhere can be searched for them.
+// The secrets and keys of the tests are markers: whatever a test makes the service write somewhere
+// can be searched for them.
 const (
 	customersSecret = "MARKER-customers-secret-0123456789abcdef" // #nosec G101 -- a test's
 	staffSecret     = "MARKER-staff-secret-0123456789abcdefghij" // #nosec G101 -- a test's
@@ -189,8 +189,8 @@ func (l *listener) Close() error {
 	return err
 }
 
-// store has a secret for each configuration of testdata/service.yaml; that of
-// acme-broken is too short.
+// store has a secret for each configuration of testdata/service.yaml; that of acme-broken is too
+// short.
 func store() *memory.Store {
 	s := &memory.Store{}
 	s.Put("sso/acme-customers", "shared_secret", []byte(customersSecret))
@@ -241,7 +241,12 @@ func (a *answer) details(s *status.Status) {
 }
 
 // overGRPC calls the method that takes such a request.
-func (s *server) overGRPC(ctx context.Context, method string, request, response proto.Message, authorization ...string) answer {
+func (s *server) overGRPC(
+	ctx context.Context,
+	method string,
+	request, response proto.Message,
+	authorization ...string,
+) answer {
 	for _, a := range authorization {
 		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", a)
 	}
@@ -256,7 +261,12 @@ func (s *server) overGRPC(ctx context.Context, method string, request, response 
 }
 
 // overHTTP posts JSON.
-func (s *server) overHTTP(ctx context.Context, path, body string, response proto.Message, authorization ...string) answer {
+func (s *server) overHTTP(
+	ctx context.Context,
+	path, body string,
+	response proto.Message,
+	authorization ...string,
+) answer {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+path, strings.NewReader(body))
 	if err != nil {
 		return answer{message: err.Error()}

@@ -9,13 +9,14 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Every limit of a sign-in has a name, tells truly when to come again, and is taken
-// together with the others or not at all; a trial run isn't counted.
+// Every limit of a sign-in has a name, tells truly when to come again, and is taken together with
+// the others or not at all; a trial run isn't counted.
 func TestLimits(t *testing.T) {
 	yaml := strings.NewReplacer(
-		"rate: {per_second: 100000, burst: 1000000}\n        team_rate: {per_second: 100000, burst: 1000000}", "rate: {per_second: 1, burst: 4}\n        team_rate: {per_second: 0.5, burst: 2}",
-		"user_rate: {per_minute: 6000000, burst: 1000000}", "user_rate: {per_minute: 6, burst: 3}",
-	).Replace(configuration)
+		"rate: {per_second: 100000, burst: 1000000}\n        team_rate: {per_second: 100000, burst: 1000000}",
+		"rate: {per_second: 1, burst: 4}\n        team_rate: {per_second: 0.5, burst: 2}",
+		"user_rate: {per_minute: 6000000, burst: 1000000}",
+		"user_rate: {per_minute: 6, burst: 3}").Replace(configuration)
 	agent := call{name: "acme-staff", body: user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"192.0.2.7"`}
 	anyone := call{name: "acme-both", body: user("")}
 	person := func(who string) call {
@@ -58,7 +59,8 @@ func TestLimits(t *testing.T) {
 					t.Errorf("the record doesn't name the limit: %s", record)
 				}
 				at.set(c.wait - 1)
-				refused(t, d, d.send(t.Context(), t, s, c.call), codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 1)
+				refused(t, d, d.send(t.Context(), t, s, c.call), codes.ResourceExhausted, "RATE_LIMITED",
+					http.StatusTooManyRequests, 1)
 				at.set(c.wait)
 				mint(t, s, d, c.call)
 			})
@@ -68,7 +70,8 @@ func TestLimits(t *testing.T) {
 
 // A caller that uses up a person's sign-ins doesn't keep the person out at another caller.
 func TestUserRateIsOfEachCaller(t *testing.T) {
-	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}", "user_rate: {per_minute: 6, burst: 3}", 1)
+	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}",
+		"user_rate: {per_minute: 6, burst: 3}", 1)
 	eachTransport(t, func(t *testing.T, d transport) {
 		s := start(t, settings{configuration: yaml})
 		of := func(key string) call { return call{method: "MintToken", keys: []string{key}, body: user("")} }
@@ -96,14 +99,16 @@ func TestLimitsOutliveReloads(t *testing.T) {
 		if err := s.Swap(t.Context(), parse(t, configuration)); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 2*time.Second)
+		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
+			http.StatusTooManyRequests, 2*time.Second)
 		// A rate that has been changed counts from when it was.
 		if err := s.Swap(t.Context(), parse(t, strings.Replace(configuration, "per_second: 0.5, burst: 1", "per_second: 0.1, burst: 2", 1))); err != nil {
 			t.Fatal(err)
 		}
 		mint(t, s, d, slow)
 		mint(t, s, d, slow)
-		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 10*time.Second)
+		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
+			http.StatusTooManyRequests, 10*time.Second)
 		if err := s.Swap(t.Context(), parse(t, configuration)); err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,8 @@ func TestFaultsAreLoggedOnce(t *testing.T) {
 	out := &output{}
 	s := inside(t, out, nil)
 	for range 1000 {
-		s.logFault(t.Context(), &exchange{method: methods()[0], call: &transport.Call{}}, signin.Facts{}, classify(fmt.Errorf("the store is away")))
+		s.logFault(t.Context(), &exchange{method: methods()[0], call: &transport.Call{}}, signin.Facts{},
+			classify(fmt.Errorf("the store is away")))
 	}
 	if log := out.take(); len(log) > 2000 {
 		t.Errorf("a thousand faults make %d bytes of log", len(log))

@@ -25,7 +25,9 @@ import (
 // measuring is a service, not served, that knows all that its metrics can tell.
 func measuring(t *testing.T) *prometheus.Registry {
 	t.Helper()
-	snapshot, err := config.Parse("test.yaml", []byte("issuers: [{name: cluster, issuer: 'https://issuer.example', audience: deskmint}]\n"+configuration), config.Options{})
+	snapshot, err := config.Parse("test.yaml",
+		[]byte("issuers: [{name: cluster, issuer: 'https://issuer.example', audience: deskmint}]\n"+configuration),
+		config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,7 @@ func (k fetchedKeys) Fetched(i caller.Issuer) (time.Time, bool) {
 	return now.Add(-time.Minute), i.Issuer == string(k)
 }
 
-// described are the registry's own metrics with their labels, also those that have no
-// value yet.
+// described are the registry's own metrics with their labels, also those that have no value yet.
 func described(registry *prometheus.Registry) map[string]string {
 	all := make(map[string]string)
 	ch := make(chan *prometheus.Desc)
@@ -76,8 +77,8 @@ func described(registry *prometheus.Registry) map[string]string {
 	return all
 }
 
-// What the documentation has a row for and what there is to scrape are the same, with
-// the same types and labels.
+// What the documentation has a row for and what there is to scrape are the same, with the same
+// types and labels.
 func TestMetricsAreDocumented(t *testing.T) {
 	registry := measuring(t)
 	families, err := registry.Gather()
@@ -260,7 +261,9 @@ func TestMetricsFollowTheConfiguration(t *testing.T) {
 		mint(t, s, d, call{name: "acme-both", body: user("")})
 		d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
 		d.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})
-		d.send(t.Context(), t, s, call{method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"clock"`})
+		d.send(t.Context(), t, s, call{
+			method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"clock"`,
+		})
 	}
 	before := s.ops(t, "/metrics")
 	for _, line := range []string{
@@ -279,7 +282,8 @@ func TestMetricsFollowTheConfiguration(t *testing.T) {
 		t.Error("a name that nobody configured is a label's value")
 	}
 	s.Reloaded(ops.ReloadFailed)
-	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") || !strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
+	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") ||
+		!strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
 		t.Error("a reload that failed doesn't show")
 	}
 	next := parse(t, strings.ReplaceAll(configuration, "acme-both", "acme-fresh"))

@@ -140,7 +140,8 @@ func TestMetrics(t *testing.T) {
 	if strings.Contains(text, echo) {
 		t.Error("a value of a request is in the metrics")
 	}
-	if !strings.Contains(text, "go_goroutines") || strings.Contains(text, `deskmint_secret_last_success_timestamp_seconds{configuration="acme-gone"}`) {
+	if !strings.Contains(text, "go_goroutines") ||
+		strings.Contains(text, `deskmint_secret_last_success_timestamp_seconds{configuration="acme-gone"}`) {
 		t.Errorf("metrics\n%s", text)
 	}
 }
@@ -165,7 +166,9 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"acme-nowhere", echo, "deskmint.v1.TokenService"} {
-		if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); status.Code(err) != codes.NotFound || strings.Contains(err.Error(), echo) {
+		if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); status.Code(
+			err) != codes.NotFound ||
+			strings.Contains(err.Error(), echo) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -199,7 +202,8 @@ func TestOpsPaths(t *testing.T) {
 		{"GET", "/debug/vars", 404},
 		{"OPTIONS", "*", 404},
 	} {
-		r, err := http.NewRequestWithContext(t.Context(), c.method, s.Ops+strings.TrimPrefix(c.path, "*"), strings.NewReader(`{"user":{`+ana+`}}`))
+		r, err := http.NewRequestWithContext(t.Context(), c.method, s.Ops+strings.TrimPrefix(c.path, "*"),
+			strings.NewReader(`{"user":{`+ana+`}}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +223,8 @@ func TestOpsPaths(t *testing.T) {
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("gRPC at the REST gateway: %v", err)
 	}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.listeners[0].Addr().String()+"/v1/configurations", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		"http://"+s.listeners[0].Addr().String()+"/v1/configurations", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

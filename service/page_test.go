@@ -39,16 +39,17 @@ func pageOf(t *testing.T, name, brand, language string) *page.Page {
 	return conf.Page(brand, language)
 }
 
-// checkPageHead compares every header of a RenderPage answer: those of the page once
-// each, ours, and no other. Which transport it came by makes no difference but for where
-// the content type is told.
+// checkPageHead compares every header of a RenderPage answer: those of the page once each, ours,
+// and no other. Which transport it came by makes no difference but for where the content type is
+// told.
 func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[string]string) {
 	t.Helper()
 	want := make(map[string]string)
 	for _, h := range p.Headers() {
 		want[http.CanonicalHeaderKey(h.Name)] = h.Value
 	}
-	if got := get[*httpbody.HttpBody](t, r).GetContentType(); got != "text/html; charset=utf-8" || got != want["Content-Type"] {
+	if got := get[*httpbody.HttpBody](t, r).GetContentType(); got != "text/html; charset=utf-8" ||
+		got != want["Content-Type"] {
 		t.Errorf("content type %q", got)
 	}
 	for name, value := range ours {
@@ -59,7 +60,8 @@ func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[st
 		want["Content-Type"] = "application/grpc"
 	}
 	for name, value := range want {
-		if got := r.header[name]; !slices.Equal(got, []string{value}) && (value != "*" || len(got) != 1 || got[0] == "") {
+		if got := r.header[name]; !slices.Equal(got, []string{value}) &&
+			(value != "*" || len(got) != 1 || got[0] == "") {
 			t.Errorf("%s is %q, want %q once", name, got, value)
 		}
 	}
@@ -114,9 +116,12 @@ func TestRenderPage(t *testing.T) {
 				}
 				checkForm(t, m, p)
 				jti, _ = claimsOf(t, token)["jti"].(string)
-				if m.GetOutcome() != pb.Outcome_OUTCOME_SIGN_IN || m.GetReason() != "" || m.GetJti() != jti || m.GetSecretVersion() != 1 || m.GetAttempt() == "" ||
+				if m.GetOutcome() != pb.Outcome_OUTCOME_SIGN_IN || m.GetReason() != "" || m.GetJti() != jti ||
+					m.GetSecretVersion() != 1 ||
+					m.GetAttempt() == "" ||
 					m.GetExpireTime().AsTime().Sub(m.GetIssueTime().AsTime()).Seconds() != 180 {
-					t.Errorf("%v %q %q %d %q %v %v", m.GetOutcome(), m.GetReason(), m.GetJti(), m.GetSecretVersion(), m.GetAttempt(), m.GetIssueTime(), m.GetExpireTime())
+					t.Errorf("%v %q %q %d %q %v %v", m.GetOutcome(), m.GetReason(), m.GetJti(), m.GetSecretVersion(),
+						m.GetAttempt(), m.GetIssueTime(), m.GetExpireTime())
 				}
 			})
 		})
@@ -142,10 +147,11 @@ func checkForm(t *testing.T, m *pb.RenderFormResponse, p *page.Page) {
 	}
 }
 
-// The policy lets the form go where it posts and where Zendesk sends the browser
-// next, and nowhere else. MintToken tells the same to who builds a page.
+// The policy lets the form go where it posts and where Zendesk sends the browser next, and nowhere
+// else. MintToken tells the same to who builds a page.
 func TestFormAction(t *testing.T) {
-	yaml := strings.Replace(configuration, "      audiences: [end_user]\n      brands:", "      audiences: [end_user]\n      origins: [\"https://login.acme.com\"]\n      brands:", 1)
+	yaml := strings.Replace(configuration, "      audiences: [end_user]\n      brands:",
+		"      audiences: [end_user]\n      origins: [\"https://login.acme.com\"]\n      brands:", 1)
 	s := start(t, settings{configuration: yaml})
 	for brand, want := range map[string][]string{
 		"360001": {"https://acme.zendesk.com", "https://help.acme.com", "https://login.acme.com"},
@@ -161,7 +167,8 @@ func TestFormAction(t *testing.T) {
 			if got := minted.GetForm().GetAction(); got != want[0]+"/access/jwt" {
 				t.Errorf("action %q", got)
 			}
-			rendered := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", body: body}))
+			rendered := get[*pb.RenderFormResponse](t,
+				d.send(t.Context(), t, s, call{method: "RenderForm", body: body}))
 			_, rest, _ := strings.Cut(rendered.GetContentSecurityPolicy(), "form-action ")
 			directive, _, _ := strings.Cut(rest, ";")
 			if got := slices.Sorted(slices.Values(strings.Fields(directive))); !slices.Equal(got, sources) {
@@ -174,8 +181,8 @@ func TestFormAction(t *testing.T) {
 	}
 }
 
-// refusal is a sign-in that ends in no token, and what becomes of it where the
-// caller wants its person to see a page.
+// refusal is a sign-in that ends in no token, and what becomes of it where the caller wants its
+// person to see a page.
 type refusal struct {
 	name    string
 	call    call
@@ -193,28 +200,51 @@ func refusals() []refusal {
 	denied, invalid := codes.PermissionDenied, codes.InvalidArgument
 	store, slow := []string{"dmk_storefront"}, []string{"dmk_slow"}
 	return []refusal{
-		{name: "role", call: call{keys: store, body: user(`,"role":"ROLE_ADMIN"`)}, reason: "ROLE_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "claim", call: call{keys: store, body: user(`,"organizations":["Acme"]`)}, reason: "CLAIM_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "email", call: call{keys: store, body: `"user":{"email":"x@acme.com","emailVerified":true,"name":"X"}`}, reason: "EMAIL_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "protected", call: call{keys: slow, body: `"user":{"email":"ceo@acme.com","emailVerified":true,"name":"X"}`}, reason: "EMAIL_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "host", call: call{keys: store, body: user("") + `,"returnTo":"https://help.acme.com/"`}, reason: "RETURN_TO_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
-		{name: "foreign host", call: call{body: user("") + `,"returnTo":"https://evil.example/"`}, reason: "RETURN_TO_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
-		{name: "address", call: call{name: "acme-staff", body: user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"198.51.100.1"`}, reason: "CLIENT_IP_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "field", call: call{body: `"user":{"email":"` + echo + `","emailVerified":true,"name":"X"}`}, reason: "INVALID_FIELD", code: invalid, http: 400, problem: page.ProblemFailed},
+		{name: "role", call: call{keys: store, body: user(`,"role":"ROLE_ADMIN"`)},
+			reason: "ROLE_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
+		{name: "claim", call: call{keys: store, body: user(`,"organizations":["Acme"]`)},
+			reason: "CLAIM_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
+		{name: "email",
+			call:   call{keys: store, body: `"user":{"email":"x@acme.com","emailVerified":true,"name":"X"}`},
+			reason: "EMAIL_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
+		{name: "protected",
+			call:   call{keys: slow, body: `"user":{"email":"ceo@acme.com","emailVerified":true,"name":"X"}`},
+			reason: "EMAIL_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
+		{name: "host", call: call{keys: store, body: user("") + `,"returnTo":"https://help.acme.com/"`},
+			reason: "RETURN_TO_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
+		{name: "foreign host", call: call{body: user("") + `,"returnTo":"https://evil.example/"`},
+			reason: "RETURN_TO_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
+		{name: "address",
+			call:   call{name: "acme-staff", body: user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"198.51.100.1"`},
+			reason: "CLIENT_IP_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
+		{name: "field", call: call{body: `"user":{"email":"` + echo + `","emailVerified":true,"name":"X"}`},
+			reason: "INVALID_FIELD", code: invalid, http: 400, problem: page.ProblemFailed},
 		{name: "no user", call: call{}, reason: "INVALID_FIELD", code: invalid, http: 400, problem: page.ProblemFailed},
-		{name: "version", call: call{body: user("") + `,"secretVersion":9`}, reason: "SECRET_VERSION_UNKNOWN", code: codes.NotFound, http: 404, problem: page.ProblemFailed},
-		{name: "unusable", call: call{name: "acme-broken", body: user("")}, reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500, problem: page.ProblemFailed},
-		{name: "off", call: call{name: "acme-off", body: user("")}, reason: "CONFIGURATION_DISABLED", code: codes.Unavailable, http: 503, problem: page.ProblemDisabled},
+		{name: "version", call: call{body: user("") + `,"secretVersion":9`},
+			reason: "SECRET_VERSION_UNKNOWN", code: codes.NotFound, http: 404, problem: page.ProblemFailed},
+		{name: "unusable", call: call{name: "acme-broken", body: user("")},
+			reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500, problem: page.ProblemFailed},
+		{name: "off", call: call{name: "acme-off", body: user("")},
+			reason: "CONFIGURATION_DISABLED", code: codes.Unavailable, http: 503, problem: page.ProblemDisabled},
 
-		{name: "no key", call: call{keys: []string{}, body: user("")}, reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, status: true},
-		{name: "unknown key", call: call{keys: []string{"dmk_other"}, body: user("")}, reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, status: true},
-		{name: "no grant", call: call{keys: []string{"dmk_nobody"}, body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
-		{name: "no grant there", call: call{keys: store, name: "acme-staff", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
-		{name: "version without stage", call: call{keys: store, body: user("") + `,"secretVersion":1`}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
-		{name: "nowhere", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
-		{name: "brand", call: call{keys: store, body: user("") + `,"brandId":"360002"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},
-		{name: "no such brand", call: call{body: user("") + `,"brandId":"99"`}, reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},
-		{name: "no such configuration's name", call: call{name: "ACME", body: user("")}, reason: "INVALID_FIELD", code: invalid, http: 400, neutral: true},
+		{name: "no key", call: call{keys: []string{}, body: user("")}, reason: "CALLER_UNAUTHENTICATED",
+			code: codes.Unauthenticated, http: 401, status: true},
+		{name: "unknown key", call: call{keys: []string{"dmk_other"}, body: user("")},
+			reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, status: true},
+		{name: "no grant", call: call{keys: []string{"dmk_nobody"}, body: user("")}, reason: "CALLER_NOT_ALLOWED",
+			code: denied, http: 403, neutral: true},
+		{name: "no grant there", call: call{keys: store, name: "acme-staff", body: user("")},
+			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "version without stage", call: call{keys: store, body: user("") + `,"secretVersion":1`},
+			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
+		{name: "nowhere", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED",
+			code: denied, http: 403, neutral: true},
+		{name: "brand", call: call{keys: store, body: user("") + `,"brandId":"360002"`},
+			reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},
+		{name: "no such brand", call: call{body: user("") + `,"brandId":"99"`}, reason: "BRAND_NOT_ALLOWED",
+			code: denied, http: 403, neutral: true},
+		{name: "no such configuration's name", call: call{name: "ACME", body: user("")}, reason: "INVALID_FIELD",
+			code: invalid, http: 400, neutral: true},
 	}
 }
 
@@ -250,7 +280,8 @@ func (c refusal) check(t *testing.T, s *server, d transport) {
 				c.call.body = plain
 			}
 			r := d.send(t.Context(), t, s, c.call)
-			if rec := records(t, s); len(rec) != 1 || rec[0].Decision != "deny" || rec[0].Reason != c.reason || rec[0].TokenHash != "" {
+			if rec := records(t, s); len(rec) != 1 || rec[0].Decision != "deny" || rec[0].Reason != c.reason ||
+				rec[0].TokenHash != "" {
 				t.Errorf("%s %s: recorded as %+v", method, onError, rec)
 			}
 			if onError != "ON_ERROR_PAGE" || c.status {
@@ -287,7 +318,11 @@ func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
 	}
 	if c.call.method == "RenderForm" {
 		m := get[*pb.RenderFormResponse](t, r)
-		if m.GetOutcome() != outcome || m.GetReason() != c.reason || m.GetHtml() != string(p.RenderProblem(c.problem)) || m.GetJti() != "" || m.GetAttempt() != "" || m.GetIssueTime() != nil {
+		if m.GetOutcome() != outcome || m.GetReason() != c.reason ||
+			m.GetHtml() != string(p.RenderProblem(c.problem)) ||
+			m.GetJti() != "" ||
+			m.GetAttempt() != "" ||
+			m.GetIssueTime() != nil {
 			t.Errorf("%v %s %q", m.GetOutcome(), m.GetReason(), m.GetHtml())
 		}
 		checkForm(t, m, p)
@@ -306,13 +341,14 @@ func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
 	}
 }
 
-// A page that is nobody's is in the language asked for, and doesn't tell whether the
-// configuration or the brand exists.
+// A page that is nobody's is in the language asked for, and doesn't tell whether the configuration
+// or the brand exists.
 func TestNeutralPages(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	eachTransport(t, func(t *testing.T, d transport) {
 		want := page.Neutral("de").RenderProblem(page.ProblemFailed)
-		if bytes.Contains(want, []byte("Acme")) || !bytes.Contains(want, []byte(`<html lang="de"`)) || !bytes.Contains(want, []byte("Zendesk")) {
+		if bytes.Contains(want, []byte("Acme")) || !bytes.Contains(want, []byte(`<html lang="de"`)) ||
+			!bytes.Contains(want, []byte("Zendesk")) {
 			t.Fatalf("the neutral page is %s", want)
 		}
 		for _, c := range []call{
@@ -331,8 +367,8 @@ func TestNeutralPages(t *testing.T) {
 	})
 }
 
-// A panic is answered with a page too, where one is wanted, and so is a request that
-// was allowed but not recorded: nothing of the sign-in is left in it.
+// A panic is answered with a page too, where one is wanted, and so is a request that was allowed
+// but not recorded: nothing of the sign-in is left in it.
 func TestFaultsAsPages(t *testing.T) {
 	body := user("") + `,"brandId":"360002","onError":"ON_ERROR_PAGE"`
 	eachTransport(t, func(t *testing.T, d transport) {
@@ -349,14 +385,25 @@ func TestFaultsAsPages(t *testing.T) {
 			w.armed.Store(true)
 			r := d.send(t.Context(), t, s, call{method: method, body: body})
 			w.armed.Store(false)
-			refusal{call: call{method: method, body: body}, reason: "AUDIT_UNAVAILABLE", http: 503, problem: page.ProblemUnavailable, version: "1"}.checkOf(t, d, r, p)
+			refusal{
+				call:    call{method: method, body: body},
+				reason:  "AUDIT_UNAVAILABLE",
+				http:    503,
+				problem: page.ProblemUnavailable,
+				version: "1",
+			}.checkOf(t, d, r, p)
 			if aToken.Match(r.body) {
 				t.Errorf("a token came along: %s", r.body)
 			}
 			broken.Store(true)
 			r = d.send(t.Context(), t, s, call{method: method, body: body})
 			broken.Store(false)
-			refusal{call: call{method: method, body: body}, reason: "INTERNAL", http: 500, problem: page.ProblemFailed}.checkOf(t, d, r, p)
+			refusal{
+				call:    call{method: method, body: body},
+				reason:  "INTERNAL",
+				http:    500,
+				problem: page.ProblemFailed,
+			}.checkOf(t, d, r, p)
 		}
 	})
 }
@@ -369,12 +416,18 @@ func TestPagesValidateOnly(t *testing.T) {
 		if got := get[*httpbody.HttpBody](t, r); len(got.GetData()) > 0 {
 			t.Errorf("a page: %s", got.GetData())
 		}
-		checkPageHead(t, d, r, pageOf(t, "acme-customers", "", ""), map[string]string{"Deskmint-Outcome": "OUTCOME_UNSPECIFIED", "Deskmint-Secret-Version": "1"})
-		m := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"validateOnly":true`}))
-		if m.GetHtml() != "" || m.GetJti() != "" || m.GetAttempt() != "" || m.GetOutcome() != pb.Outcome_OUTCOME_UNSPECIFIED || m.GetSecretVersion() != 1 {
+		checkPageHead(t, d, r, pageOf(t, "acme-customers", "", ""),
+			map[string]string{"Deskmint-Outcome": "OUTCOME_UNSPECIFIED", "Deskmint-Secret-Version": "1"})
+		m := get[*pb.RenderFormResponse](t,
+			d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"validateOnly":true`}))
+		if m.GetHtml() != "" || m.GetJti() != "" || m.GetAttempt() != "" ||
+			m.GetOutcome() != pb.Outcome_OUTCOME_UNSPECIFIED ||
+			m.GetSecretVersion() != 1 {
 			t.Errorf("answered with %v", m)
 		}
-		refused := d.send(t.Context(), t, s, call{method: "RenderForm", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`})
+		refused := d.send(t.Context(), t, s, call{
+			method: "RenderForm", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
+		})
 		if m := get[*pb.RenderFormResponse](t, refused); m.GetReason() != "INVALID_FIELD" || m.GetHtml() == "" {
 			t.Errorf("a refusal is answered with %v %q", m.GetReason(), m.GetHtml())
 		}

@@ -20,7 +20,8 @@ import (
 func counted(t *testing.T, s *server, transport, method string, code codes.Code, reason string) string {
 	t.Helper()
 	text := s.ops(t, "/metrics")
-	line := fmt.Sprintf(`deskmint_requests_total{code=%q,method=%q,reason=%q,transport=%q} `, code, method, reason, transport)
+	line := fmt.Sprintf(`deskmint_requests_total{code=%q,method=%q,reason=%q,transport=%q} `, code, method, reason,
+		transport)
 	_, rest, _ := strings.Cut(text, line)
 	value, _, _ := strings.Cut(rest, "\n")
 	return value
@@ -40,8 +41,8 @@ func (s *server) ops(t *testing.T, path string) string {
 	return string(body)
 }
 
-// A caller that goes away while its request is worked on gets nothing, and nothing
-// is signed for it.
+// A caller that goes away while its request is worked on gets nothing, and nothing is signed for
+// it.
 func TestGoneBeforeTheAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		context func(context.Context) (context.Context, context.CancelFunc)
@@ -72,11 +73,12 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 				release()
 				r := <-answered
 				if r.code != c.code || r.reason != "" || d.name == "http" && r.http != c.http {
-					t.Errorf("the caller sees %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code, c.http)
+					t.Errorf("the caller sees %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code,
+						c.http)
 				}
 				ended := status.Code((<-watching.ended).Error)
-				// A gRPC client whose deadline has passed also says so, and what it
-				// says is a cancellation: the server may hear that first.
+				// A gRPC client whose deadline has passed also says so, and what it says is a
+				// cancellation: the server may hear that first.
 				if ended != c.code && !(d.name == "grpc" && ended == codes.Canceled) {
 					t.Errorf("the call ended with %v, want %v", ended, c.code)
 				}
@@ -140,8 +142,8 @@ type marked struct{ secret, key string }
 
 func (m marked) Error() string { return m.secret }
 
-// A panic is one request's error: its value is told to nobody, its place to the
-// operator, and the service goes on.
+// A panic is one request's error: its value is told to nobody, its place to the operator, and the
+// service goes on.
 func TestPanic(t *testing.T) {
 	values := map[string]any{
 		"text":    customersSecret,
@@ -171,10 +173,12 @@ func TestPanic(t *testing.T) {
 				}
 				g.shut(nil)
 				all := records(t, s)
-				if len(all) != 2 || all[0].Decision != "deny" || all[0].Reason != "INTERNAL" || all[0].Caller != "everything" {
+				if len(all) != 2 || all[0].Decision != "deny" || all[0].Reason != "INTERNAL" ||
+					all[0].Caller != "everything" {
 					t.Errorf("recorded as %+v", all)
 				}
-				if log := s.Log.String(); !strings.Contains(log, "gate_test.go") && !strings.Contains(log, "(*gate).Get:") {
+				if log := s.Log.String(); !strings.Contains(log, "gate_test.go") &&
+					!strings.Contains(log, "(*gate).Get:") {
 					t.Errorf("the log doesn't say where: %s", log)
 				}
 				mint(t, s, d, call{body: user("")})
@@ -192,7 +196,8 @@ func onErrorPage(method string) string {
 
 func checkInternal(t *testing.T, d transport, r reply) {
 	t.Helper()
-	if r.code != codes.Internal || r.reason != "INTERNAL" || d.name == "http" && r.http != http.StatusInternalServerError {
+	if r.code != codes.Internal || r.reason != "INTERNAL" ||
+		d.name == "http" && r.http != http.StatusInternalServerError {
 		t.Errorf("got %v %s %q, HTTP %d", r.code, r.reason, r.answer.message, r.http)
 	}
 	if d.name == "http" {
@@ -200,8 +205,8 @@ func checkInternal(t *testing.T, d transport, r reply) {
 	}
 }
 
-// What a panic outside of any handler does: in the clock, which also dates the
-// record, and in what the record is written to.
+// What a panic outside of any handler does: in the clock, which also dates the record, and in what
+// the record is written to.
 func TestPanicAroundTheHandler(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		t.Run("clock", func(t *testing.T) {
@@ -254,8 +259,8 @@ func (p *panicking) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Two services in one process share nothing: neither secrets, nor callers, nor
-// counts, nor their ends.
+// Two services in one process share nothing: neither secrets, nor callers, nor counts, nor their
+// ends.
 func TestTwoServers(t *testing.T) {
 	one := start(t, settings{configuration: configuration})
 	renamed := strings.ReplaceAll(configuration, "acme-customers", "other-customers")
@@ -268,7 +273,8 @@ func TestTwoServers(t *testing.T) {
 			t.Errorf("the other knows the one's configuration: %v %s", r.code, r.reason)
 		}
 		mint(t, other, d, call{name: "other-customers", body: user("")})
-		if a, b := counted(t, one, d.name, "MintToken", codes.OK, ""), counted(t, other, d.name, "MintToken", codes.OK, ""); a != "3" || b != "1" {
+		if a, b := counted(t, one, d.name, "MintToken", codes.OK, ""), counted(t, other, d.name, "MintToken", codes.OK, ""); a != "3" ||
+			b != "1" {
 			t.Errorf("counted %s and %s, want 3 and 1", a, b)
 		}
 	})
@@ -303,7 +309,8 @@ func TestPanicForOperators(t *testing.T) {
 	if got := s.ops(t, "/readyz"); !strings.Contains(got, `"ready":true`) {
 		t.Errorf("after a panic: %s", got)
 	}
-	if got := s.Log.String(); strings.Contains(got, customersSecret) || !strings.Contains(got, "panic with a service_test.marked at ") {
+	if got := s.Log.String(); strings.Contains(got, customersSecret) ||
+		!strings.Contains(got, "panic with a service_test.marked at ") {
 		t.Errorf("the log: %s", got)
 	}
 	eachTransport(t, func(t *testing.T, d transport) { mint(t, s, d, call{body: user("")}) })

@@ -82,7 +82,18 @@ func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, opti
 // TestPanics puts a panic into each place of the pipeline. Both transports give the same answer and
 // count it. A panic inside audit is on record; one elsewhere has a line in the log.
 func TestPanics(t *testing.T) {
-	names := []string{"requestID", "tracing", "recovery", "measure", "auditing", "errorPage", "timeout", "authentication", "decode", "handle"}
+	names := []string{
+		"requestID",
+		"tracing",
+		"recovery",
+		"measure",
+		"auditing",
+		"errorPage",
+		"timeout",
+		"authentication",
+		"decode",
+		"handle",
+	}
 	for i := 3; i <= 9; i++ { // inside recovery and further in; what is outside belongs to the transports
 		for _, over := range []string{transport.GRPC, transport.HTTP} {
 			t.Run("inside "+names[i-1]+"/"+over, func(t *testing.T) {
@@ -98,7 +109,8 @@ func TestPanics(t *testing.T) {
 				}
 				s.pipeline = run
 				if over == transport.HTTP {
-					if code, body := overHTTP(t, s, everythingKey, anaJSON); code != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"INTERNAL"`)) {
+					if code, body := overHTTP(t, s, everythingKey, anaJSON); code != http.StatusInternalServerError ||
+						!bytes.Contains(body, []byte(`"INTERNAL"`)) {
 						t.Errorf("HTTP %d %s", code, body)
 					}
 				} else if err := overGRPC(t, s, everythingKey, &pb.MintTokenRequest{}); status.Code(err) != codes.Internal {
@@ -124,7 +136,8 @@ func counted(t *testing.T, s *Service, over, code, reason string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.monitor.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	line := fmt.Sprintf("deskmint_requests_total{code=%q,method=\"MintToken\",reason=%q,transport=%q} 1", code, reason, over)
+	line := fmt.Sprintf("deskmint_requests_total{code=%q,method=\"MintToken\",reason=%q,transport=%q} 1", code,
+		reason, over)
 	if !strings.Contains(w.Body.String(), line) {
 		t.Errorf("no line %s", line)
 	}
@@ -135,10 +148,13 @@ func counted(t *testing.T, s *Service, over, code, reason string) {
 func TestCompressedMessages(t *testing.T) {
 	s := inside(t, &output{}, nil)
 	r := &pb.MintTokenRequest{Configuration: "configurations/acme-customers"}
-	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unauthenticated {
+	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(
+		err) != codes.Unauthenticated {
 		t.Errorf("a stranger: %v", err)
 	}
-	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(err) != codes.Unimplemented || reasonIn(status.Convert(err)) != transport.ReasonInvalidRequest {
+	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(
+		err) != codes.Unimplemented ||
+		reasonIn(status.Convert(err)) != transport.ReasonInvalidRequest {
 		t.Errorf("a caller: %v", err)
 	}
 }
@@ -147,7 +163,8 @@ func TestCompressedMessages(t *testing.T) {
 func TestStrangersAreNotDecoded(t *testing.T) {
 	s := inside(t, &output{}, nil)
 	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*largestBody)} {
-		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized || !bytes.Contains(answer, []byte(reasonUnauthenticated)) {
+		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized ||
+			!bytes.Contains(answer, []byte(reasonUnauthenticated)) {
 			t.Errorf("%.20q: %d %s", body, code, answer)
 		}
 	}
@@ -176,7 +193,9 @@ func TestMethodsAreTheContract(t *testing.T) {
 					continue
 				}
 				entry := methods()[k]
-				if got := entry.request().ProtoReflect().Descriptor().FullName(); got != m.Input().FullName() || entry.action == "" || entry.name != string(m.Name()) {
+				if got := entry.request().ProtoReflect().Descriptor().FullName(); got != m.Input().FullName() ||
+					entry.action == "" ||
+					entry.name != string(m.Name()) {
 					t.Errorf("%s has the request %s and the action %q", full, got, entry.action)
 				}
 			}
@@ -194,7 +213,8 @@ func TestMethodsAreTheContract(t *testing.T) {
 func refusals() map[string]error {
 	many := &zendesk.InvalidError{}
 	for i := range 30 {
-		many.Faults = append(many.Faults, zendesk.Fault{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
+		many.Faults = append(many.Faults,
+			zendesk.Fault{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
 	}
 	return map[string]error{
 		"credential":  caller.ErrUnknown,
@@ -218,7 +238,8 @@ func refusals() map[string]error {
 	}
 }
 
-// TestRefusalJSON compares the JSON of each kind of refusal with what protojson makes of its status.
+// TestRefusalJSON compares the JSON of each kind of refusal with what protojson makes of its
+// status.
 func TestRefusalJSON(t *testing.T) {
 	for name, err := range refusals() {
 		r := classify(err)
@@ -252,7 +273,8 @@ func benchmarkREST(b *testing.B, body string, want int) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken",
+			strings.NewReader(body))
 		r.Header.Set("Authorization", "Bearer "+everythingKey)
 		r.Header.Set("Content-Type", "application/json")
 		w := httptest.NewRecorder()

@@ -50,11 +50,19 @@ func identify(t *testing.T, r reply) (id, hash string) {
 	return "", ""
 }
 
-// One record of each decision, with all that was decided on and nothing that could
-// be used: the same through both transports but for the transport.
+// One record of each decision, with all that was decided on and nothing that could be used: the
+// same through both transports but for the transport.
 func TestRecords(t *testing.T) {
 	const grant, everything = "callers[0].grants[0]", "callers[1].grants[0]"
-	ana := audit.Record{Caller: "everything", Authenticated: "api_key", Configuration: "acme-customers", Brand: "360001", Decision: "allow", Rule: everything, Email: "ana@customer.example"}
+	ana := audit.Record{
+		Caller:        "everything",
+		Authenticated: "api_key",
+		Configuration: "acme-customers",
+		Brand:         "360001",
+		Decision:      "allow",
+		Rule:          everything,
+		Email:         "ana@customer.example",
+	}
 	with := func(base audit.Record, change func(*audit.Record)) audit.Record {
 		change(&base)
 		return base
@@ -76,19 +84,35 @@ func TestRecords(t *testing.T) {
 		{"mint", call{method: "MintToken", body: user("")}, signed},
 		{"form", call{method: "RenderForm", body: user("")}, signed},
 		{"page", call{method: "RenderPage", body: user("")}, signed},
-		{"with claims", call{method: "MintToken", body: user(`,"role":"ROLE_END_USER","externalId":"9","tags":{"values":["vip"]},"userFields":{"plan":"gold"}`) + `,"brandId":"360002"`},
+		{
+			"with claims",
+			call{
+				method: "MintToken",
+				body: user(
+					`,"role":"ROLE_END_USER","externalId":"9","tags":{"values":["vip"]},"userFields":{"plan":"gold"}`,
+				) + `,"brandId":"360002"`,
+			},
 			with(signed, func(r *audit.Record) {
 				r.Brand, r.Role, r.ExternalID = "360002", "end_user", "9"
 				r.Claims = []string{"iat", "jti", "email", "name", "external_id", "role", "tags", "user_fields"}
-			})},
+			}),
+		},
 		{"with a warning", call{method: "MintToken", name: "acme-both", body: user(`,"phone":"1"`)},
 			with(signed, func(r *audit.Record) {
 				r.Configuration, r.Brand, r.Warnings = "acme-both", "360009", []string{"user.phone"}
 			})},
 		{"a trial run", call{method: "MintToken", body: user("") + `,"validateOnly":true`},
 			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly = 1, true })},
-		{"no credential", call{method: "MintToken", keys: []string{}, body: user("")}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "missing"}},
-		{"unknown credential", call{method: "ListConfigurations", keys: []string{"dmk_other"}}, audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "unknown"}},
+		{
+			"no credential",
+			call{method: "MintToken", keys: []string{}, body: user("")},
+			audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "missing"},
+		},
+		{
+			"unknown credential",
+			call{method: "ListConfigurations", keys: []string{"dmk_other"}},
+			audit.Record{Decision: "deny", Reason: "CALLER_UNAUTHENTICATED", Credential: "unknown"},
+		},
 		{"no grant", call{method: "MintToken", keys: []string{"dmk_nobody"}, body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "nobody", "*" })},
 		{"nowhere", call{method: "MintToken", name: "acme-nowhere", body: user("")},
@@ -97,36 +121,82 @@ func TestRecords(t *testing.T) {
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
 				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"
 			})},
-		{"a claim as a page", call{method: "RenderPage", keys: []string{"dmk_storefront"}, body: user(`,"organizations":["A"]`) + `,"onError":"ON_ERROR_PAGE"`},
+		{
+			"a claim as a page",
+			call{
+				method: "RenderPage",
+				keys:   []string{"dmk_storefront"},
+				body:   user(`,"organizations":["A"]`) + `,"onError":"ON_ERROR_PAGE"`,
+			},
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
 				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"
-			})},
-		{"an external id that isn't granted", call{method: "MintToken", keys: []string{"dmk_storefront"}, body: user(`,"externalId":"Staff-7"`)},
+			}),
+		},
+		{
+			"an external id that isn't granted",
+			call{method: "MintToken", keys: []string{"dmk_storefront"}, body: user(`,"externalId":"Staff-7"`)},
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
 				r.Caller, r.Brand, r.ExternalID, r.Rule = "storefront", "360001", "Staff-7", grant+".claims.external_id"
-			})},
+			}),
+		},
 		{"an external id and no address", call{method: "MintToken", body: `"user":{"email":"ana","externalId":"9"}`},
-			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand, r.Email, r.ExternalID = "*", "360001", "", "9" })},
+			refused("INVALID_FIELD",
+				func(r *audit.Record) { r.Rule, r.Brand, r.Email, r.ExternalID = "*", "360001", "", "9" })},
 		{"what can't be an external id", call{method: "MintToken", body: user(`,"externalId":"a\nb"`)},
 			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
-		{"an external id of a trial run", call{method: "RenderForm", body: user(`,"externalId":"9"`) + `,"validateOnly":true`},
-			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly, r.ExternalID = 1, true, "9" })},
+		{
+			"an external id of a trial run",
+			call{method: "RenderForm", body: user(`,"externalId":"9"`) + `,"validateOnly":true`},
+			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly, r.ExternalID = 1, true, "9" }),
+		},
 		{"a field", call{method: "MintToken", body: user(`,"phone":"1"`)},
 			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
 		{"a secret", call{method: "MintToken", name: "acme-broken", body: user("")},
-			refused("SECRET_UNUSABLE", func(r *audit.Record) { r.Configuration, r.Rule, r.Brand = "acme-broken", everything, "1" })},
+			refused("SECRET_UNUSABLE",
+				func(r *audit.Record) { r.Configuration, r.Rule, r.Brand = "acme-broken", everything, "1" })},
 		{"inspect", call{method: "InspectToken", body: `"token":"x"`},
 			with(ana, func(r *audit.Record) { r.Brand, r.Email, r.TokenHash = "", "", audit.Hash("x") })},
 		{"inspect not granted", call{method: "InspectToken", keys: []string{"dmk_storefront"}, body: `"token":"x"`},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Email, r.Rule = "storefront", "", "*" })},
-		{"list", call{method: "ListConfigurations"}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "allow"}},
+		{
+			"list",
+			call{method: "ListConfigurations"},
+			audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "allow"},
+		},
 		{"get", call{method: "GetConfiguration"}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
 		{"refresh", call{method: "RefreshSecret"}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
-		{"report", call{method: "ReportSignInFailure", body: `"kind":"error","message":"x"`}, with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" })},
-		{"a trial run refused", call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
-			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true })},
-		{"resolve", call{method: "ResolveConfiguration", body: `"brandId":"360002"`}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "allow", Configuration: "acme-customers", Brand: "360002"}},
-		{"resolve nothing", call{method: "ResolveConfiguration", body: `"brandId":"1234"`}, audit.Record{Caller: "everything", Authenticated: "api_key", Decision: "deny", Reason: "CONFIGURATION_NOT_RESOLVED"}},
+		{
+			"report",
+			call{method: "ReportSignInFailure", body: `"kind":"error","message":"x"`},
+			with(ana, func(r *audit.Record) { r.Brand, r.Email = "", "" }),
+		},
+		{
+			"a trial run refused",
+			call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
+			refused("INVALID_FIELD",
+				func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true }),
+		},
+		{
+			"resolve",
+			call{method: "ResolveConfiguration", body: `"brandId":"360002"`},
+			audit.Record{
+				Caller:        "everything",
+				Authenticated: "api_key",
+				Decision:      "allow",
+				Configuration: "acme-customers",
+				Brand:         "360002",
+			},
+		},
+		{
+			"resolve nothing",
+			call{method: "ResolveConfiguration", body: `"brandId":"1234"`},
+			audit.Record{
+				Caller:        "everything",
+				Authenticated: "api_key",
+				Decision:      "deny",
+				Reason:        "CONFIGURATION_NOT_RESOLVED",
+			},
+		},
 	}
 	actions := map[string]string{
 		"MintToken": "sign_in", "RenderForm": "sign_in", "RenderPage": "sign_in", "InspectToken": "inspect", "RefreshSecret": "refresh",

@@ -22,8 +22,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// refused checks an error through either transport: code, reason, and what tells the
-// caller when to come again.
+// refused checks an error through either transport: code, reason, and what tells the caller when to
+// come again.
 func refused(t *testing.T, d transport, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
 	t.Helper()
 	if r.code != code || r.reason != reason || r.retry != retry {
@@ -45,9 +45,15 @@ func refused(t *testing.T, d transport, r reply, code codes.Code, reason string,
 // A store that is away doesn't matter until what is held is too old.
 func TestStoreAway(t *testing.T) {
 	var c clock
-	s := start(t, settings{configuration: strings.Replace(configuration, "    display_name: Acme customers", "    max_stale: 1h", 1), now: c.now})
+	s := start(t, settings{
+		configuration: strings.Replace(configuration, "    display_name: Acme customers", "    max_stale: 1h", 1),
+		now:           c.now,
+	})
 	s.Store.SetError(errors.New("dial tcp 10.9.8.7:8200: connection refused"))
-	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); !errors.Is(err, secrets.ErrUnavailable) {
+	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); !errors.Is(
+		err,
+		secrets.ErrUnavailable,
+	) {
 		t.Fatal(err)
 	}
 	eachTransport(t, func(t *testing.T, d transport) {
@@ -61,7 +67,8 @@ func TestStoreAway(t *testing.T) {
 				t.Errorf("the caller is told the cause: %s %s", r.answer.message, r.body)
 			}
 		}
-		refused(t, d, d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable, "SECRET_UNAVAILABLE", 503, 10*time.Second)
+		refused(t, d, d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable,
+			"SECRET_UNAVAILABLE", 503, 10*time.Second)
 		// Another configuration has another patience.
 		mint(t, s, d, call{name: "acme-both", body: user("")})
 		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
@@ -69,7 +76,8 @@ func TestStoreAway(t *testing.T) {
 			t.Errorf("the secret is %v", m.GetSecret())
 		}
 		page := d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"onError":"ON_ERROR_PAGE"`})
-		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "SECRET_UNAVAILABLE" || m.GetOutcome() != pb.Outcome_OUTCOME_REFUSED {
+		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "SECRET_UNAVAILABLE" ||
+			m.GetOutcome() != pb.Outcome_OUTCOME_REFUSED {
 			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
 		}
 	})
@@ -78,8 +86,8 @@ func TestStoreAway(t *testing.T) {
 	}
 }
 
-// The grant's rate: what is over it is told when to come again. A refusal of another
-// kind and a trial run cost nothing.
+// The grant's rate: what is over it is told when to come again. A refusal of another kind and a
+// trial run cost nothing.
 func TestRate(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		var c clock
@@ -125,8 +133,8 @@ func (f *failing) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What can't be recorded isn't done: there is no token in the answer, nor anything
-// that tells of one. Not even a refusal is told otherwise.
+// What can't be recorded isn't done: there is no token in the answer, nor anything that tells of
+// one. Not even a refusal is told otherwise.
 func TestAuditUnavailable(t *testing.T) {
 	w := &failing{}
 	s := start(t, settings{configuration: configuration, audit: w})
@@ -175,8 +183,7 @@ func (h *hooked) Write(b []byte) (int, error) {
 	return h.Buffer.Write(b)
 }
 
-// The record comes before the answer: while the one is being written, the other
-// hasn't left.
+// The record comes before the answer: while the one is being written, the other hasn't left.
 func TestRecordBeforeAnswer(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []call{
@@ -247,16 +254,21 @@ func TestGRPCTransport(t *testing.T) {
 		"unknown":   {"authorization": {"Bearer " + echo}},
 	} {
 		t.Run("credential "+name, func(t *testing.T) {
-			md = metadata.Join(md, metadata.MD{"grpcgateway-authorization": {"Bearer dmk_everything"}, "x-api-key": {"dmk_everything"}, "authorization-bin": {"Bearer dmk_everything"}})
+			md = metadata.Join(md, metadata.MD{
+				"grpcgateway-authorization": {"Bearer dmk_everything"},
+				"x-api-key":                 {"dmk_everything"},
+				"authorization-bin":         {"Bearer dmk_everything"},
+			})
 			ctx := metadata.NewOutgoingContext(t.Context(), md)
-			a := s.overGRPC(ctx, pb.TokenService_MintToken_FullMethodName, &pb.MintTokenRequest{}, &pb.MintTokenResponse{})
+			a := s.overGRPC(ctx, pb.TokenService_MintToken_FullMethodName, &pb.MintTokenRequest{},
+				&pb.MintTokenResponse{})
 			if a.code != codes.Unauthenticated || a.info["credential"] != name {
 				t.Errorf("got %v %s %v", a.code, a.reason, a.info)
 			}
 		})
 	}
-	// The public health service knows the process, and no names: whether one exists
-	// is nobody's business there.
+	// The public health service knows the process, and no names: whether one exists is nobody's
+	// business there.
 	health := healthpb.NewHealthClient(s.GRPC)
 	for _, name := range []string{"acme-customers", "configurations/acme-customers", "acme-nowhere", "deskmint.v1.TokenService"} {
 		_, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
@@ -264,13 +276,14 @@ func TestGRPCTransport(t *testing.T) {
 			t.Errorf("health of %s: %v", name, err)
 		}
 	}
-	if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+	if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil ||
+		r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		t.Errorf("health: %v %v", r.GetStatus(), err)
 	}
 }
 
-// What is no message of the request's is the caller's fault at the gRPC server too,
-// with a reason, and isn't repeated.
+// What is no message of the request's is the caller's fault at the gRPC server too, with a reason,
+// and isn't repeated.
 func TestUndecodable(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")

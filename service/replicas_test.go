@@ -21,8 +21,8 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// names is a name server of one name. Clients ask it when a connection has ended, as
-// they do with DNS.
+// names is a name server of one name. Clients ask it when a connection has ended, as they do with
+// DNS.
 type names struct {
 	resolver *manual.Resolver
 
@@ -65,8 +65,7 @@ func (l *signIns) answered(replica string, err error) {
 	l.turn = make(chan struct{})
 }
 
-// each waits until all of the replicas have answered n more times, and says how often
-// each did.
+// each waits until all of the replicas have answered n more times, and says how often each did.
 func (l *signIns) each(t *testing.T, n int, replicas ...string) []int {
 	t.Helper()
 	deadline := time.After(soon)
@@ -123,10 +122,15 @@ func (l *signIns) begin(t *testing.T, n *names) {
 				case <-tick.C:
 				}
 				var from peer.Peer
-				_, err := pb.NewTokenServiceClient(conn).MintToken(metadata.AppendToOutgoingContext(context.WithoutCancel(ctx), "authorization", "Bearer dmk_everything"), &pb.MintTokenRequest{
-					Configuration: "configurations/acme-customers",
-					User:          &pb.User{Email: "ana@customer.example", EmailVerified: true, Name: "Ana"},
-				}, grpc.Peer(&from))
+				_, err := pb.NewTokenServiceClient(conn).MintToken(
+					metadata.AppendToOutgoingContext(context.WithoutCancel(ctx), "authorization",
+						"Bearer dmk_everything"),
+					&pb.MintTokenRequest{
+						Configuration: "configurations/acme-customers",
+						User:          &pb.User{Email: "ana@customer.example", EmailVerified: true, Name: "Ana"},
+					},
+					grpc.Peer(&from),
+				)
 				l.answered(fmt.Sprint(from.Addr), err)
 			}
 		})
@@ -138,13 +142,14 @@ func (l *signIns) begin(t *testing.T, n *names) {
 	})
 }
 
-// TestReplicasComeAndGo: a client with the service config that docs/clients.md recommends
-// notices nothing of a replica that is told to end, nor of one that is cut off, and a new
-// one gets its share of the calls, since connections end with their age.
+// TestReplicasComeAndGo: a client with the service config that docs/clients.md recommends notices
+// nothing of a replica that is told to end, nor of one that is cut off, and a new one gets its
+// share of the calls, since connections end with their age.
 func TestReplicasComeAndGo(t *testing.T) {
 	var g gate // of b
 	replica := func(between func(service.Secrets) service.Secrets) *server {
-		return start(t, settings{configuration: configuration, secrets: between, age: time.Second, drain: 200 * time.Millisecond})
+		return start(t,
+			settings{configuration: configuration, secrets: between, age: time.Second, drain: 200 * time.Millisecond})
 	}
 	address := func(s *server) string { return s.listeners[0].Addr().String() }
 	a, b, c := replica(nil), replica(g.between), replica(nil)

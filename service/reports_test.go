@@ -33,16 +33,21 @@ func TestReports(t *testing.T) {
 			{"Rate limit exceeded", "RATE_LIMITED", page.ProblemUnavailable},
 			{"<script>alert(1)</script> never met before", "UNKNOWN", page.ProblemFailed},
 		} {
-			body := `"kind":"error","message":` + quote(c.message) + `,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
+			body := `"kind":"error","message":` + quote(
+				c.message) + `,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
 			r := d.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
 			if r.code != codes.OK {
 				t.Fatalf("%q: %v %s", c.message, r.code, r.reason)
 			}
 			got := get[*pb.ReportSignInFailureResponse](t, r)
-			if got.GetClass().String() != "SIGN_IN_FAILURE_CLASS_"+c.class || got.GetCause() == "" || got.GetOperatorAdvice() == "" || got.GetUserAdvice() == "" {
-				t.Errorf("%q: %v, %q, %q, %q", c.message, got.GetClass(), got.GetCause(), got.GetOperatorAdvice(), got.GetUserAdvice())
+			if got.GetClass().String() != "SIGN_IN_FAILURE_CLASS_"+c.class || got.GetCause() == "" ||
+				got.GetOperatorAdvice() == "" ||
+				got.GetUserAdvice() == "" {
+				t.Errorf("%q: %v, %q, %q, %q", c.message, got.GetClass(), got.GetCause(), got.GetOperatorAdvice(),
+					got.GetUserAdvice())
 			}
-			if html := got.GetHtml(); !strings.Contains(html, "<html") || strings.Contains(html, c.message) || strings.Contains(html, "alert(1)") {
+			if html := got.GetHtml(); !strings.Contains(html, "<html") || strings.Contains(html, c.message) ||
+				strings.Contains(html, "alert(1)") {
 				t.Errorf("%q: the page is %.300s", c.message, html)
 			}
 			if want := string(pageOf(t, "acme-customers", "360002", "de").RenderProblem(c.problem)); got.GetHtml() != want {
@@ -60,28 +65,34 @@ func TestReports(t *testing.T) {
 			t.Fatal(err)
 		}
 		for class, n := range counted {
-			if want := fmt.Sprintf("deskmint_reported_sign_in_failures_total{class=%q,configuration=\"acme-customers\"} %d\n", class, n); !strings.Contains(string(metrics), want) {
+			if want := fmt.Sprintf("deskmint_reported_sign_in_failures_total{class=%q,configuration=\"acme-customers\"} %d\n", class, n); !strings.Contains(
+				string(metrics),
+				want,
+			) {
 				t.Errorf("the metrics lack %s", want)
 			}
 		}
 	})
 }
 
-// A report that speaks of the signature makes the service refresh the secret, and one
-// that comes within 5 s of it doesn't.
+// A report that speaks of the signature makes the service refresh the secret, and one that comes
+// within 5 s of it doesn't.
 func TestReportsRefresh(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		var clock clock
 		s := start(t, settings{configuration: configuration, now: clock.now})
 		signed := func() uint32 {
 			t.Helper()
-			return get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: user("")})).GetSecretVersion()
+			return get[*pb.MintTokenResponse](t,
+				d.send(t.Context(), t, s, call{method: "MintToken", body: user("")})).GetSecretVersion()
 		}
 		report := func(after time.Duration, message string, want uint32) {
 			t.Helper()
 			clock.set(after)
 			s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret)) // unpinned, the newest signs
-			d.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: `"kind":"error","message":` + quote(message)})
+			d.send(t.Context(), t, s, call{
+				method: "ReportSignInFailure", body: `"kind":"error","message":` + quote(message),
+			})
 			if got := signed(); got != want {
 				t.Errorf("after %v and %q version %d signs, want %d", after, message, got, want)
 			}
@@ -93,14 +104,18 @@ func TestReportsRefresh(t *testing.T) {
 	})
 }
 
-// A caller that reports for one brand sees no other's page: the default brand's where
-// that is its own, else nobody's.
+// A caller that reports for one brand sees no other's page: the default brand's where that is its
+// own, else nobody's.
 func TestReportsOfABrand(t *testing.T) {
-	yaml := strings.Replace(configuration, "        actions: [sign_in, read]\n", "        actions: [sign_in, read, report]\n", 1)
+	yaml := strings.Replace(configuration, "        actions: [sign_in, read]\n",
+		"        actions: [sign_in, read, report]\n", 1)
 	if yaml == configuration {
 		t.Fatal("the caller has other actions")
 	}
-	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`, `["acme.zendesk.com"]`, `["acme-labs.zendesk.com"]`).Replace(yaml)
+	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`, `["acme.zendesk.com"]`,
+		`["acme-labs.zendesk.com"]`).Replace(
+		yaml,
+	)
 	eachTransport(t, func(t *testing.T, d transport) {
 		for _, c := range []struct {
 			yaml, brand string
@@ -114,10 +129,16 @@ func TestReportsOfABrand(t *testing.T) {
 			{other, "", page.Neutral("")},
 		} {
 			s := start(t, settings{configuration: c.yaml})
-			r := d.send(t.Context(), t, s, call{method: "ReportSignInFailure", keys: []string{"dmk_storefront"}, body: `"kind":"error","message":"x","onError":"ON_ERROR_PAGE","brandId":` + quote(c.brand)})
+			r := d.send(t.Context(), t, s, call{
+				method: "ReportSignInFailure",
+				keys:   []string{"dmk_storefront"},
+				body:   `"kind":"error","message":"x","onError":"ON_ERROR_PAGE","brandId":` + quote(c.brand),
+			})
 			got := get[*pb.ReportSignInFailureResponse](t, r)
-			if want := string(c.want.RenderProblem(page.ProblemFailed)); got.GetHtml() != want || got.GetHeaders()["Content-Security-Policy"] != c.want.ContentSecurityPolicy() {
-				t.Errorf("%s: %s, %s", c.brand, difference(got.GetHtml(), want), got.GetHeaders()["Content-Security-Policy"])
+			if want := string(c.want.RenderProblem(page.ProblemFailed)); got.GetHtml() != want ||
+				got.GetHeaders()["Content-Security-Policy"] != c.want.ContentSecurityPolicy() {
+				t.Errorf("%s: %s, %s", c.brand, difference(got.GetHtml(), want),
+					got.GetHeaders()["Content-Security-Policy"])
 			}
 		}
 	})

@@ -13,8 +13,8 @@ import (
 // requestID is what a request may be called.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// A request is called by one name in its answer, its record and the log: the caller's
-// own where that is a plain one, otherwise one of ours.
+// A request is called by one name in its answer, its record and the log: the caller's own where
+// that is a plain one, otherwise one of ours.
 func TestRequestID(t *testing.T) {
 	var g gate
 	s := start(t, settings{configuration: configuration, secrets: g.between})
@@ -50,7 +50,9 @@ func TestRequestID(t *testing.T) {
 					logged := len(s.Log.String())
 					r := d.send(ctx, t, s, call)
 					id := r.header.Get("X-Request-Id")
-					if len(r.header.Values("X-Request-Id")) != 1 || !requestID.MatchString(id) || (c.taken && id != c.given[0]) || (!c.taken && len(id) != 26) {
+					if len(r.header.Values("X-Request-Id")) != 1 || !requestID.MatchString(id) ||
+						(c.taken && id != c.given[0]) ||
+						(!c.taken && len(id) != 26) {
 						t.Errorf("%s is called %q", call.method, r.header.Values("X-Request-Id"))
 					}
 					if all := records(t, s); len(all) != 1 || all[0].RequestID != id {

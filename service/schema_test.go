@@ -57,7 +57,12 @@ func TestRecordSchema(t *testing.T) {
 		count = `{"schema":1,"record_id":"ABCDEFGHIJKLMNOPQRSTUVWXYZ","time":"2026-03-14T15:09:26.5Z","transport":"http","decision":"deny","reason":"CALLER_UNAUTHENTICATED","credential":"unknown","configuration_digest":"aa","first_time":"2026-03-14T15:09:16Z","count":12}`
 	)
 	hash := strings.Repeat("0a", 32)
-	signed := strings.Replace(read, `"read"`, `"sign_in","configuration":"acme","brand":"1","secret_version":1,"jti":"0123456789012345678901","claims":["iat"],"token_sha256":"`+hash+`"`, 1)
+	signed := strings.Replace(
+		read,
+		`"read"`,
+		`"sign_in","configuration":"acme","brand":"1","secret_version":1,"jti":"0123456789012345678901","claims":["iat"],"token_sha256":"`+hash+`"`,
+		1,
+	)
 	for _, good := range []string{read, count, signed} {
 		if found := misfits(good); len(found) > 0 {
 			t.Fatalf("%v", found)

@@ -45,12 +45,15 @@ func (d *dud) State(ref secrets.Ref) (secrets.State, bool) {
 
 var everyPath = []string{"sso/acme-customers", "sso/acme-staff", "sso/acme-both", "sso/acme-off"}
 
-// TestSelfTest: a configuration that can't sign is at fault, with the reason, wherever
-// an operator looks, and takes no other with it. Nothing of the test is on record.
+// TestSelfTest: a configuration that can't sign is at fault, with the reason, wherever an operator
+// looks, and takes no other with it. Nothing of the test is on record.
 func TestSelfTest(t *testing.T) {
 	d := &dud{}
 	d.set("sso/acme-staff")
-	s := start(t, settings{configuration: configuration, secrets: func(ring service.Secrets) service.Secrets { d.Secrets = ring; return d }})
+	s := start(t, settings{
+		configuration: configuration,
+		secrets:       func(ring service.Secrets) service.Secrets { d.Secrets = ring; return d },
+	})
 	const fault = "self-test: signing with version 0: secrets: the zero Key neither signs nor verifies"
 	if ready := s.ops(t, "/readyz"); !strings.Contains(ready, `{"ready":true,`) ||
 		!strings.Contains(ready, `"acme-staff":{"state":"unusable","active_version":1,"serial":0,"fault":"`+fault) ||
@@ -61,14 +64,16 @@ func TestSelfTest(t *testing.T) {
 	for name, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{
 		"acme-staff": healthpb.HealthCheckResponse_NOT_SERVING, "acme-customers": healthpb.HealthCheckResponse_SERVING, "": healthpb.HealthCheckResponse_SERVING,
 	} {
-		if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err != nil || r.GetStatus() != want {
+		if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err != nil ||
+			r.GetStatus() != want {
 			t.Errorf("health of %q: %v %v", name, r, err)
 		}
 	}
 	if !strings.Contains(s.ops(t, "/metrics"), `deskmint_secret_usable{configuration="acme-staff"} 0`) {
 		t.Error("the metrics call it usable")
 	}
-	if log := s.Log.String(); strings.Count(log, "the self-test of a configuration failed") != 1 || !strings.Contains(log, `"configuration":"acme-staff"`) {
+	if log := s.Log.String(); strings.Count(log, "the self-test of a configuration failed") != 1 ||
+		!strings.Contains(log, `"configuration":"acme-staff"`) {
 		t.Errorf("logged: %s", log)
 	}
 	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")})
@@ -86,7 +91,8 @@ func TestSelfTest(t *testing.T) {
 	// A reload after which nothing would sign is refused whole.
 	d.set(everyPath...)
 	next := parse(t, renamed())
-	if err := s.Swap(t.Context(), next); err == nil || !strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
+	if err := s.Swap(t.Context(), next); err == nil ||
+		!strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
 		t.Errorf("a swap to nothing that signs: %v", err)
 	}
 	if ready := s.ops(t, "/readyz"); strings.Contains(ready, next.Digest) {
@@ -94,12 +100,13 @@ func TestSelfTest(t *testing.T) {
 	}
 }
 
-// TestNotReady: a replica that can sign nothing opens no transport, says why, and opens
-// them when it can.
+// TestNotReady: a replica that can sign nothing opens no transport, says why, and opens them when
+// it can.
 func TestNotReady(t *testing.T) {
 	d := &dud{Secrets: secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})}
 	d.set(everyPath...)
-	becomesReady(t, d, "the self-test fails for each of the 5 configurations whose secrets are held", func() { d.set() })
+	becomesReady(t, d, "the self-test fails for each of the 5 configurations whose secrets are held",
+		func() { d.set() })
 }
 
 // TestNotReadyWithoutStore: a replica that starts while the store is away holds no secret, so it
@@ -139,8 +146,7 @@ func TestKnownAnswer(t *testing.T) {
 	}
 }
 
-// TestWatch: a watch tells each change of a configuration's state, and ends with the
-// service.
+// TestWatch: a watch tells each change of a configuration's state, and ends with the service.
 func TestWatch(t *testing.T) {
 	s := start(t, settings{configuration: configuration, patience: 100 * time.Millisecond})
 	health := healthpb.NewHealthClient(dialOps(t, s))

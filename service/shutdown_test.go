@@ -20,12 +20,11 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// soon is longer than anything here takes, and shorter than what must not be waited
-// for.
+// soon is longer than anything here takes, and shorter than what must not be waited for.
 const soon = time.Minute
 
-// A request that is under way when the end comes is answered; by then nobody new is
-// let in, and probes have been told before either.
+// A request that is under way when the end comes is answered; by then nobody new is let in, and
+// probes have been told before either.
 func TestShutdownFinishesRequests(t *testing.T) {
 	var g gate
 	s := start(t, settings{configuration: configuration, secrets: g.between, grace: soon})
@@ -112,8 +111,8 @@ func TestGraceIsBounded(t *testing.T) {
 	})
 }
 
-// While it drains, the service still answers, and says that it is going away. A
-// watcher is told, and doesn't keep it from going.
+// While it drains, the service still answers, and says that it is going away. A watcher is told,
+// and doesn't keep it from going.
 func TestDrain(t *testing.T) {
 	const drain = 3 * time.Second // in which a slow machine has to answer some requests
 	s := start(t, settings{configuration: configuration, drain: drain, grace: soon})
@@ -143,7 +142,8 @@ func TestDrain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h, body, err := exchange(r); err != nil || h.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"ready":false`) {
+	if h, body, err := exchange(r); err != nil || h.StatusCode != http.StatusServiceUnavailable ||
+		!strings.Contains(string(body), `"ready":false`) {
 		t.Errorf("ready while draining: HTTP %d %s %v", h.StatusCode, body, err)
 	}
 	if err := <-stopped; err != nil {
@@ -162,7 +162,12 @@ func TestListenerFails(t *testing.T) {
 	for i, name := range []string{"grpc", "http", "ops"} {
 		t.Run(name, func(t *testing.T) {
 			snapshot := parse(t, configuration)
-			s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot), Grace: time.Second})
+			s, err := service.New(service.Options{
+				Snapshot: snapshot,
+				Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
+				Audit:    discard(snapshot),
+				Grace:    time.Second,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,7 +187,11 @@ func TestListenerFails(t *testing.T) {
 // A context that has ended before anything began ends the service at once.
 func TestServeWithoutTime(t *testing.T) {
 	snapshot := parse(t, configuration)
-	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot)})
+	s, err := service.New(service.Options{
+		Snapshot: snapshot,
+		Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
+		Audit:    discard(snapshot),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +209,11 @@ func TestServeWithoutTime(t *testing.T) {
 // Without an ops listener there is none, and nothing misses it.
 func TestNoOpsListener(t *testing.T) {
 	snapshot := parse(t, configuration)
-	s, err := service.New(service.Options{Snapshot: snapshot, Secrets: secrets.NewKeyring(secrets.Options{Source: store()}), Audit: discard(snapshot)})
+	s, err := service.New(service.Options{
+		Snapshot: snapshot,
+		Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
+		Audit:    discard(snapshot),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +231,8 @@ func TestNoOpsListener(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+l.HTTP.Addr().String()+"/", nil)
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+l.HTTP.Addr().String()+"/",
+		nil)
 	if err != nil {
 		t.Fatal(err)
 	}

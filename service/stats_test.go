@@ -16,8 +16,8 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// summary is an event in words that must be the same whichever transport it is of: what
-// only a wire has is left out.
+// summary is an event in words that must be the same whichever transport it is of: what only a wire
+// has is left out.
 func summary(t *testing.T, s stats.RPCStats) string {
 	t.Helper()
 	// No token is the same as another, so payloads are compared by what they are.
@@ -68,8 +68,7 @@ func summary(t *testing.T, s stats.RPCStats) string {
 	return fmt.Sprintf("%T", s)
 }
 
-// A stats handler is told the same of a call, in the same order, whichever transport it
-// came by.
+// A stats handler is told the same of a call, in the same order, whichever transport it came by.
 func TestStats(t *testing.T) {
 	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy deskmint-attempt deskmint-jti " +
 		"deskmint-outcome deskmint-secret-version permissions-policy referrer-policy x-content-type-options x-frame-options x-request-id x-robots-tag"
@@ -124,7 +123,10 @@ func TestStats(t *testing.T) {
 		for _, e := range watching.take() {
 			got = append(got, summary(t, e))
 		}
-		if want := []string{"InHeader " + method + "MintToken", "Begin", "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument"}; !slices.Equal(got, want) {
+		if want := []string{"InHeader " + method + "MintToken", "Begin", "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument"}; !slices.Equal(
+			got,
+			want,
+		) {
 			t.Errorf("told %q, want %q", got, want)
 		}
 	})

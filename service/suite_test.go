@@ -17,19 +17,20 @@ import (
 	"google.golang.org/grpc/grpclog"
 )
 
-// TestMain searches, when every test has run, all that every server of them has
-// written anywhere for what belongs nowhere: secrets, API keys, and the tokens that
-// were handed out.
+// TestMain searches, when every test has run, all that every server of them has written anywhere
+// for what belongs nowhere: secrets, API keys, and the tokens that were handed out.
 func TestMain(m *testing.M) {
 	// What the libraries log goes to standard error otherwise, where nobody looks.
 	grpclog.SetLoggerV2(grpclog.NewLoggerV2WithVerbosity(&suite.libraries, &suite.libraries, &suite.libraries, 99))
 	code := m.Run()
 	if leaks := suite.leaks(); len(leaks) > 0 && code == 0 {
-		fmt.Fprintln(os.Stderr, "what the servers of these tests wrote holds what must not leave:\n"+strings.Join(leaks, "\n"))
+		fmt.Fprintln(os.Stderr,
+			"what the servers of these tests wrote holds what must not leave:\n"+strings.Join(leaks, "\n"))
 		code = 1
 	}
 	if found := misfits(strings.Join(suite.texts["audit"], "")); len(found) > 0 {
-		fmt.Fprintln(os.Stderr, "records that are not as audit/schema.json says:\n"+strings.Join(found[:min(len(found), 10)], "\n"))
+		fmt.Fprintln(os.Stderr,
+			"records that are not as audit/schema.json says:\n"+strings.Join(found[:min(len(found), 10)], "\n"))
 		code = 1
 	}
 	os.Exit(code) //nolint:forbidigo // this is the tests' main
@@ -65,8 +66,7 @@ func (w *witness) wrote(kind, text string) {
 	w.texts[kind] = append(w.texts[kind], text)
 }
 
-// keep takes everything that a server has written, and what it tells operators
-// where it still does.
+// keep takes everything that a server has written, and what it tells operators where it still does.
 func (w *witness) keep(s *server) {
 	w.wrote("log", s.Log.String())
 	w.wrote("audit", s.Audit.String())
@@ -91,8 +91,8 @@ func (w *witness) leaks() (found []string) {
 	defer w.mu.Unlock()
 	names := canaries()
 	for token := range w.tokens {
-		// The signature is what makes a token one. The header, which is the same in
-		// all, is searched for in every encoding, which finds whole ones.
+		// The signature is what makes a token one. The header, which is the same in all, is
+		// searched for in every encoding, which finds whole ones.
 		names["a token's signature"] = append(names["a token's signature"], token[strings.LastIndex(token, ".")+1:])
 	}
 	texts := map[string]string{"libraries' log": w.libraries.String()}
@@ -108,7 +108,8 @@ func search(texts map[string]string, names map[string][]string) (found []string)
 		for name, forms := range names {
 			if i := slices.IndexFunc(forms, func(form string) bool { return strings.Contains(text, form) }); i >= 0 {
 				at := strings.Index(text, forms[i])
-				found = append(found, fmt.Sprintf("%s in %s: …%s…", name, kind, text[max(0, at-60):min(len(text), at+len(forms[i])+20)]))
+				found = append(found,
+					fmt.Sprintf("%s in %s: …%s…", name, kind, text[max(0, at-60):min(len(text), at+len(forms[i])+20)]))
 			}
 		}
 	}
@@ -116,8 +117,8 @@ func search(texts map[string]string, names map[string][]string) (found []string)
 	return found
 }
 
-// canaries are what must be found nowhere, by name, each in every form in which it
-// could be written.
+// canaries are what must be found nowhere, by name, each in every form in which it could be
+// written.
 func canaries() map[string][]string {
 	out := make(map[string][]string)
 	for _, secret := range []string{customersSecret, staffSecret, nextSecret, "MARKER-too-short"} {
@@ -133,8 +134,8 @@ func canaries() map[string][]string {
 // tokenHeader is what every token begins with.
 var tokenHeader = base64.RawURLEncoding.EncodeToString([]byte(`{"typ":"JWT","alg":"HS256"}`))
 
-// encodings are the ways to write a text so that it can be had back: as it is, in
-// hexadecimal, and in both alphabets of base64 wherever in a longer text it stands.
+// encodings are the ways to write a text so that it can be had back: as it is, in hexadecimal, and
+// in both alphabets of base64 wherever in a longer text it stands.
 func encodings(text string) []string {
 	digits := hex.EncodeToString([]byte(text))
 	forms := []string{text, digits, strings.ToUpper(digits)}

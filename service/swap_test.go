@@ -18,8 +18,7 @@ func renamed() string {
 	return strings.NewReplacer(`"360002"`, `"360003"`, "acme-labs", "acme-new").Replace(configuration)
 }
 
-// A request ends with the configuration that it began with; the next one has the new
-// one.
+// A request ends with the configuration that it began with; the next one has the new one.
 func TestSwapBetweenRequests(t *testing.T) {
 	eachTransport(t, func(t *testing.T, d transport) {
 		var g gate
@@ -42,14 +41,14 @@ func TestSwapBetweenRequests(t *testing.T) {
 		}
 		mint(t, s, d, call{body: user("") + `,"brandId":"360003"`})
 		all := records(t, s)
-		if len(all) != 3 || all[0].Digest != parse(t, configuration).Digest || all[1].Digest != next.Digest || all[2].Digest != next.Digest {
+		if len(all) != 3 || all[0].Digest != parse(t, configuration).Digest || all[1].Digest != next.Digest ||
+			all[2].Digest != next.Digest {
 			t.Errorf("recorded as decided by %+v", all)
 		}
 	})
 }
 
-// A swap that can't be completed changes nothing. A configuration that goes takes its
-// secret along.
+// A swap that can't be completed changes nothing. A configuration that goes takes its secret along.
 func TestSwapWhole(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	overGRPC := transport{"grpc", sendGRPC}

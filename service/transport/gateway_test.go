@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestOutgoingHeaders shows that metadata of a handler or a library reach the browser only if they are
-// listed.
+// TestOutgoingHeaders shows that metadata of a handler or a library reach the browser only if they
+// are listed.
 func TestOutgoingHeaders(t *testing.T) {
 	outgoingHeader := outgoingHeaders()
 	for name, want := range map[string]bool{

@@ -59,7 +59,8 @@ func TestLocalMethods(t *testing.T) {
 	c.RegisterService(describe("test.B"), noting("b"))
 	for service, want := range map[string]string{"test.A": "a", "test.B": "b"} {
 		out := wrapperspb.String("left over")
-		if err := c.Invoke(t.Context(), "/"+service+"/Do", wrapperspb.String("x"), out); err != nil || out.GetValue() != want {
+		if err := c.Invoke(t.Context(), "/"+service+"/Do", wrapperspb.String("x"), out); err != nil ||
+			out.GetValue() != want {
 			t.Errorf("%s answers %v, %v", service, out, err)
 		}
 		if want := "/" + service + "/Do"; seen != want {
@@ -67,7 +68,8 @@ func TestLocalMethods(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"/test.C/Do", "/test.A/Undo", "/test.A/", "test.A/Do", "/Do", ""} {
-		if err := c.Invoke(t.Context(), method, wrapperspb.String("x"), &wrapperspb.StringValue{}); status.Code(err) != codes.Unimplemented {
+		if err := c.Invoke(t.Context(), method, wrapperspb.String("x"), &wrapperspb.StringValue{}); status.Code(
+			err) != codes.Unimplemented {
 			t.Errorf("%q: %v", method, err)
 		}
 	}
@@ -121,7 +123,8 @@ func TestLocalWrongTypes(t *testing.T) {
 	}
 	// A nil of the right type is an empty message, as it is to gRPC.
 	out := wrapperspb.String("left over")
-	err := answering((*wrapperspb.StringValue)(nil)).Invoke(t.Context(), "/test.A/Do", (*wrapperspb.StringValue)(nil), out)
+	err := answering((*wrapperspb.StringValue)(nil)).Invoke(t.Context(), "/test.A/Do", (*wrapperspb.StringValue)(nil),
+		out)
 	if err != nil || out.GetValue() != "" {
 		t.Errorf("%v %v", out, err)
 	}
@@ -131,8 +134,8 @@ func answering(with any) *localConn {
 	return connTo(func(context.Context, *wrapperspb.StringValue) (any, error) { return with, nil })
 }
 
-// What is sent arrives as what was received, by value, and nothing that was received
-// is sent on by itself.
+// What is sent arrives as what was received, by value, and nothing that was received is sent on by
+// itself.
 func TestLocalMetadata(t *testing.T) {
 	sent := metadata.Pairs("k", "1", "k", "2", "Upper", "x", "bin-bin", "\x00\xff")
 	var received metadata.MD
@@ -152,7 +155,8 @@ func TestLocalMetadata(t *testing.T) {
 		}
 		return &wrapperspb.StringValue{}, nil
 	})
-	ctx := metadata.NewIncomingContext(metadata.NewOutgoingContext(t.Context(), sent), metadata.Pairs("k", "from before", "secret", "x"))
+	ctx := metadata.NewIncomingContext(metadata.NewOutgoingContext(t.Context(), sent),
+		metadata.Pairs("k", "from before", "secret", "x"))
 	if err := c.Invoke(ctx, "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +171,8 @@ func TestLocalMetadata(t *testing.T) {
 		without, _ = metadata.FromIncomingContext(ctx)
 		return &wrapperspb.StringValue{}, nil
 	})
-	if err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil || len(without) > 0 {
+	if err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil ||
+		len(without) > 0 {
 		t.Errorf("%v %v", without, err)
 	}
 }
@@ -199,7 +204,8 @@ func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 		var from peer.Peer
 		address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7}
 		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: address})
-		err := c.Invoke(ctx, "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from), grpc.WaitForReady(true))
+		err := c.Invoke(ctx, "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header),
+			grpc.Trailer(&trailer), grpc.Peer(&from), grpc.WaitForReady(true))
 		if !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
@@ -237,7 +243,8 @@ func TestLocalErrors(t *testing.T) {
 		{"joined", errors.Join(errors.New("x"), context.DeadlineExceeded), codes.DeadlineExceeded},
 	} {
 		out := wrapperspb.String("untouched")
-		err := connTo(func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String("x"), c.err }).
+		err := connTo(
+			func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String("x"), c.err }).
 			Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), out)
 		st, ok := status.FromError(err)
 		if !ok || st.Code() != c.code || out.GetValue() != "untouched" {
@@ -249,8 +256,8 @@ func TestLocalErrors(t *testing.T) {
 	}
 }
 
-// The caller's context is the handler's, values and all, and an answer that comes
-// after its end is none.
+// The caller's context is the handler's, values and all, and an answer that comes after its end is
+// none.
 func TestLocalContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), inner{}, "value"))
 	deadline, stop := context.WithTimeout(ctx, time.Hour)
@@ -267,12 +274,14 @@ func TestLocalContext(t *testing.T) {
 		return wrapperspb.String("late"), nil
 	})
 	out := &wrapperspb.StringValue{}
-	if err := c.Invoke(deadline, "/test.A/Do", wrapperspb.String("x"), out); status.Code(err) != codes.Canceled || out.GetValue() != "" {
+	if err := c.Invoke(deadline, "/test.A/Do", wrapperspb.String("x"), out); status.Code(err) != codes.Canceled ||
+		out.GetValue() != "" {
 		t.Errorf("%v %v", out, err)
 	}
 	passed, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer stop()
-	if err := connTo(answerWith("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(err) != codes.DeadlineExceeded {
+	if err := connTo(answerWith("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(
+		err) != codes.DeadlineExceeded {
 		t.Error(err)
 	}
 }
@@ -280,13 +289,19 @@ func TestLocalContext(t *testing.T) {
 // order is a stats handler that notes the kinds of what it is told.
 type order []string
 
-func (o *order) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
-func (o *order) HandleRPC(_ context.Context, s stats.RPCStats)                     { *o = append(*o, fmt.Sprintf("%T", s)) }
+func (o *order) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+func (o *order) HandleRPC(
+	_ context.Context,
+	s stats.RPCStats,
+) {
+	*o = append(*o, fmt.Sprintf("%T", s))
+}
 func (o *order) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (o *order) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// A stats handler is told of what would go over a wire: a header that is sent early
-// at once and not again, and nothing after the caller has gone.
+// A stats handler is told of what would go over a wire: a header that is sent early at once and not
+// again, and nothing after the caller has gone.
 func TestLocalStats(t *testing.T) {
 	before := "*stats.InHeader *stats.Begin *stats.InPayload "
 	for name, c := range map[string]struct {
@@ -306,11 +321,15 @@ func TestLocalStats(t *testing.T) {
 	} {
 		var told order
 		conn := newLocalConn(&told)
-		conn.RegisterService(describe("test.A"), handlerFunc(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
-			return wrapperspb.String("x"), c.do(ctx)
-		}))
+		conn.RegisterService(
+			describe("test.A"),
+			handlerFunc(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+				return wrapperspb.String("x"), c.do(ctx)
+			}),
+		)
 		ctx, cancel := context.WithCancel(t.Context())
-		_ = conn.Invoke(context.WithValue(ctx, inner{}, cancel), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
+		_ = conn.Invoke(context.WithValue(ctx, inner{}, cancel), "/test.A/Do", wrapperspb.String("x"),
+			&wrapperspb.StringValue{})
 		cancel()
 		if got := strings.Join(told, " "); got != c.want {
 			t.Errorf("%s: told %s, want %s", name, got, c.want)
@@ -336,9 +355,11 @@ func TestLocalConcurrency(t *testing.T) {
 			me := fmt.Sprint(i)
 			var header, trailer metadata.MD
 			out := &wrapperspb.StringValue{}
-			err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String(me), out, grpc.Header(&header), grpc.Trailer(&trailer))
+			err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String(me), out, grpc.Header(&header),
+				grpc.Trailer(&trailer))
 			four := strings.Join([]string{me, me, me, me}, " ")
-			if err != nil || out.GetValue() != me+me || strings.Join(header.Get("who"), " ") != four || strings.Join(trailer.Get("who"), " ") != four {
+			if err != nil || out.GetValue() != me+me || strings.Join(header.Get("who"), " ") != four ||
+				strings.Join(trailer.Get("who"), " ") != four {
 				t.Errorf("%s: %v %v %v %v", me, out, header, trailer, err)
 			}
 		})
