@@ -16,11 +16,11 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// BenchmarkMint measures one sign-in the whole way through, by each way in. What the transports add
-// to the work itself is told as a multiple of the first: a run's own ratios, which hold on another
-// machine where its nanoseconds don't.
+// BenchmarkMint measures one whole sign-in through each transport. It also reports each time as a
+// multiple of the first. These ratios are valid on other machines, too, unlike the times.
 func BenchmarkMint(b *testing.B) {
-	const body = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana","externalId":"shop-9","tags":{"values":["vip"]}},"returnTo":"/hc"}`
+	const body = `{"user":{"email":"ana@customer.example","emailVerified":true,"name":"Ana","externalId":"shop-9",` +
+		`"tags":{"values":["vip"]}},"returnTo":"/hc"}`
 	user := &pb.User{
 		Email:         "ana@customer.example",
 		EmailVerified: true,
@@ -30,8 +30,8 @@ func BenchmarkMint(b *testing.B) {
 	}
 	in := &pb.MintTokenRequest{Configuration: "configurations/acme-customers", User: user, ReturnTo: "/hc"}
 
-	s := inside(b, io.Discard, nil)
-	d := newJSONGateway(b)
+	s := newTestService(b, io.Discard, nil)
+	gateway := newJSONGateway(b)
 	_, conn, err := s.InProcess(b.Context())
 	if err != nil {
 		b.Fatal(err)
@@ -58,17 +58,17 @@ func BenchmarkMint(b *testing.B) {
 		return conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, &pb.MintTokenResponse{})
 	}
 	url := "http://" + httpListener.Addr().String() + "/v1/configurations/acme-customers:"
-	base := 0.0
+	first := 0.0
 	for _, way := range []struct {
 		name string
 		mint func() error
 	}{
 		{"handler", func() error { return invoke(conn) }},
 		{"json", func() error {
-			if w := d.post([]byte(body)); w.Code != http.StatusOK {
+			if w := gateway.post([]byte(body)); w.Code != http.StatusOK {
 				return errors.New(w.Body.String())
 			}
-			d.log.take()
+			gateway.log.take()
 			return nil
 		}},
 		{"grpc", func() error { return invoke(wire) }},
@@ -83,10 +83,10 @@ func BenchmarkMint(b *testing.B) {
 				}
 			}
 			each := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
-			if base == 0 {
-				base = each
+			if first == 0 {
+				first = each
 			}
-			b.ReportMetric(each/base, "×handler")
+			b.ReportMetric(each/first, "×handler")
 		})
 	}
 }

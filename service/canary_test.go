@@ -31,17 +31,21 @@ func mustJSON(v any) string {
 	return string(b)
 }
 
-// A search that finds nothing is worth something only if it finds what is there: each canary, in
-// each encoding, wherever in a longer text it stands.
-func TestCanaryIsFoundWherePlanted(t *testing.T) {
-	canary := canaries()
-	token := tokenHeader + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"iat":1}`)) + "." + strings.Repeat(
-		"s1gn-_tu", 5) + "re_"
-	plants := map[string]string{"a token": token, "the key dmk_slow": "dmk_slow"}
+// TestCanarySearch checks that the search for leaks finds each canary, in each encoding, at each
+// position of a longer text.
+func TestCanarySearch(t *testing.T) {
+	canary := canaryForms()
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"iat":1}`))
+	token := tokenHeader + "." + claims + "." + strings.Repeat("s1gn-_tu", 5) + "re_"
+	planted := map[string]string{"a token": token, "the key dmk_slow": "dmk_slow"}
 	for _, secret := range []string{customersSecret, staffSecret, nextSecret} {
-		plants["the secret "+secret] = secret
+		planted["the secret "+secret] = secret
 	}
-	for name, text := range plants {
+	alphabets := map[string]*base64.Encoding{
+		"std": base64.StdEncoding, "raw std": base64.RawStdEncoding,
+		"url": base64.URLEncoding, "raw url": base64.RawURLEncoding,
+	}
+	for name, text := range planted {
 		written := map[string]string{
 			"raw":                text,
 			"in a header":        fmt.Sprintf("%v", http.Header{"Authorization": {"Bearer " + text}}),
@@ -58,67 +62,68 @@ func TestCanaryIsFoundWherePlanted(t *testing.T) {
 			for after := range 4 {
 				around := bytes.Repeat([]byte{0xfb}, before)
 				around = append(append(around, text...), bytes.Repeat([]byte{0xff}, after)...)
-				for kind, e := range map[string]*base64.Encoding{"std": base64.StdEncoding, "raw std": base64.RawStdEncoding, "url": base64.URLEncoding, "raw url": base64.RawURLEncoding} {
-					written[fmt.Sprintf("base64 %s, %d before, %d after", kind, before, after)] = e.EncodeToString(
-						around)
+				for kind, alphabet := range alphabets {
+					how := fmt.Sprintf("base64 %s, %d before, %d after", kind, before, after)
+					written[how] = alphabet.EncodeToString(around)
 				}
 			}
 		}
 		for how, w := range written {
 			found := search(map[string]string{"a log": w}, map[string][]string{name: canary[name]})
 			if len(found) != 1 || !strings.HasPrefix(found[0], name+" in a log") {
-				t.Errorf("%s, %s, isn't found: %v", name, how, found)
+				t.Errorf("the search doesn't find %s, %s: %v", name, how, found)
 			}
 		}
 	}
-	w := &witness{texts: make(map[string][]string), tokens: make(map[string]bool)}
-	w.answered(`{"token":"` + token + `"}`)
-	w.wrote("log", "signed with "+token[strings.LastIndex(token, ".")+1:])
-	if found := w.leaks(); len(found) != 1 || !strings.HasPrefix(found[0], "a token's signature in log") {
-		t.Errorf("a signature isn't found: %v", found)
+	recorder := &leakRecorder{texts: make(map[string][]string), tokens: make(map[string]bool)}
+	recorder.recordTokens(`{"token":"` + token + `"}`)
+	recorder.record("log", "signed with "+token[strings.LastIndex(token, ".")+1:])
+	if found := recorder.leaks(); len(found) != 1 || !strings.HasPrefix(found[0], "a token's signature in log") {
+		t.Errorf("the search doesn't find a signature: %v", found)
 	}
-	w.texts = map[string][]string{"log": {"nothing", "configurations/acme-customers", "storefront dmk_"}}
-	if found := w.leaks(); len(found) > 0 {
-		t.Errorf("found where nothing is: %v", found)
+	recorder.texts = map[string][]string{"log": {"nothing", "configurations/acme-customers", "storefront dmk_"}}
+	if found := recorder.leaks(); len(found) > 0 {
+		t.Errorf("the search finds a canary in a text without one: %v", found)
 	}
-	_, _ = w.libraries.Write([]byte("transport: authorization: Bearer dmk_nobody"))
-	if found := w.leaks(); len(found) != 1 {
-		t.Errorf("not found in what libraries log: %v", found)
+	_, _ = recorder.libraries.Write([]byte("transport: authorization: Bearer dmk_nobody"))
+	if found := recorder.leaks(); len(found) != 1 {
+		t.Errorf("the search doesn't find a key in the log of the libraries: %v", found)
 	}
 }
 
-// Everything at once, at the log's most talkative: every decision of the transports' table, every
-// refusal as a page, what a broken store, clock or record brings about, what was never a request.
-// Then all that came out, except what a caller may have, is searched for every secret, key and
-// token in every form.
+// TestNothingLeaks sends every request of the other tables, with the log at the level debug. It
+// sends them again with panics, with an audit log that can't be written, with a store that doesn't
+// answer, and with a secret that isn't valid. It also sends requests that can't be decoded. Then it
+// searches all that the service has written for each secret, key and token in each form. Only a
+// successful answer may have a token.
 func TestNothingLeaks(t *testing.T) {
 	console := redirectConsole(t)
 	var (
-		g      gate
-		w      failing
+		hook   hookedSecrets
+		w      failingWriter
 		c      clock
 		tokens []string
 		errs   bytes.Buffer
 	)
-	s := start(t, settings{configuration: configuration, secrets: g.between, audit: &w, now: c.now, grace: time.Second})
-	note := func(r reply) {
+	s := start(t, settings{configuration: configuration, secrets: hook.wrap, audit: &w, now: c.now, grace: time.Second})
+	noteReply := func(r reply) {
 		text, err := protojson.Marshal(r.message)
 		if err != nil {
 			t.Error(err)
 		}
-		found := aToken.FindAllString(string(text)+string(r.body), -1)
+		found := tokenPattern.FindAllString(string(text)+string(r.body), -1)
 		tokens = append(tokens, found...)
 		if len(found) == 0 {
 			fmt.Fprintln(&errs, r.answer.message, r.info, r.field, r.header, string(r.body))
 		} else {
-			fmt.Fprintln(&errs, r.header) // of a success too: no token in a header
+			fmt.Fprintln(&errs, r.header) // the headers of a success must not have a token either
 		}
 	}
 	calls := leakCalls()
 	run := func() {
-		eachTransport(t, func(t *testing.T, d transport) {
+		eachTransport(t, func(t *testing.T, tr transport) {
 			for _, c := range calls {
-				note(d.send(t.Context(), t, s, c))
+				noteReply(tr.send(t.Context(), t, s, c))
 			}
 		})
 	}
@@ -127,13 +132,18 @@ func TestNothingLeaks(t *testing.T) {
 		t.Fatalf("only %d tokens were minted", len(tokens))
 	}
 	calls = calls[:10]
-	for name, value := range map[string]any{"secret": customersSecret, "token": tokens[0], "struct": marked{tokens[1], "dmk_everything"}, "error": errors.New(tokens[2])} {
-		t.Log("panicking with a", name)
-		g.shut(func() { panic(value) })
+	for name, value := range map[string]any{
+		"secret": customersSecret,
+		"token":  tokens[0],
+		"struct": secretValue{tokens[1], "dmk_everything"},
+		"error":  errors.New(tokens[2]),
+	} {
+		t.Log("panics with a", name)
+		hook.setOnGet(func() { panic(value) })
 		run()
 		_ = s.get(t, s.Ops+"/readyz")
 		_ = s.get(t, s.Ops+"/metrics")
-		g.shut(nil)
+		hook.setOnGet(nil)
 	}
 	w.armed.Store(true)
 	run()
@@ -148,26 +158,43 @@ func TestNothingLeaks(t *testing.T) {
 	s.Store.Put("sso/acme-customers", "shared_secret", []byte(" "+nextSecret))
 	_, _, _ = s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"})
 	run()
-	for _, body := range []string{`{"user":{"email":"` + tokens[0] + `"}`, `{"` + tokens[0] + `":1}`, `{"attempt":` + tokens[0] + `}`, `{"secretVersion":"` + customersSecret + `"}`, `{"user":{"role":"dmk_everything"}}`,
-		`{"user":{"email":"ana@customer.example","externalId":"dmk_everything"}}`, `{"user":{"email":"ana@customer.example","externalId":` + quote(tokenHeader+".e30.x") + `}}`} {
-		_, answer := s.wire(t, post(mintPath, asEverything+asJSON, body))
+	for _, body := range []string{
+		`{"user":{"email":"` + tokens[0] + `"}`,
+		`{"` + tokens[0] + `":1}`,
+		`{"attempt":` + tokens[0] + `}`,
+		`{"secretVersion":"` + customersSecret + `"}`,
+		`{"user":{"role":"dmk_everything"}}`,
+		`{"user":{"email":"ana@customer.example","externalId":"dmk_everything"}}`,
+		`{"user":{"email":"ana@customer.example","externalId":` + quote(tokenHeader+".e30.x") + `}}`,
+	} {
+		_, answer := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, body))
 		errs.Write(answer)
 	}
-	for _, target := range []string{"/dmk_everything", "/v1/configurations/" + tokens[0], "/v1/configurations?pageToken=" + tokens[0], mintPath + "?key=dmk_everything"} {
-		res, answer := s.wire(t, request("GET", target, asEverything))
+	for _, target := range []string{
+		"/dmk_everything",
+		"/v1/configurations/" + tokens[0],
+		"/v1/configurations?pageToken=" + tokens[0],
+		mintPath + "?key=dmk_everything",
+	} {
+		res, answer := s.sendRaw(t, rawRequest("GET", target, asEverything))
 		fmt.Fprintln(&errs, res.Header, string(answer))
 	}
 
 	texts := map[string]string{
-		"log": s.Log.String(), "audit": s.Audit.String(), "answers": errs.String(), "metrics": s.get(t, s.Ops+"/metrics"), "readyz": s.get(t, s.Ops+"/readyz"),
-		"health": s.get(t, s.Ops+"/healthz"), "libraries": suite.libraries.String(),
+		"log":       s.Log.String(),
+		"audit":     s.Audit.String(),
+		"answers":   errs.String(),
+		"metrics":   s.get(t, s.Ops+"/metrics"),
+		"readyz":    s.get(t, s.Ops+"/readyz"),
+		"health":    s.get(t, s.Ops+"/healthz"),
+		"libraries": recorder.libraries.String(),
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
-	texts["the service, printed"] = fmt.Sprintf("%+v %#v", s.Service, s.Ring)
+	texts["printed service"] = fmt.Sprintf("%+v %#v", s.Service, s.Ring)
 	texts["log at the end"], texts["console"] = s.Log.String(), console()
-	names := canaries()
+	names := canaryForms()
 	for _, token := range tokens {
 		names["a token"] = append(names["a token"], encodings(token)...)
 		names["a signature"] = append(names["a signature"], encodings(token[strings.LastIndex(token, ".")+1:])...)
@@ -177,15 +204,18 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	for kind, text := range texts {
 		if len(text) < 3 && kind != "console" {
-			t.Errorf("there is no %s to search", kind)
+			t.Errorf("the text %s is empty", kind)
 		}
 	}
 }
 
-// leakCalls are the calls of the transports' table and of the refusals, by each method. The first
-// ten are of different kinds.
+// leakCalls returns a call of each method, the calls of TestMintToken and those of
+// TestRefusalPages. The first ten are of different kinds.
 func leakCalls() (calls []call) {
-	for _, method := range []string{"MintToken", "RenderForm", "RenderPage", "InspectToken", "ListConfigurations", "GetConfiguration", "RefreshSecret", "ResolveConfiguration"} {
+	for _, method := range []string{
+		"MintToken", "RenderForm", "RenderPage", "InspectToken",
+		"ListConfigurations", "GetConfiguration", "RefreshSecret", "ResolveConfiguration",
+	} {
 		body := user("")
 		switch method {
 		case "InspectToken":
@@ -195,12 +225,12 @@ func leakCalls() (calls []call) {
 		}
 		calls = append(calls, call{method: method, body: body})
 	}
-	calls = append(calls, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`}, call{
-		method: "ReportSignInFailure",
-		body: `"kind":"error","message":` + quote(
-			"JWT signature invalid "+tokenHeader+".e30.x") + `,"onError":"ON_ERROR_PAGE"`,
-	})
-	for _, c := range cases() {
+	message := quote("JWT signature invalid " + tokenHeader + ".e30.x")
+	calls = append(calls,
+		call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+		call{method: "ReportSignInFailure", body: `"kind":"error","message":` + message + `,"onError":"ON_ERROR_PAGE"`},
+	)
+	for _, c := range signInCases() {
 		var keys []string
 		switch c.caller {
 		case "":
@@ -211,7 +241,7 @@ func leakCalls() (calls []call) {
 		}
 		calls = append(calls, call{method: "MintToken", name: c.conf, body: c.body, keys: keys})
 	}
-	for _, r := range refusals() {
+	for _, r := range refusalCases() {
 		r.call.method = "RenderPage"
 		r.call.body = strings.TrimPrefix(r.call.body+`,"onError":"ON_ERROR_PAGE"`, ",")
 		calls = append(calls, r.call)
@@ -219,22 +249,22 @@ func leakCalls() (calls []call) {
 	return calls
 }
 
-// get reads a page, whatever comes of it.
+// get returns the body of a page or the text of the error.
 func (s *server) get(t *testing.T, url string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, body, err := exchange(r)
+	_, body, err := roundTrip(r)
 	if err != nil {
 		return err.Error()
 	}
 	return string(body)
 }
 
-// redirectConsole takes what is written to the standard streams by their names, and returns how to
-// read it.
+// redirectConsole redirects os.Stdout, os.Stderr and the standard logger to a file until the test
+// ends. It returns a function that reads the file.
 func redirectConsole(t *testing.T) func() string {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "console"))
@@ -258,23 +288,23 @@ func redirectConsole(t *testing.T) func() string {
 	}
 }
 
-// What explains a decision to an operator shows the rule, and nothing of the person's credentials
-// or the configuration's.
+// TestExplanationsLeakNothing checks that the explanation of a decision has no secret, key or
+// token.
 func TestExplanationsLeakNothing(t *testing.T) {
 	snapshot := parse(t, configuration)
-	var said strings.Builder
-	for _, c := range cases() {
+	var explanations strings.Builder
+	for _, c := range signInCases() {
 		r, ok := call{name: c.conf, method: "MintToken", body: c.body}.request(t).(*pb.MintTokenRequest)
 		if !ok {
-			t.Fatal("no sign-in request")
+			t.Fatal("the request is not a MintTokenRequest")
 		}
 		explanation, err := service.Explain(snapshot, "storefront", r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&said, "%+v\n", explanation)
+		fmt.Fprintf(&explanations, "%+v\n", explanation)
 	}
-	for _, leak := range search(map[string]string{"explanations": said.String()}, canaries()) {
+	for _, leak := range search(map[string]string{"explanations": explanations.String()}, canaryForms()) {
 		t.Error(leak)
 	}
 }

@@ -26,7 +26,7 @@ import (
 )
 
 // certified adds callers that are known by certificates.
-func certified(configuration string) string {
+func withCertificateCallers(configuration string) string {
 	const grants = `
     grants: [{configurations: [acme-customers], brands: ["*"], actions: [read]}]`
 	return configuration + `
@@ -40,7 +40,7 @@ func certified(configuration string) string {
 }
 
 // hall is a server that speaks TLS, and whose files can be changed.
-type hall struct {
+type tlsServer struct {
 	*server
 
 	Certs     *certs.Store
@@ -49,10 +49,10 @@ type hall struct {
 	files     certs.Files
 }
 
-func openHall(t *testing.T) *hall {
+func startTLS(t *testing.T) *tlsServer {
 	t.Helper()
 	dir, ours := t.TempDir(), certstest.New(t, "ours")
-	h := &hall{Authority: ours, Issuer: newTokenIssuer(t), files: certs.Files{
+	h := &tlsServer{Authority: ours, Issuer: newTokenIssuer(t), files: certs.Files{
 		Certificate: filepath.Join(dir,
 			"tls.crt"), Key: filepath.Join(dir, "tls.key"), ClientCA: filepath.Join(dir, "clients.pem"),
 	}}
@@ -61,11 +61,11 @@ func openHall(t *testing.T) *hall {
 	if h.Certs, err = certs.Load(h.files, certs.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	h.server = start(t, settings{configuration: certified(h.Issuer.configured()), certificates: h.Certs})
+	h.server = start(t, settings{configuration: withCertificateCallers(h.Issuer.withIssuer()), certificates: h.Certs})
 	return h
 }
 
-func (h *hall) write(t *testing.T, server certstest.Pair, clients *certstest.Authority) {
+func (h *tlsServer) write(t *testing.T, server certstest.Pair, clients *certstest.Authority) {
 	t.Helper()
 	for path, text := range map[string]string{h.files.Certificate: server.Certificate, h.files.Key: server.Key, h.files.ClientCA: clients.PEM} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -76,7 +76,7 @@ func (h *hall) write(t *testing.T, server certstest.Pair, clients *certstest.Aut
 
 // seenBy is the server as somebody reaches it who shows this certificate, whatever authorities it
 // is asked of; nil: who has none.
-func (h *hall) seenBy(t *testing.T, own *tls.Certificate, protocols ...string) *server {
+func (h *tlsServer) withCertificate(t *testing.T, own *tls.Certificate, protocols ...string) *server {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(h.Authority.Certificate)
@@ -96,7 +96,7 @@ func (h *hall) seenBy(t *testing.T, own *tls.Certificate, protocols ...string) *
 }
 
 // recorded is who the last request came from, as it is on record.
-func recorded(t *testing.T, s *server) (who string) {
+func lastRecordedCaller(t *testing.T, s *server) (who string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(s.Audit.String()), "\n")
 	var r struct{ Caller, Authenticated string }
@@ -107,7 +107,7 @@ func recorded(t *testing.T, s *server) (who string) {
 }
 
 // forged are what proxies tell of a client's certificate, and anybody else can too.
-func forged(ctx context.Context) (context.Context, http.Header) {
+func forgedHeaders(ctx context.Context) (context.Context, http.Header) {
 	header := make(http.Header)
 	for name, value := range map[string]string{
 		"X-Forwarded-Client-Cert": `Hash=00;Subject="CN=all.acme.internal";URI=spiffe://acme.internal/all;DNS=all.acme.internal`,
@@ -121,7 +121,7 @@ func forged(ctx context.Context) (context.Context, http.Header) {
 
 // TestCertificates: who somebody is by what he shows, the same at every transport.
 func TestCertificates(t *testing.T) {
-	h := openHall(t)
+	h := startTLS(t)
 	ours, theirs := h.Authority, certstest.New(t, "theirs")
 	changed := func(change func(*x509.Certificate), names ...string) certstest.Pair {
 		template := certstest.Client(t, names...)
@@ -184,11 +184,11 @@ func TestCertificates(t *testing.T) {
 		{"for servers", changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, uri), nil, "", "handshake"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
+			eachTransport(t, func(t *testing.T, tr transport) {
 				for _, protocol := range []string{"http/1.1", "h2"} {
-					s := h.seenBy(t, c.pair.TLS, protocol)
-					ctx, header := forged(t.Context())
-					r := d.send(ctx, t, s, call{
+					s := h.withCertificate(t, c.pair.TLS, protocol)
+					ctx, header := forgedHeaders(t.Context())
+					r := tr.send(ctx, t, s, call{
 						method: "GetConfiguration", keys: append([]string{}, c.keys...), header: header,
 					})
 					switch {
@@ -204,7 +204,7 @@ func TestCertificates(t *testing.T) {
 					case r.code != codes.OK:
 						t.Errorf("%s: %v %s %v", protocol, r.code, r.reason, r.info)
 					}
-					if who := recorded(t, s); who != c.who {
+					if who := lastRecordedCaller(t, s); who != c.who {
 						t.Errorf("%s: recorded as %q, want %q", protocol, who, c.who)
 					}
 				}
@@ -215,7 +215,7 @@ func TestCertificates(t *testing.T) {
 
 // keptOpen asks who somebody is over one connection for as long as it is asked. The answer is the
 // word for what is wrong, or empty.
-func (s *server) keptOpen(t *testing.T) map[string]func(*testing.T) string {
+func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*testing.T) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.client}}
 	t.Cleanup(client.CloseIdleConnections)
@@ -263,10 +263,10 @@ func (s *server) keptOpen(t *testing.T) map[string]func(*testing.T) string {
 // more. One that is open goes on for its time, unless the caller's identity is gone from the
 // configuration too, which counts at once.
 func TestAuthorityReplaced(t *testing.T) {
-	h, next := openHall(t), certstest.New(t, "next")
-	before := h.seenBy(t, h.Authority.Client(t, "shop.acme.internal").TLS)
-	after := h.seenBy(t, next.Client(t, "shop.acme.internal").TLS)
-	open := before.keptOpen(t)
+	h, next := startTLS(t), certstest.New(t, "next")
+	before := h.withCertificate(t, h.Authority.Client(t, "shop.acme.internal").TLS)
+	after := h.withCertificate(t, next.Client(t, "shop.acme.internal").TLS)
+	open := before.credentialsOverOpenConnections(t)
 	says := func(t *testing.T, want string) {
 		t.Helper()
 		for transport, ask := range open {
@@ -277,8 +277,8 @@ func TestAuthorityReplaced(t *testing.T) {
 	}
 	connects := func(t *testing.T, s *server, want codes.Code) {
 		t.Helper()
-		eachTransport(t, func(t *testing.T, d transport) {
-			if r := d.send(t.Context(), t, h.seenBy(t, s.own(t)), call{method: "GetConfiguration", keys: []string{}}); r.code != want {
+		eachTransport(t, func(t *testing.T, tr transport) {
+			if r := tr.send(t.Context(), t, h.withCertificate(t, s.clientCertificate(t)), call{method: "GetConfiguration", keys: []string{}}); r.code != want {
 				t.Errorf("a new connection: %v %q, want %v", r.code, r.message, want)
 			}
 		})
@@ -301,7 +301,7 @@ func TestAuthorityReplaced(t *testing.T) {
 }
 
 // own is the certificate of a client that [hall.seenBy] made.
-func (s *server) own(t *testing.T) *tls.Certificate {
+func (s *server) clientCertificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	certificate, err := s.client.GetClientCertificate(nil)
 	if err != nil {
@@ -313,13 +313,13 @@ func (s *server) own(t *testing.T) *tls.Certificate {
 // TestNoSessions: neither transport lets a client resume a session, which would carry its
 // certificate past the end of the authority that issued it.
 func TestNoSessions(t *testing.T) {
-	h, next := openHall(t), certstest.New(t, "next")
+	h, next := startTLS(t), certstest.New(t, "next")
 	for i, name := range []string{"grpc", "http"} {
 		t.Run(name, func(t *testing.T) {
 			h.write(t, h.Authority.Server(t), h.Authority)
 			h.Certs.Reload()
-			config := h.seenBy(t, h.Authority.Client(t, "shop.acme.internal").TLS, "h2").client
-			tickets := &tickets{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
+			config := h.withCertificate(t, h.Authority.Client(t, "shop.acme.internal").TLS, "h2").client
+			tickets := &countingSessionCache{ClientSessionCache: tls.NewLRUClientSessionCache(8)}
 			config.ClientSessionCache = tickets
 			connect := func() error {
 				conn, err := tls.Dial("tcp", h.listeners[i].Addr().String(), config)
@@ -347,28 +347,28 @@ func TestNoSessions(t *testing.T) {
 			if err := connect(); err == nil {
 				t.Error("a certificate of the authority before was taken")
 			}
-			if tickets.kept > 0 || tickets.asked == 0 {
-				t.Errorf("%d tickets were given out, %d times one was looked for", tickets.kept, tickets.asked)
+			if tickets.puts > 0 || tickets.gets == 0 {
+				t.Errorf("%d tickets were given out, %d times one was looked for", tickets.puts, tickets.gets)
 			}
 		})
 	}
 }
 
 // tickets is a client's cache of sessions that counts.
-type tickets struct {
+type countingSessionCache struct {
 	tls.ClientSessionCache
 
-	asked, kept int
+	gets, puts int
 }
 
-func (c *tickets) Get(key string) (*tls.ClientSessionState, bool) {
-	c.asked++
+func (c *countingSessionCache) Get(key string) (*tls.ClientSessionState, bool) {
+	c.gets++
 	return c.ClientSessionCache.Get(key)
 }
 
-func (c *tickets) Put(key string, session *tls.ClientSessionState) {
+func (c *countingSessionCache) Put(key string, session *tls.ClientSessionState) {
 	if session != nil {
-		c.kept++
+		c.puts++
 	}
 	c.ClientSessionCache.Put(key, session)
 }

@@ -32,9 +32,9 @@ func brandsOf(c *pb.Configuration) (ids []string) {
 }
 
 // list asks for one page, in the form that the transport takes.
-func list(t *testing.T, s *server, d transport, key string, size int, token string) reply {
+func list(t *testing.T, s *server, tr transport, key string, size int, token string) reply {
 	t.Helper()
-	return d.send(t.Context(), t, s, call{
+	return tr.send(t.Context(), t, s, call{
 		method: "ListConfigurations", keys: []string{key},
 		body:  fmt.Sprintf(`"pageSize":%d,"pageToken":%s`, size, quote(token)),
 		query: fmt.Sprintf("pageSize=%d&page_token=%s", size, token),
@@ -44,12 +44,12 @@ func list(t *testing.T, s *server, d transport, key string, size int, token stri
 func TestListConfigurations(t *testing.T) {
 	all := []string{"acme-both", "acme-broken", "acme-customers", "acme-gone", "acme-off", "acme-staff"}
 	s := start(t, settings{configuration: configuration})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for size := range len(all) + 2 {
 			var got []string
 			token, pages := "", 0
 			for {
-				m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", size, token))
+				m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", size, token))
 				got, pages = append(got, namesOf(m.GetConfigurations())...), pages+1
 				if size > 0 && len(m.GetConfigurations()) > size {
 					t.Errorf("a page of %d has %d", size, len(m.GetConfigurations()))
@@ -62,35 +62,35 @@ func TestListConfigurations(t *testing.T) {
 				t.Errorf("by %d, in %d pages: %v", size, pages, got)
 			}
 		}
-		m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 0, ""))
+		m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_storefront", 0, ""))
 		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
 			!slices.Equal(brandsOf(m.GetConfigurations()[0]), []string{"360001"}) {
 			t.Errorf("storefront is shown %v", m)
 		}
 		// A place in the list that isn't one's own tells nothing of what is there.
-		first := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 1, ""))
-		m = get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_storefront", 1, first.GetNextPageToken()))
+		first := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", 1, ""))
+		m = get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_storefront", 1, first.GetNextPageToken()))
 		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
 			m.GetNextPageToken() != "" {
 			t.Errorf("storefront is shown %v, then %q", got, m.GetNextPageToken())
 		}
 		for _, key := range []string{"dmk_nobody", "dmk_slow"} { // no grant; one without read
-			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, d, key, 0, "")); len(m.GetConfigurations()) > 0 ||
+			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, key, 0, "")); len(m.GetConfigurations()) > 0 ||
 				m.GetNextPageToken() != "" {
 				t.Errorf("%s is shown %v", key, m)
 			}
 		}
 		for name, r := range map[string]reply{
-			"page_size":  list(t, s, d, "dmk_everything", -1, ""),
-			"page_size ": list(t, s, d, "dmk_everything", 1001, ""),
-			"page_token": list(t, s, d, "dmk_everything", 0, echo+"!"),
+			"page_size":  list(t, s, tr, "dmk_everything", -1, ""),
+			"page_size ": list(t, s, tr, "dmk_everything", 1001, ""),
+			"page_token": list(t, s, tr, "dmk_everything", 0, inputMarker+"!"),
 		} {
 			if field := strings.TrimSpace(name); r.code != codes.InvalidArgument || r.reason != "INVALID_FIELD" ||
 				r.field[field] == "" {
 				t.Errorf("%s: %v %s %v", field, r.code, r.reason, r.field)
 			}
 		}
-		if r := list(t, s, d, "dmk_other", 0, ""); r.reason != "CALLER_UNAUTHENTICATED" {
+		if r := list(t, s, tr, "dmk_other", 0, ""); r.reason != "CALLER_UNAUTHENTICATED" {
 			t.Errorf("a stranger is answered with %v %s", r.code, r.reason)
 		}
 	})
@@ -99,15 +99,15 @@ func TestListConfigurations(t *testing.T) {
 func TestGetConfiguration(t *testing.T) {
 	var c clock
 	s := start(t, settings{configuration: configuration, now: c.now})
-	s.switchOff(t, "sso/acme-off")
+	s.disableSecret(t, "sso/acme-off")
 	c.set(time.Second)
 	s.Store.SetError(errors.New("away"))
 	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-staff", Field: "shared_secret"}); err == nil {
 		t.Fatal("the store isn't away")
 	}
 	s.Store.SetError(nil)
-	eachTransport(t, func(t *testing.T, d transport) {
-		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
+	eachTransport(t, func(t *testing.T, tr transport) {
+		m := get[*pb.Configuration](t, tr.send(t.Context(), t, s, call{method: "GetConfiguration"}))
 		if m.GetName() != "configurations/acme-customers" || m.GetDisplayName() != "Acme customers" ||
 			m.GetProfile() != "zendesk_sso" ||
 			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) ||
@@ -133,17 +133,17 @@ func TestGetConfiguration(t *testing.T) {
 			"acme-gone":      pb.SecretState_SECRET_STATE_UNUSABLE,
 			"acme-off":       pb.SecretState_SECRET_STATE_DISABLED,
 		} {
-			m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration", name: name}))
+			m := get[*pb.Configuration](t, tr.send(t.Context(), t, s, call{method: "GetConfiguration", name: name}))
 			if got := m.GetSecret().GetState(); got != want {
 				t.Errorf("%s: %v, want %v", name, got, want)
 			}
 		}
 		m = get[*pb.Configuration](t,
-			d.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
+			tr.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
 		if !slices.Equal(brandsOf(m), []string{"360001"}) {
 			t.Errorf("storefront is shown the brands %v", brandsOf(m))
 		}
-		if r := d.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" ||
+		if r := tr.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" ||
 			r.field["name"] == "" {
 			t.Errorf("%v %s %v", r.code, r.reason, r.field)
 		}
@@ -152,9 +152,9 @@ func TestGetConfiguration(t *testing.T) {
 
 // What a caller has no grant for, and what isn't there at all, are one answer, to the last byte of
 // it, whatever the state of the secret behind.
-func TestNotGrantedDoesNotExist(t *testing.T) {
+func TestUngrantedIsLikeMissing(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	s.switchOff(t, "sso/acme-off")
+	s.disableSecret(t, "sso/acme-off")
 	bodies := map[string]string{
 		"MintToken": user(
 			"",
@@ -163,10 +163,10 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 	}
 	for method, body := range bodies {
 		t.Run(method, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
+			eachTransport(t, func(t *testing.T, tr transport) {
 				var first string
 				for _, name := range []string{"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both"} {
-					r := d.send(t.Context(), t, s, call{
+					r := tr.send(t.Context(), t, s, call{
 						method: method, name: name, keys: []string{"dmk_storefront"}, body: body,
 					})
 					r.header.Del("Date")
@@ -202,12 +202,12 @@ func TestNotGrantedDoesNotExist(t *testing.T) {
 }
 
 // To a caller with a grant for all of them, one that isn't there isn't there either.
-func TestEveryConfigurationAndNone(t *testing.T) {
+func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 	yaml := strings.Replace(configuration,
 		"configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]",
 		`configurations: ["*"]`, 1)
 	s := start(t, settings{configuration: yaml})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "MintToken", body: user("") + `,"brandId":"99"`},
@@ -219,12 +219,12 @@ func TestEveryConfigurationAndNone(t *testing.T) {
 			{method: "ReportSignInFailure", body: `"kind":"error"`},
 		} {
 			c.name = "acme-nowhere"
-			if r := d.send(t.Context(), t, s, c); r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
+			if r := tr.send(t.Context(), t, s, c); r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
 				t.Errorf("%s: %v %s", c.method, r.code, r.reason)
 			}
 		}
-		mint(t, s, d, call{name: "acme-secluded", body: user("")})
-		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, d, "dmk_everything", 0, "")); len(
+		mint(t, s, tr, call{name: "acme-secluded", body: user("")})
+		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", 0, "")); len(
 			got.GetConfigurations()) != 7 {
 			t.Errorf("shown %v", namesOf(got.GetConfigurations()))
 		}
@@ -266,7 +266,7 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "without grants", key: "dmk_nobody", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "without read", key: "dmk_slow", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "a stranger", key: "dmk_other", body: `"brandId":"360001"`, reason: "CALLER_UNAUTHENTICATED"},
-		{name: "no address", body: `"clientIp":"` + echo + `"`, reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "no address", body: `"clientIp":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "client_ip"},
 		{name: "an address with a zone", body: `"clientIp":"fe80::1%eth0"`, reason: "INVALID_FIELD", field: "client_ip"},
 		{name: "a host that ends alike", body: `"returnTo":"https://evil-help.acme.com/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "a host that begins alike", body: `"returnTo":"https://help.acme.com.evil.example/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
@@ -274,19 +274,19 @@ func TestResolveConfiguration(t *testing.T) {
 		{name: "a port", body: `"returnTo":"https://help.acme.com:444/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "a host without a scheme", body: `"brandId":"360002","returnTo":"//evil.example/"`, reason: "INVALID_FIELD", field: "return_to"},
 		{name: "the same for browsers", body: `"brandId":"360002","returnTo":"/\\evil.example/"`, reason: "INVALID_FIELD", field: "return_to"},
-		{name: "no URL", body: `"returnTo":"` + echo + `"`, reason: "INVALID_FIELD", field: "return_to"},
+		{name: "no URL", body: `"returnTo":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "return_to"},
 		{name: "a script", body: `"returnTo":"javascript:alert(1)"`, reason: "INVALID_FIELD", field: "return_to"},
 		{name: "two faults at once", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "client_ip"},
 		{name: "two faults at once, the other", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "return_to"},
 		{name: "an audience there isn't", body: `"audience":9`, reason: "INVALID_FIELD", field: "audience"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
+			eachTransport(t, func(t *testing.T, tr transport) {
 				keys := []string{c.key}
 				if c.key == "" {
 					keys = nil
 				}
-				r := d.send(t.Context(), t, s, call{method: "ResolveConfiguration", keys: keys, body: c.body})
+				r := tr.send(t.Context(), t, s, call{method: "ResolveConfiguration", keys: keys, body: c.body})
 				m := get[*pb.ResolveConfigurationResponse](t, r)
 				want := ""
 				if c.conf != "" {
@@ -299,7 +299,7 @@ func TestResolveConfiguration(t *testing.T) {
 					t.Errorf("violations %v, want one of %s", r.field, c.field)
 				}
 				code := map[string]int{"": 200, "CONFIGURATION_NOT_RESOLVED": 404, "CONFIGURATION_AMBIGUOUS": 409, "INVALID_FIELD": 400, "CALLER_UNAUTHENTICATED": 401}[c.reason]
-				if d.name == "http" && r.http != code {
+				if tr.name == "http" && r.http != code {
 					t.Errorf("HTTP %d, want %d", r.http, code)
 				}
 			})
@@ -309,19 +309,19 @@ func TestResolveConfiguration(t *testing.T) {
 
 // A refresh shows what it found at once, good or bad, and never the secret.
 func TestRefreshSecret(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		refresh := func(name string) *pb.RefreshSecretResponse {
 			t.Helper()
 			c.advance(time.Second)
-			r := d.send(t.Context(), t, s, call{method: "RefreshSecret", name: name})
+			r := tr.send(t.Context(), t, s, call{method: "RefreshSecret", name: name})
 			if r.code != codes.OK {
 				t.Fatalf("%v %s", r.code, r.reason)
 			}
 			return get[*pb.RefreshSecretResponse](t, r)
 		}
-		if r := d.send(t.Context(), t, s, call{method: "RefreshSecret", keys: []string{"dmk_storefront"}}); r.reason != "CALLER_NOT_ALLOWED" {
+		if r := tr.send(t.Context(), t, s, call{method: "RefreshSecret", keys: []string{"dmk_storefront"}}); r.reason != "CALLER_NOT_ALLOWED" {
 			t.Errorf("without the action: %v %s", r.code, r.reason)
 		}
 		if err := s.Store.Activate("sso/acme-customers", 1); err != nil {
@@ -342,7 +342,7 @@ func TestRefreshSecret(t *testing.T) {
 			m.GetAfter().GetStagedVersion() != 0 {
 			t.Errorf("activated: %v", m)
 		}
-		minted := get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: user("")}))
+		minted := get[*pb.MintTokenResponse](t, tr.send(t.Context(), t, s, call{method: "MintToken", body: user("")}))
 		if minted.GetSecretVersion() != 2 {
 			t.Errorf("signed with version %d", minted.GetSecretVersion())
 		}
@@ -366,8 +366,8 @@ func TestRefreshSecret(t *testing.T) {
 		if text, err := protojson.Marshal(m); err != nil || strings.Contains(string(text), "MARKER") {
 			t.Errorf("%s %v", text, err)
 		}
-		if r := d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" ||
-			d.name == "http" && r.http != http.StatusServiceUnavailable {
+		if r := tr.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" ||
+			tr.name == "http" && r.http != http.StatusServiceUnavailable {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 	})

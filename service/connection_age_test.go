@@ -13,11 +13,11 @@ import (
 // TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and its
 // client notices nothing.
 func TestConnectionAge(t *testing.T) {
-	s := start(t, settings{configuration: configuration, age: 200 * time.Millisecond})
+	s := start(t, settings{configuration: configuration, connectionAge: 200 * time.Millisecond})
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	ended := 0
-	for began := time.Now(); time.Since(began) < soon && ended < 2; {
+	for began := time.Now(); time.Since(began) < waitTimeout && ended < 2; {
 		r := call{method: "MintToken", body: user("")}.httpRequest(t.Context(), t, s.URL)
 		res, err := transport.RoundTrip(r)
 		if err != nil {
@@ -38,7 +38,7 @@ func TestConnectionAge(t *testing.T) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-	c, err := speakH2(conn)
+	c, err := newRawH2(conn)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,20 +27,20 @@ import (
 const largestBody = 64 << 10
 
 // marker stands in every body somewhere; no error may repeat it.
-const marker = "zq7-echo"
+const inputMarker = "zq7-echo"
 
 // verdict is an answer in a form that both transports' can be compared in.
-type verdict struct {
+type outcome struct {
 	code   codes.Code
 	reason string
 	fields string // of the violations, in their order
 	claims string // of the token, without its jti
 }
 
-func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict {
+func outcomeOf(tb testing.TB, err error, response *pb.MintTokenResponse) outcome {
 	tb.Helper()
 	st := status.Convert(err)
-	v := verdict{code: st.Code(), reason: reasonIn(st)}
+	v := outcome{code: st.Code(), reason: reasonIn(st)}
 	for _, d := range st.Details() {
 		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
@@ -62,13 +62,13 @@ func verdictOf(tb testing.TB, err error, response *pb.MintTokenResponse) verdict
 type jsonGateway struct {
 	handler http.Handler
 	conn    grpc.ClientConnInterface // to the same methods, as gRPC calls them
-	log     *output
+	log     *safeBuffer
 }
 
 func newJSONGateway(tb testing.TB) jsonGateway {
 	tb.Helper()
-	log := &output{}
-	s := inside(tb, log, nil)
+	log := &safeBuffer{}
+	s := newTestService(tb, log, nil)
 	handler, conn, err := s.InProcess(context.Background())
 	if err != nil {
 		tb.Fatal(err)
@@ -76,19 +76,19 @@ func newJSONGateway(tb testing.TB) jsonGateway {
 	return jsonGateway{handler, conn, log}
 }
 
-func (d jsonGateway) post(body []byte) *httptest.ResponseRecorder {
+func (gateway jsonGateway) post(body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer dmk_everything")
 	w := httptest.NewRecorder()
-	d.handler.ServeHTTP(w, r)
+	gateway.handler.ServeHTTP(w, r)
 	return w
 }
 
 // overHTTP checks the form of an answer and returns what it says.
-func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
+func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	t.Helper()
-	w := d.post(body)
+	w := gateway.post(body)
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type %q", got)
 	}
@@ -100,7 +100,7 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 		if err := protojson.Unmarshal(w.Body.Bytes(), m); err != nil {
 			t.Fatalf("%v: %s", err, w.Body)
 		}
-		return verdictOf(t, nil, m)
+		return outcomeOf(t, nil, m)
 	}
 	var st rpcstatus.Status
 	if err := protojson.Unmarshal(w.Body.Bytes(), &st); err != nil {
@@ -110,19 +110,19 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 		if bad, ok := detail.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
 				// A key is where a fault is, and the place has to be told.
-				if strings.Contains(f.GetDescription(), marker) ||
-					strings.Contains(f.GetField(), marker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
+				if strings.Contains(f.GetDescription(), inputMarker) ||
+					strings.Contains(f.GetField(), inputMarker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)
 				}
 			}
-		} else if strings.Contains(fmt.Sprint(detail), marker) {
+		} else if strings.Contains(fmt.Sprint(detail), inputMarker) {
 			t.Errorf("an error repeats a value of the request: %v", detail)
 		}
 	}
-	if strings.Contains(st.GetMessage()+fmt.Sprint(w.Header()), marker) {
+	if strings.Contains(st.GetMessage()+fmt.Sprint(w.Header()), inputMarker) {
 		t.Errorf("an error repeats a value of the request: %s %v", st.GetMessage(), w.Header())
 	}
-	v := verdictOf(t, status.FromProto(&st).Err(), nil)
+	v := outcomeOf(t, status.FromProto(&st).Err(), nil)
 	// Nothing that a body can say is a fault of ours, and none makes up a status.
 	if want := httpStatus(v.reason); v.reason == "" || v.reason == transport.ReasonInternal ||
 		w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
@@ -132,22 +132,22 @@ func (d jsonGateway) overHTTP(t *testing.T, body []byte) verdict {
 }
 
 // overGRPC gives the same request to the other transport; false where it isn't one.
-func (d jsonGateway) overGRPC(t *testing.T, body []byte) (verdict, bool) {
+func (gateway jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
 	t.Helper()
 	const name = "configurations/acme-customers"
 	in, out := &pb.MintTokenRequest{}, &pb.MintTokenResponse{}
 	if len(body) > 0 {
 		if err := protojson.Unmarshal(body, in); err != nil || len(body) > largestBody {
-			return verdict{}, false
+			return outcome{}, false
 		}
 	}
 	if in.GetConfiguration() != "" && in.GetConfiguration() != name {
-		return verdict{}, false // what only the other transport has a name for
+		return outcome{}, false // what only the other transport has a name for
 	}
 	in.Configuration = name
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
-	err := d.conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, out, grpc.WaitForReady(true))
-	return verdictOf(t, err, out), true
+	err := gateway.conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, out, grpc.WaitForReady(true))
+	return outcomeOf(t, err, out), true
 }
 
 func FuzzJSONRequest(f *testing.F) {
@@ -182,15 +182,15 @@ func FuzzJSONRequest(f *testing.F) {
 	} {
 		f.Add([]byte(seed[0]), []byte(seed[1]))
 	}
-	d := newJSONGateway(f)
+	gateway := newJSONGateway(f)
 	f.Fuzz(func(t *testing.T, before, after []byte) {
-		body := slices.Concat(before, []byte(marker), after)
-		d.log.take()
-		got := d.overHTTP(t, body)
-		if log := d.log.take(); strings.Contains(log, "request failed") {
+		body := slices.Concat(before, []byte(inputMarker), after)
+		gateway.log.take()
+		got := gateway.overHTTP(t, body)
+		if log := gateway.log.take(); strings.Contains(log, "request failed") {
 			t.Errorf("the log has a fault of ours: %s", log)
 		}
-		want, ok := d.overGRPC(t, body)
+		want, ok := gateway.overGRPC(t, body)
 		if !ok {
 			if got.code != codes.InvalidArgument && got.code != codes.ResourceExhausted {
 				t.Errorf("what is no request got %+v", got)

@@ -19,9 +19,9 @@ import (
 const (
 	// timeout is the timeout of each step of a request at a server under attack: long enough for an
 	// ordinary caller on a busy machine, short enough to see the others cut off.
-	timeout = 8 * time.Second
+	attackTimeout = 8 * time.Second
 	// never is when a hostile client gives up waiting for the server to cut it off.
-	never = 5 * time.Minute
+	cutOffTimeout = 5 * time.Minute
 )
 
 // TestHostileClients: 200 at once of each kind, at the transport in question; ordinary callers are
@@ -29,14 +29,14 @@ const (
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, settings{configuration: configuration, patience: timeout, narrow: true, grace: time.Second})
-			t.Run("nobody", func(t *testing.T) { besieged(t, s, func() { <-time.After(time.Second) }) })
+			s := start(t, settings{configuration: configuration, timeout: attackTimeout, smallBuffers: true, grace: time.Second})
+			t.Run("nobody", func(t *testing.T) { callDuringAttack(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
 				if a.transport != d {
 					continue
 				}
 				t.Run(a.name, func(t *testing.T) {
-					besieged(t, s, func() { a.run(t, s) })
+					callDuringAttack(t, s, func() { a.run(t, s) })
 				})
 			}
 		})
@@ -48,7 +48,7 @@ func TestHostileClients(t *testing.T) {
 func TestFloods(t *testing.T) {
 	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
 	t.Run("gRPC", func(t *testing.T) {
-		floods(
+		testFloods(
 			t,
 			slices.Concat(grpcFields(pb.TokenService_MintToken_FullMethodName), caller),
 			func(t *testing.T) (*server, func() net.Conn) {
@@ -65,9 +65,9 @@ func TestFloods(t *testing.T) {
 			}, {":scheme", "https"}, {":path", "/v1/configurations/acme-customers:mintToken"}, {":authority", "deskmint"},
 			{"content-type", "application/json"},
 		}
-		floods(t, slices.Concat(fields, caller), func(t *testing.T) (*server, func() net.Conn) {
-			h := openHall(t)
-			s, config := h.seenBy(t, nil), h.seenBy(t, nil, "h2").client
+		testFloods(t, slices.Concat(fields, caller), func(t *testing.T) (*server, func() net.Conn) {
+			h := startTLS(t)
+			s, config := h.withCertificate(t, nil), h.withCertificate(t, nil, "h2").client
 			return s, func() net.Conn {
 				plain := connect(t, s, 1)
 				if plain == nil {
@@ -86,7 +86,7 @@ func TestFloods(t *testing.T) {
 }
 
 // floods are all kinds of them, each at a server of its own.
-func floods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, func() net.Conn)) {
+func testFloods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, func() net.Conn)) {
 	const connections, streams = 20, 1000
 	for name, flood := range map[string]func(c *rawH2) error{
 		"new streams": func(c *rawH2) error { return c.open(fields, false) },
@@ -109,7 +109,7 @@ func floods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, fu
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, connects := open(t)
-			besieged(t, s, func() {
+			callDuringAttack(t, s, func() {
 				var hostile sync.WaitGroup
 				for range connections {
 					hostile.Go(func() {
@@ -119,7 +119,7 @@ func floods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, fu
 						}
 						defer conn.Close()
 						_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
-						c, err := speakH2(conn)
+						c, err := newRawH2(conn)
 						if err != nil {
 							return
 						}
@@ -149,7 +149,7 @@ func TestManyIdle(t *testing.T) {
 		defer conn.Close()
 		conns = append(conns, conn)
 		if i%2 == 0 {
-			_, err = speakH2(conn)
+			_, err = newRawH2(conn)
 		} else {
 			_, err = io.WriteString(conn, "GET /nowhere HTTP/1.1\r\nHost: deskmint\r\n\r\n")
 		}
@@ -157,5 +157,5 @@ func TestManyIdle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	besieged(t, s, func() { <-time.After(time.Second) })
+	callDuringAttack(t, s, func() { <-time.After(time.Second) })
 }

@@ -36,11 +36,11 @@ func TestContentType(t *testing.T) {
 		{"nearly JSON", "Content-Type: application/jsonp\r\n", false},
 		{"several", "Content-Type: application/json, text/plain\r\n", false},
 		{"half a parameter", "Content-Type: application/json; charset\r\n", false},
-		{"a value", "Content-Type: " + echo + "\r\n", false},
+		{"a value", "Content-Type: " + inputMarker + "\r\n", false},
 		{"compressed", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", true}, // it isn't, so it is read as it is
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			res, body := s.wire(t, post(mintPath, asEverything+c.head, full))
+			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+c.head, full))
 			if c.ok {
 				if res.StatusCode != http.StatusOK {
 					t.Errorf("HTTP %d %s", res.StatusCode, body)
@@ -55,14 +55,14 @@ func TestContentType(t *testing.T) {
 		})
 	}
 	t.Run("an empty body needs none", func(t *testing.T) {
-		res, body := s.wire(t, post(mintPath, asEverything, ""))
+		res, body := s.sendRaw(t, rawPost(mintPath, asEverything, ""))
 		if a := readError(t, res.Header, res.StatusCode, body); a.reason != "INVALID_FIELD" || a.field["user"] == "" {
 			t.Errorf("%s %v, want a violation of user", a.reason, a.field)
 		}
 	})
 	t.Run("an empty body of unknown length needs one", func(t *testing.T) {
-		text := request("POST", mintPath, asEverything+"Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"
-		res, body := s.wire(t, text)
+		text := rawRequest("POST", mintPath, asEverything+"Transfer-Encoding: chunked\r\n") + "0\r\n\r\n"
+		res, body := s.sendRaw(t, text)
 		if a := readError(t, res.Header, res.StatusCode, body); a.http != http.StatusUnsupportedMediaType {
 			t.Errorf("HTTP %d", a.http)
 		}
@@ -92,7 +92,7 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 		{name: "without a scheme", head: "Authorization: dmk_everything\r\n", code: 401, credential: "malformed"},
 		{name: "another scheme", head: "Authorization: Basic ZG1rX2V2ZXJ5dGhpbmc=\r\n", code: 401,
 			credential: "malformed"},
-		{name: "an unknown key", head: "Authorization: Bearer " + echo + "\r\n", code: 401, credential: "unknown"},
+		{name: "an unknown key", head: "Authorization: Bearer " + inputMarker + "\r\n", code: 401, credential: "unknown"},
 		{name: "a key's hash",
 			head: "Authorization: Bearer 91a9acd95e34a499af42f13fde84e3a09c70916ef7f9d2165525c2fcfdf39f92\r\n",
 			code: 401, credential: "unknown"},
@@ -131,7 +131,7 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			res, body := s.wire(t, post(mintPath, c.head+asJSON, full))
+			res, body := s.sendRaw(t, rawPost(mintPath, c.head+asJSON, full))
 			a := readError(t, res.Header, res.StatusCode, body)
 			if a.http != c.code || a.info["credential"] != c.credential {
 				t.Fatalf("HTTP %d %s %v, want %d %s", a.http, a.reason, a.info, c.code, c.credential)
@@ -152,10 +152,10 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 	for value, want := range map[string]int{
 		"10S": 200, "1H": 200, "99999999H": 200, "9223372036854775807H": 200, "0S": 200,
 		"1n": 504, "1u": 504,
-		echo: 400, "S": 400, "10": 400, "-1S": 400, "1.5S": 400, "10s": 400, "1 S": 400, "18446744073709551616S": 400,
+		inputMarker: 400, "S": 400, "10": 400, "-1S": 400, "1.5S": 400, "10s": 400, "1 S": 400, "18446744073709551616S": 400,
 	} {
 		t.Run(value, func(t *testing.T) {
-			res, body := s.wire(t, post(mintPath, asEverything+asJSON+"Grpc-Timeout: "+value+"\r\n", full))
+			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON+"Grpc-Timeout: "+value+"\r\n", full))
 			if res.StatusCode != want {
 				t.Fatalf("HTTP %d, want %d: %s", res.StatusCode, want, body)
 			}
@@ -170,7 +170,7 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 				if err := json.Unmarshal(body, &st); err != nil || st.Code != codes.DeadlineExceeded {
 					t.Errorf("%v %s", err, body)
 				}
-				checkErrorHead(t, res.Header, want)
+				checkErrorHeader(t, res.Header, want)
 			}
 		})
 	}
@@ -178,17 +178,17 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 
 // What a client accepts changes nothing: there is one form of answer, and its headers are those of
 // the list.
-func TestAnswersHeaders(t *testing.T) {
+func TestAnswerHeaders(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, head := range []string{
 		"", "Accept: application/xml\r\n", "Accept: application/json;q=0, text/html\r\n", "TE: trailers\r\n", "TE: trailers, deflate\r\n",
 		"Accept-Encoding: gzip\r\n", "Origin: https://evil.example\r\n", "Grpc-Metadata-X: 1\r\nGrpc-Accept-Encoding: gzip\r\n", "Range: bytes=0-1\r\n", "If-None-Match: *\r\n",
 	} {
-		res, body := s.wire(t, post(mintPath, asEverything+asJSON+head, `{"user":{`+ana+`}}`))
+		res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON+head, `{"user":{`+ana+`}}`))
 		if res.StatusCode != http.StatusOK || !json.Valid(body) {
 			t.Errorf("%q: HTTP %d %s", head, res.StatusCode, body)
 		}
-		checkHead(t, res.Header)
+		checkHeader(t, res.Header)
 		for name := range res.Header {
 			if !slices.Contains(
 				[]string{
@@ -229,7 +229,7 @@ func TestConnectionAfterErrors(t *testing.T) {
 		{`{"user":{` + ana + `}}`, 200, false},
 		{strings.Repeat(" ", 300<<10), 413, true},
 	} {
-		text := strings.Replace(post(mintPath, asEverything+asJSON, c.body), "Connection: close\r\n", "", 1)
+		text := strings.Replace(rawPost(mintPath, asEverything+asJSON, c.body), "Connection: close\r\n", "", 1)
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
 		}
@@ -244,8 +244,8 @@ func TestConnectionAfterErrors(t *testing.T) {
 func TestBodyBreaksOff(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, text := range map[string]string{
-		"short of its length": strings.Replace(post(mintPath, asEverything+asJSON, `{"user":{`+ana+`}}`+"     "), "     ", "", 1),
-		"short of a chunk":    request("POST", mintPath, asEverything+asJSON+"Transfer-Encoding: chunked\r\n") + "ff\r\n{\"user\":{" + ana + "}}",
+		"short of its length": strings.Replace(rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`}}`+"     "), "     ", "", 1),
+		"short of a chunk":    rawRequest("POST", mintPath, asEverything+asJSON+"Transfer-Encoding: chunked\r\n") + "ff\r\n{\"user\":{" + ana + "}}",
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
@@ -275,14 +275,14 @@ func TestBodyBreaksOff(t *testing.T) {
 }
 
 // A stranger is told that it is one, whatever it sends: its body isn't read.
-func TestBodyOfAStranger(t *testing.T) {
+func TestBodyOfUnknownCaller(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, body := range map[string]string{
 		"a request": `{"user":{` + ana + `}}`, "no JSON": "{", "an unknown field": `{"rolle":1}`, "another's name": `{"configuration":"configurations/acme-both"}`,
 		"too much": strings.Repeat(" ", 256<<10), "nothing": "",
 	} {
 		for _, credential := range []string{"", "Authorization: Bearer dmk_other\r\n", asEverything + asEverything} {
-			h, answer := s.wire(t, post(mintPath, credential+asJSON, body))
+			h, answer := s.sendRaw(t, rawPost(mintPath, credential+asJSON, body))
 			if a := readError(t, h.Header, h.StatusCode, answer); a.http != http.StatusUnauthorized ||
 				a.reason != "CALLER_UNAUTHENTICATED" {
 				t.Errorf("%s with %q: HTTP %d %s", name, credential, a.http, a.reason)

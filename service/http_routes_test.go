@@ -9,7 +9,7 @@ import (
 )
 
 // request makes the bytes of a request without a body.
-func request(method, path, head string) string {
+func rawRequest(method, path, head string) string {
 	return method + " " + path + " HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n" + head + "\r\n"
 }
 
@@ -57,7 +57,7 @@ func TestRoutes(t *testing.T) {
 		{name: "readiness", method: "GET", path: "/readyz"},
 		{name: "metrics", method: "GET", path: "/metrics"},
 		{name: "profiles", method: "GET", path: "/debug/pprof/"},
-		{name: "the value of a path", method: "GET", path: "/" + echo},
+		{name: "the value of a path", method: "GET", path: "/" + inputMarker},
 
 		// Something there, but not for this method.
 		{name: "GET of a verb", method: "GET", path: mintPath, code: 405, allow: "POST"},
@@ -93,11 +93,11 @@ func TestRoutes(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			text := request(c.method, c.path, asEverything+c.head)
+			text := rawRequest(c.method, c.path, asEverything+c.head)
 			if c.body != "" {
-				text = strings.Replace(post(c.path, asEverything+c.head, c.body), "POST", c.method, 1)
+				text = strings.Replace(rawPost(c.path, asEverything+c.head, c.body), "POST", c.method, 1)
 			}
-			res, body := s.wire(t, text)
+			res, body := s.sendRaw(t, text)
 			want := c.code
 			if want == 0 {
 				want = http.StatusNotFound
@@ -106,7 +106,7 @@ func TestRoutes(t *testing.T) {
 				t.Fatalf("HTTP %d, Allow %q, want %d and %q: %s", res.StatusCode, got, want, c.allow, body)
 			}
 			if c.method == "HEAD" {
-				checkErrorHead(t, res.Header, want)
+				checkErrorHeader(t, res.Header, want)
 				if len(body) > 0 {
 					t.Errorf("an answer to HEAD has a body: %s", body)
 				}
@@ -133,26 +133,26 @@ func TestEscapedPaths(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"/v1/configurations%2Facme-customers:mintToken":     {200, ""},
-		"/v1/configurations/acme-customers%3AmintToken":     {200, ""},
-		"/v1/configurations/acme%2Dcustomers:mint%54oken":   {200, ""},
-		"/v1/configurations%252Facme-customers:mintToken":   {404, "INVALID_REQUEST"},
-		"/v1/configurations/acme%252Dcustomers:mintToken":   {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers%00:mintToken":    {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers%0a:mintToken":    {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers%20:mintToken":    {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers%ff:mintToken":    {400, "INVALID_FIELD"},
-		"/v1/configurations/%2e%2e:mintToken":               {400, "INVALID_FIELD"},
-		"/v1/configurations/..:mintToken":                   {400, "INVALID_FIELD"},
-		"/v1/configurations/Acme-Customers:mintToken":       {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers;v=1:mintToken":   {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers%2F..:mintToken":  {404, "INVALID_REQUEST"},
-		"/v1/configurations/" + echo + "%3F:mintToken":      {400, "INVALID_FIELD"},
-		"/v1/configurations/acme-customers:mintToken%3Fx=1": {404, "INVALID_REQUEST"},
-		"http://elsewhere.example" + mintPath:               {200, ""}, // as a proxy is asked
+		"/v1/configurations%2Facme-customers:mintToken":       {200, ""},
+		"/v1/configurations/acme-customers%3AmintToken":       {200, ""},
+		"/v1/configurations/acme%2Dcustomers:mint%54oken":     {200, ""},
+		"/v1/configurations%252Facme-customers:mintToken":     {404, "INVALID_REQUEST"},
+		"/v1/configurations/acme%252Dcustomers:mintToken":     {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers%00:mintToken":      {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers%0a:mintToken":      {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers%20:mintToken":      {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers%ff:mintToken":      {400, "INVALID_FIELD"},
+		"/v1/configurations/%2e%2e:mintToken":                 {400, "INVALID_FIELD"},
+		"/v1/configurations/..:mintToken":                     {400, "INVALID_FIELD"},
+		"/v1/configurations/Acme-Customers:mintToken":         {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers;v=1:mintToken":     {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers%2F..:mintToken":    {404, "INVALID_REQUEST"},
+		"/v1/configurations/" + inputMarker + "%3F:mintToken": {400, "INVALID_FIELD"},
+		"/v1/configurations/acme-customers:mintToken%3Fx=1":   {404, "INVALID_REQUEST"},
+		"http://elsewhere.example" + mintPath:                 {200, ""}, // as a proxy is asked
 	} {
 		t.Run(path, func(t *testing.T) {
-			res, body := s.wire(t, post(path, asEverything+asJSON, full))
+			res, body := s.sendRaw(t, rawPost(path, asEverything+asJSON, full))
 			if want.reason == "" {
 				if res.StatusCode != http.StatusOK {
 					t.Errorf("HTTP %d %s", res.StatusCode, body)
@@ -178,7 +178,7 @@ func TestQuery(t *testing.T) {
 		{name: "none", method: "POST", target: mintPath, ok: true},
 		{name: "an empty one", method: "POST", target: mintPath + "?", ok: true},
 		{name: "a field of the body", method: "POST", target: mintPath + "?validateOnly=true"},
-		{name: "a credential", method: "POST", target: mintPath + "?access_token=" + echo},
+		{name: "a credential", method: "POST", target: mintPath + "?access_token=" + inputMarker},
 		{name: "an empty parameter", method: "POST", target: mintPath + "?="},
 		{name: "list", method: "GET", target: "/v1/configurations?pageSize=2&pageToken=", ok: true},
 		{name: "list in snake case", method: "GET", target: "/v1/configurations?page_size=2", ok: true},
@@ -188,20 +188,20 @@ func TestQuery(t *testing.T) {
 		{name: "list by a list", method: "GET", target: "/v1/configurations?pageSize=2&pageSize=3"},
 		{name: "list by both spellings", method: "GET", target: "/v1/configurations?pageSize=2&page_size=3"},
 		{name: "list by a map", method: "GET", target: "/v1/configurations?pageSize[a]=2"},
-		{name: "list by a word", method: "GET", target: "/v1/configurations?pageSize=" + echo},
-		{name: "list by a bad escape", method: "GET", target: "/v1/configurations?pageToken=%zz" + echo},
-		{name: "list by a semicolon", method: "GET", target: "/v1/configurations?pageSize=2;pageToken=" + echo},
+		{name: "list by a word", method: "GET", target: "/v1/configurations?pageSize=" + inputMarker},
+		{name: "list by a bad escape", method: "GET", target: "/v1/configurations?pageToken=%zz" + inputMarker},
+		{name: "list by a semicolon", method: "GET", target: "/v1/configurations?pageSize=2;pageToken=" + inputMarker},
 		{name: "get", method: "GET", target: "/v1/configurations/acme-customers", ok: true},
-		{name: "get by an unknown one", method: "GET", target: "/v1/configurations/acme-customers?view=" + echo},
+		{name: "get by an unknown one", method: "GET", target: "/v1/configurations/acme-customers?view=" + inputMarker},
 		{name: "get by one of the list's", method: "GET", target: "/v1/configurations/acme-customers?pageSize=2"},
 		{name: "get by the path's own", method: "GET", target: "/v1/configurations/acme-customers?name=configurations/acme-staff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			text := request(c.method, c.target, asEverything)
+			text := rawRequest(c.method, c.target, asEverything)
 			if c.method == "POST" {
-				text = post(c.target, asEverything+asJSON, full)
+				text = rawPost(c.target, asEverything+asJSON, full)
 			}
-			res, body := s.wire(t, text)
+			res, body := s.sendRaw(t, text)
 			if c.ok {
 				if res.StatusCode != http.StatusOK {
 					t.Errorf("HTTP %d %s", res.StatusCode, body)
@@ -228,13 +228,13 @@ func TestPathAndBody(t *testing.T) {
 		{mintPath, `{"configuration":"","user":{` + ana + `}}`, "", 200},
 		{mintPath, `{"configuration":"configurations/acme-both","user":{` + ana + `}}`, "configuration", 400},
 		{mintPath, `{"configuration":"acme-customers","user":{` + ana + `}}`, "configuration", 400},
-		{mintPath, `{"configuration":"` + echo + `","user":{` + ana + `}}`, "configuration", 400},
+		{mintPath, `{"configuration":"` + inputMarker + `","user":{` + ana + `}}`, "configuration", 400},
 		{"/v1/configurations/acme-customers:refreshSecret", `{"name":"configurations/acme-staff"}`, "name", 400},
 		{"/v1/configurations/acme-customers:refreshSecret", `{"name":"configurations/acme-customers"}`, "", 200},
 		{"/v1/configurations/acme-customers:renderPage", `{"configuration":"configurations/acme-both","user":{` + ana + `}}`, "configuration", 400},
 		{"/v1/configurations/acme-customers:inspectToken", `{"configuration":"configurations/acme-both","token":"x"}`, "configuration", 400},
 	} {
-		res, body := s.wire(t, post(c.path, asEverything+asJSON, c.body))
+		res, body := s.sendRaw(t, rawPost(c.path, asEverything+asJSON, c.body))
 		if res.StatusCode != c.code {
 			t.Errorf("%s %s: HTTP %d, want %d: %s", c.path, c.body, res.StatusCode, c.code, body)
 		} else if c.field != "" {

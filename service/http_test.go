@@ -21,12 +21,12 @@ import (
 )
 
 // echo stands wherever a request can hold a value: no error may repeat it.
-const echo = "zq7-echo"
+const inputMarker = "zq7-echo"
 
 const mintPath = "/v1/configurations/acme-customers:mintToken"
 
 // wire sends bytes as they are, which clients wouldn't, and reads one answer.
-func (s *server) wire(t *testing.T, request string) (head, []byte) {
+func (s *server) sendRaw(t *testing.T, request string) (responseHead, []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 	if err != nil {
@@ -44,10 +44,10 @@ func (s *server) wire(t *testing.T, request string) (head, []byte) {
 	return h, body
 }
 
-func readAnswer(from *bufio.Reader, method string) (head, []byte, error) {
+func readAnswer(from *bufio.Reader, method string) (responseHead, []byte, error) {
 	res, err := http.ReadResponse(from, &http.Request{Method: method})
 	if err != nil {
-		return head{}, nil, err
+		return responseHead{}, nil, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
@@ -55,7 +55,7 @@ func readAnswer(from *bufio.Reader, method string) (head, []byte, error) {
 }
 
 // post makes the bytes of a request with a body.
-func post(path, head, body string) string {
+func rawPost(path, head, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
 		path, head, len(body), body)
 }
@@ -66,7 +66,7 @@ const (
 )
 
 // checkHead holds for every answer of the transport, whatever it says.
-func checkHead(t *testing.T, h http.Header) {
+func checkHeader(t *testing.T, h http.Header) {
 	t.Helper()
 	if got := h.Values("Cache-Control"); !slices.Equal(got, []string{"no-store"}) {
 		t.Errorf("Cache-Control %q", got)
@@ -85,9 +85,9 @@ func checkHead(t *testing.T, h http.Header) {
 }
 
 // checkErrorHead allows an error the headers of an error and no other.
-func checkErrorHead(t *testing.T, h http.Header, code int) {
+func checkErrorHeader(t *testing.T, h http.Header, code int) {
 	t.Helper()
-	checkHead(t, h)
+	checkHeader(t, h)
 	allowed := []string{
 		"Cache-Control",
 		"Content-Length",
@@ -118,7 +118,7 @@ func checkErrorHead(t *testing.T, h http.Header, code int) {
 // to JSON has it, and nothing else.
 func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	t.Helper()
-	checkErrorHead(t, h, code)
+	checkErrorHeader(t, h, code)
 	if got := h.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type %q", got)
 	}
@@ -144,7 +144,7 @@ func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	}
 	a := answer{http: code, header: h, body: body}
 	a.details(status.FromProto(&st))
-	if strings.Contains(string(body)+fmt.Sprint(h), echo) {
+	if strings.Contains(string(body)+fmt.Sprint(h), inputMarker) {
 		t.Errorf("an error repeats a value of the request: %v %s", h, body)
 	}
 	return a
@@ -164,19 +164,19 @@ func TestJSON(t *testing.T) {
 	invalid := "INVALID_REQUEST"
 	cases := []httpCase{
 		// Not JSON, or not an object.
-		{name: "nothing closed", body: `{"user":{"email":"` + echo, says: "not the JSON", field: "-"},
-		{name: "bare words", body: echo, says: "not the JSON"},
+		{name: "nothing closed", body: `{"user":{"email":"` + inputMarker, says: "not the JSON", field: "-"},
+		{name: "bare words", body: inputMarker, says: "not the JSON"},
 		{name: "single quotes", body: `{'user':{}}`, says: "line 1, column 2"},
 		{name: "a comma too many", body: "{\"user\":{" + ana + "},\n}", says: "line 2"},
-		{name: "a comment", body: `{/* ` + echo + ` */}`},
+		{name: "a comment", body: `{/* ` + inputMarker + ` */}`},
 		{name: "null", body: `null`},
 		{name: "an array", body: `[` + person("") + `]`},
-		{name: "a string", body: `"` + echo + `"`},
+		{name: "a string", body: `"` + inputMarker + `"`},
 		{name: "a number", body: `42`},
 		{name: "white space", body: " \n\t "},
 		{name: "a byte order mark", body: "\ufeff" + person("")},
 		{name: "UTF-16", body: "{\x00}\x00"},
-		{name: "something after it", body: person("") + echo},
+		{name: "something after it", body: person("") + inputMarker},
 		{name: "a second object", body: person("") + person("")},
 		{name: "a second line", body: person("") + "\n" + person("")},
 		{name: "bad UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xff\xfe" + `"}}`},
@@ -191,14 +191,14 @@ func TestJSON(t *testing.T) {
 
 		// Fields that can't be there.
 		{name: "a misspelt field", body: person(`,"rolle":"ROLE_ADMIN"`), field: "rolle", says: "is not a field"},
-		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + echo + `"}`,
+		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + inputMarker + `"}`,
 			field: "email"},
 		{name: "a field in another case", body: person(`,"Role":"ROLE_ADMIN"`), field: "Role"},
 		{name: "a field in capitals", body: `{"USER":{}}`, field: "USER"},
 		{name: "half snake, half camel", body: `{"brand_Id":"1"}`, field: "brand_Id"},
 		{name: "a field of RenderForm", body: person("")[:len(person(""))-1] + `,"language":"de"}`, field: "language"},
 		{name: "a field within tags", body: person(`,"tags":{"value":["vip"]}`), field: "value"},
-		{name: "a value for a field's name", body: person(`,"` + echo + `":1`), field: "-"},
+		{name: "a value for a field's name", body: person(`,"` + inputMarker + `":1`), field: "-"},
 		{name: "a type URL", body: `{"@type":"type.googleapis.com/deskmint.v1.MintTokenRequest"}`, field: "-"},
 		{name: "an empty name", body: person(`,"":1`), field: "-"},
 		{name: "an extension's name", body: person(`,"[google.api.http]":1`), field: "-"},
@@ -211,27 +211,27 @@ func TestJSON(t *testing.T) {
 			field: "externalId", says: "twice"},
 		{name: "the person twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
 		{name: "in an escaped spelling", body: person(`,"n\u0061me":"Eve"`)},
-		{name: "a custom field twice", body: person(`,"userFields":{"` + echo + `":1,"` + echo + `":2}`), field: "-"},
+		{name: "a custom field twice", body: person(`,"userFields":{"` + inputMarker + `":1,"` + inputMarker + `":2}`), field: "-"},
 
 		// Values of the wrong type.
 		{name: "number for a string", body: `{"user":{"email":42}}`, field: "email", says: "string"},
 		{name: "bool for a string", body: `{"attempt":true}`, field: "attempt"},
-		{name: "string for a bool", body: `{"user":{"emailVerified":"` + echo + `"}}`, field: "emailVerified"},
+		{name: "string for a bool", body: `{"user":{"emailVerified":"` + inputMarker + `"}}`, field: "emailVerified"},
 		{name: "string for true", body: `{"validateOnly":"true"}`, field: "validateOnly"},
-		{name: "string for a message", body: `{"user":"` + echo + `"}`},
+		{name: "string for a message", body: `{"user":"` + inputMarker + `"}`},
 		{name: "array for a message", body: `{"user":[]}`},
 		{name: "array for tags", body: person(`,"tags":["vip"]`)},
-		{name: "string for a list", body: person(`,"organizations":"` + echo + `"`)},
-		{name: "list in a list", body: person(`,"organizations":[["` + echo + `"]]`)},
+		{name: "string for a list", body: person(`,"organizations":"` + inputMarker + `"`)},
+		{name: "list in a list", body: person(`,"organizations":[["` + inputMarker + `"]]`)},
 		{name: "null in a list", body: person(`,"organizations":[null]`)},
 		{name: "array for a map", body: person(`,"userFields":[]`)},
 		{name: "negative version", body: `{"secretVersion":-1}`, field: "secretVersion"},
 		{name: "fraction of a version", body: `{"secretVersion":1.5}`, field: "secretVersion"},
 		{name: "version beyond 32 bits", body: `{"secretVersion":4294967296}`, field: "secretVersion"},
-		{name: "no number", body: person(`,"localeId":"` + echo + `"`), field: "localeId"},
+		{name: "no number", body: person(`,"localeId":"` + inputMarker + `"`), field: "localeId"},
 		{name: "beyond 64 bits", body: person(`,"localeId":"9223372036854775808"`), field: "localeId"},
 		{name: "fraction of an id", body: person(`,"customRoleId":0.5`), field: "customRoleId"},
-		{name: "unknown role", body: person(`,"role":"` + echo + `"`), field: "role", says: "enum"},
+		{name: "unknown role", body: person(`,"role":"` + inputMarker + `"`), field: "role", says: "enum"},
 		{name: "Zendesk's name of a role", body: person(`,"role":"admin"`), field: "role"},
 		{name: "infinite custom field", body: person(`,"userFields":{"f":1e999}`)},
 
@@ -244,7 +244,7 @@ func TestJSON(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			res, body := s.wire(t, post(mintPath, asEverything+asJSON, c.body))
+			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, c.body))
 			a := readError(t, res.Header, res.StatusCode, body)
 			want, wantGRPC := c.code, codes.ResourceExhausted
 			if c.code == 0 {
@@ -270,7 +270,7 @@ func TestJSON(t *testing.T) {
 }
 
 // What strictness must not refuse.
-func TestJSONThatIsFine(t *testing.T) {
+func TestValidJSON(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	full := `{"user":{` + ana + `}}`
 	for name, body := range map[string]string{
@@ -286,11 +286,11 @@ func TestJSONThatIsFine(t *testing.T) {
 		"a number as its string": `{"secretVersion":"1","user":{` + ana + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			res, got := s.wire(t, post(mintPath, asEverything+asJSON, body))
+			res, got := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, body))
 			if res.StatusCode != http.StatusOK {
 				t.Fatalf("HTTP %d %s", res.StatusCode, got)
 			}
-			checkHead(t, res.Header)
+			checkHeader(t, res.Header)
 		})
 	}
 }
@@ -299,8 +299,8 @@ func TestJSONThatIsFine(t *testing.T) {
 // needn't guess.
 func TestSuccessBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	res, body := s.wire(t, post(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
-	suite.answered(string(body))
+	res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
+	recorder.recordTokens(string(body))
 	var got map[string]any
 	if err := json.Unmarshal(body, &got); err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func withIdentities(t *testing.T, c *clock, identities string) *config.Snapshot 
 	return snapshot
 }
 
-func lastUsed(who, identity string, at float64) string {
+func lastUsedLine(who, identity string, at float64) string {
 	return fmt.Sprintf("deskmint_caller_identity_last_used_seconds{caller=%q,identity=%q} %s\n", who, identity,
 		strconv.FormatFloat(at, 'g', -1, 64))
 }
@@ -37,7 +37,7 @@ func lastUsed(who, identity string, at float64) string {
 // and then refused as expired; that each record names it; and that its last use is a metric, which
 // a reload doesn't lose.
 func TestIdentities(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		old, fresh := "dmk_slow", "dmk_fresh"
@@ -57,7 +57,7 @@ func TestIdentities(t *testing.T) {
 			}
 		}
 		trial := func(key string) reply {
-			return d.send(t.Context(), t, s, call{
+			return tr.send(t.Context(), t, s, call{
 				method: "MintToken", keys: []string{key}, body: user("") + `,"validateOnly":true`,
 			})
 		}
@@ -70,7 +70,7 @@ func TestIdentities(t *testing.T) {
 			return all[0]
 		}
 
-		has(lastUsed("slow", "old", 0), lastUsed("slow", "fresh", 0),
+		has(lastUsedLine("slow", "old", 0), lastUsedLine("slow", "fresh", 0),
 			"deskmint_caller_identity_not_after_seconds{caller=\"slow\",identity=\"old\"} 1.773504e+09\n")
 		if r := trial(old); r.code != codes.OK {
 			t.Fatalf("%v %s", r.code, r.reason)
@@ -78,10 +78,10 @@ func TestIdentities(t *testing.T) {
 		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Decision != audit.Allow {
 			t.Errorf("the record is %+v", r)
 		}
-		has(lastUsed("slow", "old", 1773500966.535), lastUsed("slow", "fresh", 0))
+		has(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 0))
 
 		c.set(time.Date(2026, 3, 14, 16, 0, 0, 1, time.UTC).Sub(now))
-		refused(t, d, trial(old), codes.Unauthenticated, "CALLER_UNAUTHENTICATED", http.StatusUnauthorized, 0)
+		checkRefused(t, tr, trial(old), codes.Unauthenticated, "CALLER_UNAUTHENTICATED", http.StatusUnauthorized, 0)
 		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Credential != "expired" ||
 			r.Reason != "CALLER_UNAUTHENTICATED" ||
 			r.Decision != audit.Deny {
@@ -93,13 +93,13 @@ func TestIdentities(t *testing.T) {
 		if r := record(); r.Identity != "fresh" {
 			t.Errorf("the record is %+v", r)
 		}
-		has(lastUsed("slow", "old", 1773500966.535), lastUsed("slow", "fresh", 1773504000))
+		has(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 1773504000))
 
 		// A reload keeps what stays, and removes what goes.
 		if err := s.Swap(t.Context(), withIdentities(t, &c, "{name: fresh, api_key_sha256: "+caller.HashKey(fresh)+"}")); err != nil {
 			t.Fatal(err)
 		}
-		has(lastUsed("slow", "fresh", 1773504000))
+		has(lastUsedLine("slow", "fresh", 1773504000))
 		if text := s.ops(t, "/metrics"); strings.Contains(text, `identity="old"`) {
 			t.Error("an identity that is gone has a series")
 		}
@@ -108,7 +108,7 @@ func TestIdentities(t *testing.T) {
 
 // TestFloodOfEndedIdentities shows that somebody with an ended credential can't fill the disk.
 func TestFloodOfEndedIdentities(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		if err := s.Swap(t.Context(), withIdentities(t, &c, "{not_after: 2026-03-13, api_key_sha256: "+caller.HashKey("dmk_slow")+"}")); err != nil {
@@ -116,7 +116,7 @@ func TestFloodOfEndedIdentities(t *testing.T) {
 		}
 		const flood = 300
 		for range flood {
-			if r := d.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")}); r.reason != "CALLER_UNAUTHENTICATED" {
+			if r := tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")}); r.reason != "CALLER_UNAUTHENTICATED" {
 				t.Fatalf("%v %s", r.code, r.reason)
 			}
 		}

@@ -63,22 +63,22 @@ var identities = map[string]struct {
 
 // disguise is a request that tries to be somebody: credentials in the header that is for them, and
 // lies in others.
-type disguise struct {
-	fields [][2]string // in the order in which they are sent
-	given  []string    // the keys of callers in Authorization headers
+type forgedRequest struct {
+	fields      [][2]string // in the order in which they are sent
+	credentials []string    // the keys of callers in Authorization headers
 }
 
-type masks struct{ *rand.Rand }
+type requestGenerator struct{ *rand.Rand }
 
-func (m masks) of(list []string) string { return list[m.IntN(len(list))] }
+func (m requestGenerator) pick(list []string) string { return list[m.IntN(len(list))] }
 
 // disguise makes one, of names and values as gRPC's or as HTTP's.
-func (m masks) disguise(h2 bool) disguise {
-	var d disguise
+func (m requestGenerator) request(h2 bool) forgedRequest {
+	var forged forgedRequest
 	name := func() string { return "authorization" }
 	if !h2 {
 		name = func() string {
-			return m.of([]string{"Authorization", "authorization", "AUTHORIZATION", "aUTHORIZATION", "AuthoriZation"})
+			return m.pick([]string{"Authorization", "authorization", "AUTHORIZATION", "aUTHORIZATION", "AuthoriZation"})
 		}
 	}
 	keys := []string{"dmk_everything", "dmk_storefront", "dmk_slow", "dmk_nobody"}
@@ -89,11 +89,11 @@ func (m masks) disguise(h2 bool) disguise {
 		credentials = 2 + m.IntN(2)
 	}
 	for range credentials {
-		key := m.of(keys)
-		d.given = append(d.given, key)
+		key := m.pick(keys)
+		forged.credentials = append(forged.credentials, key)
 		value := "Bearer " + key
 		if m.IntN(8) == 0 {
-			value = m.of([]string{
+			value = m.pick([]string{
 				"bearer " + key,
 				"BEARER " + key,
 				"Bearer  " + key,
@@ -110,22 +110,22 @@ func (m masks) disguise(h2 bool) disguise {
 				"Token " + key,
 			})
 		}
-		d.fields = append(d.fields, [2]string{name(), value})
+		forged.fields = append(forged.fields, [2]string{name(), value})
 	}
 	for range 1 + m.IntN(6) {
 		name, value := m.name(h2), m.value()
 		if h2 && strings.HasSuffix(name, "-bin") {
 			value = base64.RawStdEncoding.EncodeToString([]byte(value)) // as gRPC has it; else it is left out
 		}
-		d.fields = append(d.fields, [2]string{name, value})
+		forged.fields = append(forged.fields, [2]string{name, value})
 	}
-	m.Shuffle(len(d.fields), func(i, j int) { d.fields[i], d.fields[j] = d.fields[j], d.fields[i] })
-	return d
+	m.Shuffle(len(forged.fields), func(i, j int) { forged.fields[i], forged.fields[j] = forged.fields[j], forged.fields[i] })
+	return forged
 }
 
 // name is one of those above or, as often as not in another spelling, of anything.
-func (m masks) name(h2 bool) string {
-	name := m.of(identityNames)
+func (m requestGenerator) name(h2 bool) string {
+	name := m.pick(identityNames)
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_.!#$%&'*+^`|~"
 	switch m.IntN(5) {
 	case 0:
@@ -139,7 +139,7 @@ func (m masks) name(h2 bool) string {
 		}
 		name = string(b)
 	case 2:
-		name = m.of([]string{"grpc-metadata-", "grpcgateway-", "x-", "deskmint-", "x-forwarded-"}) + name
+		name = m.pick([]string{"grpc-metadata-", "grpcgateway-", "x-", "deskmint-", "x-forwarded-"}) + name
 	}
 	if h2 {
 		return strings.ToLower(name)
@@ -166,9 +166,9 @@ func (m masks) name(h2 bool) string {
 	return name
 }
 
-func (m masks) value() string {
+func (m requestGenerator) value() string {
 	if m.IntN(4) > 0 {
-		return m.of(identityValues)
+		return m.pick(identityValues)
 	}
 	b := make([]byte, m.IntN(40))
 	for i := range b {
@@ -179,57 +179,57 @@ func (m masks) value() string {
 
 // expected is the caller that the request may be, if it is anybody; "" where it gives
 // no credential, or several.
-func (d disguise) expected() string {
-	if len(d.given) != 1 {
+func (forged forgedRequest) caller() string {
+	if len(forged.credentials) != 1 {
 		return ""
 	}
-	return identities[d.given[0]].caller
+	return identities[forged.credentials[0]].caller
 }
 
 // masquerade is one transport's share of the property: requests that are sent one after
 // another, with their answers and records.
-type masquerade struct {
+type identityTest struct {
 	*server
-	masks   masks
-	handler http.Handler             // the REST gateway without its socket
-	calls   grpc.ClientConnInterface // the gRPC server without its socket
-	conn    net.Conn
-	h2      *rawH2 // over conn
-	served  int
+	generator requestGenerator
+	handler   http.Handler             // the REST gateway without its socket
+	calls     grpc.ClientConnInterface // the gRPC server without its socket
+	conn      net.Conn
+	h2        *rawH2 // over conn
+	served    int
 }
 
 // TestNobodyIsAnotherByHeaders: whatever a client puts into headers or metadata, at
 // either transport, it is the caller of the one credential that it gave, or refused. Most
 // cases go to what is behind the sockets, which has the say.
-func TestNobodyIsAnotherByHeaders(t *testing.T) {
+func TestHeadersDontChangeIdentity(t *testing.T) {
 	for _, run := range []struct {
 		name  string
-		send  func(*masquerade, *testing.T, disguise) (sees int, err error)
+		send  func(*identityTest, *testing.T, forgedRequest) (sees int, err error)
 		cases int
 	}{
-		{"http", (*masquerade).toHandler, 52_000},
-		{"grpc", (*masquerade).toMethod, 52_000},
-		{"http by socket", (*masquerade).viaHTTP, 1500},
-		{"grpc by socket", (*masquerade).viaGRPC, 1500},
+		{"http", (*identityTest).callHandler, 52_000},
+		{"grpc", (*identityTest).callMethod, 52_000},
+		{"http by socket", (*identityTest).sendHTTP, 1500},
+		{"grpc by socket", (*identityTest).sendGRPC, 1500},
 	} {
 		t.Run(run.name, func(t *testing.T) {
 			t.Parallel()
-			m := &masquerade{masks: masks{rand.New(rand.NewPCG(42, uint64(run.cases)))}}
+			m := &identityTest{generator: requestGenerator{rand.New(rand.NewPCG(42, uint64(run.cases)))}}
 			m.server = start(t, settings{configuration: configuration})
-			t.Cleanup(m.hangUp)
+			t.Cleanup(m.close)
 			var err error
 			if m.handler, m.calls, err = m.InProcess(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			for i := range run.cases {
-				d := m.masks.disguise(strings.HasPrefix(run.name, "grpc"))
-				sees, err := run.send(m, t, d)
+				forged := m.generator.request(strings.HasPrefix(run.name, "grpc"))
+				sees, err := run.send(m, t, forged)
 				if err != nil {
-					t.Fatalf("case %d, %q: %v", i, d.fields, err)
+					t.Fatalf("case %d, %q: %v", i, forged.fields, err)
 				}
-				m.check(t, d, sees)
+				m.check(t, forged, sees)
 				if t.Failed() {
-					t.Fatalf("case %d, %q", i, d.fields)
+					t.Fatalf("case %d, %q", i, forged.fields)
 				}
 			}
 			t.Logf("%d of %d requests were served", m.served, run.cases)
@@ -242,9 +242,9 @@ func TestNobodyIsAnotherByHeaders(t *testing.T) {
 
 // check holds the records since the last check, and the answer, to who it may be.
 // sees is how many configurations the answer lists; -1: it is a refusal.
-func (m *masquerade) check(t *testing.T, d disguise, sees int) {
+func (m *identityTest) check(t *testing.T, forged forgedRequest, sees int) {
 	t.Helper()
-	want, who := d.expected(), ""
+	want, who := forged.caller(), ""
 	for line := range strings.Lines(m.Audit.take()) {
 		var record struct{ Caller, Decision string }
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
@@ -264,22 +264,22 @@ func (m *masquerade) check(t *testing.T, d disguise, sees int) {
 		return
 	}
 	m.served++
-	if want == "" || who != want || sees != identities[d.given[0]].sees {
+	if want == "" || who != want || sees != identities[forged.credentials[0]].sees {
 		t.Errorf("served as %q, who sees %d; the credential is of %q", who, sees, want)
 	}
 }
 
 // httpRequest is a request's bytes. Some ask for a sign-in, others for a list.
-func (m *masquerade) httpRequest(d disguise) (request string, mints bool) {
+func (m *identityTest) httpRequest(forged forgedRequest) (request string, mints bool) {
 	var b strings.Builder
 	body := ""
-	if mints = m.masks.IntN(4) == 0; mints {
+	if mints = m.generator.IntN(4) == 0; mints {
 		body = `{"user":{` + ana + `},"validateOnly":true}`
 		fmt.Fprintf(&b, "POST %s HTTP/1.1\r\nHost: deskmint\r\n%sContent-Length: %d\r\n", mintPath, asJSON, len(body))
 	} else {
 		b.WriteString("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\n")
 	}
-	for _, f := range d.fields {
+	for _, f := range forged.fields {
 		b.WriteString(f[0] + ": " + f[1] + "\r\n")
 	}
 	return b.String() + "\r\n" + body, mints
@@ -287,12 +287,12 @@ func (m *masquerade) httpRequest(d disguise) (request string, mints bool) {
 
 // seen is how many configurations an HTTP answer shows. That of a sign-in shows none,
 // and stands for those of the credential.
-func (d disguise) seen(code int, mints bool, answer []byte) (int, error) {
+func (forged forgedRequest) listedOverHTTP(code int, mints bool, answer []byte) (int, error) {
 	switch {
 	case code != http.StatusOK:
 		return -1, nil
-	case mints && len(d.given) == 1:
-		return identities[d.given[0]].sees, nil
+	case mints && len(forged.credentials) == 1:
+		return identities[forged.credentials[0]].sees, nil
 	case mints:
 		return 0, nil
 	}
@@ -302,20 +302,20 @@ func (d disguise) seen(code int, mints bool, answer []byte) (int, error) {
 }
 
 // toHandler gives the request to the REST gateway's handler.
-func (m *masquerade) toHandler(_ *testing.T, d disguise) (sees int, err error) {
-	text, mints := m.httpRequest(d)
+func (m *identityTest) callHandler(_ *testing.T, forged forgedRequest) (sees int, err error) {
+	text, mints := m.httpRequest(forged)
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
 	if err != nil {
 		return 0, err
 	}
 	w := httptest.NewRecorder()
 	m.handler.ServeHTTP(w, r)
-	return d.seen(w.Code, mints, w.Body.Bytes())
+	return forged.listedOverHTTP(w.Code, mints, w.Body.Bytes())
 }
 
 // viaHTTP sends the request as it is, on a connection that is kept while it can be.
-func (m *masquerade) viaHTTP(_ *testing.T, d disguise) (sees int, err error) {
-	request, mints := m.httpRequest(d)
+func (m *identityTest) sendHTTP(_ *testing.T, forged forgedRequest) (sees int, err error) {
+	request, mints := m.httpRequest(forged)
 	if m.conn == nil {
 		if m.conn, err = net.Dial("tcp", m.listeners[1].Addr().String()); err != nil {
 			return 0, err
@@ -329,14 +329,14 @@ func (m *masquerade) viaHTTP(_ *testing.T, d disguise) (sees int, err error) {
 		return 0, err
 	}
 	if h.Close {
-		m.hangUp()
+		m.close()
 	}
-	return d.seen(h.StatusCode, mints, answer)
+	return forged.listedOverHTTP(h.StatusCode, mints, answer)
 }
 
 // grpcCall is a call's method and message.
-func (m *masquerade) grpcCall() (method string, request, response proto.Message) {
-	if m.masks.IntN(4) > 0 {
+func (m *identityTest) grpcCall() (method string, request, response proto.Message) {
+	if m.generator.IntN(4) > 0 {
 		return pb.ConfigurationService_ListConfigurations_FullMethodName, &pb.ListConfigurationsRequest{}, &pb.ListConfigurationsResponse{}
 	}
 	return pb.TokenService_MintToken_FullMethodName, &pb.MintTokenRequest{
@@ -345,50 +345,50 @@ func (m *masquerade) grpcCall() (method string, request, response proto.Message)
 	}, &pb.MintTokenResponse{}
 }
 
-func (d disguise) shown(response proto.Message) int {
+func (forged forgedRequest) listedOverGRPC(response proto.Message) int {
 	list, ok := response.(*pb.ListConfigurationsResponse)
-	if !ok && len(d.given) == 1 {
-		return identities[d.given[0]].sees
+	if !ok && len(forged.credentials) == 1 {
+		return identities[forged.credentials[0]].sees
 	}
 	return len(list.GetConfigurations())
 }
 
 // toMethod makes the call with the metadata behind the gRPC server's socket.
-func (m *masquerade) toMethod(t *testing.T, d disguise) (sees int, err error) {
+func (m *identityTest) callMethod(t *testing.T, forged forgedRequest) (sees int, err error) {
 	t.Helper()
 	method, request, response := m.grpcCall()
 	md := make(metadata.MD)
-	for _, f := range d.fields {
+	for _, f := range forged.fields {
 		md[f[0]] = append(md[f[0]], f[1])
 	}
 	if err := m.calls.Invoke(metadata.NewOutgoingContext(t.Context(), md), method, request, response); err != nil {
 		return -1, nil
 	}
-	return d.shown(response), nil
+	return forged.listedOverGRPC(response), nil
 }
 
 // viaGRPC sends the call as frames. What the transport's HTTP/2 refuses ends the stream or
 // the connection.
-func (m *masquerade) viaGRPC(t *testing.T, d disguise) (sees int, err error) {
+func (m *identityTest) sendGRPC(t *testing.T, forged forgedRequest) (sees int, err error) {
 	t.Helper()
 	if m.conn == nil {
 		if m.conn, err = net.Dial("tcp", m.listeners[0].Addr().String()); err != nil {
 			return 0, err
 		}
-		if m.h2, err = speakH2(m.conn); err != nil {
+		if m.h2, err = newRawH2(m.conn); err != nil {
 			return 0, err
 		}
 	}
 	method, request, response := m.grpcCall()
-	if err := m.h2.open(slices.Concat(grpcFields(method), d.fields), false); err != nil {
+	if err := m.h2.open(slices.Concat(grpcFields(method), forged.fields), false); err != nil {
 		return 0, err
 	}
-	if err := m.h2.framer.WriteData(m.h2.stream, true, message(t, request)); err != nil {
+	if err := m.h2.framer.WriteData(m.h2.stream, true, frameMessage(t, request)); err != nil {
 		return 0, err
 	}
 	fields, data, err := m.h2.answer()
 	if err != nil && !errors.Is(err, errReset) {
-		m.hangUp()
+		m.close()
 	}
 	if err != nil || fields["grpc-status"] != "0" {
 		return -1, nil //nolint:nilerr // a refusal
@@ -396,10 +396,10 @@ func (m *masquerade) viaGRPC(t *testing.T, d disguise) (sees int, err error) {
 	if err := proto.Unmarshal(data[5:], response); err != nil {
 		return 0, err
 	}
-	return d.shown(response), nil
+	return forged.listedOverGRPC(response), nil
 }
 
-func (m *masquerade) hangUp() {
+func (m *identityTest) close() {
 	if m.conn != nil {
 		_ = m.conn.Close()
 	}

@@ -17,50 +17,45 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// crowd is how many hostile clients there are at once.
-const crowd = 200
+// attackers is the number of concurrent attackers.
+const attackers = 200
 
-// attack is what each of a crowd does with a connection to a transport. It returns when the server
+// attack is a kind of attack. The function do runs it on one connection and returns when the server
 // has ended the connection.
 type attack struct {
 	name      string
-	transport int // 0: gRPC, 1: HTTP
+	transport int // 0 for gRPC, 1 for HTTP
 	do        func(t *testing.T, conn net.Conn) error
 }
 
 func attacks() []attack {
-	const keep = "POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asEverything + asJSON
-	slowly := func(text string) func(*testing.T, net.Conn) error { // a byte at a time, without end
+	const mint = "POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asEverything + asJSON
+	// slowly returns an attack that sends text and then single bytes without end.
+	slowly := func(text string) func(*testing.T, net.Conn) error {
 		return func(t *testing.T, conn net.Conn) error {
 			t.Helper()
 			if _, err := io.WriteString(conn, text); err != nil {
 				return nil
 			}
-			return trickle(t.Context(), conn)
+			return sendSlowly(t.Context(), conn)
 		}
 	}
 	return []attack{
 		{"nothing is sent", 1, func(_ *testing.T, conn net.Conn) error { return untilClosed(conn) }},
 		{"headers without end", 1, slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Slow: ")},
-		{"a body without end", 1, slowly(keep + "Content-Length: 60000\r\n\r\n")},
-		{
-			"a stranger's body without end",
-			1,
-			slowly("POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asJSON + "Content-Length: 60000\r\n\r\n"),
-		},
-		{"answers that nobody reads", 1, unread},
-		{
-			"oversized headers",
-			1,
-			slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Large: " + strings.Repeat("a", 64<<10)),
-		},
+		{"a body without end", 1, slowly(mint + "Content-Length: 60000\r\n\r\n")},
+		{"an unauthenticated body without end", 1,
+			slowly("POST " + mintPath + " HTTP/1.1\r\nHost: deskmint\r\n" + asJSON + "Content-Length: 60000\r\n\r\n")},
+		{"answers that are never read", 1, neverRead},
+		{"oversized headers", 1,
+			slowly("GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\nX-Large: " + strings.Repeat("a", 64<<10))},
 		{"idle after an answer", 1, slowly("")},
 
 		{"nothing is sent", 0, func(_ *testing.T, conn net.Conn) error { return untilClosed(conn) }},
 		{"a preface without end", 0, slowly("PRI * HTTP/2.0\r\n")},
 		{"headers without end", 0, func(t *testing.T, conn net.Conn) error {
 			t.Helper()
-			c, err := speakH2(conn)
+			c, err := newRawH2(conn)
 			if err != nil {
 				return nil
 			}
@@ -69,18 +64,18 @@ func attacks() []attack {
 		}},
 		{"messages without end", 0, func(t *testing.T, conn net.Conn) error {
 			t.Helper()
-			return halfCalls(t, conn)
+			return incompleteCalls(t, conn)
 		}},
-		{"answers that nobody reads", 0, func(t *testing.T, conn net.Conn) error {
+		{"answers that are never read", 0, func(t *testing.T, conn net.Conn) error {
 			t.Helper()
-			return unreadCalls(t, conn)
+			return neverReadCalls(t, conn)
 		}},
 		{"oversized headers", 0, func(t *testing.T, conn net.Conn) error {
 			t.Helper()
-			return oversized(t, conn)
+			return oversizedHeaders(t, conn)
 		}},
 		{"idle after the preface", 0, func(_ *testing.T, conn net.Conn) error {
-			if _, err := speakH2(conn); err != nil {
+			if _, err := newRawH2(conn); err != nil {
 				return nil
 			}
 			return untilClosed(conn)
@@ -94,8 +89,8 @@ func untilClosed(conn net.Conn) error {
 	return nil
 }
 
-// trickle sends a byte now and then until the connection has ended.
-func trickle(ctx context.Context, conn net.Conn) error {
+// sendSlowly sends ten bytes a second until the server ends the connection.
+func sendSlowly(ctx context.Context, conn net.Conn) error {
 	ended := make(chan error, 1)
 	go func() { ended <- untilClosed(conn) }()
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -112,9 +107,9 @@ func trickle(ctx context.Context, conn net.Conn) error {
 	}
 }
 
-// unread asks for more than the buffers on the way hold, reads nothing, and goes on sending until
-// the connection has ended.
-func unread(t *testing.T, conn net.Conn) error {
+// neverRead requests more than the buffers of the connection hold, and reads nothing. It sends
+// further requests until the connection has ended.
+func neverRead(t *testing.T, conn net.Conn) error {
 	t.Helper()
 	const request = "GET /v1/configurations HTTP/1.1\r\nHost: deskmint\r\n" + asEverything + "\r\n"
 	for range 20 {
@@ -122,12 +117,12 @@ func unread(t *testing.T, conn net.Conn) error {
 			return nil
 		}
 	}
-	return insist(t, func() error { _, err := io.WriteString(conn, request); return err })
+	return repeatUntilError(t, func() error { _, err := io.WriteString(conn, request); return err })
 }
 
-// insist does something now and then until it fails: seldom enough that a crowd of these does not
-// need the whole machine.
-func insist(t *testing.T, do func() error) error {
+// repeatUntilError calls do twice a second until it fails. A higher rate of all attackers together
+// would use up the processor.
+func repeatUntilError(t *testing.T, do func() error) error {
 	t.Helper()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -141,11 +136,11 @@ func insist(t *testing.T, do func() error) error {
 	return nil
 }
 
-// halfCalls opens as many calls as may be, each with a message of which only the beginning comes,
-// and answers pings as if all were well.
-func halfCalls(t *testing.T, conn net.Conn) error {
+// incompleteCalls opens 20 calls and sends only the beginning of each message. It answers pings as
+// an ordinary client does.
+func incompleteCalls(t *testing.T, conn net.Conn) error {
 	t.Helper()
-	c, err := speakH2(conn)
+	c, err := newRawH2(conn)
 	if err != nil {
 		return nil
 	}
@@ -174,13 +169,13 @@ func halfCalls(t *testing.T, conn net.Conn) error {
 			open--
 		}
 	}
-	return conn.Close() // every call was cut off
+	return conn.Close() // the server has reset every call
 }
 
-// unreadCalls is the same as unread over gRPC.
-func unreadCalls(t *testing.T, conn net.Conn) error {
+// neverReadCalls does over gRPC what neverRead does over HTTP.
+func neverReadCalls(t *testing.T, conn net.Conn) error {
 	t.Helper()
-	c, err := speakH2(conn)
+	c, err := newRawH2(conn)
 	if err != nil {
 		return nil
 	}
@@ -189,27 +184,27 @@ func unreadCalls(t *testing.T, conn net.Conn) error {
 	if c.framer.WriteWindowUpdate(0, 1<<30) != nil {
 		return nil
 	}
-	ask := func() error {
+	send := func() error {
 		if err := c.open(fields, false); err != nil {
 			return err
 		}
-		return c.framer.WriteData(c.stream, true, message(t, &pb.ListConfigurationsRequest{}))
+		return c.framer.WriteData(c.stream, true, frameMessage(t, &pb.ListConfigurationsRequest{}))
 	}
-	for range 4 { // many at once from all would be a flood, which TestFloods has
-		if ask() != nil {
+	for range 4 { // TestFloods sends more
+		if send() != nil {
 			return nil
 		}
 	}
-	return insist(t, ask)
+	return repeatUntilError(t, send)
 }
 
-func oversized(t *testing.T, conn net.Conn) error {
+func oversizedHeaders(t *testing.T, conn net.Conn) error {
 	t.Helper()
-	c, err := speakH2(conn)
+	c, err := newRawH2(conn)
 	if err != nil {
 		return nil
 	}
-	for range 8 { // each beyond 16 KiB
+	for range 8 { // each has more than 16 KiB
 		fields := grpcFields(pb.TokenService_MintToken_FullMethodName)
 		for i := range 8 {
 			fields = append(fields, [2]string{fmt.Sprint("x-large-", i), strings.Repeat("a", 2040)})

@@ -14,18 +14,18 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// rawH2 is an HTTP/2 client that sends what it is told to, which clients wouldn't. It is for one
-// goroutine.
+// rawH2 is an HTTP/2 client that can send any frames, including those that an ordinary client
+// doesn't send. It is not safe for concurrent use.
 type rawH2 struct {
 	conn   net.Conn
 	framer *http2.Framer
 	block  bytes.Buffer
 	hpack  *hpack.Encoder
-	stream uint32 // the last one opened
+	stream uint32 // the id of the last stream
 }
 
-// speakH2 begins a connection, and doesn't wait for an answer to its beginning.
-func speakH2(conn net.Conn, settings ...http2.Setting) (*rawH2, error) {
+// newRawH2 sends the preface and the settings. It doesn't wait for the settings of the server.
+func newRawH2(conn net.Conn, settings ...http2.Setting) (*rawH2, error) {
 	c := &rawH2{conn: conn, framer: http2.NewFramer(conn, conn)}
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.framer.AllowIllegalWrites = true
@@ -36,7 +36,7 @@ func speakH2(conn net.Conn, settings ...http2.Setting) (*rawH2, error) {
 	return c, c.framer.WriteSettings(settings...)
 }
 
-// open opens a stream with these fields, in this order.
+// open opens a stream with the header fields in the given order.
 func (c *rawH2) open(fields [][2]string, end bool) error {
 	c.block.Reset()
 	for _, f := range fields {
@@ -54,7 +54,7 @@ func (c *rawH2) open(fields [][2]string, end bool) error {
 	})
 }
 
-// grpcFields are those of an ordinary call without a credential.
+// grpcFields returns the header fields of an ordinary call without a credential.
 func grpcFields(method string) [][2]string {
 	return [][2]string{
 		{":method", "POST"}, {":scheme", "http"}, {":path", method}, {":authority", "deskmint"},
@@ -62,8 +62,8 @@ func grpcFields(method string) [][2]string {
 	}
 }
 
-// message frames a message as gRPC does.
-func message(t testing.TB, m proto.Message) []byte {
+// frameMessage returns a message with the prefix that gRPC requires.
+func frameMessage(t testing.TB, m proto.Message) []byte {
 	t.Helper()
 	b, err := proto.Marshal(m)
 	if err != nil {
@@ -74,7 +74,8 @@ func message(t testing.TB, m proto.Message) []byte {
 
 var errReset = errors.New("the stream was reset")
 
-// answer reads until the last stream has ended, and returns its fields and data.
+// answer reads until the last stream has ended. It returns the header fields and the data of that
+// stream.
 func (c *rawH2) answer() (fields map[string]string, data []byte, err error) {
 	fields = make(map[string]string)
 	for {

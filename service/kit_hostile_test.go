@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// connect dials a transport with a small buffer for what comes from it; nil: it has failed.
+// connect connects to a transport with a small receive buffer. It returns nil after an error.
 func connect(t *testing.T, s *server, transport int) net.Conn {
 	t.Helper()
 	dialer := net.Dialer{Control: func(_, _ string, raw syscall.RawConn) error {
@@ -33,77 +33,79 @@ func connect(t *testing.T, s *server, transport int) net.Conn {
 	return conn
 }
 
-// ordinary is a caller who means well, at both transports, while something goes on.
-type ordinary struct {
+// regularCaller is a caller that sends ordinary requests to both transports during an attack.
+type regularCaller struct {
 	mu     sync.Mutex
 	took   []time.Duration
 	failed []string
 }
 
-// calls signs in for trial: every token would be one more to search all logs for.
-func (o *ordinary) calls(ctx context.Context, t *testing.T, s *server) {
-	pace := time.NewTicker(5 * time.Millisecond)
-	defer pace.Stop()
+// calls sends requests until ctx ends. They have validate_only, because TestMain would search all
+// logs for each further token.
+func (o *regularCaller) calls(ctx context.Context, t *testing.T, s *server) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
 	for ctx.Err() == nil {
-		<-pace.C
-		for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		<-ticker.C
+		for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 			began := time.Now()
-			r := d.send(context.WithoutCancel(ctx), t, s,
+			r := tr.send(context.WithoutCancel(ctx), t, s,
 				call{method: "MintToken", body: user("") + `,"validateOnly":true`})
 			o.mu.Lock()
 			if o.took = append(o.took, time.Since(began)); r.code != codes.OK {
-				o.failed = append(o.failed, fmt.Sprintf("%s: %v %s %q", d.name, r.code, r.reason, r.answer.message))
+				o.failed = append(o.failed, fmt.Sprintf("%s: %v %s %q", tr.name, r.code, r.reason, r.answer.message))
 			}
 			o.mu.Unlock()
 		}
 	}
 }
 
-func (o *ordinary) count() int {
+func (o *regularCaller) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.took)
 }
 
-func (o *ordinary) report(t *testing.T) {
+func (o *regularCaller) report(t *testing.T) {
 	t.Helper()
 	slices.Sort(o.took)
 	n := len(o.took)
 	if len(o.failed) > 0 {
-		t.Errorf("%d of %d ordinary calls failed: %s", len(o.failed), n, o.failed[0])
+		t.Errorf("%d of %d regular calls failed: %s", len(o.failed), n, o.failed[0])
 	}
 	if n < 10 {
-		t.Fatalf("%d ordinary calls: too few to tell anything", n)
+		t.Fatalf("%d regular calls are too few", n)
 	}
-	t.Logf("%d ordinary calls, median %v, 99th %v, longest %v", n, o.took[n/2].Round(10*time.Microsecond),
+	t.Logf("%d regular calls, median %v, 99th %v, longest %v", n, o.took[n/2].Round(10*time.Microsecond),
 		o.took[n*99/100].Round(10*time.Microsecond), o.took[n-1].Round(10*time.Microsecond))
 }
 
-// run is the attack by all at once. It returns when the last has been cut off.
+// run runs the attack from all attackers concurrently. It returns when the server has disconnected
+// the last of them.
 func (a attack) run(t *testing.T, s *server) {
 	t.Helper()
-	var hostile sync.WaitGroup
-	for range crowd {
-		hostile.Go(func() {
+	var running sync.WaitGroup
+	for range attackers {
+		running.Go(func() {
 			conn := connect(t, s, a.transport)
 			if conn == nil {
 				return
 			}
 			defer conn.Close()
-			_ = conn.SetDeadline(time.Now().Add(never))
+			_ = conn.SetDeadline(time.Now().Add(cutOffTimeout))
 			watched := &watchedConn{Conn: conn}
 			if err := a.do(t, watched); err != nil {
 				t.Error(err)
 			}
 			if watched.expired.Load() {
-				t.Errorf("not cut off within %v", never)
+				t.Errorf("the server did not end the connection within %v", cutOffTimeout)
 			}
 		})
 	}
-	hostile.Wait()
+	running.Wait()
 }
 
-// watchedConn remembers whether its deadline has passed before the server ended it.
+// watchedConn records whether its deadline passed before the server ended the connection.
 type watchedConn struct {
 	net.Conn
 	expired atomic.Bool
@@ -128,16 +130,16 @@ func (c *watchedConn) watch(err error) error {
 	return err
 }
 
-// besieged is what an ordinary caller sees while something goes on, and for as long after it as to
-// tell anything.
-func besieged(t *testing.T, s *server, attack func()) {
+// callDuringAttack runs a regular caller during an attack and reports its calls. The caller
+// continues after the attack until it has sent enough calls.
+func callDuringAttack(t *testing.T, s *server, attack func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	var o ordinary
+	var o regularCaller
 	var serving sync.WaitGroup
 	serving.Go(func() { o.calls(ctx, t, s) })
 	attack()
-	for began := time.Now(); o.count() < 20 && time.Since(began) < never; {
+	for began := time.Now(); o.count() < 20 && time.Since(began) < cutOffTimeout; {
 		<-time.After(100 * time.Millisecond)
 	}
 	cancel()

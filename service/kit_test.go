@@ -35,15 +35,19 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// The secrets and keys of the tests are markers: whatever a test makes the service write somewhere
-// can be searched for them.
+// The secrets of the tests contain a fixed word, so that a search of everything that a service
+// writes finds them.
 const (
-	customersSecret = "MARKER-customers-secret-0123456789abcdef" // #nosec G101 -- a test's
-	staffSecret     = "MARKER-staff-secret-0123456789abcdefghij" // #nosec G101 -- a test's
-	nextSecret      = "MARKER-next-secret-0123456789abcdefghijk" // #nosec G101 -- a test's
+	customersSecret = "MARKER-customers-secret-0123456789abcdef" // #nosec G101 -- only for tests
+	staffSecret     = "MARKER-staff-secret-0123456789abcdefghij" // #nosec G101 -- only for tests
+	nextSecret      = "MARKER-next-secret-0123456789abcdefghijk" // #nosec G101 -- only for tests
 )
 
-// now is the moment at which every test's service lives.
+// waitTimeout is how long a test waits for an event before it fails. It is longer than any step of
+// a test takes, and shorter than the timeouts of the service that must not be reached.
+const waitTimeout = time.Minute
+
+// now is the time of the clock of every test's service.
 var now = time.Date(2026, 3, 14, 15, 9, 26, 535_000_000, time.UTC)
 
 // server is a service with both transports open on loopback.
@@ -58,31 +62,34 @@ type server struct {
 	Log   *buffer // everything that was logged
 	Trail *audit.Log
 	Audit *buffer // every record
-	seen  int     // of Audit, by records
+	seen  int     // how many bytes of Audit the function records has read
 
-	client    *tls.Config // of a client that speaks TLS; nil: plaintext
+	client    *tls.Config // the configuration of clients; nil means plaintext
 	listeners []*listener // gRPC, HTTP, ops
 	stop      func() error
 }
 
-// settings change what a server is made of.
+// settings are the options of a server. All but configuration are optional.
 type settings struct {
 	configuration string
 	audit         io.Writer
 	now           func() time.Time
-	secrets       func(service.Secrets) service.Secrets // what stands between the keyring and the service
+	secrets       func(service.Secrets) service.Secrets // wraps the keyring
 	stats         stats.Handler
 	drain, grace  time.Duration
-	certificates  *certs.Store  // of both transports; nil: plaintext
-	patience      time.Duration // of the transports with a client that stalls; 0: as in earnest
-	age           time.Duration // that a connection reaches; 0: as in earnest
-	narrow        bool          // the transports have listeners that are
+	certificates  *certs.Store // of both transports; nil means plaintext
+	// timeout limits how long the transports wait for a client that stalls. 0 means the default.
+	timeout time.Duration
+	// connectionAge is the age at which connections are closed. 0 means the default.
+	connectionAge time.Duration
+	// smallBuffers makes the transports write only as fast as the client reads.
+	smallBuffers bool
 }
 
-// start serves until the test ends.
+// start returns a server that runs until the test ends.
 func start(t *testing.T, s settings) *server {
 	t.Helper()
-	out := &server{Log: &buffer{}, Audit: &buffer{}, Store: store()}
+	out := &server{Log: &buffer{}, Audit: &buffer{}, Store: newStore()}
 	log := slog.New(slog.NewJSONHandler(out.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	snapshot := parse(t, s.configuration)
 	if s.now == nil {
@@ -106,18 +113,20 @@ func start(t *testing.T, s settings) *server {
 	if out.Service, err = service.New(o); err != nil {
 		t.Fatal(err)
 	}
-	if s.patience != 0 {
-		out.ShortenTimeouts(s.patience)
+	if s.timeout != 0 {
+		out.ShortenTimeouts(s.timeout)
 	}
-	if s.age != 0 {
-		out.SetConnectionAge(s.age)
+	if s.connectionAge != 0 {
+		out.SetConnectionAge(s.connectionAge)
 	}
-	out.listeners = []*listener{listen(t), listen(t), listen(t)}
-	out.listeners[0].narrow, out.listeners[1].narrow = s.narrow, s.narrow
+	out.listeners = []*listener{newListener(t), newListener(t), newListener(t)}
+	out.listeners[0].smallBuffers, out.listeners[1].smallBuffers = s.smallBuffers, s.smallBuffers
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() {
-		stopped <- out.Serve(ctx, service.Listeners{GRPC: out.listeners[0], HTTP: out.listeners[1], Ops: out.listeners[2], TLS: s.certificates})
+		stopped <- out.Serve(ctx, service.Listeners{
+			GRPC: out.listeners[0], HTTP: out.listeners[1], Ops: out.listeners[2], TLS: s.certificates,
+		})
 	}()
 	out.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
 	scheme := "http://"
@@ -132,7 +141,7 @@ func start(t *testing.T, s settings) *server {
 		t.Fatalf("Serve: %v", err)
 	}
 	t.Cleanup(func() {
-		suite.keep(out)
+		recorder.recordServer(out)
 		_ = out.GRPC.Close()
 		if err := out.stop(); err != nil {
 			t.Errorf("Serve: %v", err)
@@ -150,17 +159,17 @@ func dial(t *testing.T, address string) *grpc.ClientConn {
 	return conn
 }
 
-// listener tells when it has been closed.
+// listener is a listener whose channel closed is closed when the listener is.
 type listener struct {
 	net.Listener
 
-	once    sync.Once
-	closed  chan struct{}
-	narrow  bool   // what is written is taken only as fast as the other side reads
-	onClose func() // called before it closes; nil: nothing is
+	once         sync.Once
+	closed       chan struct{}
+	smallBuffers bool   // limit the write buffers of connections
+	onClose      func() // called before the listener closes, unless it is nil
 }
 
-func listen(t *testing.T) *listener {
+func newListener(t *testing.T) *listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -171,7 +180,7 @@ func listen(t *testing.T) *listener {
 
 func (l *listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok && l.narrow {
+	if tcp, ok := conn.(*net.TCPConn); ok && l.smallBuffers {
 		_ = tcp.SetWriteBuffer(4 << 10)
 	}
 	return conn, err
@@ -189,9 +198,9 @@ func (l *listener) Close() error {
 	return err
 }
 
-// store has a secret for each configuration of testdata/service.yaml; that of acme-broken is too
-// short.
-func store() *memory.Store {
+// newStore returns a store with the secrets of the configurations in testdata/service.yaml. The
+// secret of acme-broken is too short, and acme-gone has none.
+func newStore() *memory.Store {
 	s := &memory.Store{}
 	s.Put("sso/acme-customers", "shared_secret", []byte(customersSecret))
 	s.Put("sso/acme-staff", "shared_secret", []byte(staffSecret))
@@ -210,17 +219,17 @@ func parse(t testing.TB, yaml string) *config.Snapshot {
 	return snapshot
 }
 
-// answer is what came back from either transport, in one form.
+// answer is an answer of either transport.
 type answer struct {
 	code    codes.Code
-	http    int // 0 over gRPC
+	http    int // the HTTP status, or 0 over gRPC
 	reason  string
 	message string
-	field   map[string]string // violations
-	info    map[string]string // ErrorInfo metadata
+	field   map[string]string // the violations
+	info    map[string]string // the metadata of ErrorInfo
 	retry   time.Duration
-	header  http.Header // metadata over gRPC
-	body    []byte      // HTTP's
+	header  http.Header // the metadata over gRPC
+	body    []byte      // only over HTTP
 }
 
 func (a *answer) details(s *status.Status) {
@@ -240,7 +249,7 @@ func (a *answer) details(s *status.Status) {
 	}
 }
 
-// overGRPC calls the method that takes such a request.
+// overGRPC calls a method at the gRPC server.
 func (s *server) overGRPC(
 	ctx context.Context,
 	method string,
@@ -255,12 +264,12 @@ func (s *server) overGRPC(
 	a := answer{header: http.Header(header)}
 	a.details(status.Convert(err))
 	if err == nil {
-		suite.answered(prototext.Format(response))
+		recorder.recordTokens(prototext.Format(response))
 	}
 	return a
 }
 
-// overHTTP posts JSON.
+// overHTTP posts JSON to the REST gateway.
 func (s *server) overHTTP(
 	ctx context.Context,
 	path, body string,
@@ -276,7 +285,7 @@ func (s *server) overHTTP(
 	return do(r, response)
 }
 
-// do sends a request, and reads an error's status or a success's message.
+// do sends a request and reads the status of an error or the message of a success.
 func do(r *http.Request, response proto.Message) answer {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(r)
@@ -290,7 +299,7 @@ func do(r *http.Request, response proto.Message) answer {
 	}
 	a := answer{http: res.StatusCode, header: res.Header, body: b}
 	if res.StatusCode == http.StatusOK {
-		suite.answered(string(b))
+		recorder.recordTokens(string(b))
 	}
 	if res.StatusCode != http.StatusOK {
 		var st rpcstatus.Status
@@ -311,7 +320,7 @@ func claimsOf(t *testing.T, token string) map[string]any {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("a token of %d parts", len(parts))
+		t.Fatalf("the token has %d parts, want 3", len(parts))
 	}
 	b, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -326,7 +335,7 @@ func claimsOf(t *testing.T, token string) map[string]any {
 	return claims
 }
 
-// buffer is a bytes.Buffer for several writers.
+// buffer is a bytes.Buffer that is safe for concurrent use.
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -338,7 +347,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return b.b.Write(p)
 }
 
-// take returns what was written, and forgets it.
+// take returns and removes the content.
 func (b *buffer) take() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

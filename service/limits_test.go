@@ -35,22 +35,22 @@ func TestLimits(t *testing.T) {
 		{"the person's", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
 		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"), "user_rate", 10 * time.Second},
 	} {
-		eachTransport(t, func(t *testing.T, d transport) {
+		eachTransport(t, func(t *testing.T, tr transport) {
 			t.Run(c.name, func(t *testing.T) {
 				var at clock
 				s := start(t, settings{configuration: yaml, now: at.now})
 				trial := c.call
 				trial.method, trial.body = "MintToken", trial.body+`,"validateOnly":true`
 				for _, before := range c.taken {
-					mint(t, s, d, before)
-					if r := d.send(t.Context(), t, s, trial); r.code != codes.OK {
+					mint(t, s, tr, before)
+					if r := tr.send(t.Context(), t, s, trial); r.code != codes.OK {
 						t.Fatalf("a trial run: %v %s", r.code, r.reason)
 					}
 				}
 				c.call.method = "MintToken"
 				for range 5 { // being refused costs nothing
-					r := d.send(t.Context(), t, s, c.call)
-					refused(t, d, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, c.wait)
+					r := tr.send(t.Context(), t, s, c.call)
+					checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, c.wait)
 					if r.info["limit"] != c.limit {
 						t.Errorf("refused by %v, want %s", r.info, c.limit)
 					}
@@ -59,10 +59,10 @@ func TestLimits(t *testing.T) {
 					t.Errorf("the record doesn't name the limit: %s", record)
 				}
 				at.set(c.wait - 1)
-				refused(t, d, d.send(t.Context(), t, s, c.call), codes.ResourceExhausted, "RATE_LIMITED",
+				checkRefused(t, tr, tr.send(t.Context(), t, s, c.call), codes.ResourceExhausted, "RATE_LIMITED",
 					http.StatusTooManyRequests, 1)
 				at.set(c.wait)
-				mint(t, s, d, c.call)
+				mint(t, s, tr, c.call)
 			})
 		})
 	}
@@ -72,15 +72,15 @@ func TestLimits(t *testing.T) {
 func TestUserRateIsOfEachCaller(t *testing.T) {
 	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}",
 		"user_rate: {per_minute: 6, burst: 3}", 1)
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		s := start(t, settings{configuration: yaml})
 		of := func(key string) call { return call{method: "MintToken", keys: []string{key}, body: user("")} }
 		for _, key := range []string{"dmk_everything", "dmk_storefront"} {
 			for range 3 {
-				mint(t, s, d, of(key))
+				mint(t, s, tr, of(key))
 			}
-			r := d.send(t.Context(), t, s, of(key))
-			refused(t, d, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 10*time.Second)
+			r := tr.send(t.Context(), t, s, of(key))
+			checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 10*time.Second)
 			if r.info["limit"] != "user_rate" {
 				t.Errorf("refused by %v", r.info)
 			}
@@ -92,22 +92,22 @@ func TestUserRateIsOfEachCaller(t *testing.T) {
 func TestLimitsOutliveReloads(t *testing.T) {
 	var at clock
 	s := start(t, settings{configuration: configuration, now: at.now})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		at.advance(time.Hour)
 		slow := call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")}
-		mint(t, s, d, slow)
+		mint(t, s, tr, slow)
 		if err := s.Swap(t.Context(), parse(t, configuration)); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
+		checkRefused(t, tr, tr.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
 			http.StatusTooManyRequests, 2*time.Second)
 		// A rate that has been changed counts from when it was.
 		if err := s.Swap(t.Context(), parse(t, strings.Replace(configuration, "per_second: 0.5, burst: 1", "per_second: 0.1, burst: 2", 1))); err != nil {
 			t.Fatal(err)
 		}
-		mint(t, s, d, slow)
-		mint(t, s, d, slow)
-		refused(t, d, d.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
+		mint(t, s, tr, slow)
+		mint(t, s, tr, slow)
+		checkRefused(t, tr, tr.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
 			http.StatusTooManyRequests, 10*time.Second)
 		if err := s.Swap(t.Context(), parse(t, configuration)); err != nil {
 			t.Fatal(err)
@@ -117,33 +117,33 @@ func TestLimitsOutliveReloads(t *testing.T) {
 
 // A caller with the action refresh can't use up what the store is asked for.
 func TestRefreshLimits(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var at clock
 		s := start(t, settings{configuration: configuration, now: at.now})
 		of := func(name string) call { return call{method: "RefreshSecret", name: name} }
 		for range 20 {
-			if r := d.send(t.Context(), t, s, of("acme-customers")); r.code != codes.OK {
+			if r := tr.send(t.Context(), t, s, of("acme-customers")); r.code != codes.OK {
 				t.Fatalf("%v %s", r.code, r.reason)
 			}
 		}
-		r := d.send(t.Context(), t, s, of("acme-customers"))
-		refused(t, d, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, time.Second)
+		r := tr.send(t.Context(), t, s, of("acme-customers"))
+		checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, time.Second)
 		if r.info["limit"] != "refresh_rate" {
 			t.Errorf("refused by %v", r.info)
 		}
 		for i := range 20 { // of 40 at once, at all secrets
 			name := []string{"acme-staff", "acme-both", "acme-off"}[i%3]
-			if r := d.send(t.Context(), t, s, of(name)); r.code != codes.OK {
+			if r := tr.send(t.Context(), t, s, of(name)); r.code != codes.OK {
 				t.Fatalf("%s: %v %s", name, r.code, r.reason)
 			}
 		}
-		r = d.send(t.Context(), t, s, of("acme-broken"))
-		refused(t, d, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 200*time.Millisecond)
+		r = tr.send(t.Context(), t, s, of("acme-broken"))
+		checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 200*time.Millisecond)
 		if r.info["limit"] != "refresh_rate_all" {
 			t.Errorf("refused by %v", r.info)
 		}
 		at.set(200 * time.Millisecond)
-		if r := d.send(t.Context(), t, s, of("acme-broken")); r.code != codes.OK {
+		if r := tr.send(t.Context(), t, s, of("acme-broken")); r.code != codes.OK {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 	})

@@ -38,7 +38,7 @@ func TestLogLimiter(t *testing.T) {
 }
 
 // Causes that are all different can't fill the memory, nor the log.
-func TestLogLimiterIsBounded(t *testing.T) {
+func TestLogLimiterMaxCauses(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var r logLimiter
 	logged := 0
@@ -56,9 +56,9 @@ func TestLogLimiterIsBounded(t *testing.T) {
 }
 
 // In an outage every request fails; the log has a line a second.
-func TestFaultsAreLoggedOnce(t *testing.T) {
-	out := &output{}
-	s := inside(t, out, nil)
+func TestFaultLogRate(t *testing.T) {
+	out := &safeBuffer{}
+	s := newTestService(t, out, nil)
 	for range 1000 {
 		s.logFault(t.Context(), &exchange{method: methods()[0], call: &transport.Call{}}, signin.Facts{},
 			classify(fmt.Errorf("the store is away")))

@@ -23,7 +23,7 @@ import (
 )
 
 // measuring is a service, not served, that knows all that its metrics can tell.
-func measuring(t *testing.T) *prometheus.Registry {
+func newMetricsRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	snapshot, err := config.Parse("test.yaml",
 		[]byte("issuers: [{name: cluster, issuer: 'https://issuer.example', audience: deskmint}]\n"+configuration),
@@ -31,13 +31,13 @@ func measuring(t *testing.T) *prometheus.Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring := secrets.NewKeyring(secrets.Options{Source: store(), Now: func() time.Time { return now }, MaxRate: 1e6})
+	ring := secrets.NewKeyring(secrets.Options{Source: newStore(), Now: func() time.Time { return now }, MaxRate: 1e6})
 	if err := ring.Warm(t.Context(), snapshot.Refs()...); err != nil {
 		t.Fatal(err)
 	}
 	registry := prometheus.NewRegistry()
 	s, err := service.New(service.Options{
-		Snapshot: snapshot, Secrets: ring, Audit: discard(snapshot), Registry: registry, Now: func() time.Time { return now },
+		Snapshot: snapshot, Secrets: ring, Audit: discardAudit(snapshot), Registry: registry, Now: func() time.Time { return now },
 		Store: remoteStore{}, IssuerKeys: fetchedKeys("https://issuer.example"),
 	})
 	if err != nil {
@@ -62,7 +62,7 @@ func (k fetchedKeys) Fetched(i caller.Issuer) (time.Time, bool) {
 }
 
 // described are the registry's own metrics with their labels, also those that have no value yet.
-func described(registry *prometheus.Registry) map[string]string {
+func describedMetrics(registry *prometheus.Registry) map[string]string {
 	all := make(map[string]string)
 	ch := make(chan *prometheus.Desc)
 	go func() { registry.Describe(ch); close(ch) }()
@@ -80,7 +80,7 @@ func described(registry *prometheus.Registry) map[string]string {
 // What the documentation has a row for and what there is to scrape are the same, with the same
 // types and labels.
 func TestMetricsAreDocumented(t *testing.T) {
-	registry := measuring(t)
+	registry := newMetricsRegistry(t)
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +102,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			t.Errorf("%s is a %s, the table says %s", row[1], types[row[1]], row[2])
 		}
 	}
-	present := described(registry)
+	present := describedMetrics(registry)
 	maps.DeleteFunc(present, func(name, _ string) bool { return !strings.HasPrefix(name, "deskmint_") })
 	if !maps.Equal(present, documented) {
 		for name := range present {
@@ -120,7 +120,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 
 // Names and help are as Prometheus's own linter would have them.
 func TestMetricsConventions(t *testing.T) {
-	families, err := measuring(t).Gather()
+	families, err := newMetricsRegistry(t).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +137,8 @@ func TestMetricsConventions(t *testing.T) {
 
 // What dashboard and alert rules ask for is there to be scraped. An expression that
 // asks for anything else never complains: it is always empty.
-func TestDashboardAndAlertsKnowTheMetrics(t *testing.T) {
-	known := described(measuring(t))
+func TestDashboardAndAlertMetrics(t *testing.T) {
+	known := describedMetrics(newMetricsRegistry(t))
 	names := regexp.MustCompile(`\b(?:deskmint|process|go)_\w+`)
 	for _, file := range []string{"../deploy/grafana/deskmint.json", "../deploy/prometheus/deskmint.rules.yaml"} {
 		text, err := os.ReadFile(file)
@@ -213,8 +213,8 @@ func TestAlertsAreTested(t *testing.T) {
 }
 
 // What the service is told of by its options is measured as it is told.
-func TestMetricsOfOthers(t *testing.T) {
-	families, err := measuring(t).Gather()
+func TestMetricsFromOptions(t *testing.T) {
+	families, err := newMetricsRegistry(t).Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,13 +255,13 @@ func TestMetricsOfOthers(t *testing.T) {
 // Only names of the present configuration are ever a label's value: those that a
 // reload takes away take their counts along, and a name that nobody configured has
 // none. Reloads are counted, and one that failed stays visible until one succeeds.
-func TestMetricsFollowTheConfiguration(t *testing.T) {
+func TestMetricsAfterReload(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
-		mint(t, s, d, call{name: "acme-both", body: user("")})
-		d.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
-		d.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})
-		d.send(t.Context(), t, s, call{
+	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		mint(t, s, tr, call{name: "acme-both", body: user("")})
+		tr.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
+		tr.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})
+		tr.send(t.Context(), t, s, call{
 			method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"clock"`,
 		})
 	}

@@ -20,12 +20,12 @@ import (
 )
 
 // opened serves configurations whose secrets are in every state that there is.
-func opened(t *testing.T) *server {
+func startWithAllStates(t *testing.T) *server {
 	t.Helper()
 	var c clock
 	yaml := strings.Replace(configuration, "  - name: acme-both", "  - name: acme-both\n    max_stale: 10s", 1)
 	s := start(t, settings{configuration: yaml, now: c.now})
-	s.switchOff(t, "sso/acme-off")
+	s.disableSecret(t, "sso/acme-off")
 	s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret))
 	if err := s.Store.Activate("sso/acme-customers", 1); err != nil {
 		t.Fatal(err)
@@ -42,12 +42,12 @@ func opened(t *testing.T) *server {
 }
 
 func TestReadyz(t *testing.T) {
-	s := opened(t)
+	s := startWithAllStates(t)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, body, err := exchange(r)
+	res, body, err := roundTrip(r)
 	if err != nil || res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "application/json" {
 		t.Fatalf("%v %v", res, err)
 	}
@@ -97,15 +97,15 @@ func TestReadyz(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
-	s := opened(t)
-	eachTransport(t, func(t *testing.T, d transport) {
-		mint(t, s, d, call{body: user("")})
-		d.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + echo + `"`})
-		d.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
-		d.send(t.Context(), t, s, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`})
-		d.send(t.Context(), t, s, call{method: "MintToken", name: echo})
+	s := startWithAllStates(t)
+	eachTransport(t, func(t *testing.T, tr transport) {
+		mint(t, s, tr, call{body: user("")})
+		tr.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + inputMarker + `"`})
+		tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
+		tr.send(t.Context(), t, s, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`})
+		tr.send(t.Context(), t, s, call{method: "MintToken", name: inputMarker})
 	})
-	s.wire(t, request("GET", "/"+echo, "")) // a path that isn't there counts nowhere
+	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // a path that isn't there counts nowhere
 	text := s.ops(t, "/metrics")
 	for _, line := range []string{
 		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="grpc"} 1`,
@@ -137,7 +137,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("no line %s", line)
 		}
 	}
-	if strings.Contains(text, echo) {
+	if strings.Contains(text, inputMarker) {
 		t.Error("a value of a request is in the metrics")
 	}
 	if !strings.Contains(text, "go_goroutines") ||
@@ -147,7 +147,7 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) {
-	s := opened(t)
+	s := startWithAllStates(t)
 	if got := s.ops(t, "/healthz"); got != "ok\n" {
 		t.Errorf("/healthz says %q", got)
 	}
@@ -165,10 +165,10 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q: %v %v, want %v", name, r.GetStatus(), err, states[name])
 		}
 	}
-	for _, name := range []string{"acme-nowhere", echo, "deskmint.v1.TokenService"} {
+	for _, name := range []string{"acme-nowhere", inputMarker, "deskmint.v1.TokenService"} {
 		if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); status.Code(
 			err) != codes.NotFound ||
-			strings.Contains(err.Error(), echo) {
+			strings.Contains(err.Error(), inputMarker) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -209,7 +209,7 @@ func TestOpsPaths(t *testing.T) {
 		}
 		r.Header.Set("Authorization", "Bearer dmk_everything")
 		r.Header.Set("Content-Type", "application/json")
-		if res, body, err := exchange(r); err != nil || res.StatusCode != c.code {
+		if res, body, err := roundTrip(r); err != nil || res.StatusCode != c.code {
 			t.Errorf("%s %s: %v %v %s, want %d", c.method, c.path, res, err, body, c.code)
 		}
 	}
@@ -228,7 +228,7 @@ func TestOpsPaths(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res, _, err := exchange(r); err == nil {
+	if res, _, err := roundTrip(r); err == nil {
 		t.Errorf("REST at the gRPC server: %v", res)
 	}
 }

@@ -21,14 +21,14 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-var parsed = sync.OnceValues(func() (*config.Snapshot, error) {
+var parsedConfiguration = sync.OnceValues(func() (*config.Snapshot, error) {
 	return config.Parse("test.yaml", []byte(configuration), config.Options{})
 })
 
 // pageOf is what the configuration prepared, to compare an answer with.
 func pageOf(t *testing.T, name, brand, language string) *page.Page {
 	t.Helper()
-	snapshot, err := parsed()
+	snapshot, err := parsedConfiguration()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func pageOf(t *testing.T, name, brand, language string) *page.Page {
 // checkPageHead compares every header of a RenderPage answer: those of the page once each, ours,
 // and no other. Which transport it came by makes no difference but for where the content type is
 // told.
-func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[string]string) {
+func checkPageHeader(t *testing.T, tr transport, r reply, p *page.Page, ours map[string]string) {
 	t.Helper()
 	want := make(map[string]string)
 	for _, h := range p.Headers() {
@@ -56,7 +56,7 @@ func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[st
 		want[name] = value
 	}
 	want["X-Request-Id"] = "*"
-	if d.name == "grpc" {
+	if tr.name == "grpc" {
 		want["Content-Type"] = "application/grpc"
 	}
 	for name, value := range want {
@@ -66,7 +66,7 @@ func checkPageHead(t *testing.T, d transport, r reply, p *page.Page, ours map[st
 		}
 	}
 	for name := range r.header {
-		if _, ok := want[name]; !ok && !(d.name == "http" && (name == "Content-Length" || name == "Date")) {
+		if _, ok := want[name]; !ok && !(tr.name == "http" && (name == "Content-Length" || name == "Date")) {
 			t.Errorf("%s: %q is no header of a page", name, r.header[name])
 		}
 	}
@@ -94,23 +94,23 @@ func TestRenderPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pageOf(t, "acme-customers", c.brand, c.language)
-			eachTransport(t, func(t *testing.T, d transport) {
-				r := d.send(t.Context(), t, s, call{method: "RenderPage", body: c.body})
+			eachTransport(t, func(t *testing.T, tr transport) {
+				r := tr.send(t.Context(), t, s, call{method: "RenderPage", body: c.body})
 				html := get[*httpbody.HttpBody](t, r).GetData()
-				token := string(aToken.Find(html))
+				token := string(tokenPattern.Find(html))
 				if want := p.Render(token, c.returnTo); token == "" || !bytes.Equal(html, want) {
 					t.Errorf("the page differs at %s", difference(string(html), string(want)))
 				}
 				jti, _ := claimsOf(t, token)["jti"].(string)
-				checkPageHead(t, d, r, p, map[string]string{
+				checkPageHeader(t, tr, r, p, map[string]string{
 					"Deskmint-Jti": jti, "Deskmint-Secret-Version": "1", "Deskmint-Outcome": "OUTCOME_SIGN_IN", "Deskmint-Attempt": "*",
 				})
-				if d.name == "http" && r.http != http.StatusOK {
+				if tr.name == "http" && r.http != http.StatusOK {
 					t.Errorf("HTTP %d", r.http)
 				}
 
-				m := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", body: c.body}))
-				token = aToken.FindString(m.GetHtml())
+				m := get[*pb.RenderFormResponse](t, tr.send(t.Context(), t, s, call{method: "RenderForm", body: c.body}))
+				token = tokenPattern.FindString(m.GetHtml())
 				if want := string(p.Render(token, c.returnTo)); token == "" || m.GetHtml() != want {
 					t.Errorf("the page differs at %s", difference(m.GetHtml(), want))
 				}
@@ -157,9 +157,9 @@ func TestFormAction(t *testing.T) {
 		"360001": {"https://acme.zendesk.com", "https://help.acme.com", "https://login.acme.com"},
 		"360002": {"https://acme-labs.zendesk.com", "https://login.acme.com"},
 	} {
-		eachTransport(t, func(t *testing.T, d transport) {
+		eachTransport(t, func(t *testing.T, tr transport) {
 			body := user("") + `,"brandId":"` + brand + `"`
-			minted := get[*pb.MintTokenResponse](t, d.send(t.Context(), t, s, call{method: "MintToken", body: body}))
+			minted := get[*pb.MintTokenResponse](t, tr.send(t.Context(), t, s, call{method: "MintToken", body: body}))
 			sources := slices.Sorted(slices.Values(minted.GetForm().GetFormActionSources()))
 			if !slices.Equal(sources, slices.Sorted(slices.Values(want))) {
 				t.Errorf("sources %v, want %v", sources, want)
@@ -168,7 +168,7 @@ func TestFormAction(t *testing.T) {
 				t.Errorf("action %q", got)
 			}
 			rendered := get[*pb.RenderFormResponse](t,
-				d.send(t.Context(), t, s, call{method: "RenderForm", body: body}))
+				tr.send(t.Context(), t, s, call{method: "RenderForm", body: body}))
 			_, rest, _ := strings.Cut(rendered.GetContentSecurityPolicy(), "form-action ")
 			directive, _, _ := strings.Cut(rest, ";")
 			if got := slices.Sorted(slices.Values(strings.Fields(directive))); !slices.Equal(got, sources) {
@@ -183,7 +183,7 @@ func TestFormAction(t *testing.T) {
 
 // refusal is a sign-in that ends in no token, and what becomes of it where the caller wants its
 // person to see a page.
-type refusal struct {
+type refusalCase struct {
 	name    string
 	call    call
 	reason  string
@@ -196,10 +196,10 @@ type refusal struct {
 	version string // of the secret, that a page tells of which could have been signed; "" none
 }
 
-func refusals() []refusal {
+func refusalCases() []refusalCase {
 	denied, invalid := codes.PermissionDenied, codes.InvalidArgument
 	store, slow := []string{"dmk_storefront"}, []string{"dmk_slow"}
-	return []refusal{
+	return []refusalCase{
 		{name: "role", call: call{keys: store, body: user(`,"role":"ROLE_ADMIN"`)},
 			reason: "ROLE_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
 		{name: "claim", call: call{keys: store, body: user(`,"organizations":["Acme"]`)},
@@ -217,7 +217,7 @@ func refusals() []refusal {
 		{name: "address",
 			call:   call{name: "acme-staff", body: user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"198.51.100.1"`},
 			reason: "CLIENT_IP_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemRefused},
-		{name: "field", call: call{body: `"user":{"email":"` + echo + `","emailVerified":true,"name":"X"}`},
+		{name: "field", call: call{body: `"user":{"email":"` + inputMarker + `","emailVerified":true,"name":"X"}`},
 			reason: "INVALID_FIELD", code: invalid, http: 400, problem: page.ProblemFailed},
 		{name: "no user", call: call{}, reason: "INVALID_FIELD", code: invalid, http: 400, problem: page.ProblemFailed},
 		{name: "version", call: call{body: user("") + `,"secretVersion":9`},
@@ -248,7 +248,7 @@ func refusals() []refusal {
 	}
 }
 
-func (s *server) switchOff(t *testing.T, path string) {
+func (s *server) disableSecret(t *testing.T, path string) {
 	t.Helper()
 	if err := s.Store.Disable(path, true); err != nil {
 		t.Fatal(err)
@@ -259,18 +259,18 @@ func (s *server) switchOff(t *testing.T, path string) {
 	}
 }
 
-func TestRefusalsAsPages(t *testing.T) {
+func TestRefusalPages(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	s.switchOff(t, "sso/acme-off")
-	for _, c := range refusals() {
+	s.disableSecret(t, "sso/acme-off")
+	for _, c := range refusalCases() {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) { c.check(t, s, d) })
+			eachTransport(t, func(t *testing.T, tr transport) { c.check(t, s, tr) })
 		})
 	}
 }
 
 // check asks for the refusal as a page and as a status, in each form.
-func (c refusal) check(t *testing.T, s *server, d transport) {
+func (c refusalCase) check(t *testing.T, s *server, tr transport) {
 	t.Helper()
 	plain := c.call.body
 	for _, method := range []string{"RenderForm", "RenderPage"} {
@@ -279,26 +279,26 @@ func (c refusal) check(t *testing.T, s *server, d transport) {
 			if onError == "" {
 				c.call.body = plain
 			}
-			r := d.send(t.Context(), t, s, c.call)
+			r := tr.send(t.Context(), t, s, c.call)
 			if rec := records(t, s); len(rec) != 1 || rec[0].Decision != "deny" || rec[0].Reason != c.reason ||
 				rec[0].TokenHash != "" {
 				t.Errorf("%s %s: recorded as %+v", method, onError, rec)
 			}
 			if onError != "ON_ERROR_PAGE" || c.status {
-				if r.code != c.code || r.reason != c.reason || d.name == "http" && r.http != c.http {
+				if r.code != c.code || r.reason != c.reason || tr.name == "http" && r.http != c.http {
 					t.Errorf("%s %s: %v %s, HTTP %d", method, onError, r.code, r.reason, r.http)
 				}
-				if d.name == "http" {
+				if tr.name == "http" {
 					readError(t, r.header, r.http, r.body)
 				}
 				continue
 			}
-			c.checkPage(t, d, r)
+			c.checkPage(t, tr, r)
 		}
 	}
 }
 
-func (c refusal) checkPage(t *testing.T, d transport, r reply) {
+func (c refusalCase) checkPage(t *testing.T, tr transport, r reply) {
 	t.Helper()
 	name := strings.TrimPrefix(c.call.resource(), "configurations/")
 	var p *page.Page
@@ -307,10 +307,10 @@ func (c refusal) checkPage(t *testing.T, d transport, r reply) {
 	} else {
 		p = pageOf(t, name, "", "")
 	}
-	c.checkOf(t, d, r, p)
+	c.checkAnswer(t, tr, r, p)
 }
 
-func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
+func (c refusalCase) checkAnswer(t *testing.T, tr transport, r reply, p *page.Page) {
 	t.Helper()
 	outcome := pb.Outcome_OUTCOME_REFUSED
 	if c.loop {
@@ -335,8 +335,8 @@ func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
 	if v := r.header["Deskmint-Secret-Version"]; len(v) == 1 && (c.loop || v[0] == c.version) {
 		ours["Deskmint-Secret-Version"] = v[0]
 	}
-	checkPageHead(t, d, r, p, ours)
-	if d.name == "http" && r.http != c.http {
+	checkPageHeader(t, tr, r, p, ours)
+	if tr.name == "http" && r.http != c.http {
 		t.Errorf("HTTP %d, want %d", r.http, c.http)
 	}
 }
@@ -345,7 +345,7 @@ func (c refusal) checkOf(t *testing.T, d transport, r reply, p *page.Page) {
 // or the brand exists.
 func TestNeutralPages(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		want := page.Neutral("de").RenderProblem(page.ProblemFailed)
 		if bytes.Contains(want, []byte("Acme")) || !bytes.Contains(want, []byte(`<html lang="de"`)) ||
 			!bytes.Contains(want, []byte("Zendesk")) {
@@ -359,7 +359,7 @@ func TestNeutralPages(t *testing.T) {
 			{keys: []string{"dmk_storefront"}, body: `"brandId":"99",`},
 		} {
 			c.method, c.body = "RenderPage", c.body+user("")+`,"onError":"ON_ERROR_PAGE","language":"de-AT"`
-			r := d.send(t.Context(), t, s, c)
+			r := tr.send(t.Context(), t, s, c)
 			if got := get[*httpbody.HttpBody](t, r).GetData(); !bytes.Equal(got, want) {
 				t.Errorf("%+v: %s", c, difference(string(got), string(want)))
 			}
@@ -369,11 +369,11 @@ func TestNeutralPages(t *testing.T) {
 
 // A panic is answered with a page too, where one is wanted, and so is a request that was allowed
 // but not recorded: nothing of the sign-in is left in it.
-func TestFaultsAsPages(t *testing.T) {
+func TestFaultPages(t *testing.T) {
 	body := user("") + `,"brandId":"360002","onError":"ON_ERROR_PAGE"`
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, method := range []string{"RenderForm", "RenderPage"} {
-			w := &failing{}
+			w := &failingWriter{}
 			var broken atomic.Bool
 			s := start(t, settings{configuration: configuration, audit: w, now: func() time.Time {
 				if broken.Load() {
@@ -383,27 +383,27 @@ func TestFaultsAsPages(t *testing.T) {
 			}})
 			p := pageOf(t, "acme-customers", "360002", "")
 			w.armed.Store(true)
-			r := d.send(t.Context(), t, s, call{method: method, body: body})
+			r := tr.send(t.Context(), t, s, call{method: method, body: body})
 			w.armed.Store(false)
-			refusal{
+			refusalCase{
 				call:    call{method: method, body: body},
 				reason:  "AUDIT_UNAVAILABLE",
 				http:    503,
 				problem: page.ProblemUnavailable,
 				version: "1",
-			}.checkOf(t, d, r, p)
-			if aToken.Match(r.body) {
+			}.checkAnswer(t, tr, r, p)
+			if tokenPattern.Match(r.body) {
 				t.Errorf("a token came along: %s", r.body)
 			}
 			broken.Store(true)
-			r = d.send(t.Context(), t, s, call{method: method, body: body})
+			r = tr.send(t.Context(), t, s, call{method: method, body: body})
 			broken.Store(false)
-			refusal{
+			refusalCase{
 				call:    call{method: method, body: body},
 				reason:  "INTERNAL",
 				http:    500,
 				problem: page.ProblemFailed,
-			}.checkOf(t, d, r, p)
+			}.checkAnswer(t, tr, r, p)
 		}
 	})
 }
@@ -411,21 +411,21 @@ func TestFaultsAsPages(t *testing.T) {
 // With validate_only there is nothing to show, and nothing that a browser could post.
 func TestPagesValidateOnly(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	eachTransport(t, func(t *testing.T, d transport) {
-		r := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("") + `,"validateOnly":true`})
+	eachTransport(t, func(t *testing.T, tr transport) {
+		r := tr.send(t.Context(), t, s, call{method: "RenderPage", body: user("") + `,"validateOnly":true`})
 		if got := get[*httpbody.HttpBody](t, r); len(got.GetData()) > 0 {
 			t.Errorf("a page: %s", got.GetData())
 		}
-		checkPageHead(t, d, r, pageOf(t, "acme-customers", "", ""),
+		checkPageHeader(t, tr, r, pageOf(t, "acme-customers", "", ""),
 			map[string]string{"Deskmint-Outcome": "OUTCOME_UNSPECIFIED", "Deskmint-Secret-Version": "1"})
 		m := get[*pb.RenderFormResponse](t,
-			d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"validateOnly":true`}))
+			tr.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"validateOnly":true`}))
 		if m.GetHtml() != "" || m.GetJti() != "" || m.GetAttempt() != "" ||
 			m.GetOutcome() != pb.Outcome_OUTCOME_UNSPECIFIED ||
 			m.GetSecretVersion() != 1 {
 			t.Errorf("answered with %v", m)
 		}
-		refused := d.send(t.Context(), t, s, call{
+		refused := tr.send(t.Context(), t, s, call{
 			method: "RenderForm", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
 		})
 		if m := get[*pb.RenderFormResponse](t, refused); m.GetReason() != "INVALID_FIELD" || m.GetHtml() == "" {

@@ -34,7 +34,7 @@ func (s *server) ops(t *testing.T, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, body, err := exchange(r)
+	_, body, err := roundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (s *server) ops(t *testing.T, path string) string {
 
 // A caller that goes away while its request is worked on gets nothing, and nothing is signed for
 // it.
-func TestGoneBeforeTheAnswer(t *testing.T) {
+func TestCallerGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		context func(context.Context) (context.Context, context.CancelFunc)
 		cancel  bool
@@ -56,33 +56,33 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 		}, false, codes.DeadlineExceeded, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
-				watching, g := newEvents(), &gate{}
-				s := start(t, settings{configuration: configuration, secrets: g.between, stats: watching})
-				entered, release := g.hold(t)
+			eachTransport(t, func(t *testing.T, tr transport) {
+				watching, hook := newStatsRecorder(), &hookedSecrets{}
+				s := start(t, settings{configuration: configuration, secrets: hook.wrap, stats: watching})
+				entered, release := hook.blockGets(t)
 				ctx, cancel := c.context(t.Context())
 				defer cancel()
 				answered := make(chan reply, 1)
-				go func() { answered <- d.send(ctx, t, s, call{method: "MintToken", body: user("")}) }()
+				go func() { answered <- tr.send(ctx, t, s, call{method: "MintToken", body: user("")}) }()
 				<-entered
 				served := <-watching.begun
 				if c.cancel {
 					cancel()
 				}
-				served.gone()
+				served.awaitCancelled()
 				release()
 				r := <-answered
-				if r.code != c.code || r.reason != "" || d.name == "http" && r.http != c.http {
+				if r.code != c.code || r.reason != "" || tr.name == "http" && r.http != c.http {
 					t.Errorf("the caller sees %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code,
 						c.http)
 				}
 				ended := status.Code((<-watching.ended).Error)
 				// A gRPC client whose deadline has passed also says so, and what it says is a
 				// cancellation: the server may hear that first.
-				if ended != c.code && !(d.name == "grpc" && ended == codes.Canceled) {
+				if ended != c.code && !(tr.name == "grpc" && ended == codes.Canceled) {
 					t.Errorf("the call ended with %v, want %v", ended, c.code)
 				}
-				if got := counted(t, s, d.name, "MintToken", ended, ""); got != "1" {
+				if got := counted(t, s, tr.name, "MintToken", ended, ""); got != "1" {
 					t.Errorf("counted %q times as %v, want 1", got, ended)
 				}
 				if got := s.Audit.String(); got != "" {
@@ -91,7 +91,7 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 				if got := s.Log.String(); strings.Contains(got, "request failed") {
 					t.Errorf("logged as a fault: %s", got)
 				}
-				if mint(t, s, d, call{body: user("")}) == "" {
+				if mint(t, s, tr, call{body: user("")}) == "" {
 					t.Error("nothing after it")
 				}
 			})
@@ -101,20 +101,20 @@ func TestGoneBeforeTheAnswer(t *testing.T) {
 
 // One whose deadline has passed before it comes does not get as far as a handler.
 func TestDeadlineBeforeTheHandler(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
-		var g gate
-		s := start(t, settings{configuration: configuration, secrets: g.between})
-		g.shut(func() { t.Error("a handler was reached") })
-		defer g.shut(nil)
+	eachTransport(t, func(t *testing.T, tr transport) {
+		var hook hookedSecrets
+		s := start(t, settings{configuration: configuration, secrets: hook.wrap})
+		hook.setOnGet(func() { t.Error("a handler was reached") })
+		defer hook.setOnGet(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 		defer cancel()
 		for range 3 {
-			r := d.send(ctx, t, s, call{method: "MintToken", body: user("")})
+			r := tr.send(ctx, t, s, call{method: "MintToken", body: user("")})
 			if r.code != codes.DeadlineExceeded || r.reason != "" {
 				t.Errorf("got %v %s", r.code, r.reason)
 			}
 		}
-		g.shut(nil)
+		hook.setOnGet(nil)
 		if got := s.Audit.String(); got != "" {
 			t.Errorf("recorded: %s", got)
 		}
@@ -123,24 +123,24 @@ func TestDeadlineBeforeTheHandler(t *testing.T) {
 
 // The context of a request is the store's too, where a request waits for it.
 func TestRefreshEndsWithItsCaller(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
-		g := gate{refresh: func(ctx context.Context) error {
+	eachTransport(t, func(t *testing.T, tr transport) {
+		hook := hookedSecrets{onRefresh: func(ctx context.Context) error {
 			<-ctx.Done()
 			return fmt.Errorf("the store: %w", ctx.Err())
 		}}
-		s := start(t, settings{configuration: configuration, secrets: g.between})
+		s := start(t, settings{configuration: configuration, secrets: hook.wrap})
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		if r := d.send(ctx, t, s, call{method: "RefreshSecret"}); r.code != codes.DeadlineExceeded || r.reason != "" {
+		if r := tr.send(ctx, t, s, call{method: "RefreshSecret"}); r.code != codes.DeadlineExceeded || r.reason != "" {
 			t.Errorf("got %v %s", r.code, r.reason)
 		}
 	})
 }
 
 // marked is what a handler might hold when it panics.
-type marked struct{ secret, key string }
+type secretValue struct{ secret, key string }
 
-func (m marked) Error() string { return m.secret }
+func (m secretValue) Error() string { return m.secret }
 
 // A panic is one request's error: its value is told to nobody, its place to the operator, and the
 // service goes on.
@@ -148,8 +148,8 @@ func TestPanic(t *testing.T) {
 	values := map[string]any{
 		"text":    customersSecret,
 		"error":   errors.New(customersSecret),
-		"struct":  marked{customersSecret, "dmk_everything"},
-		"pointer": &marked{customersSecret, "dmk_everything"},
+		"struct":  secretValue{customersSecret, "dmk_everything"},
+		"pointer": &secretValue{customersSecret, "dmk_everything"},
 		"bytes":   []byte(customersSecret),
 		"abort":   http.ErrAbortHandler,
 		"status":  status.Error(codes.NotFound, customersSecret),
@@ -158,20 +158,20 @@ func TestPanic(t *testing.T) {
 	}
 	for name, value := range values {
 		t.Run(name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
-				var g gate
-				s := start(t, settings{configuration: configuration, secrets: g.between})
-				g.shut(func() {
+			eachTransport(t, func(t *testing.T, tr transport) {
+				var hook hookedSecrets
+				s := start(t, settings{configuration: configuration, secrets: hook.wrap})
+				hook.setOnGet(func() {
 					if value == nil {
 						_ = []int{}[len(name)]
 					}
 					panic(value)
 				})
 				for _, method := range []string{"MintToken", "RenderPage"} {
-					r := d.send(t.Context(), t, s, call{method: method, body: user("") + onErrorPage(method)})
-					checkInternal(t, d, r)
+					r := tr.send(t.Context(), t, s, call{method: method, body: user("") + onErrorPage(method)})
+					checkInternal(t, tr, r)
 				}
-				g.shut(nil)
+				hook.setOnGet(nil)
 				all := records(t, s)
 				if len(all) != 2 || all[0].Decision != "deny" || all[0].Reason != "INTERNAL" ||
 					all[0].Caller != "everything" {
@@ -181,7 +181,7 @@ func TestPanic(t *testing.T) {
 					!strings.Contains(log, "(*gate).Get:") {
 					t.Errorf("the log doesn't say where: %s", log)
 				}
-				mint(t, s, d, call{body: user("")})
+				mint(t, s, tr, call{body: user("")})
 			})
 		})
 	}
@@ -194,13 +194,13 @@ func onErrorPage(method string) string {
 	return ""
 }
 
-func checkInternal(t *testing.T, d transport, r reply) {
+func checkInternal(t *testing.T, tr transport, r reply) {
 	t.Helper()
 	if r.code != codes.Internal || r.reason != "INTERNAL" ||
-		d.name == "http" && r.http != http.StatusInternalServerError {
+		tr.name == "http" && r.http != http.StatusInternalServerError {
 		t.Errorf("got %v %s %q, HTTP %d", r.code, r.reason, r.answer.message, r.http)
 	}
-	if d.name == "http" {
+	if tr.name == "http" {
 		readError(t, r.header, r.http, r.body)
 	}
 }
@@ -208,7 +208,7 @@ func checkInternal(t *testing.T, d transport, r reply) {
 // What a panic outside of any handler does: in the clock, which also dates the record, and in what
 // the record is written to.
 func TestPanicAroundTheHandler(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		t.Run("clock", func(t *testing.T) {
 			var broken atomic.Bool
 			s := start(t, settings{configuration: configuration, now: func() time.Time {
@@ -225,34 +225,34 @@ func TestPanicAroundTheHandler(t *testing.T) {
 				} else if method == "ListConfigurations" {
 					c.body = ""
 				}
-				checkInternal(t, d, d.send(t.Context(), t, s, c))
+				checkInternal(t, tr, tr.send(t.Context(), t, s, c))
 				broken.Store(false)
 			}
-			mint(t, s, d, call{body: user("")})
+			mint(t, s, tr, call{body: user("")})
 			if log := s.Log.String(); strings.Count(log, "panic with a string at ") < 4 {
 				t.Errorf("the panics aren't all in the log: %s", log)
 			}
 		})
 		t.Run("record", func(t *testing.T) {
-			w := &panicking{}
+			w := &panickingWriter{}
 			s := start(t, settings{configuration: configuration, audit: w})
 			w.armed.Store(true)
-			r := d.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
-			refused(t, d, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
+			r := tr.send(t.Context(), t, s, call{method: "RenderPage", body: user("")})
+			checkRefused(t, tr, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 			for name := range r.header {
 				if strings.HasPrefix(name, "Deskmint-") {
 					t.Errorf("an error came with %s", name)
 				}
 			}
 			w.armed.Store(false)
-			mint(t, s, d, call{body: user("")})
+			mint(t, s, tr, call{body: user("")})
 		})
 	})
 }
 
-type panicking struct{ armed atomic.Bool }
+type panickingWriter struct{ armed atomic.Bool }
 
-func (p *panicking) Write(b []byte) (int, error) {
+func (p *panickingWriter) Write(b []byte) (int, error) {
 	if p.armed.Load() {
 		panic("cannot write " + string(b))
 	}
@@ -265,15 +265,15 @@ func TestTwoServers(t *testing.T) {
 	one := start(t, settings{configuration: configuration})
 	renamed := strings.ReplaceAll(configuration, "acme-customers", "other-customers")
 	other := start(t, settings{configuration: strings.ReplaceAll(renamed, "sso/other-customers", "sso/acme-customers")})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for range 3 {
-			mint(t, one, d, call{body: user("")})
+			mint(t, one, tr, call{body: user("")})
 		}
-		if r := d.send(t.Context(), t, other, call{method: "MintToken", body: user("")}); r.reason != "CALLER_NOT_ALLOWED" {
+		if r := tr.send(t.Context(), t, other, call{method: "MintToken", body: user("")}); r.reason != "CALLER_NOT_ALLOWED" {
 			t.Errorf("the other knows the one's configuration: %v %s", r.code, r.reason)
 		}
-		mint(t, other, d, call{name: "other-customers", body: user("")})
-		if a, b := counted(t, one, d.name, "MintToken", codes.OK, ""), counted(t, other, d.name, "MintToken", codes.OK, ""); a != "3" ||
+		mint(t, other, tr, call{name: "other-customers", body: user("")})
+		if a, b := counted(t, one, tr.name, "MintToken", codes.OK, ""), counted(t, other, tr.name, "MintToken", codes.OK, ""); a != "3" ||
 			b != "1" {
 			t.Errorf("counted %s and %s, want 3 and 1", a, b)
 		}
@@ -281,8 +281,8 @@ func TestTwoServers(t *testing.T) {
 	if err := one.stop(); err != nil {
 		t.Error(err)
 	}
-	eachTransport(t, func(t *testing.T, d transport) {
-		r := d.send(t.Context(), t, other, call{method: "GetConfiguration", name: "other-customers"})
+	eachTransport(t, func(t *testing.T, tr transport) {
+		r := tr.send(t.Context(), t, other, call{method: "GetConfiguration", name: "other-customers"})
 		if get[*pb.Configuration](t, r).GetName() != "configurations/other-customers" {
 			t.Errorf("after the one's end, the other says %v %s", r.code, r.reason)
 		}
@@ -290,22 +290,22 @@ func TestTwoServers(t *testing.T) {
 }
 
 // The same for what no request is behind: a probe, and a scrape.
-func TestPanicForOperators(t *testing.T) {
-	var g gate
-	s := start(t, settings{configuration: configuration, secrets: g.between})
-	g.shut(func() { panic(marked{customersSecret, "dmk_everything"}) })
+func TestPanicInProbes(t *testing.T) {
+	var hook hookedSecrets
+	s := start(t, settings{configuration: configuration, secrets: hook.wrap})
+	hook.setOnGet(func() { panic(secretValue{customersSecret, "dmk_everything"}) })
 	for _, path := range []string{"/readyz", "/metrics"} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res, body, err := exchange(r); err == nil && res.StatusCode != http.StatusInternalServerError {
+		if res, body, err := roundTrip(r); err == nil && res.StatusCode != http.StatusInternalServerError {
 			t.Errorf("%s: HTTP %d %s", path, res.StatusCode, body)
 		} else if strings.Contains(string(body), customersSecret) {
 			t.Errorf("%s: %s", path, body)
 		}
 	}
-	g.shut(nil)
+	hook.setOnGet(nil)
 	if got := s.ops(t, "/readyz"); !strings.Contains(got, `"ready":true`) {
 		t.Errorf("after a panic: %s", got)
 	}
@@ -313,5 +313,5 @@ func TestPanicForOperators(t *testing.T) {
 		!strings.Contains(got, "panic with a service_test.marked at ") {
 		t.Errorf("the log: %s", got)
 	}
-	eachTransport(t, func(t *testing.T, d transport) { mint(t, s, d, call{body: user("")}) })
+	eachTransport(t, func(t *testing.T, tr transport) { mint(t, s, tr, call{body: user("")}) })
 }

@@ -97,8 +97,8 @@ func TestPanics(t *testing.T) {
 	for i := 3; i <= 9; i++ { // inside recovery and further in; what is outside belongs to the transports
 		for _, over := range []string{transport.GRPC, transport.HTTP} {
 			t.Run("inside "+names[i-1]+"/"+over, func(t *testing.T) {
-				out := &output{}
-				s := inside(t, out, nil)
+				out := &safeBuffer{}
+				s := newTestService(t, out, nil)
 				run := s.handle
 				steps := s.steps()
 				steps = slices.Insert(steps, i, func(handler) handler {
@@ -146,7 +146,7 @@ func counted(t *testing.T, s *Service, over, code, reason string) {
 // TestCompressedMessages: nothing is decompressed, for nobody. A stranger learns only that it is
 // one.
 func TestCompressedMessages(t *testing.T) {
-	s := inside(t, &output{}, nil)
+	s := newTestService(t, &safeBuffer{}, nil)
 	r := &pb.MintTokenRequest{Configuration: "configurations/acme-customers"}
 	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(
 		err) != codes.Unauthenticated {
@@ -160,8 +160,8 @@ func TestCompressedMessages(t *testing.T) {
 }
 
 // TestStrangersAreNotDecoded sends what would be refused for its form, were it looked at.
-func TestStrangersAreNotDecoded(t *testing.T) {
-	s := inside(t, &output{}, nil)
+func TestUnknownCallerNotDecoded(t *testing.T) {
+	s := newTestService(t, &safeBuffer{}, nil)
 	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*largestBody)} {
 		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized ||
 			!bytes.Contains(answer, []byte(reasonUnauthenticated)) {
@@ -179,7 +179,7 @@ func TestStrangersAreNotDecoded(t *testing.T) {
 
 // TestMethodsAreTheContract: an RPC without an entry would not be served, and one whose entry has
 // another's request would decode nonsense.
-func TestMethodsAreTheContract(t *testing.T) {
+func TestMethodsMatchContract(t *testing.T) {
 	var want []string
 	for _, file := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
 		for i := range file.Services().Len() {
@@ -266,7 +266,7 @@ func BenchmarkRefusal(b *testing.B) {
 func BenchmarkToken(b *testing.B) { benchmarkREST(b, anaJSON, http.StatusOK) }
 
 func benchmarkREST(b *testing.B, body string, want int) {
-	s := inside(b, &output{}, nil)
+	s := newTestService(b, &safeBuffer{}, nil)
 	handler, _, err := s.InProcess(b.Context())
 	if err != nil {
 		b.Fatal(err)
@@ -286,14 +286,14 @@ func benchmarkREST(b *testing.B, body string, want int) {
 }
 
 // BenchmarkStranger compares an empty message with one that is dear to decode.
-func BenchmarkStranger(b *testing.B) {
+func BenchmarkUnknownCaller(b *testing.B) {
 	dear := &pb.MintTokenRequest{User: &pb.User{UserFields: map[string]*structpb.Value{}}}
 	for i := range 5000 {
 		dear.User.UserFields[fmt.Sprint(i)] = &structpb.Value{}
 	}
 	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "dear": dear} {
 		b.Run(name, func(b *testing.B) {
-			s := inside(b, &output{}, nil)
+			s := newTestService(b, &safeBuffer{}, nil)
 			_, conn, err := s.InProcess(b.Context())
 			if err != nil {
 				b.Fatal(err)

@@ -33,18 +33,20 @@ func records(t *testing.T, s *server) (all []audit.Record) {
 	return all
 }
 
-func discard(snapshot *config.Snapshot) *audit.Log { return audit.New(io.Discard, snapshot.Audit, nil) }
+func discardAudit(snapshot *config.Snapshot) *audit.Log {
+	return audit.New(io.Discard, snapshot.Audit, nil)
+}
 
 // identify finds in an answer what its record must name it by.
-func identify(t *testing.T, r reply) (id, hash string) {
+func tokenIDs(t *testing.T, r reply) (id, hash string) {
 	t.Helper()
 	switch m := r.message.(type) {
 	case *pb.MintTokenResponse:
 		return m.GetJti(), audit.Hash(m.GetToken())
 	case *pb.RenderFormResponse:
-		return m.GetJti(), audit.Hash(aToken.FindString(m.GetHtml()))
+		return m.GetJti(), audit.Hash(tokenPattern.FindString(m.GetHtml()))
 	case *httpbody.HttpBody:
-		return r.header.Get("Deskmint-Jti"), audit.Hash(string(aToken.Find(m.GetData())))
+		return r.header.Get("Deskmint-Jti"), audit.Hash(string(tokenPattern.Find(m.GetData())))
 	}
 	t.Fatalf("a %T has no token", r.message)
 	return "", ""
@@ -205,14 +207,14 @@ func TestRecords(t *testing.T) {
 	s, digest := start(t, settings{configuration: configuration}), parse(t, configuration).Digest
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
-				r := d.send(t.Context(), t, s, c.call)
+			eachTransport(t, func(t *testing.T, tr transport) {
+				r := tr.send(t.Context(), t, s, c.call)
 				got := records(t, s)
 				if len(got) != 1 {
 					t.Fatalf("%d records: %+v", len(got), got)
 				}
 				want := c.want
-				want.Schema, want.Transport, want.Method, want.Time, want.Digest = audit.Schema, d.name, c.call.method, now, digest
+				want.Schema, want.Transport, want.Method, want.Time, want.Digest = audit.Schema, tr.name, c.call.method, now, digest
 				want.Action, want.RequestID = actions[c.call.method], r.header.Get("X-Request-Id")
 				if want.Caller != "" {
 					want.Identity = "api_key:" + caller.HashKey("dmk_" + want.Caller)[:8]
@@ -224,7 +226,7 @@ func TestRecords(t *testing.T) {
 					want.Rule = got[0].Rule
 				}
 				if want.ID == "*" {
-					want.ID, want.TokenHash = identify(t, r)
+					want.ID, want.TokenHash = tokenIDs(t, r)
 				}
 				if !reflect.DeepEqual(got[0], want) {
 					t.Errorf("recorded\n%+v, want\n%+v", got[0], want)

@@ -24,12 +24,12 @@ import (
 
 // refused checks an error through either transport: code, reason, and what tells the caller when to
 // come again.
-func refused(t *testing.T, d transport, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
+func checkRefused(t *testing.T, tr transport, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
 	t.Helper()
 	if r.code != code || r.reason != reason || r.retry != retry {
 		t.Errorf("got %v %s, retry after %v; want %v %s %v", r.code, r.reason, r.retry, code, reason, retry)
 	}
-	if d.name != "http" {
+	if tr.name != "http" {
 		return
 	}
 	want := ""
@@ -43,7 +43,7 @@ func refused(t *testing.T, d transport, r reply, code codes.Code, reason string,
 }
 
 // A store that is away doesn't matter until what is held is too old.
-func TestStoreAway(t *testing.T) {
+func TestStoreUnavailable(t *testing.T) {
 	var c clock
 	s := start(t, settings{
 		configuration: strings.Replace(configuration, "    display_name: Acme customers", "    max_stale: 1h", 1),
@@ -56,26 +56,26 @@ func TestStoreAway(t *testing.T) {
 	) {
 		t.Fatal(err)
 	}
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		c.set(time.Hour)
-		mint(t, s, d, call{body: user("")})
+		mint(t, s, tr, call{body: user("")})
 		c.set(time.Hour + time.Second)
 		for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
-			r := d.send(t.Context(), t, s, call{method: method, body: user("")})
-			refused(t, d, r, codes.Unavailable, "SECRET_UNAVAILABLE", http.StatusServiceUnavailable, 10*time.Second)
+			r := tr.send(t.Context(), t, s, call{method: method, body: user("")})
+			checkRefused(t, tr, r, codes.Unavailable, "SECRET_UNAVAILABLE", http.StatusServiceUnavailable, 10*time.Second)
 			if strings.Contains(r.answer.message+string(r.body), "10.9.8.7") {
 				t.Errorf("the caller is told the cause: %s %s", r.answer.message, r.body)
 			}
 		}
-		refused(t, d, d.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable,
+		checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable,
 			"SECRET_UNAVAILABLE", 503, 10*time.Second)
 		// Another configuration has another patience.
-		mint(t, s, d, call{name: "acme-both", body: user("")})
-		m := get[*pb.Configuration](t, d.send(t.Context(), t, s, call{method: "GetConfiguration"}))
+		mint(t, s, tr, call{name: "acme-both", body: user("")})
+		m := get[*pb.Configuration](t, tr.send(t.Context(), t, s, call{method: "GetConfiguration"}))
 		if m.GetSecret().GetState() != pb.SecretState_SECRET_STATE_UNAVAILABLE {
 			t.Errorf("the secret is %v", m.GetSecret())
 		}
-		page := d.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"onError":"ON_ERROR_PAGE"`})
+		page := tr.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"onError":"ON_ERROR_PAGE"`})
 		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "SECRET_UNAVAILABLE" ||
 			m.GetOutcome() != pb.Outcome_OUTCOME_REFUSED {
 			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
@@ -89,41 +89,41 @@ func TestStoreAway(t *testing.T) {
 // The grant's rate: what is over it is told when to come again. A refusal of another kind and a
 // trial run cost nothing.
 func TestRate(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
 		slow := []string{"dmk_slow"}
 		for range 5 {
 			for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
-				if r := d.send(t.Context(), t, s, call{method: method, keys: slow, body: user("") + `,"validateOnly":true`}); r.code != codes.OK {
+				if r := tr.send(t.Context(), t, s, call{method: method, keys: slow, body: user("") + `,"validateOnly":true`}); r.code != codes.OK {
 					t.Fatalf("a trial run: %v %s", r.code, r.reason)
 				}
-				if r := d.send(t.Context(), t, s, call{method: method, keys: slow, body: user(`,"phone":"+4930123456"`)}); r.reason != "CLAIM_NOT_ALLOWED" {
+				if r := tr.send(t.Context(), t, s, call{method: method, keys: slow, body: user(`,"phone":"+4930123456"`)}); r.reason != "CLAIM_NOT_ALLOWED" {
 					t.Fatalf("%v %s", r.code, r.reason)
 				}
 			}
 		}
-		mint(t, s, d, call{keys: slow, body: user("")})
+		mint(t, s, tr, call{keys: slow, body: user("")})
 		for range 3 { // being refused doesn't make it longer
-			refused(t, d, d.send(t.Context(), t, s, call{method: "MintToken", keys: slow, body: user("")}),
+			checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "MintToken", keys: slow, body: user("")}),
 				codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 2*time.Second)
 		}
 		c.set(1500 * time.Millisecond)
-		refused(t, d, d.send(t.Context(), t, s, call{method: "RenderPage", keys: slow, body: user("")}),
+		checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "RenderPage", keys: slow, body: user("")}),
 			codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 500*time.Millisecond)
-		if m := get[*pb.RenderFormResponse](t, d.send(t.Context(), t, s, call{method: "RenderForm", keys: slow, body: user("") + `,"onError":"ON_ERROR_PAGE"`})); m.GetReason() != "RATE_LIMITED" {
+		if m := get[*pb.RenderFormResponse](t, tr.send(t.Context(), t, s, call{method: "RenderForm", keys: slow, body: user("") + `,"onError":"ON_ERROR_PAGE"`})); m.GetReason() != "RATE_LIMITED" {
 			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
 		}
-		mint(t, s, d, call{body: user("")}) // another caller's is its own
+		mint(t, s, tr, call{body: user("")}) // another caller's is its own
 		c.set(2 * time.Second)
-		mint(t, s, d, call{keys: slow, body: user("")})
+		mint(t, s, tr, call{keys: slow, body: user("")})
 	})
 }
 
 // failing is an audit log that can't be written, or only in part.
-type failing struct{ armed, short atomic.Bool }
+type failingWriter struct{ armed, short atomic.Bool }
 
-func (f *failing) Write(b []byte) (int, error) {
+func (f *failingWriter) Write(b []byte) (int, error) {
 	switch {
 	case f.armed.Load() && f.short.Load():
 		return len(b) / 2, errors.New("short write")
@@ -136,9 +136,9 @@ func (f *failing) Write(b []byte) (int, error) {
 // What can't be recorded isn't done: there is no token in the answer, nor anything that tells of
 // one. Not even a refusal is told otherwise.
 func TestAuditUnavailable(t *testing.T) {
-	w := &failing{}
+	w := &failingWriter{}
 	s := start(t, settings{configuration: configuration, audit: w})
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
@@ -154,29 +154,29 @@ func TestAuditUnavailable(t *testing.T) {
 		} {
 			w.armed.Store(true)
 			w.short.Store(c.method == "MintToken")
-			r := d.send(t.Context(), t, s, c)
+			r := tr.send(t.Context(), t, s, c)
 			w.armed.Store(false)
-			refused(t, d, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
+			checkRefused(t, tr, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 			for name := range r.header {
 				if strings.HasPrefix(name, "Deskmint-") || name == "Content-Security-Policy" {
 					t.Errorf("%s: an error came with %s", c.method, name)
 				}
 			}
-			if aToken.Match(r.body) {
+			if tokenPattern.Match(r.body) {
 				t.Errorf("%s: an error came with a token: %s", c.method, r.body)
 			}
 		}
-		mint(t, s, d, call{body: user("")})
+		mint(t, s, tr, call{body: user("")})
 	})
 }
 
 // hooked calls back before each record is written.
-type hooked struct {
+type hookedWriter struct {
 	bytes.Buffer
 	before func()
 }
 
-func (h *hooked) Write(b []byte) (int, error) {
+func (h *hookedWriter) Write(b []byte) (int, error) {
 	if h.before != nil {
 		h.before()
 	}
@@ -185,7 +185,7 @@ func (h *hooked) Write(b []byte) (int, error) {
 
 // The record comes before the answer: while the one is being written, the other hasn't left.
 func TestRecordBeforeAnswer(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
@@ -194,10 +194,10 @@ func TestRecordBeforeAnswer(t *testing.T) {
 			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
 		} {
 			writing, release := make(chan struct{}), make(chan struct{})
-			w := &hooked{before: func() { writing <- struct{}{}; <-release }}
+			w := &hookedWriter{before: func() { writing <- struct{}{}; <-release }}
 			s := start(t, settings{configuration: configuration, audit: w})
 			answered := make(chan reply, 1)
-			go func() { answered <- d.send(t.Context(), t, s, c) }()
+			go func() { answered <- tr.send(t.Context(), t, s, c) }()
 			<-writing
 			select {
 			case r := <-answered:
@@ -230,8 +230,8 @@ func TestGRPCTransport(t *testing.T) {
 		"no reflection":        {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
 		"no older reflection":  {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
 		"no channelz":          {"/grpc.channelz.v1.Channelz/GetServers", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"the value of a name":  {"/" + echo + "/" + echo, "", codes.Unimplemented, "INVALID_REQUEST"},
-		"too large":            {pb.TokenService_MintToken_FullMethodName, strings.Repeat(echo, 40_000), codes.ResourceExhausted, ""},
+		"the value of a name":  {"/" + inputMarker + "/" + inputMarker, "", codes.Unimplemented, "INVALID_REQUEST"},
+		"too large":            {pb.TokenService_MintToken_FullMethodName, strings.Repeat(inputMarker, 40_000), codes.ResourceExhausted, ""},
 		"as large as may be":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10-8), codes.InvalidArgument, "INVALID_FIELD"},
 		"too large by a bit":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10), codes.ResourceExhausted, "INVALID_REQUEST"},
 		"nobody, but too much": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 1<<20), codes.ResourceExhausted, ""},
@@ -242,7 +242,7 @@ func TestGRPCTransport(t *testing.T) {
 			if a.code != c.code || a.reason != c.reason {
 				t.Errorf("got %v %s %q", a.code, a.reason, a.message)
 			}
-			if strings.Contains(a.message, echo) {
+			if strings.Contains(a.message, inputMarker) {
 				t.Errorf("an error repeats a value of the request: %q", a.message)
 			}
 		})
@@ -251,7 +251,7 @@ func TestGRPCTransport(t *testing.T) {
 		"missing":   {},
 		"several":   {"authorization": {"Bearer dmk_everything", "Bearer dmk_nobody"}},
 		"malformed": {"authorization": {"dmk_everything"}},
-		"unknown":   {"authorization": {"Bearer " + echo}},
+		"unknown":   {"authorization": {"Bearer " + inputMarker}},
 	} {
 		t.Run("credential "+name, func(t *testing.T) {
 			md = metadata.Join(md, metadata.MD{

@@ -23,20 +23,20 @@ import (
 
 // names is a name server of one name. Clients ask it when a connection has ended, as they do with
 // DNS.
-type names struct {
+type nameServer struct {
 	resolver *manual.Resolver
 
 	mu        sync.Mutex
 	addresses []string
 }
 
-func (n *names) set(addresses ...string) {
+func (n *nameServer) set(addresses ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.addresses = addresses
 }
 
-func (n *names) state() (s resolver.State) {
+func (n *nameServer) state() (s resolver.State) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, a := range n.addresses {
@@ -47,10 +47,10 @@ func (n *names) state() (s resolver.State) {
 
 // signIns is one client with the recommended service config, whose users sign in all the time.
 type signIns struct {
-	mu     sync.Mutex
-	by     map[string]int // answers, by replica
-	failed []error
-	turn   chan struct{} // closed at each answer
+	mu      sync.Mutex
+	by      map[string]int // answers, by replica
+	failed  []error
+	changed chan struct{} // closed at each answer
 }
 
 func (l *signIns) answered(replica string, err error) {
@@ -61,18 +61,18 @@ func (l *signIns) answered(replica string, err error) {
 	} else {
 		l.by[replica]++
 	}
-	close(l.turn)
-	l.turn = make(chan struct{})
+	close(l.changed)
+	l.changed = make(chan struct{})
 }
 
 // each waits until all of the replicas have answered n more times, and says how often each did.
-func (l *signIns) each(t *testing.T, n int, replicas ...string) []int {
+func (l *signIns) awaitAnswers(t *testing.T, n int, replicas ...string) []int {
 	t.Helper()
-	deadline := time.After(soon)
+	deadline := time.After(waitTimeout)
 	var before []int
 	for {
 		l.mu.Lock()
-		turn := l.turn
+		turn := l.changed
 		var now []int
 		for i, r := range replicas {
 			now = append(now, l.by[r])
@@ -95,7 +95,7 @@ func (l *signIns) each(t *testing.T, n int, replicas ...string) []int {
 }
 
 // begin signs in, some 160 times a second, until the test ends.
-func (l *signIns) begin(t *testing.T, n *names) {
+func (l *signIns) start(t *testing.T, n *nameServer) {
 	t.Helper()
 	recommended, err := os.ReadFile("../examples/client/service_config.json")
 	if err != nil {
@@ -145,42 +145,42 @@ func (l *signIns) begin(t *testing.T, n *names) {
 // TestReplicasComeAndGo: a client with the service config that docs/clients.md recommends notices
 // nothing of a replica that is told to end, nor of one that is cut off, and a new one gets its
 // share of the calls, since connections end with their age.
-func TestReplicasComeAndGo(t *testing.T) {
-	var g gate // of b
+func TestReplicaChanges(t *testing.T) {
+	var hook hookedSecrets // of b
 	replica := func(between func(service.Secrets) service.Secrets) *server {
 		return start(t,
-			settings{configuration: configuration, secrets: between, age: time.Second, drain: 200 * time.Millisecond})
+			settings{configuration: configuration, secrets: between, connectionAge: time.Second, drain: 200 * time.Millisecond})
 	}
 	address := func(s *server) string { return s.listeners[0].Addr().String() }
-	a, b, c := replica(nil), replica(g.between), replica(nil)
+	a, b, c := replica(nil), replica(hook.wrap), replica(nil)
 	cut := toxic.New(t, address(b))
-	l, n := &signIns{by: map[string]int{}, turn: make(chan struct{})}, &names{}
+	l, n := &signIns{by: map[string]int{}, changed: make(chan struct{})}, &nameServer{}
 	n.set(address(a), cut.Address, address(c))
-	l.begin(t, n)
-	even(t, l.each(t, 30, address(a), cut.Address, address(c)))
+	l.start(t, n)
+	checkEven(t, l.awaitAnswers(t, 30, address(a), cut.Address, address(c)))
 
 	n.set(address(a), cut.Address)
 	if err := c.stop(); err != nil {
 		t.Fatal(err)
 	}
-	even(t, l.each(t, 30, address(a), cut.Address))
+	checkEven(t, l.awaitAnswers(t, 30, address(a), cut.Address))
 
-	entered, release := g.hold(t)
+	entered, release := hook.blockGets(t)
 	for range 4 {
 		<-entered // calls are under way there
 	}
 	cut.Refuse() // while the name goes on to name it
 	release()
-	l.each(t, 30, address(a))
+	l.awaitAnswers(t, 30, address(a))
 	cut.Open(t)
-	l.each(t, 30, address(a), cut.Address)
+	l.awaitAnswers(t, 30, address(a), cut.Address)
 
 	d := replica(nil)
 	n.set(address(a), cut.Address, address(d))
 	began := time.Now()
-	l.each(t, 1, address(d))
+	l.awaitAnswers(t, 1, address(d))
 	t.Logf("the new replica had its first call after %v", time.Since(began).Round(time.Millisecond))
-	even(t, l.each(t, 30, address(a), cut.Address, address(d)))
+	checkEven(t, l.awaitAnswers(t, 30, address(a), cut.Address, address(d)))
 
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -190,7 +190,7 @@ func TestReplicasComeAndGo(t *testing.T) {
 }
 
 // even wants replicas to have been called about as often as each other.
-func even(t *testing.T, calls []int) {
+func checkEven(t *testing.T, calls []int) {
 	t.Helper()
 	if slices.Max(calls) > 2*slices.Min(calls) {
 		t.Errorf("the replicas were called %v times", calls)

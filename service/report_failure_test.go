@@ -39,7 +39,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-func TestReportedRefreshesAreBounded(t *testing.T) {
+func TestReportedRefreshesAreLimited(t *testing.T) {
 	var r reportedRefreshes
 	a, b := secrets.Ref{Path: "a", Field: "f"}, secrets.Ref{Path: "b", Field: "f"}
 	start := time.Unix(1000, 0)

@@ -17,7 +17,7 @@ import (
 // What Zendesk says at the remote logout URL is classed alike through both transports, with advice
 // for both sides, is counted, and is never shown to anybody, since anybody could have said it.
 func TestReports(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		s := start(t, settings{configuration: configuration})
 		counted := map[string]int{}
 		for _, c := range []struct {
@@ -35,7 +35,7 @@ func TestReports(t *testing.T) {
 		} {
 			body := `"kind":"error","message":` + quote(
 				c.message) + `,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
-			r := d.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
+			r := tr.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
 			if r.code != codes.OK {
 				t.Fatalf("%q: %v %s", c.message, r.code, r.reason)
 			}
@@ -78,19 +78,19 @@ func TestReports(t *testing.T) {
 // A report that speaks of the signature makes the service refresh the secret, and one that comes
 // within 5 s of it doesn't.
 func TestReportsRefresh(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		var clock clock
 		s := start(t, settings{configuration: configuration, now: clock.now})
 		signed := func() uint32 {
 			t.Helper()
 			return get[*pb.MintTokenResponse](t,
-				d.send(t.Context(), t, s, call{method: "MintToken", body: user("")})).GetSecretVersion()
+				tr.send(t.Context(), t, s, call{method: "MintToken", body: user("")})).GetSecretVersion()
 		}
 		report := func(after time.Duration, message string, want uint32) {
 			t.Helper()
 			clock.set(after)
 			s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret)) // unpinned, the newest signs
-			d.send(t.Context(), t, s, call{
+			tr.send(t.Context(), t, s, call{
 				method: "ReportSignInFailure", body: `"kind":"error","message":` + quote(message),
 			})
 			if got := signed(); got != want {
@@ -116,7 +116,7 @@ func TestReportsOfABrand(t *testing.T) {
 		`["acme-labs.zendesk.com"]`).Replace(
 		yaml,
 	)
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []struct {
 			yaml, brand string
 			want        *page.Page
@@ -129,7 +129,7 @@ func TestReportsOfABrand(t *testing.T) {
 			{other, "", page.Neutral("")},
 		} {
 			s := start(t, settings{configuration: c.yaml})
-			r := d.send(t.Context(), t, s, call{
+			r := tr.send(t.Context(), t, s, call{
 				method: "ReportSignInFailure",
 				keys:   []string{"dmk_storefront"},
 				body:   `"kind":"error","message":"x","onError":"ON_ERROR_PAGE","brandId":` + quote(c.brand),

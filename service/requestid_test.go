@@ -16,9 +16,9 @@ var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // A request is called by one name in its answer, its record and the log: the caller's own where
 // that is a plain one, otherwise one of ours.
 func TestRequestID(t *testing.T) {
-	var g gate
-	s := start(t, settings{configuration: configuration, secrets: g.between})
-	g.shut(func() { panic("so that there is a line in the log") })
+	var hook hookedSecrets
+	s := start(t, settings{configuration: configuration, secrets: hook.wrap})
+	hook.setOnGet(func() { panic("so that there is a line in the log") })
 	for _, c := range []struct {
 		name  string
 		given []string
@@ -37,8 +37,8 @@ func TestRequestID(t *testing.T) {
 		{"a token's beginning", []string{tokenHeader + ".e30.x"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
-				if d.name == "grpc" && c.name == "not ASCII" {
+			eachTransport(t, func(t *testing.T, tr transport) {
+				if tr.name == "grpc" && c.name == "not ASCII" {
 					return // which no client can send
 				}
 				for _, call := range []call{{method: "ListConfigurations"}, {method: "MintToken", keys: []string{}}, {method: "MintToken", body: user("")}} {
@@ -48,7 +48,7 @@ func TestRequestID(t *testing.T) {
 					}
 					call.header = http.Header{"X-Request-Id": c.given}
 					logged := len(s.Log.String())
-					r := d.send(ctx, t, s, call)
+					r := tr.send(ctx, t, s, call)
 					id := r.header.Get("X-Request-Id")
 					if len(r.header.Values("X-Request-Id")) != 1 || !requestID.MatchString(id) ||
 						(c.taken && id != c.given[0]) ||
@@ -70,7 +70,7 @@ func TestRequestID(t *testing.T) {
 		t.Errorf("no request has a name in the log: %s", s.Log)
 	}
 	// What never becomes a call has a name too.
-	res, _ := s.wire(t, request("GET", "/nowhere", "X-Request-Id: mine\r\n"))
+	res, _ := s.sendRaw(t, rawRequest("GET", "/nowhere", "X-Request-Id: mine\r\n"))
 	if got := res.Header.Values("X-Request-Id"); len(got) != 1 || got[0] != "mine" {
 		t.Errorf("a path that isn't there is called %q", got)
 	}
@@ -80,9 +80,9 @@ func TestRequestID(t *testing.T) {
 func TestRequestIDsDiffer(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	seen := make(map[string]bool)
-	eachTransport(t, func(t *testing.T, d transport) {
+	eachTransport(t, func(t *testing.T, tr transport) {
 		for range 20 {
-			r := d.send(context.WithoutCancel(t.Context()), t, s, call{method: "ListConfigurations"})
+			r := tr.send(context.WithoutCancel(t.Context()), t, s, call{method: "ListConfigurations"})
 			seen[r.header.Get("X-Request-Id")] = true
 		}
 	})

@@ -30,7 +30,7 @@ func recordSchema() (*jsonschema.Schema, error) {
 }
 
 // misfits are the lines of all records that the schema has no place for.
-func misfits(text string) (found []string) {
+func invalidRecords(text string) (found []string) {
 	schema, err := recordSchema()
 	if err != nil {
 		return []string{err.Error()}
@@ -64,7 +64,7 @@ func TestRecordSchema(t *testing.T) {
 		1,
 	)
 	for _, good := range []string{read, count, signed} {
-		if found := misfits(good); len(found) > 0 {
+		if found := invalidRecords(good); len(found) > 0 {
 			t.Fatalf("%v", found)
 		}
 	}
@@ -94,7 +94,7 @@ func TestRecordSchema(t *testing.T) {
 		if bad == read || bad == count || bad == signed || !json.Valid([]byte(bad)) {
 			t.Fatalf("%s is no case: %s", name, bad)
 		}
-		if len(misfits(bad)) == 0 {
+		if len(invalidRecords(bad)) == 0 {
 			t.Errorf("%s fits: %s", name, bad)
 		}
 	}

@@ -16,28 +16,28 @@ import (
 )
 
 // dud hands out keys that don't sign, for the paths that it was told.
-type dud struct {
+type zeroKeySecrets struct {
 	service.Secrets
 
 	mu    sync.Mutex
 	paths map[string]bool
 }
 
-func (d *dud) set(paths ...string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.paths = map[string]bool{}
+func (keys *zeroKeySecrets) set(paths ...string) {
+	keys.mu.Lock()
+	defer keys.mu.Unlock()
+	keys.paths = map[string]bool{}
 	for _, path := range paths {
-		d.paths[path] = true
+		keys.paths[path] = true
 	}
 }
 
 // State implements service.Secrets.
-func (d *dud) State(ref secrets.Ref) (secrets.State, bool) {
-	state, ok := d.Secrets.State(ref)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if state.Held != nil && d.paths[ref.Path] {
+func (keys *zeroKeySecrets) State(ref secrets.Ref) (secrets.State, bool) {
+	state, ok := keys.Secrets.State(ref)
+	keys.mu.Lock()
+	defer keys.mu.Unlock()
+	if state.Held != nil && keys.paths[ref.Path] {
 		state.Held = &secrets.Held{Status: state.Status, Refreshed: state.Held.Refreshed}
 	}
 	return state, ok
@@ -48,11 +48,11 @@ var everyPath = []string{"sso/acme-customers", "sso/acme-staff", "sso/acme-both"
 // TestSelfTest: a configuration that can't sign is at fault, with the reason, wherever an operator
 // looks, and takes no other with it. Nothing of the test is on record.
 func TestSelfTest(t *testing.T) {
-	d := &dud{}
-	d.set("sso/acme-staff")
+	keys := &zeroKeySecrets{}
+	keys.set("sso/acme-staff")
 	s := start(t, settings{
 		configuration: configuration,
-		secrets:       func(ring service.Secrets) service.Secrets { d.Secrets = ring; return d },
+		secrets:       func(ring service.Secrets) service.Secrets { keys.Secrets = ring; return keys },
 	})
 	const fault = "self-test: signing with version 0: secrets: the zero Key neither signs nor verifies"
 	if ready := s.ops(t, "/readyz"); !strings.Contains(ready, `{"ready":true,`) ||
@@ -81,7 +81,7 @@ func TestSelfTest(t *testing.T) {
 		t.Errorf("%d records, want the one of the sign-in", len(all))
 	}
 	// The key that follows is tested when somebody asks.
-	d.set()
+	keys.set()
 	if ready := s.ops(t, "/readyz"); strings.Contains(ready, "self-test") {
 		t.Errorf("/readyz: %s", ready)
 	}
@@ -89,8 +89,8 @@ func TestSelfTest(t *testing.T) {
 		t.Errorf("logged: %s", log)
 	}
 	// A reload after which nothing would sign is refused whole.
-	d.set(everyPath...)
-	next := parse(t, renamed())
+	keys.set(everyPath...)
+	next := parse(t, withRenamedBrand())
 	if err := s.Swap(t.Context(), next); err == nil ||
 		!strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
 		t.Errorf("a swap to nothing that signs: %v", err)
@@ -103,34 +103,34 @@ func TestSelfTest(t *testing.T) {
 // TestNotReady: a replica that can sign nothing opens no transport, says why, and opens them when
 // it can.
 func TestNotReady(t *testing.T) {
-	d := &dud{Secrets: secrets.NewKeyring(secrets.Options{Source: store(), MaxRate: 1e6})}
-	d.set(everyPath...)
-	becomesReady(t, d, "the self-test fails for each of the 5 configurations whose secrets are held",
-		func() { d.set() })
+	keys := &zeroKeySecrets{Secrets: secrets.NewKeyring(secrets.Options{Source: newStore(), MaxRate: 1e6})}
+	keys.set(everyPath...)
+	checkBecomesReady(t, keys, "the self-test fails for each of the 5 configurations whose secrets are held",
+		func() { keys.set() })
 }
 
 // TestNotReadyWithoutStore: a replica that starts while the store is away holds no secret, so it
 // takes no requests before the store answers.
 func TestNotReadyWithoutStore(t *testing.T) {
-	source := store()
+	source := newStore()
 	source.SetError(errors.New("sealed"))
 	ring := secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = ring.Run(ctx) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	becomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
+	checkBecomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
 // TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica
 // from being ready.
 func TestReadyWithoutSecrets(t *testing.T) {
-	source := store()
+	source := newStore()
 	for _, path := range append(everyPath, "sso/acme-broken") {
 		source.Remove(path)
 	}
 	r := serveSecrets(t, secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6}))
-	r.await(t)
+	r.awaitReady(t)
 }
 
 // TestKnownAnswer shows that a wrong algorithm, which verifies its own signatures, is found.
@@ -148,7 +148,7 @@ func TestKnownAnswer(t *testing.T) {
 
 // TestWatch: a watch tells each change of a configuration's state, and ends with the service.
 func TestWatch(t *testing.T) {
-	s := start(t, settings{configuration: configuration, patience: 100 * time.Millisecond})
+	s := start(t, settings{configuration: configuration, timeout: 100 * time.Millisecond})
 	health := healthpb.NewHealthClient(dialOps(t, s))
 	next := func(service string) func(want healthpb.HealthCheckResponse_ServingStatus) {
 		watch, err := health.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: service})
@@ -168,7 +168,7 @@ func TestWatch(t *testing.T) {
 	customers(up)
 	nowhere(unknown)
 	<-time.After(600 * time.Millisecond) // longer than the listener waits for any other answer
-	s.switchOff(t, "sso/acme-customers")
+	s.disableSecret(t, "sso/acme-customers")
 	customers(down)
 	ended := make(chan error, 1)
 	go func() { ended <- s.stop() }()
@@ -177,7 +177,7 @@ func TestWatch(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(soon):
+	case <-time.After(waitTimeout):
 		t.Fatal("the service waits for whoever watches")
 	}
 }

@@ -20,26 +20,23 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// soon is longer than anything here takes, and shorter than what must not be waited for.
-const soon = time.Minute
-
 // A request that is under way when the end comes is answered; by then nobody new is let in, and
 // probes have been told before either.
 func TestShutdownFinishesRequests(t *testing.T) {
-	var g gate
-	s := start(t, settings{configuration: configuration, secrets: g.between, grace: soon})
+	var hook hookedSecrets
+	s := start(t, settings{configuration: configuration, secrets: hook.wrap, grace: waitTimeout})
 	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")}) // the transports are open
 	told := make(chan string, 2)
 	for _, l := range s.listeners[:2] {
 		// Still open at this moment, and not ready any more.
 		l.onClose = func() { told <- s.ops(t, "/readyz") }
 	}
-	entered, release := g.hold(t)
+	entered, release := hook.blockGets(t)
 	answers := make(chan reply, 4)
-	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		for _, method := range []string{"MintToken", "RenderForm"} {
 			go func() {
-				answers <- d.send(context.WithoutCancel(t.Context()), t, s, call{method: method, body: user("")})
+				answers <- tr.send(context.WithoutCancel(t.Context()), t, s, call{method: method, body: user("")})
 			}()
 		}
 	}
@@ -47,7 +44,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 		<-entered
 	}
 	// /readyz checks the secrets as well, and must not be held.
-	g.shut(nil)
+	hook.setOnGet(nil)
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	for range 2 {
@@ -84,12 +81,12 @@ func TestShutdownFinishesRequests(t *testing.T) {
 
 // Grace ends: what doesn't finish is cut off, at both transports, and the log says so.
 func TestGraceIsBounded(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
-		var g gate
-		s := start(t, settings{configuration: configuration, secrets: g.between, grace: 50 * time.Millisecond})
-		entered, release := g.hold(t)
+	eachTransport(t, func(t *testing.T, tr transport) {
+		var hook hookedSecrets
+		s := start(t, settings{configuration: configuration, secrets: hook.wrap, grace: 50 * time.Millisecond})
+		entered, release := hook.blockGets(t)
 		answered := make(chan reply, 1)
-		go func() { answered <- d.send(t.Context(), t, s, call{method: "MintToken", body: user("")}) }()
+		go func() { answered <- tr.send(t.Context(), t, s, call{method: "MintToken", body: user("")}) }()
 		<-entered
 		stopped := make(chan error, 1)
 		go func() { stopped <- s.stop() }()
@@ -98,7 +95,7 @@ func TestGraceIsBounded(t *testing.T) {
 			if err != nil {
 				t.Errorf("Serve returned %v", err)
 			}
-		case <-time.After(soon / 2):
+		case <-time.After(waitTimeout / 2):
 			t.Fatal("it waits for a request that doesn't end")
 		}
 		if r := <-answered; r.code != codes.Unavailable {
@@ -115,7 +112,7 @@ func TestGraceIsBounded(t *testing.T) {
 // and doesn't keep it from going.
 func TestDrain(t *testing.T) {
 	const drain = 3 * time.Second // in which a slow machine has to answer some requests
-	s := start(t, settings{configuration: configuration, drain: drain, grace: soon})
+	s := start(t, settings{configuration: configuration, drain: drain, grace: waitTimeout})
 	watch, err := healthpb.NewHealthClient(s.GRPC).Watch(t.Context(), &healthpb.HealthCheckRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -137,12 +134,12 @@ func TestDrain(t *testing.T) {
 	if state := next(); state != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Fatalf("told %v at the end", state)
 	}
-	eachTransport(t, func(t *testing.T, d transport) { mint(t, s, d, call{body: user("")}) })
+	eachTransport(t, func(t *testing.T, tr transport) { mint(t, s, tr, call{body: user("")}) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h, body, err := exchange(r); err != nil || h.StatusCode != http.StatusServiceUnavailable ||
+	if h, body, err := roundTrip(r); err != nil || h.StatusCode != http.StatusServiceUnavailable ||
 		!strings.Contains(string(body), `"ready":false`) {
 		t.Errorf("ready while draining: HTTP %d %s %v", h.StatusCode, body, err)
 	}
@@ -164,14 +161,14 @@ func TestListenerFails(t *testing.T) {
 			snapshot := parse(t, configuration)
 			s, err := service.New(service.Options{
 				Snapshot: snapshot,
-				Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
-				Audit:    discard(snapshot),
+				Secrets:  secrets.NewKeyring(secrets.Options{Source: newStore()}),
+				Audit:    discardAudit(snapshot),
 				Grace:    time.Second,
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			all := []*listener{listen(t), listen(t), listen(t)}
+			all := []*listener{newListener(t), newListener(t), newListener(t)}
 			_ = all[i].Listener.Close()
 			err = s.Serve(t.Context(), service.Listeners{GRPC: all[0], HTTP: all[1], Ops: all[2]})
 			if err == nil || !strings.HasPrefix(err.Error(), name+" listener: ") {
@@ -185,19 +182,19 @@ func TestListenerFails(t *testing.T) {
 }
 
 // A context that has ended before anything began ends the service at once.
-func TestServeWithoutTime(t *testing.T) {
+func TestServeWithEndedContext(t *testing.T) {
 	snapshot := parse(t, configuration)
 	s, err := service.New(service.Options{
 		Snapshot: snapshot,
-		Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
-		Audit:    discard(snapshot),
+		Secrets:  secrets.NewKeyring(secrets.Options{Source: newStore()}),
+		Audit:    discardAudit(snapshot),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	all := []*listener{listen(t), listen(t), listen(t)}
+	all := []*listener{newListener(t), newListener(t), newListener(t)}
 	if err := s.Serve(ctx, service.Listeners{GRPC: all[0], HTTP: all[1], Ops: all[2]}); err != nil {
 		t.Errorf("Serve returned %v", err)
 	}
@@ -211,14 +208,14 @@ func TestNoOpsListener(t *testing.T) {
 	snapshot := parse(t, configuration)
 	s, err := service.New(service.Options{
 		Snapshot: snapshot,
-		Secrets:  secrets.NewKeyring(secrets.Options{Source: store()}),
-		Audit:    discard(snapshot),
+		Secrets:  secrets.NewKeyring(secrets.Options{Source: newStore()}),
+		Audit:    discardAudit(snapshot),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	l := service.Listeners{GRPC: listen(t), HTTP: listen(t)}
+	l := service.Listeners{GRPC: newListener(t), HTTP: newListener(t)}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Serve(ctx, l) }()
 	conn := dial(t, l.GRPC.Addr().String())
@@ -236,7 +233,7 @@ func TestNoOpsListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := exchange(r); err == nil {
+	if _, _, err := roundTrip(r); err == nil {
 		t.Error("the REST gateway is still open")
 	}
 }

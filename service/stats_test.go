@@ -97,12 +97,12 @@ func TestStats(t *testing.T) {
 			"OutHeader x-request-id", fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
 		}},
 	}
-	watching := newEvents()
+	watching := newStatsRecorder()
 	s := start(t, settings{configuration: configuration, stats: watching})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
-				d.send(t.Context(), t, s, c.call)
+			eachTransport(t, func(t *testing.T, tr transport) {
+				tr.send(t.Context(), t, s, c.call)
 				<-watching.begun
 				<-watching.ended
 				var got []string
@@ -116,7 +116,7 @@ func TestStats(t *testing.T) {
 		})
 	}
 	t.Run("what can't be decoded", func(t *testing.T) {
-		s.wire(t, post(mintPath, asEverything+asJSON, "{"))
+		s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, "{"))
 		<-watching.begun
 		<-watching.ended
 		var got []string
@@ -131,7 +131,7 @@ func TestStats(t *testing.T) {
 		}
 	})
 	t.Run("what is no call", func(t *testing.T) {
-		s.wire(t, request("GET", "/", ""))
+		s.sendRaw(t, rawRequest("GET", "/", ""))
 		if told := watching.take(); len(told) > 0 {
 			t.Errorf("told %v", told)
 		}

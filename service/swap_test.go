@@ -14,21 +14,21 @@ import (
 )
 
 // renamed is the tests' configuration with another brand in place of 360002.
-func renamed() string {
+func withRenamedBrand() string {
 	return strings.NewReplacer(`"360002"`, `"360003"`, "acme-labs", "acme-new").Replace(configuration)
 }
 
 // A request ends with the configuration that it began with; the next one has the new one.
 func TestSwapBetweenRequests(t *testing.T) {
-	eachTransport(t, func(t *testing.T, d transport) {
-		var g gate
-		s := start(t, settings{configuration: configuration, secrets: g.between})
-		entered, release := g.hold(t)
+	eachTransport(t, func(t *testing.T, tr transport) {
+		var hook hookedSecrets
+		s := start(t, settings{configuration: configuration, secrets: hook.wrap})
+		entered, release := hook.blockGets(t)
 		answered := make(chan reply, 1)
 		old := call{method: "MintToken", body: user("") + `,"brandId":"360002"`}
-		go func() { answered <- d.send(context.WithoutCancel(t.Context()), t, s, old) }()
+		go func() { answered <- tr.send(context.WithoutCancel(t.Context()), t, s, old) }()
 		<-entered
-		next := parse(t, renamed())
+		next := parse(t, withRenamedBrand())
 		if err := s.Swap(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
@@ -36,10 +36,10 @@ func TestSwapBetweenRequests(t *testing.T) {
 		if m := get[*pb.MintTokenResponse](t, <-answered); m.GetForm().GetAction() != "https://acme-labs.zendesk.com/access/jwt" {
 			t.Errorf("the request in flight was answered with %v", m.GetForm().GetAction())
 		}
-		if r := d.send(t.Context(), t, s, old); r.reason != "BRAND_NOT_ALLOWED" {
+		if r := tr.send(t.Context(), t, s, old); r.reason != "BRAND_NOT_ALLOWED" {
 			t.Errorf("the brand that is gone: %v %s", r.code, r.reason)
 		}
-		mint(t, s, d, call{body: user("") + `,"brandId":"360003"`})
+		mint(t, s, tr, call{body: user("") + `,"brandId":"360003"`})
 		all := records(t, s)
 		if len(all) != 3 || all[0].Digest != parse(t, configuration).Digest || all[1].Digest != next.Digest ||
 			all[2].Digest != next.Digest {
@@ -49,10 +49,10 @@ func TestSwapBetweenRequests(t *testing.T) {
 }
 
 // A swap that can't be completed changes nothing. A configuration that goes takes its secret along.
-func TestSwapWhole(t *testing.T) {
+func TestSwapIsAtomic(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	overGRPC := transport{"grpc", sendGRPC}
-	fresh := strings.ReplaceAll(renamed(), "path: sso/acme-both", "path: sso/acme-fresh")
+	fresh := strings.ReplaceAll(withRenamedBrand(), "path: sso/acme-both", "path: sso/acme-fresh")
 	s.Store.Put("sso/acme-fresh", "shared_secret", []byte(nextSecret))
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -70,17 +70,17 @@ func TestSwapWhole(t *testing.T) {
 }
 
 // Requests through both transports, while everything under them moves.
-func TestAllAtOnce(t *testing.T) {
+func TestConcurrentSwaps(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	snapshots := []string{configuration, renamed()}
+	snapshots := []string{configuration, withRenamedBrand()}
 	var all sync.WaitGroup
-	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
 		for range 2 {
 			all.Go(func() {
 				for i := range 15 {
 					c := []call{{method: "MintToken", body: user("")}, {method: "RenderPage", body: user("")}, {method: "ListConfigurations"}}[i%3]
-					if r := d.send(t.Context(), t, s, c); r.code != codes.OK {
-						t.Errorf("%s %s: %v %s", d.name, c.method, r.code, r.reason)
+					if r := tr.send(t.Context(), t, s, c); r.code != codes.OK {
+						t.Errorf("%s %s: %v %s", tr.name, c.method, r.code, r.reason)
 					}
 				}
 			})

@@ -23,7 +23,7 @@ import (
 // The tests' own service, with one unary method that does what it is given to do.
 type handlerFunc func(context.Context, *wrapperspb.StringValue) (any, error)
 
-func describe(service string) *grpc.ServiceDesc {
+func serviceDesc(service string) *grpc.ServiceDesc {
 	return &grpc.ServiceDesc{ServiceName: service, Methods: []grpc.MethodDesc{{
 		MethodName: "Do",
 		Handler: func(impl any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
@@ -36,13 +36,13 @@ func describe(service string) *grpc.ServiceDesc {
 	}}}
 }
 
-func connTo(do handlerFunc) *localConn {
+func newTestConn(do handlerFunc) *localConn {
 	c := newLocalConn(nil)
-	c.RegisterService(describe("test.A"), do)
+	c.RegisterService(serviceDesc("test.A"), do)
 	return c
 }
 
-func answerWith(text string) handlerFunc {
+func answerText(text string) handlerFunc {
 	return func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String(text), nil }
 }
 
@@ -55,8 +55,8 @@ func TestLocalMethods(t *testing.T) {
 		}
 	}
 	c := newLocalConn(nil)
-	c.RegisterService(describe("test.A"), noting("a"))
-	c.RegisterService(describe("test.B"), noting("b"))
+	c.RegisterService(serviceDesc("test.A"), noting("a"))
+	c.RegisterService(serviceDesc("test.B"), noting("b"))
 	for service, want := range map[string]string{"test.A": "a", "test.B": "b"} {
 		out := wrapperspb.String("left over")
 		if err := c.Invoke(t.Context(), "/"+service+"/Do", wrapperspb.String("x"), out); err != nil ||
@@ -82,7 +82,7 @@ func TestLocalMethods(t *testing.T) {
 // Neither side sees what the other does to its own message afterwards.
 func TestLocalMessagesAreCopies(t *testing.T) {
 	var received, answered *wrapperspb.StringValue
-	c := connTo(func(_ context.Context, in *wrapperspb.StringValue) (any, error) {
+	c := newTestConn(func(_ context.Context, in *wrapperspb.StringValue) (any, error) {
 		received, answered = in, wrapperspb.String(in.GetValue()+" answered")
 		return answered, nil
 	})
@@ -100,7 +100,7 @@ func TestLocalMessagesAreCopies(t *testing.T) {
 }
 
 func TestLocalWrongTypes(t *testing.T) {
-	c := connTo(answerWith("x"))
+	c := newTestConn(answerText("x"))
 	for name, invoke := range map[string]func() error{
 		"request":            func() error { return c.Invoke(t.Context(), "/test.A/Do", &emptypb.Empty{}, &wrapperspb.StringValue{}) },
 		"response":           func() error { return c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &emptypb.Empty{}) },
@@ -108,13 +108,13 @@ func TestLocalWrongTypes(t *testing.T) {
 		"no request":         func() error { return c.Invoke(t.Context(), "/test.A/Do", nil, &wrapperspb.StringValue{}) },
 		"no place to answer": func() error { return c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), nil) },
 		"an answer of no": func() error {
-			return answering("x").Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
+			return newAnsweringConn("x").Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
 		},
 		"an answer of nil": func() error {
-			return answering(nil).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
+			return newAnsweringConn(nil).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
 		},
 		"an answer of others": func() error {
-			return answering(&emptypb.Empty{}).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
+			return newAnsweringConn(&emptypb.Empty{}).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
 		},
 	} {
 		if err := invoke(); status.Code(err) != codes.Internal {
@@ -123,15 +123,15 @@ func TestLocalWrongTypes(t *testing.T) {
 	}
 	// A nil of the right type is an empty message, as it is to gRPC.
 	out := wrapperspb.String("left over")
-	err := answering((*wrapperspb.StringValue)(nil)).Invoke(t.Context(), "/test.A/Do", (*wrapperspb.StringValue)(nil),
+	err := newAnsweringConn((*wrapperspb.StringValue)(nil)).Invoke(t.Context(), "/test.A/Do", (*wrapperspb.StringValue)(nil),
 		out)
 	if err != nil || out.GetValue() != "" {
 		t.Errorf("%v %v", out, err)
 	}
 }
 
-func answering(with any) *localConn {
-	return connTo(func(context.Context, *wrapperspb.StringValue) (any, error) { return with, nil })
+func newAnsweringConn(with any) *localConn {
+	return newTestConn(func(context.Context, *wrapperspb.StringValue) (any, error) { return with, nil })
 }
 
 // What is sent arrives as what was received, by value, and nothing that was received is sent on by
@@ -139,7 +139,7 @@ func answering(with any) *localConn {
 func TestLocalMetadata(t *testing.T) {
 	sent := metadata.Pairs("k", "1", "k", "2", "Upper", "x", "bin-bin", "\x00\xff")
 	var received metadata.MD
-	c := connTo(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+	c := newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 		received, _ = metadata.FromIncomingContext(ctx)
 		received.Set("k", "changed")
 		received.Set("new", "value")
@@ -167,7 +167,7 @@ func TestLocalMetadata(t *testing.T) {
 		t.Errorf("what the caller had received was sent on: %v", received)
 	}
 	var without metadata.MD
-	c = connTo(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+	c = newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 		without, _ = metadata.FromIncomingContext(ctx)
 		return &wrapperspb.StringValue{}, nil
 	})
@@ -181,7 +181,7 @@ func TestLocalMetadata(t *testing.T) {
 func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 	failure := status.Error(codes.Aborted, "no")
 	for _, want := range []error{nil, failure} {
-		c := connTo(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+		c := newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 			for _, set := range []func() error{
 				func() error { return grpc.SetHeader(ctx, metadata.Pairs("a", "1")) },
 				func() error { return grpc.SetHeader(ctx, metadata.Pairs("a", "2", "b", "3")) },
@@ -215,7 +215,7 @@ func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 	}
 	var header, trailer metadata.MD
 	var from peer.Peer
-	if err := connTo(answerWith("x")).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from)); err != nil {
+	if err := newTestConn(answerText("x")).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from)); err != nil {
 		t.Fatal(err)
 	}
 	if len(header)+len(trailer) > 0 || from.Addr != nil {
@@ -223,7 +223,7 @@ func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 	}
 }
 
-type inner struct{}
+type contextKey struct{}
 
 // Whatever a handler returns, a caller gets a status: the same as over a wire.
 func TestLocalErrors(t *testing.T) {
@@ -243,7 +243,7 @@ func TestLocalErrors(t *testing.T) {
 		{"joined", errors.Join(errors.New("x"), context.DeadlineExceeded), codes.DeadlineExceeded},
 	} {
 		out := wrapperspb.String("untouched")
-		err := connTo(
+		err := newTestConn(
 			func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String("x"), c.err }).
 			Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), out)
 		st, ok := status.FromError(err)
@@ -259,11 +259,11 @@ func TestLocalErrors(t *testing.T) {
 // The caller's context is the handler's, values and all, and an answer that comes after its end is
 // none.
 func TestLocalContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), inner{}, "value"))
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), contextKey{}, "value"))
 	deadline, stop := context.WithTimeout(ctx, time.Hour)
 	defer stop()
-	c := connTo(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
-		if ctx.Value(inner{}) != "value" {
+	c := newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
+		if ctx.Value(contextKey{}) != "value" {
 			t.Error("the context's values are gone")
 		}
 		if _, ok := ctx.Deadline(); !ok {
@@ -280,25 +280,25 @@ func TestLocalContext(t *testing.T) {
 	}
 	passed, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer stop()
-	if err := connTo(answerWith("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(
+	if err := newTestConn(answerText("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(
 		err) != codes.DeadlineExceeded {
 		t.Error(err)
 	}
 }
 
 // order is a stats handler that notes the kinds of what it is told.
-type order []string
+type statsKinds []string
 
-func (o *order) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (o *statsKinds) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
-func (o *order) HandleRPC(
+func (o *statsKinds) HandleRPC(
 	_ context.Context,
 	s stats.RPCStats,
 ) {
 	*o = append(*o, fmt.Sprintf("%T", s))
 }
-func (o *order) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (o *order) HandleConn(context.Context, stats.ConnStats)                       {}
+func (o *statsKinds) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (o *statsKinds) HandleConn(context.Context, stats.ConnStats)                       {}
 
 // A stats handler is told of what would go over a wire: a header that is sent early at once and not
 // again, and nothing after the caller has gone.
@@ -315,20 +315,20 @@ func TestLocalStats(t *testing.T) {
 			return errors.Join(errors.New("no"), grpc.SetHeader(ctx, metadata.Pairs("a", "1")))
 		}, before + "*stats.OutHeader *stats.OutTrailer *stats.End"},
 		"a caller gone": {func(ctx context.Context) error {
-			ctx.Value(inner{}).(context.CancelFunc)()
+			ctx.Value(contextKey{}).(context.CancelFunc)()
 			return nil
 		}, before + "*stats.End"},
 	} {
-		var told order
+		var told statsKinds
 		conn := newLocalConn(&told)
 		conn.RegisterService(
-			describe("test.A"),
+			serviceDesc("test.A"),
 			handlerFunc(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 				return wrapperspb.String("x"), c.do(ctx)
 			}),
 		)
 		ctx, cancel := context.WithCancel(t.Context())
-		_ = conn.Invoke(context.WithValue(ctx, inner{}, cancel), "/test.A/Do", wrapperspb.String("x"),
+		_ = conn.Invoke(context.WithValue(ctx, contextKey{}, cancel), "/test.A/Do", wrapperspb.String("x"),
 			&wrapperspb.StringValue{})
 		cancel()
 		if got := strings.Join(told, " "); got != c.want {
@@ -338,7 +338,7 @@ func TestLocalStats(t *testing.T) {
 }
 
 func TestLocalConcurrency(t *testing.T) {
-	c := connTo(func(ctx context.Context, in *wrapperspb.StringValue) (any, error) {
+	c := newTestConn(func(ctx context.Context, in *wrapperspb.StringValue) (any, error) {
 		var all sync.WaitGroup // a handler may set its header from several goroutines
 		for range 4 {
 			all.Go(func() {

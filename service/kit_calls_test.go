@@ -30,51 +30,51 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// call is a request in a form that either transport can be given.
+// call is a request that either transport can send.
 type call struct {
-	method string   // MintToken
-	name   string   // the configuration's; empty: acme-customers
-	body   string   // the JSON request's fields without the name
-	query  string   // the same for methods that are a GET over HTTP
-	keys   []string // API keys; nil: everything's
+	method string   // such as MintToken
+	name   string   // of the configuration; "" means acme-customers
+	body   string   // the fields of the JSON request without the name
+	query  string   // the same fields for a GET request over HTTP
+	keys   []string // API keys; nil means that of the caller everything
 	header http.Header
 }
 
-// transport sends a call through one of the two, and fails the test only where there is no answer
-// of the service's.
+// transport sends calls over one of the transports. The function send fails the test only if the
+// answer is not one of the service.
 type transport struct {
 	name string
 	send func(context.Context, *testing.T, *server, call) reply
 }
 
 // reply is an answer with its message, which is empty unless the call succeeded. The keys of its
-// header are canonical, whichever transport it came by.
+// header are canonical at both transports.
 type reply struct {
 	answer
 	message proto.Message
 }
 
-// get returns the reply's message as the type that it must be.
+// get returns the message of a reply. The test fails if the message has another type.
 func get[M proto.Message](t *testing.T, r reply) M {
 	t.Helper()
 	m, ok := r.message.(M)
 	if !ok {
-		t.Fatalf("answered with a %T: %v %s %q", r.message, r.code, r.reason, r.message)
+		t.Fatalf("the answer has a %T: %v %s %q", r.message, r.code, r.reason, r.message)
 	}
 	return m
 }
 
-// eachTransport runs a test at both.
+// eachTransport runs a test once for each transport.
 func eachTransport(t *testing.T, run func(*testing.T, transport)) {
 	t.Helper()
-	for _, d := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
-		t.Run(d.name, func(t *testing.T) { run(t, d) })
+	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
+		t.Run(tr.name, func(t *testing.T) { run(t, tr) })
 	}
 }
 
-// quote is a text as JSON.
+// quote returns a text as a JSON string.
 func quote(text string) string {
-	b, _ := json.Marshal(text) // can't fail for a string
+	b, _ := json.Marshal(text) // never fails for a string
 	return string(b)
 }
 
@@ -92,7 +92,10 @@ func (c call) authorization() []string {
 
 func (c call) descriptor(t *testing.T) protoreflect.MethodDescriptor {
 	t.Helper()
-	for _, f := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
+	for _, f := range []protoreflect.FileDescriptor{
+		pb.File_deskmint_v1_token_service_proto,
+		pb.File_deskmint_v1_configuration_service_proto,
+	} {
 		for i := range f.Services().Len() {
 			if m := f.Services().Get(i).Methods().ByName(protoreflect.Name(c.method)); m != nil {
 				return m
@@ -112,7 +115,7 @@ func newMessage(t *testing.T, d protoreflect.MessageDescriptor) proto.Message {
 	return mt.New().Interface()
 }
 
-// resource is the name that the path holds, for methods whose path does.
+// resource returns the resource name of the configuration.
 func (c call) resource() string {
 	if c.name == "" {
 		return "configurations/acme-customers"
@@ -150,17 +153,18 @@ func sendGRPC(ctx context.Context, t *testing.T, s *server, c call) reply {
 	}
 	r.details(status.Convert(err))
 	if err == nil {
-		suite.answered(prototext.Format(out))
+		recorder.recordTokens(prototext.Format(out))
 		if page, ok := out.(*httpbody.HttpBody); ok {
-			suite.answered(string(page.GetData()))
+			recorder.recordTokens(string(page.GetData()))
 		}
 	} else {
-		suite.wrote("grpc error", fmt.Sprint(err, status.Convert(err).Details(), header))
+		recorder.record("grpc error", fmt.Sprint(err, status.Convert(err).Details(), header))
 	}
 	return r
 }
 
-// httpRequest makes the REST form of a call, from the annotations of the contract.
+// httpRequest returns the call as an HTTP request. The method and the path are from the annotations
+// of the contract.
 func (c call) httpRequest(ctx context.Context, t *testing.T, url string) *http.Request {
 	t.Helper()
 	rule, _ := proto.GetExtension(c.descriptor(t).Options(), annotations.E_Http).(*annotations.HttpRule)
@@ -192,13 +196,13 @@ func (c call) httpRequest(ctx context.Context, t *testing.T, url string) *http.R
 
 func sendHTTP(ctx context.Context, t *testing.T, s *server, c call) reply {
 	t.Helper()
-	if deadline, ok := ctx.Deadline(); ok { // as gRPC clients tell it
+	if deadline, ok := ctx.Deadline(); ok { // sent in the same header as a gRPC client does
 		c.header = http.Header{"Grpc-Timeout": {fmt.Sprintf("%dn", max(1, time.Until(deadline).Nanoseconds()))}}
 		ctx = context.WithoutCancel(ctx)
 	}
-	res, body, err := exchangeOver(s.client, c.httpRequest(ctx, t, s.URL))
+	res, body, err := roundTripTLS(s.client, c.httpRequest(ctx, t, s.URL))
 	if err != nil {
-		code := codes.Unavailable // what a gRPC client makes of it
+		code := codes.Unavailable // a gRPC client returns this code
 		if ctx.Err() != nil {
 			code = status.FromContextError(ctx.Err()).Code()
 		}
@@ -221,44 +225,49 @@ func sendHTTP(ctx context.Context, t *testing.T, s *server, c call) reply {
 	}
 	var st rpcstatus.Status
 	if err := protojson.Unmarshal(body, &st); err != nil {
-		t.Fatalf("HTTP %d with a body that is no google.rpc.Status: %v: %s", res.StatusCode, err, body)
+		t.Fatalf("HTTP %d, but the body is not a google.rpc.Status: %v: %s", res.StatusCode, err, body)
 	}
 	r.details(status.FromProto(&st))
 	return r
 }
 
-// head is what an HTTP answer has beside its body.
-type head struct {
+// responseHead is an HTTP response without its body.
+type responseHead struct {
 	StatusCode      int
 	Header, Trailer http.Header
 	Close           bool
 }
 
-func headOf(res *http.Response) head { return head{res.StatusCode, res.Header, res.Trailer, res.Close} }
+func headOf(res *http.Response) responseHead {
+	return responseHead{res.StatusCode, res.Header, res.Trailer, res.Close}
+}
 
-// exchange sends a request on a connection of its own, and reads the whole answer.
-func exchange(r *http.Request) (head, []byte, error) { return exchangeOver(nil, r) }
+// roundTrip sends a request on a new connection and reads the whole response.
+func roundTrip(r *http.Request) (responseHead, []byte, error) { return roundTripTLS(nil, r) }
 
-// exchangeOver does so over TLS, and over HTTP/2 where the configuration says h2.
-func exchangeOver(config *tls.Config, r *http.Request) (head, []byte, error) {
+// roundTripTLS does the same with a TLS configuration, and over HTTP/2 if the configuration has the
+// protocol h2.
+func roundTripTLS(config *tls.Config, r *http.Request) (responseHead, []byte, error) {
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: config, ForceAttemptHTTP2: config != nil && slices.Contains(config.NextProtos, "h2"),
+		DisableKeepAlives: true,
+		TLSClientConfig:   config,
+		ForceAttemptHTTP2: config != nil && slices.Contains(config.NextProtos, "h2"),
 	}}
 	res, err := client.Do(r)
 	if err != nil {
-		return head{}, nil, err
+		return responseHead{}, nil, err
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
-		return head{}, nil, err
+		return responseHead{}, nil, err
 	}
 	if res.StatusCode == http.StatusOK {
-		suite.answered(string(body))
+		recorder.recordTokens(string(body))
 	} else {
 		var fields bytes.Buffer
 		_ = res.Header.Write(&fields)
-		suite.wrote("http error", fields.String()+string(body))
+		recorder.record("http error", fields.String()+string(body))
 	}
 	return headOf(res), body, nil
 }

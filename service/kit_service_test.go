@@ -17,9 +17,9 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// inside is a service without transports, for tests that read its state. Its configuration, clock
-// and secrets are those of the tests that come by the transports.
-func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
+// newTestService returns a service that doesn't listen, for tests that use unexported parts of it.
+// Its configuration, clock and secrets are like those of the tests in package service_test.
+func newTestService(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	tb.Helper()
 	yaml, err := os.ReadFile("testdata/service.yaml")
 	if err != nil {
@@ -33,13 +33,13 @@ func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	for _, name := range []string{"customers", "staff", "both", "off"} {
 		store.Put("sso/acme-"+name, "shared_secret", []byte("MARKER-"+name+"-secret-0123456789abcdef"))
 	}
-	moment := func() time.Time { return time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC) }
-	ring := secrets.NewKeyring(secrets.Options{Source: store, Now: moment, MaxRate: 1e6})
+	now := func() time.Time { return time.Date(2026, 3, 14, 15, 9, 26, 0, time.UTC) }
+	ring := secrets.NewKeyring(secrets.Options{Source: store, Now: now, MaxRate: 1e6})
 	if err := ring.Warm(tb.Context(), snapshot.Refs()...); err != nil {
 		tb.Fatal(err)
 	}
 	s, err := New(Options{
-		Snapshot: snapshot, Secrets: ring, Now: moment, Stats: handler, Grace: time.Second,
+		Snapshot: snapshot, Secrets: ring, Now: now, Stats: handler, Grace: time.Second,
 		Audit: audit.New(log, snapshot.Audit, nil), Log: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
@@ -48,20 +48,20 @@ func inside(tb testing.TB, log io.Writer, handler stats.Handler) *Service {
 	return s
 }
 
-// output is what was written, for several writers.
-type output struct {
+// safeBuffer is a bytes.Buffer that is safe for concurrent use.
+type safeBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
 
-func (o *output) Write(p []byte) (int, error) {
+func (o *safeBuffer) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.b.Write(p)
 }
 
-// take returns what was written since the last take.
-func (o *output) take() string {
+// take returns and removes the content.
+func (o *safeBuffer) take() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	defer o.b.Reset()

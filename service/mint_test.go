@@ -40,7 +40,7 @@ func user(more string) string { return `"user":{` + ana + more + `}` }
 
 // cases are every decision that a sign-in can end in. Refusals that aren't the request's fault (the
 // store, the record, limits) have tests of their own.
-func cases() []signInCase {
+func signInCases() []signInCase {
 	const anaClaims = `"email":"ana@customer.example","name":"Ana"`
 	denied, invalid := codes.PermissionDenied, codes.InvalidArgument
 	return []signInCase{
@@ -223,7 +223,7 @@ func (c signInCase) configuration() string {
 	return "configurations/" + c.conf
 }
 
-func TestBothTransports(t *testing.T) {
+func TestMintToken(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	if err := s.Store.Disable("sso/acme-off", true); err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func TestBothTransports(t *testing.T) {
 			}
 		}
 	}
-	for _, c := range cases() {
+	for _, c := range signInCases() {
 		t.Run(c.name, func(t *testing.T) {
 			t.Run("grpc", func(t *testing.T) {
 				request := &pb.MintTokenRequest{}

@@ -20,16 +20,16 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// credentialCase is one way of saying who calls.
+// credentialCase is a set of credentials and the caller that they identify.
 type credentialCase struct {
 	name       string
-	bearers    []string // each in an authorization of its own
-	caller     string   // who that is; empty: nobody
+	bearers    []string // each in a separate authorization header
+	caller     string   // "" if the request is refused
 	method     string   // as records name it
 	credential string   // in the metadata of a refusal
 }
 
-// tokenIssuer is one whose keys are served on loopback.
+// tokenIssuer is an issuer whose keys are served on loopback.
 type tokenIssuer struct {
 	*httptest.Server
 
@@ -54,7 +54,8 @@ func newTokenIssuer(t *testing.T) *tokenIssuer {
 	return i
 }
 
-// token is one of storefront's, with its header and claims changed; nil takes away.
+// token returns a token of the caller storefront with changes to its header and its claims. A nil
+// value removes the field.
 func (i *tokenIssuer) token(header, claims map[string]any) string {
 	now := time.Now()
 	all := map[string]any{
@@ -67,47 +68,44 @@ func (i *tokenIssuer) token(header, claims map[string]any) string {
 	head := map[string]any{"typ": "JWT", "alg": "ES256", "kid": "k1"}
 	maps.Copy(all, claims)
 	maps.Copy(head, header)
-	gone := func(_ string, v any) bool { return v == nil }
-	maps.DeleteFunc(all, gone)
-	maps.DeleteFunc(head, gone)
+	isNil := func(_ string, v any) bool { return v == nil }
+	maps.DeleteFunc(all, isNil)
+	maps.DeleteFunc(head, isNil)
 	return i.sign(mustJSON(head), mustJSON(all))
 }
 
-// sign uses ES256, whatever the header says.
+// sign returns a token that is signed with ES256, even if the header names another algorithm.
 func (i *tokenIssuer) sign(header, claims string) string {
-	text := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + base64.RawURLEncoding.EncodeToString(
-		[]byte(claims))
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode([]byte(header)) + "." + encode([]byte(claims))
 	signature, err := jwt.SigningMethodES256.Sign(text, i.key)
 	if err != nil {
 		panic(err)
 	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+	return text + "." + encode(signature)
 }
 
-// configured is the tests' configuration with this issuer, and one that is away: storefront is
-// known by a token too, nobody by a claim.
-func (i *tokenIssuer) configured() string {
-	text := strings.Replace(
-		configuration,
-		"  - name: storefront\n    identities: [",
-		"  - name: storefront\n    identities: [{jwt: {issuer: cluster, subject: shop}}, {jwt: {issuer: away, subject: shop}}, ",
-		1,
-	)
-	text = strings.Replace(text, "  - name: nobody\n    identities: [",
-		"  - name: nobody\n    identities: [{jwt: {issuer: cluster, claims: {twin: yes}}}, ", 1)
-	return fmt.Sprintf(
-		"issuers:\n  - {name: cluster, issuer: %q, audience: deskmint, jwks: %q}\n  - {name: away, issuer: %q, audience: deskmint, jwks: /nonexistent/keys.json}\n%s",
-		i.URL,
-		i.URL+"/keys",
-		i.URL+"/away",
-		text,
-	)
+// withIssuer returns the configuration of the tests with this issuer and with another one whose
+// keys can't be read. A token with the subject shop identifies the caller storefront. A token with
+// the claim twin identifies the caller nobody.
+func (i *tokenIssuer) withIssuer() string {
+	const storefront = "  - name: storefront\n    identities: ["
+	const nobody = "  - name: nobody\n    identities: ["
+	text := strings.Replace(configuration, storefront,
+		storefront+"{jwt: {issuer: cluster, subject: shop}}, {jwt: {issuer: away, subject: shop}}, ", 1)
+	text = strings.Replace(text, nobody, nobody+"{jwt: {issuer: cluster, claims: {twin: yes}}}, ", 1)
+	issuers := fmt.Sprintf(`
+issuers:
+  - {name: cluster, issuer: %q, audience: deskmint, jwks: %q}
+  - {name: away, issuer: %q, audience: deskmint, jwks: /nonexistent/keys.json}
+`, i.URL, i.URL+"/keys", i.URL+"/away")
+	return issuers + text
 }
 
-// credentialCases is the table of callers. Those that need a connection with a certificate stand in
-// certificates_test.go.
+// credentialCases returns the cases that don't need a client certificate. TestCertificates has the
+// others.
 func credentialCases(i *tokenIssuer) []credentialCase {
-	stranger := &tokenIssuer{Server: i.Server, key: mustKey()}
+	otherKey := &tokenIssuer{Server: i.Server, key: mustKey()}
 	public, err := x509.MarshalPKIXPublicKey(i.key.Public())
 	if err != nil {
 		panic(err)
@@ -151,13 +149,13 @@ func credentialCases(i *tokenIssuer) []credentialCase {
 		refused("two JWTs joined as headers are", "several", good+", Bearer "+good),
 		refused("JWT of two callers", "ambiguous", claims("twin", "yes")),
 		refused("unknown issuer", "unknown", claims("iss", "https://issuer.example")),
-		refused("unknown subject", "unknown", claims("sub", "stranger")),
+		refused("unknown subject", "unknown", claims("sub", "other")),
 		refused("subject in another case", "unknown", claims("sub", "Shop")),
 		refused("expired", "expired", claims("exp", in(-time.Minute))),
 		refused("never expires", "malformed", claims("exp", nil)),
 		refused("not yet valid", "not_yet_valid", claims("nbf", in(time.Minute))),
 		refused("issued in the future", "not_yet_valid", claims("iat", in(time.Minute))),
-		refused("wrong audience", "wrong_audience", claims("aud", "somebody")),
+		refused("wrong audience", "wrong_audience", claims("aud", "other")),
 		refused("no audience", "malformed", claims("aud", nil)),
 		refused("alg none", "unverified", header("alg", "none")),
 		refused("alg none without signature", "unverified",
@@ -165,11 +163,11 @@ func credentialCases(i *tokenIssuer) []credentialCase {
 		refused("HMAC with the public key", "unverified", withPublic),
 		refused("another algorithm", "unverified", header("alg", "RS256")),
 		refused("unknown kid", "unverified", header("kid", "k2")),
-		refused("another's key", "unverified", stranger.token(nil, nil)),
+		refused("another's key", "unverified", otherKey.token(nil, nil)),
 		refused("another's key, embedded", "unverified",
-			stranger.token(map[string]any{"jwk": jose.JSONWebKey{Key: stranger.key.Public(), KeyID: "k1"}}, nil)),
+			otherKey.token(map[string]any{"jwk": jose.JSONWebKey{Key: otherKey.key.Public(), KeyID: "k1"}}, nil)),
 		refused("another's key, by URL", "unverified",
-			stranger.token(map[string]any{"jku": i.URL + "/jku", "kid": "k3"}, nil)),
+			otherKey.token(map[string]any{"jku": i.URL + "/jku", "kid": "k3"}, nil)),
 		refused("signature of something else", "unverified",
 			cut[0]+"."+strings.Split(claims("sub", "x"), ".")[1]+"."+cut[2]),
 		refused("crit", "malformed", header("crit", []string{"exp"})),
@@ -194,18 +192,18 @@ func mustKey() *ecdsa.PrivateKey {
 	return key
 }
 
-// TestCredentials: who somebody is doesn't depend on the transport, nor does what is said to those
-// who are nobody.
+// TestCredentials checks that both transports identify the same caller by the same credentials, and
+// that both give the same reason for a refusal.
 func TestCredentials(t *testing.T) {
 	issuer := newTokenIssuer(t)
-	s := start(t, settings{configuration: issuer.configured()})
+	s := start(t, settings{configuration: issuer.withIssuer()})
 	var tokens []string
 	for _, c := range credentialCases(issuer) {
 		tokens = append(tokens, c.bearers...)
 		t.Run(c.name, func(t *testing.T) {
-			eachTransport(t, func(t *testing.T, d transport) {
+			eachTransport(t, func(t *testing.T, tr transport) {
 				records(t, s)
-				r := d.send(t.Context(), t, s, call{
+				r := tr.send(t.Context(), t, s, call{
 					method: "ListConfigurations", keys: append([]string{}, c.bearers...),
 				})
 				if c.caller == "" {
@@ -214,8 +212,10 @@ func TestCredentials(t *testing.T) {
 						len(r.info) != 1 {
 						t.Errorf("got %v %s %v, want credential %s", r.code, r.reason, r.info, c.credential)
 					}
-					if wait := c.credential == "issuer_unavailable"; (r.retry > 0) != wait { // nothing else mends itself
-						t.Errorf("retry after %v", r.retry)
+					// Only the keys of an issuer can become available without a change of the
+					// request.
+					if retry := c.credential == "issuer_unavailable"; (r.retry > 0) != retry {
+						t.Errorf("got a retry after %v, want one: %v", r.retry, retry)
 					}
 					return
 				}
@@ -233,7 +233,7 @@ func TestCredentials(t *testing.T) {
 	for _, token := range tokens {
 		if parts := strings.Split(token, "."); len(parts) > 2 &&
 			(strings.Contains(written, parts[1]) || parts[2] != "" && strings.Contains(written, parts[2])) {
-			t.Errorf("the token %s has been written down", token)
+			t.Errorf("the token %s is in the log or the audit log", token)
 		}
 	}
 }

@@ -1,0 +1,62 @@
+package service_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service"
+)
+
+// hookedSecrets wraps the keyring of a service. It calls the functions that a test has set before
+// it calls the keyring.
+type hookedSecrets struct {
+	service.Secrets
+
+	mu        sync.Mutex
+	onGet     func() // called before every Get, unless it is nil
+	onRefresh func(context.Context) error
+}
+
+func (hook *hookedSecrets) setOnGet(get func()) {
+	hook.mu.Lock()
+	defer hook.mu.Unlock()
+	hook.onGet = get
+}
+
+func (hook *hookedSecrets) wrap(s service.Secrets) service.Secrets {
+	hook.Secrets = s
+	return hook
+}
+
+func (hook *hookedSecrets) Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error) {
+	hook.mu.Lock()
+	get := hook.onGet
+	hook.mu.Unlock()
+	if get != nil {
+		get()
+	}
+	return hook.Secrets.Get(ref, maxStale)
+}
+
+func (hook *hookedSecrets) Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error) {
+	if hook.onRefresh != nil {
+		if err := hook.onRefresh(ctx); err != nil {
+			return before, after, err
+		}
+	}
+	return hook.Secrets.Refresh(ctx, ref)
+}
+
+// blockGets makes every Get wait until release is called. Each waiting Get sends a value to
+// entered.
+func (hook *hookedSecrets) blockGets(t *testing.T) (entered <-chan struct{}, release func()) {
+	t.Helper()
+	in, out := make(chan struct{}, 16), make(chan struct{})
+	hook.setOnGet(func() { in <- struct{}{}; <-out })
+	release = sync.OnceFunc(func() { hook.setOnGet(nil); close(out) })
+	t.Cleanup(release)
+	return in, release
+}
