@@ -25,7 +25,7 @@ import (
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
 
-// certified adds callers that are known by certificates.
+// withCertificateCallers adds callers with certificates to a configuration.
 func withCertificateCallers(configuration string) string {
 	const grants = `
     grants: [{configurations: [acme-customers], brands: ["*"], actions: [read]}]`
@@ -35,11 +35,14 @@ func withCertificateCallers(configuration string) string {
   - name: by-dns
     identities: [{mtls_dns: shop.acme.internal}]` + grants + `
   - name: by-all
-    identities: [{mtls_dns: all.acme.internal}, {mtls_uri: "spiffe://acme.internal/all"}, {api_key_sha256: ` + caller.HashKey("dmk_all") + `}]` + grants + `
+    identities:
+      - mtls_dns: all.acme.internal
+      - mtls_uri: "spiffe://acme.internal/all"
+      - api_key_sha256: ` + caller.HashKey("dmk_all") + grants + `
 `
 }
 
-// hall is a server that speaks TLS, and whose files can be changed.
+// tlsServer is a server with TLS whose certificate files a test can change.
 type tlsServer struct {
 	*server
 
@@ -53,8 +56,9 @@ func startTLS(t *testing.T) *tlsServer {
 	t.Helper()
 	dir, ours := t.TempDir(), certstest.New(t, "ours")
 	h := &tlsServer{Authority: ours, Issuer: newTokenIssuer(t), files: certs.Files{
-		Certificate: filepath.Join(dir,
-			"tls.crt"), Key: filepath.Join(dir, "tls.key"), ClientCA: filepath.Join(dir, "clients.pem"),
+		Certificate: filepath.Join(dir, "tls.crt"),
+		Key:         filepath.Join(dir, "tls.key"),
+		ClientCA:    filepath.Join(dir, "clients.pem"),
 	}}
 	h.write(t, ours.Server(t), ours)
 	var err error
@@ -67,35 +71,41 @@ func startTLS(t *testing.T) *tlsServer {
 
 func (h *tlsServer) write(t *testing.T, server certstest.Pair, clients *certstest.Authority) {
 	t.Helper()
-	for path, text := range map[string]string{h.files.Certificate: server.Certificate, h.files.Key: server.Key, h.files.ClientCA: clients.PEM} {
+	for path, text := range map[string]string{
+		h.files.Certificate: server.Certificate,
+		h.files.Key:         server.Key,
+		h.files.ClientCA:    clients.PEM,
+	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// seenBy is the server as somebody reaches it who shows this certificate, whatever authorities it
-// is asked of; nil: who has none.
+// withCertificate returns the server with a client that presents the certificate, even if the server
+// doesn't accept its authority. Nil means a client without a certificate.
 func (h *tlsServer) withCertificate(t *testing.T, own *tls.Certificate, protocols ...string) *server {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(h.Authority.Certificate)
-	seen := *h.server
-	seen.client = &tls.Config{RootCAs: roots, NextProtos: protocols}
+	out := *h.server
+	out.client = &tls.Config{RootCAs: roots, NextProtos: protocols}
 	if own != nil {
-		seen.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+		out.client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return own, nil
+		}
 	}
 	conn, err := grpc.NewClient(h.listeners[0].Addr().String(),
-		grpc.WithTransportCredentials(credentials.NewTLS(seen.client)))
+		grpc.WithTransportCredentials(credentials.NewTLS(out.client)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	seen.GRPC = conn
-	return &seen
+	out.GRPC = conn
+	return &out
 }
 
-// recorded is who the last request came from, as it is on record.
+// lastRecordedCaller returns the caller of the last record and how it was authenticated.
 func lastRecordedCaller(t *testing.T, s *server) (who string) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(s.Audit.String()), "\n")
@@ -106,12 +116,17 @@ func lastRecordedCaller(t *testing.T, s *server) (who string) {
 	return strings.TrimSpace(r.Caller + " " + r.Authenticated)
 }
 
-// forged are what proxies tell of a client's certificate, and anybody else can too.
+// forgedHeaders returns the headers in which proxies pass on a client certificate, as metadata and as
+// HTTP headers. Any client can send them.
 func forgedHeaders(ctx context.Context) (context.Context, http.Header) {
 	header := make(http.Header)
 	for name, value := range map[string]string{
-		"X-Forwarded-Client-Cert": `Hash=00;Subject="CN=all.acme.internal";URI=spiffe://acme.internal/all;DNS=all.acme.internal`,
-		"X-Client-Cert":           "all.acme.internal", "Ssl-Client-Verify": "SUCCESS", "Ssl-Client-S-Dn": "CN=all.acme.internal", "X-Spiffe-Id": "spiffe://acme.internal/all",
+		"X-Forwarded-Client-Cert": `Hash=00;Subject="CN=all.acme.internal";` +
+			`URI=spiffe://acme.internal/all;DNS=all.acme.internal`,
+		"X-Client-Cert":     "all.acme.internal",
+		"Ssl-Client-Verify": "SUCCESS",
+		"Ssl-Client-S-Dn":   "CN=all.acme.internal",
+		"X-Spiffe-Id":       "spiffe://acme.internal/all",
 	} {
 		header.Set(name, value)
 		ctx = metadata.AppendToOutgoingContext(ctx, strings.ToLower(name), value)
@@ -119,7 +134,8 @@ func forgedHeaders(ctx context.Context) (context.Context, http.Header) {
 	return ctx, header
 }
 
-// TestCertificates: who somebody is by what he shows, the same at every transport.
+// TestCertificates checks that both transports identify the same caller by the same certificate, over
+// each protocol.
 func TestCertificates(t *testing.T) {
 	h := startTLS(t)
 	ours, theirs := h.Authority, certstest.New(t, "theirs")
@@ -128,8 +144,11 @@ func TestCertificates(t *testing.T) {
 		change(&template)
 		return ours.Issue(t, template)
 	}
-	const uri, dns, allURI, allDNS = "spiffe://acme.internal/shop", "shop.acme.internal", "spiffe://acme.internal/all", "all.acme.internal"
-	followed := ours.Client(t, "somebody.else")
+	const (
+		uri, dns       = "spiffe://acme.internal/shop", "shop.acme.internal"
+		allURI, allDNS = "spiffe://acme.internal/all", "all.acme.internal"
+	)
+	followed := ours.Client(t, "unknown.internal")
 	followed.TLS.Certificate = append(followed.TLS.Certificate, ours.Client(t, dns).TLS.Certificate...)
 	below := ours.Intermediate(t, "below")
 	chained := below.Client(t, dns)
@@ -139,8 +158,8 @@ func TestCertificates(t *testing.T) {
 		name string
 		pair certstest.Pair
 		keys []string
-		who  string // as recorded
-		// What is wrong otherwise: the word in the metadata, or "handshake".
+		who  string // the caller and the method in the record
+		// The credential in the metadata of a refusal, or "handshake" if the handshake fails.
 		refused string
 	}{
 		{"URI", ours.Client(t, uri), nil, "by-uri mtls_uri", ""},
@@ -148,40 +167,49 @@ func TestCertificates(t *testing.T) {
 		{"DNS name in capitals", ours.Client(t, "Shop.ACME.internal"), nil, "by-dns mtls_dns", ""},
 		{"among others", ours.Client(t, "a.example", "spiffe://b.example/c", dns), nil, "by-dns mtls_dns", ""},
 		{"two names of one caller", ours.Client(t, allURI, allDNS), nil, "by-all mtls_uri", ""},
-		{"of an authority in between", chained, nil, "by-dns mtls_dns", ""},
-		{"not restricted in its use", changed(func(c *x509.Certificate) { c.ExtKeyUsage = nil }, dns), nil, "by-dns mtls_dns", ""},
+		{"of an intermediate authority", chained, nil, "by-dns mtls_dns", ""},
+		{"no extended key usage", changed(func(c *x509.Certificate) { c.ExtKeyUsage = nil }, dns), nil,
+			"by-dns mtls_dns", ""},
 		{"names of two callers", ours.Client(t, uri, dns), nil, "", "ambiguous"},
 		{"names of two callers, and a key", ours.Client(t, uri, dns), []string{"dmk_storefront"}, "", "several"},
 
-		{"URI as a DNS name would be", ours.Client(t, "spiffe://shop.acme.internal"), nil, "", "missing"},
+		{"URI with the DNS name as its host", ours.Client(t, "spiffe://shop.acme.internal"), nil, "", "missing"},
 		{"URI in capitals", ours.Client(t, "spiffe://acme.internal/SHOP"), nil, "", "missing"},
-		{"URI with more", ours.Client(t, uri+"/"), nil, "", "missing"},
+		{"URI with a trailing slash", ours.Client(t, uri+"/"), nil, "", "missing"},
 		{"URI, encoded", ours.Client(t, "spiffe://acme.internal/%73hop"), nil, "", "missing"},
-		{"DNS name below", ours.Client(t, "a."+dns), nil, "", "missing"},
+		{"subdomain of the DNS name", ours.Client(t, "a."+dns), nil, "", "missing"},
 		{"wildcard", ours.Client(t, "*.acme.internal"), nil, "", "missing"},
-		{"common name only", changed(func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: dns} }), nil, "", "missing"},
-		{"common name of another", changed(func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "shop.acme.internal"} }, uri), nil, "by-uri mtls_uri", ""},
+		{"common name only", changed(func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: dns} }), nil, "",
+			"missing"},
+		{"common name of another",
+			changed(func(c *x509.Certificate) { c.Subject = pkix.Name{CommonName: "shop.acme.internal"} }, uri), nil,
+			"by-uri mtls_uri", ""},
 		{"address", changed(func(c *x509.Certificate) { c.EmailAddresses = []string{dns} }), nil, "", "missing"},
-		{"nobody's", ours.Client(t, "somebody.else"), nil, "", "missing"},
-		{"nobody's, with a caller's behind it", followed, nil, "", "missing"},
-		{"nobody's, and a key", ours.Client(t, "somebody.else"), []string{"dmk_storefront"}, "storefront api_key", ""},
-		{"nobody's, and a wrong key", ours.Client(t, "somebody.else"), []string{"dmk_other"}, "", "unknown"},
-		{"and a key", ours.Client(t, uri), []string{"dmk_storefront"}, "", "several"},
-		{"and its own key", ours.Client(t, allURI), []string{"dmk_all"}, "", "several"},
-		{"and a wrong key", ours.Client(t, uri), []string{"dmk_other"}, "", "several"},
-		{"and a JWT", ours.Client(t, uri), []string{h.Issuer.token(nil, nil)}, "", "several"},
-		{"nobody's, and a JWT", ours.Client(t, "somebody.else"), []string{h.Issuer.token(nil, nil)}, "storefront jwt", ""},
-		{"none, and a key", none, []string{"dmk_all"}, "by-all api_key", ""},
-		{"none", none, nil, "", "missing"},
+		{"unknown name", ours.Client(t, "unknown.internal"), nil, "", "missing"},
+		{"unknown name, followed by the certificate of a caller", followed, nil, "", "missing"},
+		{"unknown name and a key", ours.Client(t, "unknown.internal"), []string{"dmk_storefront"},
+			"storefront api_key", ""},
+		{"unknown name and a wrong key", ours.Client(t, "unknown.internal"), []string{"dmk_other"}, "", "unknown"},
+		{"URI and a key", ours.Client(t, uri), []string{"dmk_storefront"}, "", "several"},
+		{"URI and a key of the same caller", ours.Client(t, allURI), []string{"dmk_all"}, "", "several"},
+		{"URI and a wrong key", ours.Client(t, uri), []string{"dmk_other"}, "", "several"},
+		{"URI and a JWT", ours.Client(t, uri), []string{h.Issuer.token(nil, nil)}, "", "several"},
+		{"unknown name and a JWT", ours.Client(t, "unknown.internal"), []string{h.Issuer.token(nil, nil)},
+			"storefront jwt", ""},
+		{"no certificate, but a key", none, []string{"dmk_all"}, "by-all api_key", ""},
+		{"no certificate", none, nil, "", "missing"},
 
-		{"another authority's", theirs.Client(t, uri), nil, "", "handshake"},
-		{"another authority's of the same name", certstest.New(t, "ours").Client(t, uri), nil, "", "handshake"},
-		{"another authority's, and a key", theirs.Client(t, uri), []string{"dmk_all"}, "", "handshake"},
+		{"of another authority", theirs.Client(t, uri), nil, "", "handshake"},
+		{"of another authority with the same name", certstest.New(t, "ours").Client(t, uri), nil, "", "handshake"},
+		{"of another authority, and a key", theirs.Client(t, uri), []string{"dmk_all"}, "", "handshake"},
 		{"expired", changed(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = time.Now().AddDate(0, 0, -2), time.Now().Add(-time.Hour)
 		}, uri), nil, "", "handshake"},
-		{"not yet valid", changed(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, uri), nil, "", "handshake"},
-		{"for servers", changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, uri), nil, "", "handshake"},
+		{"not yet valid", changed(func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) }, uri), nil,
+			"", "handshake"},
+		{"for servers",
+			changed(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, uri),
+			nil, "", "handshake"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
@@ -213,13 +241,13 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// keptOpen asks who somebody is over one connection for as long as it is asked. The answer is the
-// word for what is wrong, or empty.
+// credentialsOverOpenConnections returns a function for each transport. It sends a request, always over
+// the same connection, and returns the credential in the metadata of the refusal, or "" for a success.
 func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*testing.T) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.client}}
 	t.Cleanup(client.CloseIdleConnections)
-	asked := 0
+	requests := 0
 	return map[string]func(*testing.T) string{
 		"grpc": func(t *testing.T) string {
 			t.Helper()
@@ -230,8 +258,8 @@ func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*t
 			ctx := httptrace.WithClientTrace(
 				t.Context(),
 				&httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-					if i.Reused != (asked > 0) {
-						t.Error("it isn't the connection of before")
+					if i.Reused != (requests > 0) {
+						t.Error("the request doesn't use the same connection")
 					}
 				}},
 			)
@@ -239,7 +267,7 @@ func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*t
 			if err != nil {
 				t.Fatal(err)
 			}
-			asked++
+			requests++
 			defer res.Body.Close()
 			body, err := io.ReadAll(res.Body)
 			if err != nil {
@@ -248,59 +276,61 @@ func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*t
 			if res.StatusCode == http.StatusOK {
 				return ""
 			}
-			var said struct {
+			var refusal struct {
 				Details []struct{ Metadata map[string]string }
 			}
-			if err := json.Unmarshal(body, &said); err != nil || len(said.Details) == 0 {
+			if err := json.Unmarshal(body, &refusal); err != nil || len(refusal.Details) == 0 {
 				t.Fatalf("%v: %s", err, body)
 			}
-			return said.Details[0].Metadata["credential"]
+			return refusal.Details[0].Metadata["credential"]
 		},
 	}
 }
 
-// TestAuthorityReplaced: who has a certificate of an authority that is gone makes no connection any
-// more. One that is open goes on for its time, unless the caller's identity is gone from the
-// configuration too, which counts at once.
+// TestAuthorityReplaced checks that a client whose authority has been removed can't connect. An open
+// connection stays in use until it reaches its age. If the identity is also removed from the
+// configuration, the next request over an open connection is refused.
 func TestAuthorityReplaced(t *testing.T) {
 	h, next := startTLS(t), certstest.New(t, "next")
 	before := h.withCertificate(t, h.Authority.Client(t, "shop.acme.internal").TLS)
 	after := h.withCertificate(t, next.Client(t, "shop.acme.internal").TLS)
 	open := before.credentialsOverOpenConnections(t)
-	says := func(t *testing.T, want string) {
+	checkOpen := func(t *testing.T, want string) {
 		t.Helper()
-		for transport, ask := range open {
-			if got := ask(t); got != want {
+		for transport, credential := range open {
+			if got := credential(t); got != want {
 				t.Errorf("%s: credential %q, want %q", transport, got, want)
 			}
 		}
 	}
-	connects := func(t *testing.T, s *server, want codes.Code) {
+	checkNew := func(t *testing.T, s *server, want codes.Code) {
 		t.Helper()
 		eachTransport(t, func(t *testing.T, tr transport) {
-			if r := tr.send(t.Context(), t, h.withCertificate(t, s.clientCertificate(t)), call{method: "GetConfiguration", keys: []string{}}); r.code != want {
+			client := h.withCertificate(t, s.clientCertificate(t))
+			r := tr.send(t.Context(), t, client, call{method: "GetConfiguration", keys: []string{}})
+			if r.code != want {
 				t.Errorf("a new connection: %v %q, want %v", r.code, r.message, want)
 			}
 		})
 	}
-	says(t, "")
-	connects(t, before, codes.OK)
-	connects(t, after, codes.Unavailable)
+	checkOpen(t, "")
+	checkNew(t, before, codes.OK)
+	checkNew(t, after, codes.Unavailable)
 
 	h.write(t, h.Authority.Server(t), next)
 	h.Certs.Reload()
-	says(t, "")
-	connects(t, before, codes.Unavailable)
-	connects(t, after, codes.OK)
+	checkOpen(t, "")
+	checkNew(t, before, codes.Unavailable)
+	checkNew(t, after, codes.OK)
 
 	if err := h.Swap(t.Context(), parse(t, configuration)); err != nil {
 		t.Fatal(err)
 	}
-	says(t, "missing")
-	connects(t, after, codes.Unauthenticated)
+	checkOpen(t, "missing")
+	checkNew(t, after, codes.Unauthenticated)
 }
 
-// own is the certificate of a client that [hall.seenBy] made.
+// clientCertificate returns the certificate of the client from [tlsServer.withCertificate].
 func (s *server) clientCertificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	certificate, err := s.client.GetClientCertificate(nil)
@@ -310,8 +340,8 @@ func (s *server) clientCertificate(t *testing.T) *tls.Certificate {
 	return certificate
 }
 
-// TestNoSessions: neither transport lets a client resume a session, which would carry its
-// certificate past the end of the authority that issued it.
+// TestNoSessions checks that a client can't resume a TLS session at either transport. A resumed session
+// would stay valid after the authority of its certificate has been removed.
 func TestNoSessions(t *testing.T) {
 	h, next := startTLS(t), certstest.New(t, "next")
 	for i, name := range []string{"grpc", "http"} {
@@ -330,8 +360,9 @@ func TestNoSessions(t *testing.T) {
 				if conn.ConnectionState().DidResume {
 					t.Error("a session was resumed")
 				}
-				// The settings frame comes after all that belongs to the handshake.
-				if _, err := conn.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")); err != nil {
+				// The server's settings frame comes after all messages of the handshake.
+				const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+				if _, err := io.WriteString(conn, preface); err != nil {
 					return err
 				}
 				_, err = io.ReadFull(conn, make([]byte, 9))
@@ -345,16 +376,16 @@ func TestNoSessions(t *testing.T) {
 			h.write(t, h.Authority.Server(t), next)
 			h.Certs.Reload()
 			if err := connect(); err == nil {
-				t.Error("a certificate of the authority before was taken")
+				t.Error("a certificate of the removed authority was accepted")
 			}
 			if tickets.puts > 0 || tickets.gets == 0 {
-				t.Errorf("%d tickets were given out, %d times one was looked for", tickets.puts, tickets.gets)
+				t.Errorf("the client got %d session tickets and looked for one %d times", tickets.puts, tickets.gets)
 			}
 		})
 	}
 }
 
-// tickets is a client's cache of sessions that counts.
+// countingSessionCache is a client's session cache that counts its calls.
 type countingSessionCache struct {
 	tls.ClientSessionCache
 

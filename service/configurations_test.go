@@ -31,7 +31,7 @@ func brandsOf(c *pb.Configuration) (ids []string) {
 	return ids
 }
 
-// list asks for one page, in the form that the transport takes.
+// list requests one page of the list.
 func list(t *testing.T, s *server, tr transport, key string, size int, token string) reply {
 	t.Helper()
 	return tr.send(t.Context(), t, s, call{
@@ -52,32 +52,32 @@ func TestListConfigurations(t *testing.T) {
 				m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", size, token))
 				got, pages = append(got, namesOf(m.GetConfigurations())...), pages+1
 				if size > 0 && len(m.GetConfigurations()) > size {
-					t.Errorf("a page of %d has %d", size, len(m.GetConfigurations()))
+					t.Errorf("a page of size %d has %d configurations", size, len(m.GetConfigurations()))
 				}
 				if token = m.GetNextPageToken(); token == "" || pages > len(all) {
 					break
 				}
 			}
 			if !slices.Equal(got, all) || size > 0 && pages != (len(all)+size-1)/size {
-				t.Errorf("by %d, in %d pages: %v", size, pages, got)
+				t.Errorf("with the page size %d, %d pages have %v", size, pages, got)
 			}
 		}
 		m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_storefront", 0, ""))
 		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
 			!slices.Equal(brandsOf(m.GetConfigurations()[0]), []string{"360001"}) {
-			t.Errorf("storefront is shown %v", m)
+			t.Errorf("storefront lists %v", m)
 		}
-		// A place in the list that isn't one's own tells nothing of what is there.
+		// A page token of another caller must not reveal a configuration of that caller.
 		first := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", 1, ""))
 		m = get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_storefront", 1, first.GetNextPageToken()))
 		if got := namesOf(m.GetConfigurations()); !slices.Equal(got, []string{"acme-customers"}) ||
 			m.GetNextPageToken() != "" {
-			t.Errorf("storefront is shown %v, then %q", got, m.GetNextPageToken())
+			t.Errorf("storefront lists %v, and the next page token is %q", got, m.GetNextPageToken())
 		}
-		for _, key := range []string{"dmk_nobody", "dmk_slow"} { // no grant; one without read
-			if m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, key, 0, "")); len(m.GetConfigurations()) > 0 ||
-				m.GetNextPageToken() != "" {
-				t.Errorf("%s is shown %v", key, m)
+		for _, key := range []string{"dmk_nobody", "dmk_slow"} { // without a grant, and with one without read
+			m := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, key, 0, ""))
+			if len(m.GetConfigurations()) > 0 || m.GetNextPageToken() != "" {
+				t.Errorf("%s lists %v", key, m)
 			}
 		}
 		for name, r := range map[string]reply{
@@ -91,7 +91,7 @@ func TestListConfigurations(t *testing.T) {
 			}
 		}
 		if r := list(t, s, tr, "dmk_other", 0, ""); r.reason != "CALLER_UNAUTHENTICATED" {
-			t.Errorf("a stranger is answered with %v %s", r.code, r.reason)
+			t.Errorf("an unknown caller gets %v %s", r.code, r.reason)
 		}
 	})
 }
@@ -102,8 +102,9 @@ func TestGetConfiguration(t *testing.T) {
 	s.disableSecret(t, "sso/acme-off")
 	c.set(time.Second)
 	s.Store.SetError(errors.New("away"))
-	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-staff", Field: "shared_secret"}); err == nil {
-		t.Fatal("the store isn't away")
+	ref := secrets.Ref{Path: "sso/acme-staff", Field: "shared_secret"}
+	if _, _, err := s.Ring.Refresh(t.Context(), ref); err == nil {
+		t.Fatal("the refresh succeeded although the store fails")
 	}
 	s.Store.SetError(nil)
 	eachTransport(t, func(t *testing.T, tr transport) {
@@ -112,7 +113,7 @@ func TestGetConfiguration(t *testing.T) {
 			m.GetProfile() != "zendesk_sso" ||
 			!slices.Equal(m.GetAudiences(), []pb.Audience{pb.Audience_AUDIENCE_END_USER}) ||
 			!slices.Equal(brandsOf(m), []string{"360001", "360002"}) {
-			t.Errorf("told %v", m)
+			t.Errorf("the configuration is %v", m)
 		}
 		if b := m.GetBrands()[0]; b.GetName() != "Acme" || b.GetSubdomain() != "acme" ||
 			!slices.Equal(b.GetHosts(), []string{"help.acme.com"}) ||
@@ -141,56 +142,62 @@ func TestGetConfiguration(t *testing.T) {
 		m = get[*pb.Configuration](t,
 			tr.send(t.Context(), t, s, call{method: "GetConfiguration", keys: []string{"dmk_storefront"}}))
 		if !slices.Equal(brandsOf(m), []string{"360001"}) {
-			t.Errorf("storefront is shown the brands %v", brandsOf(m))
+			t.Errorf("storefront gets the brands %v", brandsOf(m))
 		}
-		if r := tr.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"}); r.reason != "INVALID_FIELD" ||
-			r.field["name"] == "" {
+		r := tr.send(t.Context(), t, s, call{method: "GetConfiguration", name: "ACME"})
+		if r.reason != "INVALID_FIELD" || r.field["name"] == "" {
 			t.Errorf("%v %s %v", r.code, r.reason, r.field)
 		}
 	})
 }
 
-// What a caller has no grant for, and what isn't there at all, are one answer, to the last byte of
-// it, whatever the state of the secret behind.
+// TestUngrantedIsLikeMissing checks that the answer about a configuration without a grant is byte for
+// byte the same as that about a configuration that doesn't exist, in each state of the secret.
 func TestUngrantedIsLikeMissing(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	s.disableSecret(t, "sso/acme-off")
 	bodies := map[string]string{
-		"MintToken": user(
-			"",
-		), "RenderForm": user("") + `,"onError":"ON_ERROR_PAGE"`, "RenderPage": user("") + `,"onError":"ON_ERROR_PAGE"`,
-		"InspectToken": `"token":"x"`, "GetConfiguration": "", "RefreshSecret": "", "ReportSignInFailure": `"kind":"error","message":"JWT signature invalid"`,
+		"MintToken":           user(""),
+		"RenderForm":          user("") + `,"onError":"ON_ERROR_PAGE"`,
+		"RenderPage":          user("") + `,"onError":"ON_ERROR_PAGE"`,
+		"InspectToken":        `"token":"x"`,
+		"GetConfiguration":    "",
+		"RefreshSecret":       "",
+		"ReportSignInFailure": `"kind":"error","message":"JWT signature invalid"`,
 	}
 	for method, body := range bodies {
 		t.Run(method, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
 				var first string
-				for _, name := range []string{"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both"} {
+				for _, name := range []string{
+					"acme-nowhere", "acme-secluded", "acme-staff", "acme-broken", "acme-gone", "acme-off", "acme-both",
+				} {
 					r := tr.send(t.Context(), t, s, call{
 						method: method, name: name, keys: []string{"dmk_storefront"}, body: body,
 					})
 					r.header.Del("Date")
 					r.header.Del("X-Request-Id")
-					code, reason, shown := r.code, r.reason, ""
-					switch method { // both are asked for a page of the refusal
+					code, reason, page := r.code, r.reason, ""
+					switch method { // these two answer a refusal with a page
 					case "RenderForm":
 						m := get[*pb.RenderFormResponse](t, r)
-						code, reason, shown = codes.PermissionDenied, m.GetReason(), fmt.Sprint(m.GetHtml(),
-							m.GetHeaders())
+						code, reason = codes.PermissionDenied, m.GetReason()
+						page = fmt.Sprint(m.GetHtml(), m.GetHeaders())
 					case "RenderPage":
-						code, reason, shown = codes.PermissionDenied, r.header.Get("Deskmint-Reason"), string(
-							get[*httpbody.HttpBody](t, r).GetData())
+						code, reason = codes.PermissionDenied, r.header.Get("Deskmint-Reason")
+						page = string(get[*httpbody.HttpBody](t, r).GetData())
 					}
-					if (method == "RenderForm" || method == "RenderPage") && !strings.Contains(shown, "<html") {
-						t.Errorf("%s is answered with no page", name)
+					if (method == "RenderForm" || method == "RenderPage") && !strings.Contains(page, "<html") {
+						t.Errorf("the answer about %s has no page", name)
 					}
-					text := shown + fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry,
+					text := page + fmt.Sprint(r.code, r.http, r.reason, r.answer.message, r.field, r.info, r.retry,
 						r.header, string(r.body))
 					if first == "" {
 						first = text
 					}
 					if text != first || code != codes.PermissionDenied || reason != "CALLER_NOT_ALLOWED" {
-						t.Errorf("%s is answered with\n%s, something that isn't there with\n%s", name, text, first)
+						t.Errorf("the answer about %s is\n%s\nwant that about a missing configuration:\n%s",
+							name, text, first)
 					}
 				}
 			})
@@ -201,7 +208,8 @@ func TestUngrantedIsLikeMissing(t *testing.T) {
 	}
 }
 
-// To a caller with a grant for all of them, one that isn't there isn't there either.
+// TestWildcardGrantOfMissingConfiguration checks that a grant for all configurations doesn't allow a
+// request for one that doesn't exist.
 func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 	yaml := strings.Replace(configuration,
 		"configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]",
@@ -224,9 +232,9 @@ func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 			}
 		}
 		mint(t, s, tr, call{name: "acme-secluded", body: user("")})
-		if got := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", 0, "")); len(
-			got.GetConfigurations()) != 7 {
-			t.Errorf("shown %v", namesOf(got.GetConfigurations()))
+		got := get[*pb.ListConfigurationsResponse](t, list(t, s, tr, "dmk_everything", 0, ""))
+		if len(got.GetConfigurations()) != 7 {
+			t.Errorf("the list has %v, want 7 configurations", namesOf(got.GetConfigurations()))
 		}
 	})
 }
@@ -236,49 +244,73 @@ func TestResolveConfiguration(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range []struct {
 		name, key, body string
-		conf, brand     string // what it resolves to; else the reason
+		conf, brand     string // the result, if there is no reason
 		reason          string
 		field           string
 	}{
 		{name: "by brand", body: `"brandId":"360002"`, conf: customers, brand: "360002"},
 		{name: "by another brand", body: `"brandId":"360009"`, conf: both, brand: "360009"},
 		{name: "a brand of two", body: `"brandId":"360001"`, reason: "CONFIGURATION_AMBIGUOUS"},
-		{name: "by brand and customers", body: `"brandId":"360001","audience":"AUDIENCE_END_USER"`, conf: customers, brand: "360001"},
-		{name: "by brand and team", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER"`, conf: staff, brand: "360001"},
-		{name: "an address in range", body: `"brandId":"360001","clientIp":"192.0.2.9"`, reason: "CONFIGURATION_AMBIGUOUS"},
-		{name: "an address out of range", body: `"brandId":"360001","clientIp":"198.51.100.9"`, conf: customers, brand: "360001"},
-		{name: "an IPv6 address in range", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"2001:db8::9"`, conf: staff, brand: "360001"},
-		{name: "an IPv4 address in IPv6", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"::ffff:192.0.2.9"`, conf: staff, brand: "360001"},
-		{name: "no team there", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"198.51.100.9"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "by brand and customers", body: `"brandId":"360001","audience":"AUDIENCE_END_USER"`,
+			conf: customers, brand: "360001"},
+		{name: "by brand and team", body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER"`,
+			conf: staff, brand: "360001"},
+		{name: "an address in range", body: `"brandId":"360001","clientIp":"192.0.2.9"`,
+			reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "an address out of range", body: `"brandId":"360001","clientIp":"198.51.100.9"`,
+			conf: customers, brand: "360001"},
+		{name: "an IPv6 address in range",
+			body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"2001:db8::9"`,
+			conf: staff, brand: "360001"},
+		{name: "an IPv4 address in IPv6",
+			body: `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"::ffff:192.0.2.9"`,
+			conf: staff, brand: "360001"},
+		{name: "a team member out of range",
+			body:   `"brandId":"360001","audience":"AUDIENCE_TEAM_MEMBER","clientIp":"198.51.100.9"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "by mapped host", body: `"returnTo":"https://help.acme.com/hc/en-us"`, conf: customers, brand: "360001"},
 		{name: "by subdomain", body: `"returnTo":"https://acme-labs.zendesk.com/"`, conf: customers, brand: "360002"},
-		{name: "by a subdomain of two", body: `"returnTo":"https://acme.zendesk.com/agent"`, reason: "CONFIGURATION_AMBIGUOUS"},
-		{name: "by host and brand", body: `"returnTo":"https://acme.zendesk.com/","brandId":"360002"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "by a subdomain of two configurations", body: `"returnTo":"https://acme.zendesk.com/agent"`,
+			reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "by host and brand", body: `"returnTo":"https://acme.zendesk.com/","brandId":"360002"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "by a foreign host", body: `"returnTo":"https://evil.example/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "by a path, which says nothing", body: `"brandId":"360002","returnTo":"/hc"`, conf: customers, brand: "360002"},
-		{name: "by nothing", reason: "CONFIGURATION_AMBIGUOUS"},
-		{name: "the team's default brands", body: `"audience":"AUDIENCE_TEAM_MEMBER"`, reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "by a path, which has no effect", body: `"brandId":"360002","returnTo":"/hc"`,
+			conf: customers, brand: "360002"},
+		{name: "an empty search", reason: "CONFIGURATION_AMBIGUOUS"},
+		{name: "the team's default brands", body: `"audience":"AUDIENCE_TEAM_MEMBER"`,
+			reason: "CONFIGURATION_AMBIGUOUS"},
 		{name: "an unknown brand", body: `"brandId":"1234567"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "one that isn't granted", body: `"brandId":"7"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a caller's only one", key: "dmk_storefront", conf: customers, brand: "360001"},
-		{name: "a brand that isn't granted", key: "dmk_storefront", body: `"brandId":"360002"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a brand of two, one granted", key: "dmk_storefront", body: `"brandId":"360001"`, conf: customers, brand: "360001"},
+		{name: "a configuration that isn't granted", body: `"brandId":"7"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a caller's only configuration", key: "dmk_storefront", conf: customers, brand: "360001"},
+		{name: "a brand that isn't granted", key: "dmk_storefront", body: `"brandId":"360002"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a brand of two, one granted", key: "dmk_storefront", body: `"brandId":"360001"`,
+			conf: customers, brand: "360001"},
 		{name: "without grants", key: "dmk_nobody", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "without read", key: "dmk_slow", body: `"brandId":"360001"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a stranger", key: "dmk_other", body: `"brandId":"360001"`, reason: "CALLER_UNAUTHENTICATED"},
-		{name: "no address", body: `"clientIp":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "client_ip"},
-		{name: "an address with a zone", body: `"clientIp":"fe80::1%eth0"`, reason: "INVALID_FIELD", field: "client_ip"},
-		{name: "a host that ends alike", body: `"returnTo":"https://evil-help.acme.com/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a host that begins alike", body: `"returnTo":"https://help.acme.com.evil.example/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a host as a user's name", body: `"returnTo":"https://help.acme.com@evil.example/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "an unknown caller", key: "dmk_other", body: `"brandId":"360001"`, reason: "CALLER_UNAUTHENTICATED"},
+		{name: "not an address", body: `"clientIp":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "an address with a zone", body: `"clientIp":"fe80::1%eth0"`,
+			reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "a host with the same suffix", body: `"returnTo":"https://evil-help.acme.com/"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a host with the same prefix", body: `"returnTo":"https://help.acme.com.evil.example/"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
+		{name: "a host as a user name", body: `"returnTo":"https://help.acme.com@evil.example/"`,
+			reason: "CONFIGURATION_NOT_RESOLVED"},
 		{name: "a port", body: `"returnTo":"https://help.acme.com:444/"`, reason: "CONFIGURATION_NOT_RESOLVED"},
-		{name: "a host without a scheme", body: `"brandId":"360002","returnTo":"//evil.example/"`, reason: "INVALID_FIELD", field: "return_to"},
-		{name: "the same for browsers", body: `"brandId":"360002","returnTo":"/\\evil.example/"`, reason: "INVALID_FIELD", field: "return_to"},
-		{name: "no URL", body: `"returnTo":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "return_to"},
+		{name: "a host without a scheme", body: `"brandId":"360002","returnTo":"//evil.example/"`,
+			reason: "INVALID_FIELD", field: "return_to"},
+		{name: "a host for browsers only", body: `"brandId":"360002","returnTo":"/\\evil.example/"`,
+			reason: "INVALID_FIELD", field: "return_to"},
+		{name: "not a URL", body: `"returnTo":"` + inputMarker + `"`, reason: "INVALID_FIELD", field: "return_to"},
 		{name: "a script", body: `"returnTo":"javascript:alert(1)"`, reason: "INVALID_FIELD", field: "return_to"},
-		{name: "two faults at once", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "client_ip"},
-		{name: "two faults at once, the other", body: `"returnTo":"http://[","clientIp":"1.2.3"`, reason: "INVALID_FIELD", field: "return_to"},
-		{name: "an audience there isn't", body: `"audience":9`, reason: "INVALID_FIELD", field: "audience"},
+		{name: "two violations, the first", body: `"returnTo":"http://[","clientIp":"1.2.3"`,
+			reason: "INVALID_FIELD", field: "client_ip"},
+		{name: "two violations, the second", body: `"returnTo":"http://[","clientIp":"1.2.3"`,
+			reason: "INVALID_FIELD", field: "return_to"},
+		{name: "an unknown audience", body: `"audience":9`, reason: "INVALID_FIELD", field: "audience"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
@@ -298,7 +330,13 @@ func TestResolveConfiguration(t *testing.T) {
 				if c.field != "" && r.field[c.field] == "" {
 					t.Errorf("violations %v, want one of %s", r.field, c.field)
 				}
-				code := map[string]int{"": 200, "CONFIGURATION_NOT_RESOLVED": 404, "CONFIGURATION_AMBIGUOUS": 409, "INVALID_FIELD": 400, "CALLER_UNAUTHENTICATED": 401}[c.reason]
+				code := map[string]int{
+					"":                           200,
+					"CONFIGURATION_NOT_RESOLVED": 404,
+					"CONFIGURATION_AMBIGUOUS":    409,
+					"INVALID_FIELD":              400,
+					"CALLER_UNAUTHENTICATED":     401,
+				}[c.reason]
 				if tr.name == "http" && r.http != code {
 					t.Errorf("HTTP %d, want %d", r.http, code)
 				}
@@ -307,7 +345,8 @@ func TestResolveConfiguration(t *testing.T) {
 	}
 }
 
-// A refresh shows what it found at once, good or bad, and never the secret.
+// TestRefreshSecret checks that a refresh reports the new state of the secret, valid or not, and never
+// the secret itself.
 func TestRefreshSecret(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
@@ -321,7 +360,8 @@ func TestRefreshSecret(t *testing.T) {
 			}
 			return get[*pb.RefreshSecretResponse](t, r)
 		}
-		if r := tr.send(t.Context(), t, s, call{method: "RefreshSecret", keys: []string{"dmk_storefront"}}); r.reason != "CALLER_NOT_ALLOWED" {
+		r := tr.send(t.Context(), t, s, call{method: "RefreshSecret", keys: []string{"dmk_storefront"}})
+		if r.reason != "CALLER_NOT_ALLOWED" {
 			t.Errorf("without the action: %v %s", r.code, r.reason)
 		}
 		if err := s.Store.Activate("sso/acme-customers", 1); err != nil {
@@ -350,24 +390,24 @@ func TestRefreshSecret(t *testing.T) {
 		m := refresh("acme-broken")
 		if m.GetBefore().GetState() != pb.SecretState_SECRET_STATE_UNUSABLE ||
 			m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_USABLE {
-			t.Errorf("mended: %v", m)
+			t.Errorf("after the secret was corrected: %v", m)
 		}
 		s.Store.SetError(errors.New("away"))
 		if m := refresh("acme-broken"); m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_STALE {
-			t.Errorf("away: %v", m)
+			t.Errorf("while the store fails: %v", m)
 		}
 		s.Store.SetError(nil)
 		if err := s.Store.Disable("sso/acme-broken", true); err != nil {
 			t.Fatal(err)
 		}
 		if m := refresh("acme-broken"); m.GetAfter().GetState() != pb.SecretState_SECRET_STATE_DISABLED {
-			t.Errorf("off: %v", m)
+			t.Errorf("disabled: %v", m)
 		}
 		if text, err := protojson.Marshal(m); err != nil || strings.Contains(string(text), "MARKER") {
 			t.Errorf("%s %v", text, err)
 		}
-		if r := tr.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")}); r.reason != "CONFIGURATION_DISABLED" ||
-			tr.name == "http" && r.http != http.StatusServiceUnavailable {
+		r = tr.send(t.Context(), t, s, call{method: "MintToken", name: "acme-broken", body: user("")})
+		if r.reason != "CONFIGURATION_DISABLED" || tr.name == "http" && r.http != http.StatusServiceUnavailable {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 	})

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestConnectionAge: at both transports an old connection ends with an orderly goodbye, and its
-// client notices nothing.
+// TestConnectionAge checks that both transports end an old connection gracefully, so that no request of
+// its client fails.
 func TestConnectionAge(t *testing.T) {
 	s := start(t, settings{configuration: configuration, connectionAge: 200 * time.Millisecond})
 	transport := &http.Transport{}
@@ -30,7 +30,7 @@ func TestConnectionAge(t *testing.T) {
 		}
 	}
 	if ended < 2 {
-		t.Errorf("%d HTTP connections were ended", ended)
+		t.Errorf("the server ended %d HTTP connections, want 2", ended)
 	}
 	conn, err := net.Dial("tcp", s.listeners[0].Addr().String())
 	if err != nil {
@@ -45,7 +45,7 @@ func TestConnectionAge(t *testing.T) {
 	for {
 		frame, err := c.framer.ReadFrame()
 		if err != nil {
-			t.Fatalf("ended without a goodbye: %v", err)
+			t.Fatalf("the gRPC connection ended without GOAWAY: %v", err)
 		}
 		if f, ok := frame.(*http2.GoAwayFrame); ok {
 			if f.ErrCode != http2.ErrCodeNo {

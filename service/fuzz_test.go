@@ -26,15 +26,15 @@ import (
 // largestBody is the limit of package transport, in bytes.
 const largestBody = 64 << 10
 
-// marker stands in every body somewhere; no error may repeat it.
+// inputMarker is a part of every body. No error may repeat it.
 const inputMarker = "zq7-echo"
 
-// verdict is an answer in a form that both transports' can be compared in.
+// outcome is the part of an answer that must be the same at both transports.
 type outcome struct {
 	code   codes.Code
 	reason string
-	fields string // of the violations, in their order
-	claims string // of the token, without its jti
+	fields string // the violations in their order
+	claims string // the claims of the token without the jti
 }
 
 func outcomeOf(tb testing.TB, err error, response *pb.MintTokenResponse) outcome {
@@ -58,10 +58,10 @@ func outcomeOf(tb testing.TB, err error, response *pb.MintTokenResponse) outcome
 	return v
 }
 
-// jsonGateway posts bodies to the REST gateway's handler, without a network.
+// jsonGateway calls the handler of the REST gateway without a socket.
 type jsonGateway struct {
 	handler http.Handler
-	conn    grpc.ClientConnInterface // to the same methods, as gRPC calls them
+	conn    grpc.ClientConnInterface // calls the same methods as gRPC does
 	log     *safeBuffer
 }
 
@@ -85,7 +85,7 @@ func (gateway jsonGateway) post(body []byte) *httptest.ResponseRecorder {
 	return w
 }
 
-// overHTTP checks the form of an answer and returns what it says.
+// overHTTP posts a body, checks the form of the answer and returns its outcome.
 func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	t.Helper()
 	w := gateway.post(body)
@@ -104,12 +104,12 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	}
 	var st rpcstatus.Status
 	if err := protojson.Unmarshal(w.Body.Bytes(), &st); err != nil {
-		t.Fatalf("HTTP %d with a body that is no google.rpc.Status: %v: %s", w.Code, err, w.Body)
+		t.Fatalf("HTTP %d, but the body is not a google.rpc.Status: %v: %s", w.Code, err, w.Body)
 	}
 	for _, detail := range status.FromProto(&st).Details() {
 		if bad, ok := detail.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
-				// A key is where a fault is, and the place has to be told.
+				// Only the name of a user field may be in the answer, because it is part of the field's path.
 				if strings.Contains(f.GetDescription(), inputMarker) ||
 					strings.Contains(f.GetField(), inputMarker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)
@@ -123,7 +123,7 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 		t.Errorf("an error repeats a value of the request: %s %v", st.GetMessage(), w.Header())
 	}
 	v := outcomeOf(t, status.FromProto(&st).Err(), nil)
-	// Nothing that a body can say is a fault of ours, and none makes up a status.
+	// No body may cause an internal error or an HTTP status that doesn't belong to the reason.
 	if want := httpStatus(v.reason); v.reason == "" || v.reason == transport.ReasonInternal ||
 		w.Code != want && w.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("HTTP %d, reason %s, code %v: %s", w.Code, v.reason, v.code, w.Body)
@@ -131,7 +131,7 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	return v
 }
 
-// overGRPC gives the same request to the other transport; false where it isn't one.
+// overGRPC sends the same request over gRPC. It returns false if the body is not a valid request.
 func (gateway jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
 	t.Helper()
 	const name = "configurations/acme-customers"
@@ -142,7 +142,7 @@ func (gateway jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
 		}
 	}
 	if in.GetConfiguration() != "" && in.GetConfiguration() != name {
-		return outcome{}, false // what only the other transport has a name for
+		return outcome{}, false // over gRPC the request has only one configuration
 	}
 	in.Configuration = name
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
@@ -188,17 +188,17 @@ func FuzzJSONRequest(f *testing.F) {
 		gateway.log.take()
 		got := gateway.overHTTP(t, body)
 		if log := gateway.log.take(); strings.Contains(log, "request failed") {
-			t.Errorf("the log has a fault of ours: %s", log)
+			t.Errorf("the log has an internal error: %s", log)
 		}
 		want, ok := gateway.overGRPC(t, body)
 		if !ok {
 			if got.code != codes.InvalidArgument && got.code != codes.ResourceExhausted {
-				t.Errorf("what is no request got %+v", got)
+				t.Errorf("the outcome of an invalid request is %+v", got)
 			}
 			return
 		}
 		if got != want {
-			t.Errorf("the transports disagree:\nHTTP %+v\ngRPC %+v", got, want)
+			t.Errorf("the outcomes differ:\nHTTP %+v\ngRPC %+v", got, want)
 		}
 	})
 }
@@ -212,7 +212,7 @@ func httpStatus(reason string) int {
 	return wordingOf(reason).http
 }
 
-// reasonIn finds the reason in a status; empty where it has none.
+// reasonIn returns the reason of a status, or "" if it has none.
 func reasonIn(s *status.Status) string {
 	for _, d := range s.Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == transport.Domain {

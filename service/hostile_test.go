@@ -17,20 +17,20 @@ import (
 )
 
 const (
-	// timeout is the timeout of each step of a request at a server under attack: long enough for an
-	// ordinary caller on a busy machine, short enough to see the others cut off.
+	// attackTimeout is the timeout of each step of a request during an attack. A regular caller doesn't
+	// reach it even on a busy machine, and the test doesn't take too long to see the attackers reach it.
 	attackTimeout = 8 * time.Second
-	// never is when a hostile client gives up waiting for the server to cut it off.
+	// cutOffTimeout is how long an attacker waits for the server to end its connection.
 	cutOffTimeout = 5 * time.Minute
 )
 
-// TestHostileClients: 200 at once of each kind, at the transport in question; ordinary callers are
-// served without one failure at both transports, and the others are cut off.
+// TestHostileClients runs each attack from 200 concurrent clients at one transport. No call of a
+// regular caller may fail at either transport, and the server must disconnect each attacker.
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
 			s := start(t, settings{configuration: configuration, timeout: attackTimeout, smallBuffers: true, grace: time.Second})
-			t.Run("nobody", func(t *testing.T) { callDuringAttack(t, s, func() { <-time.After(time.Second) }) })
+			t.Run("no attack", func(t *testing.T) { callDuringAttack(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
 				if a.transport != d {
 					continue
@@ -43,8 +43,9 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// TestFloods: connections that open streams faster than they can be served, and never end or read
-// them, or reset them at once (CVE-2023-44487). Each transport in earnest.
+// TestFloods floods the transports with connections that open streams faster than they can be served.
+// They never end or read the streams, or they reset them immediately (CVE-2023-44487). The transports
+// have their default timeouts.
 func TestFloods(t *testing.T) {
 	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
 	t.Run("gRPC", func(t *testing.T) {
@@ -57,12 +58,12 @@ func TestFloods(t *testing.T) {
 			},
 		)
 	})
-	t.Run("HTTP", func(t *testing.T) { // which speaks HTTP/2 over TLS only
+	t.Run("HTTP", func(t *testing.T) { // the gateway supports HTTP/2 only over TLS
 		fields := [][2]string{
-			{
-				":method",
-				"POST",
-			}, {":scheme", "https"}, {":path", "/v1/configurations/acme-customers:mintToken"}, {":authority", "deskmint"},
+			{":method", "POST"},
+			{":scheme", "https"},
+			{":path", "/v1/configurations/acme-customers:mintToken"},
+			{":authority", "deskmint"},
 			{"content-type", "application/json"},
 		}
 		testFloods(t, slices.Concat(fields, caller), func(t *testing.T) (*server, func() net.Conn) {
@@ -77,7 +78,7 @@ func TestFloods(t *testing.T) {
 					&tls.Config{RootCAs: config.RootCAs, NextProtos: config.NextProtos, ServerName: "127.0.0.1"})
 				if err := conn.HandshakeContext(t.Context()); err != nil ||
 					conn.ConnectionState().NegotiatedProtocol != "h2" {
-					t.Errorf("no HTTP/2: %v", err)
+					t.Errorf("the connection doesn't use HTTP/2: %v", err)
 				}
 				return conn
 			}
@@ -85,7 +86,7 @@ func TestFloods(t *testing.T) {
 	})
 }
 
-// floods are all kinds of them, each at a server of its own.
+// testFloods runs each kind of flood at a new server.
 func testFloods(t *testing.T, fields [][2]string, open func(*testing.T) (*server, func() net.Conn)) {
 	const connections, streams = 20, 1000
 	for name, flood := range map[string]func(c *rawH2) error{
@@ -110,9 +111,9 @@ func testFloods(t *testing.T, fields [][2]string, open func(*testing.T) (*server
 		t.Run(name, func(t *testing.T) {
 			s, connects := open(t)
 			callDuringAttack(t, s, func() {
-				var hostile sync.WaitGroup
+				var running sync.WaitGroup
 				for range connections {
-					hostile.Go(func() {
+					running.Go(func() {
 						conn := connects()
 						if conn == nil {
 							return
@@ -123,21 +124,22 @@ func testFloods(t *testing.T, fields [][2]string, open func(*testing.T) (*server
 						if err != nil {
 							return
 						}
-						go func() { _ = untilClosed(conn) }() // else it is one who doesn't read
+						go func() { _ = untilClosed(conn) }() // TestHostileClients has clients that don't read
 						for range streams {
 							if flood(c) != nil {
-								return // cut off, which is as well
+								return // the server may end the connection
 							}
 						}
 					})
 				}
-				hostile.Wait()
+				running.Wait()
 			})
 		})
 	}
 }
 
-// TestManyIdle: connections that do nothing but be there keep nobody out, however many.
+// TestManyIdle checks that a large number of idle connections doesn't keep other callers from being
+// served.
 func TestManyIdle(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	conns := make([]net.Conn, 0, 1000)

@@ -194,7 +194,8 @@ func TestQuery(t *testing.T) {
 		{name: "get", method: "GET", target: "/v1/configurations/acme-customers", ok: true},
 		{name: "get by an unknown one", method: "GET", target: "/v1/configurations/acme-customers?view=" + inputMarker},
 		{name: "get by one of the list's", method: "GET", target: "/v1/configurations/acme-customers?pageSize=2"},
-		{name: "get by the path's own", method: "GET", target: "/v1/configurations/acme-customers?name=configurations/acme-staff"},
+		{name: "get by the path's own", method: "GET",
+			target: "/v1/configurations/acme-customers?name=configurations/acme-staff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := rawRequest(c.method, c.target, asEverything)
@@ -231,8 +232,10 @@ func TestPathAndBody(t *testing.T) {
 		{mintPath, `{"configuration":"` + inputMarker + `","user":{` + ana + `}}`, "configuration", 400},
 		{"/v1/configurations/acme-customers:refreshSecret", `{"name":"configurations/acme-staff"}`, "name", 400},
 		{"/v1/configurations/acme-customers:refreshSecret", `{"name":"configurations/acme-customers"}`, "", 200},
-		{"/v1/configurations/acme-customers:renderPage", `{"configuration":"configurations/acme-both","user":{` + ana + `}}`, "configuration", 400},
-		{"/v1/configurations/acme-customers:inspectToken", `{"configuration":"configurations/acme-both","token":"x"}`, "configuration", 400},
+		{"/v1/configurations/acme-customers:renderPage",
+			`{"configuration":"configurations/acme-both","user":{` + ana + `}}`, "configuration", 400},
+		{"/v1/configurations/acme-customers:inspectToken", `{"configuration":"configurations/acme-both","token":"x"}`,
+			"configuration", 400},
 	} {
 		res, body := s.sendRaw(t, rawPost(c.path, asEverything+asJSON, c.body))
 		if res.StatusCode != c.code {

@@ -20,12 +20,13 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// echo stands wherever a request can hold a value: no error may repeat it.
+// inputMarker is a value in requests. No error may repeat it.
 const inputMarker = "zq7-echo"
 
 const mintPath = "/v1/configurations/acme-customers:mintToken"
 
-// wire sends bytes as they are, which clients wouldn't, and reads one answer.
+// sendRaw sends bytes unchanged, including those that an HTTP client doesn't send, and reads one
+// response.
 func (s *server) sendRaw(t *testing.T, request string) (responseHead, []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -54,7 +55,7 @@ func readAnswer(from *bufio.Reader, method string) (responseHead, []byte, error)
 	return headOf(res), body, err
 }
 
-// post makes the bytes of a request with a body.
+// rawPost returns the bytes of a POST request with a body.
 func rawPost(path, head, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n%sContent-Length: %d\r\n\r\n%s",
 		path, head, len(body), body)
@@ -65,7 +66,7 @@ const (
 	asJSON       = "Content-Type: application/json\r\n"
 )
 
-// checkHead holds for every answer of the transport, whatever it says.
+// checkHeader checks the headers that every answer of the REST gateway must have.
 func checkHeader(t *testing.T, h http.Header) {
 	t.Helper()
 	if got := h.Values("Cache-Control"); !slices.Equal(got, []string{"no-store"}) {
@@ -79,12 +80,12 @@ func checkHeader(t *testing.T, h http.Header) {
 	}
 	for name, values := range h {
 		if len(values) != 1 {
-			t.Errorf("%s stands there %d times", name, len(values))
+			t.Errorf("the header %s is there %d times", name, len(values))
 		}
 	}
 }
 
-// checkErrorHead allows an error the headers of an error and no other.
+// checkErrorHeader checks that an error has no other headers than those of an error.
 func checkErrorHeader(t *testing.T, h http.Header, code int) {
 	t.Helper()
 	checkHeader(t, h)
@@ -109,13 +110,13 @@ func checkErrorHeader(t *testing.T, h http.Header, code int) {
 	}
 	for name := range h {
 		if !slices.Contains(allowed, name) {
-			t.Errorf("an error came with the header %s", name)
+			t.Errorf("the error has the header %s", name)
 		}
 	}
 }
 
-// readError takes an error's body apart, which must be a google.rpc.Status as the protobuf mapping
-// to JSON has it, and nothing else.
+// readError parses the body of an error. The body must be a google.rpc.Status in the JSON mapping of
+// protobuf.
 func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	t.Helper()
 	checkErrorHeader(t, h, code)
@@ -145,18 +146,18 @@ func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	a := answer{http: code, header: h, body: body}
 	a.details(status.FromProto(&st))
 	if strings.Contains(string(body)+fmt.Sprint(h), inputMarker) {
-		t.Errorf("an error repeats a value of the request: %v %s", h, body)
+		t.Errorf("the error repeats a value of the request: %v %s", h, body)
 	}
 	return a
 }
 
-// httpCase is a POST of JSON and the HTTP status and violation that it must get.
+// httpCase is a POST request with JSON and the error that it must get.
 type httpCase struct {
 	name  string
 	body  string
-	code  int    // 0: 400
-	field string // a violation's field; "-": there must be none
-	says  string // in the message or the violation
+	code  int    // the HTTP status; 0 means 400
+	field string // the field of a violation, or "-" if there must be none
+	says  string // a part of the message or of the violation
 }
 
 func TestJSON(t *testing.T) {
@@ -167,7 +168,7 @@ func TestJSON(t *testing.T) {
 		{name: "nothing closed", body: `{"user":{"email":"` + inputMarker, says: "not the JSON", field: "-"},
 		{name: "bare words", body: inputMarker, says: "not the JSON"},
 		{name: "single quotes", body: `{'user':{}}`, says: "line 1, column 2"},
-		{name: "a comma too many", body: "{\"user\":{" + ana + "},\n}", says: "line 2"},
+		{name: "an extra comma", body: "{\"user\":{" + ana + "},\n}", says: "line 2"},
 		{name: "a comment", body: `{/* ` + inputMarker + ` */}`},
 		{name: "null", body: `null`},
 		{name: "an array", body: `[` + person("") + `]`},
@@ -176,7 +177,7 @@ func TestJSON(t *testing.T) {
 		{name: "white space", body: " \n\t "},
 		{name: "a byte order mark", body: "\ufeff" + person("")},
 		{name: "UTF-16", body: "{\x00}\x00"},
-		{name: "something after it", body: person("") + inputMarker},
+		{name: "text after it", body: person("") + inputMarker},
 		{name: "a second object", body: person("") + person("")},
 		{name: "a second line", body: person("") + "\n" + person("")},
 		{name: "bad UTF-8", body: `{"user":{"email":"a@b.example","emailVerified":true,"name":"` + "\xff\xfe" + `"}}`},
@@ -189,29 +190,30 @@ func TestJSON(t *testing.T) {
 			body: person(`,"userFields":{"f":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`)},
 		{name: "too deep to begin with", body: strings.Repeat(`{"user":`, 8_000)},
 
-		// Fields that can't be there.
+		// Unknown fields.
 		{name: "a misspelt field", body: person(`,"rolle":"ROLE_ADMIN"`), field: "rolle", says: "is not a field"},
 		{name: "a field of another message", body: person("")[:len(person(""))-1] + `,"email":"` + inputMarker + `"}`,
 			field: "email"},
 		{name: "a field in another case", body: person(`,"Role":"ROLE_ADMIN"`), field: "Role"},
 		{name: "a field in capitals", body: `{"USER":{}}`, field: "USER"},
-		{name: "half snake, half camel", body: `{"brand_Id":"1"}`, field: "brand_Id"},
+		{name: "mixed snake and camel case", body: `{"brand_Id":"1"}`, field: "brand_Id"},
 		{name: "a field of RenderForm", body: person("")[:len(person(""))-1] + `,"language":"de"}`, field: "language"},
 		{name: "a field within tags", body: person(`,"tags":{"value":["vip"]}`), field: "value"},
-		{name: "a value for a field's name", body: person(`,"` + inputMarker + `":1`), field: "-"},
+		{name: "a marker as the name of a field", body: person(`,"` + inputMarker + `":1`), field: "-"},
 		{name: "a type URL", body: `{"@type":"type.googleapis.com/deskmint.v1.MintTokenRequest"}`, field: "-"},
 		{name: "an empty name", body: person(`,"":1`), field: "-"},
 		{name: "an extension's name", body: person(`,"[google.api.http]":1`), field: "-"},
 
-		// Fields twice.
+		// Duplicate fields.
 		{name: "twice", body: person(`,"name":"Eve"`), field: "name", says: "twice"},
 		{name: "twice the same", body: `{"brandId":"1","brandId":"1"}`, field: "brandId", says: "twice"},
 		{name: "in both spellings", body: `{"brandId":"360001","brand_id":"360002"}`, field: "brand_id", says: "twice"},
 		{name: "in both spellings within", body: person(`,"external_id":"1","externalId":"2"`),
 			field: "externalId", says: "twice"},
-		{name: "the person twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
+		{name: "the user twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
 		{name: "in an escaped spelling", body: person(`,"n\u0061me":"Eve"`)},
-		{name: "a custom field twice", body: person(`,"userFields":{"` + inputMarker + `":1,"` + inputMarker + `":2}`), field: "-"},
+		{name: "a custom field twice",
+			body: person(`,"userFields":{"` + inputMarker + `":1,"` + inputMarker + `":2}`), field: "-"},
 
 		// Values of the wrong type.
 		{name: "number for a string", body: `{"user":{"email":42}}`, field: "email", says: "string"},
@@ -228,14 +230,14 @@ func TestJSON(t *testing.T) {
 		{name: "negative version", body: `{"secretVersion":-1}`, field: "secretVersion"},
 		{name: "fraction of a version", body: `{"secretVersion":1.5}`, field: "secretVersion"},
 		{name: "version beyond 32 bits", body: `{"secretVersion":4294967296}`, field: "secretVersion"},
-		{name: "no number", body: person(`,"localeId":"` + inputMarker + `"`), field: "localeId"},
+		{name: "not a number", body: person(`,"localeId":"` + inputMarker + `"`), field: "localeId"},
 		{name: "beyond 64 bits", body: person(`,"localeId":"9223372036854775808"`), field: "localeId"},
 		{name: "fraction of an id", body: person(`,"customRoleId":0.5`), field: "customRoleId"},
 		{name: "unknown role", body: person(`,"role":"` + inputMarker + `"`), field: "role", says: "enum"},
 		{name: "Zendesk's name of a role", body: person(`,"role":"admin"`), field: "role"},
 		{name: "infinite custom field", body: person(`,"userFields":{"f":1e999}`)},
 
-		// How much.
+		// Sizes.
 		{name: "too large", body: strings.Repeat(" ", 64<<10) + "{}",
 			code: http.StatusRequestEntityTooLarge, says: "65536"},
 		{name: "too large by a byte", body: person("") + strings.Repeat(" ", 64<<10-len(person(""))+1),
@@ -253,32 +255,33 @@ func TestJSON(t *testing.T) {
 			if a.http != want || a.code != wantGRPC || a.reason != invalid {
 				t.Fatalf("got HTTP %d, %v %s %q, want HTTP %d %v", a.http, a.code, a.reason, a.message, want, wantGRPC)
 			}
-			said, ok := a.field[c.field]
+			description, ok := a.field[c.field]
 			if c.field == "-" && len(a.field) > 0 || c.field != "-" && c.field != "" && !ok {
 				t.Errorf("violations %v, want one of %s", a.field, c.field)
 			}
-			if !strings.Contains(a.message+" "+said, c.says) {
-				t.Errorf("%q %q doesn't say %q", a.message, said, c.says)
+			if !strings.Contains(a.message+" "+description, c.says) {
+				t.Errorf("%q %q doesn't contain %q", a.message, description, c.says)
 			}
 		})
 	}
 	for record := range strings.Lines(s.Audit.String()) {
 		if !strings.Contains(record, `"decision":"deny","reason":"INVALID_`) {
-			t.Errorf("what can't be decoded is on record as %s", record)
+			t.Errorf("the record of a request that can't be decoded is %s", record)
 		}
 	}
 }
 
-// What strictness must not refuse.
+// TestValidJSON checks that the strict decoder accepts all valid forms of a request.
 func TestValidJSON(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	full := `{"user":{` + ana + `}}`
 	for name, body := range map[string]string{
-		"as large as may be":     full + strings.Repeat(" ", 64<<10-len(full)),
-		"white space around":     "\r\n\t " + full + "\n",
-		"the path's name too":    `{"configuration":"configurations/acme-customers","user":{` + ana + `}}`,
-		"nulls":                  `{"brandId":null,"returnTo":null,"user":{` + ana + `,"tags":null,"role":null}}`,
-		"defaults":               `{"brandId":"","secretVersion":0,"validateOnly":false,"user":{` + ana + `,"organizations":[],"userFields":{}}}`,
+		"the maximum size":     full + strings.Repeat(" ", 64<<10-len(full)),
+		"white space around":   "\r\n\t " + full + "\n",
+		"the name of the path": `{"configuration":"configurations/acme-customers","user":{` + ana + `}}`,
+		"nulls":                `{"brandId":null,"returnTo":null,"user":{` + ana + `,"tags":null,"role":null}}`,
+		"defaults": `{"brandId":"","secretVersion":0,"validateOnly":false,"user":{` + ana +
+			`,"organizations":[],"userFields":{}}}`,
 		"an id as a number":      `{"user":{` + ana + `,"role":"ROLE_END_USER","localeId":1}}`,
 		"an id as a string":      `{"user":{` + ana + `,"role":"ROLE_END_USER","localeId":"1"}}`,
 		"a role by its number":   `{"user":{` + ana + `,"role":1}}`,
@@ -295,8 +298,8 @@ func TestValidJSON(t *testing.T) {
 	}
 }
 
-// A success is lowerCamelCase, with every field there: clients in languages without defaults
-// needn't guess.
+// TestSuccessBody checks that the JSON of a success is in lowerCamelCase and has every field. Clients
+// in languages without default values then need no special case.
 func TestSuccessBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
@@ -314,7 +317,7 @@ func TestSuccessBody(t *testing.T) {
 		t.Errorf("form fields %v", keys)
 	}
 	if fields, _ := form["fields"].(map[string]any); fields["return_to"] != "/hc" || fields["jwt"] != got["token"] {
-		t.Errorf("the browser is to post %v", fields)
+		t.Errorf("the fields of the form are %v", fields)
 	}
 	if got["issueTime"] != "2026-03-14T15:09:26Z" || got["expireTime"] != "2026-03-14T15:12:26Z" {
 		t.Errorf("times %v %v", got["issueTime"], got["expireTime"])

@@ -33,7 +33,8 @@ func TestLimits(t *testing.T) {
 		{"the team's", []call{agent, agent}, agent, "team_rate", 2 * time.Second},
 		{"the team's, where any role may be meant", []call{anyone, anyone}, anyone, "team_rate", 2 * time.Second},
 		{"the person's", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
-		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"), "user_rate", 10 * time.Second},
+		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"),
+			"user_rate", 10 * time.Second},
 	} {
 		eachTransport(t, func(t *testing.T, tr transport) {
 			t.Run(c.name, func(t *testing.T) {

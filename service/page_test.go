@@ -84,9 +84,10 @@ func difference(got, want string) string {
 func TestRenderPage(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, c := range map[string]struct{ body, brand, language, returnTo string }{
-		"default brand":       {body: user("")},
-		"another brand":       {body: user("") + `,"brandId":"360002"`, brand: "360002"},
-		"a place to go":       {body: user("") + `,"returnTo":"https://help.acme.com/hc?a=1&b=\"<script>\""`, returnTo: `https://help.acme.com/hc?a=1&b="<script>"`},
+		"default brand": {body: user("")},
+		"another brand": {body: user("") + `,"brandId":"360002"`, brand: "360002"},
+		"a place to go": {body: user("") + `,"returnTo":"https://help.acme.com/hc?a=1&b=\"<script>\""`,
+			returnTo: `https://help.acme.com/hc?a=1&b="<script>"`},
 		"a language":          {body: user("") + `,"language":"en-GB"`, language: "en-GB"},
 		"no such language":    {body: user("") + `,"language":"tlh"`, language: "tlh"},
 		"no language at all":  {body: user("") + `,"language":"<script>"`, language: "<script>"},

@@ -224,17 +224,23 @@ func TestGRPCTransport(t *testing.T) {
 		code   codes.Code
 		reason string
 	}{
-		"unknown method":       {"/deskmint.v1.TokenService/ForgeToken", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"unknown service":      {"/deskmint.v1.SecretService/GetSecret", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"another version":      {"/deskmint.v2.TokenService/MintToken", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"no reflection":        {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"no older reflection":  {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"no channelz":          {"/grpc.channelz.v1.Channelz/GetServers", "", codes.Unimplemented, "INVALID_REQUEST"},
-		"the value of a name":  {"/" + inputMarker + "/" + inputMarker, "", codes.Unimplemented, "INVALID_REQUEST"},
-		"too large":            {pb.TokenService_MintToken_FullMethodName, strings.Repeat(inputMarker, 40_000), codes.ResourceExhausted, ""},
-		"as large as may be":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10-8), codes.InvalidArgument, "INVALID_FIELD"},
-		"too large by a bit":   {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10), codes.ResourceExhausted, "INVALID_REQUEST"},
-		"nobody, but too much": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 1<<20), codes.ResourceExhausted, ""},
+		"unknown method":  {"/deskmint.v1.TokenService/ForgeToken", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"unknown service": {"/deskmint.v1.SecretService/GetSecret", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"another version": {"/deskmint.v2.TokenService/MintToken", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"no reflection": {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "", codes.Unimplemented,
+			"INVALID_REQUEST"},
+		"no older reflection": {"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "",
+			codes.Unimplemented, "INVALID_REQUEST"},
+		"no channelz":         {"/grpc.channelz.v1.Channelz/GetServers", "", codes.Unimplemented, "INVALID_REQUEST"},
+		"the value of a name": {"/" + inputMarker + "/" + inputMarker, "", codes.Unimplemented, "INVALID_REQUEST"},
+		"too large": {pb.TokenService_MintToken_FullMethodName, strings.Repeat(inputMarker, 40_000),
+			codes.ResourceExhausted, ""},
+		"as large as may be": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10-8),
+			codes.InvalidArgument, "INVALID_FIELD"},
+		"too large by a bit": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 64<<10),
+			codes.ResourceExhausted, "INVALID_REQUEST"},
+		"nobody, but too much": {pb.TokenService_MintToken_FullMethodName, strings.Repeat("A", 1<<20),
+			codes.ResourceExhausted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := as(t.Context(), "dmk_everything")

@@ -12,15 +12,21 @@ func TestClassify(t *testing.T) {
 	for _, c := range []struct{ kind, message, want string }{
 		{"", "", "LOGOUT"},
 		{"", "JWT signature invalid.", "LOGOUT"}, // without a kind it is no error, whatever it says
-		{"error", "Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.", "CLOCK"},
-		{"error", "JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE"},
+		{"error",
+			"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.",
+			"CLOCK"},
+		{"error", "JWT signature invalid. The signature cannot be verified, check that your tokens match.",
+			"SIGNATURE"},
 		{"error", "invalid_token", "REPLAY"},
 		{"error", "The unique user identifier has been reused", "REPLAY"},
 		{"error", "Users with the email address a@b.example are not allowed to sign up for this help desk", "BLOCKED"},
 		{"error", "Couldn't authenticate you", "NOT_ENABLED"},
 		{"error", "Rate limit exceeded", "RATE_LIMITED"},
-		{"error", "Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED"}, // it quotes the address
-		{"error", "Users with the email address signature@b.example are not allowed to sign up for this help desk", "BLOCKED"},
+		// it quotes the address
+		{"error", "Users with the email address clock@b.example are not allowed to sign up for this help desk",
+			"BLOCKED"},
+		{"error", "Users with the email address signature@b.example are not allowed to sign up for this help desk",
+			"BLOCKED"},
 		{"error", "Couldn&#39;t authenticate you", "NOT_ENABLED"},
 		{"error", "Couldn’t authenticate you", "NOT_ENABLED"},
 		{"error", "rate_limit_exceeded", "RATE_LIMITED"},

@@ -24,11 +24,14 @@ func TestReports(t *testing.T) {
 			message, class string
 			problem        page.Problem
 		}{
-			{"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.", "CLOCK", page.ProblemUsed},
-			{"JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE", page.ProblemFailed},
+			{"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.",
+				"CLOCK", page.ProblemUsed},
+			{"JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE",
+				page.ProblemFailed},
 			{"invalid_token", "REPLAY", page.ProblemUsed},
 			{"The unique user identifier has been reused", "REPLAY", page.ProblemUsed},
-			{"Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED", page.ProblemRefused},
+			{"Users with the email address clock@b.example are not allowed to sign up for this help desk", "BLOCKED",
+				page.ProblemRefused},
 			{"Couldn't authenticate you", "NOT_ENABLED", page.ProblemRefused},
 			{"Rate limit exceeded", "RATE_LIMITED", page.ProblemUnavailable},
 			{"<script>alert(1)</script> never met before", "UNKNOWN", page.ProblemFailed},

@@ -308,9 +308,13 @@ func TestLocalStats(t *testing.T) {
 		do   func(context.Context) error
 		want string
 	}{
-		"success":             {func(context.Context) error { return nil }, before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
-		"a header sent early": {func(ctx context.Context) error { return grpc.SendHeader(ctx, metadata.Pairs("a", "1")) }, before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
-		"an error":            {func(context.Context) error { return errors.New("no") }, before + "*stats.OutTrailer *stats.End"},
+		"success": {func(context.Context) error { return nil },
+			before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
+		"a header sent early": {
+			func(ctx context.Context) error { return grpc.SendHeader(ctx, metadata.Pairs("a", "1")) },
+			before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
+		"an error": {func(context.Context) error { return errors.New("no") },
+			before + "*stats.OutTrailer *stats.End"},
 		"an error with a header": {func(ctx context.Context) error {
 			return errors.Join(errors.New("no"), grpc.SetHeader(ctx, metadata.Pairs("a", "1")))
 		}, before + "*stats.OutHeader *stats.OutTrailer *stats.End"},
