@@ -82,8 +82,8 @@ func (h *tlsServer) write(t *testing.T, server certstest.Pair, clients *certstes
 	}
 }
 
-// withCertificate returns the server with a client that presents the certificate, even if the server
-// doesn't accept its authority. Nil means a client without a certificate.
+// withCertificate returns the server with a client that presents the certificate, even if the
+// server doesn't accept its authority. Nil means a client without a certificate.
 func (h *tlsServer) withCertificate(t *testing.T, own *tls.Certificate, protocols ...string) *server {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -116,8 +116,8 @@ func lastRecordedCaller(t *testing.T, s *server) (who string) {
 	return strings.TrimSpace(r.Caller + " " + r.Authenticated)
 }
 
-// forgedHeaders returns the headers in which proxies pass on a client certificate, as metadata and as
-// HTTP headers. Any client can send them.
+// forgedHeaders returns the headers in which proxies pass on a client certificate, as metadata and
+// as HTTP headers. Any client can send them.
 func forgedHeaders(ctx context.Context) (context.Context, http.Header) {
 	header := make(http.Header)
 	for name, value := range map[string]string{
@@ -134,8 +134,8 @@ func forgedHeaders(ctx context.Context) (context.Context, http.Header) {
 	return ctx, header
 }
 
-// TestCertificates checks that both transports identify the same caller by the same certificate, over
-// each protocol.
+// TestCertificates checks that both transports identify the same caller by the same certificate,
+// over each protocol.
 func TestCertificates(t *testing.T) {
 	h := startTLS(t)
 	ours, theirs := h.Authority, certstest.New(t, "theirs")
@@ -241,8 +241,9 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// credentialsOverOpenConnections returns a function for each transport. It sends a request, always over
-// the same connection, and returns the credential in the metadata of the refusal, or "" for a success.
+// credentialsOverOpenConnections returns a function for each transport. It sends a request, always
+// over the same connection, and returns the credential in the metadata of the refusal, or "" for a
+// success.
 func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*testing.T) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: s.client}}
@@ -287,8 +288,8 @@ func (s *server) credentialsOverOpenConnections(t *testing.T) map[string]func(*t
 	}
 }
 
-// TestAuthorityReplaced checks that a client whose authority has been removed can't connect. An open
-// connection stays in use until it reaches its age. If the identity is also removed from the
+// TestAuthorityReplaced checks that a client whose authority has been removed can't connect. An
+// open connection stays in use until it reaches its age. If the identity is also removed from the
 // configuration, the next request over an open connection is refused.
 func TestAuthorityReplaced(t *testing.T) {
 	h, next := startTLS(t), certstest.New(t, "next")
@@ -340,8 +341,8 @@ func (s *server) clientCertificate(t *testing.T) *tls.Certificate {
 	return certificate
 }
 
-// TestNoSessions checks that a client can't resume a TLS session at either transport. A resumed session
-// would stay valid after the authority of its certificate has been removed.
+// TestNoSessions checks that a client can't resume a TLS session at either transport. A resumed
+// session would stay valid after the authority of its certificate has been removed.
 func TestNoSessions(t *testing.T) {
 	h, next := startTLS(t), certstest.New(t, "next")
 	for i, name := range []string{"grpc", "http"} {

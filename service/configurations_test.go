@@ -151,8 +151,8 @@ func TestGetConfiguration(t *testing.T) {
 	})
 }
 
-// TestUngrantedIsLikeMissing checks that the answer about a configuration without a grant is byte for
-// byte the same as that about a configuration that doesn't exist, in each state of the secret.
+// TestUngrantedIsLikeMissing checks that the answer about a configuration without a grant is byte
+// for byte the same as that about a configuration that doesn't exist, in each state of the secret.
 func TestUngrantedIsLikeMissing(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	s.disableSecret(t, "sso/acme-off")
@@ -208,8 +208,8 @@ func TestUngrantedIsLikeMissing(t *testing.T) {
 	}
 }
 
-// TestWildcardGrantOfMissingConfiguration checks that a grant for all configurations doesn't allow a
-// request for one that doesn't exist.
+// TestWildcardGrantOfMissingConfiguration checks that a grant for all configurations doesn't allow
+// a request for one that doesn't exist.
 func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 	yaml := strings.Replace(configuration,
 		"configurations: [acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]",
@@ -345,8 +345,8 @@ func TestResolveConfiguration(t *testing.T) {
 	}
 }
 
-// TestRefreshSecret checks that a refresh reports the new state of the secret, valid or not, and never
-// the secret itself.
+// TestRefreshSecret checks that a refresh reports the new state of the secret, valid or not, and
+// never the secret itself.
 func TestRefreshSecret(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock

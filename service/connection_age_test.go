@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// TestConnectionAge checks that both transports end an old connection gracefully, so that no request of
-// its client fails.
+// TestConnectionAge checks that both transports end an old connection gracefully, so that no
+// request of its client fails.
 func TestConnectionAge(t *testing.T) {
 	s := start(t, settings{configuration: configuration, connectionAge: 200 * time.Millisecond})
 	transport := &http.Transport{}

@@ -109,7 +109,8 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	for _, detail := range status.FromProto(&st).Details() {
 		if bad, ok := detail.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
-				// Only the name of a user field may be in the answer, because it is part of the field's path.
+				// Only the name of a user field may be in the answer, because it is part of the
+				// field's path.
 				if strings.Contains(f.GetDescription(), inputMarker) ||
 					strings.Contains(f.GetField(), inputMarker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// attackTimeout is the timeout of each step of a request during an attack. A regular caller doesn't
-	// reach it even on a busy machine, and the test doesn't take too long to see the attackers reach it.
+	// attackTimeout is the timeout of each step of a request during an attack. A regular caller
+	// doesn't reach it even on a busy machine, and the test doesn't take too long to see the
+	// attackers reach it.
 	attackTimeout = 8 * time.Second
 	// cutOffTimeout is how long an attacker waits for the server to end its connection.
 	cutOffTimeout = 5 * time.Minute
@@ -43,9 +44,9 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// TestFloods floods the transports with connections that open streams faster than they can be served.
-// They never end or read the streams, or they reset them immediately (CVE-2023-44487). The transports
-// have their default timeouts.
+// TestFloods floods the transports with connections that open streams faster than they can be
+// served. They never end or read the streams, or they reset them immediately (CVE-2023-44487). The
+// transports have their default timeouts.
 func TestFloods(t *testing.T) {
 	caller := [][2]string{{"authorization", "Bearer dmk_everything"}}
 	t.Run("gRPC", func(t *testing.T) {

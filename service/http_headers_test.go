@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// A body must say that it is JSON.
+// TestContentType checks that a request with a body must have the content type of JSON.
 func TestContentType(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -37,7 +37,8 @@ func TestContentType(t *testing.T) {
 		{"several", "Content-Type: application/json, text/plain\r\n", false},
 		{"half a parameter", "Content-Type: application/json; charset\r\n", false},
 		{"a value", "Content-Type: " + inputMarker + "\r\n", false},
-		{"compressed", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", true}, // it isn't, so it is read as it is
+		// The gateway ignores Content-Encoding. This body isn't compressed.
+		{"compressed", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+c.head, full))
@@ -69,15 +70,15 @@ func TestContentType(t *testing.T) {
 	})
 }
 
-// Who calls is said by one Authorization header and by nothing else, whatever the gateway, gRPC or
-// a proxy would make of other headers.
+// TestIdentityIsTheAuthorizationHeader checks that exactly one Authorization header identifies the
+// caller. Headers that grpc-gateway, gRPC or a proxy would use for an identity have no effect.
 func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	type identity struct {
 		name, head string
 		code       int
-		credential string // with 401
-		caller     string // otherwise
+		credential string // of a refusal with 401
+		caller     string // of any other answer
 	}
 	cases := []identity{
 		{name: "none", code: 401, credential: "missing"},
@@ -98,32 +99,35 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 			code: 401, credential: "unknown"},
 		{name: "white space within", head: "Authorization: Bearer dmk_everything dmk_everything\r\n", code: 401,
 			credential: "malformed"},
-		{name: "bytes that gRPC couldn't carry", head: "Authorization: Bearer \xff\xfe\r\n", code: 401,
+		{name: "bytes that gRPC can't send", head: "Authorization: Bearer \xff\xfe\r\n", code: 401,
 			credential: "unknown"},
 	}
 	for _, name := range []string{
-		"Grpc-Metadata-Authorization", "Grpcgateway-Authorization", "Grpc-Metadata-Grpcgateway-Authorization", "Grpc-Metadata-Authorization-Bin",
-		"X-Forwarded-Authorization", "Proxy-Authorization", "X-Api-Key", "Authorization-Bin",
+		"Grpc-Metadata-Authorization",
+		"Grpcgateway-Authorization",
+		"Grpc-Metadata-Grpcgateway-Authorization",
+		"Grpc-Metadata-Authorization-Bin",
+		"X-Forwarded-Authorization",
+		"Proxy-Authorization",
+		"X-Api-Key",
+		"Authorization-Bin",
 	} {
-		cases = append(
-			cases,
-			identity{
-				name:       name + " alone",
-				head:       name + ": Bearer dmk_everything\r\n",
-				code:       401,
-				credential: "missing",
-			},
-			identity{
-				name:   name + " beside another's",
-				head:   name + ": Bearer dmk_everything\r\nAuthorization: Bearer dmk_nobody\r\n",
-				code:   403,
-				caller: "nobody",
-			},
+		head := name + ": Bearer dmk_everything\r\n"
+		cases = append(cases,
+			identity{name: name + " alone", head: head, code: 401, credential: "missing"},
+			identity{name: name + " with the key of another caller",
+				head: head + "Authorization: Bearer dmk_nobody\r\n", code: 403, caller: "nobody"},
 		)
 	}
 	for _, head := range []string{
-		"Cookie: authorization=Bearer dmk_everything", "Cookie: grpcgateway-authorization=x; dmk_everything", "Grpc-Metadata-Cookie: x", "Grpc-Timeout: 5S",
-		"X-Forwarded-For: 192.0.2.7", "X-Forwarded-Client-Cert: URI=spiffe://acme.internal/storefront", "Grpc-Metadata-X-Bin: !", "Grpc-Metadata-:authority: x",
+		"Cookie: authorization=Bearer dmk_everything",
+		"Cookie: grpcgateway-authorization=x; dmk_everything",
+		"Grpc-Metadata-Cookie: x",
+		"Grpc-Timeout: 5S",
+		"X-Forwarded-For: 192.0.2.7",
+		"X-Forwarded-Client-Cert: URI=spiffe://acme.internal/storefront",
+		"Grpc-Metadata-X-Bin: !",
+		"Grpc-Metadata-:authority: x",
 	} {
 		cases = append(cases,
 			identity{name: head, head: head + "\r\nAuthorization: Bearer dmk_nobody\r\n", code: 403, caller: "nobody"})
@@ -138,14 +142,14 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 			}
 			r := records(t, s)
 			if len(r) != 1 || r[0].Caller != c.caller || r[0].Transport != "http" {
-				t.Errorf("recorded as %+v, want one of caller %q", r, c.caller)
+				t.Errorf("the records are %+v, want one of the caller %q", r, c.caller)
 			}
 		})
 	}
 }
 
-// Grpc-Timeout is the deadline, as over gRPC. One that can't be read is an error of the request,
-// told without repeating it.
+// TestGRPCTimeoutHeader checks that the header Grpc-Timeout sets the deadline, as over gRPC. An
+// invalid value is an error of the request, and the error doesn't repeat it.
 func TestGRPCTimeoutHeader(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -176,13 +180,21 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 	}
 }
 
-// What a client accepts changes nothing: there is one form of answer, and its headers are those of
-// the list.
+// TestAnswerHeaders checks that the headers of a request don't change the form or the headers of
+// the answer.
 func TestAnswerHeaders(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, head := range []string{
-		"", "Accept: application/xml\r\n", "Accept: application/json;q=0, text/html\r\n", "TE: trailers\r\n", "TE: trailers, deflate\r\n",
-		"Accept-Encoding: gzip\r\n", "Origin: https://evil.example\r\n", "Grpc-Metadata-X: 1\r\nGrpc-Accept-Encoding: gzip\r\n", "Range: bytes=0-1\r\n", "If-None-Match: *\r\n",
+		"",
+		"Accept: application/xml\r\n",
+		"Accept: application/json;q=0, text/html\r\n",
+		"TE: trailers\r\n",
+		"TE: trailers, deflate\r\n",
+		"Accept-Encoding: gzip\r\n",
+		"Origin: https://evil.example\r\n",
+		"Grpc-Metadata-X: 1\r\nGrpc-Accept-Encoding: gzip\r\n",
+		"Range: bytes=0-1\r\n",
+		"If-None-Match: *\r\n",
 	} {
 		res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON+head, `{"user":{`+ana+`}}`))
 		if res.StatusCode != http.StatusOK || !json.Valid(body) {
@@ -190,28 +202,18 @@ func TestAnswerHeaders(t *testing.T) {
 		}
 		checkHeader(t, res.Header)
 		for name := range res.Header {
-			if !slices.Contains(
-				[]string{
-					"Cache-Control",
-					"Content-Length",
-					"Content-Type",
-					"Date",
-					"X-Content-Type-Options",
-					"X-Request-Id",
-				},
-				name,
-			) {
-				t.Errorf("%q: answered with the header %s: %s", head, name, res.Header.Get(name))
+			if !slices.Contains(successHeaders, name) {
+				t.Errorf("%q: the answer has the header %s: %s", head, name, res.Header.Get(name))
 			}
 		}
 		if len(res.Trailer) > 0 {
-			t.Errorf("%q: answered with trailers %v", head, res.Trailer)
+			t.Errorf("%q: the answer has the trailers %v", head, res.Trailer)
 		}
 	}
 }
 
-// A connection goes on after an error that has read the whole body, and is closed after one that
-// hasn't.
+// TestConnectionAfterErrors checks that a connection stays open after an error if the whole body
+// has been read, and is closed otherwise.
 func TestConnectionAfterErrors(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
@@ -240,12 +242,15 @@ func TestConnectionAfterErrors(t *testing.T) {
 	}
 }
 
-// A body that breaks off is no request, however good it is so far.
+// TestBodyBreaksOff checks that an incomplete body is refused, even if the part that arrives is
+// valid JSON.
 func TestBodyBreaksOff(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, text := range map[string]string{
-		"short of its length": strings.Replace(rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`}}`+"     "), "     ", "", 1),
-		"short of a chunk":    rawRequest("POST", mintPath, asEverything+asJSON+"Transfer-Encoding: chunked\r\n") + "ff\r\n{\"user\":{" + ana + "}}",
+		"shorter than its length": strings.Replace(
+			rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`}}`+"     "), "     ", "", 1),
+		"shorter than its chunk": rawRequest("POST", mintPath, asEverything+asJSON+"Transfer-Encoding: chunked\r\n") +
+			"ff\r\n{\"user\":{" + ana + "}}",
 	} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
 		if err != nil {
@@ -267,19 +272,24 @@ func TestBodyBreaksOff(t *testing.T) {
 			t.Errorf("%s: HTTP %d %s", name, a.http, a.reason)
 		}
 	}
-	for record := range strings.Lines(s.Audit.String()) { // the caller is known, so each is on record
+	for record := range strings.Lines(s.Audit.String()) { // the caller is known, so each has a record
 		if !strings.Contains(record, `"decision":"deny","reason":"INVALID_REQUEST"`) {
-			t.Errorf("recorded: %s", record)
+			t.Errorf("the record is %s", record)
 		}
 	}
 }
 
-// A stranger is told that it is one, whatever it sends: its body isn't read.
+// TestBodyOfUnknownCaller checks that the answer to an unknown caller doesn't depend on the body,
+// because the body isn't read.
 func TestBodyOfUnknownCaller(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for name, body := range map[string]string{
-		"a request": `{"user":{` + ana + `}}`, "no JSON": "{", "an unknown field": `{"rolle":1}`, "another's name": `{"configuration":"configurations/acme-both"}`,
-		"too much": strings.Repeat(" ", 256<<10), "nothing": "",
+		"a request":             `{"user":{` + ana + `}}`,
+		"not JSON":              "{",
+		"an unknown field":      `{"rolle":1}`,
+		"another configuration": `{"configuration":"configurations/acme-both"}`,
+		"too large":             strings.Repeat(" ", 256<<10),
+		"empty":                 "",
 	} {
 		for _, credential := range []string{"", "Authorization: Bearer dmk_other\r\n", asEverything + asEverything} {
 			h, answer := s.sendRaw(t, rawPost(mintPath, credential+asJSON, body))
@@ -288,7 +298,7 @@ func TestBodyOfUnknownCaller(t *testing.T) {
 				t.Errorf("%s with %q: HTTP %d %s", name, credential, a.http, a.reason)
 			}
 			if r := records(t, s); len(r) != 1 || r[0].Reason != "CALLER_UNAUTHENTICATED" || r[0].Email != "" {
-				t.Errorf("%s with %q: recorded as %+v", name, credential, r)
+				t.Errorf("%s with %q: the records are %+v", name, credential, r)
 			}
 		}
 	}

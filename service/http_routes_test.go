@@ -8,22 +8,23 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// request makes the bytes of a request without a body.
+// rawRequest returns the bytes of a request without a body.
 func rawRequest(method, path, head string) string {
 	return method + " " + path + " HTTP/1.1\r\nHost: deskmint\r\nConnection: close\r\n" + head + "\r\n"
 }
 
-// What is at a path, and for which methods.
+// TestRoutes checks the answers for paths that don't exist and for methods that a path doesn't
+// have.
 func TestRoutes(t *testing.T) {
 	const name = "/v1/configurations/acme-customers"
 	const full = `{"user":{` + ana + `}}`
 	form := "Content-Type: application/x-www-form-urlencoded\r\n"
 	cases := []struct {
 		name, method, path, head, body string
-		code                           int    // HTTP; 0: 404
-		allow                          string // with 405
+		code                           int    // the HTTP status; 0 means 404
+		allow                          string // the header Allow of a 405
 	}{
-		// Nothing there.
+		// Paths that don't exist.
 		{name: "root", method: "GET", path: "/"},
 		{name: "version alone", method: "GET", path: "/v1"},
 		{name: "another version", method: "GET", path: "/v2/configurations"},
@@ -40,11 +41,11 @@ func TestRoutes(t *testing.T) {
 			head: asJSON, body: full},
 		{name: "dot dot as escapes", method: "POST", path: "/v1/x/%2e%2e/configurations/acme-customers:mintToken",
 			head: asJSON, body: full},
-		{name: "no configuration but a verb", method: "POST", path: "/v1/configurations/:mintToken", head: asJSON,
+		{name: "a verb without a configuration", method: "POST", path: "/v1/configurations/:mintToken", head: asJSON,
 			body: full},
-		{name: "GET of no configuration but a verb", method: "GET", path: "/v1/configurations/:mintToken"},
+		{name: "GET of a verb without a configuration", method: "GET", path: "/v1/configurations/:mintToken"},
 		{name: "verb alone", method: "POST", path: "/v1/:mintToken", head: asJSON, body: full},
-		{name: "verb of nothing", method: "POST", path: "/:mintToken", head: asJSON, body: full},
+		{name: "verb of the root", method: "POST", path: "/:mintToken", head: asJSON, body: full},
 		{name: "unknown verb", method: "POST", path: name + ":forgeToken", head: asJSON, body: full},
 		{name: "unknown verb read", method: "GET", path: name + ":forgeToken"},
 		{name: "verb in another case", method: "POST", path: name + ":MintToken", head: asJSON, body: full},
@@ -59,7 +60,7 @@ func TestRoutes(t *testing.T) {
 		{name: "profiles", method: "GET", path: "/debug/pprof/"},
 		{name: "the value of a path", method: "GET", path: "/" + inputMarker},
 
-		// Something there, but not for this method.
+		// Paths that don't have the method.
 		{name: "GET of a verb", method: "GET", path: mintPath, code: 405, allow: "POST"},
 		{name: "GET of the collection's verb", method: "GET", path: "/v1/configurations:resolve",
 			code: 405, allow: "POST"},
@@ -74,7 +75,7 @@ func TestRoutes(t *testing.T) {
 		{name: "HEAD of the list", method: "HEAD", path: "/v1/configurations", code: 405, allow: "GET"},
 		{name: "OPTIONS", method: "OPTIONS", path: mintPath, code: 405, allow: "POST"},
 		{name: "TRACE", method: "TRACE", path: mintPath, code: 405, allow: "POST"},
-		{name: "a method nobody knows", method: "MINT", path: mintPath, code: 405, allow: "POST"},
+		{name: "an unknown method", method: "MINT", path: mintPath, code: 405, allow: "POST"},
 		{name: "a method in lower case", method: "post", path: mintPath, head: asJSON, body: full,
 			code: 405, allow: "POST"},
 		{name: "override of the method", method: "GET", path: mintPath, head: "X-HTTP-Method-Override: POST\r\n",
@@ -86,7 +87,7 @@ func TestRoutes(t *testing.T) {
 			body: "pageSize=1",
 			code: 405, allow: "GET"},
 
-		// No path at all.
+		// Targets that aren't paths.
 		{name: "OPTIONS of everything", method: "OPTIONS", path: "*", code: 400},
 		{name: "CONNECT", method: "CONNECT", path: "deskmint:443", code: 400},
 	}
@@ -108,24 +109,26 @@ func TestRoutes(t *testing.T) {
 			if c.method == "HEAD" {
 				checkErrorHeader(t, res.Header, want)
 				if len(body) > 0 {
-					t.Errorf("an answer to HEAD has a body: %s", body)
+					t.Errorf("the answer to HEAD has a body: %s", body)
 				}
 				return
 			}
 			a := readError(t, res.Header, res.StatusCode, body)
-			grpcCode := map[int]codes.Code{400: codes.InvalidArgument, 404: codes.NotFound, 405: codes.Unimplemented}[want]
+			grpcCode := map[int]codes.Code{
+				400: codes.InvalidArgument, 404: codes.NotFound, 405: codes.Unimplemented,
+			}[want]
 			if a.reason != "INVALID_REQUEST" || a.code != grpcCode {
 				t.Errorf("%v %s, want %v", a.code, a.reason, grpcCode)
 			}
 		})
 	}
 	if s.Audit.String() != "" {
-		t.Errorf("what never was a request is on record as a decision: %s", s.Audit)
+		t.Errorf("the audit log has a record of a request without a method: %s", s.Audit)
 	}
 }
 
-// Clients made from the OpenAPI document escape a parameter's slash, and some a path's colon. A
-// path is unescaped once, and means the same then; never twice.
+// TestEscapedPaths checks that a path is unescaped exactly once. Clients that are generated from
+// the OpenAPI document escape the slash of a parameter, and some escape the colon of a path.
 func TestEscapedPaths(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -149,7 +152,7 @@ func TestEscapedPaths(t *testing.T) {
 		"/v1/configurations/acme-customers%2F..:mintToken":    {404, "INVALID_REQUEST"},
 		"/v1/configurations/" + inputMarker + "%3F:mintToken": {400, "INVALID_FIELD"},
 		"/v1/configurations/acme-customers:mintToken%3Fx=1":   {404, "INVALID_REQUEST"},
-		"http://elsewhere.example" + mintPath:                 {200, ""}, // as a proxy is asked
+		"http://elsewhere.example" + mintPath:                 {200, ""}, // the form of a request to a proxy
 	} {
 		t.Run(path, func(t *testing.T) {
 			res, body := s.sendRaw(t, rawPost(path, asEverything+asJSON, full))
@@ -166,8 +169,8 @@ func TestEscapedPaths(t *testing.T) {
 	}
 }
 
-// A parameter in the query is an error wherever it isn't the request's: it might be a misspelt one,
-// and a credential must not be in a URL at all.
+// TestQuery checks that an unknown parameter in the query is an error. It can be a misspelt
+// parameter, or a credential, which must not be in a URL.
 func TestQuery(t *testing.T) {
 	const full = `{"user":{` + ana + `}}`
 	s := start(t, settings{configuration: configuration})
@@ -176,25 +179,25 @@ func TestQuery(t *testing.T) {
 		ok                   bool
 	}{
 		{name: "none", method: "POST", target: mintPath, ok: true},
-		{name: "an empty one", method: "POST", target: mintPath + "?", ok: true},
+		{name: "an empty query", method: "POST", target: mintPath + "?", ok: true},
 		{name: "a field of the body", method: "POST", target: mintPath + "?validateOnly=true"},
 		{name: "a credential", method: "POST", target: mintPath + "?access_token=" + inputMarker},
 		{name: "an empty parameter", method: "POST", target: mintPath + "?="},
 		{name: "list", method: "GET", target: "/v1/configurations?pageSize=2&pageToken=", ok: true},
 		{name: "list in snake case", method: "GET", target: "/v1/configurations?page_size=2", ok: true},
-		{name: "list by an unknown one", method: "GET", target: "/v1/configurations?pageSise=2"},
-		{name: "list by one in another case", method: "GET", target: "/v1/configurations?PageSize=2"},
-		{name: "list by one within", method: "GET", target: "/v1/configurations?page_size.x=2"},
-		{name: "list by a list", method: "GET", target: "/v1/configurations?pageSize=2&pageSize=3"},
-		{name: "list by both spellings", method: "GET", target: "/v1/configurations?pageSize=2&page_size=3"},
-		{name: "list by a map", method: "GET", target: "/v1/configurations?pageSize[a]=2"},
-		{name: "list by a word", method: "GET", target: "/v1/configurations?pageSize=" + inputMarker},
-		{name: "list by a bad escape", method: "GET", target: "/v1/configurations?pageToken=%zz" + inputMarker},
-		{name: "list by a semicolon", method: "GET", target: "/v1/configurations?pageSize=2;pageToken=" + inputMarker},
+		{name: "list with an unknown parameter", method: "GET", target: "/v1/configurations?pageSise=2"},
+		{name: "list with a parameter in another case", method: "GET", target: "/v1/configurations?PageSize=2"},
+		{name: "list with a nested parameter", method: "GET", target: "/v1/configurations?page_size.x=2"},
+		{name: "list with a parameter twice", method: "GET", target: "/v1/configurations?pageSize=2&pageSize=3"},
+		{name: "list with both spellings", method: "GET", target: "/v1/configurations?pageSize=2&page_size=3"},
+		{name: "list with a map", method: "GET", target: "/v1/configurations?pageSize[a]=2"},
+		{name: "list with a word for a number", method: "GET", target: "/v1/configurations?pageSize=" + inputMarker},
+		{name: "list with a bad escape", method: "GET", target: "/v1/configurations?pageToken=%zz" + inputMarker},
+		{name: "list with a semicolon", method: "GET", target: "/v1/configurations?pageSize=2;pageToken=" + inputMarker},
 		{name: "get", method: "GET", target: "/v1/configurations/acme-customers", ok: true},
-		{name: "get by an unknown one", method: "GET", target: "/v1/configurations/acme-customers?view=" + inputMarker},
-		{name: "get by one of the list's", method: "GET", target: "/v1/configurations/acme-customers?pageSize=2"},
-		{name: "get by the path's own", method: "GET",
+		{name: "get with an unknown parameter", method: "GET", target: "/v1/configurations/acme-customers?view=" + inputMarker},
+		{name: "get with a parameter of list", method: "GET", target: "/v1/configurations/acme-customers?pageSize=2"},
+		{name: "get with the parameter of the path", method: "GET",
 			target: "/v1/configurations/acme-customers?name=configurations/acme-staff"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -217,8 +220,7 @@ func TestQuery(t *testing.T) {
 	}
 }
 
-// The path says which configuration; a body that says another is refused, and one that agrees
-// isn't.
+// TestPathAndBody checks that a body may repeat the name in the path but must not have another one.
 func TestPathAndBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range []struct {
@@ -241,7 +243,8 @@ func TestPathAndBody(t *testing.T) {
 		if res.StatusCode != c.code {
 			t.Errorf("%s %s: HTTP %d, want %d: %s", c.path, c.body, res.StatusCode, c.code, body)
 		} else if c.field != "" {
-			if a := readError(t, res.Header, res.StatusCode, body); a.reason != "INVALID_FIELD" || a.field[c.field] == "" {
+			a := readError(t, res.Header, res.StatusCode, body)
+			if a.reason != "INVALID_FIELD" || a.field[c.field] == "" {
 				t.Errorf("%s %s: %s %v, want a violation of %s", c.path, c.body, a.reason, a.field, c.field)
 			}
 		}

@@ -61,6 +61,11 @@ func rawPost(path, head, body string) string {
 		path, head, len(body), body)
 }
 
+// successHeaders are the names of the headers of a successful JSON answer.
+var successHeaders = []string{
+	"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id",
+}
+
 const (
 	asEverything = "Authorization: Bearer dmk_everything\r\n"
 	asJSON       = "Content-Type: application/json\r\n"
@@ -115,8 +120,8 @@ func checkErrorHeader(t *testing.T, h http.Header, code int) {
 	}
 }
 
-// readError parses the body of an error. The body must be a google.rpc.Status in the JSON mapping of
-// protobuf.
+// readError parses the body of an error. The body must be a google.rpc.Status in the JSON mapping
+// of protobuf.
 func readError(t *testing.T, h http.Header, code int, body []byte) answer {
 	t.Helper()
 	checkErrorHeader(t, h, code)
@@ -298,8 +303,8 @@ func TestValidJSON(t *testing.T) {
 	}
 }
 
-// TestSuccessBody checks that the JSON of a success is in lowerCamelCase and has every field. Clients
-// in languages without default values then need no special case.
+// TestSuccessBody checks that the JSON of a success is in lowerCamelCase and has every field.
+// Clients in languages without default values then need no special case.
 func TestSuccessBody(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, `{"user":{`+ana+`},"return_to":"/hc"}`))
@@ -322,11 +327,8 @@ func TestSuccessBody(t *testing.T) {
 	if got["issueTime"] != "2026-03-14T15:09:26Z" || got["expireTime"] != "2026-03-14T15:12:26Z" {
 		t.Errorf("times %v %v", got["issueTime"], got["expireTime"])
 	}
-	if want := []string{"Cache-Control", "Content-Length", "Content-Type", "Date", "X-Content-Type-Options", "X-Request-Id"}; !slices.Equal(
-		slices.Sorted(maps.Keys(res.Header)),
-		want,
-	) {
-		t.Errorf("headers %v, want %v", res.Header, want)
+	if got := slices.Sorted(maps.Keys(res.Header)); !slices.Equal(got, successHeaders) {
+		t.Errorf("headers %v, want %v", got, successHeaders)
 	}
 	var m pb.MintTokenResponse
 	if err := protojson.Unmarshal(body, &m); err != nil || res.Header.Get("Content-Type") != "application/json" {

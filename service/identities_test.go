@@ -15,7 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// withIdentities is the configuration of the tests, in which caller slow has these identities.
+// withIdentities returns the configuration of the tests with these identities of the caller slow.
 func withIdentities(t *testing.T, c *clock, identities string) *config.Snapshot {
 	t.Helper()
 	text := strings.Replace(configuration, "identities: [{api_key_sha256: "+caller.HashKey("dmk_slow")+"}]",
@@ -33,21 +33,21 @@ func lastUsedLine(who, identity string, at float64) string {
 		strconv.FormatFloat(at, 'g', -1, 64))
 }
 
-// TestIdentities shows that an identity is accepted until its end, on a connection that stays open,
-// and then refused as expired; that each record names it; and that its last use is a metric, which
-// a reload doesn't lose.
+// TestIdentities checks that an identity is accepted until its end and then refused as expired, on
+// a connection that stays open. Each record names the identity. A metric has its last use, and a
+// reload keeps the value.
 func TestIdentities(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
-		old, fresh := "dmk_slow", "dmk_fresh"
+		const old, fresh = "dmk_slow", "dmk_fresh"
 		identities := fmt.Sprintf(
 			"{name: old, not_after: 2026-03-14T16:00:00Z, api_key_sha256: %s}, {name: fresh, api_key_sha256: %s}",
 			caller.HashKey(old), caller.HashKey(fresh))
 		if err := s.Swap(t.Context(), withIdentities(t, &c, identities)); err != nil {
 			t.Fatal(err)
 		}
-		has := func(lines ...string) {
+		checkMetrics := func(lines ...string) {
 			t.Helper()
 			text := s.ops(t, "/metrics")
 			for _, line := range lines {
@@ -56,7 +56,7 @@ func TestIdentities(t *testing.T) {
 				}
 			}
 		}
-		trial := func(key string) reply {
+		validate := func(key string) reply {
 			return tr.send(t.Context(), t, s, call{
 				method: "MintToken", keys: []string{key}, body: user("") + `,"validateOnly":true`,
 			})
@@ -65,58 +65,61 @@ func TestIdentities(t *testing.T) {
 			t.Helper()
 			all := records(t, s)
 			if len(all) != 1 {
-				t.Fatalf("%d records", len(all))
+				t.Fatalf("%d records, want 1", len(all))
 			}
 			return all[0]
 		}
 
-		has(lastUsedLine("slow", "old", 0), lastUsedLine("slow", "fresh", 0),
+		checkMetrics(lastUsedLine("slow", "old", 0), lastUsedLine("slow", "fresh", 0),
 			"deskmint_caller_identity_not_after_seconds{caller=\"slow\",identity=\"old\"} 1.773504e+09\n")
-		if r := trial(old); r.code != codes.OK {
+		if r := validate(old); r.code != codes.OK {
 			t.Fatalf("%v %s", r.code, r.reason)
 		}
 		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Decision != audit.Allow {
 			t.Errorf("the record is %+v", r)
 		}
-		has(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 0))
+		checkMetrics(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 0))
 
 		c.set(time.Date(2026, 3, 14, 16, 0, 0, 1, time.UTC).Sub(now))
-		checkRefused(t, tr, trial(old), codes.Unauthenticated, "CALLER_UNAUTHENTICATED", http.StatusUnauthorized, 0)
+		checkRefused(t, tr, validate(old), codes.Unauthenticated, "CALLER_UNAUTHENTICATED", http.StatusUnauthorized, 0)
 		if r := record(); r.Caller != "slow" || r.Identity != "old" || r.Credential != "expired" ||
 			r.Reason != "CALLER_UNAUTHENTICATED" ||
 			r.Decision != audit.Deny {
 			t.Errorf("the record of an identity that has ended is %+v", r)
 		}
-		if r := trial(fresh); r.code != codes.OK {
+		if r := validate(fresh); r.code != codes.OK {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 		if r := record(); r.Identity != "fresh" {
 			t.Errorf("the record is %+v", r)
 		}
-		has(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 1773504000))
+		checkMetrics(lastUsedLine("slow", "old", 1773500966.535), lastUsedLine("slow", "fresh", 1773504000))
 
-		// A reload keeps what stays, and removes what goes.
-		if err := s.Swap(t.Context(), withIdentities(t, &c, "{name: fresh, api_key_sha256: "+caller.HashKey(fresh)+"}")); err != nil {
+		// A reload keeps the times of the remaining identities and removes those of the others.
+		next := withIdentities(t, &c, "{name: fresh, api_key_sha256: "+caller.HashKey(fresh)+"}")
+		if err := s.Swap(t.Context(), next); err != nil {
 			t.Fatal(err)
 		}
-		has(lastUsedLine("slow", "fresh", 1773504000))
+		checkMetrics(lastUsedLine("slow", "fresh", 1773504000))
 		if text := s.ops(t, "/metrics"); strings.Contains(text, `identity="old"`) {
-			t.Error("an identity that is gone has a series")
+			t.Error("the metrics have an identity that was removed")
 		}
 	})
 }
 
-// TestFloodOfEndedIdentities shows that somebody with an ended credential can't fill the disk.
+// TestFloodOfEndedIdentities checks that a client with an expired credential can't fill the disk.
 func TestFloodOfEndedIdentities(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
 		s := start(t, settings{configuration: configuration, now: c.now})
-		if err := s.Swap(t.Context(), withIdentities(t, &c, "{not_after: 2026-03-13, api_key_sha256: "+caller.HashKey("dmk_slow")+"}")); err != nil {
+		expired := "{not_after: 2026-03-13, api_key_sha256: " + caller.HashKey("dmk_slow") + "}"
+		if err := s.Swap(t.Context(), withIdentities(t, &c, expired)); err != nil {
 			t.Fatal(err)
 		}
 		const flood = 300
 		for range flood {
-			if r := tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")}); r.reason != "CALLER_UNAUTHENTICATED" {
+			r := tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_slow"}, body: user("")})
+			if r.reason != "CALLER_UNAUTHENTICATED" {
 				t.Fatalf("%v %s", r.code, r.reason)
 			}
 		}
@@ -128,11 +131,11 @@ func TestFloodOfEndedIdentities(t *testing.T) {
 			if r.Count == 0 {
 				single++
 			} else if counted += r.Count; r.Caller != "" || r.Identity != "" || r.Credential != "expired" {
-				t.Errorf("a number is %+v", r)
+				t.Errorf("a record with a count is %+v", r)
 			}
 		}
 		if single+counted != flood || counted == 0 {
-			t.Errorf("%d records, and %d counted, of %d", single, counted, flood)
+			t.Errorf("%d single records and %d counted requests, want %d in all", single, counted, flood)
 		}
 	})
 }

@@ -9,8 +9,9 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// Every limit of a sign-in has a name, tells truly when to come again, and is taken together with
-// the others or not at all; a trial run isn't counted.
+// TestLimits checks each limit of a sign-in. A refusal has the name of the limit and the exact time
+// after which a request succeeds. A request counts in all limits or in none. A request with
+// validate_only counts in none.
 func TestLimits(t *testing.T) {
 	yaml := strings.NewReplacer(
 		"rate: {per_second: 100000, burst: 1000000}\n        team_rate: {per_second: 100000, burst: 1000000}",
@@ -24,15 +25,15 @@ func TestLimits(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name  string
-		taken []call // before
+		taken []call // the calls before
 		call  call
 		limit string
 		wait  time.Duration
 	}{
-		{"the grant's", []call{person("a"), person("b"), person("c"), person("d")}, person("e"), "rate", time.Second},
-		{"the team's", []call{agent, agent}, agent, "team_rate", 2 * time.Second},
-		{"the team's, where any role may be meant", []call{anyone, anyone}, anyone, "team_rate", 2 * time.Second},
-		{"the person's", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
+		{"of the grant", []call{person("a"), person("b"), person("c"), person("d")}, person("e"), "rate", time.Second},
+		{"of team members", []call{agent, agent}, agent, "team_rate", 2 * time.Second},
+		{"of team members, if the role can be any", []call{anyone, anyone}, anyone, "team_rate", 2 * time.Second},
+		{"of the user", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
 		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"),
 			"user_rate", 10 * time.Second},
 	} {
@@ -40,16 +41,16 @@ func TestLimits(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) {
 				var at clock
 				s := start(t, settings{configuration: yaml, now: at.now})
-				trial := c.call
-				trial.method, trial.body = "MintToken", trial.body+`,"validateOnly":true`
+				validate := c.call
+				validate.method, validate.body = "MintToken", validate.body+`,"validateOnly":true`
 				for _, before := range c.taken {
 					mint(t, s, tr, before)
-					if r := tr.send(t.Context(), t, s, trial); r.code != codes.OK {
-						t.Fatalf("a trial run: %v %s", r.code, r.reason)
+					if r := tr.send(t.Context(), t, s, validate); r.code != codes.OK {
+						t.Fatalf("a request with validate_only: %v %s", r.code, r.reason)
 					}
 				}
 				c.call.method = "MintToken"
-				for range 5 { // being refused costs nothing
+				for range 5 { // a refusal doesn't count
 					r := tr.send(t.Context(), t, s, c.call)
 					checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, c.wait)
 					if r.info["limit"] != c.limit {
@@ -69,7 +70,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// A caller that uses up a person's sign-ins doesn't keep the person out at another caller.
+// TestUserRateIsOfEachCaller checks that the sign-ins of a user at one caller don't count at
+// another caller.
 func TestUserRateIsOfEachCaller(t *testing.T) {
 	yaml := strings.Replace(configuration, "user_rate: {per_minute: 6000000, burst: 1000000}",
 		"user_rate: {per_minute: 6, burst: 3}", 1)
@@ -89,7 +91,7 @@ func TestUserRateIsOfEachCaller(t *testing.T) {
 	})
 }
 
-// A reload changes nothing of what has been used up, and gives nobody a fresh start.
+// TestLimitsOutliveReloads checks that a reload doesn't reset the limits.
 func TestLimitsOutliveReloads(t *testing.T) {
 	var at clock
 	s := start(t, settings{configuration: configuration, now: at.now})
@@ -102,8 +104,9 @@ func TestLimitsOutliveReloads(t *testing.T) {
 		}
 		checkRefused(t, tr, tr.send(t.Context(), t, s, slow), codes.ResourceExhausted, "RATE_LIMITED",
 			http.StatusTooManyRequests, 2*time.Second)
-		// A rate that has been changed counts from when it was.
-		if err := s.Swap(t.Context(), parse(t, strings.Replace(configuration, "per_second: 0.5, burst: 1", "per_second: 0.1, burst: 2", 1))); err != nil {
+		// A rate that a reload changes starts to count at the reload.
+		changed := strings.Replace(configuration, "per_second: 0.5, burst: 1", "per_second: 0.1, burst: 2", 1)
+		if err := s.Swap(t.Context(), parse(t, changed)); err != nil {
 			t.Fatal(err)
 		}
 		mint(t, s, tr, slow)
@@ -116,7 +119,8 @@ func TestLimitsOutliveReloads(t *testing.T) {
 	})
 }
 
-// A caller with the action refresh can't use up what the store is asked for.
+// TestRefreshLimits checks that a caller with the action refresh can't use up the rate of requests
+// to the store.
 func TestRefreshLimits(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var at clock
@@ -132,7 +136,7 @@ func TestRefreshLimits(t *testing.T) {
 		if r.info["limit"] != "refresh_rate" {
 			t.Errorf("refused by %v", r.info)
 		}
-		for i := range 20 { // of 40 at once, at all secrets
+		for i := range 20 { // the limit of all secrets together has a burst of 40
 			name := []string{"acme-staff", "acme-both", "acme-off"}[i%3]
 			if r := tr.send(t.Context(), t, s, of(name)); r.code != codes.OK {
 				t.Fatalf("%s: %v %s", name, r.code, r.reason)
