@@ -22,7 +22,8 @@ import (
 	"github.com/deskmint/deskmint/service/ops"
 )
 
-// measuring is a service, not served, that knows all that its metrics can tell.
+// newMetricsRegistry returns the registry of a service that doesn't listen. All metrics have
+// values.
 func newMetricsRegistry(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	snapshot, err := config.Parse("test.yaml",
@@ -37,8 +38,13 @@ func newMetricsRegistry(t *testing.T) *prometheus.Registry {
 	}
 	registry := prometheus.NewRegistry()
 	s, err := service.New(service.Options{
-		Snapshot: snapshot, Secrets: ring, Audit: discardAudit(snapshot), Registry: registry, Now: func() time.Time { return now },
-		Store: remoteStore{}, IssuerKeys: fetchedKeys("https://issuer.example"),
+		Snapshot:   snapshot,
+		Secrets:    ring,
+		Audit:      discardAudit(snapshot),
+		Registry:   registry,
+		Now:        func() time.Time { return now },
+		Store:      remoteStore{},
+		IssuerKeys: fetchedKeys("https://issuer.example"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -47,21 +53,22 @@ func newMetricsRegistry(t *testing.T) *prometheus.Registry {
 	return registry
 }
 
-// remoteStore is the state of a store behind a network.
+// remoteStore reports a fixed state of a store.
 type remoteStore struct{}
 
 func (remoteStore) ClockOffset() (time.Duration, bool)     { return -1500 * time.Millisecond, true }
 func (remoteStore) Logins() (succeeded, failed uint64)     { return 3, 2 }
 func (remoteStore) TokenExpiry() (at time.Time, ends bool) { return now.Add(time.Hour), true }
 
-// fetchedKeys is the issuer whose keys were fetched a minute ago.
+// fetchedKeys is the name of the issuer whose keys were fetched a minute ago.
 type fetchedKeys string
 
 func (k fetchedKeys) Fetched(i caller.Issuer) (time.Time, bool) {
 	return now.Add(-time.Minute), i.Issuer == string(k)
 }
 
-// described are the registry's own metrics with their labels, also those that have no value yet.
+// describedMetrics returns the metrics of a registry with their labels. It includes those that have
+// no value yet.
 func describedMetrics(registry *prometheus.Registry) map[string]string {
 	all := make(map[string]string)
 	ch := make(chan *prometheus.Desc)
@@ -77,8 +84,8 @@ func describedMetrics(registry *prometheus.Registry) map[string]string {
 	return all
 }
 
-// What the documentation has a row for and what there is to scrape are the same, with the same
-// types and labels.
+// TestMetricsAreDocumented checks that docs/telemetry.md has a row for each metric, with its type
+// and its labels, and no other rows.
 func TestMetricsAreDocumented(t *testing.T) {
 	registry := newMetricsRegistry(t)
 	families, err := registry.Gather()
@@ -94,7 +101,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	documented := make(map[string]string)
-	for _, row := range regexp.MustCompile("(?m)^\\| `(deskmint_\\w+)` \\| (\\w+) \\|([^|]*)\\|").FindAllStringSubmatch(string(text), -1) {
+	rows := regexp.MustCompile("(?m)^\\| `(deskmint_\\w+)` \\| (\\w+) \\|([^|]*)\\|")
+	for _, row := range rows.FindAllStringSubmatch(string(text), -1) {
 		labels := strings.Fields(strings.NewReplacer("`", "", ",", " ").Replace(row[3]))
 		slices.Sort(labels)
 		documented[row[1]] = strings.Join(labels, " ")
@@ -112,13 +120,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 		for name := range documented {
 			if _, ok := present[name]; !ok {
-				t.Errorf("%s is in the table, and nowhere else", name)
+				t.Errorf("%s is in the table but not in the registry", name)
 			}
 		}
 	}
 }
 
-// Names and help are as Prometheus's own linter would have them.
+// TestMetricsConventions runs the linter of Prometheus on the names and the help texts.
 func TestMetricsConventions(t *testing.T) {
 	families, err := newMetricsRegistry(t).Gather()
 	if err != nil {
@@ -135,8 +143,8 @@ func TestMetricsConventions(t *testing.T) {
 	}
 }
 
-// What dashboard and alert rules ask for is there to be scraped. An expression that
-// asks for anything else never complains: it is always empty.
+// TestDashboardAndAlertMetrics checks that each metric in the dashboard and in the alert rules exists.
+// An expression with an unknown metric causes no error. Its result is always empty.
 func TestDashboardAndAlertMetrics(t *testing.T) {
 	known := describedMetrics(newMetricsRegistry(t))
 	names := regexp.MustCompile(`\b(?:deskmint|process|go)_\w+`)
@@ -145,23 +153,24 @@ func TestDashboardAndAlertMetrics(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		asked := names.FindAllString(string(text), -1)
-		if len(asked) < 15 {
-			t.Errorf("%s asks for %d metrics only", file, len(asked))
+		used := names.FindAllString(string(text), -1)
+		if len(used) < 15 {
+			t.Errorf("%s has only %d metrics", file, len(used))
 		}
-		for _, name := range asked {
+		for _, name := range used {
 			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
 			if _, ok := known[name]; !ok && known[base] != "method transport" {
-				t.Errorf("%s asks for %s, which there isn't", file, name)
+				t.Errorf("%s has the metric %s, which doesn't exist", file, name)
 			}
 		}
 		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
-			t.Errorf("%s is no JSON", file)
+			t.Errorf("%s is not valid JSON", file)
 		}
 	}
 }
 
-// Every alert is shown to fire by a test of promtool's.
+// TestAlertsAreTested checks that the promtool tests have a case in which each alert fires and one in
+// which it doesn't.
 func TestAlertsAreTested(t *testing.T) {
 	rules, err := os.ReadFile("../deploy/prometheus/deskmint.rules.yaml")
 	if err != nil {
@@ -177,7 +186,7 @@ func TestAlertsAreTested(t *testing.T) {
 	if err := yaml.Unmarshal(rules, &parsed); err != nil {
 		t.Fatal(err)
 	}
-	var shown struct {
+	var promtool struct {
 		Tests []struct {
 			Alerts []struct {
 				Name     string      `yaml:"alertname"`
@@ -188,11 +197,11 @@ func TestAlertsAreTested(t *testing.T) {
 			} `yaml:"promql_expr_test"`
 		}
 	}
-	if err := yaml.Unmarshal(tests, &shown); err != nil {
+	if err := yaml.Unmarshal(tests, &promtool); err != nil {
 		t.Fatal(err)
 	}
 	fires, quiet := make(map[string]bool), make(map[string]bool)
-	for _, test := range shown.Tests {
+	for _, test := range promtool.Tests {
 		for _, a := range test.Alerts {
 			fires[a.Name] = fires[a.Name] || len(a.Expected) > 0
 			quiet[a.Name] = quiet[a.Name] || len(a.Expected) == 0
@@ -207,12 +216,12 @@ func TestAlertsAreTested(t *testing.T) {
 	}
 	for _, r := range parsed.Groups[0].Rules {
 		if !fires[r.Alert] || !quiet[r.Alert] {
-			t.Errorf("%s: shown to fire %v, and to be quiet %v", r.Alert, fires[r.Alert], quiet[r.Alert])
+			t.Errorf("%s: tested to fire: %v, tested not to fire: %v", r.Alert, fires[r.Alert], quiet[r.Alert])
 		}
 	}
 }
 
-// What the service is told of by its options is measured as it is told.
+// TestMetricsFromOptions checks the metrics whose values are from the options of the service.
 func TestMetricsFromOptions(t *testing.T) {
 	families, err := newMetricsRegistry(t).Gather()
 	if err != nil {
@@ -252,9 +261,9 @@ func TestMetricsFromOptions(t *testing.T) {
 	}
 }
 
-// Only names of the present configuration are ever a label's value: those that a
-// reload takes away take their counts along, and a name that nobody configured has
-// none. Reloads are counted, and one that failed stays visible until one succeeds.
+// TestMetricsAfterReload checks that only names of the present configuration are the values of labels.
+// A reload deletes the counters of a removed configuration, and an unknown name never has any. Reloads
+// are counted, and a failed one stays visible until one succeeds.
 func TestMetricsAfterReload(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {
@@ -267,7 +276,7 @@ func TestMetricsAfterReload(t *testing.T) {
 	}
 	before := s.ops(t, "/metrics")
 	for _, line := range []string{
-		`deskmint_decisions_total{configuration="acme-both",reason=""} 4`, // the reports too
+		`deskmint_decisions_total{configuration="acme-both",reason=""} 4`, // includes the reports
 		`deskmint_decisions_total{configuration="acme-both",reason="BRAND_NOT_ALLOWED"} 2`,
 		`deskmint_decisions_total{configuration="",reason="CALLER_NOT_ALLOWED"} 2`,
 		`deskmint_reported_sign_in_failures_total{class="SIGN_IN_FAILURE_CLASS_CLOCK",configuration="acme-both"} 2`,
@@ -279,12 +288,12 @@ func TestMetricsAfterReload(t *testing.T) {
 		}
 	}
 	if strings.Contains(before, "no-such-name") {
-		t.Error("a name that nobody configured is a label's value")
+		t.Error("an unknown name is the value of a label")
 	}
 	s.Reloaded(ops.ReloadFailed)
 	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") ||
 		!strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
-		t.Error("a reload that failed doesn't show")
+		t.Error("the metrics don't have the failed reload")
 	}
 	next := parse(t, strings.ReplaceAll(configuration, "acme-both", "acme-fresh"))
 	if err := s.Swap(t.Context(), next); err != nil {
@@ -293,11 +302,12 @@ func TestMetricsAfterReload(t *testing.T) {
 	s.Reloaded(ops.ReloadSucceeded)
 	after := s.ops(t, "/metrics")
 	if strings.Contains(after, "acme-both") {
-		t.Error("a configuration that is gone is still counted")
+		t.Error("the metrics have a removed configuration")
 	}
 	for _, line := range []string{
 		`deskmint_decisions_total{configuration="acme-fresh",reason=""} 0`, `deskmint_config_last_reload_successful 1`,
-		`deskmint_config_reloads_total{result="succeeded"} 1`, fmt.Sprintf("deskmint_config_info{digest=%q} 1", next.Digest),
+		`deskmint_config_reloads_total{result="succeeded"} 1`,
+		fmt.Sprintf("deskmint_config_info{digest=%q} 1", next.Digest),
 	} {
 		if !strings.Contains(after, line+"\n") {
 			t.Errorf("no line %s", line)

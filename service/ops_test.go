@@ -19,7 +19,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// opened serves configurations whose secrets are in every state that there is.
+// startWithAllStates returns a server whose configurations have secrets in each possible state.
 func startWithAllStates(t *testing.T) *server {
 	t.Helper()
 	var c clock
@@ -31,9 +31,14 @@ func startWithAllStates(t *testing.T) *server {
 		t.Fatal(err)
 	}
 	c.set(11 * time.Second)
-	for path, fault := range map[string]error{"sso/acme-customers": nil, "sso/acme-staff": errors.New("no route"), "sso/acme-both": errors.New("no route")} {
+	for path, fault := range map[string]error{
+		"sso/acme-customers": nil,
+		"sso/acme-staff":     errors.New("no route"),
+		"sso/acme-both":      errors.New("no route"),
+	} {
 		s.Store.SetError(fault)
-		if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"}); (err != nil) != (fault != nil) {
+		_, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"})
+		if (err != nil) != (fault != nil) {
 			t.Fatal(err)
 		}
 	}
@@ -105,14 +110,17 @@ func TestMetrics(t *testing.T) {
 		tr.send(t.Context(), t, s, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`})
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: inputMarker})
 	})
-	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // a path that isn't there counts nowhere
+	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // an unknown path counts in no metric
 	text := s.ops(t, "/metrics")
 	for _, line := range []string{
 		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="grpc"} 1`,
 		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="http"} 1`,
-		`deskmint_requests_total{code="PermissionDenied",method="MintToken",reason="BRAND_NOT_ALLOWED",transport="http"} 1`,
-		`deskmint_requests_total{code="Unauthenticated",method="MintToken",reason="CALLER_UNAUTHENTICATED",transport="grpc"} 1`,
-		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="grpc"} 1`, // a page all the same
+		`deskmint_requests_total{code="PermissionDenied",method="MintToken",` +
+			`reason="BRAND_NOT_ALLOWED",transport="http"} 1`,
+		`deskmint_requests_total{code="Unauthenticated",method="MintToken",` +
+			`reason="CALLER_UNAUTHENTICATED",transport="grpc"} 1`,
+		// The answers to these two are pages.
+		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="grpc"} 1`,
 		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="http"} 1`,
 		`deskmint_request_duration_seconds_count{method="MintToken",transport="http"} 4`,
 		`deskmint_secret_refresh_interval_seconds 10`,
@@ -149,9 +157,9 @@ func TestMetrics(t *testing.T) {
 func TestHealth(t *testing.T) {
 	s := startWithAllStates(t)
 	if got := s.ops(t, "/healthz"); got != "ok\n" {
-		t.Errorf("/healthz says %q", got)
+		t.Errorf("/healthz returns %q", got)
 	}
-	conn := dial(t, strings.TrimPrefix(s.Ops, "http://")) // h2c on the same port
+	conn := dial(t, strings.TrimPrefix(s.Ops, "http://")) // plaintext HTTP/2 on the same port
 	defer conn.Close()
 	health := healthpb.NewHealthClient(conn)
 	const up, down = healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING
@@ -182,7 +190,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// The ops listener has three paths, and the API isn't among them.
+// TestOpsPaths checks that the ops listener has three paths and doesn't serve the API.
 func TestOpsPaths(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range []struct {
@@ -214,9 +222,9 @@ func TestOpsPaths(t *testing.T) {
 		}
 	}
 	if got := s.Audit.String(); got != "" {
-		t.Errorf("recorded: %s", got)
+		t.Errorf("the audit log has %s", got)
 	}
-	// The REST gateway speaks no gRPC, the gRPC server no REST.
+	// The REST gateway doesn't serve gRPC, and the gRPC server doesn't serve REST.
 	conn := dial(t, strings.TrimPrefix(s.URL, "http://"))
 	defer conn.Close()
 	_, err := pb.NewTokenServiceClient(conn).MintToken(t.Context(), &pb.MintTokenRequest{}, grpc.WaitForReady(false))
