@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -59,4 +60,16 @@ func (hook *hookedSecrets) blockGets(t *testing.T) (entered <-chan struct{}, rel
 	release = sync.OnceFunc(func() { hook.setOnGet(nil); close(out) })
 	t.Cleanup(release)
 	return in, release
+}
+
+// disableSecret disables the secret at a path and refreshes it.
+func (s *server) disableSecret(t *testing.T, path string) {
+	t.Helper()
+	if err := s.Store.Disable(path, true); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"})
+	if err != nil && !errors.Is(err, secrets.ErrDisabled) {
+		t.Fatal(err)
+	}
 }

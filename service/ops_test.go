@@ -174,9 +174,8 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"acme-nowhere", inputMarker, "deskmint.v1.TokenService"} {
-		if _, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); status.Code(
-			err) != codes.NotFound ||
-			strings.Contains(err.Error(), inputMarker) {
+		_, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if status.Code(err) != codes.NotFound || strings.Contains(err.Error(), inputMarker) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}

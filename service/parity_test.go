@@ -16,7 +16,7 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// counted reads one value of deskmint_requests_total.
+// counted returns one value of deskmint_requests_total.
 func counted(t *testing.T, s *server, transport, method string, code codes.Code, reason string) string {
 	t.Helper()
 	text := s.ops(t, "/metrics")
@@ -27,7 +27,7 @@ func counted(t *testing.T, s *server, transport, method string, code codes.Code,
 	return value
 }
 
-// ops gets a page of the ops listener, whatever its status.
+// ops returns the body of a page of the ops listener, with any status.
 func (s *server) ops(t *testing.T, path string) string {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+path, nil)
@@ -41,8 +41,8 @@ func (s *server) ops(t *testing.T, path string) string {
 	return string(body)
 }
 
-// A caller that goes away while its request is worked on gets nothing, and nothing is signed for
-// it.
+// TestCallerGone checks that nothing is signed and recorded for a caller that goes away during its
+// request.
 func TestCallerGone(t *testing.T) {
 	for name, c := range map[string]struct {
 		context func(context.Context) (context.Context, context.CancelFunc)
@@ -52,20 +52,20 @@ func TestCallerGone(t *testing.T) {
 	}{
 		"cancelled": {context.WithCancel, true, codes.Canceled, 0},
 		"deadline": {func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Second) // in which the call has to reach its handler
+			return context.WithTimeout(ctx, time.Second) // the call must reach its handler within that time
 		}, false, codes.DeadlineExceeded, http.StatusGatewayTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
-				watching, hook := newStatsRecorder(), &hookedSecrets{}
-				s := start(t, settings{configuration: configuration, secrets: hook.wrap, stats: watching})
+				calls, hook := newStatsRecorder(), &hookedSecrets{}
+				s := start(t, settings{configuration: configuration, secrets: hook.wrap, stats: calls})
 				entered, release := hook.blockGets(t)
 				ctx, cancel := c.context(t.Context())
 				defer cancel()
 				answered := make(chan reply, 1)
 				go func() { answered <- tr.send(ctx, t, s, call{method: "MintToken", body: user("")}) }()
 				<-entered
-				served := <-watching.begun
+				served := <-calls.begun
 				if c.cancel {
 					cancel()
 				}
@@ -73,12 +73,12 @@ func TestCallerGone(t *testing.T) {
 				release()
 				r := <-answered
 				if r.code != c.code || r.reason != "" || tr.name == "http" && r.http != c.http {
-					t.Errorf("the caller sees %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code,
+					t.Errorf("the caller gets %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code,
 						c.http)
 				}
-				ended := status.Code((<-watching.ended).Error)
-				// A gRPC client whose deadline has passed also says so, and what it says is a
-				// cancellation: the server may hear that first.
+				ended := status.Code((<-calls.ended).Error)
+				// A gRPC client whose deadline has passed also cancels the call. The server may
+				// receive the cancellation before its own timer ends.
 				if ended != c.code && !(tr.name == "grpc" && ended == codes.Canceled) {
 					t.Errorf("the call ended with %v, want %v", ended, c.code)
 				}
@@ -86,25 +86,26 @@ func TestCallerGone(t *testing.T) {
 					t.Errorf("counted %q times as %v, want 1", got, ended)
 				}
 				if got := s.Audit.String(); got != "" {
-					t.Errorf("recorded: %s", got)
+					t.Errorf("the audit log has %s", got)
 				}
 				if got := s.Log.String(); strings.Contains(got, "request failed") {
-					t.Errorf("logged as a fault: %s", got)
+					t.Errorf("the log has a fault: %s", got)
 				}
 				if mint(t, s, tr, call{body: user("")}) == "" {
-					t.Error("nothing after it")
+					t.Error("the next request has no answer")
 				}
 			})
 		})
 	}
 }
 
-// One whose deadline has passed before it comes does not get as far as a handler.
+// TestDeadlineBeforeTheHandler checks that a request whose deadline has already passed doesn't
+// reach a handler.
 func TestDeadlineBeforeTheHandler(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var hook hookedSecrets
 		s := start(t, settings{configuration: configuration, secrets: hook.wrap})
-		hook.setOnGet(func() { t.Error("a handler was reached") })
+		hook.setOnGet(func() { t.Error("the request reached a handler") })
 		defer hook.setOnGet(nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
 		defer cancel()
@@ -116,12 +117,12 @@ func TestDeadlineBeforeTheHandler(t *testing.T) {
 		}
 		hook.setOnGet(nil)
 		if got := s.Audit.String(); got != "" {
-			t.Errorf("recorded: %s", got)
+			t.Errorf("the audit log has %s", got)
 		}
 	})
 }
 
-// The context of a request is the store's too, where a request waits for it.
+// TestRefreshEndsWithItsCaller checks that a refresh from the store has the context of its request.
 func TestRefreshEndsWithItsCaller(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		hook := hookedSecrets{onRefresh: func(ctx context.Context) error {
@@ -137,13 +138,13 @@ func TestRefreshEndsWithItsCaller(t *testing.T) {
 	})
 }
 
-// marked is what a handler might hold when it panics.
+// secretValue is a panic value with a secret and a key.
 type secretValue struct{ secret, key string }
 
 func (m secretValue) Error() string { return m.secret }
 
-// A panic is one request's error: its value is told to nobody, its place to the operator, and the
-// service goes on.
+// TestPanic checks that a panic is the error of one request and that the service continues. The log
+// has the place of the panic. Neither the log nor the answer has its value.
 func TestPanic(t *testing.T) {
 	values := map[string]any{
 		"text":    customersSecret,
@@ -175,11 +176,10 @@ func TestPanic(t *testing.T) {
 				all := records(t, s)
 				if len(all) != 2 || all[0].Decision != "deny" || all[0].Reason != "INTERNAL" ||
 					all[0].Caller != "everything" {
-					t.Errorf("recorded as %+v", all)
+					t.Errorf("the records are %+v", all)
 				}
-				if log := s.Log.String(); !strings.Contains(log, "gate_test.go") &&
-					!strings.Contains(log, "(*gate).Get:") {
-					t.Errorf("the log doesn't say where: %s", log)
+				if log := s.Log.String(); !strings.Contains(log, "(*hookedSecrets).Get:") {
+					t.Errorf("the log doesn't have the place of the panic: %s", log)
 				}
 				mint(t, s, tr, call{body: user("")})
 			})
@@ -205,8 +205,8 @@ func checkInternal(t *testing.T, tr transport, r reply) {
 	}
 }
 
-// What a panic outside of any handler does: in the clock, which also dates the record, and in what
-// the record is written to.
+// TestPanicAroundTheHandler checks panics outside of any handler: in the clock, which also dates
+// the record, and in the output of the audit log.
 func TestPanicAroundTheHandler(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		t.Run("clock", func(t *testing.T) {
@@ -230,7 +230,7 @@ func TestPanicAroundTheHandler(t *testing.T) {
 			}
 			mint(t, s, tr, call{body: user("")})
 			if log := s.Log.String(); strings.Count(log, "panic with a string at ") < 4 {
-				t.Errorf("the panics aren't all in the log: %s", log)
+				t.Errorf("the log doesn't have all panics: %s", log)
 			}
 		})
 		t.Run("record", func(t *testing.T) {
@@ -241,7 +241,7 @@ func TestPanicAroundTheHandler(t *testing.T) {
 			checkRefused(t, tr, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 			for name := range r.header {
 				if strings.HasPrefix(name, "Deskmint-") {
-					t.Errorf("an error came with %s", name)
+					t.Errorf("the error has the header %s", name)
 				}
 			}
 			w.armed.Store(false)
@@ -259,8 +259,8 @@ func (p *panickingWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Two services in one process share nothing: neither secrets, nor callers, nor counts, nor their
-// ends.
+// TestTwoServers checks that two services in one process share no secrets, callers or metrics, and
+// that one continues when the other stops.
 func TestTwoServers(t *testing.T) {
 	one := start(t, settings{configuration: configuration})
 	renamed := strings.ReplaceAll(configuration, "acme-customers", "other-customers")
@@ -269,13 +269,15 @@ func TestTwoServers(t *testing.T) {
 		for range 3 {
 			mint(t, one, tr, call{body: user("")})
 		}
-		if r := tr.send(t.Context(), t, other, call{method: "MintToken", body: user("")}); r.reason != "CALLER_NOT_ALLOWED" {
-			t.Errorf("the other knows the one's configuration: %v %s", r.code, r.reason)
+		r := tr.send(t.Context(), t, other, call{method: "MintToken", body: user("")})
+		if r.reason != "CALLER_NOT_ALLOWED" {
+			t.Errorf("the second service has a configuration of the first: %v %s", r.code, r.reason)
 		}
 		mint(t, other, tr, call{name: "other-customers", body: user("")})
-		if a, b := counted(t, one, tr.name, "MintToken", codes.OK, ""), counted(t, other, tr.name, "MintToken", codes.OK, ""); a != "3" ||
-			b != "1" {
-			t.Errorf("counted %s and %s, want 3 and 1", a, b)
+		a := counted(t, one, tr.name, "MintToken", codes.OK, "")
+		b := counted(t, other, tr.name, "MintToken", codes.OK, "")
+		if a != "3" || b != "1" {
+			t.Errorf("the services counted %s and %s requests, want 3 and 1", a, b)
 		}
 	})
 	if err := one.stop(); err != nil {
@@ -284,12 +286,12 @@ func TestTwoServers(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		r := tr.send(t.Context(), t, other, call{method: "GetConfiguration", name: "other-customers"})
 		if get[*pb.Configuration](t, r).GetName() != "configurations/other-customers" {
-			t.Errorf("after the one's end, the other says %v %s", r.code, r.reason)
+			t.Errorf("after the first service has stopped, the second answers %v %s", r.code, r.reason)
 		}
 	})
 }
 
-// The same for what no request is behind: a probe, and a scrape.
+// TestPanicInProbes does the same for a probe and for a scrape.
 func TestPanicInProbes(t *testing.T) {
 	var hook hookedSecrets
 	s := start(t, settings{configuration: configuration, secrets: hook.wrap})
@@ -307,11 +309,11 @@ func TestPanicInProbes(t *testing.T) {
 	}
 	hook.setOnGet(nil)
 	if got := s.ops(t, "/readyz"); !strings.Contains(got, `"ready":true`) {
-		t.Errorf("after a panic: %s", got)
+		t.Errorf("after a panic, /readyz returns %s", got)
 	}
 	if got := s.Log.String(); strings.Contains(got, customersSecret) ||
-		!strings.Contains(got, "panic with a service_test.marked at ") {
-		t.Errorf("the log: %s", got)
+		!strings.Contains(got, "panic with a service_test.secretValue at ") {
+		t.Errorf("the log has %s", got)
 	}
 	eachTransport(t, func(t *testing.T, tr transport) { mint(t, s, tr, call{body: user("")}) })
 }

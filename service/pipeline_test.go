@@ -79,8 +79,9 @@ func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, opti
 	return err
 }
 
-// TestPanics puts a panic into each place of the pipeline. Both transports give the same answer and
-// count it. A panic inside audit is on record; one elsewhere has a line in the log.
+// TestPanics inserts a step that panics at each position of the pipeline. Both transports give the
+// same answer and log the panic. A panic inside measure is counted, and one inside auditing has a
+// record.
 func TestPanics(t *testing.T) {
 	names := []string{
 		"requestID",
@@ -94,7 +95,7 @@ func TestPanics(t *testing.T) {
 		"decode",
 		"handle",
 	}
-	for i := 3; i <= 9; i++ { // inside recovery and further in; what is outside belongs to the transports
+	for i := 3; i <= 9; i++ { // from inside recovery on; the transports recover panics outside of it
 		for _, over := range []string{transport.GRPC, transport.HTTP} {
 			t.Run("inside "+names[i-1]+"/"+over, func(t *testing.T) {
 				out := &safeBuffer{}
@@ -102,19 +103,22 @@ func TestPanics(t *testing.T) {
 				run := s.handle
 				steps := s.steps()
 				steps = slices.Insert(steps, i, func(handler) handler {
-					return func(context.Context, *exchange) answer { panic("MARKER-a value that nobody may see") }
+					return func(context.Context, *exchange) answer { panic("MARKER-a secret value") }
 				})
 				for j := len(steps) - 1; j >= 0; j-- {
 					run = steps[j](run)
 				}
 				s.pipeline = run
 				if over == transport.HTTP {
-					if code, body := overHTTP(t, s, everythingKey, anaJSON); code != http.StatusInternalServerError ||
-						!bytes.Contains(body, []byte(`"INTERNAL"`)) {
+					code, body := overHTTP(t, s, everythingKey, anaJSON)
+					if code != http.StatusInternalServerError || !bytes.Contains(body, []byte(`"INTERNAL"`)) {
 						t.Errorf("HTTP %d %s", code, body)
 					}
-				} else if err := overGRPC(t, s, everythingKey, &pb.MintTokenRequest{}); status.Code(err) != codes.Internal {
-					t.Errorf("%v", err)
+				} else {
+					err := overGRPC(t, s, everythingKey, &pb.MintTokenRequest{})
+					if status.Code(err) != codes.Internal {
+						t.Errorf("%v", err)
+					}
 				}
 				text := out.take()
 				recorded := strings.Count(text, `"decision":"deny","reason":"INTERNAL"`)
@@ -125,14 +129,15 @@ func TestPanics(t *testing.T) {
 					t.Errorf("the log has %s", text)
 				}
 				if i >= 4 { // inside measure
-					counted(t, s, over, "Internal", transport.ReasonInternal)
+					checkCounted(t, s, over, "Internal", transport.ReasonInternal)
 				}
 			})
 		}
 	}
 }
 
-func counted(t *testing.T, s *Service, over, code, reason string) {
+// checkCounted checks that the metrics have exactly one such request.
+func checkCounted(t *testing.T, s *Service, over, code, reason string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	s.monitor.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
@@ -143,33 +148,33 @@ func counted(t *testing.T, s *Service, over, code, reason string) {
 	}
 }
 
-// TestCompressedMessages: nothing is decompressed, for nobody. A stranger learns only that it is
-// one.
+// TestCompressedMessages checks that a compressed message is refused without being decompressed. An
+// unknown caller is refused as such, before its message is read.
 func TestCompressedMessages(t *testing.T) {
 	s := newTestService(t, &safeBuffer{}, nil)
 	r := &pb.MintTokenRequest{Configuration: "configurations/acme-customers"}
-	if err := overGRPC(t, s, "dmk_stranger", r, grpc.UseCompressor(gzip.Name)); status.Code(
-		err) != codes.Unauthenticated {
-		t.Errorf("a stranger: %v", err)
+	compressed := grpc.UseCompressor(gzip.Name)
+	if err := overGRPC(t, s, "dmk_unknown", r, compressed); status.Code(err) != codes.Unauthenticated {
+		t.Errorf("an unknown caller: %v", err)
 	}
-	if err := overGRPC(t, s, everythingKey, r, grpc.UseCompressor(gzip.Name)); status.Code(
-		err) != codes.Unimplemented ||
-		reasonIn(status.Convert(err)) != transport.ReasonInvalidRequest {
-		t.Errorf("a caller: %v", err)
+	err := overGRPC(t, s, everythingKey, r, compressed)
+	if status.Code(err) != codes.Unimplemented || reasonIn(status.Convert(err)) != transport.ReasonInvalidRequest {
+		t.Errorf("a known caller: %v", err)
 	}
 }
 
-// TestStrangersAreNotDecoded sends what would be refused for its form, were it looked at.
+// TestUnknownCallerNotDecoded sends messages of unknown callers that would be refused if they were
+// decoded.
 func TestUnknownCallerNotDecoded(t *testing.T) {
 	s := newTestService(t, &safeBuffer{}, nil)
 	for _, body := range []string{"{", `{"unknown":1}`, strings.Repeat("x", 2*largestBody)} {
-		if code, answer := overHTTP(t, s, "dmk_stranger", body); code != http.StatusUnauthorized ||
+		if code, answer := overHTTP(t, s, "dmk_unknown", body); code != http.StatusUnauthorized ||
 			!bytes.Contains(answer, []byte(reasonUnauthenticated)) {
 			t.Errorf("%.20q: %d %s", body, code, answer)
 		}
 	}
 	large := &pb.MintTokenRequest{Attempt: strings.Repeat("x", 2*largestBody)}
-	if err := overGRPC(t, s, "dmk_stranger", large); status.Code(err) != codes.Unauthenticated {
+	if err := overGRPC(t, s, "dmk_unknown", large); status.Code(err) != codes.Unauthenticated {
 		t.Errorf("a large message: %v", err)
 	}
 	if err := overGRPC(t, s, everythingKey, large); status.Code(err) != codes.ResourceExhausted {
@@ -177,11 +182,14 @@ func TestUnknownCallerNotDecoded(t *testing.T) {
 	}
 }
 
-// TestMethodsAreTheContract: an RPC without an entry would not be served, and one whose entry has
-// another's request would decode nonsense.
+// TestMethodsMatchContract compares the table of methods with the contract. A missing RPC would not
+// be served, and one with a wrong request type would decode another message.
 func TestMethodsMatchContract(t *testing.T) {
 	var want []string
-	for _, file := range []protoreflect.FileDescriptor{pb.File_deskmint_v1_token_service_proto, pb.File_deskmint_v1_configuration_service_proto} {
+	for _, file := range []protoreflect.FileDescriptor{
+		pb.File_deskmint_v1_token_service_proto,
+		pb.File_deskmint_v1_configuration_service_proto,
+	} {
 		for i := range file.Services().Len() {
 			for j := range file.Services().Get(i).Methods().Len() {
 				m := file.Services().Get(i).Methods().Get(j)
@@ -189,7 +197,7 @@ func TestMethodsMatchContract(t *testing.T) {
 				want = append(want, full)
 				k := slices.IndexFunc(methods(), func(m *method) bool { return m.full == full })
 				if k < 0 {
-					t.Errorf("no entry for %s", full)
+					t.Errorf("the table doesn't have %s", full)
 					continue
 				}
 				entry := methods()[k]
@@ -209,7 +217,7 @@ func TestMethodsMatchContract(t *testing.T) {
 	}
 }
 
-// refusals is an error of each kind.
+// refusals returns an error of each kind.
 func refusals() map[string]error {
 	many := &zendesk.InvalidError{}
 	for i := range 30 {
@@ -238,7 +246,7 @@ func refusals() map[string]error {
 	}
 }
 
-// TestRefusalJSON compares the JSON of each kind of refusal with what protojson makes of its
+// TestRefusalJSON compares the JSON of each kind of refusal with the output of protojson for its
 // status.
 func TestRefusalJSON(t *testing.T) {
 	for name, err := range refusals() {
@@ -258,11 +266,12 @@ func TestRefusalJSON(t *testing.T) {
 	}
 }
 
-// BenchmarkRefusal and BenchmarkToken are compared: a refusal costs no more than a token.
+// BenchmarkRefusal measures a refusal. It should not take longer than BenchmarkToken.
 func BenchmarkRefusal(b *testing.B) {
 	benchmarkREST(b, `{"user":{"email":"ana","name":"Ana"}}`, http.StatusBadRequest)
 }
 
+// BenchmarkToken measures a successful sign-in, to compare it with BenchmarkRefusal.
 func BenchmarkToken(b *testing.B) { benchmarkREST(b, anaJSON, http.StatusOK) }
 
 func benchmarkREST(b *testing.B, body string, want int) {
@@ -285,13 +294,14 @@ func benchmarkREST(b *testing.B, body string, want int) {
 	}
 }
 
-// BenchmarkStranger compares an empty message with one that is dear to decode.
+// BenchmarkUnknownCaller compares an empty message with one that takes long to decode. Both should
+// take the same time, because the message of an unknown caller is not decoded.
 func BenchmarkUnknownCaller(b *testing.B) {
-	dear := &pb.MintTokenRequest{User: &pb.User{UserFields: map[string]*structpb.Value{}}}
+	large := &pb.MintTokenRequest{User: &pb.User{UserFields: map[string]*structpb.Value{}}}
 	for i := range 5000 {
-		dear.User.UserFields[fmt.Sprint(i)] = &structpb.Value{}
+		large.User.UserFields[fmt.Sprint(i)] = &structpb.Value{}
 	}
-	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "dear": dear} {
+	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "large": large} {
 		b.Run(name, func(b *testing.B) {
 			s := newTestService(b, &safeBuffer{}, nil)
 			_, conn, err := s.InProcess(b.Context())
