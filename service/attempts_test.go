@@ -59,7 +59,8 @@ func TestAttemptsOfSkewedReplicas(t *testing.T) {
 			}
 			attempt, stopped := "", 0
 			for n := 1; n <= 6 && stopped == 0; n++ {
-				r := tr.send(t.Context(), t, replicas[n%2], call{method: "MintToken", body: withAttempt(user(""), attempt)})
+				r := tr.send(t.Context(), t, replicas[n%2],
+					call{method: "MintToken", body: withAttempt(user(""), attempt)})
 				if r.reason == "SIGN_IN_LOOP" {
 					stopped = n
 				}
@@ -141,7 +142,8 @@ func TestLoopSettings(t *testing.T) {
 			}),
 		)
 		c.set(4 * time.Minute)
-		checkLoop(t, s, tr, call{body: withAttempt(user(""), form.GetAttempt())}, time.Minute-time.Duration(now.Nanosecond()))
+		checkLoop(t, s, tr, call{body: withAttempt(user(""), form.GetAttempt())},
+			time.Minute-time.Duration(now.Nanosecond()))
 		c.set(5 * time.Minute)
 		mint(t, s, tr, call{body: withAttempt(user(""), form.GetAttempt())})
 	})
@@ -222,7 +224,8 @@ func TestForeignAttempts(t *testing.T) {
 			"half a MAC":         withAttempt(user(""), altered(func(b []byte) []byte { return b[:16] })),
 			"a time removed":     withAttempt(user(""), altered(func(b []byte) []byte { return b[:len(b)-5] })),
 			"a time cut through": withAttempt(user(""), altered(func(b []byte) []byte { return b[:len(b)-1] })),
-			"a time added":       withAttempt(user(""), altered(func(b []byte) []byte { return append(b, b[len(b)-5:]...) })),
+			"a time added": withAttempt(user(""),
+				altered(func(b []byte) []byte { return append(b, b[len(b)-5:]...) })),
 			"a MAC of zeros": withAttempt(user(""),
 				altered(func(b []byte) []byte { return append(make([]byte, 32), b[32:]...) })),
 			"a character removed":   withAttempt(user(""), third[:len(third)-1]),
@@ -244,7 +247,9 @@ func TestForeignAttempts(t *testing.T) {
 			})
 		}
 		t.Run("too long", func(t *testing.T) {
-			r := tr.send(t.Context(), t, s, call{method: "MintToken", body: withAttempt(user(""), strings.Repeat("A", 1025))})
+			r := tr.send(t.Context(), t, s, call{
+				method: "MintToken", body: withAttempt(user(""), strings.Repeat("A", 1025)),
+			})
 			if r.reason != "INVALID_FIELD" || r.field["attempt"] == "" {
 				t.Errorf("%s %v", r.reason, r.field)
 			}

@@ -125,7 +125,7 @@ func TestFloodOfUnknownCallers(t *testing.T) {
 		most := burst + 1 + int(10*time.Since(began).Seconds())
 		if known != flood/10 || sum != flood || single < burst || single > most {
 			t.Errorf(
-				"%d records of known callers, %d of single unknown ones, and %v counted; want %d, at most %d, %d in all",
+				"%d records of known callers, %d of unknown ones, and %v counted; want %d, at most %d, %d in all",
 				known, single, counted, flood/10, most, flood)
 		}
 	})

@@ -227,7 +227,8 @@ func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 			{method: "ReportSignInFailure", body: `"kind":"error"`},
 		} {
 			c.name = "acme-nowhere"
-			if r := tr.send(t.Context(), t, s, c); r.code != codes.PermissionDenied || r.reason != "CALLER_NOT_ALLOWED" {
+			if r := tr.send(t.Context(), t, s, c); r.code != codes.PermissionDenied ||
+				r.reason != "CALLER_NOT_ALLOWED" {
 				t.Errorf("%s: %v %s", c.method, r.code, r.reason)
 			}
 		}

@@ -112,7 +112,8 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 				// Only the name of a user field may be in the answer, because it is part of the
 				// field's path.
 				if strings.Contains(f.GetDescription(), inputMarker) ||
-					strings.Contains(f.GetField(), inputMarker) && !strings.HasPrefix(f.GetField(), "user.user_fields[") {
+					strings.Contains(f.GetField(), inputMarker) &&
+						!strings.HasPrefix(f.GetField(), "user.user_fields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)
 				}
 			}

@@ -30,7 +30,8 @@ const (
 func TestHostileClients(t *testing.T) {
 	for d, name := range []string{"gRPC", "HTTP"} {
 		t.Run(name, func(t *testing.T) {
-			s := start(t, settings{configuration: configuration, timeout: attackTimeout, smallBuffers: true, grace: time.Second})
+			s := start(t,
+				settings{configuration: configuration, timeout: attackTimeout, smallBuffers: true, grace: time.Second})
 			t.Run("no attack", func(t *testing.T) { callDuringAttack(t, s, func() { <-time.After(time.Second) }) })
 			for _, a := range attacks() {
 				if a.transport != d {

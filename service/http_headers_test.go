@@ -93,7 +93,8 @@ func TestIdentityIsTheAuthorizationHeader(t *testing.T) {
 		{name: "without a scheme", head: "Authorization: dmk_everything\r\n", code: 401, credential: "malformed"},
 		{name: "another scheme", head: "Authorization: Basic ZG1rX2V2ZXJ5dGhpbmc=\r\n", code: 401,
 			credential: "malformed"},
-		{name: "an unknown key", head: "Authorization: Bearer " + inputMarker + "\r\n", code: 401, credential: "unknown"},
+		{name: "an unknown key", head: "Authorization: Bearer " + inputMarker + "\r\n", code: 401,
+			credential: "unknown"},
 		{name: "a key's hash",
 			head: "Authorization: Bearer 91a9acd95e34a499af42f13fde84e3a09c70916ef7f9d2165525c2fcfdf39f92\r\n",
 			code: 401, credential: "unknown"},
@@ -156,7 +157,8 @@ func TestGRPCTimeoutHeader(t *testing.T) {
 	for value, want := range map[string]int{
 		"10S": 200, "1H": 200, "99999999H": 200, "9223372036854775807H": 200, "0S": 200,
 		"1n": 504, "1u": 504,
-		inputMarker: 400, "S": 400, "10": 400, "-1S": 400, "1.5S": 400, "10s": 400, "1 S": 400, "18446744073709551616S": 400,
+		inputMarker: 400, "S": 400, "10": 400, "-1S": 400, "1.5S": 400, "10s": 400, "1 S": 400,
+		"18446744073709551616S": 400,
 	} {
 		t.Run(value, func(t *testing.T) {
 			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+asJSON+"Grpc-Timeout: "+value+"\r\n", full))

@@ -143,7 +143,8 @@ func TestRefreshLimits(t *testing.T) {
 			}
 		}
 		r = tr.send(t.Context(), t, s, of("acme-broken"))
-		checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 200*time.Millisecond)
+		checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests,
+			200*time.Millisecond)
 		if r.info["limit"] != "refresh_rate_all" {
 			t.Errorf("refused by %v", r.info)
 		}

@@ -16,10 +16,10 @@ func TestLogLimiter(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var r logLimiter
 	for _, step := range []struct {
-		after time.Duration
-		cause string
-		left  int
-		ok    bool
+		after   time.Duration
+		cause   string
+		leftOut int
+		ok      bool
 	}{
 		{0, "a", 0, true},
 		{0, "a", 0, false},
@@ -31,13 +31,14 @@ func TestLogLimiter(t *testing.T) {
 		{time.Minute, "a", 1, true},
 		{2 * time.Minute, "a", 0, true},
 	} {
-		if left, ok := r.allow(step.cause, begin.Add(step.after)); left != step.left || ok != step.ok {
-			t.Errorf("%s after %v: %d %v, want %d %v", step.cause, step.after, left, ok, step.left, step.ok)
+		if leftOut, ok := r.allow(step.cause, begin.Add(step.after)); leftOut != step.leftOut || ok != step.ok {
+			t.Errorf("%s after %v: %d %v, want %d %v", step.cause, step.after, leftOut, ok, step.leftOut, step.ok)
 		}
 	}
 }
 
-// Causes that are all different can't fill the memory, nor the log.
+// TestLogLimiterMaxCauses checks that a large number of different causes fills neither the memory
+// nor the log.
 func TestLogLimiterMaxCauses(t *testing.T) {
 	begin := time.Unix(1_000_000, 0)
 	var r logLimiter
@@ -48,14 +49,15 @@ func TestLogLimiterMaxCauses(t *testing.T) {
 		}
 	}
 	if logged != maxCauses+1 || len(r.seen) != maxCauses+1 {
-		t.Errorf("%d lines, %d causes kept; at most %d of either", logged, len(r.seen), maxCauses+1)
+		t.Errorf("%d lines and %d causes, want %d of each", logged, len(r.seen), maxCauses+1)
 	}
-	if left, ok := r.allow("new", begin.Add(time.Second)); left != 0 || !ok || len(r.seen) != 1 {
-		t.Errorf("a second later: %d %v, %d causes kept", left, ok, len(r.seen))
+	if leftOut, ok := r.allow("new", begin.Add(time.Second)); leftOut != 0 || !ok || len(r.seen) != 1 {
+		t.Errorf("a second later: %d %v, %d causes", leftOut, ok, len(r.seen))
 	}
 }
 
-// In an outage every request fails; the log has a line a second.
+// TestFaultLogRate checks that the log has one line a second if every request fails for the same
+// cause.
 func TestFaultLogRate(t *testing.T) {
 	out := &safeBuffer{}
 	s := newTestService(t, out, nil)
@@ -64,17 +66,17 @@ func TestFaultLogRate(t *testing.T) {
 			classify(fmt.Errorf("the store is away")))
 	}
 	if log := out.take(); len(log) > 2000 {
-		t.Errorf("a thousand faults make %d bytes of log", len(log))
+		t.Errorf("the log of 1000 faults has %d bytes, want at most 2000", len(log))
 	}
 }
 
-// Failed handshakes of strangers, each from another port, are one line a second.
+// TestServerErrorLog checks that failed handshakes from different ports write one line a second.
 func TestServerErrorLog(t *testing.T) {
 	var log bytes.Buffer
-	c := serverErrorLog{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	l := serverErrorLog{&Service{log: slog.New(slog.NewTextHandler(&log, nil))}}
 	for port := range 500 {
 		line := fmt.Appendf(nil, "http: TLS handshake error from 192.0.2.1:%d: EOF\n", port)
-		if n, err := c.Write(line); n != len(line) || err != nil {
+		if n, err := l.Write(line); n != len(line) || err != nil {
 			t.Fatal(n, err)
 		}
 	}
@@ -82,6 +84,6 @@ func TestServerErrorLog(t *testing.T) {
 		t.Errorf("%d lines:\n%s", lines, &log)
 	}
 	if !strings.Contains(log.String(), "192.0.2.1:0: EOF") {
-		t.Errorf("the line isn't what net/http said: %s", &log)
+		t.Errorf("the line isn't the message of net/http: %s", &log)
 	}
 }

@@ -21,7 +21,8 @@ import (
 // API keys and issued tokens.
 func TestMain(m *testing.M) {
 	// Without this, the libraries log to standard error, and the log would not be searched.
-	grpclog.SetLoggerV2(grpclog.NewLoggerV2WithVerbosity(&recorder.libraries, &recorder.libraries, &recorder.libraries, 99))
+	grpclog.SetLoggerV2(
+		grpclog.NewLoggerV2WithVerbosity(&recorder.libraries, &recorder.libraries, &recorder.libraries, 99))
 	code := m.Run()
 	if leaks := recorder.leaks(); len(leaks) > 0 && code == 0 {
 		fmt.Fprintln(os.Stderr,

@@ -19,84 +19,76 @@ import (
 //go:embed testdata/service.yaml
 var configuration string
 
-// signInCase is a request and what must come of it, at either transport.
+// signInCase is a request and the answer that both transports must give.
 type signInCase struct {
 	name   string
-	caller string // API key; empty: everything's
-	conf   string // empty: acme-customers
+	caller string // API keys separated by |, or "-" for none; "" means that of the caller everything
+	conf   string // "" means acme-customers
 	body   string // the JSON request without its configuration
-	reason string // empty: signed
+	reason string // "" if a token is signed
 	code   codes.Code
 	http   int
-	field  string // one violation's field, where there must be one
-	info   string // ErrorInfo metadata, as key=value
-	claims string // the token's claims but iat and jti, as JSON in their order
-	warned string // a warning's field
+	field  string // the field of a violation
+	info   string // an entry of the metadata of ErrorInfo, as key=value
+	claims string // the claims of the token without iat and jti, as JSON in their order
+	warned string // the field of a warning
 }
 
 const ana = `"email":"ana@customer.example","emailVerified":true,"name":"Ana"`
 
 func user(more string) string { return `"user":{` + ana + more + `}` }
 
-// cases are every decision that a sign-in can end in. Refusals that aren't the request's fault (the
-// store, the record, limits) have tests of their own.
+// signInCases returns a case of each decision on a sign-in. Other tests have the refusals that
+// don't depend on the request, such as those for the store, the audit log and the limits.
 func signInCases() []signInCase {
 	const anaClaims = `"email":"ana@customer.example","name":"Ana"`
 	denied, invalid := codes.PermissionDenied, codes.InvalidArgument
 	return []signInCase{
-		// What is signed.
+		// Tokens that are signed.
 		{name: "least", body: user(""), claims: anaClaims},
 		{name: "address lower-cased",
 			body:   `"user":{"email":"Ana@Customer.EXAMPLE","emailVerified":true,"name":"Ana"}`,
 			claims: anaClaims},
 		{name: "end user", body: user(`,"role":"ROLE_END_USER","localeId":"1"`),
 			claims: anaClaims + `,"role":"end_user","locale":1`},
-		{
-			name: "staff",
-			conf: "acme-staff",
-			body: user(
-				`,"role":"ROLE_AGENT","customRoleId":"42","localeId":"1176","organizationIds":["77"]`,
-			) + `,"clientIp":"192.0.2.7"`,
-			claims: anaClaims + `,"role":"agent","custom_role_id":42,"locale_id":1176,"organization_id":77,"exp":IAT+180`,
-		},
+		{name: "staff", conf: "acme-staff",
+			body: user(`,"role":"ROLE_AGENT","customRoleId":"42","localeId":"1176","organizationIds":["77"]`) +
+				`,"clientIp":"192.0.2.7"`,
+			claims: anaClaims + `,"role":"agent","custom_role_id":42,"locale_id":1176,"organization_id":77,` +
+				`"exp":IAT+180`},
 		{name: "IPv6 in range", conf: "acme-staff",
 			body:   user(`,"role":"ROLE_ADMIN"`) + `,"clientIp":"2001:db8::1"`,
 			claims: anaClaims + `,"role":"admin","exp":IAT+180`},
-		{
-			name: "everything",
-			body: user(
-				`,"externalId":"shop-9","organizations":["Acme","Beta & Söhne"],"organizationIds":["a","b"],"phone":"+4930123456",` +
-					`"tags":{"values":["vip"]},"remotePhotoUrl":"https://acme.com/a.png","userFields":{"plan":"gold","seats":12,"ratio":0.5,"paid":true,"since":null}`,
-			),
-			claims: anaClaims + `,"external_id":"shop-9","organizations":"Acme,Beta & Söhne","organization_ids":"a,b","phone":"+4930123456","tags":["vip"],` +
-				`"remote_photo_url":"https://acme.com/a.png","user_fields":{"paid":true,"plan":"gold","ratio":0.5,"seats":12,"since":null}`,
-		},
+		{name: "all claims",
+			body: user(`,"externalId":"shop-9","organizations":["Acme","Beta & Söhne"],` +
+				`"organizationIds":["a","b"],"phone":"+4930123456","tags":{"values":["vip"]},` +
+				`"remotePhotoUrl":"https://acme.com/a.png",` +
+				`"userFields":{"plan":"gold","seats":12,"ratio":0.5,"paid":true,"since":null}`),
+			claims: anaClaims + `,"external_id":"shop-9","organizations":"Acme,Beta & Söhne",` +
+				`"organization_ids":"a,b","phone":"+4930123456","tags":["vip"],` +
+				`"remote_photo_url":"https://acme.com/a.png",` +
+				`"user_fields":{"paid":true,"plan":"gold","ratio":0.5,"seats":12,"since":null}`},
 		{name: "tags cleared", body: user(`,"tags":{}`), claims: anaClaims + `,"tags":[]`},
-		{
-			name:   "snake_case JSON",
-			body:   `"user":{"email":"ana@customer.example","email_verified":true,"name":"Ana","external_id":"7"},"return_to":"/hc"`,
-			claims: anaClaims + `,"external_id":"7"`,
-		},
+		{name: "snake_case JSON",
+			body: `"user":{"email":"ana@customer.example","email_verified":true,"name":"Ana","external_id":"7"},` +
+				`"return_to":"/hc"`,
+			claims: anaClaims + `,"external_id":"7"`},
 		{name: "another brand", body: user("") + `,"brandId":"360002"`, claims: anaClaims},
 		{name: "mapped host", body: user("") + `,"returnTo":"https://help.acme.com/hc/en-us?x=1#y"`, claims: anaClaims},
-		{name: "version asked for", body: user("") + `,"secretVersion":1`, claims: anaClaims},
-		{name: "left out with a warning", conf: "acme-both", body: user(`,"phone":"030 123"`),
+		{name: "requested version", body: user("") + `,"secretVersion":1`, claims: anaClaims},
+		{name: "claim left out with a warning", conf: "acme-both", body: user(`,"phone":"030 123"`),
 			claims: anaClaims, warned: "user.phone"},
-		{name: "sent home with a warning", conf: "acme-both",
+		{name: "return_to left out with a warning", conf: "acme-both",
 			body:   user("") + `,"returnTo":"https://evil.example/"`,
 			claims: anaClaims, warned: "return_to"},
 		{name: "unverified where allowed", conf: "acme-both", body: `"user":{"email":"a@b.example","name":"A"}`,
 			claims: `"email":"a@b.example","name":"A"`},
-		{
-			name:   "within the grant",
-			caller: "dmk_storefront",
-			body: user(
-				`,"externalId":"shop-1","tags":{"values":["vip","beta"]},"userFields":{"plan":"x"}`,
-			) + `,"returnTo":"https://acme.zendesk.com/hc"`,
-			claims: anaClaims + `,"external_id":"shop-1","tags":["vip","beta"],"user_fields":{"plan":"x"}`,
-		},
+		{name: "within the grant", caller: "dmk_storefront",
+			body: user(`,"externalId":"shop-1","tags":{"values":["vip","beta"]},"userFields":{"plan":"x"}`) +
+				`,"returnTo":"https://acme.zendesk.com/hc"`,
+			claims: anaClaims + `,"external_id":"shop-1","tags":["vip","beta"],"user_fields":{"plan":"x"}`},
 
-		// Who calls.
+		// Authentication.
 		{name: "no key", caller: "-", body: user(""),
 			reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, info: "credential=missing"},
 		{name: "unknown key", caller: "dmk_other", body: user(""),
@@ -106,9 +98,9 @@ func signInCases() []signInCase {
 		{name: "the same key twice", caller: "dmk_everything|dmk_everything", body: user(""),
 			reason: "CALLER_UNAUTHENTICATED", code: codes.Unauthenticated, http: 401, info: "credential=several"},
 
-		// What the caller may.
+		// Authorization.
 		{name: "no grant", caller: "dmk_nobody", body: user(""), reason: "CALLER_NOT_ALLOWED", code: denied, http: 403},
-		{name: "another's configuration", caller: "dmk_storefront", conf: "acme-staff", body: user(""),
+		{name: "configuration of another caller", caller: "dmk_storefront", conf: "acme-staff", body: user(""),
 			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403},
 		{name: "no such configuration", caller: "dmk_storefront", conf: "acme-nowhere", body: user(""),
 			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403},
@@ -157,7 +149,7 @@ func signInCases() []signInCase {
 			body:   user(`,"role":"ROLE_AGENT"`) + `,"clientIp":"198.51.100.1"`,
 			reason: "CLIENT_IP_NOT_ALLOWED", code: denied, http: 403, info: "field=client_ip"},
 
-		// What is asked for.
+		// Validation of the request.
 		{name: "no user", body: ``, reason: "INVALID_FIELD", code: invalid, http: 400, field: "user"},
 		{name: "configuration malformed", conf: "ACME", body: user(""),
 			reason: "INVALID_FIELD", code: invalid, http: 400, field: "configuration"},
@@ -193,7 +185,7 @@ func signInCases() []signInCase {
 		{name: "version not held", body: user("") + `,"secretVersion":7`,
 			reason: "SECRET_VERSION_UNKNOWN", code: codes.NotFound, http: 404, info: "field=secret_version"},
 
-		// What the secret is.
+		// States of the secret.
 		{name: "secret too short", conf: "acme-broken", body: user(""),
 			reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500},
 		{name: "secret missing", conf: "acme-gone", body: user(""),
@@ -245,29 +237,15 @@ func TestMintToken(t *testing.T) {
 				}
 				request.Configuration = c.configuration()
 				response := &pb.MintTokenResponse{}
-				c.check(
-					t,
-					s.overGRPC(
-						t.Context(),
-						pb.TokenService_MintToken_FullMethodName,
-						request,
-						response,
-						c.authorization()...),
-					response,
-				)
+				a := s.overGRPC(t.Context(), pb.TokenService_MintToken_FullMethodName, request, response,
+					c.authorization()...)
+				c.check(t, a, response)
 			})
 			t.Run("http", func(t *testing.T) {
 				response := &pb.MintTokenResponse{}
-				c.check(
-					t,
-					s.overHTTP(
-						t.Context(),
-						"/v1/"+c.configuration()+":mintToken",
-						"{"+c.body+"}",
-						response,
-						c.authorization()...),
-					response,
-				)
+				a := s.overHTTP(t.Context(), "/v1/"+c.configuration()+":mintToken", "{"+c.body+"}", response,
+					c.authorization()...)
+				c.check(t, a, response)
 			})
 		})
 	}
@@ -289,7 +267,7 @@ func (c signInCase) check(t *testing.T, a answer, response *pb.MintTokenResponse
 	}
 	if c.reason != "" {
 		if response.GetToken() != "" {
-			t.Error("a refusal came with a token")
+			t.Error("the refusal has a token")
 		}
 		return
 	}
@@ -299,23 +277,21 @@ func (c signInCase) check(t *testing.T, a answer, response *pb.MintTokenResponse
 	}
 }
 
-// checkToken computes the whole token anew, from the standard library alone, and compares bytes.
-// Only the jti is taken from the answer.
+// checkToken computes the whole token with the standard library and compares it byte for byte. Only
+// the jti is from the answer.
 func (c signInCase) checkToken(t *testing.T, response *pb.MintTokenResponse) {
 	t.Helper()
 	claims := fmt.Sprintf(`{"iat":%d,"jti":%q,%s}`, now.Unix(), response.GetJti(),
 		strings.ReplaceAll(c.claims, "IAT+180", fmt.Sprint(now.Unix()+180)))
-	input := base64.RawURLEncoding.EncodeToString(
-		[]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + base64.RawURLEncoding.EncodeToString(
-		[]byte(claims),
-	)
+	encode := base64.RawURLEncoding.EncodeToString
+	input := encode([]byte(`{"typ":"JWT","alg":"HS256"}`)) + "." + encode([]byte(claims))
 	secret := customersSecret
 	if c.conf == "acme-staff" || c.conf == "acme-both" {
 		secret = staffSecret
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(input))
-	if want := input + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil)); response.GetToken() != want {
+	if want := input + "." + encode(mac.Sum(nil)); response.GetToken() != want {
 		t.Errorf("token\n%s, want\n%s\nclaims %v\nwant %s", response.GetToken(), want,
 			claimsOf(t, response.GetToken()), claims)
 	}
@@ -326,7 +302,7 @@ func (c signInCase) checkToken(t *testing.T, response *pb.MintTokenResponse) {
 		t.Errorf("issue_time %v", got)
 	}
 	if got := response.GetExpireTime().AsTime().Sub(response.GetIssueTime().AsTime()).Minutes(); got != 3 {
-		t.Errorf("expires %v minutes after its issue", got)
+		t.Errorf("the token expires %v minutes after its issue, want 3", got)
 	}
 	if f := response.GetForm(); f.GetFields()["jwt"] != response.GetToken() ||
 		!strings.HasSuffix(f.GetAction(), ".zendesk.com/access/jwt") {
@@ -334,7 +310,8 @@ func (c signInCase) checkToken(t *testing.T, response *pb.MintTokenResponse) {
 	}
 }
 
-// The three sign-in requests are one request with two fields more.
+// TestSignInRequestsShareTheirFields checks that the other two sign-in requests have all fields of
+// MintTokenRequest and two more.
 func TestSignInRequestsShareTheirFields(t *testing.T) {
 	mint := (&pb.MintTokenRequest{}).ProtoReflect().Descriptor().Fields()
 	for _, other := range []proto.Message{&pb.RenderFormRequest{}, &pb.RenderPageRequest{}} {

@@ -107,7 +107,9 @@ func TestMetrics(t *testing.T) {
 		mint(t, s, tr, call{body: user("")})
 		tr.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + inputMarker + `"`})
 		tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
-		tr.send(t.Context(), t, s, call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`})
+		tr.send(t.Context(), t, s, call{
+			method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`,
+		})
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: inputMarker})
 	})
 	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // an unknown path counts in no metric

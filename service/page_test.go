@@ -108,7 +108,8 @@ func TestRenderPage(t *testing.T) {
 					t.Errorf("HTTP %d", r.http)
 				}
 
-				m := get[*pb.RenderFormResponse](t, tr.send(t.Context(), t, s, call{method: "RenderForm", body: c.body}))
+				m := get[*pb.RenderFormResponse](t,
+					tr.send(t.Context(), t, s, call{method: "RenderForm", body: c.body}))
 				token = tokenPattern.FindString(m.GetHtml())
 				if want := string(p.Render(token, c.returnTo)); token == "" || m.GetHtml() != want {
 					t.Errorf("the page differs at %s", difference(m.GetHtml(), want))

@@ -15,7 +15,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// records reads what has been put on record since it was last called.
+// records returns the records since the last call.
 func records(t *testing.T, s *server) (all []audit.Record) {
 	t.Helper()
 	text := s.Audit.String()
@@ -37,7 +37,7 @@ func discardAudit(snapshot *config.Snapshot) *audit.Log {
 	return audit.New(io.Discard, snapshot.Audit, nil)
 }
 
-// identify finds in an answer what its record must name it by.
+// tokenIDs returns the jti and the hash of the token in an answer, as its record must have them.
 func tokenIDs(t *testing.T, r reply) (id, hash string) {
 	t.Helper()
 	switch m := r.message.(type) {
@@ -48,12 +48,12 @@ func tokenIDs(t *testing.T, r reply) (id, hash string) {
 	case *httpbody.HttpBody:
 		return r.header.Get("Deskmint-Jti"), audit.Hash(string(tokenPattern.Find(m.GetData())))
 	}
-	t.Fatalf("a %T has no token", r.message)
+	t.Fatalf("a %T never has a token", r.message)
 	return "", ""
 }
 
-// One record of each decision, with all that was decided on and nothing that could be used: the
-// same through both transports but for the transport.
+// TestRecords checks the record of each kind of decision. It has all inputs of the decision but no
+// token. The records of both transports are the same except for the transport.
 func TestRecords(t *testing.T) {
 	const grant, everything = "callers[0].grants[0]", "callers[1].grants[0]"
 	ana := audit.Record{
@@ -201,8 +201,9 @@ func TestRecords(t *testing.T) {
 		},
 	}
 	actions := map[string]string{
-		"MintToken": "sign_in", "RenderForm": "sign_in", "RenderPage": "sign_in", "InspectToken": "inspect", "RefreshSecret": "refresh",
-		"ReportSignInFailure": "report", "ListConfigurations": "read", "GetConfiguration": "read", "ResolveConfiguration": "read",
+		"MintToken": "sign_in", "RenderForm": "sign_in", "RenderPage": "sign_in",
+		"InspectToken": "inspect", "RefreshSecret": "refresh", "ReportSignInFailure": "report",
+		"ListConfigurations": "read", "GetConfiguration": "read", "ResolveConfiguration": "read",
 	}
 	s, digest := start(t, settings{configuration: configuration}), parse(t, configuration).Digest
 	for _, c := range cases {
@@ -214,7 +215,8 @@ func TestRecords(t *testing.T) {
 					t.Fatalf("%d records: %+v", len(got), got)
 				}
 				want := c.want
-				want.Schema, want.Transport, want.Method, want.Time, want.Digest = audit.Schema, tr.name, c.call.method, now, digest
+				want.Schema, want.Time, want.Digest = audit.Schema, now, digest
+				want.Transport, want.Method = tr.name, c.call.method
 				want.Action, want.RequestID = actions[c.call.method], r.header.Get("X-Request-Id")
 				if want.Caller != "" {
 					want.Identity = "api_key:" + caller.HashKey("dmk_" + want.Caller)[:8]

@@ -22,9 +22,17 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// refused checks an error through either transport: code, reason, and what tells the caller when to
-// come again.
-func checkRefused(t *testing.T, tr transport, r reply, code codes.Code, reason string, httpCode int, retry time.Duration) {
+// checkRefused checks the code and the reason of an error and the time after which the caller may
+// retry.
+func checkRefused(
+	t *testing.T,
+	tr transport,
+	r reply,
+	code codes.Code,
+	reason string,
+	httpCode int,
+	retry time.Duration,
+) {
 	t.Helper()
 	if r.code != code || r.reason != reason || r.retry != retry {
 		t.Errorf("got %v %s, retry after %v; want %v %s %v", r.code, r.reason, r.retry, code, reason, retry)
@@ -42,7 +50,8 @@ func checkRefused(t *testing.T, tr transport, r reply, code codes.Code, reason s
 	readError(t, r.header, r.http, r.body)
 }
 
-// A store that is away doesn't matter until what is held is too old.
+// TestStoreUnavailable checks that sign-ins succeed while the store doesn't answer, until the held
+// secret is older than max_stale.
 func TestStoreUnavailable(t *testing.T) {
 	var c clock
 	s := start(t, settings{
@@ -50,10 +59,8 @@ func TestStoreUnavailable(t *testing.T) {
 		now:           c.now,
 	})
 	s.Store.SetError(errors.New("dial tcp 10.9.8.7:8200: connection refused"))
-	if _, _, err := s.Ring.Refresh(t.Context(), secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}); !errors.Is(
-		err,
-		secrets.ErrUnavailable,
-	) {
+	ref := secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
+	if _, _, err := s.Ring.Refresh(t.Context(), ref); !errors.Is(err, secrets.ErrUnavailable) {
 		t.Fatal(err)
 	}
 	eachTransport(t, func(t *testing.T, tr transport) {
@@ -62,14 +69,15 @@ func TestStoreUnavailable(t *testing.T) {
 		c.set(time.Hour + time.Second)
 		for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
 			r := tr.send(t.Context(), t, s, call{method: method, body: user("")})
-			checkRefused(t, tr, r, codes.Unavailable, "SECRET_UNAVAILABLE", http.StatusServiceUnavailable, 10*time.Second)
+			checkRefused(t, tr, r, codes.Unavailable, "SECRET_UNAVAILABLE", http.StatusServiceUnavailable,
+				10*time.Second)
 			if strings.Contains(r.answer.message+string(r.body), "10.9.8.7") {
-				t.Errorf("the caller is told the cause: %s %s", r.answer.message, r.body)
+				t.Errorf("the answer has the cause: %s %s", r.answer.message, r.body)
 			}
 		}
-		checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}), codes.Unavailable,
-			"SECRET_UNAVAILABLE", 503, 10*time.Second)
-		// Another configuration has another patience.
+		checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":"x"`}),
+			codes.Unavailable, "SECRET_UNAVAILABLE", 503, 10*time.Second)
+		// Another configuration has a longer max_stale.
 		mint(t, s, tr, call{name: "acme-both", body: user("")})
 		m := get[*pb.Configuration](t, tr.send(t.Context(), t, s, call{method: "GetConfiguration"}))
 		if m.GetSecret().GetState() != pb.SecretState_SECRET_STATE_UNAVAILABLE {
@@ -78,16 +86,16 @@ func TestStoreUnavailable(t *testing.T) {
 		page := tr.send(t.Context(), t, s, call{method: "RenderForm", body: user("") + `,"onError":"ON_ERROR_PAGE"`})
 		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "SECRET_UNAVAILABLE" ||
 			m.GetOutcome() != pb.Outcome_OUTCOME_REFUSED {
-			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
+			t.Errorf("the page has %v %s", m.GetOutcome(), m.GetReason())
 		}
 	})
 	if !strings.Contains(s.Log.String(), "10.9.8.7") {
-		t.Errorf("the log doesn't tell the cause: %s", s.Log)
+		t.Errorf("the log doesn't have the cause: %s", s.Log)
 	}
 }
 
-// The grant's rate: what is over it is told when to come again. A refusal of another kind and a
-// trial run cost nothing.
+// TestRate checks the rate of a grant. A refusal by it has the time after which a request succeeds.
+// A refusal of another kind doesn't count, and neither does a request with validate_only.
 func TestRate(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var c clock
@@ -95,32 +103,38 @@ func TestRate(t *testing.T) {
 		slow := []string{"dmk_slow"}
 		for range 5 {
 			for _, method := range []string{"MintToken", "RenderForm", "RenderPage"} {
-				if r := tr.send(t.Context(), t, s, call{method: method, keys: slow, body: user("") + `,"validateOnly":true`}); r.code != codes.OK {
-					t.Fatalf("a trial run: %v %s", r.code, r.reason)
+				validate := call{method: method, keys: slow, body: user("") + `,"validateOnly":true`}
+				if r := tr.send(t.Context(), t, s, validate); r.code != codes.OK {
+					t.Fatalf("a request with validate_only: %v %s", r.code, r.reason)
 				}
-				if r := tr.send(t.Context(), t, s, call{method: method, keys: slow, body: user(`,"phone":"+4930123456"`)}); r.reason != "CLAIM_NOT_ALLOWED" {
+				denied := call{method: method, keys: slow, body: user(`,"phone":"+4930123456"`)}
+				if r := tr.send(t.Context(), t, s, denied); r.reason != "CLAIM_NOT_ALLOWED" {
 					t.Fatalf("%v %s", r.code, r.reason)
 				}
 			}
 		}
 		mint(t, s, tr, call{keys: slow, body: user("")})
-		for range 3 { // being refused doesn't make it longer
+		for range 3 { // a refusal doesn't make the wait longer
 			checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "MintToken", keys: slow, body: user("")}),
 				codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 2*time.Second)
 		}
 		c.set(1500 * time.Millisecond)
 		checkRefused(t, tr, tr.send(t.Context(), t, s, call{method: "RenderPage", keys: slow, body: user("")}),
 			codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, 500*time.Millisecond)
-		if m := get[*pb.RenderFormResponse](t, tr.send(t.Context(), t, s, call{method: "RenderForm", keys: slow, body: user("") + `,"onError":"ON_ERROR_PAGE"`})); m.GetReason() != "RATE_LIMITED" {
-			t.Errorf("the page is of %v %s", m.GetOutcome(), m.GetReason())
+		page := tr.send(t.Context(), t, s, call{
+			method: "RenderForm", keys: slow, body: user("") + `,"onError":"ON_ERROR_PAGE"`,
+		})
+		if m := get[*pb.RenderFormResponse](t, page); m.GetReason() != "RATE_LIMITED" {
+			t.Errorf("the page has %v %s", m.GetOutcome(), m.GetReason())
 		}
-		mint(t, s, tr, call{body: user("")}) // another caller's is its own
+		mint(t, s, tr, call{body: user("")}) // another caller has a separate rate
 		c.set(2 * time.Second)
 		mint(t, s, tr, call{keys: slow, body: user("")})
 	})
 }
 
-// failing is an audit log that can't be written, or only in part.
+// failingWriter is a writer that fails while armed is set. With short set, it writes half of the
+// data first.
 type failingWriter struct{ armed, short atomic.Bool }
 
 func (f *failingWriter) Write(b []byte) (int, error) {
@@ -133,8 +147,8 @@ func (f *failingWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What can't be recorded isn't done: there is no token in the answer, nor anything that tells of
-// one. Not even a refusal is told otherwise.
+// TestAuditUnavailable checks that a request fails if its record can't be written. The answer has
+// no token and no header about one. The error is the same for a request that would be refused.
 func TestAuditUnavailable(t *testing.T) {
 	w := &failingWriter{}
 	s := start(t, settings{configuration: configuration, audit: w})
@@ -159,18 +173,18 @@ func TestAuditUnavailable(t *testing.T) {
 			checkRefused(t, tr, r, codes.Unavailable, "AUDIT_UNAVAILABLE", http.StatusServiceUnavailable, time.Second)
 			for name := range r.header {
 				if strings.HasPrefix(name, "Deskmint-") || name == "Content-Security-Policy" {
-					t.Errorf("%s: an error came with %s", c.method, name)
+					t.Errorf("%s: the error has the header %s", c.method, name)
 				}
 			}
 			if tokenPattern.Match(r.body) {
-				t.Errorf("%s: an error came with a token: %s", c.method, r.body)
+				t.Errorf("%s: the error has a token: %s", c.method, r.body)
 			}
 		}
 		mint(t, s, tr, call{body: user("")})
 	})
 }
 
-// hooked calls back before each record is written.
+// hookedWriter is a buffer that calls a function before each write.
 type hookedWriter struct {
 	bytes.Buffer
 	before func()
@@ -183,7 +197,7 @@ func (h *hookedWriter) Write(b []byte) (int, error) {
 	return h.Buffer.Write(b)
 }
 
-// The record comes before the answer: while the one is being written, the other hasn't left.
+// TestRecordBeforeAnswer checks that the answer is sent only after the record has been written.
 func TestRecordBeforeAnswer(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []call{
@@ -201,8 +215,8 @@ func TestRecordBeforeAnswer(t *testing.T) {
 			<-writing
 			select {
 			case r := <-answered:
-				t.Errorf("%s: answered before the record was written: %v", c.method, r.code)
-			case <-time.After(20 * time.Millisecond): // it has nothing else to wait for
+				t.Errorf("%s: the answer arrived before the record was written: %v", c.method, r.code)
+			case <-time.After(20 * time.Millisecond): // the answer waits for nothing else
 			}
 			close(release)
 			if r := <-answered; r.code != codes.OK {
@@ -212,7 +226,7 @@ func TestRecordBeforeAnswer(t *testing.T) {
 	})
 }
 
-// What only gRPC's transport can be asked.
+// TestGRPCTransport checks requests that only the gRPC server can receive.
 func TestGRPCTransport(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	as := func(ctx context.Context, key string) context.Context {
@@ -273,10 +287,12 @@ func TestGRPCTransport(t *testing.T) {
 			}
 		})
 	}
-	// The public health service knows the process, and no names: whether one exists is nobody's
-	// business there.
+	// The public health service reports only the process. It must not reveal whether a
+	// configuration exists.
 	health := healthpb.NewHealthClient(s.GRPC)
-	for _, name := range []string{"acme-customers", "configurations/acme-customers", "acme-nowhere", "deskmint.v1.TokenService"} {
+	for _, name := range []string{
+		"acme-customers", "configurations/acme-customers", "acme-nowhere", "deskmint.v1.TokenService",
+	} {
 		_, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
 		if status.Code(err) != codes.NotFound || status.Convert(err).Message() != "unknown service" {
 			t.Errorf("health of %s: %v", name, err)
@@ -288,8 +304,8 @@ func TestGRPCTransport(t *testing.T) {
 	}
 }
 
-// What is no message of the request's is the caller's fault at the gRPC server too, with a reason,
-// and isn't repeated.
+// TestUndecodable checks that a message that can't be decoded is an error of the caller at the gRPC
+// server. The error has a reason and doesn't repeat the message.
 func TestUndecodable(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")

@@ -21,8 +21,8 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// names is a name server of one name. Clients ask it when a connection has ended, as they do with
-// DNS.
+// nameServer resolves one name. Clients resolve the name again when a connection has ended, as they
+// do with DNS.
 type nameServer struct {
 	resolver *manual.Resolver
 
@@ -45,10 +45,10 @@ func (n *nameServer) state() (s resolver.State) {
 	return s
 }
 
-// signIns is one client with the recommended service config, whose users sign in all the time.
+// signIns is a client with the recommended service config that signs users in continuously.
 type signIns struct {
 	mu      sync.Mutex
-	by      map[string]int // answers, by replica
+	by      map[string]int // the numbers of answers by replica
 	failed  []error
 	changed chan struct{} // closed at each answer
 }
@@ -65,7 +65,8 @@ func (l *signIns) answered(replica string, err error) {
 	l.changed = make(chan struct{})
 }
 
-// each waits until all of the replicas have answered n more times, and says how often each did.
+// awaitAnswers waits until each of the replicas has answered n more times. It returns the numbers
+// of their answers.
 func (l *signIns) awaitAnswers(t *testing.T, n int, replicas ...string) []int {
 	t.Helper()
 	deadline := time.After(waitTimeout)
@@ -94,7 +95,7 @@ func (l *signIns) awaitAnswers(t *testing.T, n int, replicas ...string) []int {
 	}
 }
 
-// begin signs in, some 160 times a second, until the test ends.
+// start signs in about 160 times a second until the test ends.
 func (l *signIns) start(t *testing.T, n *nameServer) {
 	t.Helper()
 	recommended, err := os.ReadFile("../examples/client/service_config.json")
@@ -142,14 +143,18 @@ func (l *signIns) start(t *testing.T, n *nameServer) {
 	})
 }
 
-// TestReplicasComeAndGo: a client with the service config that docs/clients.md recommends notices
-// nothing of a replica that is told to end, nor of one that is cut off, and a new one gets its
-// share of the calls, since connections end with their age.
+// TestReplicaChanges checks a client with the service config that docs/clients.md recommends. None
+// of its calls fails when a replica stops or when its connections to a replica are cut. A new
+// replica gets its share of the calls, because connections end at their age.
 func TestReplicaChanges(t *testing.T) {
 	var hook hookedSecrets // of b
 	replica := func(between func(service.Secrets) service.Secrets) *server {
-		return start(t,
-			settings{configuration: configuration, secrets: between, connectionAge: time.Second, drain: 200 * time.Millisecond})
+		return start(t, settings{
+			configuration: configuration,
+			secrets:       between,
+			connectionAge: time.Second,
+			drain:         200 * time.Millisecond,
+		})
 	}
 	address := func(s *server) string { return s.listeners[0].Addr().String() }
 	a, b, c := replica(nil), replica(hook.wrap), replica(nil)
@@ -167,9 +172,9 @@ func TestReplicaChanges(t *testing.T) {
 
 	entered, release := hook.blockGets(t)
 	for range 4 {
-		<-entered // calls are under way there
+		<-entered // replica b has calls in flight
 	}
-	cut.Refuse() // while the name goes on to name it
+	cut.Refuse() // the name still resolves to replica b
 	release()
 	l.awaitAnswers(t, 30, address(a))
 	cut.Open(t)
@@ -189,10 +194,10 @@ func TestReplicaChanges(t *testing.T) {
 	}
 }
 
-// even wants replicas to have been called about as often as each other.
+// checkEven checks that no replica was called more than twice as often as another.
 func checkEven(t *testing.T, calls []int) {
 	t.Helper()
 	if slices.Max(calls) > 2*slices.Min(calls) {
-		t.Errorf("the replicas were called %v times", calls)
+		t.Errorf("the replicas were called %v times, want similar numbers", calls)
 	}
 }

@@ -11,7 +11,7 @@ import (
 func TestClassify(t *testing.T) {
 	for _, c := range []struct{ kind, message, want string }{
 		{"", "", "LOGOUT"},
-		{"", "JWT signature invalid.", "LOGOUT"}, // without a kind it is no error, whatever it says
+		{"", "JWT signature invalid.", "LOGOUT"}, // a report without a kind is never a failure
 		{"error",
 			"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.",
 			"CLOCK"},
@@ -37,10 +37,10 @@ func TestClassify(t *testing.T) {
 	} {
 		f := failureOf(c.kind, c.message)
 		if got := strings.TrimPrefix(f.class.String(), "SIGN_IN_FAILURE_CLASS_"); got != c.want {
-			t.Errorf("%q %q is classed as %s, want %s", c.kind, c.message, got, c.want)
+			t.Errorf("the class of %q %q is %s, want %s", c.kind, c.message, got, c.want)
 		}
 		if c.want != "LOGOUT" && (f.cause == "" || f.operator == "" || f.user == "") {
-			t.Errorf("%s lacks advice", c.want)
+			t.Errorf("%s has no cause or no advice", c.want)
 		}
 	}
 }
@@ -53,7 +53,14 @@ func TestReportedRefreshesAreLimited(t *testing.T) {
 		ref   secrets.Ref
 		after time.Duration
 		want  bool
-	}{{a, 0, true}, {a, time.Second, false}, {b, time.Second, true}, {a, 4999 * time.Millisecond, false}, {a, 5 * time.Second, true}, {a, 6 * time.Second, false}} {
+	}{
+		{a, 0, true},
+		{a, time.Second, false},
+		{b, time.Second, true},
+		{a, 4999 * time.Millisecond, false},
+		{a, 5 * time.Second, true},
+		{a, 6 * time.Second, false},
+	} {
 		if got := r.allow(step.ref, start.Add(step.after)); got != step.want {
 			t.Errorf("%s after %s: %v, want %v", step.ref, step.after, got, step.want)
 		}

@@ -14,8 +14,9 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 )
 
-// What Zendesk says at the remote logout URL is classed alike through both transports, with advice
-// for both sides, is counted, and is never shown to anybody, since anybody could have said it.
+// TestReports checks that both transports classify the messages of Zendesk in the same way. The
+// answer has advice for the operator and for the user. The metrics count the reports. The page
+// never has the message, because anyone can forge it.
 func TestReports(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		s := start(t, settings{configuration: configuration})
@@ -34,10 +35,10 @@ func TestReports(t *testing.T) {
 				page.ProblemRefused},
 			{"Couldn't authenticate you", "NOT_ENABLED", page.ProblemRefused},
 			{"Rate limit exceeded", "RATE_LIMITED", page.ProblemUnavailable},
-			{"<script>alert(1)</script> never met before", "UNKNOWN", page.ProblemFailed},
+			{"<script>alert(1)</script> unknown", "UNKNOWN", page.ProblemFailed},
 		} {
-			body := `"kind":"error","message":` + quote(
-				c.message) + `,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
+			body := `"kind":"error","message":` + quote(c.message) +
+				`,"onError":"ON_ERROR_PAGE","brandId":"360002","language":"de"`
 			r := tr.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
 			if r.code != codes.OK {
 				t.Fatalf("%q: %v %s", c.message, r.code, r.reason)
@@ -53,7 +54,8 @@ func TestReports(t *testing.T) {
 				strings.Contains(html, "alert(1)") {
 				t.Errorf("%q: the page is %.300s", c.message, html)
 			}
-			if want := string(pageOf(t, "acme-customers", "360002", "de").RenderProblem(c.problem)); got.GetHtml() != want {
+			want := string(pageOf(t, "acme-customers", "360002", "de").RenderProblem(c.problem))
+			if got.GetHtml() != want {
 				t.Errorf("%q: the page differs at %s", c.message, difference(got.GetHtml(), want))
 			}
 			counted[got.GetClass().String()]++
@@ -68,18 +70,17 @@ func TestReports(t *testing.T) {
 			t.Fatal(err)
 		}
 		for class, n := range counted {
-			if want := fmt.Sprintf("deskmint_reported_sign_in_failures_total{class=%q,configuration=\"acme-customers\"} %d\n", class, n); !strings.Contains(
-				string(metrics),
-				want,
-			) {
-				t.Errorf("the metrics lack %s", want)
+			const metric = "deskmint_reported_sign_in_failures_total"
+			want := fmt.Sprintf("%s{class=%q,configuration=\"acme-customers\"} %d\n", metric, class, n)
+			if !strings.Contains(string(metrics), want) {
+				t.Errorf("the metrics don't have %s", want)
 			}
 		}
 	})
 }
 
-// A report that speaks of the signature makes the service refresh the secret, and one that comes
-// within 5 s of it doesn't.
+// TestReportsRefresh checks that a report about the signature causes a refresh of the secret, and
+// that another report within 5 s doesn't.
 func TestReportsRefresh(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var clock clock
@@ -92,12 +93,13 @@ func TestReportsRefresh(t *testing.T) {
 		report := func(after time.Duration, message string, want uint32) {
 			t.Helper()
 			clock.set(after)
-			s.Store.Put("sso/acme-customers", "shared_secret", []byte(nextSecret)) // unpinned, the newest signs
+			s.Store.Put("sso/acme-customers", "shared_secret",
+				[]byte(nextSecret)) // without a pointer the newest version signs
 			tr.send(t.Context(), t, s, call{
 				method: "ReportSignInFailure", body: `"kind":"error","message":` + quote(message),
 			})
 			if got := signed(); got != want {
-				t.Errorf("after %v and %q version %d signs, want %d", after, message, got, want)
+				t.Errorf("after %v and the report %q, version %d signs, want %d", after, message, got, want)
 			}
 		}
 		report(0, "invalid_token", 1)
@@ -107,18 +109,17 @@ func TestReportsRefresh(t *testing.T) {
 	})
 }
 
-// A caller that reports for one brand sees no other's page: the default brand's where that is its
-// own, else nobody's.
+// TestReportsOfABrand checks that a caller that may report for one brand gets no page of another
+// brand. It gets the page of the default brand if it may report for that one, otherwise the neutral
+// page.
 func TestReportsOfABrand(t *testing.T) {
 	yaml := strings.Replace(configuration, "        actions: [sign_in, read]\n",
 		"        actions: [sign_in, read, report]\n", 1)
 	if yaml == configuration {
-		t.Fatal("the caller has other actions")
+		t.Fatal("the configuration doesn't have the expected actions")
 	}
-	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`, `["acme.zendesk.com"]`,
-		`["acme-labs.zendesk.com"]`).Replace(
-		yaml,
-	)
+	other := strings.NewReplacer(`        brands: ["360001"]`, `        brands: ["360002"]`,
+		`["acme.zendesk.com"]`, `["acme-labs.zendesk.com"]`).Replace(yaml)
 	eachTransport(t, func(t *testing.T, tr transport) {
 		for _, c := range []struct {
 			yaml, brand string

@@ -10,19 +10,19 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// requestID is what a request may be called.
+// requestID matches a valid id of a request.
 var requestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// A request is called by one name in its answer, its record and the log: the caller's own where
-// that is a plain one, otherwise one of ours.
+// TestRequestID checks that the answer, the record and the log have the same id of a request. It is
+// the id from the caller if that is valid, otherwise a new one.
 func TestRequestID(t *testing.T) {
 	var hook hookedSecrets
 	s := start(t, settings{configuration: configuration, secrets: hook.wrap})
-	hook.setOnGet(func() { panic("so that there is a line in the log") })
+	hook.setOnGet(func() { panic("a panic writes a line to the log") })
 	for _, c := range []struct {
 		name  string
 		given []string
-		taken bool
+		used  bool
 	}{
 		{"none", nil, false},
 		{"plain", []string{"4bf92f35-77.b3_X"}, true},
@@ -39,9 +39,13 @@ func TestRequestID(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
 				if tr.name == "grpc" && c.name == "not ASCII" {
-					return // which no client can send
+					return // a gRPC client can't send it
 				}
-				for _, call := range []call{{method: "ListConfigurations"}, {method: "MintToken", keys: []string{}}, {method: "MintToken", body: user("")}} {
+				for _, call := range []call{
+					{method: "ListConfigurations"},
+					{method: "MintToken", keys: []string{}},
+					{method: "MintToken", body: user("")},
+				} {
 					ctx := t.Context()
 					for _, id := range c.given {
 						ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", id)
@@ -51,32 +55,32 @@ func TestRequestID(t *testing.T) {
 					r := tr.send(ctx, t, s, call)
 					id := r.header.Get("X-Request-Id")
 					if len(r.header.Values("X-Request-Id")) != 1 || !requestID.MatchString(id) ||
-						(c.taken && id != c.given[0]) ||
-						(!c.taken && len(id) != 26) {
-						t.Errorf("%s is called %q", call.method, r.header.Values("X-Request-Id"))
+						(c.used && id != c.given[0]) ||
+						(!c.used && len(id) != 26) {
+						t.Errorf("%s: the ids in the answer are %q", call.method, r.header.Values("X-Request-Id"))
 					}
 					if all := records(t, s); len(all) != 1 || all[0].RequestID != id {
-						t.Errorf("the answer says %q, the record %+v", id, all)
+						t.Errorf("the answer has the id %q, the records are %+v", id, all)
 					}
 					line := s.Log.String()[logged:]
 					if r.reason == "INTERNAL" && line != "" && !strings.Contains(line, `"request_id":"`+id+`"`) {
-						t.Errorf("the answer says %q, the log %s", id, line)
+						t.Errorf("the answer has the id %q, the log has %s", id, line)
 					}
 				}
 			})
 		})
 	}
 	if !strings.Contains(s.Log.String(), `"request_id":"`) {
-		t.Errorf("no request has a name in the log: %s", s.Log)
+		t.Errorf("the log has no request id: %s", s.Log)
 	}
-	// What never becomes a call has a name too.
+	// A request that matches no route has an id, too.
 	res, _ := s.sendRaw(t, rawRequest("GET", "/nowhere", "X-Request-Id: mine\r\n"))
 	if got := res.Header.Values("X-Request-Id"); len(got) != 1 || got[0] != "mine" {
-		t.Errorf("a path that isn't there is called %q", got)
+		t.Errorf("the ids of a request for an unknown path are %q", got)
 	}
 }
 
-// Nobody is given another's name: a request without one gets a new one each time.
+// TestRequestIDsDiffer checks that each request without an id gets a different one.
 func TestRequestIDsDiffer(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	seen := make(map[string]bool)
@@ -87,6 +91,6 @@ func TestRequestIDsDiffer(t *testing.T) {
 		}
 	})
 	if len(seen) != 40 {
-		t.Errorf("40 requests have %d names", len(seen))
+		t.Errorf("40 requests have %d different ids, want 40", len(seen))
 	}
 }

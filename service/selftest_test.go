@@ -15,7 +15,8 @@ import (
 	"github.com/deskmint/deskmint/service/ops"
 )
 
-// dud hands out keys that don't sign, for the paths that it was told.
+// zeroKeySecrets wraps a keyring and replaces the keys at some paths by the zero Key, which can't
+// sign.
 type zeroKeySecrets struct {
 	service.Secrets
 
@@ -45,8 +46,9 @@ func (keys *zeroKeySecrets) State(ref secrets.Ref) (secrets.State, bool) {
 
 var everyPath = []string{"sso/acme-customers", "sso/acme-staff", "sso/acme-both", "sso/acme-off"}
 
-// TestSelfTest: a configuration that can't sign is at fault, with the reason, wherever an operator
-// looks, and takes no other with it. Nothing of the test is on record.
+// TestSelfTest checks that /readyz, the health service, the metrics and the log report a
+// configuration that can't sign. Other configurations are not affected. The self-test writes no
+// record.
 func TestSelfTest(t *testing.T) {
 	keys := &zeroKeySecrets{}
 	keys.set("sso/acme-staff")
@@ -62,7 +64,9 @@ func TestSelfTest(t *testing.T) {
 	}
 	health := healthpb.NewHealthClient(dialOps(t, s))
 	for name, want := range map[string]healthpb.HealthCheckResponse_ServingStatus{
-		"acme-staff": healthpb.HealthCheckResponse_NOT_SERVING, "acme-customers": healthpb.HealthCheckResponse_SERVING, "": healthpb.HealthCheckResponse_SERVING,
+		"acme-staff":     healthpb.HealthCheckResponse_NOT_SERVING,
+		"acme-customers": healthpb.HealthCheckResponse_SERVING,
+		"":               healthpb.HealthCheckResponse_SERVING,
 	} {
 		if r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err != nil ||
 			r.GetStatus() != want {
@@ -70,17 +74,17 @@ func TestSelfTest(t *testing.T) {
 		}
 	}
 	if !strings.Contains(s.ops(t, "/metrics"), `deskmint_secret_usable{configuration="acme-staff"} 0`) {
-		t.Error("the metrics call it usable")
+		t.Error("the metrics report that it is usable")
 	}
 	if log := s.Log.String(); strings.Count(log, "the self-test of a configuration failed") != 1 ||
 		!strings.Contains(log, `"configuration":"acme-staff"`) {
-		t.Errorf("logged: %s", log)
+		t.Errorf("the log has %s", log)
 	}
 	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")})
 	if all := records(t, s); len(all) != 1 {
-		t.Errorf("%d records, want the one of the sign-in", len(all))
+		t.Errorf("%d records, want only that of the sign-in", len(all))
 	}
-	// The key that follows is tested when somebody asks.
+	// The next key is tested when a probe next reports the state.
 	keys.set()
 	if ready := s.ops(t, "/readyz"); strings.Contains(ready, "self-test") {
 		t.Errorf("/readyz: %s", ready)
@@ -88,20 +92,20 @@ func TestSelfTest(t *testing.T) {
 	if log := s.Log.String(); !strings.Contains(log, "the self-test of a configuration passes again") {
 		t.Errorf("logged: %s", log)
 	}
-	// A reload after which nothing would sign is refused whole.
+	// A reload is refused if no configuration could sign after it.
 	keys.set(everyPath...)
 	next := parse(t, withRenamedBrand())
 	if err := s.Swap(t.Context(), next); err == nil ||
 		!strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
-		t.Errorf("a swap to nothing that signs: %v", err)
+		t.Errorf("a swap to a configuration that can't sign: %v", err)
 	}
 	if ready := s.ops(t, "/readyz"); strings.Contains(ready, next.Digest) {
-		t.Error("it was swapped to all the same")
+		t.Error("the refused configuration is in use")
 	}
 }
 
-// TestNotReady: a replica that can sign nothing opens no transport, says why, and opens them when
-// it can.
+// TestNotReady checks that a replica that can't sign reports the cause and doesn't become ready
+// before it can sign.
 func TestNotReady(t *testing.T) {
 	keys := &zeroKeySecrets{Secrets: secrets.NewKeyring(secrets.Options{Source: newStore(), MaxRate: 1e6})}
 	keys.set(everyPath...)
@@ -109,8 +113,8 @@ func TestNotReady(t *testing.T) {
 		func() { keys.set() })
 }
 
-// TestNotReadyWithoutStore: a replica that starts while the store is away holds no secret, so it
-// takes no requests before the store answers.
+// TestNotReadyWithoutStore checks that a replica that starts while the store doesn't answer accepts
+// no requests before the store answers, because it holds no secret.
 func TestNotReadyWithoutStore(t *testing.T) {
 	source := newStore()
 	source.SetError(errors.New("sealed"))
@@ -122,8 +126,8 @@ func TestNotReadyWithoutStore(t *testing.T) {
 	checkBecomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
-// TestReadyWithoutSecrets: where the store answers, a fault of every secret doesn't keep a replica
-// from being ready.
+// TestReadyWithoutSecrets checks that a replica becomes ready if the store answers, even if every
+// secret is missing.
 func TestReadyWithoutSecrets(t *testing.T) {
 	source := newStore()
 	for _, path := range append(everyPath, "sso/acme-broken") {
@@ -133,7 +137,8 @@ func TestReadyWithoutSecrets(t *testing.T) {
 	r.awaitReady(t)
 }
 
-// TestKnownAnswer shows that a wrong algorithm, which verifies its own signatures, is found.
+// TestKnownAnswer checks that a wrong algorithm is found even though it verifies its own
+// signatures.
 func TestKnownAnswer(t *testing.T) {
 	if err := ops.KnownAnswer(t.Context(), secrets.NewKey); err != nil {
 		t.Error(err)
@@ -142,11 +147,12 @@ func TestKnownAnswer(t *testing.T) {
 		return secrets.NewKey(v, append(value, 'x'))
 	}
 	if err := ops.KnownAnswer(t.Context(), another); err == nil || !strings.Contains(err.Error(), "RFC 7515") {
-		t.Errorf("another signature: %v", err)
+		t.Errorf("with another signature: %v", err)
 	}
 }
 
-// TestWatch: a watch tells each change of a configuration's state, and ends with the service.
+// TestWatch checks that a watch reports each change of a configuration's state and ends with the
+// service.
 func TestWatch(t *testing.T) {
 	s := start(t, settings{configuration: configuration, timeout: 100 * time.Millisecond})
 	health := healthpb.NewHealthClient(dialOps(t, s))
@@ -162,27 +168,26 @@ func TestWatch(t *testing.T) {
 			}
 		}
 	}
-	const up, down, unknown = healthpb.HealthCheckResponse_SERVING, healthpb.HealthCheckResponse_NOT_SERVING, healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	const (
+		up      = healthpb.HealthCheckResponse_SERVING
+		down    = healthpb.HealthCheckResponse_NOT_SERVING
+		unknown = healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	)
 	process, customers, nowhere := next(""), next("configurations/acme-customers"), next("acme-nowhere")
 	process(up)
 	customers(up)
 	nowhere(unknown)
-	<-time.After(600 * time.Millisecond) // longer than the listener waits for any other answer
+	<-time.After(600 * time.Millisecond) // longer than the timeout of any other answer
 	s.disableSecret(t, "sso/acme-customers")
 	customers(down)
-	ended := make(chan error, 1)
-	go func() { ended <- s.stop() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(waitTimeout):
-		t.Fatal("the service waits for whoever watches")
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	if err := receive(t, stopped, "the service waits for the end of a watch"); err != nil {
+		t.Error(err)
 	}
 }
 
-// BenchmarkSelfTest is what each configuration adds to a start.
+// BenchmarkSelfTest measures how much each configuration adds to the time of a start.
 func BenchmarkSelfTest(b *testing.B) {
 	conf, _ := parse(b, configuration).Configuration("acme-staff")
 	key, err := secrets.NewKey(1, []byte(staffSecret))

@@ -20,16 +20,15 @@ import (
 	"github.com/deskmint/deskmint/service"
 )
 
-// A request that is under way when the end comes is answered; by then nobody new is let in, and
-// probes have been told before either.
+// TestShutdownFinishesRequests checks that a stopping service answers the requests in flight and
+// accepts no new connections. Probes report that it isn't ready before the listeners close.
 func TestShutdownFinishesRequests(t *testing.T) {
 	var hook hookedSecrets
 	s := start(t, settings{configuration: configuration, secrets: hook.wrap, grace: waitTimeout})
-	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")}) // the transports are open
-	told := make(chan string, 2)
+	mint(t, s, transport{"grpc", sendGRPC}, call{body: user("")}) // now the transports are open
+	readiness := make(chan string, 2)
 	for _, l := range s.listeners[:2] {
-		// Still open at this moment, and not ready any more.
-		l.onClose = func() { told <- s.ops(t, "/readyz") }
+		l.onClose = func() { readiness <- s.ops(t, "/readyz") }
 	}
 	entered, release := hook.blockGets(t)
 	answers := make(chan reply, 4)
@@ -43,20 +42,20 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	for range 4 {
 		<-entered
 	}
-	// /readyz checks the secrets as well, and must not be held.
+	// The handler of /readyz also calls Get, which must not block.
 	hook.setOnGet(nil)
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	for range 2 {
-		if body := <-told; !strings.Contains(body, `"ready":false`) {
-			t.Errorf("a transport was closed before readiness said so: %s", body)
+		if body := <-readiness; !strings.Contains(body, `"ready":false`) {
+			t.Errorf("a listener closed while the service was ready: %s", body)
 		}
 	}
 	for _, l := range s.listeners[:2] {
 		<-l.closed
 		if conn, err := net.Dial("tcp", l.Addr().String()); err == nil {
 			_ = conn.Close()
-			t.Errorf("%s takes connections after its end", l.Addr())
+			t.Errorf("%s accepts connections after it was closed", l.Addr())
 		}
 	}
 	select {
@@ -67,7 +66,7 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	release()
 	for range 4 {
 		if r := <-answers; r.code != codes.OK {
-			t.Errorf("a request in flight was answered with %v %s %q", r.code, r.reason, r.answer.message)
+			t.Errorf("the answer to a request in flight is %v %s %q", r.code, r.reason, r.answer.message)
 		}
 	}
 	if err := <-stopped; err != nil {
@@ -79,7 +78,8 @@ func TestShutdownFinishesRequests(t *testing.T) {
 	<-s.listeners[2].closed
 }
 
-// Grace ends: what doesn't finish is cut off, at both transports, and the log says so.
+// TestGraceIsBounded checks that a request that doesn't finish within the grace period is cut off,
+// and that the log reports it.
 func TestGraceIsBounded(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var hook hookedSecrets
@@ -96,22 +96,22 @@ func TestGraceIsBounded(t *testing.T) {
 				t.Errorf("Serve returned %v", err)
 			}
 		case <-time.After(waitTimeout / 2):
-			t.Fatal("it waits for a request that doesn't end")
+			t.Fatal("the service waits for a request that doesn't end")
 		}
 		if r := <-answered; r.code != codes.Unavailable {
-			t.Errorf("what was cut off was answered with %v", r.code)
+			t.Errorf("the answer to a request that was cut off is %v", r.code)
 		}
 		if !strings.Contains(s.Log.String(), "cut off") {
-			t.Errorf("the log doesn't say so: %s", s.Log)
+			t.Errorf("the log doesn't report it: %s", s.Log)
 		}
 		release()
 	})
 }
 
-// While it drains, the service still answers, and says that it is going away. A watcher is told,
-// and doesn't keep it from going.
+// TestDrain checks that a draining service still answers requests but isn't ready. A health watch
+// reports it and doesn't prevent the service from stopping.
 func TestDrain(t *testing.T) {
-	const drain = 3 * time.Second // in which a slow machine has to answer some requests
+	const drain = 3 * time.Second // a slow machine must answer some requests within that time
 	s := start(t, settings{configuration: configuration, drain: drain, grace: waitTimeout})
 	watch, err := healthpb.NewHealthClient(s.GRPC).Watch(t.Context(), &healthpb.HealthCheckRequest{})
 	if err != nil {
@@ -126,13 +126,13 @@ func TestDrain(t *testing.T) {
 		return m.GetStatus()
 	}
 	for state := next(); state != healthpb.HealthCheckResponse_SERVING; state = next() {
-		t.Log(state) // Serve may not have come so far
+		t.Log(state) // Serve may not have set the state yet
 	}
 	began := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.stop() }()
 	if state := next(); state != healthpb.HealthCheckResponse_NOT_SERVING {
-		t.Fatalf("told %v at the end", state)
+		t.Fatalf("the watch reports %v while draining", state)
 	}
 	eachTransport(t, func(t *testing.T, tr transport) { mint(t, s, tr, call{body: user("")}) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.Ops+"/readyz", nil)
@@ -147,14 +147,15 @@ func TestDrain(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(began); took < drain {
-		t.Errorf("it stopped after %v, before the end of the drain", took)
+		t.Errorf("the service stopped after %v, want at least %v", took, drain)
 	}
 	if _, err := watch.Recv(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("the watch ended with %v, want an error", err)
 	}
 }
 
-// A listener that fails ends the whole service, with an error that says which.
+// TestListenerFails checks that an error of one listener stops the whole service. The error names
+// the listener.
 func TestListenerFails(t *testing.T) {
 	for i, name := range []string{"grpc", "http", "ops"} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +182,7 @@ func TestListenerFails(t *testing.T) {
 	}
 }
 
-// A context that has ended before anything began ends the service at once.
+// TestServeWithEndedContext checks that Serve returns immediately if its context has already ended.
 func TestServeWithEndedContext(t *testing.T) {
 	snapshot := parse(t, configuration)
 	s, err := service.New(service.Options{
@@ -203,7 +204,7 @@ func TestServeWithEndedContext(t *testing.T) {
 	}
 }
 
-// Without an ops listener there is none, and nothing misses it.
+// TestNoOpsListener checks that a service works without an ops listener.
 func TestNoOpsListener(t *testing.T) {
 	snapshot := parse(t, configuration)
 	s, err := service.New(service.Options{
@@ -222,7 +223,7 @@ func TestNoOpsListener(t *testing.T) {
 	defer conn.Close()
 	_, err = pb.NewTokenServiceClient(conn).MintToken(ctx, &pb.MintTokenRequest{}, grpc.WaitForReady(true))
 	if status.Code(err) != codes.Unauthenticated {
-		t.Errorf("answered with %v", err)
+		t.Errorf("the answer is %v", err)
 	}
 	cancel()
 	if err := <-stopped; err != nil {

@@ -16,11 +16,11 @@ import (
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// summary is an event in words that must be the same whichever transport it is of: what only a wire
-// has is left out.
+// summary describes an event without the parts that only a gRPC server behind a socket reports. The
+// descriptions of both transports must be the same.
 func summary(t *testing.T, s stats.RPCStats) string {
 	t.Helper()
-	// No token is the same as another, so payloads are compared by what they are.
+	// Two answers never have the same token, so only the types of the payloads are compared.
 	payload := func(m any, length, compressed int) string {
 		if length != proto.Size(m.(proto.Message)) || compressed != length {
 			t.Errorf("a %T of %d bytes, compressed %d; want %d", m, length, compressed, proto.Size(m.(proto.Message)))
@@ -32,12 +32,13 @@ func summary(t *testing.T, s stats.RPCStats) string {
 		return strings.Join(slices.DeleteFunc(names, func(n string) bool { return n == "content-type" }), " ")
 	}
 	if s.IsClient() {
-		t.Errorf("%T is of a client", s)
+		t.Errorf("the %T is an event of a client", s)
 	}
 	switch s := s.(type) {
 	case *stats.InHeader:
-		if s.RemoteAddr == nil || s.LocalAddr == nil || len(s.Header.Get("authorization")) != 1 {
-			t.Errorf("header from %v to %v with %d credentials", s.RemoteAddr, s.LocalAddr, len(s.Header.Get("authorization")))
+		n := len(s.Header.Get("authorization"))
+		if s.RemoteAddr == nil || s.LocalAddr == nil || n != 1 {
+			t.Errorf("header from %v to %v with %d credentials", s.RemoteAddr, s.LocalAddr, n)
 		}
 		return "InHeader " + s.FullMethod
 	case *stats.Begin:
@@ -47,14 +48,14 @@ func summary(t *testing.T, s stats.RPCStats) string {
 		return "Begin"
 	case *stats.InPayload:
 		if s.RecvTime.IsZero() {
-			t.Error("received at no time")
+			t.Error("the event has no time")
 		}
 		return "InPayload " + payload(s.Payload, s.Length, s.CompressedLength)
 	case *stats.OutHeader:
 		return "OutHeader " + header(s.Header)
 	case *stats.OutPayload:
 		if s.SentTime.IsZero() {
-			t.Error("sent at no time")
+			t.Error("the event has no time")
 		}
 		return "OutPayload " + payload(s.Payload, s.Length, s.CompressedLength)
 	case *stats.OutTrailer:
@@ -68,10 +69,12 @@ func summary(t *testing.T, s stats.RPCStats) string {
 	return fmt.Sprintf("%T", s)
 }
 
-// A stats handler is told the same of a call, in the same order, whichever transport it came by.
+// TestStats checks that a stats handler receives the same events in the same order from both
+// transports.
 func TestStats(t *testing.T) {
-	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy deskmint-attempt deskmint-jti " +
-		"deskmint-outcome deskmint-secret-version permissions-policy referrer-policy x-content-type-options x-frame-options x-request-id x-robots-tag"
+	const page = "cache-control content-security-policy cross-origin-opener-policy cross-origin-resource-policy " +
+		"deskmint-attempt deskmint-jti deskmint-outcome deskmint-secret-version permissions-policy " +
+		"referrer-policy x-content-type-options x-frame-options x-request-id x-robots-tag"
 	const method = "/deskmint.v1.TokenService/"
 	cases := []struct {
 		name string
@@ -87,53 +90,57 @@ func TestStats(t *testing.T) {
 			"OutHeader " + page, fmt.Sprintf("OutPayload %T", &httpbody.HttpBody{}), "OutTrailer ", "End OK",
 		}},
 		{"refusal", call{method: "RenderPage", body: user(`,"phone":"1"`)}, []string{
-			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}), "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
+			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}),
+			"OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
 		}},
-		{"stranger", call{method: "RenderPage", keys: []string{"dmk_other"}}, []string{
-			"InHeader " + method + "RenderPage", "Begin", "OutHeader x-request-id", "OutTrailer ", "End Unauthenticated", // the message isn't decoded
+		{"unknown caller", call{method: "RenderPage", keys: []string{"dmk_other"}}, []string{
+			// There is no InPayload because the message isn't decoded.
+			"InHeader " + method + "RenderPage", "Begin",
+			"OutHeader x-request-id", "OutTrailer ", "End Unauthenticated",
 		}},
 		{"empty message", call{method: "ListConfigurations"}, []string{
-			"InHeader /deskmint.v1.ConfigurationService/ListConfigurations", "Begin", fmt.Sprintf("InPayload %T", &pb.ListConfigurationsRequest{}),
-			"OutHeader x-request-id", fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
+			"InHeader /deskmint.v1.ConfigurationService/ListConfigurations", "Begin",
+			fmt.Sprintf("InPayload %T", &pb.ListConfigurationsRequest{}), "OutHeader x-request-id",
+			fmt.Sprintf("OutPayload %T", &pb.ListConfigurationsResponse{}), "OutTrailer ", "End OK",
 		}},
 	}
-	watching := newStatsRecorder()
-	s := start(t, settings{configuration: configuration, stats: watching})
+	calls := newStatsRecorder()
+	s := start(t, settings{configuration: configuration, stats: calls})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			eachTransport(t, func(t *testing.T, tr transport) {
 				tr.send(t.Context(), t, s, c.call)
-				<-watching.begun
-				<-watching.ended
+				<-calls.begun
+				<-calls.ended
 				var got []string
-				for _, e := range watching.take() {
+				for _, e := range calls.take() {
 					got = append(got, summary(t, e))
 				}
 				if !slices.Equal(got, c.want) {
-					t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
+					t.Errorf("the events are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 				}
 			})
 		})
 	}
-	t.Run("what can't be decoded", func(t *testing.T) {
+	t.Run("a body that can't be decoded", func(t *testing.T) {
 		s.sendRaw(t, rawPost(mintPath, asEverything+asJSON, "{"))
-		<-watching.begun
-		<-watching.ended
+		<-calls.begun
+		<-calls.ended
 		var got []string
-		for _, e := range watching.take() {
+		for _, e := range calls.take() {
 			got = append(got, summary(t, e))
 		}
-		if want := []string{"InHeader " + method + "MintToken", "Begin", "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument"}; !slices.Equal(
-			got,
-			want,
-		) {
-			t.Errorf("told %q, want %q", got, want)
+		want := []string{
+			"InHeader " + method + "MintToken", "Begin", "OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the events are %q, want %q", got, want)
 		}
 	})
-	t.Run("what is no call", func(t *testing.T) {
+	t.Run("a path without a method", func(t *testing.T) {
 		s.sendRaw(t, rawRequest("GET", "/", ""))
-		if told := watching.take(); len(told) > 0 {
-			t.Errorf("told %v", told)
+		if events := calls.take(); len(events) > 0 {
+			t.Errorf("the events are %v, want none", events)
 		}
 	})
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// renamed is the tests' configuration with another brand in place of 360002.
+// withRenamedBrand returns the configuration of the tests with another brand instead of 360002.
 func withRenamedBrand() string {
 	return strings.NewReplacer(`"360002"`, `"360003"`, "acme-labs", "acme-new").Replace(configuration)
 }
 
-// A request ends with the configuration that it began with; the next one has the new one.
+// TestSwapBetweenRequests checks that a request uses the configuration with which it began, and
+// that the next request uses the new one.
 func TestSwapBetweenRequests(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		var hook hookedSecrets
@@ -33,22 +34,24 @@ func TestSwapBetweenRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 		release()
-		if m := get[*pb.MintTokenResponse](t, <-answered); m.GetForm().GetAction() != "https://acme-labs.zendesk.com/access/jwt" {
-			t.Errorf("the request in flight was answered with %v", m.GetForm().GetAction())
+		m := get[*pb.MintTokenResponse](t, <-answered)
+		if got := m.GetForm().GetAction(); got != "https://acme-labs.zendesk.com/access/jwt" {
+			t.Errorf("the answer to the request in flight has the action %v", got)
 		}
 		if r := tr.send(t.Context(), t, s, old); r.reason != "BRAND_NOT_ALLOWED" {
-			t.Errorf("the brand that is gone: %v %s", r.code, r.reason)
+			t.Errorf("the removed brand: %v %s", r.code, r.reason)
 		}
 		mint(t, s, tr, call{body: user("") + `,"brandId":"360003"`})
 		all := records(t, s)
 		if len(all) != 3 || all[0].Digest != parse(t, configuration).Digest || all[1].Digest != next.Digest ||
 			all[2].Digest != next.Digest {
-			t.Errorf("recorded as decided by %+v", all)
+			t.Errorf("the digests of the records are wrong: %+v", all)
 		}
 	})
 }
 
-// A swap that can't be completed changes nothing. A configuration that goes takes its secret along.
+// TestSwapIsAtomic checks that a failed swap changes nothing, and that a successful one forgets the
+// secrets of removed configurations.
 func TestSwapIsAtomic(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	overGRPC := transport{"grpc", sendGRPC}
@@ -57,7 +60,7 @@ func TestSwapIsAtomic(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Swap(cancelled, parse(t, fresh)); !errors.Is(err, context.Canceled) {
-		t.Errorf("swapped with %v", err)
+		t.Errorf("the swap with a cancelled context returned %v", err)
 	}
 	mint(t, s, overGRPC, call{body: user("") + `,"brandId":"360002"`})
 	if err := s.Swap(t.Context(), parse(t, fresh)); err != nil {
@@ -65,11 +68,12 @@ func TestSwapIsAtomic(t *testing.T) {
 	}
 	mint(t, s, overGRPC, call{name: "acme-both", body: user("")})
 	if _, known := s.Ring.State(secrets.Ref{Path: "sso/acme-both", Field: "shared_secret"}); known {
-		t.Error("a secret that no configuration names is still held")
+		t.Error("a secret without a configuration is still held")
 	}
 }
 
-// Requests through both transports, while everything under them moves.
+// TestConcurrentSwaps sends requests through both transports during swaps, rotations, probes and
+// scrapes.
 func TestConcurrentSwaps(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	snapshots := []string{configuration, withRenamedBrand()}
@@ -78,7 +82,11 @@ func TestConcurrentSwaps(t *testing.T) {
 		for range 2 {
 			all.Go(func() {
 				for i := range 15 {
-					c := []call{{method: "MintToken", body: user("")}, {method: "RenderPage", body: user("")}, {method: "ListConfigurations"}}[i%3]
+					c := []call{
+						{method: "MintToken", body: user("")},
+						{method: "RenderPage", body: user("")},
+						{method: "ListConfigurations"},
+					}[i%3]
 					if r := tr.send(t.Context(), t, s, c); r.code != codes.OK {
 						t.Errorf("%s %s: %v %s", tr.name, c.method, r.code, r.reason)
 					}
@@ -102,6 +110,6 @@ func TestConcurrentSwaps(t *testing.T) {
 	})
 	all.Wait()
 	if got := len(records(t, s)); got != 60 {
-		t.Errorf("%d records of 60 decisions", got)
+		t.Errorf("%d records, want 60", got)
 	}
 }

@@ -14,27 +14,37 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// The tests' own service, with one unary method that does what it is given to do.
+// handlerFunc is the implementation of a test service with one unary method.
 type handlerFunc func(context.Context, *wrapperspb.StringValue) (any, error)
 
-func serviceDesc(service string) *grpc.ServiceDesc {
-	return &grpc.ServiceDesc{ServiceName: service, Methods: []grpc.MethodDesc{{
-		MethodName: "Do",
-		Handler: func(impl any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-			in := &wrapperspb.StringValue{}
-			if err := decode(in); err != nil {
-				return nil, err
-			}
-			return impl.(handlerFunc)(ctx, in)
-		},
-	}}}
+// handle calls the handlerFunc impl, as a generated handler does.
+func handle(
+	impl any,
+	ctx context.Context,
+	decode func(any) error,
+	_ grpc.UnaryServerInterceptor,
+) (any, error) {
+	in := &wrapperspb.StringValue{}
+	if err := decode(in); err != nil {
+		return nil, err
+	}
+	return impl.(handlerFunc)(ctx, in)
 }
+
+func serviceDesc(service string) *grpc.ServiceDesc {
+	return &grpc.ServiceDesc{
+		ServiceName: service,
+		Methods:     []grpc.MethodDesc{{MethodName: "Do", Handler: handle}},
+	}
+}
+
+// doMethod is the full name of the method of the test service.
+const doMethod = "/test.A/Do"
 
 func newTestConn(do handlerFunc) *localConn {
 	c := newLocalConn(nil)
@@ -68,63 +78,60 @@ func TestLocalMethods(t *testing.T) {
 		}
 	}
 	for _, method := range []string{"/test.C/Do", "/test.A/Undo", "/test.A/", "test.A/Do", "/Do", ""} {
-		if err := c.Invoke(t.Context(), method, wrapperspb.String("x"), &wrapperspb.StringValue{}); status.Code(
-			err) != codes.Unimplemented {
+		err := c.Invoke(t.Context(), method, wrapperspb.String("x"), &wrapperspb.StringValue{})
+		if status.Code(err) != codes.Unimplemented {
 			t.Errorf("%q: %v", method, err)
 		}
 	}
-	stream, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/test.A/Do")
+	stream, err := c.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, doMethod)
 	if stream != nil || status.Code(err) != codes.Unimplemented {
 		t.Errorf("a stream: %v %v", stream, err)
 	}
 }
 
-// Neither side sees what the other does to its own message afterwards.
+// TestLocalMessagesAreCopies checks that a later change of a message on one side doesn't change the
+// message on the other side.
 func TestLocalMessagesAreCopies(t *testing.T) {
 	var received, answered *wrapperspb.StringValue
 	c := newTestConn(func(_ context.Context, in *wrapperspb.StringValue) (any, error) {
 		received, answered = in, wrapperspb.String(in.GetValue()+" answered")
 		return answered, nil
 	})
-	in, out := wrapperspb.String("asked"), &wrapperspb.StringValue{}
-	if err := c.Invoke(t.Context(), "/test.A/Do", in, out); err != nil {
+	in, out := wrapperspb.String("request"), &wrapperspb.StringValue{}
+	if err := c.Invoke(t.Context(), doMethod, in, out); err != nil {
 		t.Fatal(err)
 	}
 	if received == in || answered == out {
-		t.Error("a message crossed the border itself")
+		t.Error("both sides have the same message")
 	}
 	received.Value, answered.Value = "changed", "changed"
-	if in.GetValue() != "asked" || out.GetValue() != "asked answered" {
-		t.Errorf("a change crossed the border: %v %v", in, out)
+	if in.GetValue() != "request" || out.GetValue() != "request answered" {
+		t.Errorf("the messages of the client have changed: %v %v", in, out)
 	}
 }
 
 func TestLocalWrongTypes(t *testing.T) {
-	c := newTestConn(answerText("x"))
-	for name, invoke := range map[string]func() error{
-		"request":            func() error { return c.Invoke(t.Context(), "/test.A/Do", &emptypb.Empty{}, &wrapperspb.StringValue{}) },
-		"response":           func() error { return c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &emptypb.Empty{}) },
-		"a request of no":    func() error { return c.Invoke(t.Context(), "/test.A/Do", "x", &wrapperspb.StringValue{}) },
-		"no request":         func() error { return c.Invoke(t.Context(), "/test.A/Do", nil, &wrapperspb.StringValue{}) },
-		"no place to answer": func() error { return c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), nil) },
-		"an answer of no": func() error {
-			return newAnsweringConn("x").Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
-		},
-		"an answer of nil": func() error {
-			return newAnsweringConn(nil).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
-		},
-		"an answer of others": func() error {
-			return newAnsweringConn(&emptypb.Empty{}).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{})
-		},
+	c, empty := newTestConn(answerText("x")), &emptypb.Empty{}
+	invoke := func(c *localConn, in, out any) error { return c.Invoke(t.Context(), doMethod, in, out) }
+	for name, err := range map[string]error{
+		"request of another type":  invoke(c, &emptypb.Empty{}, &wrapperspb.StringValue{}),
+		"response of another type": invoke(c, wrapperspb.String("x"), &emptypb.Empty{}),
+		"request not a message":    invoke(c, "x", &wrapperspb.StringValue{}),
+		"request nil":              invoke(c, nil, &wrapperspb.StringValue{}),
+		"response nil":             invoke(c, wrapperspb.String("x"), nil),
+
+		"answer not a message":   invoke(newAnsweringConn("x"), wrapperspb.String("x"), &wrapperspb.StringValue{}),
+		"answer nil":             invoke(newAnsweringConn(nil), wrapperspb.String("x"), &wrapperspb.StringValue{}),
+		"answer of another type": invoke(newAnsweringConn(empty), wrapperspb.String("x"), &wrapperspb.StringValue{}),
 	} {
-		if err := invoke(); status.Code(err) != codes.Internal {
+		if status.Code(err) != codes.Internal {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	// A nil of the right type is an empty message, as it is to gRPC.
+	// As in gRPC, a nil pointer of the right type is an empty message.
 	out := wrapperspb.String("left over")
-	err := newAnsweringConn((*wrapperspb.StringValue)(nil)).Invoke(t.Context(), "/test.A/Do", (*wrapperspb.StringValue)(nil),
-		out)
+	null := (*wrapperspb.StringValue)(nil)
+	err := invoke(newAnsweringConn(null), null, out)
 	if err != nil || out.GetValue() != "" {
 		t.Errorf("%v %v", out, err)
 	}
@@ -134,8 +141,8 @@ func newAnsweringConn(with any) *localConn {
 	return newTestConn(func(context.Context, *wrapperspb.StringValue) (any, error) { return with, nil })
 }
 
-// What is sent arrives as what was received, by value, and nothing that was received is sent on by
-// itself.
+// TestLocalMetadata checks that the outgoing metadata of the client are the incoming metadata of
+// the handler, as a copy. The incoming metadata of the client are not passed on.
 func TestLocalMetadata(t *testing.T) {
 	sent := metadata.Pairs("k", "1", "k", "2", "Upper", "x", "bin-bin", "\x00\xff")
 	var received metadata.MD
@@ -144,11 +151,11 @@ func TestLocalMetadata(t *testing.T) {
 		received.Set("k", "changed")
 		received.Set("new", "value")
 		if out, ok := metadata.FromOutgoingContext(ctx); ok && len(out) > 0 {
-			t.Errorf("a handler would send on %v", out)
+			t.Errorf("the handler has the outgoing metadata %v", out)
 		}
 		again, _ := metadata.FromIncomingContext(ctx)
 		if got := again.Get("k"); len(got) != 2 || got[0] != "1" {
-			t.Errorf("k is %v to the next who looks", got)
+			t.Errorf("k is %v after a change of a copy", got)
 		}
 		if got := again.Get("upper"); len(got) != 1 {
 			t.Errorf("upper is %v", got)
@@ -157,27 +164,28 @@ func TestLocalMetadata(t *testing.T) {
 	})
 	ctx := metadata.NewIncomingContext(metadata.NewOutgoingContext(t.Context(), sent),
 		metadata.Pairs("k", "from before", "secret", "x"))
-	if err := c.Invoke(ctx, "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil {
+	if err := c.Invoke(ctx, doMethod, wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := sent.Get("k"); len(got) != 2 || got[0] != "1" || len(sent.Get("new")) > 0 {
 		t.Errorf("the caller's metadata became %v", sent)
 	}
 	if len(received.Get("secret")) > 0 {
-		t.Errorf("what the caller had received was sent on: %v", received)
+		t.Errorf("the handler received the incoming metadata of the client: %v", received)
 	}
 	var without metadata.MD
 	c = newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 		without, _ = metadata.FromIncomingContext(ctx)
 		return &wrapperspb.StringValue{}, nil
 	})
-	if err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil ||
+	if err := c.Invoke(t.Context(), doMethod, wrapperspb.String("x"), &wrapperspb.StringValue{}); err != nil ||
 		len(without) > 0 {
 		t.Errorf("%v %v", without, err)
 	}
 }
 
-// The options that read from the answer work, on errors too.
+// TestLocalHeaderTrailerAndPeer checks the call options that read from the answer, for a success
+// and for an error.
 func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 	failure := status.Error(codes.Aborted, "no")
 	for _, want := range []error{nil, failure} {
@@ -193,9 +201,12 @@ func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			for _, late := range []error{grpc.SetHeader(ctx, metadata.Pairs("a", "7")), grpc.SendHeader(ctx, metadata.Pairs("a", "8"))} {
+			for _, late := range []error{
+				grpc.SetHeader(ctx, metadata.Pairs("a", "7")),
+				grpc.SendHeader(ctx, metadata.Pairs("a", "8")),
+			} {
 				if late == nil {
-					t.Error("a header was taken after it had been sent")
+					t.Error("a header was accepted after it had been sent")
 				}
 			}
 			return wrapperspb.String("x"), want
@@ -204,28 +215,31 @@ func TestLocalHeaderTrailerAndPeer(t *testing.T) {
 		var from peer.Peer
 		address := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 7}
 		ctx := peer.NewContext(t.Context(), &peer.Peer{Addr: address})
-		err := c.Invoke(ctx, "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header),
+		err := c.Invoke(ctx, doMethod, wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header),
 			grpc.Trailer(&trailer), grpc.Peer(&from), grpc.WaitForReady(true))
 		if !errors.Is(err, want) {
 			t.Errorf("%v, want %v", err, want)
 		}
-		if got := fmt.Sprint(map[string][]string(header), map[string][]string(trailer), from.Addr); got != "map[a:[1 2] b:[3] c:[5]] map[t:[4 6]] 192.0.2.7:7" {
-			t.Errorf("answered with %s", got)
+		got := fmt.Sprint(map[string][]string(header), map[string][]string(trailer), from.Addr)
+		if got != "map[a:[1 2] b:[3] c:[5]] map[t:[4 6]] 192.0.2.7:7" {
+			t.Errorf("the answer has %s", got)
 		}
 	}
 	var header, trailer metadata.MD
 	var from peer.Peer
-	if err := newTestConn(answerText("x")).Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), &wrapperspb.StringValue{}, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from)); err != nil {
+	err := newTestConn(answerText("x")).Invoke(t.Context(), doMethod, wrapperspb.String("x"),
+		&wrapperspb.StringValue{}, grpc.Header(&header), grpc.Trailer(&trailer), grpc.Peer(&from))
+	if err != nil {
 		t.Fatal(err)
 	}
 	if len(header)+len(trailer) > 0 || from.Addr != nil {
-		t.Errorf("from nothing came %v %v %v", header, trailer, from)
+		t.Errorf("an answer without header and trailer has %v %v %v", header, trailer, from)
 	}
 }
 
 type contextKey struct{}
 
-// Whatever a handler returns, a caller gets a status: the same as over a wire.
+// TestLocalErrors checks that the error of a handler has the same status as over a socket.
 func TestLocalErrors(t *testing.T) {
 	detailed, _ := status.New(codes.NotFound, "gone").WithDetails(&emptypb.Empty{})
 	for _, c := range []struct {
@@ -243,9 +257,10 @@ func TestLocalErrors(t *testing.T) {
 		{"joined", errors.Join(errors.New("x"), context.DeadlineExceeded), codes.DeadlineExceeded},
 	} {
 		out := wrapperspb.String("untouched")
-		err := newTestConn(
-			func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String("x"), c.err }).
-			Invoke(t.Context(), "/test.A/Do", wrapperspb.String("x"), out)
+		conn := newTestConn(func(context.Context, *wrapperspb.StringValue) (any, error) {
+			return wrapperspb.String("x"), c.err
+		})
+		err := conn.Invoke(t.Context(), doMethod, wrapperspb.String("x"), out)
 		st, ok := status.FromError(err)
 		if !ok || st.Code() != c.code || out.GetValue() != "untouched" {
 			t.Errorf("%s: %v %v", c.name, err, out)
@@ -256,88 +271,33 @@ func TestLocalErrors(t *testing.T) {
 	}
 }
 
-// The caller's context is the handler's, values and all, and an answer that comes after its end is
-// none.
+// TestLocalContext checks that a handler has the context of the client, with its values, and that
+// an answer after the end of the context is lost.
 func TestLocalContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), contextKey{}, "value"))
 	deadline, stop := context.WithTimeout(ctx, time.Hour)
 	defer stop()
 	c := newTestConn(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 		if ctx.Value(contextKey{}) != "value" {
-			t.Error("the context's values are gone")
+			t.Error("the context doesn't have the value")
 		}
 		if _, ok := ctx.Deadline(); !ok {
-			t.Error("the deadline is gone")
+			t.Error("the context doesn't have the deadline")
 		}
 		cancel()
 		<-ctx.Done()
 		return wrapperspb.String("late"), nil
 	})
 	out := &wrapperspb.StringValue{}
-	if err := c.Invoke(deadline, "/test.A/Do", wrapperspb.String("x"), out); status.Code(err) != codes.Canceled ||
+	if err := c.Invoke(deadline, doMethod, wrapperspb.String("x"), out); status.Code(err) != codes.Canceled ||
 		out.GetValue() != "" {
 		t.Errorf("%v %v", out, err)
 	}
 	passed, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
 	defer stop()
-	if err := newTestConn(answerText("late")).Invoke(passed, "/test.A/Do", wrapperspb.String("x"), out); status.Code(
-		err) != codes.DeadlineExceeded {
+	err := newTestConn(answerText("late")).Invoke(passed, doMethod, wrapperspb.String("x"), out)
+	if status.Code(err) != codes.DeadlineExceeded {
 		t.Error(err)
-	}
-}
-
-// order is a stats handler that notes the kinds of what it is told.
-type statsKinds []string
-
-func (o *statsKinds) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-func (o *statsKinds) HandleRPC(
-	_ context.Context,
-	s stats.RPCStats,
-) {
-	*o = append(*o, fmt.Sprintf("%T", s))
-}
-func (o *statsKinds) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (o *statsKinds) HandleConn(context.Context, stats.ConnStats)                       {}
-
-// A stats handler is told of what would go over a wire: a header that is sent early at once and not
-// again, and nothing after the caller has gone.
-func TestLocalStats(t *testing.T) {
-	before := "*stats.InHeader *stats.Begin *stats.InPayload "
-	for name, c := range map[string]struct {
-		do   func(context.Context) error
-		want string
-	}{
-		"success": {func(context.Context) error { return nil },
-			before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
-		"a header sent early": {
-			func(ctx context.Context) error { return grpc.SendHeader(ctx, metadata.Pairs("a", "1")) },
-			before + "*stats.OutHeader *stats.OutPayload *stats.OutTrailer *stats.End"},
-		"an error": {func(context.Context) error { return errors.New("no") },
-			before + "*stats.OutTrailer *stats.End"},
-		"an error with a header": {func(ctx context.Context) error {
-			return errors.Join(errors.New("no"), grpc.SetHeader(ctx, metadata.Pairs("a", "1")))
-		}, before + "*stats.OutHeader *stats.OutTrailer *stats.End"},
-		"a caller gone": {func(ctx context.Context) error {
-			ctx.Value(contextKey{}).(context.CancelFunc)()
-			return nil
-		}, before + "*stats.End"},
-	} {
-		var told statsKinds
-		conn := newLocalConn(&told)
-		conn.RegisterService(
-			serviceDesc("test.A"),
-			handlerFunc(func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
-				return wrapperspb.String("x"), c.do(ctx)
-			}),
-		)
-		ctx, cancel := context.WithCancel(t.Context())
-		_ = conn.Invoke(context.WithValue(ctx, contextKey{}, cancel), "/test.A/Do", wrapperspb.String("x"),
-			&wrapperspb.StringValue{})
-		cancel()
-		if got := strings.Join(told, " "); got != c.want {
-			t.Errorf("%s: told %s, want %s", name, got, c.want)
-		}
 	}
 }
 
@@ -359,7 +319,7 @@ func TestLocalConcurrency(t *testing.T) {
 			me := fmt.Sprint(i)
 			var header, trailer metadata.MD
 			out := &wrapperspb.StringValue{}
-			err := c.Invoke(t.Context(), "/test.A/Do", wrapperspb.String(me), out, grpc.Header(&header),
+			err := c.Invoke(t.Context(), doMethod, wrapperspb.String(me), out, grpc.Header(&header),
 				grpc.Trailer(&trailer))
 			four := strings.Join([]string{me, me, me, me}, " ")
 			if err != nil || out.GetValue() != me+me || strings.Join(header.Get("who"), " ") != four ||
