@@ -143,8 +143,8 @@ func TestMetricsConventions(t *testing.T) {
 	}
 }
 
-// TestDashboardAndAlertMetrics checks that each metric in the dashboard and in the alert rules exists.
-// An expression with an unknown metric causes no error. Its result is always empty.
+// TestDashboardAndAlertMetrics checks that each metric in the dashboard and in the alert rules
+// exists. An expression with an unknown metric causes no error. Its result is always empty.
 func TestDashboardAndAlertMetrics(t *testing.T) {
 	known := describedMetrics(newMetricsRegistry(t))
 	names := regexp.MustCompile(`\b(?:deskmint|process|go)_\w+`)
@@ -169,8 +169,8 @@ func TestDashboardAndAlertMetrics(t *testing.T) {
 	}
 }
 
-// TestAlertsAreTested checks that the promtool tests have a case in which each alert fires and one in
-// which it doesn't.
+// TestAlertsAreTested checks that the promtool tests have a case in which each alert fires and one
+// in which it doesn't.
 func TestAlertsAreTested(t *testing.T) {
 	rules, err := os.ReadFile("../deploy/prometheus/deskmint.rules.yaml")
 	if err != nil {
@@ -261,9 +261,9 @@ func TestMetricsFromOptions(t *testing.T) {
 	}
 }
 
-// TestMetricsAfterReload checks that only names of the present configuration are the values of labels.
-// A reload deletes the counters of a removed configuration, and an unknown name never has any. Reloads
-// are counted, and a failed one stays visible until one succeeds.
+// TestMetricsAfterReload checks that only names of the present configuration are the values of
+// labels. A reload deletes the counters of a removed configuration, and an unknown name never has
+// any. Reloads are counted, and a failed one stays visible until one succeeds.
 func TestMetricsAfterReload(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, tr := range []transport{{"grpc", sendGRPC}, {"http", sendHTTP}} {

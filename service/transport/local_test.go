@@ -58,15 +58,15 @@ func answerText(text string) handlerFunc {
 
 func TestLocalMethods(t *testing.T) {
 	var seen string
-	noting := func(text string) handlerFunc {
+	recording := func(text string) handlerFunc {
 		return func(ctx context.Context, _ *wrapperspb.StringValue) (any, error) {
 			seen, _ = grpc.Method(ctx)
 			return wrapperspb.String(text), nil
 		}
 	}
 	c := newLocalConn(nil)
-	c.RegisterService(serviceDesc("test.A"), noting("a"))
-	c.RegisterService(serviceDesc("test.B"), noting("b"))
+	c.RegisterService(serviceDesc("test.A"), recording("a"))
+	c.RegisterService(serviceDesc("test.B"), recording("b"))
 	for service, want := range map[string]string{"test.A": "a", "test.B": "b"} {
 		out := wrapperspb.String("left over")
 		if err := c.Invoke(t.Context(), "/"+service+"/Do", wrapperspb.String("x"), out); err != nil ||
