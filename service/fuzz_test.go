@@ -76,19 +76,19 @@ func newJSONGateway(tb testing.TB) jsonGateway {
 	return jsonGateway{handler, conn, log}
 }
 
-func (gateway jsonGateway) post(body []byte) *httptest.ResponseRecorder {
+func (g jsonGateway) post(body []byte) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(http.MethodPost, "/v1/configurations/acme-customers:mintToken", bytes.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Authorization", "Bearer dmk_everything")
 	w := httptest.NewRecorder()
-	gateway.handler.ServeHTTP(w, r)
+	g.handler.ServeHTTP(w, r)
 	return w
 }
 
 // overHTTP posts a body, checks the form of the answer and returns its outcome.
-func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
+func (g jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 	t.Helper()
-	w := gateway.post(body)
+	w := g.post(body)
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type %q", got)
 	}
@@ -134,7 +134,7 @@ func (gateway jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 }
 
 // overGRPC sends the same request over gRPC. It returns false if the body is not a valid request.
-func (gateway jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
+func (g jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
 	t.Helper()
 	const name = "configurations/acme-customers"
 	in, out := &pb.MintTokenRequest{}, &pb.MintTokenResponse{}
@@ -148,7 +148,7 @@ func (gateway jsonGateway) overGRPC(t *testing.T, body []byte) (outcome, bool) {
 	}
 	in.Configuration = name
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
-	err := gateway.conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, out, grpc.WaitForReady(true))
+	err := g.conn.Invoke(ctx, pb.TokenService_MintToken_FullMethodName, in, out, grpc.WaitForReady(true))
 	return outcomeOf(t, err, out), true
 }
 

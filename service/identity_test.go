@@ -22,11 +22,11 @@ import (
 )
 
 // caller returns the caller that the request identifies, or "" if it has no credential or several.
-func (forged forgedRequest) caller() string {
-	if len(forged.credentials) != 1 {
+func (f forgedRequest) caller() string {
+	if len(f.credentials) != 1 {
 		return ""
 	}
-	return identities[forged.credentials[0]].caller
+	return identities[f.credentials[0]].caller
 }
 
 // identityTest sends forged requests to one transport, one after another, and checks their answers
@@ -132,12 +132,12 @@ func (m *identityTest) httpRequest(forged forgedRequest) (request string, mints 
 
 // listedOverHTTP returns the number of configurations in an HTTP answer, or -1 for a refusal. The
 // answer to a sign-in has none, so the number is then that of the credential's caller.
-func (forged forgedRequest) listedOverHTTP(code int, mints bool, answer []byte) (int, error) {
+func (f forgedRequest) listedOverHTTP(code int, mints bool, answer []byte) (int, error) {
 	switch {
 	case code != http.StatusOK:
 		return -1, nil
-	case mints && len(forged.credentials) == 1:
-		return identities[forged.credentials[0]].lists, nil
+	case mints && len(f.credentials) == 1:
+		return identities[f.credentials[0]].lists, nil
 	case mints:
 		return 0, nil
 	}
@@ -193,10 +193,10 @@ func (m *identityTest) grpcCall() (method string, request, response proto.Messag
 }
 
 // listedOverGRPC does the same for the answer to a successful gRPC call.
-func (forged forgedRequest) listedOverGRPC(response proto.Message) int {
+func (f forgedRequest) listedOverGRPC(response proto.Message) int {
 	list, ok := response.(*pb.ListConfigurationsResponse)
-	if !ok && len(forged.credentials) == 1 {
-		return identities[forged.credentials[0]].lists
+	if !ok && len(f.credentials) == 1 {
+		return identities[f.credentials[0]].lists
 	}
 	return len(list.GetConfigurations())
 }

@@ -21,43 +21,43 @@ type hookedSecrets struct {
 	onRefresh func(context.Context) error
 }
 
-func (hook *hookedSecrets) setOnGet(get func()) {
-	hook.mu.Lock()
-	defer hook.mu.Unlock()
-	hook.onGet = get
+func (h *hookedSecrets) setOnGet(get func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.onGet = get
 }
 
-func (hook *hookedSecrets) wrap(s service.Secrets) service.Secrets {
-	hook.Secrets = s
-	return hook
+func (h *hookedSecrets) wrap(s service.Secrets) service.Secrets {
+	h.Secrets = s
+	return h
 }
 
-func (hook *hookedSecrets) Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error) {
-	hook.mu.Lock()
-	get := hook.onGet
-	hook.mu.Unlock()
+func (h *hookedSecrets) Get(ref secrets.Ref, maxStale time.Duration) (*secrets.Held, error) {
+	h.mu.Lock()
+	get := h.onGet
+	h.mu.Unlock()
 	if get != nil {
 		get()
 	}
-	return hook.Secrets.Get(ref, maxStale)
+	return h.Secrets.Get(ref, maxStale)
 }
 
-func (hook *hookedSecrets) Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error) {
-	if hook.onRefresh != nil {
-		if err := hook.onRefresh(ctx); err != nil {
+func (h *hookedSecrets) Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error) {
+	if h.onRefresh != nil {
+		if err := h.onRefresh(ctx); err != nil {
 			return before, after, err
 		}
 	}
-	return hook.Secrets.Refresh(ctx, ref)
+	return h.Secrets.Refresh(ctx, ref)
 }
 
 // blockGets makes every Get wait until release is called. Each waiting Get sends a value to
 // entered.
-func (hook *hookedSecrets) blockGets(t *testing.T) (entered <-chan struct{}, release func()) {
+func (h *hookedSecrets) blockGets(t *testing.T) (entered <-chan struct{}, release func()) {
 	t.Helper()
 	in, out := make(chan struct{}, 16), make(chan struct{})
-	hook.setOnGet(func() { in <- struct{}{}; <-out })
-	release = sync.OnceFunc(func() { hook.setOnGet(nil); close(out) })
+	h.setOnGet(func() { in <- struct{}{}; <-out })
+	release = sync.OnceFunc(func() { h.setOnGet(nil); close(out) })
 	t.Cleanup(release)
 	return in, release
 }

@@ -53,53 +53,53 @@ type leakRecorder struct {
 var tokenPattern = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{43}`)
 
 // recordTokens collects the tokens of a successful answer. Only such an answer may have tokens.
-func (recorder *leakRecorder) recordTokens(text string) {
-	recorder.mu.Lock()
-	defer recorder.mu.Unlock()
+func (r *leakRecorder) recordTokens(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	for _, token := range tokenPattern.FindAllString(text, -1) {
-		recorder.tokens[token] = true
+		r.tokens[token] = true
 	}
 }
 
 // record keeps a text that must not have tokens.
-func (recorder *leakRecorder) record(kind, text string) {
-	recorder.mu.Lock()
-	defer recorder.mu.Unlock()
-	recorder.texts[kind] = append(recorder.texts[kind], text)
+func (r *leakRecorder) record(kind, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.texts[kind] = append(r.texts[kind], text)
 }
 
 // recordServer records the log and the audit log of a server. It also records its metrics and its
 // readiness, unless the server has stopped.
-func (recorder *leakRecorder) recordServer(s *server) {
-	recorder.record("log", s.Log.String())
-	recorder.record("audit", s.Audit.String())
+func (r *leakRecorder) recordServer(s *server) {
+	r.record("log", s.Log.String())
+	r.record("audit", s.Audit.String())
 	for _, path := range []string{"/metrics", "/readyz"} {
-		r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Ops+path, nil)
+		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, s.Ops+path, nil)
 		if err != nil {
 			continue
 		}
-		res, err := http.DefaultClient.Do(r)
+		res, err := http.DefaultClient.Do(request)
 		if err != nil {
 			continue // the server has stopped
 		}
 		b, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		recorder.record(path, string(b))
+		r.record(path, string(b))
 	}
 }
 
 // leaks returns a description of each secret, key or token that is in a recorded text.
-func (recorder *leakRecorder) leaks() (found []string) {
-	recorder.mu.Lock()
-	defer recorder.mu.Unlock()
+func (r *leakRecorder) leaks() (found []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	names := canaryForms()
-	for token := range recorder.tokens {
+	for token := range r.tokens {
 		// A token is worthless without its signature. All tokens have the same header, so searching
 		// for the header in every encoding finds each whole token.
 		names["a token's signature"] = append(names["a token's signature"], token[strings.LastIndex(token, ".")+1:])
 	}
-	texts := map[string]string{"libraries' log": recorder.libraries.String()}
-	for kind, all := range recorder.texts {
+	texts := map[string]string{"libraries' log": r.libraries.String()}
+	for kind, all := range r.texts {
 		texts[kind] = strings.Join(all, "\n")
 	}
 	return search(texts, names)

@@ -190,7 +190,7 @@ func signInCases() []signInCase {
 			reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500},
 		{name: "secret missing", conf: "acme-gone", body: user(""),
 			reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500},
-		{name: "switched off", conf: "acme-off", body: user(""),
+		{name: "disabled", conf: "acme-off", body: user(""),
 			reason: "CONFIGURATION_DISABLED", code: codes.Unavailable, http: 503},
 	}
 }

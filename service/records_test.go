@@ -117,7 +117,7 @@ func TestRecords(t *testing.T) {
 		},
 		{"no grant", call{method: "MintToken", keys: []string{"dmk_nobody"}, body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "nobody", "*" })},
-		{"nowhere", call{method: "MintToken", name: "acme-nowhere", body: user("")},
+		{"a missing configuration", call{method: "MintToken", name: "acme-nowhere", body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Configuration, r.Rule = "acme-nowhere", "*" })},
 		{"a claim", call{method: "RenderPage", keys: []string{"dmk_storefront"}, body: user(`,"organizations":["A"]`)},
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {

@@ -56,7 +56,7 @@ func refusalCases() []refusalCase {
 			reason: "SECRET_VERSION_UNKNOWN", code: codes.NotFound, http: 404, problem: page.ProblemFailed},
 		{name: "unusable", call: call{name: "acme-broken", body: user("")},
 			reason: "SECRET_UNUSABLE", code: codes.Internal, http: 500, problem: page.ProblemFailed},
-		{name: "off", call: call{name: "acme-off", body: user("")},
+		{name: "disabled", call: call{name: "acme-off", body: user("")},
 			reason: "CONFIGURATION_DISABLED", code: codes.Unavailable, http: 503, problem: page.ProblemDisabled},
 
 		{name: "no key", call: call{keys: []string{}, body: user("")}, reason: "CALLER_UNAUTHENTICATED",
@@ -69,7 +69,7 @@ func refusalCases() []refusalCase {
 			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, neutral: true},
 		{name: "version without stage", call: call{keys: store, body: user("") + `,"secretVersion":1`},
 			reason: "CALLER_NOT_ALLOWED", code: denied, http: 403, problem: page.ProblemFailed},
-		{name: "nowhere", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED",
+		{name: "missing configuration", call: call{name: "acme-nowhere", body: user("")}, reason: "CALLER_NOT_ALLOWED",
 			code: denied, http: 403, neutral: true},
 		{name: "brand", call: call{keys: store, body: user("") + `,"brandId":"360002"`},
 			reason: "BRAND_NOT_ALLOWED", code: denied, http: 403, neutral: true},

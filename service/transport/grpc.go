@@ -71,22 +71,16 @@ func (t *Servers) register(r grpc.ServiceRegistrar) {
 			}
 			ours.Methods = append(ours.Methods, grpc.MethodDesc{
 				MethodName: m.name(),
-				Handler:    m.handle,
+				Handler: func(
+					_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor,
+				) (any, error) {
+					call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
+					return call.reply(m.Serve(ctx, call))
+				},
 			})
 		}
 		r.RegisterService(&ours, t)
 	}
-}
-
-// handle implements grpc.MethodDesc.Handler.
-func (m Method) handle(
-	_ any,
-	ctx context.Context,
-	receive func(any) error,
-	_ grpc.UnaryServerInterceptor,
-) (any, error) {
-	call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
-	return call.reply(m.Serve(ctx, call))
 }
 
 // reply returns an answer in the form of a gRPC handler.

@@ -22,21 +22,17 @@ import (
 // handlerFunc is the implementation of a test service with one unary method.
 type handlerFunc func(context.Context, *wrapperspb.StringValue) (any, error)
 
-// handle calls the handlerFunc impl, as a generated handler does.
-func handle(
-	impl any,
-	ctx context.Context,
-	decode func(any) error,
-	_ grpc.UnaryServerInterceptor,
-) (any, error) {
-	in := &wrapperspb.StringValue{}
-	if err := decode(in); err != nil {
-		return nil, err
-	}
-	return impl.(handlerFunc)(ctx, in)
-}
-
+// serviceDesc describes a service whose method Do calls a handlerFunc.
 func serviceDesc(service string) *grpc.ServiceDesc {
+	handle := func(
+		impl any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
+	) (any, error) {
+		in := &wrapperspb.StringValue{}
+		if err := decode(in); err != nil {
+			return nil, err
+		}
+		return impl.(handlerFunc)(ctx, in)
+	}
 	return &grpc.ServiceDesc{
 		ServiceName: service,
 		Methods:     []grpc.MethodDesc{{MethodName: "Do", Handler: handle}},
@@ -46,12 +42,14 @@ func serviceDesc(service string) *grpc.ServiceDesc {
 // doMethod is the full name of the method of the test service.
 const doMethod = "/test.A/Do"
 
+// newTestConn returns a connection to a test service.
 func newTestConn(do handlerFunc) *localConn {
 	c := newLocalConn(nil)
 	c.RegisterService(serviceDesc("test.A"), do)
 	return c
 }
 
+// answerText returns a handler that always answers with the text.
 func answerText(text string) handlerFunc {
 	return func(context.Context, *wrapperspb.StringValue) (any, error) { return wrapperspb.String(text), nil }
 }
@@ -137,6 +135,7 @@ func TestLocalWrongTypes(t *testing.T) {
 	}
 }
 
+// newAnsweringConn returns a connection to a test service that always answers with the value.
 func newAnsweringConn(with any) *localConn {
 	return newTestConn(func(context.Context, *wrapperspb.StringValue) (any, error) { return with, nil })
 }

@@ -38,7 +38,7 @@ const (
 	HTTP = "http"
 )
 
-// MaxDuration is the longest time that a request may take, whatever its deadline.
+// MaxDuration is the longest time that a request may take, even if its deadline is later.
 const MaxDuration = 15 * time.Second
 
 // Limits of both transports. The defaults of the libraries are much larger: messages of 4 MiB, 2^32
