@@ -204,7 +204,7 @@ func TestUngrantedIsLikeMissing(t *testing.T) {
 		})
 	}
 	if got := s.Log.String(); strings.Contains(got, "request failed") {
-		t.Errorf("logged: %s", got)
+		t.Errorf("the log has %s", got)
 	}
 }
 

@@ -103,7 +103,7 @@ func (c refusalCase) check(t *testing.T, s *server, tr transport) {
 			r := tr.send(t.Context(), t, s, c.call)
 			if rec := records(t, s); len(rec) != 1 || rec[0].Decision != "deny" || rec[0].Reason != c.reason ||
 				rec[0].TokenHash != "" {
-				t.Errorf("%s %s: recorded as %+v", method, onError, rec)
+				t.Errorf("%s %s: the records are %+v", method, onError, rec)
 			}
 			if onError != "ON_ERROR_PAGE" || c.status {
 				if r.code != c.code || r.reason != c.reason || tr.name == "http" && r.http != c.http {

@@ -89,7 +89,7 @@ func TestSelfTest(t *testing.T) {
 		t.Errorf("/readyz: %s", ready)
 	}
 	if log := s.Log.String(); !strings.Contains(log, "the self-test of a configuration passes again") {
-		t.Errorf("logged: %s", log)
+		t.Errorf("the log has %s", log)
 	}
 	// A reload is refused if no configuration could sign after it.
 	keys.set(everyPath...)
