@@ -194,5 +194,6 @@ func (s Status) NewestCreated() time.Time {
 
 // IsUnusable reports whether err says that a secret can't be used until an operator acts.
 func IsUnusable(err error) bool {
-	return errors.Is(err, ErrUnusable) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrDeleted) || errors.Is(err, ErrDenied)
+	return errors.Is(err, ErrUnusable) || errors.Is(err, ErrNotFound) || errors.Is(err, ErrDeleted) ||
+		errors.Is(err, ErrDenied)
 }

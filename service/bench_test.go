@@ -32,7 +32,7 @@ func BenchmarkMint(b *testing.B) {
 
 	s := newTestService(b, io.Discard, nil)
 	gateway := newJSONGateway(b)
-	_, conn, err := s.InProcess(b.Context())
+	_, conn, err := s.InProcess()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListC
 	after, err := base64.RawURLEncoding.DecodeString(r.GetPageToken())
 	if err != nil {
 		return answer{}, &zendesk.InvalidError{
-			Faults: []zendesk.Fault{{Field: "page_token", Description: "is not one from an answer"}},
+			Violations: []zendesk.Violation{{Field: "page_token", Description: "is not one from an answer"}},
 		}
 	}
 	size := int(r.GetPageSize())
@@ -213,7 +213,7 @@ type search struct {
 
 func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 	w := search{brand: r.GetBrandId()}
-	var faults []zendesk.Fault
+	var violations []zendesk.Violation
 	switch r.GetAudience() {
 	case pb.Audience_AUDIENCE_END_USER:
 		w.audience = zendesk.EndUser
@@ -224,20 +224,21 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 	if r.GetClientIp() != "" {
 		var err error
 		if w.ip, err = netip.ParseAddr(r.GetClientIp()); err != nil || w.ip.Zone() != "" {
-			faults = append(faults, zendesk.Fault{Field: "client_ip", Description: "is no IP address"})
+			violations = append(violations, zendesk.Violation{Field: "client_ip", Description: "is no IP address"})
 		}
 	}
 	// A path has no host. Two slashes or backslashes at the beginning start a host, not a path.
 	if to := r.GetReturnTo(); to != "" && (to[0] != '/' || strings.HasPrefix(strings.ReplaceAll(to, `\`, "/"), "//")) {
 		u, err := url.Parse(to)
 		if err != nil || u.Host == "" || u.Scheme == "" {
-			faults = append(faults, zendesk.Fault{Field: "return_to", Description: "is neither a path nor a URL"})
+			v := zendesk.Violation{Field: "return_to", Description: "is neither a path nor a URL"}
+			violations = append(violations, v)
 		} else {
 			w.host = u.Host
 		}
 	}
-	if len(faults) > 0 {
-		return search{}, &zendesk.InvalidError{Faults: faults}
+	if len(violations) > 0 {
+		return search{}, &zendesk.InvalidError{Violations: violations}
 	}
 	return w, nil
 }

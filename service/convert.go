@@ -31,13 +31,15 @@ type signInRequest interface {
 }
 
 func (s *Service) signInOf(r signInRequest) (signin.Request, error) {
-	faults, err := s.faults(r)
+	violations, err := s.violations(r)
 	if err != nil {
 		return signin.Request{}, err
 	}
 	user := userOf(r.GetUser())
 	if caller.LooksLikeCredential(user.ExternalID) { // it would be signed, and reach the browser and Zendesk
-		faults = append(faults, zendesk.Fault{Field: "user.external_id", Description: "is an API key or a JWT: send the person's id"})
+		violations = append(violations, zendesk.Violation{
+			Field: "user.external_id", Description: "is an API key or a JWT: send the person's id",
+		})
 	}
 	return signin.Request{
 		Configuration: nameOf(r.GetConfiguration()),
@@ -46,12 +48,12 @@ func (s *Service) signInOf(r signInRequest) (signin.Request, error) {
 		Version:       secrets.Version(r.GetSecretVersion()),
 		Attempt:       r.GetAttempt(),
 		ValidateOnly:  r.GetValidateOnly(),
-		Faults:        faults,
+		Violations:    violations,
 	}, nil
 }
 
-// faults holds a message against the rules written in its .proto file.
-func (s *Service) faults(m proto.Message) ([]zendesk.Fault, error) {
+// violations checks a message by the rules in its .proto file.
+func (s *Service) violations(m proto.Message) ([]zendesk.Violation, error) {
 	err := s.validator.Validate(m)
 	var invalid *protovalidate.ValidationError
 	switch {
@@ -60,21 +62,21 @@ func (s *Service) faults(m proto.Message) ([]zendesk.Fault, error) {
 	case !errors.As(err, &invalid):
 		return nil, fmt.Errorf("validating: %w", err)
 	}
-	var faults []zendesk.Fault
+	var violations []zendesk.Violation
 	for _, v := range invalid.Violations {
-		faults = append(faults, zendesk.Fault{
+		violations = append(violations, zendesk.Violation{
 			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
 			Description: v.Proto.GetMessage(),
 		})
 	}
-	return faults, nil
+	return violations, nil
 }
 
-// valid is faults as an error, for requests whose form is all there is to check.
+// valid returns the violations of a message as an error.
 func (s *Service) valid(m proto.Message) error {
-	faults, err := s.faults(m)
-	if err == nil && len(faults) > 0 {
-		err = &zendesk.InvalidError{Faults: faults}
+	violations, err := s.violations(m)
+	if err == nil && len(violations) > 0 {
+		err = &zendesk.InvalidError{Violations: violations}
 	}
 	return err
 }
@@ -105,8 +107,8 @@ func userOf(u *pb.User) zendesk.User {
 	return user
 }
 
-// fieldOf keeps the value's kind. A value without one, which JSON can't express but
-// the wire can, is not a null: a null destroys data, and has to be meant.
+// fieldOf keeps the kind of a value. Protobuf allows a value without a kind, which JSON can't
+// express. It is not treated as null, because null deletes data.
 func fieldOf(v *structpb.Value) any {
 	switch kind := v.GetKind().(type) {
 	case *structpb.Value_NullValue:
@@ -135,7 +137,7 @@ func roleOf(r pb.Role) zendesk.Role {
 	return "unknown" // not a role of ours: no grant has it, and Check refuses it
 }
 
-// formOf is what a browser has to post; nil where nothing was signed.
+// formOf returns what a browser has to post, or nil if nothing was signed.
 func formOf(d signin.Decision) *pb.SignInForm {
 	if d.Token.Value == "" {
 		return nil
@@ -147,14 +149,14 @@ func formOf(d signin.Decision) *pb.SignInForm {
 	return &pb.SignInForm{Action: d.Brand.Action, Fields: fields, FormActionSources: d.Brand.FormActionSources}
 }
 
-func warningsOf(faults []zendesk.Fault) (warnings []*pb.Warning) {
-	for _, w := range faults {
+func warningsOf(violations []zendesk.Violation) (warnings []*pb.Warning) {
+	for _, w := range violations {
 		warnings = append(warnings, &pb.Warning{Field: w.Field, Description: w.Description})
 	}
 	return warnings
 }
 
-// times are a token's, absent where nothing was signed.
+// times returns the times of a token, or nil if nothing was signed.
 func times(t zendesk.Token) (issued, expires *timestamppb.Timestamp) {
 	if t.Value == "" {
 		return nil, nil
@@ -165,14 +167,16 @@ func times(t zendesk.Token) (issued, expires *timestamppb.Timestamp) {
 func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
 	r := &pb.InspectTokenResponse{Acceptable: len(i.Problems) == 0, SecretVersion: uint32(i.Version)}
 	for _, p := range i.Problems {
-		r.Problems = append(r.Problems, &pb.TokenProblem{Part: partOf(p.Part), Name: p.Name, Description: p.Description})
+		r.Problems = append(r.Problems, &pb.TokenProblem{
+			Part: partOf(p.Part), Name: p.Name, Description: p.Description,
+		})
 	}
 	if i.Claims != nil {
 		r.Claims = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(i.Claims))}
 		for name, raw := range i.Claims {
 			v := &structpb.Value{}
 			if err := v.UnmarshalJSON(raw); err != nil {
-				v = structpb.NewStringValue(string(raw)) // JSON that protobuf can't hold: as it stands
+				v = structpb.NewStringValue(string(raw)) // JSON that protobuf can't hold, as text
 			}
 			r.Claims.Fields[name] = v
 		}

@@ -42,41 +42,52 @@ type wording struct {
 
 // wordingOf is the table of errors in the API's documentation, without those of package transport.
 func wordingOf(reason string) wording {
+	forbidden := func(message string) wording {
+		return wording{codes.PermissionDenied, http.StatusForbidden, message}
+	}
+	unavailable := func(message string) wording {
+		return wording{codes.Unavailable, http.StatusServiceUnavailable, message}
+	}
 	switch reason {
 	case reasonUnauthenticated:
-		return wording{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one credential: an API key or a JWT as `Authorization: Bearer …`, or a client certificate."}
+		return wording{codes.Unauthenticated, http.StatusUnauthorized, "The caller is not known. Send exactly one " +
+			"credential: an API key or a JWT as `Authorization: Bearer …`, or a client certificate."}
 	case string(policy.CallerNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this action at this configuration, or there is no such configuration."}
+		return forbidden("The caller has no grant for this action at this configuration, or there is no such " +
+			"configuration.")
 	case string(policy.BrandNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this brand, or the configuration has no such brand."}
+		return forbidden("The caller has no grant for this brand, or the configuration has no such brand.")
 	case string(policy.RoleNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant that gives this role."}
+		return forbidden("The caller has no grant that gives this role.")
 	case string(policy.ClaimNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant for this claim or its value."}
+		return forbidden("The caller has no grant for this claim or its value.")
 	case string(policy.EmailNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The caller has no grant to sign this person in."}
+		return forbidden("The caller has no grant to sign this person in.")
 	case string(policy.ReturnToNotAllowed):
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The person may not be sent to this return_to."}
+		return forbidden("The person may not be sent to this return_to.")
 	case reasonClientIP:
-		return wording{codes.PermissionDenied, http.StatusForbidden, "The person's browser is outside the configuration's IP ranges."}
+		return forbidden("The person's browser is outside the configuration's IP ranges.")
 	case reasonNotResolved:
 		return wording{codes.NotFound, http.StatusNotFound, "None of the caller's configurations serves this."}
 	case reasonAmbiguous:
-		return wording{codes.FailedPrecondition, http.StatusConflict, "Several of the caller's configurations or brands serve this."}
+		return wording{codes.FailedPrecondition, http.StatusConflict, "Several of the caller's configurations or " +
+			"brands serve this."}
 	case reasonVersionUnknown:
 		return wording{codes.NotFound, http.StatusNotFound, "This version of the secret is not held."}
 	case reasonRateLimited:
-		return wording{codes.ResourceExhausted, http.StatusTooManyRequests, "There were too many requests; the metadata's limit says of what kind."}
+		return wording{codes.ResourceExhausted, http.StatusTooManyRequests, "There were too many requests; the " +
+			"metadata's limit says of what kind."}
 	case reasonLoop:
 		return wording{codes.FailedPrecondition, http.StatusConflict, "This browser came back to sign in too often."}
 	case reasonDisabled:
-		return wording{codes.Unavailable, http.StatusServiceUnavailable, "An operator has switched this configuration off."}
+		return unavailable("An operator has switched this configuration off.")
 	case reasonUnusable:
-		return wording{codes.Internal, http.StatusInternalServerError, "The configuration's secret can't be used; an operator must act."}
+		return wording{codes.Internal, http.StatusInternalServerError, "The configuration's secret can't be used; an " +
+			"operator must act."}
 	case reasonUnavailable:
-		return wording{codes.Unavailable, http.StatusServiceUnavailable, "The configuration's secret is not available at the moment."}
+		return unavailable("The configuration's secret is not available at the moment.")
 	case reasonAuditUnavailable:
-		return wording{codes.Unavailable, http.StatusServiceUnavailable, "The decision can't be recorded, so nothing was signed."}
+		return unavailable("The decision can't be recorded, so nothing was signed.")
 	}
 	return wording{codes.Internal, http.StatusInternalServerError, transport.Internal().Message}
 }
@@ -132,11 +143,11 @@ func (r *refusal) explain(err error) {
 	case errors.As(err, &denied):
 		r.explainDenial(denied)
 	case errors.As(err, &invalid):
-		r.Refusal = *transport.InvalidField(violations(invalid.Faults)...)
+		r.Refusal = *transport.InvalidField(wireViolations(invalid.Violations)...)
 	case errors.As(err, &foreign):
 		r.Reason = string(policy.ReturnToNotAllowed)
 		r.Metadata = onField("return_to")
-		r.Violations = []transport.Violation{{Field: "return_to", Description: foreign.Fault}}
+		r.Violations = []transport.Violation{{Field: "return_to", Description: foreign.Description}}
 	case errors.As(err, &outside):
 		r.Reason, r.Metadata = reasonClientIP, onField("client_ip")
 	case errors.As(err, &version):
@@ -164,10 +175,10 @@ func (r *refusal) explain(err error) {
 
 func onField(name string) map[string]string { return map[string]string{"field": name} }
 
-func violations(faults []zendesk.Fault) []transport.Violation {
-	all := make([]transport.Violation, len(faults))
-	for i, f := range faults {
-		all[i] = transport.Violation{Field: f.Field, Description: f.Description}
+func wireViolations(found []zendesk.Violation) []transport.Violation {
+	all := make([]transport.Violation, len(found))
+	for i, v := range found {
+		all[i] = transport.Violation(v)
 	}
 	return all
 }
@@ -207,8 +218,8 @@ func credentialFault(err error) string {
 	}{
 		{caller.ErrMissing, "missing"}, {caller.ErrMalformed, "malformed"}, {caller.ErrSeveral, "several"},
 		{caller.ErrUnknown, "unknown"}, {caller.ErrAmbiguous, "ambiguous"}, {caller.ErrUnverified, "unverified"},
-		{caller.ErrAudience, "wrong_audience"}, {caller.ErrExpired, "expired"}, {caller.ErrNotYetValid, "not_yet_valid"},
-		{caller.ErrIssuerUnavailable, "issuer_unavailable"},
+		{caller.ErrAudience, "wrong_audience"}, {caller.ErrExpired, "expired"},
+		{caller.ErrNotYetValid, "not_yet_valid"}, {caller.ErrIssuerUnavailable, "issuer_unavailable"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.word

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -19,12 +18,12 @@ func (s *Service) ShortenTimeouts(d time.Duration) {
 func (s *Service) SetConnectionAge(d time.Duration) { s.timeouts.Age = d }
 
 // InProcess returns both transports without sockets.
-func (s *Service) InProcess(ctx context.Context) (http.Handler, grpc.ClientConnInterface, error) {
-	servers, err := s.servers(ctx, nil)
+func (s *Service) InProcess() (http.Handler, grpc.ClientConnInterface, error) {
+	servers, err := s.servers(nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := servers.Gateway(ctx)
+	handler, err := servers.Gateway()
 	return servers.HTTPServer(handler).Handler, servers.Local(), err
 }
 

@@ -2,7 +2,6 @@ package service
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -69,7 +68,7 @@ func newJSONGateway(tb testing.TB) jsonGateway {
 	tb.Helper()
 	log := &safeBuffer{}
 	s := newTestService(tb, log, nil)
-	handler, conn, err := s.InProcess(context.Background())
+	handler, conn, err := s.InProcess()
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestHeadersDontChangeIdentity(t *testing.T) {
 			m.server = start(t, settings{configuration: configuration})
 			t.Cleanup(m.close)
 			var err error
-			if m.handler, m.calls, err = m.InProcess(t.Context()); err != nil {
+			if m.handler, m.calls, err = m.InProcess(); err != nil {
 				t.Fatal(err)
 			}
 			for i := range run.cases {

@@ -43,7 +43,7 @@ const (
 // overHTTP sends a request through the REST gateway, without a socket.
 func overHTTP(t testing.TB, s *Service, key, body string) (code int, answer []byte) {
 	t.Helper()
-	handler, _, err := s.InProcess(t.Context())
+	handler, _, err := s.InProcess()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func overHTTP(t testing.TB, s *Service, key, body string) (code int, answer []by
 // overGRPC sends a request to a gRPC server on loopback.
 func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, options ...grpc.CallOption) error {
 	t.Helper()
-	servers, err := s.servers(t.Context(), nil)
+	servers, err := s.servers(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,8 +221,8 @@ func TestMethodsMatchContract(t *testing.T) {
 func refusals() map[string]error {
 	many := &zendesk.InvalidError{}
 	for i := range 30 {
-		many.Faults = append(many.Faults,
-			zendesk.Fault{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
+		many.Violations = append(many.Violations,
+			zendesk.Violation{Field: fmt.Sprintf("user.tags[%d]", i), Description: `is <"bad"> & ` + "\u2028"})
 	}
 	return map[string]error{
 		"credential":  caller.ErrUnknown,
@@ -230,7 +230,7 @@ func refusals() map[string]error {
 		"denied":      &policy.DeniedError{Reason: policy.RoleNotAllowed, Field: "user.role"},
 		"not allowed": &policy.DeniedError{Reason: policy.CallerNotAllowed},
 		"fields":      many,
-		"foreign":     &zendesk.ForeignError{Fault: "is another's"},
+		"foreign":     &zendesk.ForeignError{Description: "is another's"},
 		"limited":     &policy.LimitedError{Limit: "rate", Wait: 1500 * time.Millisecond},
 		"loop":        &signin.LoopError{Wait: time.Minute},
 		"away":        &secrets.UnavailableError{RetryAfter: 10 * time.Second},
@@ -276,7 +276,7 @@ func BenchmarkToken(b *testing.B) { benchmarkREST(b, anaJSON, http.StatusOK) }
 
 func benchmarkREST(b *testing.B, body string, want int) {
 	s := newTestService(b, &safeBuffer{}, nil)
-	handler, _, err := s.InProcess(b.Context())
+	handler, _, err := s.InProcess()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -304,7 +304,7 @@ func BenchmarkUnknownCaller(b *testing.B) {
 	for name, r := range map[string]*pb.MintTokenRequest{"empty": {}, "large": large} {
 		b.Run(name, func(b *testing.B) {
 			s := newTestService(b, &safeBuffer{}, nil)
-			_, conn, err := s.InProcess(b.Context())
+			_, conn, err := s.InProcess()
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -36,7 +36,7 @@ type Listeners struct {
 // wait. They don't start while every configuration whose secret is held fails its self-test, or
 // while the store doesn't answer and no secret is held.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
-	servers, err := s.servers(ctx, l.TLS)
+	servers, err := s.servers(l.TLS)
 	if err != nil {
 		return err
 	}
@@ -74,11 +74,11 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 }
 
 // servers returns both transports in front of the pipeline.
-func (s *Service) servers(ctx context.Context, certificates *certs.Store) (*transport.Servers, error) {
+func (s *Service) servers(certificates *certs.Store) (*transport.Servers, error) {
 	if certificates != nil {
 		s.monitor.SetCertificate(certificates.NotAfter)
 	}
-	return transport.New(ctx, transport.Options{
+	return transport.New(transport.Options{
 		Methods:    s.transportMethods(),
 		TLS:        certificates,
 		Log:        s.log,

@@ -83,7 +83,10 @@ type renderedPage struct {
 
 // pageOf returns the page of a sign-in. It has no HTML if the request was only to be checked.
 func pageOf(d signin.Decision, language string) renderedPage {
-	p := renderedPage{page: d.Configuration.Page(d.Brand.ID, language), version: d.Facts.SecretVersion, jti: d.Token.ID, attempt: d.Attempt}
+	p := renderedPage{
+		page: d.Configuration.Page(d.Brand.ID, language), version: d.Facts.SecretVersion,
+		jti: d.Token.ID, attempt: d.Attempt,
+	}
 	if d.Token.Value != "" {
 		p.outcome, p.html = pb.Outcome_OUTCOME_SIGN_IN, p.page.Render(d.Token.Value, d.Checked.ReturnTo.URL)
 	}
@@ -118,7 +121,9 @@ func (p renderedPage) body() (*httpbody.HttpBody, metadata.MD) {
 		header.Set(h.Name, h.Value)
 	}
 	header.Set(transport.HeaderOutcome, p.outcome.String())
-	for name, value := range map[string]string{transport.HeaderJTI: p.jti, transport.HeaderAttempt: p.attempt, transport.HeaderReason: p.reason} {
+	for name, value := range map[string]string{
+		transport.HeaderJTI: p.jti, transport.HeaderAttempt: p.attempt, transport.HeaderReason: p.reason,
+	} {
 		if value != "" {
 			header.Set(name, value)
 		}

@@ -54,7 +54,7 @@ func setColorScheme(t *testing.T, tab context.Context, scheme string) {
 func TestDemoAccessibility(t *testing.T) {
 	t.Parallel()
 	source := browsertest.Axe(t)
-	tab := browsertest.New(t) // the start of the browser may take longer than soon
+	tab := browsertest.New(t) // the start of the browser may take longer than longTimeout
 	d := dev(t)
 	d.signIn(t, url.Values{"person": {"0"}})
 	d.signIn(t, url.Values{"person": {"3"}}) // not a customer, so Deskmint refuses

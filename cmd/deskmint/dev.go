@@ -18,8 +18,8 @@ import (
 )
 
 type devCommand struct {
-	Config        string `placeholder:"FILE" help:"Configurations and brands of your own, posting to the sandbox. Their secrets are made up."`
-	SandboxListen string `name:"sandbox-listen" default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of the stand-in for Zendesk."`
+	Config        string `placeholder:"FILE" help:"Your configuration, with made-up secrets and the sandbox."`
+	SandboxListen string `default:"127.0.0.1:8081" placeholder:"HOST:PORT" help:"Address of the stand-in for Zendesk."`
 	listenFlags
 }
 

@@ -110,7 +110,7 @@ func linesWith(text, start string) (lines []string) {
 // runLine runs a printed command line unchanged. folder is the first of the PATH.
 func runLine(t *testing.T, line, folder string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
 	bash := exec.CommandContext(ctx, "bash", "-c", line)
 	bash.Env = append(os.Environ(), "PATH="+folder+":"+os.Getenv("PATH"), "no_proxy=*")

@@ -90,7 +90,7 @@ func (f *fleet) secret(t *testing.T, act, stdin string, args ...string) string {
 // trySecret is secret for a store that may be unavailable.
 func (f *fleet) trySecret(t *testing.T, act, stdin string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*longTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, f.binary,
 		append([]string{"secret", act, "acme-customers", "--config", f.config}, args...)...)

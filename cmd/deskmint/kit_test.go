@@ -17,13 +17,13 @@ import (
 	"time"
 )
 
-// soon is the time limit of an expected event on a busy machine.
-const soon = 2 * time.Minute
+// longTimeout is the time limit of an expected event on a busy machine.
+const longTimeout = 2 * time.Minute
 
 // eventually calls check until it returns no error.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.After(soon)
+	deadline := time.After(longTimeout)
 	for {
 		err := check()
 		if err == nil {
@@ -31,7 +31,7 @@ func eventually(t *testing.T, check func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("still after %v: %v", soon, err)
+			t.Fatalf("still after %v: %v", longTimeout, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -78,7 +78,7 @@ func (s *transcript) snapshot() (text string, changed <-chan struct{}) {
 
 // await returns the text when it contains what, or false if ended is closed first.
 func (s *transcript) await(what string, ended <-chan struct{}) (string, bool) {
-	deadline := time.After(soon)
+	deadline := time.After(longTimeout)
 	for {
 		text, changed := s.snapshot()
 		if strings.Contains(text, what) {
@@ -231,9 +231,9 @@ func (d *deskmint) end() error {
 	select {
 	case <-d.ended:
 		return d.failure
-	case <-time.After(soon):
+	case <-time.After(longTimeout):
 		d.kill()
-		return fmt.Errorf("it hasn't ended after %v", soon)
+		return fmt.Errorf("it hasn't ended after %v", longTimeout)
 	}
 }
 
@@ -266,7 +266,7 @@ func checkShown(t *testing.T, want bool, text string, secrets ...string) {
 // invoke runs a command to its end.
 func invoke(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
 	var out, errs bytes.Buffer
 	err = run(ctx, args, streams{strings.NewReader(stdin), &out, &errs})

@@ -17,8 +17,8 @@ import (
 
 // logFlags are the flags for the format and the level of the log.
 type logFlags struct {
-	LogFormat string     `name:"log-format" enum:"json,text" default:"json" placeholder:"FORMAT" help:"How the log on standard error is written: ${enum}."`
-	LogLevel  slog.Level `name:"log-level" default:"info" placeholder:"LEVEL" help:"What the log tells of: debug, info, warn or error, and what is graver."`
+	LogFormat string     `enum:"json,text" default:"json" placeholder:"FORMAT" help:"Format of the log: ${enum}."`
+	LogLevel  slog.Level `default:"info" placeholder:"LEVEL" help:"Lowest level: debug, info, warn or error."`
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
@@ -44,9 +44,9 @@ var _ ops.Store = (*vault.Source)(nil)
 // flush limits how long the shutdown waits until the last telemetry is sent.
 const flush = 3 * time.Second
 
-// traced starts the export of traces and metrics if the environment configures it. The caller must
-// call stop when the last request has ended.
-func (h host) traced(ctx context.Context, o *service.Options) (stop func(), err error) {
+// startTelemetry starts the export of traces and metrics if the environment configures it. The
+// caller must call stop when the last request has ended.
+func (h host) startTelemetry(ctx context.Context, o *service.Options) (stop func(), err error) {
 	o.Registry = prometheus.NewRegistry()
 	t, err := telemetry.Open(ctx, telemetry.Options{
 		Getenv: h.getenv, Metrics: o.Registry, Methods: service.Methods(), Version: version(), Log: h.log,

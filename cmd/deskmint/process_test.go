@@ -75,7 +75,7 @@ func startRequests(t *testing.T, d *deskmint, key string) inFlight {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	f.http, f.read = conn, bufio.NewReader(conn)
-	if err := conn.SetDeadline(time.Now().Add(soon)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(longTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	// The server sends 100 Continue when a handler reads the body. So its arrival shows that a

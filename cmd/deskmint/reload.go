@@ -23,11 +23,11 @@ const (
 	// changes. It is also how often a failed reload is tried again. The cause of the failure may
 	// have been the store, or a file that the configuration only names.
 	reloadPoll = time.Minute
-	// reloadPatience is how long a reload may wait for new secrets, in addition to the time that
+	// reloadTimeout is how long a reload may wait for new secrets, in addition to the time that
 	// max_rate makes the reads take. An unreachable store is detected much sooner.
-	reloadPatience = 30 * time.Second
-	// namesTold is how many names of one kind a log line lists at most.
-	namesTold = 50
+	reloadTimeout = 30 * time.Second
+	// maxLoggedNames is how many names of one kind a log line lists at most.
+	maxLoggedNames = 50
 )
 
 // The triggers of a reload, as the log names them.
@@ -39,12 +39,12 @@ const (
 // reloader replaces the configuration of a running service. A reload takes effect as a whole, or
 // not at all.
 type reloader struct {
-	reader   *config.Reader
-	service  *service.Service
-	keyring  *secrets.Keyring
-	keys     *caller.KeySets
-	log      *slog.Logger
-	patience time.Duration // see reloadPatience
+	reader  *config.Reader
+	service *service.Service
+	keyring *secrets.Keyring
+	keys    *caller.KeySets
+	log     *slog.Logger
+	timeout time.Duration // see reloadTimeout
 
 	mu      sync.Mutex // one reload at a time
 	running *config.Snapshot
@@ -54,11 +54,12 @@ type reloader struct {
 // follow reloads whenever the files have changed, until ctx ends.
 func (r *reloader) follow(ctx context.Context) {
 	options := filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}
-	filewatch.Watch(ctx, options, r.reader.Paths, func() { r.look(ctx) })
+	filewatch.Watch(ctx, options, r.reader.Paths, func() { r.reloadIfChanged(ctx) })
 }
 
-// look reloads if the files have changed since the last reload, or if that reload failed.
-func (r *reloader) look(ctx context.Context) {
+// reloadIfChanged reloads if the files have changed since the last reload, or if that reload
+// failed.
+func (r *reloader) reloadIfChanged(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fault != "" || r.reader.Changed() {
@@ -97,7 +98,7 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 		append([]slog.Attr{
 			slog.String("trigger", trigger),
 			slog.String("digest", next.Digest),
-		}, told(next.Since(before))...)...)
+		}, changeAttrs(next.Since(before))...)...)
 }
 
 // refuse logs why the reload failed. The service keeps the configuration that is running. If the
@@ -116,14 +117,14 @@ func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 // request finds them missing. The wait has a limit, because a later version of the files may
 // correct the cause, and the next reload can only start when this one has ended.
 func (r *reloader) swap(ctx context.Context, next *config.Snapshot) error {
-	patience := r.patience + r.reading(next)
-	within, cancel := context.WithTimeout(ctx, patience)
+	timeout := r.timeout + r.reading(next)
+	within, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r.keys.Warm(within, next.Issuers...)
 	if err := r.service.Swap(within, next); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
 			return fmt.Errorf(
-				"its new secrets were not all read within %v: check the store; the reload is tried again", patience)
+				"its new secrets were not all read within %v: check the store; the reload is tried again", timeout)
 		}
 		return err
 	}
@@ -143,8 +144,8 @@ func (r *reloader) reading(next *config.Snapshot) time.Duration {
 	return time.Duration(len(fresh)) * 4 * time.Second / time.Duration(secretstore.MaxRate(r.running))
 }
 
-// told returns the names of what has changed, as one group for each kind.
-func told(all []config.Changes) []slog.Attr {
+// changeAttrs returns the names of what has changed, as one group for each kind.
+func changeAttrs(all []config.Changes) []slog.Attr {
 	var attrs []slog.Attr
 	for _, c := range all {
 		var group []any
@@ -155,8 +156,8 @@ func told(all []config.Changes) []slog.Attr {
 			if len(list.names) == 0 {
 				continue
 			}
-			if more := len(list.names) - namesTold; more > 0 {
-				list.names = append(slices.Clone(list.names[:namesTold]), fmt.Sprintf("and %d more", more))
+			if more := len(list.names) - maxLoggedNames; more > 0 {
+				list.names = append(slices.Clone(list.names[:maxLoggedNames]), fmt.Sprintf("and %d more", more))
 			}
 			group = append(group, slog.Any(list.what, list.names))
 		}
@@ -169,7 +170,7 @@ func told(all []config.Changes) []slog.Attr {
 func (h host) reloads(ctx context.Context, s *service.Service, keyring *secrets.Keyring) {
 	r := &reloader{
 		reader: h.reader, service: s, keyring: keyring, keys: h.keys, log: h.log,
-		patience: reloadPatience, running: h.snapshot,
+		timeout: reloadTimeout, running: h.snapshot,
 	}
 	var both sync.WaitGroup
 	both.Go(func() { r.follow(ctx) })

@@ -30,9 +30,9 @@ type blockingStore struct {
 
 const (
 	blockedPath = "sso/blocked"
-	// brief is the time limit of a reload that must fail. The store doesn't respond, so any limit
-	// works.
-	brief = 50 * time.Millisecond
+	// shortTimeout is the time limit of a reload that must fail. The store doesn't respond, so any
+	// limit works.
+	shortTimeout = 50 * time.Millisecond
 )
 
 // Status implements [secrets.Source].
@@ -64,7 +64,7 @@ func newTestReloader(t *testing.T) (r *reloader, store *blockingStore, log *tran
 	reader := config.NewReader(path, config.Options{Keys: keys})
 	first, err := reader.Load(nil)
 	must(t, err)
-	keyring := secrets.NewKeyring(secrets.Options{Source: store, Timeout: soon})
+	keyring := secrets.NewKeyring(secrets.Options{Source: store, Timeout: longTimeout})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -80,7 +80,7 @@ func newTestReloader(t *testing.T) (r *reloader, store *blockingStore, log *tran
 		Audit:    audit.New(&transcript{}, audit.Settings{}, nil),
 	})
 	must(t, err)
-	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, patience: soon,
+	return &reloader{reader: reader, service: s, keyring: keyring, keys: keys, log: logger, timeout: longTimeout,
 		running: first}, store, log, path
 }
 
@@ -96,8 +96,8 @@ func TestReloadTimeout(t *testing.T) {
     zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: blocked}]}
 callers:`, 1)
 	write(t, path, next)
-	r.patience = brief
-	r.look(t.Context())
+	r.timeout = shortTimeout
+	r.reloadIfChanged(t.Context())
 	if !strings.Contains(log.String(), "its new secrets were not all read") {
 		t.Fatalf("the log:\n%s", log)
 	}
@@ -110,23 +110,23 @@ callers:`, 1)
 	}
 	// The same fault is not logged again. The next correct state of the files is loaded at once.
 	before := len(log.String())
-	r.look(t.Context())
+	r.reloadIfChanged(t.Context())
 	if more := log.String()[before:]; more != "" {
 		t.Errorf("logged again: %s", more)
 	}
 	write(t, path, text+"# mended\n")
-	r.patience = soon
-	r.look(t.Context())
+	r.timeout = longTimeout
+	r.reloadIfChanged(t.Context())
 	if !strings.Contains(log.String()[before:], "the configuration was reloaded") {
 		t.Errorf("the log:\n%s", log)
 	}
 	// A reload that failed because of the store is tried again, although the files haven't changed.
 	write(t, path, next)
-	r.patience = brief
-	r.look(t.Context())
+	r.timeout = shortTimeout
+	r.reloadIfChanged(t.Context())
 	store.silent.Store(false)
-	r.patience = soon
-	r.look(t.Context())
+	r.timeout = longTimeout
+	r.reloadIfChanged(t.Context())
 	if _, err := r.keyring.Get(ref, 0); err != nil || len(r.running.Names()) != 2 {
 		t.Errorf("running: %v, %v", r.running.Names(), err)
 	}
@@ -141,13 +141,13 @@ func TestReloadDuringReload(t *testing.T) {
 	must(t, err)
 	write(t, path, strings.ReplaceAll(text, "sso/acme-customers", blockedPath))
 	var both sync.WaitGroup
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
-	both.Go(func() { r.look(ctx) })
+	both.Go(func() { r.reloadIfChanged(ctx) })
 	<-store.requests // the reload has read the files, and waits for the store
 	write(t, path, strings.ReplaceAll(text, "acme-customers", "acme-shop"))
 	store.Put("sso/acme-shop", "shared_secret", []byte(nextSecret))
-	time.AfterFunc(2*brief, func() { close(store.answers) }) // the reload continues while now starts
+	time.AfterFunc(2*shortTimeout, func() { close(store.answers) }) // the reload continues while now starts
 	r.now(ctx)
 	both.Wait()
 	if names := r.running.Names(); len(names) != 1 || names[0] != "acme-shop" {
@@ -166,11 +166,11 @@ func TestReloadKeepsIssuers(t *testing.T) {
 	write(t, filepath.Join(filepath.Dir(path), "keys.json"),
 		`{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}`)
 	write(t, path, text+strings.ReplaceAll(issuer, "NAME", "first"))
-	r.look(t.Context())
+	r.reloadIfChanged(t.Context())
 	write(t, path,
 		strings.ReplaceAll(text, "sso/acme-customers", blockedPath)+strings.ReplaceAll(issuer, "NAME", "second"))
-	r.patience = brief
-	r.look(t.Context())
+	r.timeout = shortTimeout
+	r.reloadIfChanged(t.Context())
 	if !strings.Contains(log.String(), "its new secrets were not all read") ||
 		!strings.Contains(log.String(), `"issuers":{"added":["first"]}`) {
 		t.Fatalf("the log:\n%s", log)
@@ -193,7 +193,7 @@ func TestReloadRefreshInterval(t *testing.T) {
 	text, err := readText(path)
 	must(t, err)
 	write(t, path, strings.Replace(text, "refresh: 1s", "refresh: 7s, max_rate: 20", 1))
-	r.look(t.Context())
+	r.reloadIfChanged(t.Context())
 	if got := r.keyring.Interval(); got != 7*time.Second {
 		t.Errorf("the interval is %v; the log:\n%s", got, log)
 	}

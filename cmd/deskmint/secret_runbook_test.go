@@ -147,7 +147,7 @@ func (r *runbook) run(t *testing.T, name, commands, types string) (stdout, stder
 			"deskmint.internal:9090", r.replicas[0].grpc,
 		).Replace(commands)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*soon)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*longTimeout)
 	defer cancel()
 	bash := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", commands)
 	bash.Dir = r.dir

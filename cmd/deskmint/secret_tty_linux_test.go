@@ -80,7 +80,7 @@ func (term *terminal) runToPrompt(
 		case err := <-failed:
 			checkShown(t, false, prompt.String()+out.String(), nextSecret)
 			return err
-		case <-time.After(soon):
+		case <-time.After(longTimeout):
 			return errors.New("it doesn't end")
 		}
 	})
@@ -136,7 +136,7 @@ func TestSecretPromptAfterCheck(t *testing.T) {
 	write(t, secretsFile, "secrets: {sso/acme-customers: {}}\n")
 	term := newTerminal(t)
 	var errs transcript
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), longTimeout)
 	defer cancel()
 	err := run(ctx, []string{"secret", "stage", "acme-customers", "--config", config}, streams{term.in, &errs, &errs})
 	if err == nil || !strings.Contains(err.Error(), filepath.Base(secretsFile)+":1: ") ||

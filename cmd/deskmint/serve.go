@@ -24,7 +24,7 @@ import (
 
 // listenFlags are the flags that override the addresses of the configuration file.
 type listenFlags struct {
-	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC server. Port 0: any free one."`
+	GRPCListen string `name:"grpc-listen" placeholder:"HOST:PORT" help:"Address of the gRPC server. 0: any port."`
 	HTTPListen string `name:"http-listen" placeholder:"HOST:PORT" help:"Address of the REST gateway."`
 	OpsListen  string `name:"ops-listen" placeholder:"HOST:PORT" help:"Address of health, readiness and metrics."`
 }
@@ -44,7 +44,7 @@ func (f listenFlags) over(l config.Listen) config.Listen {
 }
 
 type serveCommand struct {
-	Config string        `required:"" placeholder:"FILE" help:"The configuration file. It is read again when it changes, and on SIGHUP."`
+	Config string        `required:"" placeholder:"FILE" help:"The configuration file. Changes and SIGHUP reload it."`
 	Drain  time.Duration `default:"2s" help:"How long to go on serving after a signal, so that balancers notice."`
 	listenFlags
 	logFlags
@@ -190,7 +190,7 @@ func (h host) run(ctx context.Context) error {
 	options := service.Options{
 		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		Ready: func() {
-			paceCollector()
+			tuneCollector()
 			fmt.Fprintln(h.std.out, "ready")
 			if h.ready != nil {
 				h.ready()
@@ -198,7 +198,7 @@ func (h host) run(ctx context.Context) error {
 		},
 	}
 	h.observe(&options)
-	stopTelemetry, err := h.traced(ctx, &options)
+	stopTelemetry, err := h.startTelemetry(ctx, &options)
 	if err != nil {
 		return err
 	}
@@ -223,10 +223,10 @@ func (h host) run(ctx context.Context) error {
 	}
 	// The keyring runs until Serve has returned, and not only until ctx ends. A request that is
 	// still in flight during the shutdown may be a RefreshSecret.
-	looking, stopLooking := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return ended(looking, keyring.Run(looking)) })
+	refreshing, stopRefreshing := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return ended(refreshing, keyring.Run(refreshing)) })
 	group.Go(func() error {
-		defer stopLooking()
+		defer stopRefreshing()
 		return s.Serve(ctx, h.listeners)
 	})
 	if h.listeners.TLS != nil {

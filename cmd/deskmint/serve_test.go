@@ -322,7 +322,7 @@ func TestServeShutdownDuringWarmUp(t *testing.T) {
 		if strings.Contains(out.String(), "ready") {
 			t.Errorf("it started nevertheless:\n%s", out.String())
 		}
-	case <-time.After(soon):
+	case <-time.After(longTimeout):
 		t.Fatal("it waits for the store")
 	}
 	if conn, err := net.Dial("tcp", address); err == nil {

@@ -122,7 +122,7 @@ func (s *tlsServer) testTLSRest(t *testing.T) {
 // testTLSGRPC checks the gRPC server over TLS.
 func (s *tlsServer) testTLSGRPC(t *testing.T) {
 	mint := func(credential credentials.TransportCredentials) error {
-		ctx, cancel := context.WithTimeout(withKey(t.Context(), s.key), soon)
+		ctx, cancel := context.WithTimeout(withKey(t.Context(), s.key), longTimeout)
 		defer cancel()
 		minted, err := pb.NewTokenServiceClient(s.dial(t, grpc.WithTransportCredentials(credential))).MintToken(ctx,
 			anaRequest("acme-customers"))

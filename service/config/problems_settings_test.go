@@ -32,7 +32,10 @@ var settingsProblems = []problemCase{
 	{"address without port", "127.0.0.1:9090", "127.0.0.1", []string{"1 listen.grpc"}, "host:port"},
 	{"address with a service's name", "127.0.0.1:9090", "127.0.0.1:http", []string{"1 listen.grpc"}, "host:port"},
 	{"port out of range", "127.0.0.1:9090", "127.0.0.1:65536", []string{"1 listen.grpc"}, "host:port"},
-	{"plaintext on all addresses", "127.0.0.1:9090", ":9090", []string{"1 listen.grpc"}, "plaintext beyond this machine"},
+	{
+		"plaintext on all addresses", "127.0.0.1:9090", ":9090", []string{"1 listen.grpc"},
+		"plaintext beyond this machine",
+	},
 	{
 		"one address, two listeners", "127.0.0.1:9090", "127.0.0.1:8080",
 		[]string{"1 listen.http"}, "is the address of grpc, too",

@@ -134,8 +134,9 @@ func (p *Policy) Allow(caller string, request Request) (*Grant, error) {
 // Grants are the grants of one caller that name a configuration and all actions of a request.
 type Grants []*Grant
 
-// Matching returns the caller's grants that name the configuration and every action, in the order of
-// the file. It returns a [*DeniedError] if there are none. It ignores the other limits of the grants.
+// Matching returns the caller's grants that name the configuration and every action, in the order
+// of the file. It returns a [*DeniedError] if there are none. It ignores the other limits of the
+// grants.
 func (p *Policy) Matching(caller, configuration string, actions ...Action) (Grants, error) {
 	var matching Grants
 	for _, g := range p.grants[caller] {

@@ -50,9 +50,9 @@ type Request struct {
 	Version       secrets.Version // 0: the active one
 	Attempt       string
 	ValidateOnly  bool
-	// Faults are what the rules of the .proto file found. The decision reports them together with
-	// what the profile finds, so that the caller sees all of them.
-	Faults []zendesk.Fault
+	// Violations are what the rules of the .proto file found. The decision reports them together
+	// with what the profile finds, so that the caller sees all of them.
+	Violations []zendesk.Violation
 }
 
 // Facts are the facts of a decision for the audit record. Those that the decision did not get to
@@ -108,8 +108,8 @@ func (d *Decider) Decide(ctx context.Context, c Context, r Request) (Decision, e
 func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	parsed := zendesk.Parse(r.SignIn)
 	out.Facts.Person = personOf(parsed.Email, r.SignIn.User.ExternalID)
-	if slices.ContainsFunc(r.Faults, func(f zendesk.Fault) bool { return f.Field == "configuration" }) {
-		return out, &zendesk.InvalidError{Faults: r.Faults} // there is nothing to authorise
+	if slices.ContainsFunc(r.Violations, func(v zendesk.Violation) bool { return v.Field == "configuration" }) {
+		return out, &zendesk.InvalidError{Violations: r.Violations} // there is nothing to authorise
 	}
 	out.Facts.Role, out.Facts.ValidateOnly = string(r.SignIn.User.Role), r.ValidateOnly
 	conf, grants, err := c.find(r.Configuration, r.actions()...)
@@ -134,7 +134,7 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	}
 	out.Configuration, out.Brand, out.Facts.Rule = conf, brand, grant.Place
 	out.Checked, err = conf.Profile.CheckParsed(parsed)
-	if err = withFaults(err, r.Faults); err != nil {
+	if err = withViolations(err, r.Violations); err != nil {
 		return out, err
 	}
 	out.Facts.Warnings = fieldsOf(out.Checked.Warnings)
@@ -260,21 +260,20 @@ func personOf(email, externalID string) audit.Person {
 	return p
 }
 
-// withFaults adds the faults that the rules of the .proto file found to those of the profile.
-func withFaults(err error, faults []zendesk.Fault) error {
-	if len(faults) == 0 {
+// withViolations adds what the rules of the .proto file found to what the profile found.
+func withViolations(err error, found []zendesk.Violation) error {
+	if len(found) == 0 {
 		return err
 	}
-	var invalid *zendesk.InvalidError
-	if errors.As(err, &invalid) {
-		faults = slices.Concat(faults, invalid.Faults)
+	if invalid := (*zendesk.InvalidError)(nil); errors.As(err, &invalid) {
+		found = slices.Concat(found, invalid.Violations)
 	}
-	return &zendesk.InvalidError{Faults: faults}
+	return &zendesk.InvalidError{Violations: found}
 }
 
-func fieldsOf(faults []zendesk.Fault) (fields []string) {
-	for _, f := range faults {
-		fields = append(fields, f.Field)
+func fieldsOf(violations []zendesk.Violation) (fields []string) {
+	for _, v := range violations {
+		fields = append(fields, v.Field)
 	}
 	return fields
 }

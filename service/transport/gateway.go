@@ -35,8 +35,9 @@ func (t *Servers) Local() grpc.ClientConnInterface {
 	return conn
 }
 
-// Gateway returns the REST API. ctx only gives the handlers its values.
-func (t *Servers) Gateway(ctx context.Context) (http.Handler, error) {
+// Gateway returns the REST API.
+func (t *Servers) Gateway() (http.Handler, error) {
+	ctx := context.Background() // the generated code keeps it, and uses the one of each request
 	conn := t.Local()
 	routes := newRoutes()
 	mux := runtime.NewServeMux(

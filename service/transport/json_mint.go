@@ -49,7 +49,7 @@ func encodeMintToken(r *pb.MintTokenResponse) ([]byte, error) {
 		Warnings: make([]warningJSON, 0, len(r.GetWarnings())),
 	}
 	if form := r.GetForm(); form != nil {
-		out.Form = &formJSON{Action: form.GetAction(), Fields: form.GetFields(), FormActionSources: form.GetFormActionSources()}
+		out.Form = &formJSON{form.GetAction(), form.GetFields(), form.GetFormActionSources()}
 		if out.Form.Fields == nil {
 			out.Form.Fields = map[string]string{} // {}, not null
 		}

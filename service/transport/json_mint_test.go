@@ -18,12 +18,17 @@ import (
 func TestMintJSON(t *testing.T) {
 	text := "a \"<é>\u2028\n\\"
 	whole := &pb.MintTokenResponse{
-		Token: text, Jti: text, IssueTime: &timestamppb.Timestamp{Seconds: 1767323045}, ExpireTime: &timestamppb.Timestamp{Seconds: 1},
-		SecretVersion: 1<<32 - 1, Attempt: text,
-		Form:     &pb.SignInForm{Action: text, Fields: map[string]string{"jwt": text, "return_to": ""}, FormActionSources: []string{"https://a", text}},
+		Token: text, Jti: text, SecretVersion: 1<<32 - 1, Attempt: text,
+		IssueTime: &timestamppb.Timestamp{Seconds: 1767323045}, ExpireTime: &timestamppb.Timestamp{Seconds: 1},
+		Form: &pb.SignInForm{
+			Action: text, Fields: map[string]string{"jwt": text, "return_to": ""},
+			FormActionSources: []string{"https://a", text},
+		},
 		Warnings: []*pb.Warning{{Field: "user.phone", Description: text}, {}},
 	}
-	answers := []*pb.MintTokenResponse{{}, whole, {Form: &pb.SignInForm{}}, {Form: &pb.SignInForm{Fields: map[string]string{"jwt": "x"}}}}
+	answers := []*pb.MintTokenResponse{
+		{}, whole, {Form: &pb.SignInForm{}}, {Form: &pb.SignInForm{Fields: map[string]string{"jwt": "x"}}},
+	}
 	whole.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		one, without := &pb.MintTokenResponse{}, proto.CloneOf(whole)
 		one.ProtoReflect().Set(f, v)

@@ -81,7 +81,8 @@ func Known(err error) (*Refusal, bool) {
 		return r, true
 	}
 	if st, ok := status.FromError(err); ok && st != nil {
-		return &Refusal{Code: st.Code(), Message: st.Message(), HTTP: runtime.HTTPStatusFromCode(st.Code()), status: st}, true
+		http := runtime.HTTPStatusFromCode(st.Code())
+		return &Refusal{Code: st.Code(), HTTP: http, Message: st.Message(), status: st}, true
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		code := status.FromContextError(contextCause(err)).Code()
@@ -120,7 +121,8 @@ func (r *Refusal) listed() []Violation {
 		return r.Violations
 	}
 	listed := slices.Clone(r.Violations[:maxViolations+1])
-	listed[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", len(r.Violations)-maxViolations)
+	more := len(r.Violations) - maxViolations
+	listed[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", more)
 	return listed
 }
 
@@ -179,8 +181,8 @@ type (
 	}
 )
 
-// MarshalJSON encodes the refusal as protojson encodes its status. Making the status first would cost
-// more than a signed token does. A test compares the two.
+// MarshalJSON encodes the refusal as protojson encodes its status. Making the status first would
+// cost more than a signed token does. A test compares the two.
 func (r *Refusal) MarshalJSON() ([]byte, error) {
 	if r.Reason == "" {
 		return newStrictJSON().Marshal(r.GRPCStatus().Proto())

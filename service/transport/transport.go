@@ -103,15 +103,14 @@ type Servers struct {
 	endStreams context.CancelFunc
 }
 
-// New returns servers that accept no requests yet. Requests get the values of ctx but don't end
-// with it. Call Stop to end them.
-func New(ctx context.Context, o Options) (*Servers, error) {
+// New returns servers that take no requests yet. Call Stop to end them.
+func New(o Options) (*Servers, error) {
 	t := &Servers{options: o, health: health.NewServer()}
-	handler, err := t.Gateway(context.WithoutCancel(ctx))
+	handler, err := t.Gateway()
 	if err != nil {
 		return nil, err
 	}
-	streams, end := context.WithCancel(context.WithoutCancel(ctx))
+	streams, end := context.WithCancel(context.Background())
 	t.endStreams = end
 	t.grpc = t.grpcServer(streams)
 	t.http = t.HTTPServer(handler)

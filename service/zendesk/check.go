@@ -18,7 +18,7 @@ type Checked struct {
 	// ReturnTo is the return_to to post. Its zero value means none.
 	ReturnTo Destination
 	// Warnings describes what was left out because of the profile's settings.
-	Warnings []Fault
+	Warnings []Violation
 
 	email   string
 	claims  encodedClaims
@@ -73,8 +73,8 @@ func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
 	c.optional(r.User)
 	c.encode()
 	switch {
-	case len(c.faults) > 0:
-		return nil, &InvalidError{c.faults}
+	case len(c.violations) > 0:
+		return nil, &InvalidError{c.violations}
 	case foreign != nil:
 		return nil, foreign
 	case ipErr != nil:
@@ -85,10 +85,10 @@ func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
 
 // checker collects the faults of one sign-in.
 type checker struct {
-	profile *Profile
-	faults  []Fault
-	claims  Claims
-	out     Checked
+	profile    *Profile
+	violations []Violation
+	claims     Claims
+	out        Checked
 }
 
 func (c *checker) encode() {
@@ -102,7 +102,7 @@ func (c *checker) encode() {
 }
 
 func (c *checker) fault(field, description string) {
-	c.faults = append(c.faults, Fault{field, description})
+	c.violations = append(c.violations, Violation{field, description})
 }
 
 func (c *checker) clientIP(s string) error {
@@ -133,11 +133,11 @@ func (c *checker) returnTo(in *Parsed) error {
 	isForeign := errors.As(err, &foreign)
 	why := err.Error()
 	if isForeign {
-		why = foreign.Fault
+		why = foreign.Description
 	}
 	switch {
 	case c.profile.homeOnBadReturnTo:
-		c.out.Warnings = append(c.out.Warnings, Fault{"return_to", why + "; left out"})
+		c.out.Warnings = append(c.out.Warnings, Violation{"return_to", why + "; left out"})
 	case isForeign:
 		return err
 	default:
@@ -210,7 +210,7 @@ func (c *checker) optional(u User) {
 	c.claim(faults, func() { claims.UserFields = fields })
 }
 
-func (c *checker) claim(faults []Fault, set func()) {
+func (c *checker) claim(faults []Violation, set func()) {
 	switch {
 	case len(faults) == 0:
 		set()
@@ -220,7 +220,7 @@ func (c *checker) claim(faults []Fault, set func()) {
 			c.out.Warnings = append(c.out.Warnings, f)
 		}
 	default:
-		c.faults = append(c.faults, faults...)
+		c.violations = append(c.violations, faults...)
 	}
 }
 
@@ -231,14 +231,14 @@ func (c *checker) customRole(u User) {
 	faults := wholeNumber(field, u.CustomRoleID)
 	switch {
 	case u.Role == RoleAgent:
-		c.faults = append(c.faults, faults...)
+		c.violations = append(c.violations, faults...)
 		c.claims.CustomRoleID = u.CustomRoleID
 	case u.CustomRoleID != 0:
-		c.claim(append(faults, Fault{field, "goes only with the role agent"}), nil)
+		c.claim(append(faults, Violation{field, "goes only with the role agent"}), nil)
 	}
 }
 
-func (c *checker) locale(u User) ([]Fault, func()) {
+func (c *checker) locale(u User) ([]Violation, func()) {
 	const field = "user.locale_id"
 	if u.LocaleID == 0 {
 		return nil, func() {}
@@ -249,7 +249,7 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 	audience := u.Role.audience()
 	if audience == "" {
 		if len(c.profile.audiences) > 1 {
-			return []Fault{{field, "needs a role: Zendesk names the claim differently for end users and " +
+			return []Violation{{field, "needs a role: Zendesk names the claim differently for end users and " +
 				"team members, and this configuration signs in both"}}, nil
 		}
 		audience = c.profile.audiences[0]
@@ -262,7 +262,7 @@ func (c *checker) locale(u User) ([]Fault, func()) {
 
 // organizationIDs returns the claim for a single id. Digits with a leading zero stay a string even
 // if the profile sends integers, because 007 and 7 are two organisations.
-func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
+func (c *checker) organizationIDs(ids []string) (single any, faults []Violation) {
 	const field = "user.organization_ids"
 	if faults = list(field, ids, text.RefuseJoiners); len(faults) > 0 || len(ids) != 1 {
 		return nil, faults
@@ -273,7 +273,7 @@ func (c *checker) organizationIDs(ids []string) (single any, faults []Fault) {
 	}
 	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || n > maxExactInt {
-		return nil, []Fault{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, " +
+		return nil, []Violation{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, " +
 			"and this configuration sends it as an integer"}}
 	}
 	return n, nil

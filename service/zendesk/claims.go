@@ -70,7 +70,8 @@ func (c *Claims) names() []string {
 func (e encodedClaims) size() int { return len(`{"iat":0,"jti":"",`) + len(e.object) - len("{") }
 
 // payload appends a token's payload to b: iat, jti, the claims, and exp. exp is undocumented. It is
-// written only if emit_exp is set. expiresAt is 0 otherwise. The id has no character that JSON escapes.
+// written only if emit_exp is set. expiresAt is 0 otherwise. The id has no character that JSON
+// escapes.
 func (e encodedClaims) payload(b []byte, issuedAt int64, id string, expiresAt int64) []byte {
 	b = strconv.AppendInt(append(b, `{"iat":`...), issuedAt, 10)
 	b = append(append(append(b, `,"jti":"`...), id...), `",`...)

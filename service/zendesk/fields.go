@@ -25,9 +25,9 @@ const (
 
 var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
 
-func wholeNumber(field string, n int64) []Fault {
+func wholeNumber(field string, n int64) []Violation {
 	if n < 0 || n > maxExactInt {
-		return []Fault{{field, "must be between 1 and 2^53 - 1"}}
+		return []Violation{{field, "must be between 1 and 2^53 - 1"}}
 	}
 	return nil
 }
@@ -35,10 +35,10 @@ func wholeNumber(field string, n int64) []Fault {
 // IsExternalID reports whether s can be a person's external id.
 func IsExternalID(s string) bool { return s != "" && len(externalIDFaults(s)) == 0 }
 
-func externalIDFaults(s string) []Fault {
+func externalIDFaults(s string) []Violation {
 	const field = "user.external_id"
 	if s != "" && blank(s) {
-		return []Fault{{field, "is blank"}}
+		return []Violation{{field, "is blank"}}
 	}
 	if faults := shortText(field, s, text.RefuseJoiners); faults != nil {
 		return faults
@@ -46,7 +46,7 @@ func externalIDFaults(s string) []Fault {
 	// Zendesk may remove outer white space. The id would then differ from the one that policy has
 	// compared.
 	if strings.TrimSpace(s) != s {
-		return []Fault{{field, "has white space at its start or end: send the id without it"}}
+		return []Violation{{field, "has white space at its start or end: send the id without it"}}
 	}
 	return nil
 }
@@ -61,17 +61,17 @@ func shortTextFault(s string, joiners text.Joiners) string {
 	return ""
 }
 
-func shortText(field, s string, joiners text.Joiners) []Fault {
+func shortText(field, s string, joiners text.Joiners) []Violation {
 	if why := shortTextFault(s, joiners); why != "" {
-		return []Fault{{field, why}}
+		return []Violation{{field, why}}
 	}
 	return nil
 }
 
 // list checks names or ids that Zendesk parses from one comma-separated string.
-func list(field string, items []string, joiners text.Joiners) (faults []Fault) {
+func list(field string, items []string, joiners text.Joiners) (faults []Violation) {
 	if len(items) > maxItems {
-		return []Fault{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
+		return []Violation{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
 	}
 	for i, s := range items {
 		why := ""
@@ -84,22 +84,22 @@ func list(field string, items []string, joiners text.Joiners) (faults []Fault) {
 			why = shortTextFault(s, joiners)
 		}
 		if why != "" {
-			faults = append(faults, Fault{fmt.Sprintf("%s[%d]", field, i), why})
+			faults = append(faults, Violation{fmt.Sprintf("%s[%d]", field, i), why})
 		}
 	}
 	return faults
 }
 
-func phoneFaults(s string) []Fault {
+func phoneFaults(s string) []Violation {
 	if s != "" && !phone.MatchString(s) {
-		return []Fault{{"user.phone", "is not in E.164: write + and 8 to 15 digits, country code first"}}
+		return []Violation{{"user.phone", "is not in E.164: write + and 8 to 15 digits, country code first"}}
 	}
 	return nil
 }
 
-func tagFaults(tags []string) (faults []Fault) {
+func tagFaults(tags []string) (faults []Violation) {
 	if len(tags) > maxItems {
-		return []Fault{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
+		return []Violation{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
 	}
 	for i, t := range tags {
 		why := shortTextFault(t, text.RefuseJoiners)
@@ -107,33 +107,33 @@ func tagFaults(tags []string) (faults []Fault) {
 			why = "is empty, or contains a space or comma, at which Zendesk would split it"
 		}
 		if why != "" {
-			faults = append(faults, Fault{fmt.Sprintf("user.tags.values[%d]", i), why})
+			faults = append(faults, Violation{fmt.Sprintf("user.tags.values[%d]", i), why})
 		}
 	}
 	return faults
 }
 
-func photoFaults(s string) []Fault {
+func photoFaults(s string) []Violation {
 	if s == "" {
 		return nil
 	}
 	const field = "user.remote_photo_url"
 	if why := text.Fault(s, text.RefuseJoiners); why != "" {
-		return []Fault{{field, why}}
+		return []Violation{{field, why}}
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxURL ||
 		strings.ContainsAny(s, ` \`) {
-		return []Fault{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
+		return []Violation{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
 	}
 	return nil
 }
 
 // userFields converts the numbers of JSON to the types of Zendesk's fields. It sends whole numbers
 // as integers.
-func userFields(in map[string]any) (out map[string]any, faults []Fault) {
+func userFields(in map[string]any) (out map[string]any, faults []Violation) {
 	if len(in) > maxItems {
-		return nil, []Fault{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
+		return nil, []Violation{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
 	}
 	if len(in) == 0 {
 		return nil, nil
@@ -149,7 +149,7 @@ func userFields(in map[string]any) (out map[string]any, faults []Fault) {
 			if why != "" {
 				// Name only a part of the key. It is enough to find the key, and a client may have
 				// written a value in its place.
-				faults = append(faults, Fault{fmt.Sprintf("user.user_fields[%.40q]", key), why})
+				faults = append(faults, Violation{fmt.Sprintf("user.user_fields[%.40q]", key), why})
 			}
 		}
 		out[key] = value

@@ -11,7 +11,7 @@ import (
 
 type (
 	user   = *zendesk.User
-	fault  = zendesk.Fault
+	fault  = zendesk.Violation
 	change = func(*zendesk.Settings)
 )
 

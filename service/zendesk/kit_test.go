@@ -98,11 +98,11 @@ func segment(t testing.TB, token string, n int) string {
 
 // wantFaults checks that exactly these faults were found, in any order. The field must be equal,
 // and the description must contain the wanted one.
-func wantFaults(t testing.TB, got []zendesk.Fault, want ...zendesk.Fault) {
+func wantFaults(t testing.TB, got []zendesk.Violation, want ...zendesk.Violation) {
 	t.Helper()
 	rest := slices.Clone(got)
 	for _, w := range want {
-		i := slices.IndexFunc(rest, func(g zendesk.Fault) bool {
+		i := slices.IndexFunc(rest, func(g zendesk.Violation) bool {
 			return g.Field == w.Field && strings.Contains(g.Description, w.Description)
 		})
 		if i < 0 {
@@ -116,11 +116,11 @@ func wantFaults(t testing.TB, got []zendesk.Fault, want ...zendesk.Fault) {
 	}
 }
 
-func faultsOf(t testing.TB, err error) []zendesk.Fault {
+func faultsOf(t testing.TB, err error) []zendesk.Violation {
 	t.Helper()
 	var invalid *zendesk.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Fatalf("got %v, not an InvalidError", err)
 	}
-	return invalid.Faults
+	return invalid.Violations
 }

@@ -27,9 +27,9 @@ type Destination struct {
 }
 
 // ForeignError reports a well-formed return_to that the brand doesn't allow.
-type ForeignError struct{ Fault string }
+type ForeignError struct{ Description string }
 
-func (e *ForeignError) Error() string { return "return_to " + e.Fault }
+func (e *ForeignError) Error() string { return "return_to " + e.Description }
 
 // ReturnTo checks the URL that a person is sent to after signing in. Zendesk doesn't document what
 // it does with URLs of other sites, so it accepts only a path, or an https URL with exactly the

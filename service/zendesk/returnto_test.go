@@ -212,7 +212,7 @@ func TestCheckReturnTo(t *testing.T) {
 		_, err := refuse.Check(refuse.Brand(""), at(in))
 		var foreign *zendesk.ForeignError
 		if errors.As(err, &foreign) {
-			if !strings.Contains(foreign.Fault, why) {
+			if !strings.Contains(foreign.Description, why) {
 				t.Errorf("%q: %v", in, err)
 			}
 		} else {

@@ -49,20 +49,20 @@ type SignIn struct {
 	ClientIP string
 }
 
-// Fault is a field with an invalid value, and a description that follows the field's name. Field is
-// its path in the API's request: `user.tags.values[2]`.
-type Fault struct {
+// Violation is a field with an invalid value, and a description that follows the field's name.
+// Field is its path in the API's request: `user.tags.values[2]`.
+type Violation struct {
 	Field       string
 	Description string
 }
 
 // InvalidError contains every fault of a request.
-type InvalidError struct{ Faults []Fault }
+type InvalidError struct{ Violations []Violation }
 
 func (e *InvalidError) Error() string {
 	s := "invalid:"
-	for _, f := range e.Faults {
-		s += " " + f.Field + " " + f.Description + ";"
+	for _, v := range e.Violations {
+		s += " " + v.Field + " " + v.Description + ";"
 	}
 	return s
 }
