@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -96,6 +97,7 @@ type Log struct {
 	path       string // path of the output file; empty for a stream
 	plainEmail bool
 	key        Key
+	lines      sync.Pool // of buffers for lines
 }
 
 // ErrUnavailable matches every error of writing a record.
@@ -187,9 +189,17 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	if r.RecordID == "" {
 		r.RecordID = rand.Text()
 	}
-	line, err := r.encode()
+	line, ok := l.lines.Get().(*bytes.Buffer)
+	if !ok {
+		line = bytes.NewBuffer(make([]byte, 0, 1024))
+	}
+	err := r.encode(line)
 	if err == nil {
-		err = l.out.write(ctx, line)
+		err = l.out.write(ctx, line.Bytes())
+	}
+	if !errors.Is(err, errTimeout) { // after a timeout, the writer may still read the line
+		line.Reset()
+		l.lines.Put(line)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -197,14 +207,11 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
-// encode returns the record as one line of JSON. It doesn't escape HTML, so that the line is
-// readable.
-func (r *Record) encode() ([]byte, error) {
-	line := bytes.NewBuffer(make([]byte, 0, 1024))
+// encode writes the record as one line of JSON. It doesn't escape HTML, so that the line is readable.
+func (r *Record) encode(line *bytes.Buffer) error {
 	e := json.NewEncoder(line)
 	e.SetEscapeHTML(false)
-	err := e.Encode(r)
-	return line.Bytes(), err
+	return e.Encode(r)
 }
 
 // Hash returns the SHA-256 of a token. Use it to find the token's record.

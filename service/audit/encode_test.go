@@ -46,7 +46,9 @@ func TestEncode(t *testing.T) {
 		if err := e.Encode(r); err != nil {
 			t.Fatal(err)
 		}
-		got, err := r.encode()
+		var line bytes.Buffer
+		err := r.encode(&line)
+		got := line.Bytes()
 		if err != nil || string(got) != want.String() {
 			t.Errorf("%v\n got %s\nwant %s", err, got, want.String())
 		}

@@ -73,10 +73,11 @@ func (all routes) withHTTPRequest(next runtime.HandlerFunc) runtime.HandlerFunc 
 			return
 		}
 		call := &httpCall{
-			request: r,
-			body:    http.MaxBytesReader(w, r.Body, maxBody),
-			params:  params,
-			query:   r.URL.RawQuery,
+			request:   r,
+			requestID: w.Header().Get(HeaderRequestID),
+			body:      http.MaxBytesReader(w, r.Body, maxBody),
+			params:    params,
+			query:     r.URL.RawQuery,
 		}
 		ctx := withHTTPCall(r.Context(), call)
 		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
@@ -178,7 +179,7 @@ func (r *Refusal) write(w http.ResponseWriter) {
 	}
 	h := w.Header()
 	setNoStore(h)
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", mediaTypeJSON)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if code == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")

@@ -36,12 +36,15 @@ func (*strictJSON) NewDecoder(io.Reader) runtime.Decoder {
 
 // httpCall is a request of the REST gateway.
 type httpCall struct {
-	request *http.Request
-	body    io.Reader // limited to maxBody
-	params  map[string]string
-	query   string
-	status  int // of an answer that shows a refusal; 0: the gateway's own
+	request   *http.Request
+	requestID string
+	body      io.Reader // limited to maxBody
+	params    map[string]string
+	query     string
+	status    int // of an answer that shows a refusal; 0: the gateway's own
 }
+
+const mediaTypeJSON = "application/json"
 
 type httpCallKey struct{}
 
@@ -82,10 +85,10 @@ func (c *httpCall) admissible(m proto.Message) error {
 		return decodeQuery(c.query, m)
 	}
 	contentType := c.request.Header.Get("Content-Type")
-	if contentType == "" && c.request.ContentLength == 0 {
+	if contentType == mediaTypeJSON || contentType == "" && c.request.ContentLength == 0 {
 		return nil
 	}
-	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != "application/json" {
+	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != mediaTypeJSON {
 		return InvalidRequest(codes.InvalidArgument, http.StatusUnsupportedMediaType,
 			"The request's body must be JSON, with Content-Type: application/json.")
 	}

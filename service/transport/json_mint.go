@@ -63,7 +63,7 @@ func encodeMintToken(r *pb.MintTokenResponse) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	err := e.Encode(out)
+	err := e.Encode(&out)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 

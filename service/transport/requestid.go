@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"context"
 	"crypto/rand"
 	"net/http"
 	"regexp"
@@ -32,29 +31,25 @@ func isPlainID(id string) bool {
 	return plainID.MatchString(id) && !caller.LooksLikeCredential(id) && !strings.HasPrefix(id, "eyJ")
 }
 
-type requestIDKey struct{}
-
 // withRequestID gives every request of the REST gateway an id, including those that match no route.
 // It also reads the trace that the request belongs to. At the gRPC server, Options.Stats reads the
 // trace from the metadata. The gateway passes no headers on as metadata, so Options.Stats can't do
 // that here.
 func (t *Servers) withRequestID(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestIDOf(r.Header.Values(HeaderRequestID))
-		w.Header().Set(HeaderRequestID, id)
-		ctx := r.Context()
+		w.Header().Set(HeaderRequestID, requestIDOf(r.Header.Values(HeaderRequestID)))
 		if p := t.options.Propagator; p != nil {
-			ctx = p.Extract(ctx, propagation.HeaderCarrier(r.Header))
+			r = r.WithContext(p.Extract(r.Context(), propagation.HeaderCarrier(r.Header)))
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(ctx, requestIDKey{}, id)))
+		next.ServeHTTP(w, r)
 	})
 }
 
 // RequestID returns the id of the request. If the caller sent none over gRPC, each call of
 // RequestID returns a new one.
 func (c *Call) RequestID() string {
-	if id, ok := c.ctx.Value(requestIDKey{}).(string); ok {
-		return id
+	if c.http != nil {
+		return c.http.requestID
 	}
 	return requestIDOf(metadata.ValueFromIncomingContext(c.ctx, HeaderRequestID))
 }

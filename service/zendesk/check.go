@@ -64,13 +64,13 @@ func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) { return p.CheckPa
 
 // CheckParsed is Check for a sign-in that has been parsed at a brand of the profile.
 func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
-	r := in.signIn
+	r := &in.signIn
 	c := checker{profile: p, out: Checked{Brand: in.brand, emitExp: p.emitExp}}
 	ipErr := c.clientIP(r.ClientIP)
 	foreign := c.returnTo(in)
 	c.identity(in)
-	c.role(r.User)
-	c.optional(r.User)
+	c.role(&r.User)
+	c.optional(&r.User)
 	c.encode()
 	switch {
 	case len(c.violations) > 0:
@@ -147,7 +147,7 @@ func (c *checker) returnTo(in *Parsed) error {
 }
 
 func (c *checker) identity(in *Parsed) {
-	u := in.signIn.User
+	u := &in.signIn.User
 	if in.emailErr != nil {
 		c.fault("user.email", in.emailErr.Error())
 	}
@@ -166,7 +166,7 @@ func (c *checker) identity(in *Parsed) {
 
 // role is never left out silently, even if optional claims are. Without the claim, Zendesk may
 // demote an agent. With a wrong one, it may promote anyone.
-func (c *checker) role(u User) {
+func (c *checker) role(u *User) {
 	switch a := u.Role.audience(); {
 	case u.Role == RoleUnset:
 		if c.profile.Serves(TeamMember) && !c.profile.omitRole {
@@ -183,7 +183,7 @@ func (c *checker) role(u User) {
 }
 
 // optional checks the optional claims. A profile may leave out invalid ones, each as a whole.
-func (c *checker) optional(u User) {
+func (c *checker) optional(u *User) {
 	claims := &c.claims
 	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
 	c.customRole(u)
@@ -226,7 +226,7 @@ func (c *checker) claim(faults []Violation, set func()) {
 
 // customRole is never left out of an agent's token. A light agent is an agent with a custom role,
 // and becomes a full agent without it.
-func (c *checker) customRole(u User) {
+func (c *checker) customRole(u *User) {
 	const field = "user.custom_role_id"
 	faults := wholeNumber(field, u.CustomRoleID)
 	switch {
@@ -238,7 +238,7 @@ func (c *checker) customRole(u User) {
 	}
 }
 
-func (c *checker) locale(u User) ([]Violation, func()) {
+func (c *checker) locale(u *User) ([]Violation, func()) {
 	const field = "user.locale_id"
 	if u.LocaleID == 0 {
 		return nil, func() {}

@@ -3,7 +3,6 @@ package zendesk
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -46,17 +45,16 @@ func (c *Checked) Sign(ctx context.Context, key secrets.Key, now time.Time) (Tok
 	if c.emitExp {
 		names, expires = append(slices.Clip(names), "exp"), issued.Add(Lifetime).Unix()
 	}
-	var scratch [512]byte // enough for most claims, so that they stay on the stack
-	claims := c.claims.payload(scratch[:0], issued.Unix(), id, expires)
+	var claims, token [1024]byte // enough for most tokens, so that they stay on the stack
 	encoding := base64.RawURLEncoding
-	token := make([]byte, 0, len(encodedHeader)+encoding.EncodedLen(len(claims))+encoding.EncodedLen(sha256.Size)+2)
-	token = encoding.AppendEncode(append(append(token, encodedHeader...), '.'), claims)
-	signature, err := key.Sign(ctx, string(token)) // the signing input (RFC 7515 section 5.1)
+	input := append(append(token[:0], encodedHeader...), '.')
+	input = encoding.AppendEncode(input, c.claims.payload(claims[:0], issued.Unix(), id, expires))
+	signature, err := key.Sign(ctx, string(input)) // the signing input (RFC 7515 section 5.1)
 	if err != nil {
 		return Token{}, fmt.Errorf("signing with version %d: %w", key.Version(), err)
 	}
 	return Token{
-		Value:      string(encoding.AppendEncode(append(token, '.'), signature)),
+		Value:      string(encoding.AppendEncode(append(input, '.'), signature)),
 		ID:         id,
 		IssueTime:  issued,
 		ExpireTime: issued.Add(Lifetime),
