@@ -16,8 +16,10 @@ import (
 )
 
 // An edit sets one key of a secret, or adds a version to it. Edits insert lines and replace scalars
-// in place. A file that was encoded from its nodes would lose blank lines and alignment, and a diff
-// would not show only the changes of a rotation.
+// in place, so a diff shows what a rotation has changed. Encoding the file again from its nodes was
+// tried. It needs about as much code (261 lines against 283), because the YAML library moves or
+// drops comments, puts times in braces in quotes and breaks some folded text. It also loses blank
+// lines and alignment.
 type edit struct {
 	key     string // active, previous, disabled, or a version's number
 	value   string
