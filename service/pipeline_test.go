@@ -84,6 +84,7 @@ func overGRPC(t testing.TB, s *Service, key string, r *pb.MintTokenRequest, opti
 // record.
 func TestPanics(t *testing.T) {
 	names := []string{
+		"the transport",
 		"requestID",
 		"tracing",
 		"recovery",
@@ -93,11 +94,10 @@ func TestPanics(t *testing.T) {
 		"timeout",
 		"authentication",
 		"decode",
-		"handle",
 	}
-	for i := 3; i <= 9; i++ { // from inside recovery on; the transports recover panics outside of it
+	for i := range names { // the transports recover panics outside of recovery
 		for _, over := range []string{transport.GRPC, transport.HTTP} {
-			t.Run("inside "+names[i-1]+"/"+over, func(t *testing.T) {
+			t.Run("inside "+names[i]+"/"+over, func(t *testing.T) {
 				out := &safeBuffer{}
 				s := newTestService(t, out, nil)
 				run := s.handle

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 // workers is the number of goroutines that each serve one request after another. A new goroutine
@@ -74,13 +75,24 @@ func (t *Servers) register(r grpc.ServiceRegistrar) {
 				Handler: func(
 					_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor,
 				) (any, error) {
-					call := &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive}
-					return call.reply(m.Serve(ctx, call))
+					return t.call(m, &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive})
 				},
 			})
 		}
 		r.RegisterService(&ours, t)
 	}
+}
+
+// call calls a method. It turns a panic into the error of one request, because grpc-go would let it
+// end the process.
+func (t *Servers) call(m Method, c *Call) (out any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.logPanic(c.ctx, c.RequestID(), panics.Error(p))
+			out, err = nil, Internal()
+		}
+	}()
+	return c.reply(m.Serve(c.ctx, c))
 }
 
 // reply returns an answer in the form of a gRPC handler.

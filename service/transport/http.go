@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -44,12 +45,15 @@ func (t *Servers) recoverHTTP(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if p := recover(); p != nil {
-				t.options.Log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-					slog.String("request_id", w.Header().Get(HeaderRequestID)),
-					slog.String("cause", panics.Error(p).Error()))
+				t.logPanic(r.Context(), w.Header().Get(HeaderRequestID), panics.Error(p))
 				panic(http.ErrAbortHandler) // which net/http doesn't log
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+func (t *Servers) logPanic(ctx context.Context, requestID string, cause error) {
+	t.options.Log.LogAttrs(ctx, slog.LevelError, "request failed",
+		slog.String("request_id", requestID), slog.String("cause", cause.Error()))
 }
