@@ -24,7 +24,7 @@ func (s *Service) InProcess() (http.Handler, grpc.ClientConnInterface, error) {
 		return nil, nil, err
 	}
 	handler, err := servers.Gateway()
-	return servers.HTTPServer(handler).Handler, servers.Local(), err
+	return servers.NewHTTPServer(handler).Handler, servers.Local(), err
 }
 
 // SetCertificate sets when the certificate expires, as Serve does.

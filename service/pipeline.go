@@ -122,7 +122,8 @@ func (s *Service) recovered(ctx context.Context, x *exchange, do handler) (a ans
 // refusal without a page.
 func (s *Service) withPageOrNone(ctx context.Context, x *exchange, a answer) (out answer) {
 	defer func() {
-		if recover() != nil { // the log has the first panic
+		if p := recover(); p != nil {
+			s.logFault(ctx, x, a.facts, classify(panics.Error(p)))
 			out = a
 		}
 	}()
@@ -198,12 +199,16 @@ func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error 
 		}
 	}
 	x.decision = r.Decision
-	return s.audit.Write(ctx, r, f.Person)
+	err := s.audit.Write(ctx, r, f.Person)
+	if err != nil {
+		x.decision = audit.Deny // the answer is AUDIT_UNAVAILABLE
+	}
+	return err
 }
 
 // errorPage adds a page to a refusal if the caller wants the user to see one.
 func (s *Service) errorPage(next handler) handler {
-	return func(ctx context.Context, x *exchange) answer { return s.withPage(ctx, x, next(ctx, x)) }
+	return func(ctx context.Context, x *exchange) answer { return s.withPageOrNone(ctx, x, next(ctx, x)) }
 }
 
 // timeout limits the duration of the request, and refuses one whose deadline has passed.

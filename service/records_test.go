@@ -119,6 +119,13 @@ func TestRecords(t *testing.T) {
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Caller, r.Rule = "nobody", "*" })},
 		{"a missing configuration", call{method: "MintToken", name: "acme-nowhere", body: user("")},
 			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) { r.Configuration, r.Rule = "acme-nowhere", "*" })},
+		{
+			"a version without the action stage",
+			call{method: "MintToken", keys: []string{"dmk_storefront"}, body: user("") + `,"secretVersion":1`},
+			refused("CALLER_NOT_ALLOWED", func(r *audit.Record) {
+				r.Caller, r.Brand, r.Rule = "storefront", "360001", "*"
+			}),
+		},
 		{"a claim", call{method: "RenderPage", keys: []string{"dmk_storefront"}, body: user(`,"organizations":["A"]`)},
 			refused("CLAIM_NOT_ALLOWED", func(r *audit.Record) {
 				r.Caller, r.Brand, r.Rule = "storefront", "360001", grant+".claims.organizations"

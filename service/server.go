@@ -43,7 +43,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var ops *http.Server
 	if l.Ops != nil {
-		ops = servers.HTTPServer(s.monitor.Handler())
+		ops = servers.NewHTTPServer(s.monitor.Handler())
 		ops.Protocols = new(http.Protocols)
 		ops.Protocols.SetHTTP1(true)
 		ops.Protocols.SetUnencryptedHTTP2(true)

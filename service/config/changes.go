@@ -60,6 +60,8 @@ func (l *loader) digests() digests {
 		"secrets.refresh":   main.Secrets.Refresh,
 		"secrets.max_rate":  main.Secrets.MaxRate,
 		"secrets.max_stale": main.Secrets.MaxStale,
+
+		"secrets.require_pointer": main.Secrets.RequirePointer,
 	} {
 		d.add("settings", key, value)
 	}

@@ -103,6 +103,7 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 	if err := KnownAnswer(ctx, secrets.NewKey); err != nil {
 		return err
 	}
+	tests := context.WithoutCancel(ctx) // the results are kept
 	names := snapshot.Names()
 	var next, held, failed atomic.Int64
 	var workers sync.WaitGroup
@@ -112,7 +113,7 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 				conf, _ := snapshot.Configuration(names[i])
 				if has, key := m.heldKey(conf); has != nil {
 					held.Add(1)
-					if m.test(ctx, conf, has, key) != nil {
+					if m.test(tests, conf, has, key) != nil {
 						failed.Add(1)
 					}
 				}
@@ -120,6 +121,9 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 		})
 	}
 	workers.Wait()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if n := failed.Load(); n > 0 && n == held.Load() {
 		return fmt.Errorf("the self-test fails for each of the %d configurations whose secrets are held", n)
 	}

@@ -112,7 +112,7 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 		return out, &zendesk.InvalidError{Violations: r.Violations} // there is nothing to authorise
 	}
 	out.Facts.Role, out.Facts.ValidateOnly = string(r.SignIn.User.Role), r.ValidateOnly
-	conf, grants, err := c.find(r.Configuration, r.actions()...)
+	conf, grants, err := c.find(r.Configuration, policy.SignIn)
 	out.Facts.Configuration, out.Facts.Rule = r.Configuration, ruleOf(grants, err)
 	if err != nil {
 		return out, err
@@ -121,6 +121,13 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	if brand != nil {
 		out.Facts.Brand = brand.ID
 		parsed.At(brand)
+	}
+	if r.Version != 0 { // rare, so that the grants are matched again
+		grants, err = c.Snapshot.Policy.Matching(c.Caller.Name, r.Configuration, policy.SignIn, policy.Stage)
+		if err != nil {
+			out.Facts.Rule = ruleOf(nil, err)
+			return out, err
+		}
 	}
 	grant, err := grants.Allow(r.policy(conf, brand, parsed))
 	if err == nil && brand == nil {
@@ -221,20 +228,12 @@ func ruleOf(grants policy.Grants, err error) string {
 	return ""
 }
 
-// actions returns the actions that a grant must allow.
-func (r Request) actions() []policy.Action {
-	if r.Version != 0 {
-		return []policy.Action{policy.SignIn, policy.Stage}
-	}
-	return []policy.Action{policy.SignIn}
-}
-
 // policy returns the part of a request that grants limit. A part that can't be parsed is empty,
 // because the validation refuses it and no grant could cover it.
 func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand, parsed *zendesk.Parsed) policy.Request {
 	request := policy.Request{
 		Configuration:       r.Configuration,
-		Actions:             r.actions(),
+		Actions:             []policy.Action{policy.SignIn},
 		Brand:               r.Brand,
 		Role:                cmp.Or(string(r.SignIn.User.Role), policy.RoleUnset),
 		Claims:              claimsOf(r.SignIn.User),

@@ -16,9 +16,10 @@ import (
 
 // Call is one request whose message has not been read yet.
 type Call struct {
-	ctx     context.Context
-	http    *httpCall // nil at the gRPC server
-	receive func(any) error
+	ctx       context.Context
+	http      *httpCall // nil at the gRPC server
+	receive   func(any) error
+	requestID string // of a gRPC call, once it has been read
 }
 
 // Transport returns GRPC or HTTP.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -89,6 +90,7 @@ func (t *Servers) call(m Method, c *Call) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			t.logPanic(c.ctx, c.RequestID(), panics.Error(p))
+			_ = grpc.SetHeader(c.ctx, metadata.Pairs(HeaderRequestID, c.RequestID())) // REST has set it
 			out, err = nil, Internal()
 		}
 	}()
@@ -97,11 +99,12 @@ func (t *Servers) call(m Method, c *Call) (out any, err error) {
 
 // reply returns an answer in the form of a gRPC handler.
 func (c *Call) reply(a Answer) (any, error) {
-	if err := grpc.SetHeader(c.ctx, a.Header); err != nil && a.Refusal == nil {
-		return nil, err
-	}
-	if a.Message == nil {
+	err := grpc.SetHeader(c.ctx, a.Header)
+	switch {
+	case a.Message == nil && a.Refusal != nil:
 		return nil, a.Refusal
+	case a.Message == nil, err != nil && a.Refusal == nil:
+		return nil, Internal()
 	}
 	// A page that is the whole answer gets the HTTP status of the refusal. A page in a field
 	// doesn't.

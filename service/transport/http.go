@@ -18,8 +18,8 @@ func tlsListener(l net.Listener, certificates *certs.Store) net.Listener {
 	return tls.NewListener(l, certificates.TLS("h2", "http/1.1"))
 }
 
-// HTTPServer returns a server for handler with the limits and timeouts of the REST gateway.
-func (t *Servers) HTTPServer(handler http.Handler) *http.Server {
+// NewHTTPServer returns a server for handler with the limits and timeouts of the REST gateway.
+func (t *Servers) NewHTTPServer(handler http.Handler) *http.Server {
 	timeouts := t.options.Timeouts
 	return &http.Server{
 		Handler:                      t.recoverHTTP(closeOld(handler)),

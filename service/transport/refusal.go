@@ -32,7 +32,7 @@ const (
 // Refusal is an error in the form that leaves over the wire. Its text is for callers and holds
 // nothing from inside.
 type Refusal struct {
-	Reason     string // empty: a library made the error, or the caller's own deadline has passed
+	Reason     string // empty: a library made the error, or a deadline has passed
 	Code       codes.Code
 	HTTP       int // status code
 	Message    string

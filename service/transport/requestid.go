@@ -13,7 +13,8 @@ import (
 )
 
 // HeaderRequestID is the header in which a caller may send an id for its request, at both
-// transports. Every answer has the header. Records and log lines identify the request by its id.
+// transports. The answers of the API have the header. Records and log lines identify the request by
+// its id.
 const HeaderRequestID = "X-Request-Id"
 
 var plainID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
@@ -45,11 +46,13 @@ func (t *Servers) withRequestID(next http.Handler) http.Handler {
 	})
 }
 
-// RequestID returns the id of the request. If the caller sent none over gRPC, each call of
-// RequestID returns a new one.
+// RequestID returns the id of the request.
 func (c *Call) RequestID() string {
 	if c.http != nil {
 		return c.http.requestID
 	}
-	return requestIDOf(metadata.ValueFromIncomingContext(c.ctx, HeaderRequestID))
+	if c.requestID == "" {
+		c.requestID = requestIDOf(metadata.ValueFromIncomingContext(c.ctx, HeaderRequestID))
+	}
+	return c.requestID
 }

@@ -40,8 +40,8 @@ func DefaultTimeouts() Timeouts {
 }
 
 // limitRequest ends requests whose message doesn't arrive. It is a tap.ServerInHandle. The methods
-// have the same limit, but they are called only when the message has arrived. A health watch has no
-// limit.
+// have the same limit, but reading the message waits for the context of the stream. A health watch
+// has no limit.
 func (p Timeouts) limitRequest(ctx context.Context, info *tap.Info) (context.Context, error) {
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
 		return ctx, nil

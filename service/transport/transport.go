@@ -73,7 +73,7 @@ type Answer struct {
 	Refusal *Refusal // nil if the call succeeded
 }
 
-// Options of the servers. Methods and Log are required.
+// Options of the servers. Methods, Log and Timeouts are required.
 type Options struct {
 	Methods []Method
 	// TLS protects both transports. Nil means plaintext.
@@ -81,7 +81,7 @@ type Options struct {
 	// Log receives panics outside the methods.
 	Log *slog.Logger
 	// ServerLog receives the messages of net/http. Unauthenticated clients can cause any number of
-	// them.
+	// them. Nil means the standard logger.
 	ServerLog *log.Logger
 	// Stats receives the events of each call at either transport, as grpc.Server reports them, with
 	// whole messages. Nil means none.
@@ -113,7 +113,7 @@ func New(o Options) (*Servers, error) {
 	streams, end := context.WithCancel(context.Background())
 	t.endStreams = end
 	t.grpc = t.grpcServer(streams)
-	t.http = t.HTTPServer(handler)
+	t.http = t.NewHTTPServer(handler)
 	return t, nil
 }
 

@@ -28,8 +28,8 @@ type Checked struct {
 // Email returns the checked address.
 func (c *Checked) Email() string { return c.email }
 
-// Parsed is a sign-in whose email and return_to have been parsed, which grants limit. What can't be
-// parsed is empty here. Check reports it.
+// Parsed is a sign-in whose email and return_to have been parsed. Grants limit both, so they are
+// needed before the check. A part that can't be parsed is empty, and the check reports it.
 type Parsed struct {
 	Email    string
 	ReturnTo Destination
@@ -64,6 +64,9 @@ func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) { return p.CheckPa
 
 // CheckParsed is Check for a sign-in that has been parsed at a brand of the profile.
 func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
+	if in.brand == nil {
+		return nil, errors.New("zendesk: the return_to of the sign-in has not been parsed")
+	}
 	r := &in.signIn
 	c := checker{profile: p, out: Checked{Brand: in.brand, emitExp: p.emitExp}}
 	ipErr := c.clientIP(r.ClientIP)
