@@ -32,6 +32,9 @@ func number(v secrets.Version) string { return strconv.FormatUint(uint64(v), 10)
 // apply makes the edits to the secret at path. The result differs from the file only by the edits.
 // apply returns an error for a layout that it can't edit.
 func apply(data []byte, path string, edits []edit) ([]byte, error) {
+	if at := otherLineEnd.FindIndex(data); at != nil {
+		return nil, errLayout(1 + bytes.Count(data[:at[0]], []byte("\n")))
+	}
 	changed := data
 	want := flatten(data)
 	for _, e := range edits {
@@ -52,9 +55,12 @@ func apply(data []byte, path string, edits []edit) ([]byte, error) {
 	return changed, nil
 }
 
+// otherLineEnd matches what the YAML library counts as a line end, except LF and CRLF.
+var otherLineEnd = regexp.MustCompile("\r(?:[^\n]|$)|[\u0085\u2028\u2029]")
+
 func errLayout(line int) error {
 	return fmt.Errorf("line %d: the layout of the file can't be changed line by line: write secrets, each secret and "+
-		"its versions as blocks, one key a line, then try again", line)
+		"its versions as blocks, one key a line that ends in LF or CRLF, then try again", line)
 }
 
 // draft is the lines of a file, with their line ends.

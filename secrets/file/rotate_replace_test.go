@@ -48,6 +48,25 @@ func TestLock(t *testing.T) {
 	}
 }
 
+// TestOtherLineEnds checks that a file with line ends that an edit doesn't know is refused. YAML
+// counts them as lines. Some are inside a value, which they don't end.
+func TestOtherLineEnds(t *testing.T) {
+	for name, text := range map[string]string{
+		"CR":                  "secrets:\r  a:\r    versions:\r      1: {s: x}\r",
+		"CR before the key":   "\r\rsecrets:\n  a:\n    versions:\n      1: {s: x}\n",
+		"CR at the end":       "secrets:\n  a:\n    versions:\n      1: {s: x}\n\r",
+		"CR CR LF":            "secrets:\r\r\n  a:\n    versions:\n      1: {s: x}\n",
+		"next line":           "secrets:\u0085  a:\n    versions:\n      1: {s: x}\n",
+		"line separator":      "secrets:\n  a:\n    versions:\n      1: {s: \"x\u2028y\"}\n",
+		"paragraph separator": "# \u2029\nsecrets:\n  a:\n    versions:\n      1: {s: x}\n",
+	} {
+		changed, err := apply([]byte(text), "a", []edit{{key: "2", version: []edit{{key: "s", value: "y"}}}})
+		if err == nil || changed != nil || !strings.Contains(err.Error(), "ends in LF or CRLF") {
+			t.Errorf("%s: %v\n%s", name, err, changed)
+		}
+	}
+}
+
 // FuzzApply checks that an edit of any good file has exactly its effect or returns an error. apply
 // itself compares the result with the expected one. The test parses the result like the service.
 func FuzzApply(f *testing.F) {
@@ -60,6 +79,7 @@ func FuzzApply(f *testing.F) {
 		"b",
 	)
 	f.Add("secrets:\r\n  'a b':\r\n    versions:\r\n      1: {s: \"é\\u0001\"}\r\n", "a b")
+	f.Add("\r\rsecrets:\n 0:\n  versions:\n   1: {}", "0")
 	f.Add("", "0")
 	f.Add("A", "0")
 	f.Add("[?", "0")
