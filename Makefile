@@ -32,11 +32,14 @@ build: ## Build bin/deskmint
 
 # DESKMINT_REQUIRE makes a test that lacks its server or browser fail, which
 # under a plain `go test ./...` is skipped.
+# Tests wait more than they compute, so four packages run at a time whatever the number of cores.
+# The longest start first.
+longest := ./service ./cmd/deskmint ./service/page ./secrets/vault
 .PHONY: test
 test: ## Run the tests, race detector on, with a real Vault and a real browser
 	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
 	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
-	go test -race $(TESTFLAGS) ./...
+	go test -race -p 4 $(TESTFLAGS) $(longest) ./...
 
 # The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients.
 .PHONY: test-long
