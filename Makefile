@@ -39,7 +39,7 @@ longest := ./service ./cmd/deskmint ./service/page ./secrets/vault
 test: ## Run the tests, race detector on, with a real Vault and a real browser
 	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
 	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
-	go test -race -p 4 $(TESTFLAGS) $(longest) ./...
+	go test -race -p 4 -timeout 20m $(TESTFLAGS) $(longest) ./...
 
 # The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients.
 .PHONY: test-long
