@@ -55,6 +55,13 @@ func Restore(t testing.TB, profile string) (browser context.Context, end func())
 	return start(t, chromedp.UserDataDir(profile), chromedp.Flag("restore-last-session", true))
 }
 
+// A browser that restores tabs replaces its first tab. If the first command attaches to that tab,
+// the browser answers with replacedTab.
+const (
+	replacedTab     = "Inspected target navigated or closed"
+	maxReplacedTabs = 10
+)
+
 func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.Context, end func()) {
 	t.Helper()
 	path, err := binary()
@@ -73,7 +80,14 @@ func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.
 	t.Cleanup(closeTab)
 	// The browser lives as long as the context of its first command. So the first command uses this
 	// context and not one with a test's timeout.
-	if err := chromedp.Do(ctx); err != nil {
+	err = chromedp.Do(ctx)
+	for range maxReplacedTabs {
+		if err == nil || !strings.Contains(err.Error(), replacedTab) {
+			break
+		}
+		err = chromedp.Do(ctx)
+	}
+	if err != nil {
 		t.Fatalf("starting %s: %v", path, err)
 	}
 	return ctx, func() {
