@@ -149,6 +149,27 @@ func checkCounted(t *testing.T, s *Service, over, code, reason string) {
 	}
 }
 
+// TestPanicInErrorPage shows that a refusal stays what it is if its page panics, and that the panic
+// is logged.
+func TestPanicInErrorPage(t *testing.T) {
+	out := &safeBuffer{}
+	s := newTestService(t, out, nil)
+	x := &exchange{ // without a snapshot, which the page needs
+		method: methods()[1], call: &transport.Call{}, caller: caller.Caller{Name: "shop"},
+		message: &pb.RenderFormRequest{
+			Configuration: "configurations/acme-customers", OnError: pb.OnError_ON_ERROR_PAGE,
+		},
+	}
+	refused := answer{refusal: classify(secrets.ErrDisabled)}
+	got := s.withPageOrNone(t.Context(), x, refused)
+	if got.refusal != refused.refusal || got.message != nil {
+		t.Errorf("%+v", got)
+	}
+	if text := out.take(); strings.Count(text, "request failed") != 1 || !strings.Contains(text, "panic with a") {
+		t.Errorf("the log has %q", text)
+	}
+}
+
 // TestCompressedMessages checks that a compressed message is refused without being decompressed. An
 // unknown caller is refused as such, before its message is read.
 func TestCompressedMessages(t *testing.T) {
