@@ -352,7 +352,7 @@ func BenchmarkUnknownCaller(b *testing.B) {
 			b.SetBytes(int64(len(message)))
 			for b.Loop() {
 				err := conn.Invoke(b.Context(), pb.TokenService_MintToken_FullMethodName, &message, &[]byte{},
-					grpc.ForceCodec(encoded{})) //nolint:staticcheck // the newer codec has no simple form for bytes
+					grpc.ForceCodec(encoded{}))
 				if status.Code(err) != codes.Unauthenticated {
 					b.Fatal(err)
 				}
