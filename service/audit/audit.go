@@ -207,7 +207,8 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	return nil
 }
 
-// encode writes the record as one line of JSON. It doesn't escape HTML, so that the line is readable.
+// encode writes the record as one line of JSON. It doesn't escape HTML, so that the line is
+// readable.
 func (r *Record) encode(line *bytes.Buffer) error {
 	e := json.NewEncoder(line)
 	e.SetEscapeHTML(false)
