@@ -87,7 +87,7 @@ func (i *tokenIssuer) sign(header, claims string) string {
 
 // withIssuer returns the configuration of the tests with this issuer and with another one whose
 // keys can't be read. A token with the subject shop identifies the caller storefront. A token with
-// the claim twin identifies the caller named "nobody".
+// the claim twin identifies the second caller.
 func (i *tokenIssuer) withIssuer() string {
 	const storefront = "  - name: storefront\n    identities: ["
 	const nobody = "  - name: nobody\n    identities: ["
