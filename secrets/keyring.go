@@ -175,6 +175,9 @@ type entry struct {
 	ref    Ref
 	state  atomic.Pointer[State] // nil until the first refresh
 	flight singleflight.Group    // one refresh at a time
+	// awaited is the number of calls of Refresh that wait for a refresh. While it is above 0, the
+	// reads of the refresh are urgent.
+	awaited atomic.Int32
 
 	// Only the refresh in progress uses these.
 	values map[identity]value
@@ -342,12 +345,28 @@ func (k *Keyring) change(edit func(map[Ref]*entry)) {
 // Refresh reads the secret from the store and returns the accepted status before and after.
 //
 // The refresh begins after the call, because a refresh that is already in progress may have missed
-// the change for which Refresh is called. Concurrent callers share a refresh. The error is the
-// fault that the refresh found, of the same kinds as the errors of Get, or the error of ctx.
+// the change for which Refresh is called. Its reads go before those of refreshes for which no call
+// of Refresh waits. Concurrent callers share a refresh. The error is the fault that the refresh
+// found, of the same kinds as the errors of Get, or the error of ctx.
 func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, err error) {
+	return k.refreshNow(ctx, ref, true)
+}
+
+// RefreshInTurn is like Refresh, but its reads wait for their turn among those of Run. Use it for a
+// refresh that somebody without a credential can cause.
+func (k *Keyring) RefreshInTurn(ctx context.Context, ref Ref) error {
+	_, _, err := k.refreshNow(ctx, ref, false)
+	return err
+}
+
+func (k *Keyring) refreshNow(ctx context.Context, ref Ref, urgent bool) (before, after Status, err error) {
 	e, ok := (*k.entries.Load())[ref]
 	if !ok {
 		return Status{}, Status{}, k.unavailable(ref, errNotHeld)
+	}
+	if urgent {
+		e.awaited.Add(1)
+		defer e.awaited.Add(-1)
 	}
 	if s := e.state.Load(); s != nil {
 		before = s.Status

@@ -3,7 +3,9 @@ package secrets
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +24,7 @@ func TestRateLimiter(t *testing.T) {
 			)
 			for range 4 * rate {
 				all.Go(func() {
-					if err := l.wait(t.Context()); err != nil {
+					if err := l.wait(t.Context(), new(atomic.Int32)); err != nil {
 						t.Error(err)
 					}
 					mu.Lock()
@@ -53,21 +55,62 @@ func TestRateLimiter(t *testing.T) {
 func TestRateLimiterEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newRateLimiter(1)
-		if err := l.wait(t.Context()); err != nil {
+		if err := l.wait(t.Context(), new(atomic.Int32)); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 { // one waits for its time, the other for the first one
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 				defer cancel()
-				if err := l.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				if err := l.wait(ctx, new(atomic.Int32)); !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("wait: %v", err)
 				}
 			}()
 		}
 		time.Sleep(20 * time.Millisecond)
-		if err := l.wait(t.Context()); err != nil {
+		if err := l.wait(t.Context(), new(atomic.Int32)); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestUrgentReadsGoFirst checks the order of the reads. A read that becomes urgent while it waits
+// goes before others, and one of five reads goes to those that aren't urgent.
+func TestUrgentReadsGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newRateLimiter(10)
+		var (
+			urgent, never, later atomic.Int32
+			mu                   sync.Mutex
+			order                []string
+			all                  sync.WaitGroup
+		)
+		urgent.Store(1)
+		start := func(name string, urgent *atomic.Int32) {
+			all.Go(func() {
+				if err := l.wait(t.Context(), urgent); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, name)
+			})
+			synctest.Wait() // so that the calls are in this order
+		}
+		start("first", &never)
+		for range 3 {
+			start("background", &never)
+		}
+		start("later", &later)
+		for range 5 {
+			start("urgent", &urgent)
+		}
+		later.Store(1)
+		all.Wait()
+		want := []string{"first", "later", "urgent", "urgent", "urgent", "background", "urgent", "urgent", "background",
+			"background"}
+		if !slices.Equal(order, want) {
+			t.Errorf("the order is %q, want %q", order, want)
 		}
 	})
 }

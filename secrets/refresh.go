@@ -81,7 +81,7 @@ func (k *Keyring) observe(ctx context.Context, e *entry, last State) (next State
 	next.Attempted, next.Fault = began, nil
 
 	var seen Status
-	err := k.readStore(ctx, func(ctx context.Context) (err error) {
+	err := k.readStore(ctx, e, func(ctx context.Context) (err error) {
 		seen, err = k.source.Status(ctx, e.ref.Path)
 		return err
 	})
@@ -261,7 +261,7 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 	known, ok := r.values[id]
 	if !ok {
 		if known, ok = r.entry.values[id]; !ok {
-			known.key, known.err = r.keyring.key(ctx, r.entry.ref, v)
+			known.key, known.err = r.keyring.key(ctx, r.entry, v)
 		}
 		// An unusable version stays unusable. A version that couldn't be read is read again.
 		if known.err == nil || errors.Is(known.err, ErrUnusable) {
@@ -277,10 +277,10 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 	return known.key, nil
 }
 
-// key reads version v from the store.
-func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err error) {
-	err = k.readStore(ctx, func(ctx context.Context) (err error) {
-		key, err = k.source.Key(ctx, ref, v)
+// key reads version v of e from the store.
+func (k *Keyring) key(ctx context.Context, e *entry, v Version) (key Key, err error) {
+	err = k.readStore(ctx, e, func(ctx context.Context) (err error) {
+		key, err = k.source.Key(ctx, e.ref, v)
 		return err
 	})
 	if err == nil && key.Version() != v {
@@ -289,10 +289,10 @@ func (k *Keyring) key(ctx context.Context, ref Ref, v Version) (key Key, err err
 	return key, err
 }
 
-// readStore performs one read when max_rate permits it. The deadline begins with the read, because
-// the time spent waiting for the rate limiter doesn't mean that the store is unavailable.
-func (k *Keyring) readStore(ctx context.Context, read func(context.Context) error) error {
-	if err := k.limiter.wait(ctx); err != nil {
+// readStore performs one read of e when max_rate permits it. The deadline begins with the read,
+// because the time spent waiting for the rate limiter doesn't mean that the store is unavailable.
+func (k *Keyring) readStore(ctx context.Context, e *entry, read func(context.Context) error) error {
+	if err := k.limiter.wait(ctx, &e.awaited); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.timeout)

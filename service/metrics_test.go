@@ -3,17 +3,20 @@ package service_test
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/grpc/codes"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
@@ -311,6 +314,43 @@ func TestMetricsAfterReload(t *testing.T) {
 	} {
 		if !strings.Contains(after, line+"\n") {
 			t.Errorf("no line %s", line)
+		}
+	}
+}
+
+// TestLateReports checks that a request that began with a removed configuration doesn't bring back
+// its counters.
+func TestLateReports(t *testing.T) {
+	keyring := secrets.NewKeyring(secrets.Options{Source: newStore(), MaxRate: 1e6})
+	first := parse(t, configuration)
+	registry := prometheus.NewRegistry()
+	m := ops.New(ops.Options{
+		Snapshot: func() *config.Snapshot { return first }, Secrets: keyring, Registry: registry,
+		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	late := func() {
+		for range 100 {
+			m.Reported("acme-both", "SIGN_IN_FAILURE_CLASS_CLOCK")
+			m.Observe(ops.Request{
+				Transport: "grpc", Method: "MintToken", Configuration: "acme-both", Recorded: true,
+				Code: codes.PermissionDenied, Reason: "BRAND_NOT_ALLOWED",
+			})
+		}
+	}
+	var concurrent sync.WaitGroup
+	concurrent.Go(late)
+	m.Take(parse(t, strings.ReplaceAll(configuration, "acme-both", "acme-fresh")))
+	concurrent.Wait()
+	late()
+	for _, name := range []string{"deskmint_reported_sign_in_failures_total", "deskmint_decisions_total"} {
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if f.GetName() == name && strings.Contains(f.String(), "acme-both") {
+				t.Errorf("%s has a removed configuration: %s", name, f)
+			}
 		}
 	}
 }

@@ -3,11 +3,9 @@ package service
 import (
 	"context"
 	"regexp"
-	"sync"
 	"time"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
-	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
@@ -130,11 +128,8 @@ func (s *Service) reportSignInFailure(
 	}
 	f := failureOf(r.GetKind(), r.GetMessage())
 	s.monitor.Reported(conf.Name, f.class.String())
-	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE && s.reported.allow(conf.Secret, s.now()) {
-		// The result is in the state of the secret. The answer to the report doesn't depend on it.
-		refreshCtx, cancel := context.WithTimeout(ctx, reportTimeout)
-		_, _, _ = s.secrets.Refresh(refreshCtx, conf.Secret)
-		cancel()
+	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE {
+		s.refreshReported(ctx, x, conf)
 	}
 	response := &pb.ReportSignInFailureResponse{
 		Class:          f.class,
@@ -146,6 +141,18 @@ func (s *Service) reportSignInFailure(
 		response.Html, response.Headers = reportPage(x, conf, r, f.problem)
 	}
 	return answer{facts: facts, message: response}, nil
+}
+
+// refreshReported refreshes the secret of a configuration if the limits permit it. Anyone can cause
+// it, so its reads wait for their turn.
+func (s *Service) refreshReported(ctx context.Context, x *exchange, conf *config.Configuration) {
+	if s.limits.Take(s.now(), reportedRefreshLimits(conf, x.snapshot)...) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	// The result is in the state of the secret. The answer to the report doesn't depend on it.
+	_ = s.secrets.RefreshInTurn(ctx, conf.Secret)
 }
 
 // reportPage returns a page in the design of the brand that the query names, if the caller may
@@ -168,22 +175,19 @@ func reportPage(
 	return string(p.RenderProblem(problem)), headersOf(p)
 }
 
-// reportedRefreshes limits the refreshes that reports cause to one per secret in 5 s.
-type reportedRefreshes struct {
-	mu   sync.Mutex
-	last map[secrets.Ref]time.Time
-}
+// The names of the limits of refreshes that reports cause. No answer has them.
+const (
+	limitReported    = "reported_refresh_rate"
+	limitReportedAll = "reported_refresh_rate_all"
+)
 
-// allow reports whether a report may refresh the secret now.
-func (r *reportedRefreshes) allow(ref secrets.Ref, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if now.Sub(r.last[ref]) < 5*time.Second {
-		return false
+// reportedRefreshLimits returns the limits of refreshes that reports cause. The first one is for
+// each secret. The second one is for all secrets together and permits a twentieth of
+// secrets.max_rate. Without it, reports about many secrets could use up the rate.
+func reportedRefreshLimits(conf *config.Configuration, snapshot *config.Snapshot) []policy.Limit {
+	rate := float64(max(1, snapshot.Secrets.MaxRate))
+	return []policy.Limit{
+		{Name: limitReported, Key: conf.Secret.String(), Rate: policy.Rate{PerSecond: 0.2, Burst: 1}},
+		{Name: limitReportedAll, Rate: policy.Rate{PerSecond: min(rate/20, 1000), Burst: max(1, int(min(rate/5, 1000)))}},
 	}
-	if r.last == nil {
-		r.last = make(map[secrets.Ref]time.Time)
-	}
-	r.last[ref] = now
-	return true
 }

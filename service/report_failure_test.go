@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/policy"
 )
 
 func TestClassify(t *testing.T) {
@@ -45,24 +47,31 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// TestReportedRefreshesAreLimited checks the limit of each secret and that of all secrets together.
 func TestReportedRefreshesAreLimited(t *testing.T) {
-	var r reportedRefreshes
-	a, b := secrets.Ref{Path: "a", Field: "f"}, secrets.Ref{Path: "b", Field: "f"}
-	start := time.Unix(1000, 0)
-	for _, step := range []struct {
-		ref   secrets.Ref
+	var (
+		limiter  policy.Limiter
+		snapshot = &config.Snapshot{Secrets: config.Secrets{MaxRate: 10}} // two at once, one in 2 s
+		start    = time.Unix(1000, 0)
+	)
+	for i, step := range []struct {
+		path  string
 		after time.Duration
 		want  bool
 	}{
-		{a, 0, true},
-		{a, time.Second, false},
-		{b, time.Second, true},
-		{a, 4999 * time.Millisecond, false},
-		{a, 5 * time.Second, true},
-		{a, 6 * time.Second, false},
+		{"a", 0, true},
+		{"a", time.Second, false},
+		{"b", time.Second, true},
+		{"c", time.Second, false}, // the limit of all
+		{"c", 2 * time.Second, true},
+		{"a", 4999 * time.Millisecond, false},
+		{"a", 5 * time.Second, true},
+		{"a", 6 * time.Second, false},
 	} {
-		if got := r.allow(step.ref, start.Add(step.after)); got != step.want {
-			t.Errorf("%s after %s: %v, want %v", step.ref, step.after, got, step.want)
+		conf := &config.Configuration{Secret: secrets.Ref{Path: step.path, Field: "f"}}
+		err := limiter.Take(start.Add(step.after), reportedRefreshLimits(conf, snapshot)...)
+		if got := err == nil; got != step.want {
+			t.Errorf("step %d: %s after %s: %v, want %v", i, step.path, step.after, got, step.want)
 		}
 	}
 }

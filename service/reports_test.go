@@ -147,3 +147,34 @@ func TestReportsOfABrand(t *testing.T) {
 		}
 	})
 }
+
+// TestForgedReports checks that forged reports about the secrets of a thousand configurations cause
+// only a few reads of the store, and that a RefreshSecret is answered meanwhile.
+func TestForgedReports(t *testing.T) {
+	const configurations, budget = 1000, 10 // a fifth of the default of secrets.max_rate, at one time
+	s := start(t, settings{configuration: manyConfigurations(configurations), now: new(clock).now})
+	for i := range configurations {
+		s.Store.Put(manyName(i), "shared_secret", []byte(customersSecret))
+	}
+	if err := s.Ring.Warm(t.Context(), parse(t, manyConfigurations(configurations)).Refs()...); err != nil {
+		t.Fatal(err)
+	}
+	before := s.Ring.Refreshes()
+	for i := range configurations {
+		r := sendGRPC(t.Context(), t, s, call{
+			method: "ReportSignInFailure", name: manyName(i), body: `"kind":"error","message":"JWT signature invalid."`,
+		})
+		if r.code != codes.OK {
+			t.Fatalf("%v %s", r.code, r.reason)
+		}
+	}
+	if n := s.Ring.Refreshes().Confirmed - before.Confirmed; n > budget {
+		t.Errorf("the reports caused %d refreshes, want at most %d", n, budget)
+	}
+	last := manyName(configurations - 1)
+	s.Store.Put(last, "shared_secret", []byte(nextSecret))
+	got := get[*pb.RefreshSecretResponse](t, sendGRPC(t.Context(), t, s, call{method: "RefreshSecret", name: last}))
+	if got.GetAfter().GetActiveVersion() != got.GetBefore().GetActiveVersion()+1 {
+		t.Errorf("RefreshSecret: %v", got)
+	}
+}

@@ -37,6 +37,8 @@ type Secrets interface {
 	Warm(ctx context.Context, refs ...secrets.Ref) error
 	Retain(refs ...secrets.Ref)
 	Refresh(ctx context.Context, ref secrets.Ref) (before, after secrets.Status, err error)
+	// RefreshInTurn is like Refresh, but it must not delay a call of Refresh.
+	RefreshInTurn(ctx context.Context, ref secrets.Ref) error
 }
 
 // Options of a Service. Snapshot, Secrets and Audit are required.
@@ -92,7 +94,6 @@ type Service struct {
 	limits     policy.Limiter // outlives a snapshot, so that a reload resets no limit
 	decider    signin.Decider
 	pipeline   handler
-	reported   reportedRefreshes
 	logLimiter logLimiter
 	options    Options
 }

@@ -5,6 +5,7 @@ import (
 	"path"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +35,10 @@ type metrics struct {
 	// first request. No map in them is ever changed.
 	served  map[string]map[string]served                  // by transport and method
 	allowed atomic.Pointer[map[string]prometheus.Counter] // by the names of the present configuration
+	// series is locked while the configuration is replaced. Code that creates a counter of
+	// a configuration holds it for reading. Otherwise a request that began with the previous
+	// configuration could bring back the counters of a removed one.
+	series sync.RWMutex
 
 	identities identityUses
 }
@@ -156,6 +161,8 @@ func (m *metrics) take(next *config.Snapshot, now time.Time) {
 		allowed[name] = m.decisions.WithLabelValues(name, "")
 	}
 	m.identities.take(next)
+	m.series.Lock()
+	defer m.series.Unlock()
 	before := m.allowed.Swap(&allowed)
 	m.reloaded.Set(1)
 	m.loaded.Set(seconds(now))
@@ -221,6 +228,8 @@ func (m *Monitor) Observe(r Request) {
 	}
 	m.metrics.requests.WithLabelValues(r.Transport, r.Method, r.Code.String(), r.Reason).Inc()
 	if r.Recorded {
+		m.metrics.series.RLock()
+		defer m.metrics.series.RUnlock()
 		m.metrics.decisions.WithLabelValues(m.Configured(r.Configuration), r.Reason).Inc()
 	}
 }
@@ -228,8 +237,14 @@ func (m *Monitor) Observe(r Request) {
 // Authenticated counts a use of the caller's identity.
 func (m *Monitor) Authenticated(who caller.Caller) { m.metrics.identities.used(who, m.options.Now()) }
 
-// Reported counts a report of a failed sign-in.
+// Reported counts a report of a failed sign-in. It ignores a configuration that a reload has just
+// removed.
 func (m *Monitor) Reported(configuration, class string) {
+	m.metrics.series.RLock()
+	defer m.metrics.series.RUnlock()
+	if m.Configured(configuration) == "" {
+		return
+	}
 	m.metrics.reports.WithLabelValues(configuration, class).Inc()
 }
 
