@@ -175,6 +175,7 @@ func (s *Store) TLS(protocols ...string) *tls.Config {
 			}
 			if now.clients != nil {
 				c.ClientAuth, c.ClientCAs = tls.VerifyClientCertIfGiven, now.clients
+				c.VerifyConnection = checkChain
 			}
 			return c, nil
 		},

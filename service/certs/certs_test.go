@@ -2,6 +2,8 @@ package certs_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -25,6 +27,10 @@ func TestFaults(t *testing.T) {
 	leaf := certstest.Client(t, "a.example") // no authority, but with the right to sign certificates
 	leaf.KeyUsage = x509.KeyUsageCertSign
 	broken := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("nonsense")}))
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, file, text string
 		want             string // key and a part of the message; "": no fault
@@ -59,6 +65,8 @@ func TestFaults(t *testing.T) {
 			"client_ca holds a certificate that may issue no others"},
 		{"an authority that may not issue", "clients.pem", ours.Issue(t, signing).Certificate,
 			"client_ca holds a certificate that may issue no others"},
+		{"an authority with a weak key", "clients.pem", ours.PEM + certstest.NewWithKey(t, "weak", weak).PEM,
+			"client_ca holds an authority with an RSA key of 1024 bits"},
 		{"an authority with a key", "clients.pem", ours.PEM + server.Key, "client_ca holds more than certificates"},
 		{
 			"an authority in OpenSSL's own form", "clients.pem",

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"bytes"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // Files are the PEM files of a server.
@@ -184,8 +186,39 @@ func authorities(text []byte) ([]*x509.Certificate, error) {
 			return nil, fmt.Errorf("holds a certificate that may issue no others, of %q: give that of its issuer",
 				c.Subject)
 		}
+		if bits := weakRSA(c); bits > 0 {
+			return nil, fmt.Errorf("holds an authority with an RSA key of %d bits, %q: at least %d are required, so "+
+				"give an authority with another key", bits, c.Subject, minRSA)
+		}
 	}
 	return out, nil
+}
+
+// minRSA is the minimal length of an authority's RSA key, in bits. Anyone that can factor the key of
+// an authority can be any of its clients.
+const minRSA = 2048
+
+// weakRSA returns the length of the certificate's RSA key if it is below minRSA, and otherwise 0.
+func weakRSA(c *x509.Certificate) int {
+	if k, ok := c.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSA {
+		return k.N.BitLen()
+	}
+	return 0
+}
+
+// checkChain refuses a client certificate if every chain to an authority contains an intermediate
+// authority with a weak RSA key. Package caller checks the key of the client itself.
+func checkChain(state tls.ConnectionState) error {
+	var weak error
+	for _, chain := range state.VerifiedChains {
+		i := slices.IndexFunc(chain[1:], func(c *x509.Certificate) bool { return weakRSA(c) > 0 })
+		if i < 0 {
+			return nil
+		}
+		weak = fmt.Errorf("an authority of the client certificate has an RSA key of %d bits: at least %d are required",
+			weakRSA(chain[1+i]), minRSA)
+	}
+	return weak
 }
 
 // cause returns an error without its path, which the message already names.

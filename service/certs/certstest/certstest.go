@@ -2,6 +2,7 @@
 package certstest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -22,7 +23,7 @@ type Authority struct {
 	Certificate *x509.Certificate
 	// PEM is the certificate as a file holds it.
 	PEM string
-	key *ecdsa.PrivateKey
+	key crypto.Signer
 }
 
 // Pair is a certificate with its key.
@@ -34,18 +35,29 @@ type Pair struct {
 // New returns a self-signed authority with this name.
 func New(t testing.TB, name string) *Authority {
 	t.Helper()
-	return newAuthority(t, name, nil)
+	return newAuthority(t, name, nil, newKey(t))
+}
+
+// NewWithKey is like New, but the authority has this key.
+func NewWithKey(t testing.TB, name string, key crypto.Signer) *Authority {
+	t.Helper()
+	return newAuthority(t, name, nil, key)
 }
 
 // Intermediate returns an authority with this name. Its certificate is signed by a.
 func (a *Authority) Intermediate(t testing.TB, name string) *Authority {
 	t.Helper()
-	return newAuthority(t, name, a)
+	return newAuthority(t, name, a, newKey(t))
 }
 
-func newAuthority(t testing.TB, name string, by *Authority) *Authority {
+// IntermediateWithKey is like Intermediate, but the authority has this key.
+func (a *Authority) IntermediateWithKey(t testing.TB, name string, key crypto.Signer) *Authority {
 	t.Helper()
-	key := newKey(t)
+	return newAuthority(t, name, a, key)
+}
+
+func newAuthority(t testing.TB, name string, by *Authority, key crypto.Signer) *Authority {
+	t.Helper()
 	template := withDefaults(t, x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -61,7 +73,12 @@ func newAuthority(t testing.TB, name string, by *Authority) *Authority {
 // an hour ago and is valid for another 30 days.
 func (a *Authority) Issue(t testing.TB, template x509.Certificate) Pair {
 	t.Helper()
-	key := newKey(t)
+	return a.IssueForKey(t, template, newKey(t))
+}
+
+// IssueForKey is like Issue, but the certificate has this key.
+func (a *Authority) IssueForKey(t testing.TB, template x509.Certificate, key crypto.Signer) Pair {
+	t.Helper()
 	der, leaf := sign(t, withDefaults(t, template), a.Certificate, key, a.key)
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
@@ -137,7 +154,7 @@ func withDefaults(t testing.TB, template x509.Certificate) *x509.Certificate {
 }
 
 func sign(
-	t testing.TB, template, parent *x509.Certificate, subject, issuer *ecdsa.PrivateKey,
+	t testing.TB, template, parent *x509.Certificate, subject, issuer crypto.Signer,
 ) ([]byte, *x509.Certificate) {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, subject.Public(), issuer)
