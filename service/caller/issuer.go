@@ -2,6 +2,8 @@ package caller
 
 import (
 	"context"
+	"crypto"
+	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net/url"
@@ -139,6 +141,9 @@ func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
 	if err != nil {
 		return verified{}, err
 	}
+	if !hasHashLongSalt(t, key) {
+		return verified{}, ErrUnverified
+	}
 	parsed, err := i.parser.Parse(t.raw, func(*jwt.Token) (any, error) { return key, nil })
 	if err != nil {
 		return verified{}, unverified(err)
@@ -146,6 +151,21 @@ func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
 	v := verified{issuer: i, keys: among}
 	v.from, v.until, err = validity(parsed.Claims)
 	return v, err
+}
+
+// hasHashLongSalt reports whether the signature of a token with a PS algorithm has a salt that is as
+// long as the hash, as RFC 7518 section 3.5 requires. golang-jwt accepts a salt of any length. It
+// returns true for other algorithms.
+func hasHashLongSalt(t token, key crypto.PublicKey) bool {
+	method, ok := jwt.GetSigningMethod(t.algorithm).(*jwt.SigningMethodRSAPSS)
+	if !ok {
+		return true
+	}
+	exact := *method
+	exact.VerifyOptions = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+	end := strings.LastIndexByte(t.raw, '.')
+	signature, err := base64url(t.raw[end+1:])
+	return err == nil && exact.Verify(t.raw[:end], signature, key) == nil
 }
 
 // unverified converts an error of the library to one of this package.
