@@ -2,6 +2,8 @@ package service_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -68,6 +70,16 @@ func TestCertificates(t *testing.T) {
 	chained := below.Client(t, dns)
 	chained.TLS.Certificate = append(chained.TLS.Certificate, below.Certificate.Raw)
 	none := certstest.Pair{}
+	rsaOf := func(bits int) *rsa.PrivateKey {
+		key, err := rsa.GenerateKey(rand.Reader, bits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	belowWeak := ours.IntermediateWithKey(t, "weak", rsaOf(1024))
+	chainedWeak := belowWeak.Client(t, dns)
+	chainedWeak.TLS.Certificate = append(chainedWeak.TLS.Certificate, belowWeak.Certificate.Raw)
 	for _, c := range []struct {
 		name string
 		pair certstest.Pair
@@ -110,6 +122,10 @@ func TestCertificates(t *testing.T) {
 		{"URI and a JWT", ours.Client(t, uri), []string{h.Issuer.token(nil, nil)}, "", "several"},
 		{"unknown name and a JWT", ours.Client(t, "unknown.internal"), []string{h.Issuer.token(nil, nil)},
 			"storefront jwt", ""},
+		{"RSA key of 2048 bits", ours.IssueForKey(t, certstest.Client(t, dns), rsaOf(2048)), nil, "by-dns mtls_dns", ""},
+		{"RSA key of 1024 bits", ours.IssueForKey(t, certstest.Client(t, dns), rsaOf(1024)), nil, "", "weak_key"},
+		{"of an intermediate authority with an RSA key of 1024 bits", chainedWeak, nil, "", "handshake"},
+
 		{"no certificate, but a key", none, []string{"dmk_all"}, "by-all api_key", ""},
 		{"no certificate", none, nil, "", "missing"},
 

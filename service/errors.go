@@ -219,7 +219,7 @@ func credentialFault(err error) string {
 		{caller.ErrMissing, "missing"}, {caller.ErrMalformed, "malformed"}, {caller.ErrSeveral, "several"},
 		{caller.ErrUnknown, "unknown"}, {caller.ErrAmbiguous, "ambiguous"}, {caller.ErrUnverified, "unverified"},
 		{caller.ErrAudience, "wrong_audience"}, {caller.ErrExpired, "expired"},
-		{caller.ErrNotYetValid, "not_yet_valid"}, {caller.ErrIssuerUnavailable, "issuer_unavailable"},
+		{caller.ErrNotYetValid, "not_yet_valid"}, {caller.ErrWeakKey, "weak_key"}, {caller.ErrIssuerUnavailable, "issuer_unavailable"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.word

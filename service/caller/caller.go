@@ -63,6 +63,7 @@ var (
 	ErrAudience    = errors.New("the token is for another audience")
 	ErrExpired     = errors.New("the token has expired")
 	ErrNotYetValid = errors.New("the token is not valid yet")
+	ErrWeakKey     = errors.New("the RSA key of the client certificate is weak")
 	// ErrIssuerUnavailable reports that an issuer has been unavailable for so long that its keys
 	// have expired, or that its keys were never fetched.
 	ErrIssuerUnavailable = errors.New("the issuer's keys are not available")

@@ -111,7 +111,7 @@ func (c *Callers) Authenticate(ctx context.Context, presented Credentials) (Call
 }
 
 // byCertificate returns the caller that a certificate names. It returns no caller and no error if
-// the certificate names none.
+// the certificate names none. It refuses weak RSA keys, as in key sets.
 //
 // A URI is compared as net/url writes it. That differs from the certificate at most in the case of
 // the scheme and in an empty fragment.
@@ -132,6 +132,9 @@ func (c *Callers) byCertificate(leaf *x509.Certificate) (Caller, error) {
 		if k, ok := c.names[lower(dns)]; ok && !found.add(k, now) {
 			return Caller{}, ErrAmbiguous
 		}
+	}
+	if found.Name != "" && certificateKeyFault(leaf.PublicKey) != "" {
+		return Caller{}, ErrWeakKey
 	}
 	return found.caller(now)
 }

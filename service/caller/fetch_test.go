@@ -88,7 +88,7 @@ func TestSources(t *testing.T) {
 			good := strings.TrimPrefix(string(setOf(published("e1", ecKey()))), `{"keys":[`)
 			f.put("/keys", []byte(`{"keys":[{"kty":"x"},7,{"kty":"EC","kid":"e1","crv":"P-256","x":"AA","y":"AA"},`+
 				`{"kty":"RSA","n":"AQAB","e":"AQAB"},`+good))
-		}, nil, ""},
+		}, nil, "keys[3] has 17 bits"},
 		{"key for other operations", func(f *fixture) {
 			set := string(setOf(published("e1", ecKey())))
 			f.put("/keys", []byte(strings.Replace(set, `{"keys":[{`, `{"keys":[{"key_ops":["sign"],`, 1)))

@@ -7,15 +7,12 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 )
-
-// minRSA is the minimal length of an RSA key, in bits (RFC 7518 section 3.3). The maximum is 4096,
-// because go-jose reads no longer key. A longer key would make each token expensive to verify.
-const minRSA = 2048
 
 // keys holds the keys of an issuer at one time. It is immutable.
 type keys struct {
@@ -71,37 +68,56 @@ func (k key) supports(algorithm string) bool {
 
 var errNoKeySet = errors.New("is no JWK set with a key that tokens can be signed with")
 
+// ErrEmptyKeySet is the error of [CheckKeySet] for a JWK set without any key.
+var ErrEmptyKeySet = errors.New("is an empty JWK set, so every token of the issuer is refused")
+
 // CheckKeySet returns nil for a JWK set (RFC 7517 section 5) with a key that verifies tokens.
 func CheckKeySet(text []byte) error {
-	_, err := parseKeys(text)
+	all, _, err := parseKeys(text)
+	if err == nil && len(all) == 0 {
+		return ErrEmptyKeySet
+	}
 	return err
+}
+
+// WeakKeys returns the keys of a JWK set that are refused because they are weak, each with the
+// reason.
+func WeakKeys(text []byte) []string {
+	_, weak, _ := parseKeys(text)
+	return weak
 }
 
 // parseKeys parses a JWK set. It ignores keys that aren't for verifying signatures or have an
 // unknown type, as RFC 7517 section 5 requires. It also ignores private and symmetric keys, which
-// must not be published. A set without any other key is an error, so that a faulty set doesn't lock
-// out all callers.
+// must not be published, and weak keys, which it returns with the reasons. A set of nothing but
+// such keys is an error, so that a faulty set doesn't lock out all callers. A set without any key
+// is no error, because an operator revokes all keys with it.
 //
 // go-jose parses the elements, because it implements the key types. This package stores the sets
 // itself, because the libraries for that (keyfunc, go-oidc) lack two limits: how long the last good
 // set may be used, and how many fetches unauthenticated clients can cause.
-func parseKeys(text []byte) ([]key, error) {
+func parseKeys(text []byte) (all []key, weak []string, err error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if err := json.Unmarshal(text, &set); err != nil {
-		return nil, errNoKeySet // the original error may contain a part of the response
+	if err := json.Unmarshal(text, &set); err != nil || set.Keys == nil {
+		return nil, nil, errNoKeySet // the original error may contain a part of the response
 	}
-	var all []key
-	for _, raw := range set.Keys {
-		if k, ok := parseKey(raw); ok {
-			all = append(all, k)
+	for i, raw := range set.Keys {
+		k, ok := parseKey(raw)
+		if !ok {
+			continue
 		}
+		if fault := keyFault(k.public); fault != "" {
+			weak = append(weak, fmt.Sprintf("keys[%d] %s", i, fault)) // kid may be any text
+			continue
+		}
+		all = append(all, k)
 	}
-	if len(all) == 0 {
-		return nil, errNoKeySet
+	if len(all) == 0 && len(set.Keys) > 0 {
+		return nil, weak, errNoKeySet
 	}
-	return all, nil
+	return all, weak, nil
 }
 
 func parseKey(raw json.RawMessage) (key, bool) {
@@ -115,9 +131,6 @@ func parseKey(raw json.RawMessage) (key, bool) {
 	signs := k.Use == "" || k.Use == "sig"
 	operation := more.Operations == nil || slices.Contains(more.Operations, "verify")
 	if !k.Valid() || !k.IsPublic() || !signs || !operation {
-		return key{}, false
-	}
-	if public, ok := k.Key.(*rsa.PublicKey); ok && public.N.BitLen() < minRSA {
 		return key{}, false
 	}
 	return key{id: k.KeyID, algorithm: k.Algorithm, public: k.Key}, true

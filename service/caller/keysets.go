@@ -3,9 +3,10 @@ package caller
 import (
 	"context"
 	"crypto"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
-
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,11 +18,16 @@ const (
 	// soon.
 	refreshURL  = 10 * time.Minute
 	refreshFile = 10 * time.Second
-	// retry is the interval while an issuer is unavailable.
-	retry = 30 * time.Second
-	// pause is the minimal time between two fetches of an issuer's keys. It applies however many
-	// tokens name an unknown key, because any client can make such tokens.
-	pause = 5 * time.Second
+	// retryURL and retryFile are the intervals while an issuer or a file can't be read, ± 20 %. A
+	// file is often unreadable only because it is just being written.
+	retryURL  = 30 * time.Second
+	retryFile = 2 * time.Second
+	// pauseURL and pauseFile are the minimal times between two fetches of an issuer's keys. They
+	// apply however many tokens name an unknown key, because any client can make such tokens.
+	pauseURL  = 5 * time.Second
+	pauseFile = time.Second
+	// reminder is the interval at which the log repeats that keys can't be fetched.
+	reminder = 30 * time.Second
 	// fetchTime is the timeout of one fetch, including discovery.
 	fetchTime = 3 * time.Second
 	// maxAge is how long keys may be used while their issuer is unavailable.
@@ -156,6 +162,11 @@ type keySet struct {
 	running chan struct{} // closed when the running fetch has ended; nil: none is running
 	started time.Time     // when the last fetch started
 	due     time.Time     // when Run starts the next fetch
+
+	// Only the running fetch uses these.
+	failure string    // why the last fetch failed, as it was logged; "": it succeeded
+	logged  time.Time // when that was logged
+	warned  string    // the last warning about a set that was fetched
 }
 
 // key returns the key for a token and the set that contains it. If the token names an unknown key,
@@ -207,7 +218,9 @@ func (s *keySet) refresh() time.Duration {
 	s.mu.Unlock()
 	if left <= 0 {
 		s.startFetch()
-		return retry
+		s.mu.Lock()
+		left = s.due.Sub(s.now())
+		s.mu.Unlock()
 	}
 	return left
 }
@@ -218,10 +231,10 @@ func (s *keySet) startFetch() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.running != nil || now.Sub(s.started) < pause {
+	if s.running != nil || now.Sub(s.started) < s.byKind(pauseURL, pauseFile) {
 		return s.running
 	}
-	s.started, s.due = now, now.Add(spread(retry))
+	s.started, s.due = now, now.Add(spread(s.byKind(retryURL, retryFile)))
 	done := make(chan struct{})
 	s.running = done
 	// Don't use the context of the request. The request may be cancelled while others wait for the
@@ -238,34 +251,80 @@ func (s *keySet) startFetch() <-chan struct{} {
 	return done
 }
 
+// byKind returns the first duration if the keys are fetched, and the second if they are in a file.
+func (s *keySet) byKind(fetched, file time.Duration) time.Duration {
+	if s.source.byFile() {
+		return file
+	}
+	return fetched
+}
+
 // update fetches the keys. If that fails, the previous keys stay in use.
 func (s *keySet) update(ctx context.Context) {
-	before := s.current.Load()
 	start := s.now()
 	text, err := fetch(ctx, s.source)
-	var all []key
+	var (
+		all  []key
+		weak []string
+	)
 	if err == nil {
-		all, err = parseKeys(text)
+		all, weak, err = parseKeys(text)
 	}
-	switch {
-	case err != nil && s.held() == nil:
-		s.log.Error("an issuer's keys are not available, so its tokens are refused", slog.String("cause", err.Error()))
-		return
-	case err != nil:
-		s.log.Warn("an issuer's keys can't be refreshed; the previous ones stay in use",
-			slog.String("cause", err.Error()),
-			slog.Time("fetched", before.fetched),
-			slog.Time("until", before.fetched.Add(maxAge)))
+	if err != nil {
+		s.logFailure(err.Error(), start, weak)
 		return
 	}
 	s.current.Store(&keys{all: all, fetched: start})
-	every := refreshURL
-	if s.source.byFile() {
-		every = refreshFile
-	}
 	s.mu.Lock()
-	s.due = start.Add(spread(every))
+	s.due = start.Add(spread(s.byKind(refreshURL, refreshFile)))
 	s.mu.Unlock()
+	if s.failure != "" {
+		s.log.Info("an issuer's keys can be read again")
+		s.failure = ""
+	}
+	s.logWarning(len(all), weak)
+}
+
+// logFailure logs that a fetch failed. It logs the same cause at most once per reminder, because an
+// unreadable file is read again every few seconds.
+func (s *keySet) logFailure(cause string, now time.Time, weak []string) {
+	if len(weak) > 0 {
+		cause += "; refused: " + strings.Join(weak, "; ")
+	}
+	held := s.held()
+	state := fmt.Sprint(held != nil, cause)
+	if state == s.failure && now.Sub(s.logged) < reminder {
+		return
+	}
+	s.failure, s.logged = state, now
+	if held == nil {
+		s.log.Error("an issuer's keys are not available, so its tokens are refused", slog.String("cause", cause))
+		return
+	}
+	s.log.Warn("an issuer's keys can't be refreshed; the previous ones stay in use",
+		slog.String("cause", cause),
+		slog.Time("fetched", held.fetched),
+		slog.Time("until", held.fetched.Add(maxAge)))
+}
+
+// logWarning logs keys that are refused because they are weak, and a set without keys. It logs them
+// once, until the set changes.
+func (s *keySet) logWarning(n int, weak []string) {
+	warning := strings.Join(weak, "; ")
+	if n == 0 {
+		warning = "the set is empty"
+	}
+	if warning == s.warned {
+		return
+	}
+	s.warned = warning
+	switch {
+	case n == 0:
+		s.log.Warn("an issuer's key set is empty, so its tokens are refused")
+	case warning != "":
+		s.log.Warn("an issuer publishes keys that are refused; it must sign with other keys",
+			slog.String("refused", warning))
+	}
 }
 
 // spread varies an interval, so that the replicas of a service don't fetch at the same time.

@@ -2,9 +2,11 @@ package caller_test
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -253,6 +255,87 @@ func TestWarmIsBounded(t *testing.T) {
 	cancel()
 	f.add(time.Minute)
 	f.sets.Warm(ctx, f.issuer) // must return
+}
+
+// TestRevocation checks what revokes the keys of a file: a set without them, and an empty set. An
+// empty file and a deleted one don't, because they are faults. The log says so once.
+func TestRevocation(t *testing.T) {
+	f := newFixture(t, func(f *fixture) {
+		f.issuer.JWKS = filepath.Join(t.TempDir(), "keys")
+		write(t, f.issuer.JWKS, setOf(published("e1", ecKey())))
+	})
+	for _, step := range []struct {
+		name    string
+		change  func() error
+		revoked bool
+		log     string
+	}{
+		{"the first set", func() error { return nil }, false, ""},
+		{"an empty file", func() error { return os.Truncate(f.issuer.JWKS, 0) }, false, "the previous ones stay in use"},
+		{"no file", func() error { return os.Remove(f.issuer.JWKS) }, false, "the previous ones stay in use"},
+		{"no key set", func() error { return os.WriteFile(f.issuer.JWKS, []byte(`{}`), 0o600) }, false,
+			"the previous ones stay in use"},
+		{"an empty set", func() error { return os.WriteFile(f.issuer.JWKS, []byte(`{"keys":[]}`), 0o600) }, true,
+			"key set is empty"},
+		{"the set again", func() error { return os.WriteFile(f.issuer.JWKS, setOf(published("e1", ecKey())), 0o600) },
+			false, ""},
+		{"a set of another key", func() error { return os.WriteFile(f.issuer.JWKS, setOf(published("e2", foreign())), 0o600) },
+			true, ""},
+	} {
+		if err := step.change(); err != nil {
+			t.Fatal(err)
+		}
+		before := len(f.log.String())
+		for range 3 {
+			f.add(time.Second)
+			f.warm(t)
+		}
+		if step.revoked {
+			wantCaller(t, f, f.shop(), "", caller.ErrUnverified)
+		} else {
+			wantCaller(t, f, f.shop(), "shop/jwt", nil)
+		}
+		log := f.log.String()[before:]
+		if n := strings.Count(log, "level=WARN"); step.log != "" && n != 1 || !strings.Contains(log, step.log) {
+			t.Errorf("%s: the log is %q, want %q once", step.name, log, step.log)
+		}
+	}
+}
+
+// TestRunReadsAFileAgain checks that Run reads a file again soon after it was unreadable. The tokens
+// name no key, so that they cause no read.
+func TestRunReadsAFileAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys")
+	write(t, path, setOf(published("e1", ecKey())))
+	synctest.Test(t, func(t *testing.T) {
+		var log logBuffer
+		sets := caller.NewKeySets(caller.KeySetOptions{Log: log.logger()})
+		issuer := caller.Issuer{Name: "cluster", Issuer: "https://a.example", Audience: "deskmint", JWKS: path}
+		c := newCallers(t, tokenCallers("cluster"), sets, issuer)
+		of := func(key crypto.Signer) caller.Credentials {
+			return bearer(es256("", key, claims(issuer.Issuer, time.Now())))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- sets.Run(ctx) }()
+		for range 5 {
+			synctest.Wait()
+			write(t, path, []byte("{")) // half written
+			for before := log.String(); !strings.Contains(log.String()[len(before):], "can't be refreshed"); {
+				time.Sleep(100 * time.Millisecond)
+				synctest.Wait()
+			}
+			write(t, path, setOf(published("e2", foreign())))
+			time.Sleep(4 * time.Second) // more than the longest interval while the file is unreadable
+			synctest.Wait()
+			wantCaller(t, c, of(ecKey()), "", caller.ErrUnverified)
+			wantCaller(t, c, of(foreign()), "shop/jwt", nil)
+			write(t, path, setOf(published("e1", ecKey())))
+			time.Sleep(time.Minute)
+		}
+		cancel()
+		<-ended
+	})
 }
 
 // TestRun checks that Run refreshes the keys of a file without any request.

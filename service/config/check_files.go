@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/x509"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -29,8 +30,15 @@ func checkFiles(main *source) {
 func checkIssuerFiles(at place, issuer caller.Issuer) {
 	checkAuthorities(at.at("ca"), issuer.CA)
 	if text, ok := readFile(at.at("jwks"), issuer.KeyFile()); ok {
-		if err := caller.CheckKeySet(text); err != nil {
-			at.at("jwks").problem("%v", err)
+		at := at.at("jwks")
+		switch err := caller.CheckKeySet(text); {
+		case errors.Is(err, caller.ErrEmptyKeySet):
+			at.warn("%v", err) // an operator may have revoked all keys
+		case err != nil:
+			at.problem("%v", err)
+		}
+		for _, weak := range caller.WeakKeys(text) {
+			at.warn("holds a key that is refused: %s; the issuer must sign with a new key", weak)
 		}
 	}
 }

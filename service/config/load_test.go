@@ -1,12 +1,18 @@
 package config
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-jose/go-jose/v4"
 
 	"github.com/deskmint/deskmint/service/certs/certstest"
 )
@@ -184,7 +190,7 @@ issuers:
 		{"issuer's authority", "ca2.pem", "nothing", "deskmint.yaml:12 issuers[0].ca", "holds no certificate"},
 		{"no issuer's authority", "ca2.pem", "-", "deskmint.yaml:12 issuers[0].ca", "no such file"},
 		{"no issuer's keys", "keys.json", "-", "deskmint.yaml:13 issuers[1].jwks", "no such file"},
-		{"issuer's keys of no use", "keys.json", `{"keys":[]}`, "deskmint.yaml:13 issuers[1].jwks", "no JWK set"},
+		{"issuer's keys of no use", "keys.json", `{"keys":[{}]}`, "deskmint.yaml:13 issuers[1].jwks", "no JWK set"},
 		{"no audit key", "audit.key", "-", "deskmint.yaml:10 audit.email_key_file", "no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,6 +224,42 @@ issuers:
 				t.Errorf("problems at %q, want %q with %q\n%s", got, test.problem, test.message, text)
 			}
 		})
+	}
+}
+
+// TestKeySetWarnings checks that an empty key set is no problem, because an operator may have
+// revoked all keys, and that a weak key is a warning.
+func TestKeySetWarnings(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := json.Marshal(jose.JSONWebKey{Key: key.Public()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, map[string]string{"deskmint.yaml": minimal +
+		"issuers: [{name: a, issuer: 'https://a.example', audience: deskmint, jwks: keys.json}]\n"})
+	for text, want := range map[string]string{
+		`{"keys":[]}`: "is an empty JWK set",
+		`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB"},` + string(good) + `]}`: "keys[0] has 17 bits",
+		`{"keys":[` + string(good) + `]}`:                                     "",
+	} {
+		write(t, dir, map[string]string{"keys.json": text})
+		s, err := Load(filepath.Join(dir, "deskmint.yaml"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		for _, w := range s.Warnings {
+			if w.Key == "issuers[0].jwks" {
+				got += w.Message
+			}
+		}
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: the warning is %q, want %q", text, got, want)
+		}
 	}
 }
 
