@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/ops"
+	"github.com/deskmint/deskmint/service/telemetry"
 )
 
 // newMetricsRegistry returns the registry of a service that doesn't listen. All metrics have
@@ -53,6 +55,15 @@ func newMetricsRegistry(t *testing.T) *prometheus.Registry {
 		t.Fatal(err)
 	}
 	s.SetCertificate(func() time.Time { return now.Add(2 * time.Hour) })
+	traces, err := telemetry.Open(t.Context(), telemetry.Options{ // it connects to nothing
+		Registerer: registry, Getenv: func(name string) string {
+			return map[string]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:4318"}[name]
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = traces.Close(context.Background()) })
 	return registry
 }
 

@@ -49,7 +49,8 @@ const flush = 3 * time.Second
 func (h host) startTelemetry(ctx context.Context, o *service.Options) (stop func(), err error) {
 	o.Registry = prometheus.NewRegistry()
 	t, err := telemetry.Open(ctx, telemetry.Options{
-		Getenv: h.getenv, Metrics: o.Registry, Methods: service.Methods(), Version: version(), Log: h.log,
+		Getenv: h.getenv, Metrics: o.Registry, Registerer: o.Registry, Methods: service.Methods(),
+		Version: version(), Log: h.log,
 	})
 	if err != nil {
 		return nil, err

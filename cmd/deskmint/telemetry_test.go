@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -184,6 +185,16 @@ func TestCollectorUnavailable(t *testing.T) {
 				}
 				if text, ok := d.err.await(told, d.ended); !ok {
 					t.Fatalf("not logged:\n%s", text)
+				}
+				const dropped = "deskmint_telemetry_spans_dropped_total"
+				eventually(t, func() error {
+					if d.metric(t, dropped+`{reason="queue_full"}`)+d.metric(t, dropped+`{reason="export_failed"}`) == 0 {
+						return errors.New("the metrics don't count the dropped spans")
+					}
+					return nil
+				})
+				if text, ok := d.err.await("spans were dropped", d.ended); !ok {
+					t.Errorf("the log doesn't have the dropped spans:\n%s", text)
 				}
 				mintTraced(t, d, key)
 				if err := d.end(); err != nil { // the shutdown doesn't wait for the collector

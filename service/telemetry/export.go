@@ -29,23 +29,10 @@ func newMetricExporter(ctx context.Context, protocol string) (sdkmetric.Exporter
 	return otlpmetrichttp.New(ctx)
 }
 
-// spanExporter and metricExporter log failures. The libraries instead report failures to one
-// handler for the whole process, which writes each of them to standard error.
-type (
-	spanExporter struct {
-		sdktrace.SpanExporter
-		outage *outage
-	}
-	metricExporter struct {
-		sdkmetric.Exporter
-		outage *outage
-	}
-)
-
-// ExportSpans implements [sdktrace.SpanExporter].
-func (s spanExporter) ExportSpans(ctx context.Context, batch []sdktrace.ReadOnlySpan) error {
-	s.outage.note(ctx, s.SpanExporter.ExportSpans(ctx, batch))
-	return nil
+// metricExporter logs failures, as spanExporter does.
+type metricExporter struct {
+	sdkmetric.Exporter
+	outage *outage
 }
 
 // Export implements [sdkmetric.Exporter].

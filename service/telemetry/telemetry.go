@@ -3,7 +3,8 @@
 // them, the package sets up nothing and requests have no overhead.
 //
 // The service never waits for a collector. If a collector doesn't accept data, the data is dropped.
-// The log says so at the start of an outage, every 10 minutes while it lasts, and at its end.
+// The log says so at the start of an outage, every 10 minutes while it lasts, and at its end. A
+// metric counts the spans that are dropped.
 package telemetry
 
 import (
@@ -34,6 +35,9 @@ type Options struct {
 	Getenv func(string) string
 	// Metrics are sent in addition to the metrics of calls. If it is nil, only those are sent.
 	Metrics prometheus.Gatherer
+	// Registerer receives the metric of dropped spans if traces are sent. If it is nil, only the log
+	// says that spans were dropped.
+	Registerer prometheus.Registerer
 	// Methods are the full names of the gRPC methods to trace and measure, such as
 	// /package.Service/Method. A client can invent any other name.
 	Methods []string
@@ -128,8 +132,12 @@ func (t *Telemetry) traces(
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
+	dropped, err := newDrops(o.Registerer, o.Log)
+	if err != nil {
+		return nil, err
+	}
 	provider := sdktrace.NewTracerProvider(
-		sdktrace.WithBatcher(spanExporter{exporter, newOutage("traces", o.Log)}),
+		sdktrace.WithSpanProcessor(newSpanQueue(exporter, o.Getenv, newOutage("traces", o.Log), dropped)),
 		sdktrace.WithResource(service),
 	)
 	t.close = append(t.close, provider.Shutdown)

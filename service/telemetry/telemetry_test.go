@@ -2,11 +2,15 @@ package telemetry
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // env returns a function that returns the values of the variables in pairs of name and value.
@@ -185,4 +189,65 @@ func TestOutage(t *testing.T) {
 			t.Errorf("step %d: logged %q, want %q", i, got, step.want)
 		}
 	}
+}
+
+// blockedExporter is an exporter whose exports wait until the channel is closed, and then fail.
+type blockedExporter struct{ blocked <-chan struct{} }
+
+func (e blockedExporter) ExportSpans(context.Context, []sdktrace.ReadOnlySpan) error {
+	<-e.blocked
+	return errors.New("refused")
+}
+
+func (blockedExporter) Shutdown(context.Context) error { return nil }
+
+// TestDrops checks that each span that isn't sent is counted once, by its reason, and that the log
+// says so.
+func TestDrops(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	registry := prometheus.NewRegistry()
+	d, err := newDrops(registry, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := make(chan struct{})
+	const queue, batch, spans = 8, 4, 100
+	getenv := env("OTEL_BSP_MAX_QUEUE_SIZE", "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
+	q := newSpanQueue(blockedExporter{blocked}, getenv, newOutage("traces", logger), d)
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(q))
+	for range spans {
+		_, span := provider.Tracer("").Start(t.Context(), "a")
+		span.End()
+	}
+	close(blocked)
+	if err := provider.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for reason, want := range map[string]float64{queueFull: spans - queue - batch, exportFailed: queue + batch} {
+		if got := dropped(t, registry)[reason]; got != want {
+			t.Errorf("%s: %v spans, want %v", reason, got, want)
+		}
+		if n := strings.Count(log.String(), "spans were dropped; requests aren't affected\" reason="+reason+" "); n != 1 {
+			t.Errorf("%s is logged %d times: %s", reason, n, &log)
+		}
+	}
+}
+
+// dropped returns the values of the metric of dropped spans, by reason.
+func dropped(t *testing.T, registry prometheus.Gatherer) map[string]float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string]float64)
+	for _, f := range families {
+		if f.GetName() == "deskmint_telemetry_spans_dropped_total" {
+			for _, m := range f.GetMetric() {
+				all[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	return all
 }
