@@ -122,7 +122,8 @@ func TestCertificates(t *testing.T) {
 		{"URI and a JWT", ours.Client(t, uri), []string{h.Issuer.token(nil, nil)}, "", "several"},
 		{"unknown name and a JWT", ours.Client(t, "unknown.internal"), []string{h.Issuer.token(nil, nil)},
 			"storefront jwt", ""},
-		{"RSA key of 2048 bits", ours.IssueForKey(t, certstest.Client(t, dns), rsaOf(2048)), nil, "by-dns mtls_dns", ""},
+		{"RSA key of 2048 bits", ours.IssueForKey(t, certstest.Client(t, dns), rsaOf(2048)), nil,
+			"by-dns mtls_dns", ""},
 		{"RSA key of 1024 bits", ours.IssueForKey(t, certstest.Client(t, dns), rsaOf(1024)), nil, "", "weak_key"},
 		{"of an intermediate authority with an RSA key of 1024 bits", chainedWeak, nil, "", "handshake"},
 

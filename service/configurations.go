@@ -32,15 +32,16 @@ func (s *Service) listConfigurations(_ context.Context, x *exchange, r *pb.ListC
 			Violations: []zendesk.Violation{{Field: "page_token", Description: "is not one from an answer"}},
 		}
 	}
+	facts, err := s.takeReadLimit(x)
+	if err != nil {
+		return answer{facts: facts}, err
+	}
 	size := int(r.GetPageSize())
 	if size == 0 {
 		size = defaultPageSize
 	}
 	response, bytes := &pb.ListConfigurationsResponse{}, 0
-	for _, conf := range x.readable() {
-		if conf.Name <= string(after) {
-			continue
-		}
+	for _, conf := range x.snapshot.Readable(x.caller.Name, string(after)) {
 		if n := len(response.Configurations); n == size || bytes > transport.MaxAnswer/2 {
 			last := nameOf(response.Configurations[n-1].GetName())
 			response.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(last))
@@ -58,6 +59,9 @@ func (s *Service) getConfiguration(_ context.Context, x *exchange, r *pb.GetConf
 		return answer{}, err
 	}
 	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Read)
+	if err == nil {
+		err = s.takeCallerLimit(x, &facts, signin.LimitRead)
+	}
 	if err != nil {
 		return answer{facts: facts}, err
 	}
@@ -76,20 +80,46 @@ func (s *Service) resolveConfiguration(
 	if err != nil {
 		return answer{}, err
 	}
-	var found []*pb.ResolveConfigurationResponse
-	for _, conf := range x.readable() {
-		for _, b := range wanted.in(conf, x.brands(conf)) {
-			found = append(found, &pb.ResolveConfigurationResponse{
-				Configuration: collection + conf.Name,
-				BrandId:       b.ID,
-			})
+	facts, err := s.takeReadLimit(x)
+	if err != nil {
+		return answer{facts: facts}, err
+	}
+	found, n := config.Site{}, 0
+	for site := range x.snapshot.Sites(x.caller.Name, wanted.Search) {
+		if wanted.ip.IsValid() && !site.Configuration.Profile.InRange(wanted.ip) ||
+			!x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
+			continue
 		}
+		if n++; n > 1 { // the answer doesn't say how many more there are
+			break
+		}
+		found = site
 	}
-	if len(found) != 1 {
-		return answer{}, &resolveError{len(found)}
+	if n != 1 {
+		return answer{}, &resolveError{n}
 	}
-	facts := signin.Facts{Configuration: nameOf(found[0].GetConfiguration()), Brand: found[0].GetBrandId()}
-	return answer{facts: facts, message: found[0]}, nil
+	facts.Configuration, facts.Brand = found.Configuration.Name, found.Brand.ID
+	return answer{
+		facts: facts,
+		message: &pb.ResolveConfigurationResponse{
+			Configuration: collection + found.Configuration.Name, BrandId: found.Brand.ID,
+		},
+	}, nil
+}
+
+// takeReadLimit counts a request that reads several configurations against the limit of reads. It
+// counts nothing if the caller may read none, as for other requests that aren't granted.
+func (s *Service) takeReadLimit(x *exchange) (facts signin.Facts, err error) {
+	if len(x.snapshot.Readable(x.caller.Name, "")) > 0 {
+		err = s.takeCallerLimit(x, &facts, signin.LimitRead)
+	}
+	return facts, err
+}
+
+// takeCallerLimit counts a request that is no sign-in against a limit of its caller.
+func (s *Service) takeCallerLimit(x *exchange, facts *signin.Facts, name string) error {
+	c := s.context(x)
+	return s.decider.Take(c, facts, c.CallerLimit(name))
 }
 
 func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshSecretRequest) (answer, error) {
@@ -100,7 +130,7 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	if err := s.limits.Take(s.now(), refreshLimits(x.caller.Name, conf.Name)...); err != nil {
+	if err := s.decider.Take(s.context(x), &facts, refreshLimits(x.caller.Name, conf.Name)...); err != nil {
 		return answer{facts: facts}, err
 	}
 	before := s.secretStatus(conf)
@@ -108,17 +138,6 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 		return answer{facts: facts}, err // the state below reports any other error
 	}
 	return answer{facts: facts, message: &pb.RefreshSecretResponse{Before: before, After: s.secretStatus(conf)}}, nil
-}
-
-// readable returns the configurations that the caller may read, sorted by name.
-func (x *exchange) readable() (confs []*config.Configuration) {
-	for _, name := range x.snapshot.Names() {
-		conf, ok := x.snapshot.Configuration(name)
-		if ok && x.grants(conf, policy.Read) != nil {
-			confs = append(confs, conf)
-		}
-	}
-	return confs
 }
 
 // grants returns the caller's grants that name the configuration and the action, or nil.
@@ -205,20 +224,19 @@ func secretState(s ops.State) pb.SecretState {
 // search holds what a remote login page can say about a request. A field that isn't set doesn't
 // narrow the search.
 type search struct {
-	brand    string
-	audience zendesk.Audience
-	ip       netip.Addr
-	host     string
+	config.Search
+
+	ip netip.Addr
 }
 
 func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
-	w := search{brand: r.GetBrandId()}
+	w := search{Search: config.Search{Brand: r.GetBrandId()}}
 	var violations []zendesk.Violation
 	switch r.GetAudience() {
 	case pb.Audience_AUDIENCE_END_USER:
-		w.audience = zendesk.EndUser
+		w.Audience = zendesk.EndUser
 	case pb.Audience_AUDIENCE_TEAM_MEMBER:
-		w.audience = zendesk.TeamMember
+		w.Audience = zendesk.TeamMember
 	case pb.Audience_AUDIENCE_UNSPECIFIED:
 	}
 	if r.GetClientIp() != "" {
@@ -234,23 +252,11 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 			v := zendesk.Violation{Field: "return_to", Description: "is neither a path nor a URL"}
 			violations = append(violations, v)
 		} else {
-			w.host = u.Host
+			w.Host = u.Host
 		}
 	}
 	if len(violations) > 0 {
 		return search{}, &zendesk.InvalidError{Violations: violations}
 	}
 	return w, nil
-}
-
-// in returns the brands that match the search. A search with neither a brand nor a host finds the
-// default brand.
-func (w search) in(conf *config.Configuration, brands []*zendesk.Brand) []*zendesk.Brand {
-	if !conf.Profile.Serves(w.audience) || w.ip.IsValid() && !conf.Profile.InRange(w.ip) {
-		return nil
-	}
-	return slices.DeleteFunc(brands, func(b *zendesk.Brand) bool {
-		return w.brand != "" && b.ID != w.brand || w.host != "" && !b.HasHost(w.host) ||
-			w.brand == "" && w.host == "" && !b.Default
-	})
 }

@@ -2,7 +2,6 @@ package service
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -92,10 +91,15 @@ func wordingOf(reason string) wording {
 	return wording{codes.Internal, http.StatusInternalServerError, transport.Internal().Message}
 }
 
-// resolveError is a search that found none or several.
+// resolveError is a search that found none or several. It counts no further than two.
 type resolveError struct{ found int }
 
-func (e *resolveError) Error() string { return fmt.Sprintf("%d configurations or brands", e.found) }
+func (e *resolveError) Error() string {
+	if e.found == 0 {
+		return "no configuration or brand"
+	}
+	return "several configurations or brands"
+}
 
 // refusal is a classified error. Record, log, metrics, page and status are made of it, and nothing
 // else reads the cause.
@@ -219,7 +223,8 @@ func credentialFault(err error) string {
 		{caller.ErrMissing, "missing"}, {caller.ErrMalformed, "malformed"}, {caller.ErrSeveral, "several"},
 		{caller.ErrUnknown, "unknown"}, {caller.ErrAmbiguous, "ambiguous"}, {caller.ErrUnverified, "unverified"},
 		{caller.ErrAudience, "wrong_audience"}, {caller.ErrExpired, "expired"},
-		{caller.ErrNotYetValid, "not_yet_valid"}, {caller.ErrWeakKey, "weak_key"}, {caller.ErrIssuerUnavailable, "issuer_unavailable"},
+		{caller.ErrNotYetValid, "not_yet_valid"}, {caller.ErrIssuerUnavailable, "issuer_unavailable"},
+		{caller.ErrWeakKey, "weak_key"},
 	} {
 		if errors.Is(err, known.err) {
 			return known.word

@@ -30,10 +30,11 @@ func manyConfigurations(n int) string {
         actions: [sign_in, read, report, refresh, inspect]
         roles: [unset]
         email_domains: {allow: ["*"]}
-        rate: {per_second: 100000, burst: 1000000}
+        rate: {per_second: 1000000, burst: 1000000}
   - name: storefront
     identities: [{api_key_sha256: %s}]
-    grants: [{configurations: [%s], brands: ["*"], actions: [read, report]}]
+    grants: [{configurations: [%s], brands: ["*"], actions: [read, report],
+      rate: {per_second: 1000000, burst: 1000000}}]
 `, caller.HashKey("dmk_everything"), caller.HashKey("dmk_storefront"), manyName(n-1))
 	return b.String()
 }

@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/deskmint/deskmint/secrets"
 )
 
 // TestLimits checks each limit of a sign-in. A refusal has the name of the limit and the exact time
 // after which a request succeeds. A request counts in all limits or in none. A request with
-// validate_only counts in none.
+// validate_only counts in none of these.
 func TestLimits(t *testing.T) {
 	yaml := strings.NewReplacer(
 		"rate: {per_second: 100000, burst: 1000000}\n        team_rate: {per_second: 100000, burst: 1000000}",
@@ -153,4 +155,69 @@ func TestRefreshLimits(t *testing.T) {
 			t.Errorf("%v %s", r.code, r.reason)
 		}
 	})
+}
+
+// TestLimitsOfOtherRequests checks the limits of requests that are no sign-ins. Each kind counts
+// separately for each caller, and none of them uses up sign-ins. A higher rate of a grant raises
+// them.
+func TestLimitsOfOtherRequests(t *testing.T) {
+	const burst, each = 400, 5 * time.Millisecond
+	yaml := strings.Replace(manyConfigurations(2), "        rate: {per_second: 1000000, burst: 1000000}\n", "", 1)
+	person := `"user":{"email":"a@customer.example","emailVerified":true,"name":"A"}`
+	name := manyName(0)
+	list, other := call{method: "ListConfigurations"}, call{method: "GetConfiguration", name: manyName(1)}
+	other.keys = []string{"dmk_storefront"}
+	for _, c := range []struct {
+		limit string
+		calls []call // all of this limit
+	}{
+		{"read_rate", []call{
+			{method: "GetConfiguration", name: name}, list, {method: "ResolveConfiguration", body: `"brandId":"1"`},
+		}},
+		{"inspect_rate", []call{{method: "InspectToken", name: name, body: `"token":"a.b.c"`}}},
+		{"report_rate", []call{{method: "ReportSignInFailure", name: name, body: `"kind":"error","message":"x"`}}},
+		{"validate_rate", []call{{method: "MintToken", name: name, body: person + `,"validateOnly":true`}}},
+	} {
+		t.Run(c.limit, func(t *testing.T) {
+			var at clock
+			s := start(t, settings{configuration: yaml, now: at.now})
+			for _, path := range []string{manyName(0), manyName(1)} {
+				s.Store.Put(path, "shared_secret", []byte(customersSecret))
+				_, _, _ = s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"})
+			}
+			for i := range burst {
+				if r := sendGRPC(t.Context(), t, s, c.calls[i%len(c.calls)]); r.code != codes.OK {
+					t.Fatalf("request %d: %v %s", i, r.code, r.reason)
+				}
+			}
+			for _, next := range c.calls {
+				eachTransport(t, func(t *testing.T, tr transport) {
+					r := tr.send(t.Context(), t, s, next)
+					checkRefused(t, tr, r, codes.ResourceExhausted, "RATE_LIMITED", http.StatusTooManyRequests, each)
+					if r.info["limit"] != c.limit {
+						t.Errorf("%s: refused by %v, want %s", next.method, r.info, c.limit)
+					}
+				})
+			}
+			if record := s.Audit.String(); !strings.Contains(record, c.limit+`"`) {
+				t.Errorf("the record doesn't name the limit: %s", record)
+			}
+			mint(t, s, transport{"grpc", sendGRPC}, call{name: name, body: person})
+			if r := sendGRPC(t.Context(), t, s, other); r.code != codes.OK {
+				t.Errorf("another caller: %v %s", r.code, r.reason)
+			}
+			at.set(each)
+			if r := sendGRPC(t.Context(), t, s, c.calls[0]); r.code != codes.OK {
+				t.Errorf("after %v: %v %s", each, r.code, r.reason)
+			}
+			if err := s.Swap(t.Context(), parse(t, manyConfigurations(2))); err != nil {
+				t.Fatal(err)
+			}
+			for range burst + 1 {
+				if r := sendGRPC(t.Context(), t, s, c.calls[0]); r.code != codes.OK {
+					t.Fatalf("with a higher rate: %v %s", r.code, r.reason)
+				}
+			}
+		})
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/signin"
 )
 
 // failure is a kind of refusal by Zendesk. Zendesk publishes no list of its messages. The patterns
@@ -123,6 +124,9 @@ func (s *Service) reportSignInFailure(
 		return answer{}, err
 	}
 	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Report)
+	if err == nil {
+		err = s.takeCallerLimit(x, &facts, signin.LimitReport)
+	}
 	if err != nil {
 		return answer{facts: facts}, err
 	}
@@ -185,9 +189,10 @@ const (
 // each secret. The second one is for all secrets together and permits a twentieth of
 // secrets.max_rate. Without it, reports about many secrets could use up the rate.
 func reportedRefreshLimits(conf *config.Configuration, snapshot *config.Snapshot) []policy.Limit {
-	rate := float64(max(1, snapshot.Secrets.MaxRate))
+	maxRate := min(max(1, snapshot.Secrets.MaxRate), 10000)
+	all := policy.Rate{PerSecond: float64(maxRate) / 20, Burst: max(1, maxRate/5)}
 	return []policy.Limit{
 		{Name: limitReported, Key: conf.Secret.String(), Rate: policy.Rate{PerSecond: 0.2, Burst: 1}},
-		{Name: limitReportedAll, Rate: policy.Rate{PerSecond: min(rate/20, 1000), Burst: max(1, int(min(rate/5, 1000)))}},
+		{Name: limitReportedAll, Rate: all},
 	}
 }

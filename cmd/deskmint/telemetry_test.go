@@ -188,7 +188,9 @@ func TestCollectorUnavailable(t *testing.T) {
 				}
 				const dropped = "deskmint_telemetry_spans_dropped_total"
 				eventually(t, func() error {
-					if d.metric(t, dropped+`{reason="queue_full"}`)+d.metric(t, dropped+`{reason="export_failed"}`) == 0 {
+					full := d.metric(t, dropped+`{reason="queue_full"}`)
+					failed := d.metric(t, dropped+`{reason="export_failed"}`)
+					if full+failed == 0 {
 						return errors.New("the metrics don't count the dropped spans")
 					}
 					return nil

@@ -264,6 +264,10 @@ func TestRevocation(t *testing.T) {
 		f.issuer.JWKS = filepath.Join(t.TempDir(), "keys")
 		write(t, f.issuer.JWKS, setOf(published("e1", ecKey())))
 	})
+	put := func(text []byte) func() error {
+		return func() error { return os.WriteFile(f.issuer.JWKS, text, 0o600) }
+	}
+	const stay = "the previous ones stay in use"
 	for _, step := range []struct {
 		name    string
 		change  func() error
@@ -271,16 +275,12 @@ func TestRevocation(t *testing.T) {
 		log     string
 	}{
 		{"the first set", func() error { return nil }, false, ""},
-		{"an empty file", func() error { return os.Truncate(f.issuer.JWKS, 0) }, false, "the previous ones stay in use"},
-		{"no file", func() error { return os.Remove(f.issuer.JWKS) }, false, "the previous ones stay in use"},
-		{"no key set", func() error { return os.WriteFile(f.issuer.JWKS, []byte(`{}`), 0o600) }, false,
-			"the previous ones stay in use"},
-		{"an empty set", func() error { return os.WriteFile(f.issuer.JWKS, []byte(`{"keys":[]}`), 0o600) }, true,
-			"key set is empty"},
-		{"the set again", func() error { return os.WriteFile(f.issuer.JWKS, setOf(published("e1", ecKey())), 0o600) },
-			false, ""},
-		{"a set of another key", func() error { return os.WriteFile(f.issuer.JWKS, setOf(published("e2", foreign())), 0o600) },
-			true, ""},
+		{"an empty file", put(nil), false, stay},
+		{"no file", func() error { return os.Remove(f.issuer.JWKS) }, false, stay},
+		{"no key set", put([]byte(`{}`)), false, stay},
+		{"an empty set", put([]byte(`{"keys":[]}`)), true, "key set is empty"},
+		{"the set again", put(setOf(published("e1", ecKey()))), false, ""},
+		{"a set of another key", put(setOf(published("e2", foreign()))), true, ""},
 	} {
 		if err := step.change(); err != nil {
 			t.Fatal(err)
@@ -334,7 +334,9 @@ func TestRunReadsAFileAgain(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		cancel()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("Run returned %v", err)
+		}
 	})
 }
 

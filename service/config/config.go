@@ -67,6 +67,7 @@ type Snapshot struct {
 
 	configurations map[string]*Configuration
 	names          []string // of the configurations, sorted
+	index          *index   // nil in a snapshot that a test makes
 	digests        digests
 }
 
@@ -226,6 +227,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Warnings:       warnings,
 		configurations: configurations.built,
 		names:          sortedKeys(configurations.built),
+		index:          newIndex(configurations.built, sortedKeys(callers.grants), rights),
 		digests:        l.digests(),
 	}, nil
 }

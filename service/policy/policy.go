@@ -80,7 +80,43 @@ func (e *DeniedError) Error() string { return string(e.Reason) + " " + e.Field +
 
 // Policy holds every caller's grants. It is immutable, and safe for concurrent use.
 type Policy struct {
-	grants map[string][]*Grant // has an entry for each caller, even one without grants
+	callers map[string]*callerGrants // has an entry for each caller, even one without grants
+}
+
+// callerGrants are the grants of one caller, indexed by configuration. A request then takes the
+// same time however many grants the caller has.
+type callerGrants struct {
+	all    []*Grant
+	byName map[string][]*Grant // the grants that cover a configuration that at least one grant names
+	others []*Grant            // the grants that cover every other configuration: those with "*"
+	rate   Rate                // see Policy.CallerRate
+}
+
+// add adds the next grant of the file.
+func (c *callerGrants) add(g *Grant) {
+	c.all = append(c.all, g)
+	if g.configurations["*"] {
+		c.others = append(c.others, g)
+		for name := range c.byName {
+			c.byName[name] = append(c.byName[name], g)
+		}
+		return
+	}
+	for name := range g.configurations {
+		before, known := c.byName[name]
+		if !known {
+			before = slices.Clone(c.others)
+		}
+		c.byName[name] = append(before, g)
+	}
+}
+
+// of returns the grants that cover a configuration, in the order of the file.
+func (c *callerGrants) of(configuration string) []*Grant {
+	if named, ok := c.byName[configuration]; ok {
+		return named
+	}
+	return c.others
 }
 
 // Grant is one checked grant. It is immutable.
@@ -99,8 +135,7 @@ type Grant struct {
 	limits         []Limit // the team's limit is the last one
 }
 
-// set is a list of a grant. It is a map because a listing checks every configuration against the
-// list. There may be thousands of both.
+// set is a list of a grant. It is a map because the list may have thousands of values.
 type set[T comparable] map[T]bool
 
 func setOf[T comparable](list []T) set[T] {
@@ -138,22 +173,47 @@ type Grants []*Grant
 // of the file. It returns a [*DeniedError] if there are none. It ignores the other limits of the
 // grants.
 func (p *Policy) Matching(caller, configuration string, actions ...Action) (Grants, error) {
+	c, known := p.callers[caller]
+	if !known {
+		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
+	}
 	var matching Grants
-	for _, g := range p.grants[caller] {
-		if g.covers(configuration, actions...) {
+	for _, g := range c.of(configuration) {
+		if g.allows(actions...) {
 			matching = append(matching, g)
 		}
 	}
 	if len(matching) > 0 {
 		return matching, nil
 	}
-	if _, known := p.grants[caller]; !known {
-		return nil, &DeniedError{Reason: CallerNotAllowed, Rule: "no such caller"}
-	}
 	return nil, &DeniedError{
 		Reason: CallerNotAllowed,
 		Rule:   "no grant of caller " + caller + " names the configuration and " + describe(actions),
 	}
+}
+
+// Named returns the names of the configurations at which the caller may take the action, in no
+// order. If all is true, it is every configuration.
+func (p *Policy) Named(caller string, action Action) (names []string, all bool) {
+	c, known := p.callers[caller]
+	if !known {
+		return nil, false
+	}
+	for name, grants := range c.byName {
+		if slices.ContainsFunc(grants, func(g *Grant) bool { return g.allows(action) }) {
+			names = append(names, name)
+		}
+	}
+	return names, slices.ContainsFunc(c.others, func(g *Grant) bool { return g.allows(action) })
+}
+
+// CallerRate returns the rate of a caller's requests that are no sign-ins. It is [DefaultRate], or
+// the rate of a grant of the caller if that is higher.
+func (p *Policy) CallerRate(caller string) Rate {
+	if c, known := p.callers[caller]; known {
+		return c.rate
+	}
+	return DefaultRate()
 }
 
 // Allow returns the first of the grants that covers the rest of the request. If there is none, it
@@ -189,9 +249,9 @@ func (all Grants) Brand(id string) bool {
 	return slices.ContainsFunc(all, func(g *Grant) bool { return matches(g.brands, id) })
 }
 
-func (g *Grant) covers(configuration string, actions ...Action) bool {
-	return matches(g.configurations, configuration) && len(actions) > 0 &&
-		!slices.ContainsFunc(actions, func(a Action) bool { return !g.actions[a] })
+// allows reports whether the grant names every action.
+func (g *Grant) allows(actions ...Action) bool {
+	return len(actions) > 0 && !slices.ContainsFunc(actions, func(a Action) bool { return !g.actions[a] })
 }
 
 // check checks the rest of a request against a grant that covers its configuration and actions. It

@@ -94,13 +94,23 @@ func (m *Limiter) Take(now time.Time, limits ...Limit) error {
 	return nil
 }
 
+// burst returns the effective burst.
+func (r Rate) burst() int {
+	if r.Burst == 0 {
+		return max(1, int(r.PerSecond))
+	}
+	return r.Burst
+}
+
+// max returns the rate that permits what either of two rates permits.
+func (r Rate) max(other Rate) Rate {
+	return Rate{PerSecond: max(r.PerSecond, other.PerSecond), Burst: max(r.burst(), other.burst())}
+}
+
 // take returns the time at which the bucket is full again after one more request, and how long that
 // request has to wait.
 func (r Rate) take(full, now int64) (next int64, wait time.Duration) {
-	each, burst := int64(math.Round(float64(time.Second)/r.PerSecond)), int64(r.Burst)
-	if burst == 0 {
-		burst = max(1, int64(r.PerSecond))
-	}
+	each, burst := int64(math.Round(float64(time.Second)/r.PerSecond)), int64(r.burst())
 	next = max(full, now) + each
 	return next, time.Duration(max(0, next-now-each*burst))
 }

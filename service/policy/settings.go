@@ -34,7 +34,8 @@ type GrantSettings struct {
 	ReturnToHosts []string `yaml:"return_to_hosts"`
 	// Protected allows sign-ins of the configuration's protected people.
 	Protected bool `yaml:"protected"`
-	// Rate limits sign-ins, separately in each replica. The default is [DefaultRate].
+	// Rate limits sign-ins, separately in each replica. The default is [DefaultRate]. A higher rate
+	// also raises the caller's rates of other requests (see [Policy.CallerRate]).
 	Rate *Rate `yaml:"rate"`
 	// TeamRate additionally limits sign-ins of agents and admins, and of people without a role if
 	// they may be agents or admins. The default is a tenth of Rate, but at least one per second
@@ -219,16 +220,20 @@ func parseClaimRule(name string, v any) (rule claimRule, fault string) {
 // caller's grant in the file. The settings must have passed Check, and New keeps no reference to
 // them. A caller without grants also gets an entry.
 func New(grants map[string][]GrantSettings, place func(caller string, grant int) string) (*Policy, error) {
-	p := &Policy{grants: make(map[string][]*Grant, len(grants))}
+	p := &Policy{callers: make(map[string]*callerGrants, len(grants))}
 	for caller, list := range grants {
-		p.grants[caller] = make([]*Grant, len(list))
+		c := &callerGrants{byName: make(map[string][]*Grant), rate: DefaultRate()}
+		p.callers[caller] = c
 		for i, s := range list {
 			g, err := newGrant(place(caller, i), s)
 			if err != nil {
 				return nil, err
 			}
 			g.limits = limitsOf(s, fmt.Sprintf("%s %d", caller, i))
-			p.grants[caller][i] = g
+			c.add(g)
+			if s.Rate != nil {
+				c.rate = c.rate.max(*s.Rate)
+			}
 		}
 	}
 	return p, nil

@@ -31,7 +31,8 @@ type Secrets interface {
 // Decider decides requests. It is safe for concurrent use.
 type Decider struct {
 	Secrets Secrets
-	// Limits count sign-ins. They outlive a snapshot, so that a reload resets no limit.
+	// Limits count requests. They outlive a snapshot, so that a reload resets no limit. If it is nil,
+	// nothing is limited.
 	Limits *policy.Limiter
 }
 
@@ -145,14 +146,24 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 		return out, err
 	}
 	out.Facts.Warnings = fieldsOf(out.Checked.Warnings)
+	limits := limitsOf(c.Caller, grant, conf, r.SignIn.User.Role, out.Checked.Email())
 	if r.ValidateOnly {
-		return out, nil
+		limits = []policy.Limit{c.CallerLimit(LimitValidate)}
 	}
-	err = d.Limits.Take(c.Now, limitsOf(c.Caller, grant, conf, r.SignIn.User.Role, out.Checked.Email())...)
+	return out, d.Take(c, &out.Facts, limits...)
+}
+
+// Take counts a request against limits. If one is exhausted, Take adds its name to the facts and
+// returns a [*policy.LimitedError].
+func (d *Decider) Take(c Context, facts *Facts, limits ...policy.Limit) error {
+	if d.Limits == nil {
+		return nil
+	}
+	err := d.Limits.Take(c.Now, limits...)
 	if limited := (*policy.LimitedError)(nil); errors.As(err, &limited) {
-		out.Facts.Rule += ", " + limited.Limit
+		facts.Rule = strings.TrimPrefix(facts.Rule+", "+limited.Limit, ", ")
 	}
-	return out, err
+	return err
 }
 
 // sign counts the sign-in against the loop limit and signs. It adds to out what it finds.
@@ -186,6 +197,9 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspection, Facts, error) {
 	conf, facts, err := c.Find(configuration, policy.Inspect)
 	if err != nil {
+		return zendesk.Inspection{}, facts, err
+	}
+	if err := d.Take(c, &facts, c.CallerLimit(LimitInspect)); err != nil {
 		return zendesk.Inspection{}, facts, err
 	}
 	facts.TokenHash = audit.Hash(token)

@@ -9,6 +9,20 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
+// The names of the limits of requests that are no sign-ins, in the metadata of a refusal.
+const (
+	LimitRead     = "read_rate"     // list, get, resolve
+	LimitInspect  = "inspect_rate"  // inspect
+	LimitReport   = "report_rate"   // report
+	LimitValidate = "validate_rate" // sign-ins with validate_only
+)
+
+// CallerLimit returns the limit of a caller's requests of one kind that are no sign-ins. They count
+// separately, so that they use up no sign-ins.
+func (c Context) CallerLimit(name string) policy.Limit {
+	return policy.Limit{Name: name, Key: c.Caller.Name, Rate: c.Snapshot.Policy.CallerRate(c.Caller.Name)}
+}
+
 // limitUser is the name of the limit of each user, in the metadata of a refusal.
 const limitUser = "user_rate"
 

@@ -228,7 +228,8 @@ func TestDrops(t *testing.T) {
 		if got := dropped(t, registry)[reason]; got != want {
 			t.Errorf("%s: %v spans, want %v", reason, got, want)
 		}
-		if n := strings.Count(log.String(), "spans were dropped; requests aren't affected\" reason="+reason+" "); n != 1 {
+		line := "spans were dropped; requests aren't affected\" reason=" + reason + " "
+		if n := strings.Count(log.String(), line); n != 1 {
 			t.Errorf("%s is logged %d times: %s", reason, n, &log)
 		}
 	}

@@ -135,5 +135,8 @@ func (p *Profile) InRange(a netip.Addr) bool {
 	return len(p.ipRanges) == 0 || slices.ContainsFunc(p.ipRanges, func(r netip.Prefix) bool { return r.Contains(a) })
 }
 
+// AllHosts returns the hosts for which HasHost is true. One may be there twice.
+func (b *Brand) AllHosts() []string { return slices.Clone(b.hosts) }
+
 // HasHost reports whether a return_to may name this host, with its port if any.
 func (b *Brand) HasHost(host string) bool { return slices.Contains(b.hosts, host) }

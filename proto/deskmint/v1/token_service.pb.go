@@ -238,7 +238,8 @@ type MintTokenRequest struct {
 	// visit. It lets a browser that is sent round and round be stopped. At most
 	// 1,024 bytes; one that doesn't verify counts as none.
 	Attempt string `protobuf:"bytes,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	// Run every check and sign nothing. Counts nowhere; the answer has no token.
+	// Run every check and sign nothing: the answer has no token. Such requests have
+	// a rate of their own and use up no sign-ins.
 	ValidateOnly  bool `protobuf:"varint,8,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
