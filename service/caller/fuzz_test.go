@@ -3,6 +3,7 @@ package caller_test
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -138,9 +139,12 @@ func FuzzKeySet(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","x5c":["AA"]},null,[],` +
 		`{"kty":"AKP","alg":"ML-DSA-44","pub":"AA"}]}`))
 	f.Add([]byte(`{"keys":{}}`))
+	f.Add([]byte(`{"keys":[]}`))
+	f.Add([]byte(`{"keys":null}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		err := caller.CheckKeySet(text)
-		if err != nil && err.Error() != "is no JWK set with a key that tokens can be signed with" {
+		if err != nil && !errors.Is(err, caller.ErrEmptyKeySet) &&
+			err.Error() != "is no JWK set with a key that tokens can be signed with" {
 			t.Errorf("the error %q may contain a part of the response", err)
 		}
 		if err == nil && !strings.Contains(string(text), "k") {

@@ -53,7 +53,7 @@ const maxROCAPrime = 167
 // The prime factors of such a key are k*M + 65537^a mod M, where M is the product of the first
 // primes. So the modulus is a power of 65537 modulo each of these primes. The probability of that
 // is about 2^-27 for another modulus. See Nemec, Sys, Svenda, Klinec and Matyas: The Return of
-// Coppersmith's Attack, CCS 2017, section 3.
+// Coppersmith's Attack: Practical Factorization of Widely Used RSA Moduli, CCS 2017.
 //
 // The Go library for it (titanous/rocacheck) is the same test, and was last changed in 2017.
 func isROCA(n *big.Int) bool {
