@@ -12,8 +12,9 @@
 //
 // The file must not be readable by others, nor writable by its group or others. The store reads it
 // again when it has changed, and accepts it as a whole or not at all. After a faulty change the
-// last good content stays in use, and every refresh returns the faults of the new content. The kill
-// switch is an exception: `disabled` also takes effect in a faulty file.
+// last good content stays in use, and every refresh returns the first faults of the secret and of
+// the rest of the new content. The kill switch is an exception: `disabled` also takes effect in a
+// faulty file.
 package file
 
 import (
@@ -84,7 +85,7 @@ func (s *Store) Status(ctx context.Context, path string) (secrets.Status, error)
 	defer s.mu.Unlock()
 	if err := s.refresh(); err != nil {
 		by := s.off.of(path)
-		return secrets.Status{Disabled: by != "", DisabledBy: by}, err
+		return secrets.Status{Disabled: by != "", DisabledBy: by}, faultOf(err, path)
 	}
 	e, ok := s.content[path]
 	if !ok {
@@ -167,7 +168,7 @@ func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	}
 	parsed, faults := parse(data)
 	if faults != nil {
-		return nil, fmt.Errorf("%w: %w", secrets.ErrUnusable, faults.in(s.path))
+		return nil, faults.in(s.path)
 	}
 	return parsed, nil
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
+// section is the only key at the top of the file.
+const section = "secrets"
+
 // content is the content of a file without faults. The key is the path of a secret.
 type content map[string]entry
 
@@ -32,29 +35,6 @@ type value struct {
 	err  error
 }
 
-// faults are the faults of a file with their lines. No message quotes a value, or a key that may be
-// a misplaced value. The errors of the YAML library are never returned, because they quote both.
-type faults []fault
-
-type fault struct {
-	line    int
-	message string
-}
-
-func (f *faults) add(n *yaml.Node, format string, args ...any) {
-	*f = append(*f, fault{n.Line, fmt.Sprintf(format, args...)})
-}
-
-// in returns the faults as one error. It contains the file and line of each fault.
-func (f faults) in(path string) error {
-	slices.SortStableFunc(f, func(a, b fault) int { return a.line - b.line })
-	lines := make([]string, len(f))
-	for i, fault := range f {
-		lines[i] = fmt.Sprintf("%s:%d: %s", path, fault.line, fault.message)
-	}
-	return errors.New(strings.Join(lines, "; "))
-}
-
 // parse parses a whole file. It returns content or faults, never both.
 func parse(data []byte) (content, faults) {
 	root, f := document(data)
@@ -63,16 +43,18 @@ func parse(data []byte) (content, faults) {
 	}
 	parsed := content{}
 	for key, n := range f.mapping(root, "the file") {
-		if key.Value != "secrets" {
+		if key.Value != section {
 			f.add(key, "unknown key%s: the file has one key, secrets", quotable(key))
 			continue
 		}
-		for path, n := range f.mapping(n, "secrets") {
+		for path, n := range f.mapping(n, section) {
 			if err := (secrets.Ref{Path: path.Value, Field: "-"}).Check(); err != nil {
 				f.add(path, "this is not the path of a secret: no empty, \".\" or \"..\" segment, no control character")
 				continue
 			}
+			before := len(f)
 			parsed[path.Value] = f.secret(n, "secret"+quotable(path))
+			f[before:].assign(path.Value)
 		}
 	}
 	if f != nil {
@@ -91,20 +73,22 @@ func document(data []byte) (*yaml.Node, faults) {
 	err := decoder.Decode(&doc)
 	switch {
 	case errors.Is(err, io.EOF), err == nil && len(doc.Content) == 0:
-		return nil, faults{{1, "the file is empty"}}
+		return nil, faults{{line: 1, message: "the file is empty"}}
 	case err == nil:
 		if err = decoder.Decode(&more); errors.Is(err, io.EOF) {
 			return doc.Content[0], nil
 		}
 		if err == nil {
-			return nil, faults{{more.Line, "a second document: the file must have one"}}
+			return nil, faults{{line: more.Line, message: "a second document: the file must have one"}}
 		}
 	}
 	line := 1
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
 		line, _ = strconv.Atoi(m[1])
 	}
-	return nil, faults{{line, "not valid YAML here or just before (indentation, quotes, a missing colon, a tab?)"}}
+	return nil, faults{{
+		line: line, message: "not valid YAML here or just before (indentation, quotes, a missing colon, a tab?)",
+	}}
 }
 
 // mapping yields the keys and values of n. It reports a node that isn't a plain mapping, and a key
@@ -118,12 +102,17 @@ func (f *faults) mapping(n *yaml.Node, what string) func(yield func(key, value *
 		first := map[string]int{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key, value := n.Content[i], n.Content[i+1]
+			before := len(*f)
 			switch line, seen := first[key.Value], first[key.Value] != 0; {
 			case key.Kind != yaml.ScalarNode, key.ShortTag() == "!!merge", value.Kind == yaml.AliasNode:
 				f.add(key, "%s: aliases, merges and complex keys are not allowed", what)
-				continue
 			case seen:
 				f.add(key, "%s: key%s occurs a second time (first in line %d)", what, quotable(key), line)
+			}
+			if len(*f) > before {
+				if what == section {
+					(*f)[before:].assign(key.Value)
+				}
 				continue
 			}
 			first[key.Value] = key.Line

@@ -115,7 +115,8 @@ func (w *Writer) Observe(ctx context.Context, path string) (secrets.Observed, er
 		return secrets.Observed{}, err
 	}
 	o := secrets.Observed{
-		Status: t.status(path), Place: w.path + ": " + path, ReadOnly: t.readOnly(), PointerFault: t.fault,
+		Status: t.status(path), Place: w.path + ": " + path, ReadOnly: t.readOnly(),
+		PointerFault: faultOf(t.fault, path),
 	}
 	if key, _ := find(t.root, "secrets", path); key != nil {
 		o.Place = fmt.Sprintf("%s:%d: %s", w.path, key.Line, path)
@@ -164,7 +165,7 @@ func (w *Writer) Begins(ctx context.Context, ref secrets.Ref, v secrets.Version,
 func (w *Writer) Write(ctx context.Context, ref secrets.Ref, o secrets.Observed, value []byte) error {
 	return w.change(ctx, ref.Path, o, func(t text) ([]edit, error) {
 		if t.fault != nil {
-			return nil, t.fault
+			return nil, faultOf(t.fault, ref.Path)
 		}
 		version := []edit{{key: ref.Field, value: string(value), quoted: true}}
 		if base := o.Before(o.Latest + 1); base != 0 {
@@ -197,7 +198,7 @@ func (w *Writer) Change(ctx context.Context, path string, o secrets.Observed, to
 	}
 	return w.change(ctx, path, o, func(t text) ([]edit, error) {
 		if to.Disabled == "" {
-			return edits, t.fault
+			return edits, faultOf(t.fault, path)
 		}
 		return edits, nil
 	})
@@ -251,7 +252,7 @@ func (w *Writer) change(ctx context.Context, path string, o secrets.Observed, de
 		return fmt.Errorf("%s: %w", w.path, err)
 	}
 	if _, faults := parse(changed); faults != nil && t.fault == nil {
-		return fmt.Errorf("%w: with the change: %w", secrets.ErrUnusable, faults.in(w.path))
+		return fmt.Errorf("with the change: %w", faults.in(w.path))
 	}
 	return t.replace(changed)
 }
