@@ -2,7 +2,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
@@ -14,9 +13,6 @@ import (
 
 	"github.com/deskmint/deskmint/service/config"
 )
-
-// warningUnpinned means that the newest version signs because the store has no pointer.
-const warningUnpinned = "unpinned"
 
 // watchInterval is the time between two checks of a watch. It is shorter than any useful drain, so
 // that a client with a watch reads in time that the service isn't ready.
@@ -42,67 +38,6 @@ func (m *Monitor) Handler() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// readiness is the answer of /readyz.
-type readiness struct {
-	Ready          bool                       `json:"ready"`
-	Fault          string                     `json:"fault,omitempty"`
-	Digest         string                     `json:"configuration_digest"`
-	Configurations map[string]secretReadiness `json:"configurations"`
-}
-
-type secretReadiness struct {
-	State   string `json:"state"`
-	Active  uint32 `json:"active_version,omitempty"`
-	Staged  uint32 `json:"staged_version,omitempty"`
-	Serial  uint64 `json:"serial"` // 0 if the store has none, or if the pointer was never moved
-	Fault   string `json:"fault,omitempty"`
-	Success string `json:"last_success,omitempty"`
-	// Warnings name conditions that an operator should change although sign-ins succeed.
-	Warnings []string `json:"warnings,omitempty"`
-}
-
-// readyz reports whether this replica should receive requests, and the state of each configuration.
-// The replica stays ready while the store doesn't answer. Otherwise every replica would leave the
-// load balancer's pool at the same time.
-func (m *Monitor) readyz(w http.ResponseWriter, _ *http.Request) {
-	snapshot := m.options.Snapshot()
-	out := readiness{Ready: m.Ready(), Digest: snapshot.Digest, Configurations: make(map[string]secretReadiness)}
-	if fault := m.selfTests.fault.Load(); fault != nil {
-		out.Fault = *fault
-	}
-	for _, name := range snapshot.Names() {
-		conf, _ := snapshot.Configuration(name)
-		out.Configurations[name] = m.secretReadiness(conf)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	if !out.Ready {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_ = json.NewEncoder(w).Encode(out)
-}
-
-func (m *Monitor) secretReadiness(conf *config.Configuration) secretReadiness {
-	held, _ := m.options.Secrets.State(conf.Secret)
-	out := secretReadiness{
-		State:  string(m.State(conf)),
-		Active: uint32(held.ActiveVersion()),
-		Staged: uint32(held.Status.Staged()),
-		Serial: held.Status.Serial,
-	}
-	if held.Fault != nil {
-		out.Fault = held.Fault.Error()
-	} else if err := m.selfTest(conf); err != nil {
-		out.Fault = err.Error()
-	}
-	if held.Unpinned() {
-		out.Warnings = append(out.Warnings, warningUnpinned)
-	}
-	if !held.Succeeded.IsZero() {
-		out.Success = held.Succeeded.UTC().Format("2006-01-02T15:04:05Z")
-	}
-	return out
 }
 
 // configurationHealth answers gRPC health checks by the name of a configuration. The empty name

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode"
 
@@ -29,7 +30,8 @@ type replica struct {
 
 // check returns an error if the replica at target doesn't follow step.
 func (s *Set) check(ctx context.Context, target, name string, step rotate.Step) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/readyz", nil)
+	query := url.Values{"configuration": {name}}.Encode() // an answer about all may leave this one out
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/readyz?"+query, nil)
 	if err != nil {
 		return errors.New("not an address")
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,6 +30,9 @@ func newOps(t *testing.T, responses ...string) (address string, requests *atomic
 		response := responses[min(n, len(responses)-1)]
 		if r.URL.Path != "/readyz" {
 			response = "another path"
+		}
+		if got := r.URL.Query()["configuration"]; !slices.Equal(got, []string{"acme"}) {
+			t.Errorf("the request is about %v: a replica may leave the configuration out of an answer about all", got)
 		}
 		if strings.Contains(response, `"ready":false`) {
 			w.WriteHeader(http.StatusServiceUnavailable)
