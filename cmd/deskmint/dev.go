@@ -63,7 +63,8 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 		GRPC: listeners.GRPC.Addr().String(), HTTP: listeners.HTTP.Addr().String(), Ops: listeners.Ops.Addr().String(),
 	}
 	h := host{
-		snapshot: snapshot, source: d.Secrets(), log: slog.New(slog.NewTextHandler(d.Log(), nil)), std: std,
+		snapshot: snapshot, source: d.Secrets(), std: std,
+		log:       slog.New(slog.NewTextHandler(d.Log(), &slog.HandlerOptions{ReplaceAttr: limitValue})),
 		listeners: listeners, reflection: true,
 		records: audit.New(d.Audit(), snapshot.Audit, nil),
 		extra:   []string{"sandbox=" + sandbox.Addr().String()},

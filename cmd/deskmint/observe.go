@@ -22,7 +22,7 @@ type logFlags struct {
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: f.LogLevel}
+	o := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: limitValue}
 	if f.LogFormat == "text" {
 		return slog.New(slog.NewTextHandler(w, o))
 	}

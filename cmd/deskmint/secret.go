@@ -70,7 +70,7 @@ func (f secretFlags) open(std streams) (*operation, error) {
 			strings.Join(snapshot.Names(), ", "))
 	}
 	store, err := writerOf(snapshot, slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{
-		Level: slog.LevelWarn,
+		Level: slog.LevelWarn, ReplaceAttr: limitValue,
 	})))
 	if err != nil {
 		return nil, err
