@@ -53,7 +53,7 @@ func (r *logLimiter) allow(cause string, now time.Time) (leftOut int, ok bool) {
 	return before.leftOut, true
 }
 
-// serverErrorLog logs the messages of net/http, such as a failed handshake. It logs one line a
+// serverErrorLog logs the messages of the servers, such as a failed handshake. It logs one line a
 // second of each kind, because an unauthenticated client can cause any number of them.
 type serverErrorLog struct{ service *Service }
 

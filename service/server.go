@@ -83,6 +83,7 @@ func (s *Service) servers(certificates *certs.Store) (*transport.Servers, error)
 		TLS:        certificates,
 		Log:        s.log,
 		ServerLog:  log.New(serverErrorLog{s}, "", 0),
+		Handshake:  s.monitor.Handshake,
 		Stats:      s.options.Stats,
 		Propagator: s.options.Propagator,
 		Reflection: s.options.Reflection,

@@ -26,6 +26,7 @@ type metrics struct {
 	seconds   *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
 	reports   *prometheus.CounterVec
+	handshake *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge // whether the last reload succeeded
 	loaded    prometheus.Gauge // when a configuration was last loaded
@@ -70,6 +71,10 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.",
 			"configuration", "class",
 		),
+		handshake: counterVec("deskmint_tls_handshakes_total",
+			"TLS handshakes of the public listeners, by transport and result. "+
+				"A connection that ends before its client sends a byte is none.",
+			"transport", "result"),
 		reloads: counterVec("deskmint_config_reloads_total",
 			"Reloads of the configuration, by result.", "result"),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
@@ -84,8 +89,8 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 	if m.registry == nil {
 		m.registry = prometheus.NewRegistry()
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.reloads, m.reloaded, m.loaded, buildInfo(),
-		state, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.handshake, m.reloads, m.reloaded,
+		m.loaded, buildInfo(), state, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.served = make(map[string]map[string]served)
 	for _, transport := range o.Transports {
 		m.served[transport] = m.serving(transport, o.Methods)
@@ -246,6 +251,21 @@ func (m *Monitor) Reported(configuration, class string) {
 		return
 	}
 	m.metrics.reports.WithLabelValues(configuration, class).Inc()
+}
+
+// The results of a TLS handshake.
+const (
+	handshakeSucceeded = "succeeded"
+	handshakeFailed    = "failed"
+)
+
+// Handshake counts a TLS handshake of a public listener.
+func (m *Monitor) Handshake(transport string, succeeded bool) {
+	result := handshakeFailed
+	if succeeded {
+		result = handshakeSucceeded
+	}
+	m.metrics.handshake.WithLabelValues(transport, result).Inc()
 }
 
 // handler serves the metrics as text or, if the request accepts it, as OpenMetrics. Only

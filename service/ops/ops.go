@@ -80,8 +80,16 @@ func (m *Monitor) SetReady(ready bool) { m.ready.Store(ready) }
 // Ready returns the value that SetReady set last.
 func (m *Monitor) Ready() bool { return m.ready.Load() }
 
-// SetCertificate sets the function that the metric of the certificate's expiry reads.
-func (m *Monitor) SetCertificate(notAfter func() time.Time) { m.certificate.Store(&notAfter) }
+// SetCertificate sets the function that the metric of the certificate's expiry reads. It also
+// creates the counters of handshakes, which a service without a certificate doesn't have.
+func (m *Monitor) SetCertificate(notAfter func() time.Time) {
+	m.certificate.Store(&notAfter)
+	for _, transport := range m.options.Transports {
+		for _, result := range []string{handshakeSucceeded, handshakeFailed} {
+			m.metrics.handshake.WithLabelValues(transport, result)
+		}
+	}
+}
 
 // Take replaces the configuration. It deletes the counters and the test results of configurations
 // that no longer exist.

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
@@ -51,7 +50,7 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 		options = append(options, grpc.StatsHandler(messageStats{t.options.Stats}))
 	}
 	if t.options.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(t.options.TLS.TLS("h2"))))
+		options = append(options, grpc.Creds(t.grpcCredentials()))
 	}
 	server := grpc.NewServer(options...)
 	t.register(server)

@@ -2,21 +2,14 @@ package transport
 
 import (
 	"context"
-	"crypto/tls"
 	"log/slog"
-	"net"
 	"net/http"
 
-	"github.com/deskmint/deskmint/service/certs"
 	"github.com/deskmint/deskmint/service/panics"
 )
 
 // maxFrame is the largest HTTP/2 frame in bytes. The protocol allows no smaller limit.
 const maxFrame = 16 << 10
-
-func tlsListener(l net.Listener, certificates *certs.Store) net.Listener {
-	return tls.NewListener(l, certificates.TLS("h2", "http/1.1"))
-}
 
 // NewHTTPServer returns a server for handler with the limits and timeouts of the REST gateway.
 func (t *Servers) NewHTTPServer(handler http.Handler) *http.Server {

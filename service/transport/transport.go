@@ -80,9 +80,11 @@ type Options struct {
 	TLS *certs.Store
 	// Log receives panics outside the methods.
 	Log *slog.Logger
-	// ServerLog receives the messages of net/http. Unauthenticated clients can cause any number of
-	// them. Nil means the standard logger.
+	// ServerLog receives the messages of net/http, and the failed handshakes of the gRPC server.
+	// Unauthenticated clients can cause any number of them. Nil means the standard logger.
 	ServerLog *log.Logger
+	// Handshake is called after each TLS handshake. Nil means that nothing is called.
+	Handshake func(transport string, succeeded bool)
 	// Stats receives the events of each call at either transport, as grpc.Server reports them, with
 	// whole messages. Nil means none.
 	Stats stats.Handler
@@ -114,6 +116,7 @@ func New(o Options) (*Servers, error) {
 	t.endStreams = end
 	t.grpc = t.grpcServer(streams)
 	t.http = t.NewHTTPServer(handler)
+	t.http.ConnState = t.countHTTPHandshake
 	return t, nil
 }
 
