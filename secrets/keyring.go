@@ -96,6 +96,8 @@ type State struct {
 	// found a key to sign with. Each is zero before the first such refresh.
 	Attempted, Succeeded time.Time
 
+	// alarm says that Fault is only an alarm: the refresh succeeded.
+	alarm bool
 	// behindSince is the time since which the store's answers have been older than the held status.
 	// It is zero if they aren't.
 	behindSince time.Time
@@ -126,6 +128,14 @@ func (s *State) ActiveVersion() Version {
 // Behind returns the time since which the store's answers have been older than the held status. It
 // is zero if they aren't.
 func (s *State) Behind() time.Time { return s.behindSince }
+
+// Faulty reports whether the last refresh found nothing to sign with, for a reason that an operator
+// must correct. Held may be usable in spite of it.
+func (s *State) Faulty() bool { return s.Fault != nil && !s.alarm && !isUnavailable(s.Fault) }
+
+// Alarmed reports whether Fault doesn't prevent signing, but is something that an operator must
+// correct, such as a lost pointer or an unusable staged version.
+func (s *State) Alarmed() bool { return s.Fault != nil && s.alarm }
 
 // UnavailableError says that the store is unavailable, and that the held keys are too old or were
 // never loaded. It wraps ErrUnavailable.

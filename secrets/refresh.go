@@ -61,7 +61,8 @@ func (k *Keyring) refreshOnce(ctx context.Context, e *entry) refreshResult {
 		return result // a cancelled refresh changes no state
 	}
 	k.counts.add(&next)
-	if next.Fault == nil {
+	next.alarm = next.Fault == nil
+	if next.alarm {
 		next.Fault = alarm
 	}
 	if next.Held == nil {

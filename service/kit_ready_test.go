@@ -32,6 +32,13 @@ func checkBecomesReady(t *testing.T, s service.Secrets, cause string, repair fun
 		}
 		return ""
 	})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body, err := roundTrip(request); err != nil || !strings.Contains(string(body), "\ndeskmint_ready 0\n") {
+		t.Errorf("the metrics don't say that it isn't ready: %v", err)
+	}
 	select {
 	case <-r.ready:
 		t.Error("the service is ready although it can't sign")

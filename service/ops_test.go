@@ -3,6 +3,7 @@ package service_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -131,6 +132,16 @@ func TestMetrics(t *testing.T) {
 		`deskmint_secret_usable{configuration="acme-both"} 0`,
 		`deskmint_secret_usable{configuration="acme-broken"} 0`,
 		`deskmint_secret_usable{configuration="acme-off"} 0`,
+		`deskmint_ready 1`,
+		`deskmint_secret_disabled{configuration="acme-customers"} 0`,
+		`deskmint_secret_disabled{configuration="acme-broken"} 0`,
+		`deskmint_secret_disabled{configuration="acme-off"} 1`,
+		`deskmint_secret_fault{configuration="acme-customers"} 0`,
+		`deskmint_secret_fault{configuration="acme-staff"} 0`,
+		`deskmint_secret_fault{configuration="acme-both"} 0`,
+		`deskmint_secret_fault{configuration="acme-broken"} 1`,
+		`deskmint_secret_fault{configuration="acme-gone"} 1`,
+		`deskmint_secret_fault{configuration="acme-off"} 0`,
 		`deskmint_secret_active_version{configuration="acme-customers"} 1`,
 		`deskmint_secret_active_version{configuration="acme-gone"} 0`,
 		`deskmint_secret_staged_version{configuration="acme-customers"} 2`,
@@ -154,6 +165,40 @@ func TestMetrics(t *testing.T) {
 		strings.Contains(text, `deskmint_secret_last_success_timestamp_seconds{configuration="acme-gone"}`) {
 		t.Errorf("metrics\n%s", text)
 	}
+}
+
+// TestMetricsOfFaults checks the metrics of a replica whose held key goes on signing: after a new
+// value that is unusable, and after a return to the old value while that one is staged.
+func TestMetricsOfFaults(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	ref := secrets.Ref{Path: "sso/acme-customers", Field: "shared_secret"}
+	check := func(fault, alarm int) {
+		t.Helper()
+		if _, _, err := s.Ring.Refresh(t.Context(), ref); (err != nil) != (fault == 1) {
+			t.Fatalf("the refresh returns %v", err)
+		}
+		text := s.ops(t, "/metrics")
+		for _, line := range []string{
+			`deskmint_secret_usable{configuration="acme-customers"} 1`,
+			fmt.Sprintf(`deskmint_secret_fault{configuration="acme-customers"} %d`, fault),
+			fmt.Sprintf(`deskmint_secret_alarm{configuration="acme-customers"} %d`, alarm),
+		} {
+			if !strings.Contains(text, line+"\n") {
+				t.Errorf("no line %s", line)
+			}
+		}
+	}
+	check(0, 0)
+	s.Store.Put(ref.Path, ref.Field, []byte("MARKER-too-short")) // the newest version signs
+	check(1, 0)
+	if err := s.Store.Activate(ref.Path, 1); err != nil {
+		t.Fatal(err)
+	}
+	check(0, 1)
+	if err := s.Store.Delete(ref.Path, 2); err != nil {
+		t.Fatal(err)
+	}
+	check(0, 0)
 }
 
 func TestHealth(t *testing.T) {

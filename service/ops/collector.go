@@ -18,8 +18,19 @@ type stateCollector struct{ *Monitor }
 var (
 	configInfo = prometheus.NewDesc("deskmint_config_info",
 		"Always 1: the digest of the present configuration, as /readyz and records have it.", []string{"digest"}, nil)
+	ready = prometheus.NewDesc("deskmint_ready",
+		"1 where this replica should receive requests, as /readyz has it, else 0.", nil, nil)
 	secretUsable = prometheus.NewDesc("deskmint_secret_usable",
 		"1 where the configuration's secret can sign, else 0.", []string{"configuration"}, nil)
+	secretDisabled = prometheus.NewDesc("deskmint_secret_disabled",
+		"1 where an operator has switched the configuration's secret off, else 0.", []string{"configuration"}, nil)
+	secretFault = prometheus.NewDesc("deskmint_secret_fault",
+		"1 where the last refresh found nothing to sign with, for a reason that an operator must correct, else 0. "+
+			"The held key may still sign.",
+		[]string{"configuration"}, nil)
+	secretAlarm = prometheus.NewDesc("deskmint_secret_alarm",
+		"1 where the last refresh found a key to sign with, and something else that an operator must correct, else 0.",
+		[]string{"configuration"}, nil)
 	secretActive = prometheus.NewDesc("deskmint_secret_active_version",
 		"The active version of the configuration's secret; 0: none is known.", []string{"configuration"}, nil)
 	secretStaged = prometheus.NewDesc("deskmint_secret_staged_version",
@@ -69,7 +80,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		configInfo, secretUsable, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
+		ready, configInfo, secretUsable, secretDisabled, secretFault, secretAlarm, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
 		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset,
 		certificateExpiry, identityUsed, identityEnd, issuerKeys,
 	} {
@@ -86,6 +97,7 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}()
 	snapshot := c.options.Snapshot()
+	ch <- gauge(ready, number(c.Ready()))
 	ch <- gauge(configInfo, 1, snapshot.Digest)
 	c.collectStore(ch)
 	if notAfter := c.certificate.Load(); notAfter != nil {
@@ -138,20 +150,16 @@ func (c *stateCollector) collectStore(ch chan<- prometheus.Metric) {
 }
 
 func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config.Configuration) {
-	usable := 0.0
-	if state := c.State(conf); state == Usable || state == Stale {
-		usable = 1
-	}
+	current := c.State(conf)
 	state, _ := c.options.Secrets.State(conf.Secret)
-	ch <- gauge(secretUsable, usable, conf.Name)
+	ch <- gauge(secretUsable, number(current == Usable || current == Stale), conf.Name)
+	ch <- gauge(secretDisabled, number(current == Disabled), conf.Name)
+	ch <- gauge(secretFault, number(state.Faulty()), conf.Name)
+	ch <- gauge(secretAlarm, number(state.Alarmed()), conf.Name)
 	ch <- gauge(secretActive, float64(state.ActiveVersion()), conf.Name)
 	ch <- gauge(secretStaged, float64(state.Status.Staged()), conf.Name)
 	ch <- gauge(secretSerial, float64(state.Status.Serial), conf.Name)
-	unpinned := 0.0
-	if state.Unpinned() {
-		unpinned = 1
-	}
-	ch <- gauge(secretUnpinned, unpinned, conf.Name)
+	ch <- gauge(secretUnpinned, number(state.Unpinned()), conf.Name)
 	if since := state.Behind(); !since.IsZero() {
 		ch <- gauge(secretBehind, seconds(since), conf.Name)
 	}
@@ -167,6 +175,14 @@ func (c *stateCollector) collectSecret(ch chan<- prometheus.Metric, conf *config
 func created(s secrets.Status) time.Time {
 	active, _ := s.Version(s.Active)
 	return active.Created
+}
+
+// number returns 1 for true and 0 for false.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func gauge(d *prometheus.Desc, value float64, labels ...string) prometheus.Metric {

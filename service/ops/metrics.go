@@ -58,7 +58,7 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "deskmint_request_duration_seconds",
 			Help:    "Time that a request takes in the pipeline.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 8),
+			Buckets: durationBuckets(),
 		}, []string{"transport", "method"}),
 		decisions: counterVec(
 			"deskmint_decisions_total",
@@ -100,6 +100,16 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 	}
 	m.take(o.Snapshot(), o.Now())
 	return m
+}
+
+// durationBuckets returns the bounds in seconds of the buckets of a request's duration. A sign-in
+// takes some milliseconds at most, and the alert rule is about those that take more than 100 ms. So
+// the bounds are closest around that. The last bound is the longest time that a request may take.
+func durationBuckets() []float64 {
+	return []float64{
+		0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5,
+		5, 10, 15,
+	}
 }
 
 func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
