@@ -141,6 +141,7 @@ func New(o Options) (*Service, error) {
 		Now:        o.Now,
 	})
 	s.monitor.Declare(codes.Unavailable, reasonAuditUnavailable)
+	s.monitor.Declare(codes.Internal, transport.ReasonInternal)
 	return s, nil
 }
 
