@@ -2,7 +2,6 @@ package service_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc/codes"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -153,84 +151,6 @@ func TestMetricsConventions(t *testing.T) {
 	for _, p := range problems {
 		if strings.HasPrefix(p.Metric, "deskmint_") {
 			t.Errorf("%s: %s", p.Metric, p.Text)
-		}
-	}
-}
-
-// TestDashboardAndAlertMetrics checks that each metric in the dashboard and in the alert rules
-// exists. An expression with an unknown metric causes no error. Its result is always empty.
-func TestDashboardAndAlertMetrics(t *testing.T) {
-	known := describedMetrics(newMetricsRegistry(t))
-	names := regexp.MustCompile(`\b(?:deskmint|process|go)_\w+`)
-	for _, file := range []string{"../deploy/grafana/deskmint.json", "../deploy/prometheus/deskmint.rules.yaml"} {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		used := names.FindAllString(string(text), -1)
-		if len(used) < 15 {
-			t.Errorf("%s has only %d metrics", file, len(used))
-		}
-		for _, name := range used {
-			base := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(name, "")
-			if _, ok := known[name]; !ok && known[base] != "method transport" {
-				t.Errorf("%s has the metric %s, which doesn't exist", file, name)
-			}
-		}
-		if strings.HasSuffix(file, ".json") && !json.Valid(text) {
-			t.Errorf("%s is not valid JSON", file)
-		}
-	}
-}
-
-// TestAlertsAreTested checks that the promtool tests have a case in which each alert fires and one
-// in which it doesn't.
-func TestAlertsAreTested(t *testing.T) {
-	rules, err := os.ReadFile("../deploy/prometheus/deskmint.rules.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests, err := os.ReadFile("../deploy/prometheus/deskmint.rules.test.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var parsed struct {
-		Groups []struct{ Rules []struct{ Alert string } }
-	}
-	if err := yaml.Unmarshal(rules, &parsed); err != nil {
-		t.Fatal(err)
-	}
-	var promtool struct {
-		Tests []struct {
-			Alerts []struct {
-				Name     string      `yaml:"alertname"`
-				Expected []yaml.Node `yaml:"exp_alerts"`
-			} `yaml:"alert_rule_test"`
-			Samples []struct {
-				Expected []struct{ Labels string } `yaml:"exp_samples"`
-			} `yaml:"promql_expr_test"`
-		}
-	}
-	if err := yaml.Unmarshal(tests, &promtool); err != nil {
-		t.Fatal(err)
-	}
-	fires, quiet := make(map[string]bool), make(map[string]bool)
-	for _, test := range promtool.Tests {
-		for _, a := range test.Alerts {
-			fires[a.Name] = fires[a.Name] || len(a.Expected) > 0
-			quiet[a.Name] = quiet[a.Name] || len(a.Expected) == 0
-		}
-		for _, s := range test.Samples {
-			for _, e := range s.Expected {
-				if m := regexp.MustCompile(`alertname="(\w+)"`).FindStringSubmatch(e.Labels); m != nil {
-					fires[m[1]] = true
-				}
-			}
-		}
-	}
-	for _, r := range parsed.Groups[0].Rules {
-		if !fires[r.Alert] || !quiet[r.Alert] {
-			t.Errorf("%s: tested to fire: %v, tested not to fire: %v", r.Alert, fires[r.Alert], quiet[r.Alert])
 		}
 	}
 }
