@@ -1,6 +1,6 @@
 # `make dev`, `build` and `generate` need Go and a module proxy, nothing else;
 # `test` also a C compiler, for the race detector, and npm, and gets a Vault, a
-# browser and an accessibility checker by itself. The tools come with `go tool`
+# browser, an accessibility checker and promtool by itself. The tools come with `go tool`
 # from modules of their own under tools/, so that nobody who imports Deskmint gets
 # their requirements.
 
@@ -37,8 +37,9 @@ build: ## Build bin/deskmint
 longest := ./service ./cmd/deskmint ./service/page ./secrets/vault
 .PHONY: test
 test: ## Run the tests, race detector on, with a real Vault and a real browser
-	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
-	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
+	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && \
+	promtool=$$(tools/find-promtool) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe PROMTOOL=$$promtool DESKMINT_REQUIRE=vault,chromium,axe,promtool \
 	go test -race -p 4 -timeout 20m $(TESTFLAGS) $(longest) ./...
 
 # The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients.

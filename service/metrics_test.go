@@ -187,6 +187,7 @@ func TestMetricsFromOptions(t *testing.T) {
 		"deskmint_secret_refreshes_total fault":                                2,
 		"deskmint_decisions_total acme-customers ":                             0,
 		"deskmint_requests_total Unavailable MintToken AUDIT_UNAVAILABLE grpc": 0,
+		"deskmint_requests_total Internal MintToken INTERNAL http":             0,
 	} {
 		value, ok := got[name]
 		if !ok || value != want {

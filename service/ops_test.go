@@ -126,6 +126,7 @@ func TestMetrics(t *testing.T) {
 		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="grpc"} 1`,
 		`deskmint_requests_total{code="InvalidArgument",method="RenderPage",reason="INVALID_FIELD",transport="http"} 1`,
 		`deskmint_request_duration_seconds_count{method="MintToken",transport="http"} 4`,
+		`deskmint_request_duration_seconds_bucket{method="MintToken",transport="http",le="15"} 4`,
 		`deskmint_secret_refresh_interval_seconds 10`,
 		`deskmint_secret_usable{configuration="acme-customers"} 1`,
 		`deskmint_secret_usable{configuration="acme-staff"} 1`,
@@ -160,6 +161,10 @@ func TestMetrics(t *testing.T) {
 	}
 	if strings.Contains(text, inputMarker) {
 		t.Error("a value of a request is in the metrics")
+	}
+	const target = `deskmint_request_duration_seconds_bucket{method="MintToken",transport="http",le="0.1"} `
+	if !strings.Contains(text, target) {
+		t.Error("the alert rule on slow sign-ins has no bucket")
 	}
 	if !strings.Contains(text, "go_goroutines") ||
 		strings.Contains(text, `deskmint_secret_last_success_timestamp_seconds{configuration="acme-gone"}`) {

@@ -80,9 +80,9 @@ var (
 // Describe implements [prometheus.Collector].
 func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		ready, configInfo, secretUsable, secretDisabled, secretFault, secretAlarm, secretActive, secretStaged, secretSerial, secretCreated, secretSuccess,
-		secretUnpinned, secretBehind, refreshInterval, refreshes, storeLogins, storeToken, clockOffset,
-		certificateExpiry, identityUsed, identityEnd, issuerKeys,
+		ready, configInfo, secretUsable, secretDisabled, secretFault, secretAlarm, secretActive, secretStaged,
+		secretSerial, secretCreated, secretSuccess, secretUnpinned, secretBehind, refreshInterval,
+		refreshes, storeLogins, storeToken, clockOffset, certificateExpiry, identityUsed, identityEnd, issuerKeys,
 	} {
 		ch <- d
 	}

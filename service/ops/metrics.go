@@ -90,7 +90,8 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 		m.registry = prometheus.NewRegistry()
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.handshake, m.reloads, m.reloaded,
-		m.loaded, buildInfo(), state, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		m.loaded, buildInfo(), state, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.served = make(map[string]map[string]served)
 	for _, transport := range o.Transports {
 		m.served[transport] = m.serving(transport, o.Methods)
