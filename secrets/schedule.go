@@ -67,6 +67,25 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 	k.signal()
 }
 
+// Retry makes Run refresh the secrets at once for which the store was unavailable at the last
+// refresh. Call it when the cause may have gone, such as a wrong credential. MaxRate still applies.
+func (k *Keyring) Retry() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	for _, e := range *k.entries.Load() {
+		if e.failures == 0 {
+			continue
+		}
+		e.failures = 0 // a refresh in progress may fail once more, and is then repeated soon
+		if e.place >= 0 {
+			e.due = now
+		}
+	}
+	heap.Init(&k.queue)
+	k.signal()
+}
+
 // Run refreshes all secrets of the keyring until ctx ends, and returns the error of ctx. Its end
 // cancels all refreshes in progress, including those that other calls started. No refresh begins
 // afterwards, so Run can be called once. Get still returns the held keys.
