@@ -28,7 +28,7 @@ var readErrors = map[int]explanation{
 	http.StatusTemporaryRedirect: {nil, "a standby that redirects, which is not followed: list every server in " +
 		"addresses"},
 	http.StatusBadRequest:         {nil, "refused as malformed: check the mount and the path"},
-	http.StatusForbidden:          {secrets.ErrDenied, "check the policy of the service's token"},
+	http.StatusForbidden:          {secrets.ErrDenied, "check the policy of the service's token, mount and namespace"},
 	http.StatusNotFound:           {secrets.ErrNotFound, "check path, mount (a KV engine of version 2) and namespace"},
 	http.StatusMethodNotAllowed:   {nil, "not offered there: the mount must be a KV engine of version 2"},
 	http.StatusPreconditionFailed: {nil, "the replica lags behind"},
@@ -42,8 +42,18 @@ var readErrors = map[int]explanation{
 // the secret. Vault answers a Kubernetes login with 403 if the API server is unavailable.
 var loginErrors = map[int]explanation{
 	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
-	http.StatusForbidden:  {nil, "refused: check the credential, and the policy default for a token"},
-	http.StatusNotFound:   {nil, "nothing there: check auth.mount and namespace"},
+	http.StatusForbidden: {nil, "refused: check the credential, auth.mount and namespace, and the policy default for " +
+		"a token"},
+	http.StatusNotFound: {nil, "nothing there: check auth.mount and namespace"},
+}
+
+// appRoleErrors are the explanations for AppRole logins. Vault answers a wrong role id or secret id
+// with 400, and a locked role like a path where nothing is mounted with 403.
+var appRoleErrors = map[int]explanation{
+	http.StatusBadRequest: {nil, "refused: check the role and the credential"},
+	http.StatusForbidden: {nil, "refused: the role is locked after refused logins (list: sys/locked-users), or " +
+		"auth.mount or namespace is wrong"},
+	http.StatusNotFound: {nil, "nothing there: check auth.mount and namespace"},
 }
 
 // capabilityErrors are the explanations for requests for the token's capabilities. Only a success

@@ -49,6 +49,7 @@ type faultEnv struct {
 	ring           *secrets.Keyring
 	ref            secrets.Ref
 	name           string
+	roleID         string
 	credential     string
 	credentialFile string
 	tokens         offsetClock        // the source's clock
@@ -148,7 +149,7 @@ func newFaultEnv(t *testing.T, server *vaulttest.Server, f fault) *faultEnv {
 	s.permit(t)
 	s.put(t, first)
 	roleID, credential := server.AppRole(t, name, "1h", name)
-	s.credential, s.credentialFile = credential, credentialFile(t, credential)
+	s.roleID, s.credential, s.credentialFile = roleID, credential, credentialFile(t, credential)
 	log := secretstest.NewLog(&s.log)
 	settings := vault.Settings{
 		Addresses: []string{"http://" + s.proxy.Address},

@@ -25,7 +25,27 @@ func loginFaults() []fault {
 			s.credential = answer["data"].(map[string]any)["secret_id"].(string)
 			writeFile(t, s.credentialFile, s.credential)
 		}, after: 1, value: first,
-	}, loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
+	}, roleLocked(), loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
+}
+
+// roleLocked is the fault that others were refused with the role of this source.
+func roleLocked() fault {
+	return fault{
+		name: "role locked",
+		begin: func(t *testing.T, s *faultEnv) {
+			for range 5 {
+				s.server.RefuseLogin(t, s.roleID)
+			}
+			s.tokens.add(2 * time.Hour)
+		},
+		afterMaxStale: secrets.ErrUnavailable,
+		says:          "logging in at auth/approle/login: refused: the role is locked after refused logins",
+		end: func(t *testing.T, s *faultEnv) {
+			method := s.server.Do(t, http.MethodGet, "sys/auth", nil)["approle/"].(map[string]any)
+			s.server.Do(t, http.MethodPost, "sys/locked-users/"+method["accessor"].(string)+"/unlock/"+s.roleID, nil)
+			s.tokens.add(23 * time.Minute)
+		}, after: 1, value: first,
+	}
 }
 
 // loginUnreachable is a fault of a proxy that breaks the connection of a login.

@@ -2,27 +2,19 @@ package vault
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 )
 
-const (
-	// loginPause is the pause after a failed login. Without it a thousand secrets that are due
-	// would cause a thousand logins.
-	loginPause = time.Second
-	// freshFor is how long a token that replaced a refused one is fresh. If Vault refuses a read
-	// with a fresh token, the source doesn't log in again. Another login would only fill Vault's
-	// audit log, and N secrets that may not be read would cause N logins in each refresh.
-	freshFor = 10 * time.Second
-)
+// freshFor is how long a token that replaced a refused one is fresh. If Vault refuses a read with a
+// fresh token, the source doesn't log in again. Another login would only fill Vault's audit log,
+// and N secrets that may not be read would cause N logins in each refresh.
+const freshFor = 10 * time.Second
 
 // session holds the token that all reads share. A read renews the token if it is due for renewal or
 // was refused, or replaces it by another login. A read occurs every few seconds, so no goroutine
@@ -37,9 +29,9 @@ type session struct {
 	flight  singleflight.Group        // one login at a time
 	logins  struct{ succeeded, failed atomic.Uint64 }
 
-	// Only the login in progress uses these.
-	failed  error
-	retryAt time.Time
+	credential atomic.Pointer[digest] // of the files at the last Reload
+	retryNow   atomic.Bool            // ends the wait before the next attempt
+	failure    loginFailure           // only the login in progress uses it
 }
 
 // tokenInfo is a token with its lifetime. It is immutable.
@@ -111,13 +103,13 @@ func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*t
 		if g := s.current.Load(); g != old {
 			return g, nil // another caller has replaced it
 		}
-		if s.failed != nil && s.now().Before(s.retryAt) {
-			return (*tokenInfo)(nil), s.failed
+		s.failure.endWait(s.auth, s.retryNow.Swap(false))
+		if err := s.failure.waiting(s.now()); err != nil {
+			return (*tokenInfo)(nil), err
 		}
 		// The login has no caller's deadline, because other callers wait for it too.
 		g, err := s.obtain(context.WithoutCancel(ctx), old, refused)
-		if s.failed = err; err != nil {
-			s.retryAt = s.now().Add(loginPause)
+		if err != nil {
 			return (*tokenInfo)(nil), err
 		}
 		s.current.Store(g)
@@ -132,7 +124,8 @@ func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*t
 }
 
 // obtain renews old if that is possible, and logs in otherwise. A lease that gets shorter has
-// reached its maximum. Another login is then needed before it ends.
+// reached its maximum. Another login is then needed before it ends. A refused AppRole login puts
+// off the next login, but not the next renewal.
 func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
 	if old != nil && !refused && old.renewable && !old.expired(s.now()) {
 		g, err := s.renew(ctx, old)
@@ -144,12 +137,21 @@ func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*to
 			s.log.Info("the Vault token can't be renewed: logging in again", "error", err)
 		}
 	}
+	if err := s.failure.loginWaiting(s.now()); err != nil {
+		return nil, err
+	}
 	g, err := s.login(ctx)
 	if err != nil {
 		s.logins.failed.Add(1)
+		if wait := s.failure.loginWait; wait > 0 {
+			s.log.Error("Vault refuses the AppRole login. Five refused logins lock the role for every replica that "+
+				"shares it, so the next attempt waits for a change of the role id's or secret id's file, or for SIGHUP",
+				"error", err, "at_the_latest_in", wait.Round(time.Second))
+		}
 		return nil, err
 	}
 	s.logins.succeeded.Add(1)
+	s.failure = loginFailure{}
 	g.replacement = refused
 	s.log.Info("logged in to Vault", "method", s.auth.Method, "lease", g.lease, "renewable", g.renewable)
 	return g, nil
@@ -181,29 +183,35 @@ func (s *session) renew(ctx context.Context, old *tokenInfo) (*tokenInfo, error)
 	return newTokenInfo(old.token(), s.now(), lease, old.initialLease, decoded.Auth.Renewable), nil
 }
 
-// login logs in with the configured method. Each method is one request with a few fields. Method
-// token sends a lookup request instead.
+// login reads the credential and logs in with it. It records a failure, and when to try again.
 func (s *session) login(ctx context.Context) (*tokenInfo, error) {
-	a := s.auth
-	if a.Method == "token" {
-		return s.lookUp(ctx)
-	}
-	mount := a.Mount
-	if mount == "" {
-		mount = a.Method
-	}
-	path := "auth/" + mount + "/login"
-	act := "logging in at " + path
-	fields, err := a.fields()
+	fields, err := s.auth.credential()
 	if err != nil {
-		return nil, fmt.Errorf("vault: %s: %w", act, err)
+		err = fmt.Errorf("vault: %s: %w", s.auth.act(), err)
 	}
-	answer, err := s.wire.write(ctx, act, "", path, fields)
+	var g *tokenInfo
+	if err == nil {
+		if s.auth.Method == "token" {
+			g, err = s.lookUp(ctx, fields["token"])
+		} else {
+			g, err = s.logIn(ctx, fields)
+		}
+	}
+	if err != nil {
+		s.failure.record(s.auth, fields, err, s.now())
+	}
+	return g, err
+}
+
+// logIn sends the fields of a login request.
+func (s *session) logIn(ctx context.Context, fields map[string]string) (*tokenInfo, error) {
+	act := s.auth.act()
+	answer, err := s.wire.write(ctx, act, "", s.auth.loginPath(), fields)
 	if err != nil {
 		return nil, err
 	}
 	if answer.status != 200 {
-		return nil, statusError(act, answer.status, loginErrors)
+		return nil, refusedLogin(s.auth.Method, act, answer.status)
 	}
 	var decoded authAnswer
 	if !answer.decode(&decoded) || decoded.Auth.ClientToken == "" {
@@ -213,47 +221,16 @@ func (s *session) login(ctx context.Context) (*tokenInfo, error) {
 	return newTokenInfo(decoded.Auth.ClientToken, s.now(), lease, lease, decoded.Auth.Renewable), nil
 }
 
-// fields returns the fields of a login request.
-func (a Auth) fields() (map[string]string, error) {
-	switch a.Method {
-	case "approle":
-		roleID, err := a.RoleID, error(nil)
-		if a.RoleIDFile != "" {
-			roleID, err = credential("role_id_file", a.RoleIDFile)
-		}
-		secretID, secretErr := credential("secret_id_file", a.SecretIDFile)
-		return map[string]string{"role_id": roleID, "secret_id": secretID}, errors.Join(err, secretErr)
-	case "kubernetes", "jwt":
-		file := a.JWTFile
-		if file == "" {
-			file = ServiceAccountToken
-		}
-		jwt, err := credential("jwt_file", file)
-		return map[string]string{"role": a.Role, "jwt": jwt}, err
-	}
-	return nil, fmt.Errorf("unknown method %q", a.Method)
-}
-
 // lookUp is the login of method token. It checks the token and reads its lifetime. So a wrong token
 // is a failed login, and a refused read with a valid token is the decision of a policy.
-func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
-	const act = "looking up the token at auth/token/lookup-self"
-	token, source := os.Getenv("VAULT_TOKEN"), "VAULT_TOKEN"
-	var err error
-	if s.auth.TokenFile != "" {
-		token, err = credential("token_file", s.auth.TokenFile)
-	} else {
-		token, err = printable(source, token)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("vault: %s: %w", act, err)
-	}
-	a, err := s.wire.read(ctx, act, token, "auth/token/lookup-self", nil)
+func (s *session) lookUp(ctx context.Context, token string) (*tokenInfo, error) {
+	act := s.auth.act()
+	a, err := s.wire.read(ctx, act, token, lookupPath, nil)
 	if err != nil {
 		return nil, err
 	}
 	if a.status != 200 {
-		return nil, statusError(act, a.status, loginErrors)
+		return nil, refusedLogin(s.auth.Method, act, a.status)
 	}
 	var decoded struct {
 		Data *struct {
@@ -266,26 +243,4 @@ func (s *session) lookUp(ctx context.Context) (*tokenInfo, error) {
 	}
 	lease := time.Duration(decoded.Data.TTL) * time.Second
 	return newTokenInfo(token, s.now(), lease, lease, decoded.Data.Renewable), nil
-}
-
-// credential reads a credential from a file. It reads the file at each call, because some
-// credentials, such as projected service-account tokens, are replaced about every hour.
-func credential(key, file string) (string, error) {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", key, err)
-	}
-	return printable(fmt.Sprintf("%s: %s", key, file), string(content))
-}
-
-// printable trims a credential. It returns an error for one that can't be sent in a header.
-func printable(source, credential string) (string, error) {
-	credential = strings.TrimSpace(credential)
-	if credential == "" {
-		return "", fmt.Errorf("%s is empty", source)
-	}
-	if strings.ContainsFunc(credential, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s has white space or other characters in it that no credential has", source)
-	}
-	return credential, nil
 }

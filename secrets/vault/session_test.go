@@ -156,7 +156,14 @@ func TestLoginsThatFail(t *testing.T) {
 			if want := min(tc.code, 1); sent != want {
 				t.Errorf("%d requests, want %d", sent, want)
 			}
-			now.add(2 * time.Second)
+			switch { // TestRefusedLogins checks these pauses
+			case tc.auth.Method == "approle" && tc.code == 400:
+				now.add(23 * time.Minute)
+			case tc.code/100 == 4:
+				now.add(7 * time.Second)
+			default:
+				now.add(2 * time.Second)
+			}
 			if _, err := source.Status(t.Context(), acme.Path); err == nil || len(f.requests) != 2*sent {
 				t.Errorf("a while later: %v, %d requests", err, len(f.requests))
 			}

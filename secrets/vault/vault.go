@@ -89,13 +89,15 @@ func New(s Settings, o Options) (*Source, error) {
 		o.Log.Warn("secrets.vault.skip_verify is set: Vault's certificate is not verified, and an attacker on the " +
 			"network can read the token and the secrets. It is for trials only: name the authority in ca")
 	}
-	return &Source{
+	source := &Source{
 		mount:   s.Mount,
 		wire:    w,
 		session: &session{auth: s.Auth, wire: w, now: o.Now, log: o.Log},
 		clock:   c,
 		now:     o.Now,
-	}, nil
+	}
+	source.Reload(false)
+	return source, nil
 }
 
 // metadataAnswer is the answer to MOUNT/metadata/PATH.

@@ -165,6 +165,23 @@ func (s *Server) AppRole(t testing.TB, name, ttl string, policies ...string) (ro
 	return role["data"].(map[string]any)["role_id"].(string), secret["data"].(map[string]any)["secret_id"].(string)
 }
 
+// RefuseLogin logs in by AppRole with a wrong secret id. Vault locks the role after five such
+// logins.
+func (s *Server) RefuseLogin(t testing.TB, roleID string) {
+	t.Helper()
+	status, _, err := s.send(http.MethodPost, "auth/approle/login",
+		map[string]string{"role_id": roleID, "secret_id": "wrong"})
+	if err != nil || status != http.StatusBadRequest {
+		t.Fatalf("vaulttest: a login with a wrong secret id: %d, %v", status, err)
+	}
+}
+
+// LockedRoles returns the number of roles and users that Vault has locked after refused logins.
+func (s *Server) LockedRoles(t testing.TB) int {
+	t.Helper()
+	return int(s.Do(t, http.MethodGet, "sys/locked-users", nil)["data"].(map[string]any)["total"].(float64))
+}
+
 // Token creates a token with the given policies and Vault's default policy.
 func (s *Server) Token(t testing.TB, ttl string, policies ...string) string {
 	t.Helper()
