@@ -25,7 +25,7 @@ func loginFaults() []fault {
 			s.credential = answer["data"].(map[string]any)["secret_id"].(string)
 			writeFile(t, s.credentialFile, s.credential)
 		}, after: 1, value: first,
-	}, roleLocked(), loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
+	}, roleLocked(), tokenOfFewUses(), loginUnreachable(), kubernetesLoginForbidden(), jwtExpired()}
 }
 
 // roleLocked is the fault that others were refused with the role of this source.
@@ -45,6 +45,23 @@ func roleLocked() fault {
 			s.server.Do(t, http.MethodPost, "sys/locked-users/"+method["accessor"].(string)+"/unlock/"+s.roleID, nil)
 			s.tokens.add(23 * time.Minute)
 		}, after: 1, value: first,
+	}
+}
+
+// tokenOfFewUses is the fault that the next login gives a token that Vault refuses after three
+// requests, as if it had lost its permission.
+func tokenOfFewUses() fault {
+	uses := func(t *testing.T, s *faultEnv, n int) {
+		s.server.Do(t, http.MethodPost, "auth/approle/role/"+s.name, map[string]any{"token_num_uses": n})
+	}
+	return fault{
+		name: "token of few uses",
+		begin: func(t *testing.T, s *faultEnv) {
+			uses(t, s, 3)
+			s.tokens.add(2 * time.Hour)
+		},
+		afterMaxStale: secrets.ErrUnavailable, says: "the token can be used 3 times only",
+		end: func(t *testing.T, s *faultEnv) { uses(t, s, 0) }, after: 1, value: first,
 	}
 }
 

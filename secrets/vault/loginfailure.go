@@ -2,6 +2,7 @@ package vault
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -22,7 +23,7 @@ const (
 	appRoleSpread = 7 * time.Minute
 )
 
-// A loginRefusal is the error of a login that Vault answered with a refusal.
+// A loginRefusal is the error of a login that Vault answered, and that gave no usable token.
 type loginRefusal struct {
 	status int // of the answer
 	error
@@ -42,6 +43,15 @@ func refusedLogin(method, act string, status int) error {
 		return err
 	}
 	return &loginRefusal{status, err}
+}
+
+// limitedUses returns the error of a login with a token that can be used n times only. After the
+// last use Vault answers 403, as if a policy had changed. A service that reads all the time can't
+// tell the two apart, and would drop its keys.
+func limitedUses(act string, n int) error {
+	return &loginRefusal{http.StatusOK, fmt.Errorf("vault: %s: the token can be used %d times only, and would then be "+
+		"refused like one without permission: set token_num_uses of the role to 0, or use a token without a limit",
+		act, n)}
 }
 
 // loginFailure is the last attempt to get a token, if it failed. The zero value means that it

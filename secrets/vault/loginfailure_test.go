@@ -1,6 +1,7 @@
 package vault_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -198,5 +199,43 @@ func TestRenewalWhileLoginWaits(t *testing.T) {
 	}
 	if n := r.count(r.path()); n != 2 {
 		t.Errorf("%d logins, want the first and one that was refused", n)
+	}
+}
+
+// TestLimitedUses checks that a token that Vault refuses after some requests isn't accepted. The
+// refusal would look like the loss of a permission.
+func TestLimitedUses(t *testing.T) {
+	role := newRefusals(t, vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s")}, 0)
+	role.set(func(f *fakeVault) {
+		f.answers[role.path()] = reply{200, `{"auth": {"client_token": "few", "lease_duration": 60, "num_uses": 3}}`}
+	})
+	err := role.read(t)
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "3 times only", "set token_num_uses of the role to 0")
+	if r := role.last(); r.path != "auth/token/revoke-self" || r.token != "few" {
+		t.Errorf("the token stays in Vault; the last request was for %s", r.path)
+	}
+	if gaps := role.attempts(t, time.Second, 10*time.Minute); slices.Max(gaps) > 73*time.Second {
+		t.Errorf("logins are %v apart: this lock needs no care, because Vault accepts them", gaps)
+	}
+
+	token := newRefusals(t, vault.Auth{Method: "token", TokenFile: credentialFile(t, "few")}, 0)
+	token.set(func(f *fakeVault) {
+		f.answers[token.path()] = reply{200, `{"data": {"ttl": 60, "renewable": true, "num_uses": 2}}`}
+	})
+	err = token.read(t)
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "2 times only")
+	if n := len(token.requests); n != 1 {
+		t.Errorf("%d requests, want one: %v", n, fmt.Sprint(token.last().path))
+	}
+
+	t.Setenv("VAULT_TOKEN", "few") // of an operator, for one command
+	w, err := vault.NewWriter(vault.Settings{Addresses: []string{token.URL}}, vault.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Observe(t.Context(), acme.Path); err != nil && strings.Contains(err.Error(), "times only") {
+		t.Errorf("a command can't use the token: %v", err)
 	}
 }

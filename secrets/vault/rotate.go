@@ -59,6 +59,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	source.session.fewUses = true
 	return &Writer{source: source}, nil
 }
 

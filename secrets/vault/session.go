@@ -24,6 +24,9 @@ type session struct {
 	wire *wire
 	now  func() time.Time
 	log  *slog.Logger
+	// fewUses accepts a token that can be used a limited number of times. It is for commands, which
+	// end after a few requests.
+	fewUses bool
 
 	current atomic.Pointer[tokenInfo] // nil before the first login
 	flight  singleflight.Group        // one login at a time
@@ -163,6 +166,7 @@ type authAnswer struct {
 		ClientToken   string `json:"client_token"`
 		LeaseDuration int64  `json:"lease_duration"` // seconds
 		Renewable     bool   `json:"renewable"`
+		NumUses       int    `json:"num_uses"` // zero: no limit
 	} `json:"auth"`
 }
 
@@ -217,6 +221,11 @@ func (s *session) logIn(ctx context.Context, fields map[string]string) (*tokenIn
 	if !answer.decode(&decoded) || decoded.Auth.ClientToken == "" {
 		return nil, fmt.Errorf("vault: %s: the answer has no token in it", act)
 	}
+	if n := decoded.Auth.NumUses; n != 0 {
+		// Vault would keep the token until its lease ends.
+		_, _ = s.wire.write(ctx, "revoking the token", decoded.Auth.ClientToken, "auth/token/revoke-self", nil)
+		return nil, limitedUses(act, n)
+	}
 	lease := time.Duration(decoded.Auth.LeaseDuration) * time.Second
 	return newTokenInfo(decoded.Auth.ClientToken, s.now(), lease, lease, decoded.Auth.Renewable), nil
 }
@@ -236,10 +245,14 @@ func (s *session) lookUp(ctx context.Context, token string) (*tokenInfo, error) 
 		Data *struct {
 			TTL       int64 `json:"ttl"` // seconds; zero: none
 			Renewable bool  `json:"renewable"`
+			NumUses   int   `json:"num_uses"` // zero: no limit
 		} `json:"data"`
 	}
 	if !a.decode(&decoded) || decoded.Data == nil {
 		return nil, fmt.Errorf("vault: %s: the answer has no data about the token", act)
+	}
+	if n := decoded.Data.NumUses; n != 0 && !s.fewUses {
+		return nil, limitedUses(act, n)
 	}
 	lease := time.Duration(decoded.Data.TTL) * time.Second
 	return newTokenInfo(token, s.now(), lease, lease, decoded.Data.Renewable), nil
