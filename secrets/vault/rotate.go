@@ -48,7 +48,7 @@ func NewWriter(s Settings, o Options) (*Writer, error) {
 		o.Timeout = DefaultTimeout
 	}
 	if o.Transport == nil {
-		transport, err := newTransport(s, o.Timeout)
+		transport, err := newCATransport(s, o.Timeout, o.Log)
 		if err != nil {
 			return nil, err
 		}

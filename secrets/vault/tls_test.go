@@ -3,6 +3,8 @@ package vault_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +150,67 @@ func TestSkipVerifyOfAWriter(t *testing.T) {
 			t.Errorf("skip_verify %v: log %s", skip, log)
 		}
 	}
+}
+
+// TestCAChanges checks that a change of the file of authorities takes effect, and that a file that
+// can't be used changes nothing.
+func TestCAChanges(t *testing.T) {
+	f, root := encryptedFront(t)
+	caFile := credentialFile(t, root.pem())
+	log := &strings.Builder{}
+	source := newSource(t, trustingSettings(t, f.URL, caFile), vault.Options{Log: secretstest.NewLog(log)})
+	read := func() error { _, err := source.Status(t.Context(), acme.Path); return err }
+	if files := source.Files(); !slices.Contains(files, caFile) || len(files) != 2 {
+		t.Errorf("the files are %v", files)
+	}
+	if err := read(); err != nil || source.Reload(false) {
+		t.Fatalf("%v, or a change without one", err)
+	}
+
+	next := newAuthority(t)
+	for state, content := range map[string]string{
+		"empty": "", "no certificate": "no certificate", "half": root.pem() + next.pem()[:100],
+	} {
+		writeFile(t, caFile, content)
+		for range 2 {
+			if source.Reload(false) {
+				t.Errorf("%s: a change", state)
+			}
+		}
+		if err := read(); err != nil {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+	if err := os.Remove(caFile); err != nil {
+		t.Fatal(err)
+	}
+	if source.Reload(true) || read() != nil {
+		t.Error("without the file the authorities before don't stay in use")
+	}
+	if n := strings.Count(log.String(), "the previous ones stay in use"); n != 4 {
+		t.Errorf("%d errors in the log, want one for each state: %s", n, log)
+	}
+
+	f.present(next.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+	err := read()
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "unknown authority: check ca")
+	writeFile(t, caFile, root.pem()+next.pem())
+	if !source.Reload(false) {
+		t.Error("the change isn't reported")
+	}
+	if err := read(); err != nil {
+		t.Errorf("with both authorities: %v", err)
+	}
+
+	// Connections that the authority before vouched for are not used again.
+	f.present(root.issue(t, time.Hour, x509.ExtKeyUsageServerAuth))
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, caFile, next.pem())
+	source.Reload(false)
+	err = read()
+	checkUnavailable(t, err)
+	secretstest.CheckErrorText(t, err, "unknown authority: check ca")
 }

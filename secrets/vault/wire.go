@@ -2,13 +2,10 @@ package vault
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -32,6 +29,7 @@ const maxBody = 1 << 20
 // wire sends requests to the servers of one cluster.
 type wire struct {
 	servers   []server
+	ca        *caTransport // nil if the transport is that of Options
 	preferred atomic.Int64 // the index of the server that answered last
 	timeout   time.Duration
 }
@@ -57,14 +55,14 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 				"verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
 		}
 	}
+	w := &wire{timeout: timeout}
 	if transport == nil {
-		t, err := newTransport(s, timeout)
+		ca, err := newCATransport(s, timeout, c.log)
 		if err != nil {
 			return nil, err
 		}
-		transport = t
+		w.ca, transport = ca, ca
 	}
-	w := &wire{timeout: timeout}
 	for _, address := range s.Addresses {
 		client, err := newClient(address, s.Namespace, limitedTransport{dateTransport{transport, c}})
 		if err != nil {
@@ -119,34 +117,6 @@ func vaultVariables() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// newTransport returns a transport that uses only HTTP/1.1. With HTTP/1.1 a request that gets no
-// answer in time closes its connection, so that a half-open connection fails one request. With
-// HTTP/2 all requests share one connection, and every request would fail until TCP gives up.
-func newTransport(s Settings, timeout time.Duration) (*http.Transport, error) {
-	config := &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: s.SkipVerify, //nolint:gosec // only for trials; New logs a warning
-	}
-	if s.CA != "" {
-		pem, err := os.ReadFile(s.CA)
-		if err != nil {
-			return nil, fmt.Errorf("vault: ca: %w", err)
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("vault: ca: %s has no certificate in PEM form", s.CA)
-		}
-	}
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext,
-		TLSClientConfig:     config,
-		TLSHandshakeTimeout: timeout,
-		MaxIdleConnsPerHost: 16,
-		IdleConnTimeout:     90 * time.Second,
-	}, nil
 }
 
 // read requests path (without /v1/) with the given token.
