@@ -48,13 +48,18 @@ type reloader struct {
 
 	mu      sync.Mutex // one reload at a time
 	running *config.Snapshot
-	fault   string // why the last reload failed; empty if it succeeded
+	fault   string            // why the last reload failed; empty if it succeeded
+	issuers map[string]digest // of the files of each issuer, by its name
 }
 
-// follow reloads whenever the files have changed, until ctx ends.
+// follow reloads whenever the files have changed, until ctx ends. It also fetches the keys of
+// issuers whose files have changed.
 func (r *reloader) follow(ctx context.Context) {
 	options := filewatch.Options{Name: "the configuration", Log: r.log, PollInterval: reloadPoll}
-	filewatch.Watch(ctx, options, r.reader.Paths, func() { r.reloadIfChanged(ctx) })
+	filewatch.Watch(ctx, options, r.paths, func() {
+		r.reloadIfChanged(ctx)
+		r.fetchIfChanged()
+	})
 }
 
 // reloadIfChanged reloads if the files have changed since the last reload, or if that reload
@@ -172,16 +177,17 @@ func (h host) reloads(ctx context.Context, s *service.Service, keyring *secrets.
 		reader: h.reader, service: s, keyring: keyring, keys: h.keys, log: h.log,
 		timeout: reloadTimeout, running: h.snapshot,
 	}
-	var both sync.WaitGroup
-	both.Go(func() { r.follow(ctx) })
-	both.Go(func() { h.hangUps(ctx, r) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { r.follow(ctx) })
+	all.Go(func() { h.hangUps(ctx, r, keyring) })
+	all.Go(func() { h.followStore(ctx, keyring) })
+	all.Wait()
 }
 
 // hangUps handles SIGHUP until ctx ends. A SIGHUP reopens the audit log's file, which log rotation
-// needs, and reads the certificates' files and the configuration again. The channel holds one
-// signal, so several signals during a reload cause one more reload.
-func (h host) hangUps(ctx context.Context, r *reloader) {
+// needs, and reads the certificates' files, the secret store's and the configuration again. The
+// channel holds one signal, so several signals during a reload cause one more reload.
+func (h host) hangUps(ctx context.Context, r *reloader, keyring *secrets.Keyring) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -195,6 +201,7 @@ func (h host) hangUps(ctx context.Context, r *reloader) {
 		if h.listeners.TLS != nil {
 			h.listeners.TLS.Reload()
 		}
+		h.reloadStore(keyring)
 		r.now(ctx)
 	}
 }

@@ -91,6 +91,17 @@ func (k *KeySets) Warm(ctx context.Context, issuers ...Issuer) {
 	}
 }
 
+// Refetch makes Run fetch the keys of these issuers within a few seconds. Call it when a file that
+// a fetch needs has changed.
+func (k *KeySets) Refetch(issuers ...Issuer) {
+	for _, i := range issuers {
+		set := k.of(i)
+		set.mu.Lock()
+		set.due = time.Time{}
+		set.mu.Unlock()
+	}
+}
+
 // Retain discards the keys of all other issuers.
 func (k *KeySets) Retain(issuers ...Issuer) {
 	keep := make(map[Issuer]*keySet, len(issuers))
