@@ -51,6 +51,19 @@ func (p *doctorSubject) login(t *testing.T, ttl string) {
 	write(t, filepath.Join(p.dir, "secret-id"), secretID+"\n")
 }
 
+// edit replaces a text in the configuration file.
+func (p *doctorSubject) edit(t *testing.T, text, by string) {
+	t.Helper()
+	config := filepath.Join(p.dir, "deskmint.yaml")
+	write(t, config, strings.Replace(readFile(t, config), text, by, 1))
+}
+
+// pathOf changes the path of the secret in the configuration file.
+func (p *doctorSubject) pathOf(t *testing.T, path string) {
+	t.Helper()
+	p.edit(t, "{path: "+p.path+"}", "{path: "+path+"}")
+}
+
 // byToken makes the service log in with the given token.
 func (p *doctorSubject) byToken(t *testing.T, token string) {
 	t.Helper()
@@ -83,7 +96,8 @@ const wide = `more than it should: `
 var doctorVaultTests = map[string]doctorVaultTest{
 	"right": {func(*testing.T, *doctorSubject) {}, 0, []string{
 		`ok +secrets.vault.addresses: 127.0.0.1:\d+: the server answers and is unsealed`,
-		`ok +secrets.vault.auth: the login by method approle works`,
+		`ok +secrets.vault.auth: the login by method approle works; five refused logins lock its role: .*` +
+			`vault auth tune -user-lockout-disable=true approle/.*`,
 		`ok +auth/token/lookup-self: the token lasts for (1h0m0s|59m59s), renewable: true`,
 		`ok +sys/capabilities-self: the token may read what the configuration names; ` +
 			`it may neither write there nor .*`,
@@ -101,8 +115,24 @@ var doctorVaultTests = map[string]doctorVaultTest{
 	}, 1, []string{`fault +secret/destroy/\S+/acme: the token may update here, .*`}},
 	"may list": {func(t *testing.T, p *doctorSubject) {
 		p.policy(t, `path "secret/metadata/*" { capabilities = ["list"] }`)
-	}, 1, []string{ // the * also matches paths that the token can't read
+	}, 3, []string{ // the * also matches paths that the token can't read
 		`warning +secret/metadata/: the token may list here, ` + wide + `the names of all secrets`}},
+	"may list in its folder": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/metadata/`+p.name+`/*" { capabilities = ["read", "list"] }
+			path "secret/data/`+p.name+`/*" { capabilities = ["read", "list"] }`)
+	}, 3, []string{
+		`warning +secret/metadata/\S+/acme: the token may list here, ` + wide + `a secret of the configuration`,
+		`0 faults, \d+ warnings`,
+	}},
+	"reads by a wildcard": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/+/`+p.name+`/*" { capabilities = ["read"] }`)
+	}, 0, []string{`0 faults, 0 warnings`}},
+	"reads all of Vault": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "*" { capabilities = ["read"] }`)
+	}, 1, []string{
+		`fault +sys/raw/\S+: the token may read here, ` + wide + `Vault's raw storage`,
+		`fault +sys/storage/raft/snapshot: the token may read here, ` + wide + `snapshots of Vault's whole storage`,
+	}},
 	"reads everything": {func(t *testing.T, p *doctorSubject) {
 		p.policy(t, `path "secret/data/*" { capabilities = ["read"] }`)
 	}, 1, []string{
@@ -112,7 +142,7 @@ var doctorVaultTests = map[string]doctorVaultTest{
 	"rules Vault": {func(t *testing.T, p *doctorSubject) {
 		p.policy(t, `path "sys/policies/*" { capabilities = ["create", "update"] }`)
 	}, 1, []string{
-		`fault +sys/policies/acl/\S+: the token may create, update here, ` + wide + `the rule over Vault itself`,
+		`fault +sys/policies/acl/\S+: the token may create, update here, ` + wide + `Vault's policies`,
 	}},
 	"may do anything": {func(t *testing.T, p *doctorSubject) {
 		p.policy(t, `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }`)
@@ -128,7 +158,52 @@ var doctorVaultTests = map[string]doctorVaultTest{
 		p.vault.Policy(t, p.name, `path "secret/metadata/`+p.path+`" { capabilities = ["read"] }`)
 	}, 1, []string{
 		`fault +secret/data/\S+/acme: the token may not read a secret of the configuration`,
+		` +→ give the policy of the service's role the capability read at secret/data/\S+/acme \(.*`,
 		`fault +secret \S+: .*permission denied.*`,
+		` +→ give the policy of the service's role the capability read at secret/metadata/\S+ and secret/data/\S+ .*`,
+	}},
+	"the path with the mount": {func(t *testing.T, p *doctorSubject) {
+		p.pathOf(t, "secret/data/"+p.path)
+	}, 1, []string{
+		`fault +secret/data/secret/data/\S+: the token may not read a secret of the configuration`,
+		` +→ secret.path is relative to the mount, .*: write path: doctor-\S+/acme in the configuration, .*`,
+		`fault +secret secret/data/\S+: .*permission denied.*`,
+	}},
+	"the path with the mount and a wide policy": {func(t *testing.T, p *doctorSubject) {
+		p.policy(t, `path "secret/*" { capabilities = ["read"] }`)
+		p.pathOf(t, "secret/"+p.path)
+	}, 1, []string{
+		`fault +secret secret/doctor-\S+: .*no such secret.*`,
+		` +→ secret.path is relative to the mount, .*: write path: doctor-\S+/acme in the configuration, .*`,
+	}},
+	"a role of limited uses": {func(t *testing.T, p *doctorSubject) {
+		p.vault.Do(t, http.MethodPost, "auth/approle/role/"+p.name, map[string]any{"token_num_uses": 3})
+	}, 1, []string{
+		`fault +secrets.vault.auth: the login fails: .*the token can be used 3 times only, .*`,
+		` +→ .*token_num_uses=0.*`,
+	}},
+	"a token of limited uses": {func(t *testing.T, p *doctorSubject) {
+		p.byToken(t, p.tokenOf(t, map[string]any{"period": "1h", "num_uses": 50}))
+	}, 1, []string{`fault +secrets.vault.auth: the login fails: .*the token can be used 49 times only, .*`}},
+	"a wrong secret id": {func(t *testing.T, p *doctorSubject) {
+		write(t, filepath.Join(p.dir, "secret-id"), "MARKER-wrong")
+	}, 1, []string{
+		`fault +secrets.vault.auth: the login fails: .*refused: check the role and the credential \(400\)`,
+		` +→ check role_id and the secret id's file.*each run of this command is a login.*lockout_disable.*`,
+	}},
+	"a locked role": {func(t *testing.T, p *doctorSubject) {
+		for range 5 {
+			p.vault.RefuseLogin(t, strings.TrimSpace(readFile(t, filepath.Join(p.dir, "role-id"))))
+		}
+	}, 1, []string{
+		`fault +secrets.vault.auth: Vault has locked the role after refused logins, .*`,
+		` +→ .*sys/locked-users/MOUNT_ACCESSOR/unlock/ROLE_ID.*lockout_disable.*its own role.*`,
+	}},
+	"no auth method there": {func(t *testing.T, p *doctorSubject) {
+		p.edit(t, "method: approle", "mount: nowhere, method: approle")
+	}, 1, []string{
+		`fault +secrets.vault.auth: .*\(403\): a role that doesn't exist gets the same answer, so no auth method .*`,
+		` +→ correct secrets.vault.auth.mount, or secrets.vault.namespace: it isn't set, .*`,
 	}},
 	"wrong role": {func(t *testing.T, p *doctorSubject) { write(t, filepath.Join(p.dir, "role-id"), "nobody") }, 1,
 		[]string{
@@ -243,6 +318,35 @@ func TestDoctorVaultUnavailable(t *testing.T) {
 	write(t, config, strings.Replace(good, vault.Addr, "http://"+freeAddress(t), 1))
 	runDoctor(t, 1, p.flags,
 		`fault +secrets.vault.addresses: 127.0.0.1:\d+: vault: reading sys/health: .*no connection.*refused.*`)
+}
+
+// TestDoctorNamespace checks the finding about a Vault that answers 403 outside of the right
+// namespace, as Vault Enterprise and HCP do. The Vault of the tests has no namespaces.
+func TestDoctorNamespace(t *testing.T) {
+	t.Parallel()
+	vault := vaulttest.Start(t)
+	var proxy vaultProxy
+	proxy.setTarget(vault.Addr)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Vault-Namespace") != "admin/sso" && r.URL.Path != "/v1/sys/health" {
+			http.Error(w, `{"errors":["permission denied"]}`, http.StatusForbidden)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	p := newDoctorSubject(t, vault, server.URL)
+	const mount = ` +→ correct secrets.vault.auth.mount, or secrets.vault.namespace: `
+	runDoctor(t, 1, p.flags, `fault +secrets.vault.auth: .*no auth method is mounted there`,
+		mount+`it isn't set, and Vault Enterprise and HCP need it .*`)
+	p.edit(t, "vault: {", "vault: {namespace: elsewhere, ")
+	runDoctor(t, 1, p.flags, mount+`it is "elsewhere"`)
+	p.edit(t, "namespace: elsewhere", "namespace: admin/sso")
+	runDoctor(t, 0, p.flags, `ok +secrets.vault.auth: .*`)
+
+	p.byToken(t, p.tokenOf(t, map[string]any{"period": "1h"}))
+	p.edit(t, "namespace: admin/sso", "namespace: elsewhere")
+	runDoctor(t, 1, p.flags, `fault +secrets.vault.auth: .*\(403\)`, ` +→ check the token: .*belongs to namespace.*`)
 }
 
 // clockWriter sets another time in the header Date.

@@ -2,14 +2,10 @@ package vault
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -21,13 +17,7 @@ const (
 	// shortLease is a lease that causes a login every few refreshes. Each login is a line in
 	// Vault's audit log.
 	shortLease = time.Minute
-	// pathsAtOnce is the maximum number of paths in one request for capabilities.
-	pathsAtOnce = 100
 )
-
-// policyAdvice is the advice for tokens with too many permissions.
-const policyAdvice = "take it out of the policies of the service's role: it needs read on its secrets' data and " +
-	"metadata, and nothing else (deploy/vault/service.hcl)"
 
 // Diagnose checks the access of the service to the secrets at refs, and reports its findings. It
 // checks the servers, the login, the token, the permissions of the token's policies, and the
@@ -42,12 +32,11 @@ func (s *Source) Diagnose(ctx context.Context, refs []secrets.Ref, report func(s
 	}
 	g, err := s.session.token(ctx)
 	if err != nil {
-		d.fault("secrets.vault.auth", "the login fails: "+err.Error(), "check auth.mount, role and the credential's "+
-			"file; that Vault has the role; and, with a token, that it hasn't expired")
+		d.failedLogin(ctx, err)
 		d.clocks()
 		return false
 	}
-	d.say(secrets.OK, "secrets.vault.auth", "the login by method "+s.session.auth.Method+" works", "")
+	d.login()
 	d.token(ctx, g)
 	d.policies(ctx, g, refs)
 	d.clocks()
@@ -193,148 +182,4 @@ func (d diagnosis) clocks() {
 	default:
 		d.say(secrets.OK, where, what, "")
 	}
-}
-
-// policies checks the permissions of the token for the secrets and for other paths.
-func (d diagnosis) policies(ctx context.Context, g *tokenInfo, refs []secrets.Ref) {
-	rules := d.rules(refs)
-	var paths []string
-	for _, r := range rules {
-		paths = append(paths, r.path)
-	}
-	may := map[string][]string{}
-	for some := range slices.Chunk(paths, pathsAtOnce) {
-		if err := d.source.may(ctx, g, some, may); err != nil {
-			d.warn("sys/capabilities-self", "the capabilities of the token can't be read: "+err.Error(),
-				"let the role have Vault's policy default too")
-			return
-		}
-	}
-	wrong := 0
-	for _, r := range rules {
-		if finding, ok := r.judge(may[r.path]); !ok {
-			wrong++
-			d.report(finding)
-		}
-	}
-	if wrong == 0 {
-		d.say(secrets.OK, "sys/capabilities-self", "the token may read what the configuration names; it may neither "+
-			"write there nor access any other path that was checked", "")
-	}
-}
-
-// may reads the token's capabilities for paths and adds them to known. It omits "deny".
-func (s *Source) may(ctx context.Context, g *tokenInfo, paths []string, known map[string][]string) error {
-	const where = "sys/capabilities-self"
-	const act = "reading " + where
-	a, err := s.wire.write(ctx, act, g.token(), where, map[string][]string{"paths": paths})
-	if err != nil {
-		return err
-	}
-	if a.status != http.StatusOK {
-		return statusError(act, a.status, capabilityErrors)
-	}
-	var decoded struct {
-		Data map[string][]string `json:"data"`
-	}
-	if !a.decode(&decoded) {
-		return fmt.Errorf("vault: %s: the answer has no capabilities", act)
-	}
-	for _, p := range paths {
-		if decoded.Data[p] == nil {
-			return errors.New("vault: " + act + ": the answer omits a path")
-		}
-		known[p] = slices.DeleteFunc(decoded.Data[p], func(c string) bool { return c == "deny" })
-	}
-	return nil
-}
-
-// rule is the set of capabilities that a token should have at a path.
-type rule struct {
-	path string
-	need bool     // the token must be able to read
-	fine []string // further capabilities that do no harm
-	mild bool     // other capabilities are a warning, not a fault
-	what string   // a description of the path for operators
-}
-
-// rules returns the rules for the secrets, for secrets that the configuration doesn't name, and for
-// Vault itself. A random name represents all names that the configuration doesn't contain.
-func (d diagnosis) rules(refs []secrets.Ref) []rule {
-	mount, stranger := d.source.mount, "deskmint-doctor-"+strings.ToLower(rand.Text())
-	at := func(kind, p string) string { return mount + "/" + kind + "/" + p }
-	var own, folders []rule
-	seen := map[string]bool{}
-	for _, ref := range refs {
-		if seen[ref.Path] {
-			continue
-		}
-		seen[ref.Path] = true
-		own = append(own,
-			rule{path: at("metadata", ref.Path), need: true, what: "a secret of the configuration"},
-			rule{path: at("data", ref.Path), need: true, what: "a secret of the configuration"},
-			rule{path: at("delete", ref.Path), what: "deleting a secret of the configuration"},
-			rule{path: at("destroy", ref.Path), what: "destroying a secret of the configuration"})
-		folder := path.Dir(ref.Path) + "/"
-		if folder == "./" || seen[folder] {
-			continue
-		}
-		seen[folder] = true
-		folders = append(folders,
-			rule{path: at("metadata", folder), mild: true, fine: []string{"read"}, what: "a folder of the " +
-				"configuration's secrets"},
-			// The policy in Deskmint's documentation permits reads of the folder's other secrets.
-			rule{path: at("data", folder+stranger), fine: []string{"read"}, what: "other secrets of a folder of the " +
-				"configuration's"})
-	}
-	others := []rule{
-		{path: at("data", stranger), what: "secrets that the configuration doesn't name"},
-		{path: at("metadata", stranger), what: "secrets that the configuration doesn't name"},
-		{path: mount + "/metadata/", mild: true, what: "the names of all secrets"},
-		{path: mount + "/config", what: "the settings of the KV engine"},
-		{path: stranger + "/data/" + stranger, what: "other mounts"},
-	}
-	for _, p := range []string{"sys/policies/acl/" + stranger, "sys/auth/" + stranger, "sys/mounts/" + stranger,
-		"sys/audit/" + stranger, "sys/seal", "sys/raw/" + stranger, "sys/storage/raft/snapshot"} {
-		others = append(others, rule{path: p, what: "the rule over Vault itself"})
-	}
-	for _, p := range []string{"auth/token/create", "auth/approle/role/" + stranger, "identity/entity"} {
-		others = append(others, rule{path: p, what: "making credentials"})
-	}
-	return slices.Concat(own, folders, others)
-}
-
-// judge returns false and a finding if the capabilities violate the rule.
-func (r rule) judge(may []string) (secrets.Finding, bool) {
-	f := secrets.Finding{Level: secrets.Fault, Where: r.path}
-	if r.need && !slices.Contains(may, "read") && !slices.Contains(may, "root") {
-		f.What = "the token may not read " + r.what
-		f.Do = "give the policy of the service's role the capability read at " + r.path + ", or correct secret.path " +
-			"or mount in the configuration"
-		return f, false
-	}
-	var more []string
-	for _, c := range may {
-		if !capabilities[c] { // don't quote an unknown word
-			c = "more"
-		}
-		if !(r.need && c == "read") && !slices.Contains(r.fine, c) {
-			more = append(more, c)
-		}
-	}
-	if len(more) == 0 {
-		return f, true
-	}
-	if r.mild && !slices.Contains(more, "root") && !slices.Contains(more, "sudo") {
-		f.Level = secrets.Warning
-	}
-	f.What = fmt.Sprintf("the token may %s here, more than it should: %s", strings.Join(more, ", "), r.what)
-	f.Do = policyAdvice
-	return f, false
-}
-
-// capabilities are the names of Vault's capabilities.
-var capabilities = map[string]bool{
-	"create": true, "read": true, "update": true, "patch": true, "delete": true, "list": true,
-	"sudo": true, "root": true, "subscribe": true, "recover": true,
 }

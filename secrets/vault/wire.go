@@ -32,6 +32,7 @@ type wire struct {
 	ca        *caTransport // nil if the transport is that of Options
 	preferred atomic.Int64 // the index of the server that answered last
 	timeout   time.Duration
+	namespace string
 }
 
 type server struct {
@@ -55,7 +56,7 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 				"verified: unset it, and name the authority in ca (or, for a trial, set secrets.vault.skip_verify)")
 		}
 	}
-	w := &wire{timeout: timeout}
+	w := &wire{timeout: timeout, namespace: s.Namespace}
 	if transport == nil {
 		ca, err := newCATransport(s, timeout, c.log)
 		if err != nil {

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -21,6 +22,11 @@ type diagnoser interface {
 	Diagnose(ctx context.Context, refs []secrets.Ref, report func(secrets.Finding)) bool
 }
 
+// adviser is a store that has advice about some errors of reading a secret.
+type adviser interface {
+	AdviseSecret(ref secrets.Ref, err error) string
+}
+
 // store reads every secret that the configurations name, as the service does, and compares
 // prefixes.
 func (e *examination) store(ctx context.Context, s *config.Snapshot, prefixes map[string]string) {
@@ -36,7 +42,8 @@ func (e *examination) store(ctx context.Context, s *config.Snapshot, prefixes ma
 	if s.Secrets.Source == "file" {
 		comparer = file.NewWriter(s.Secrets.File)
 	}
-	c := secretChecker{examination: e, comparer: comparer, ring: secrets.NewKeyring(secrets.Options{
+	advise, _ := source.(adviser)
+	c := secretChecker{examination: e, comparer: comparer, adviser: advise, ring: secrets.NewKeyring(secrets.Options{
 		Source: source, MaxRate: secretstore.MaxRate(s), RequirePointer: s.Secrets.RequirePointer,
 		Timeout: secretstore.CommandTimeout,
 	})}
@@ -67,6 +74,7 @@ type secretChecker struct {
 
 	ring     *secrets.Keyring // decides as that of a replica that starts now
 	comparer prefixComparer   // nil: the store has none
+	adviser  adviser          // nil: the store has none
 }
 
 // check reads a secret and returns the version that signs; 0 if none can.
@@ -85,8 +93,12 @@ func (c *secretChecker) check(ctx context.Context, ref secrets.Ref) secrets.Vers
 		c.warn(where, "it is switched off: nothing is signed with it", "`deskmint secret enable` switches it on again")
 	}
 	if state.Held == nil {
-		c.fault(where, causeOf(state.Fault),
-			"correct that; `deskmint secret status NAME` shows the secret's versions and what is known against each")
+		do := ""
+		if c.adviser != nil {
+			do = c.adviser.AdviseSecret(ref, state.Fault)
+		}
+		c.fault(where, causeOf(state.Fault), cmp.Or(do,
+			"correct that; `deskmint secret status NAME` shows the secret's versions and what is known against each"))
 		return 0
 	}
 	if staged := state.Status.Staged(); state.Fault != nil {
