@@ -102,6 +102,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- omit (include "deskmint.config" . | fromYaml) "configurations" "callers" "issuers" "include" | toYaml -}}
 {{- end -}}
 
+{{/* The authorities of Vault and of the cluster, as they are in the cluster. Nothing where Helm can't ask it: `helm template`. */}}
+{{- define "deskmint.authorities" -}}
+{{- range $ca := list .Values.vault.ca (ternary (dict "configMap" "kube-root-ca.crt" "key" "ca.crt") dict .Values.clusterIssuer.enabled) -}}
+{{- range $kind, $name := dict "ConfigMap" (get $ca "configMap") "Secret" (get $ca "secret") -}}
+{{- with $name -}}
+{{- dig "data" $ca.key "" (lookup "v1" $kind $.Release.Namespace .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* NetworkPolicy: from or to, and ports. */}}
 {{- define "deskmint.peers" -}}
 {{- range get . "namespaces" }}
