@@ -45,7 +45,7 @@ func TestCallerGone(t *testing.T) {
 				served.awaitCancelled()
 				release()
 				r := <-answered
-				if r.code != c.code || r.reason != "" || tr.name == "http" && r.http != c.http {
+				if r.code != c.code || r.reason != ownReason(tr, r.code) || tr.name == "http" && r.http != c.http {
 					t.Errorf("the caller gets %v %s, HTTP %d; want %v, HTTP %d", r.code, r.reason, r.http, c.code,
 						c.http)
 				}
@@ -55,7 +55,8 @@ func TestCallerGone(t *testing.T) {
 				if ended != c.code && !(tr.name == "grpc" && ended == codes.Canceled) {
 					t.Errorf("the call ended with %v, want %v", ended, c.code)
 				}
-				if got := counted(t, s, tr.name, "MintToken", ended, ""); got != "1" {
+				reason := map[codes.Code]string{codes.DeadlineExceeded: "DEADLINE_EXCEEDED"}[ended]
+				if got := counted(t, s, tr.name, "MintToken", ended, reason); got != "1" {
 					t.Errorf("counted %q times as %v, want 1", got, ended)
 				}
 				if got := s.Audit.String(); got != "" {
@@ -72,6 +73,15 @@ func TestCallerGone(t *testing.T) {
 	}
 }
 
+// ownReason returns the reason that a client sees for a deadline that has passed. A gRPC client makes
+// the error itself, without details.
+func ownReason(tr transport, code codes.Code) string {
+	if tr.name == "http" && code == codes.DeadlineExceeded {
+		return "DEADLINE_EXCEEDED"
+	}
+	return ""
+}
+
 // TestDeadlineBeforeTheHandler checks that a request whose deadline has already passed doesn't
 // reach a handler.
 func TestDeadlineBeforeTheHandler(t *testing.T) {
@@ -84,7 +94,7 @@ func TestDeadlineBeforeTheHandler(t *testing.T) {
 		defer cancel()
 		for range 3 {
 			r := tr.send(ctx, t, s, call{method: "MintToken", body: user("")})
-			if r.code != codes.DeadlineExceeded || r.reason != "" {
+			if r.code != codes.DeadlineExceeded || r.reason != ownReason(tr, r.code) {
 				t.Errorf("got %v %s", r.code, r.reason)
 			}
 		}
@@ -95,20 +105,89 @@ func TestDeadlineBeforeTheHandler(t *testing.T) {
 	})
 }
 
-// TestRefreshEndsWithItsCaller checks that a refresh from the store has the context of its request.
+// TestRefreshEndsWithItsCaller checks that a refresh from the store has the context of its request,
+// and that it is recorded although its caller has gone away, because the store was read.
 func TestRefreshEndsWithItsCaller(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
+		entered := make(chan struct{})
 		hook := hookedSecrets{onRefresh: func(ctx context.Context) error {
+			close(entered)
 			<-ctx.Done()
 			return fmt.Errorf("the store: %w", ctx.Err())
 		}}
 		s := start(t, settings{configuration: configuration, secrets: hook.wrap})
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		if r := tr.send(ctx, t, s, call{method: "RefreshSecret"}); r.code != codes.DeadlineExceeded || r.reason != "" {
+		answered := make(chan reply, 1)
+		go func() { answered <- tr.send(ctx, t, s, call{method: "RefreshSecret"}) }()
+		<-entered
+		cancel()
+		if r := <-answered; r.code != codes.Canceled || r.reason != "" {
 			t.Errorf("got %v %s", r.code, r.reason)
 		}
+		waitUntil(t, func() string {
+			if s.Audit.String() == "" {
+				return "the refresh isn't recorded"
+			}
+			return ""
+		})
+		got := records(t, s)
+		if len(got) != 1 || got[0].Action != "refresh" || got[0].Configuration != "acme-customers" ||
+			got[0].Decision != "deny" {
+			t.Errorf("recorded %+v, want the refresh", got)
+		}
 	})
+}
+
+// TestShortDeadlines checks that a deadline that passes while the record is written is the caller's
+// fault, not one of the audit log: the answer has another reason, and no fault is logged. A caller
+// that shows refusals to users gets its page.
+func TestShortDeadlines(t *testing.T) {
+	eachTransport(t, func(t *testing.T, tr transport) {
+		w := &blockingWriter{}
+		s := start(t, settings{configuration: configuration, audit: w})
+		release := w.block()
+		defer release()
+		for _, c := range []call{
+			{method: "MintToken", body: user("")},
+			{method: "MintToken", keys: []string{"dmk_other"}, body: user("")}, // an unknown caller
+			{method: "RenderPage", body: user("") + `,"onError":"ON_ERROR_PAGE"`},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+			r := tr.send(ctx, t, s, c)
+			cancel()
+			if r.code != codes.DeadlineExceeded && r.http != http.StatusGatewayTimeout {
+				t.Errorf("%s: %v %s, HTTP %d", c.method, r.code, r.reason, r.http)
+			}
+			if page := strings.Contains(string(r.body), "<!doctype html>"); tr.name == "http" &&
+				page != (c.method == "RenderPage") {
+				t.Errorf("%s: a page: %v: %s", c.method, page, r.body)
+			}
+		}
+		if got := s.Log.String(); strings.Contains(got, "request failed") {
+			t.Errorf("the log has a fault: %s", got)
+		}
+		if got := s.ops(t, "/metrics"); strings.Contains(got, `reason="AUDIT_UNAVAILABLE"} 1`) {
+			t.Error("a fault of the audit log is counted")
+		}
+	})
+}
+
+// TestFloodOfShortDeadlines checks that strangers with deadlines of 200 µs get no other answers than
+// they should, and cause no fault.
+func TestFloodOfShortDeadlines(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	for i := range 160 {
+		head := fmt.Sprintf("Grpc-Timeout: %du\r\n", 100+i)
+		res, body := s.sendRaw(t, rawPost(mintPath, head+asJSON, `{}`))
+		a := readError(t, res.Header, res.StatusCode, body)
+		if a.reason != "DEADLINE_EXCEEDED" && a.reason != "CALLER_UNAUTHENTICATED" {
+			t.Errorf("HTTP %d %s", a.http, a.reason)
+		}
+	}
+	if got := s.Log.String(); strings.Contains(got, "request failed") {
+		t.Errorf("the log has a fault: %s", got)
+	}
 }
 
 // TestTwoServers checks that two services in one process share no secrets, callers or metrics, and

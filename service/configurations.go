@@ -133,6 +133,7 @@ func (s *Service) refreshSecret(ctx context.Context, x *exchange, r *pb.RefreshS
 	if err := s.decider.Take(s.context(x), &facts, refreshLimits(x.caller.Name, conf.Name)...); err != nil {
 		return answer{facts: facts}, err
 	}
+	facts.Acted = true
 	before := s.secretStatus(conf)
 	if _, _, err := s.secrets.Refresh(ctx, conf.Secret); err != nil && ctx.Err() != nil {
 		return answer{facts: facts}, err // the state below reports any other error

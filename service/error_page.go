@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -18,15 +19,14 @@ type pageRequest interface {
 }
 
 // withPage adds a page to a refusal if the request has on_error set to a page. The refusal stays in
-// the answer for the record, the metrics and the log. An unknown caller gets no page. A caller that
-// has gone away or whose deadline has passed gets none either, because a gRPC client then reports
-// only the deadline.
+// the answer for the record, the metrics and the log. An unknown caller gets no page, and neither
+// does one that has gone away.
 func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	r, ok := x.message.(pageRequest)
 	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE {
 		return a
 	}
-	if x.caller.Name == "" || transport.Over(ctx) != nil {
+	if x.caller.Name == "" || errors.Is(ctx.Err(), context.Canceled) {
 		return a
 	}
 	p := renderedPage{
@@ -62,15 +62,14 @@ func (x *exchange) problemPage(r pageRequest) *page.Page {
 	return conf.Page(brand.ID, r.GetLanguage())
 }
 
-// problemOf returns the problem that a page shows for a reason. A refusal without a reason is one
-// whose deadline has passed.
+// problemOf returns the problem that a page shows for a reason.
 func problemOf(reason string) page.Problem {
 	switch reason {
 	case reasonLoop:
 		return page.ProblemLoop
 	case reasonDisabled:
 		return page.ProblemDisabled
-	case reasonUnavailable, reasonRateLimited, reasonAuditUnavailable, "":
+	case reasonUnavailable, reasonRateLimited, reasonAuditUnavailable, transport.ReasonDeadline:
 		return page.ProblemUnavailable
 	case string(policy.RoleNotAllowed), string(policy.ClaimNotAllowed), string(policy.EmailNotAllowed), reasonClientIP:
 		return page.ProblemRefused

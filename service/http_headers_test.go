@@ -37,8 +37,11 @@ func TestContentType(t *testing.T) {
 		{"several", "Content-Type: application/json, text/plain\r\n", false},
 		{"half a parameter", "Content-Type: application/json; charset\r\n", false},
 		{"a value", "Content-Type: " + inputMarker + "\r\n", false},
-		// The gateway ignores Content-Encoding. This body isn't compressed.
-		{"compressed", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", true},
+		{"with another charset", "Content-Type: application/json; charset=iso-8859-1\r\n", false},
+		{"with a charset of two bytes", "Content-Type: application/json; charset=UTF-16\r\n", false},
+		{"not compressed", "Content-Type: application/json\r\nContent-Encoding: identity\r\n", true},
+		{"compressed", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", false},
+		{"compressed twice", "Content-Type: application/json\r\nContent-Encoding: identity, br\r\n", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res, body := s.sendRaw(t, rawPost(mintPath, asEverything+c.head, full))

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/policy"
@@ -67,6 +68,16 @@ func methods() []*method {
 	}
 }
 
+// unknownMethod takes the requests that name no method. Metrics and records name it "unknown".
+func unknownMethod() *method {
+	return newMethod("/"+methodUnknown, "",
+		func(*Service, context.Context, *exchange, *emptypb.Empty) (answer, error) {
+			return answer{}, transport.Internal() // the step decode has refused the request
+		})
+}
+
+const methodUnknown = "unknown"
+
 // Methods returns the full names of all RPCs of the API, such as
 // /deskmint.v1.TokenService/MintToken. Health checks and reflection aren't among them.
 func Methods() (all []string) {
@@ -87,12 +98,16 @@ func requests() (all []proto.Message) {
 // transportMethods returns the methods as the transports call them.
 func (s *Service) transportMethods() (all []transport.Method) {
 	for _, m := range methods() {
-		all = append(all, transport.Method{
-			Full: m.full,
-			Serve: func(ctx context.Context, call *transport.Call) transport.Answer {
-				return s.serve(ctx, m, call).wire()
-			},
-		})
+		all = append(all, s.transportMethod(m))
 	}
 	return all
+}
+
+func (s *Service) transportMethod(m *method) transport.Method {
+	return transport.Method{
+		Full: m.full,
+		Serve: func(ctx context.Context, call *transport.Call) transport.Answer {
+			return s.serve(ctx, m, call).wire()
+		},
+	}
 }

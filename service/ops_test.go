@@ -113,7 +113,7 @@ func TestMetrics(t *testing.T) {
 		})
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: inputMarker})
 	})
-	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // an unknown path counts in no metric
+	s.sendRaw(t, rawRequest("GET", "/"+inputMarker, "")) // an unknown path counts, without its text
 	text := s.ops(t, "/metrics")
 	for _, line := range []string{
 		`deskmint_requests_total{code="OK",method="MintToken",reason="",transport="grpc"} 1`,
@@ -153,7 +153,7 @@ func TestMetrics(t *testing.T) {
 		`deskmint_secret_refreshes_total{result="away"} 2`,
 		`deskmint_decisions_total{configuration="acme-customers",reason=""} 2`,
 		`deskmint_decisions_total{configuration="acme-customers",reason="BRAND_NOT_ALLOWED"} 2`,
-		`deskmint_decisions_total{configuration="",reason="CALLER_UNAUTHENTICATED"} 2`,
+		`deskmint_decisions_total{configuration="",reason="CALLER_UNAUTHENTICATED"} 3`,
 	} {
 		if !strings.Contains(text, line+"\n") {
 			t.Errorf("no line %s", line)

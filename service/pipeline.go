@@ -160,7 +160,7 @@ func (x *exchange) observed(a answer, took time.Duration) ops.Request {
 }
 
 // auditing writes the record before the answer is sent. If that fails, it replaces the answer by
-// AUDIT_UNAVAILABLE.
+// AUDIT_UNAVAILABLE, or by DEADLINE_EXCEEDED if the record wasn't written before the deadline.
 func (s *Service) auditing(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		a := s.recovered(ctx, x, next)
@@ -170,18 +170,20 @@ func (s *Service) auditing(next handler) handler {
 		if err := s.writeRecord(ctx, x, a); err != nil {
 			facts := a.facts
 			a = answer{facts: facts, refusal: classify(err)}
-			s.logFault(ctx, x, facts, a.refusal)
+			if a.refusal.fault {
+				s.logFault(ctx, x, facts, a.refusal)
+			}
 			a = s.withPageOrNone(ctx, x, a)
 		}
 		return a
 	}
 }
 
-// writeRecord records the decision. It records nothing if the caller has gone away and no token was
-// signed.
+// writeRecord records the decision. It records nothing if the caller has gone away, or its deadline
+// has passed, and the request had no effect.
 func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error {
 	f := a.facts
-	if a.refusal != nil && a.refusal.Gone() && f.TokenHash == "" {
+	if a.refusal != nil && a.refusal.Gone() && !f.HasEffect() && !transport.CallerWaits(ctx) {
 		return nil
 	}
 	r := audit.Record{
@@ -201,7 +203,7 @@ func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error 
 	x.decision = r.Decision
 	err := s.audit.Write(ctx, r, f.Person)
 	if err != nil {
-		x.decision = audit.Deny // the answer is AUDIT_UNAVAILABLE
+		x.decision = audit.Deny // the answer is a refusal
 	}
 	return err
 }
@@ -211,7 +213,8 @@ func (s *Service) errorPage(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer { return s.withPageOrNone(ctx, x, next(ctx, x)) }
 }
 
-// timeout limits the duration of the request, and refuses one whose deadline has passed.
+// timeout limits the duration of the request. It refuses a request whose deadline has passed before
+// its method or during it.
 func (s *Service) timeout(next handler) handler {
 	return func(ctx context.Context, x *exchange) answer {
 		if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > transport.MaxDuration {
@@ -222,7 +225,11 @@ func (s *Service) timeout(next handler) handler {
 		if err := transport.Over(ctx); err != nil {
 			return answer{refusal: classify(err)}
 		}
-		return next(ctx, x)
+		a := next(ctx, x)
+		if err := transport.Over(ctx); err != nil && a.refusal == nil {
+			return answer{facts: a.facts, refusal: classify(err)}
+		}
+		return a
 	}
 }
 

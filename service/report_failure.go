@@ -132,6 +132,7 @@ func (s *Service) reportSignInFailure(
 	}
 	f := failureOf(r.GetKind(), r.GetMessage())
 	s.monitor.Reported(conf.Name, f.class.String())
+	facts.Acted = true
 	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE {
 		s.refreshReported(ctx, x, conf)
 	}

@@ -80,6 +80,7 @@ func (s *Service) servers(certificates *certs.Store) (*transport.Servers, error)
 	}
 	return transport.New(transport.Options{
 		Methods:    s.transportMethods(),
+		Unknown:    s.transportMethod(unknownMethod()),
 		TLS:        certificates,
 		Log:        s.log,
 		ServerLog:  log.New(serverErrorLog{s}, "", 0),

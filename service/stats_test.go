@@ -138,9 +138,16 @@ func TestStats(t *testing.T) {
 		}
 	})
 	t.Run("a path without a method", func(t *testing.T) {
-		s.sendRaw(t, rawRequest("GET", "/", ""))
-		if events := calls.take(); len(events) > 0 {
-			t.Errorf("the events are %v, want none", events)
+		s.sendRaw(t, rawRequest("GET", "/", asEverything))
+		<-calls.begun
+		<-calls.ended
+		var got []string
+		for _, e := range calls.take() {
+			got = append(got, fmt.Sprintf("%T", e))
+		}
+		want := []string{"*stats.InHeader", "*stats.Begin", "*stats.OutHeader", "*stats.OutTrailer", "*stats.End"}
+		if !slices.Equal(got, want) {
+			t.Errorf("the events are %q, want %q", got, want)
 		}
 	})
 }

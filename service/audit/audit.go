@@ -100,7 +100,7 @@ type Log struct {
 	lines      sync.Pool // of buffers for lines
 }
 
-// ErrUnavailable matches every error of writing a record.
+// ErrUnavailable matches every error of writing a record, except that of a caller's deadline.
 var ErrUnavailable = errors.New("the audit record can't be written")
 
 // New returns a log that writes to w. Close doesn't close w. emailKey may be nil.
@@ -171,7 +171,9 @@ func (l *Log) Close() error {
 // Write waits no longer than 5 s and ctx's deadline. It also waits if ctx is already done, because
 // a token may have been signed. If the wait ends while the record is in the queue, the record is
 // never written. If it ends during the write, the record may appear in the output although no
-// caller received its token.
+// caller received its token. The error is ErrUnavailable, or context.DeadlineExceeded if ctx's
+// deadline ended the wait. An output that has accepted no data for 5 s fails every Write at once,
+// so that short deadlines don't hide it.
 func (l *Log) Write(ctx context.Context, r Record, person Person) error {
 	r.Email, r.ExternalID = "", ""
 	if l.plainEmail {
@@ -197,14 +199,14 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	if err == nil {
 		err = l.out.write(ctx, line.Bytes())
 	}
-	if !errors.Is(err, errTimeout) { // after a timeout, the writer may still read the line
+	if err != errTimeout && err != errDeadline { //nolint:errorlint // after these, the writer may still read the line
 		line.Reset()
 		l.lines.Put(line)
 	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	if err == nil || errors.Is(err, errDeadline) {
+		return err
 	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
 
 // encode writes the record as one line of JSON. It doesn't escape HTML, so that the line is

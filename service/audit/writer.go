@@ -13,7 +13,8 @@ import (
 
 const (
 	// writeTimeout limits how long writing a line may take. A write that takes longer goes to a
-	// pipe without a reader, or to a file system that hangs.
+	// pipe without a reader, or to a file system that hangs. While it lasts, further lines are
+	// refused at once.
 	writeTimeout = 5 * time.Second
 	// maxQueue is the maximum number of waiting lines. More than a few lines wait only if the
 	// output hangs.
@@ -24,6 +25,8 @@ const (
 
 var (
 	errTimeout   = errors.New("the output accepts no data or is too slow")
+	errHanging   = fmt.Errorf("the output has accepted no data for %v", writeTimeout)
+	errDeadline  = fmt.Errorf("the record was not written in time: %w", context.DeadlineExceeded)
 	errQueueFull = errors.New("too many records are waiting for the output")
 )
 
@@ -35,8 +38,10 @@ var (
 // The goroutine runs only while there is work. So a writer doesn't need to be closed to be garbage
 // collected.
 type writer struct {
-	queue chan *line
-	spare sync.Pool // of lines that no goroutine uses
+	queue   chan *line
+	spare   sync.Pool // of lines that no goroutine uses
+	created time.Time
+	putting atomic.Int64 // when the present write began, by age; 0: there is none
 
 	mu       sync.Mutex
 	running  bool      // the goroutine was started and has not decided to end
@@ -50,7 +55,7 @@ type writer struct {
 }
 
 func newWriter(out io.Writer, torn bool) *writer {
-	return &writer{queue: make(chan *line, maxQueue), out: out, torn: torn}
+	return &writer{queue: make(chan *line, maxQueue), created: time.Now(), out: out, torn: torn}
 }
 
 // line is a line in the queue. Either the goroutine claims it and writes it, or its caller claims
@@ -66,11 +71,17 @@ type line struct {
 func (l *line) claim() bool { return l.claimed.CompareAndSwap(false, true) }
 
 // write writes a line. It returns nil when the operating system has the line. It waits no longer
-// than writeTimeout and ctx's deadline. It ignores a ctx that is already done.
+// than writeTimeout and ctx's deadline. It ignores a ctx that is already done. The error is
+// errDeadline if only ctx's deadline ended the wait, because the output may then be in order.
 func (w *writer) write(ctx context.Context, text []byte) error {
-	timeout := writeTimeout
+	if w.hanging() {
+		return errHanging
+	}
+	timeout, late := writeTimeout, errTimeout
 	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil {
-		timeout = min(timeout, time.Until(deadline))
+		if left := time.Until(deadline); left < timeout {
+			timeout, late = left, errDeadline
+		}
 	}
 	l := w.newLine(text, timeout)
 	if !w.enqueue(l) {
@@ -86,15 +97,24 @@ func (w *writer) write(ctx context.Context, text []byte) error {
 	case <-l.timer.C:
 	}
 	if l.claim() {
-		return errTimeout // the goroutine skips the line
+		return late // the goroutine skips the line
 	}
 	select {
 	case err := <-l.done: // the result arrived at the same time as the timer
 		return err
 	default:
-		return errTimeout // the write is in progress
+		return late // the write is in progress
 	}
 }
+
+// hanging reports whether the present write has taken longer than writeTimeout.
+func (w *writer) hanging() bool {
+	began := w.putting.Load()
+	return began != 0 && w.age()-began >= int64(writeTimeout)
+}
+
+// age returns the time since the writer was created, in nanoseconds. It is never 0.
+func (w *writer) age() int64 { return int64(time.Since(w.created)) + 1 }
 
 func (w *writer) newLine(text []byte, timeout time.Duration) *line {
 	l, ok := w.spare.Get().(*line)
@@ -142,7 +162,9 @@ func (w *writer) run() {
 			}
 			continue
 		}
+		w.putting.Store(w.age())
 		n, err := w.put(batch)
+		w.putting.Store(0)
 		for _, l := range batch {
 			// A complete line counts as written, even if the rest of the batch failed.
 			if n -= len(l.text); n >= 0 {

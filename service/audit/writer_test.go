@@ -59,19 +59,22 @@ func TestRecordsShareAWrite(t *testing.T) {
 	})
 }
 
-// TestHangingOutput checks that Write waits no longer than 5 s and the caller's deadline. A record
-// whose wait ended in the queue is never written. When the output works again, later records are
-// written.
+// TestHangingOutput checks that Write waits no longer than 5 s and the caller's deadline, and that it
+// distinguishes the two. Once the output has hung for 5 s, Write fails at once. A record whose wait
+// ended in the queue is never written. When the output works again, later records are written.
 func TestHangingOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}
 		log := audit.New(w, audit.Settings{}, nil)
 		var all sync.WaitGroup
-		write := func(id string, ctx context.Context, want time.Duration) {
+		write := func(id string, ctx context.Context, want time.Duration, wantErr error) {
 			all.Go(func() {
 				began := time.Now()
-				if err := log.Write(ctx, audit.Record{ID: id}, audit.Person{}); !errors.Is(err, audit.ErrUnavailable) {
-					t.Errorf("%s: %v", id, err)
+				err := log.Write(ctx, audit.Record{ID: id}, audit.Person{})
+				for _, e := range []error{audit.ErrUnavailable, context.DeadlineExceeded} {
+					if errors.Is(err, e) != errors.Is(wantErr, e) {
+						t.Errorf("%s: %v, want %v", id, err, wantErr)
+					}
 				}
 				if took := time.Since(began); took != want {
 					t.Errorf("%s waited %v, want %v", id, took, want)
@@ -87,25 +90,24 @@ func TestHangingOutput(t *testing.T) {
 		cancelGone()
 		over, cancelOver := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
 		defer cancelOver()
-		write("begun", t.Context(), 5*time.Second)
-		write("short", short, 300*time.Millisecond)
-		write("long", long, 5*time.Second)
-		write("gone", gone, 5*time.Second) // its token may be signed, so the record is written
-		write("over", over, 5*time.Second)
+		write("begun", t.Context(), 5*time.Second, audit.ErrUnavailable)
+		write("short", short, 300*time.Millisecond, context.DeadlineExceeded)
+		write("long", long, 5*time.Second, audit.ErrUnavailable)
+		write("gone", gone, 5*time.Second, audit.ErrUnavailable) // its token may be signed, so the record is written
+		write("over", over, 5*time.Second, audit.ErrUnavailable)
 		all.Wait()
-		write("still", t.Context(), 5*time.Second)
+		again, cancelAgain := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancelAgain()
+		write("still", t.Context(), 0, audit.ErrUnavailable)
+		write("still short", again, 0, audit.ErrUnavailable)
 		all.Wait()
 
-		var late error
-		all.Go(func() { late = log.Write(t.Context(), audit.Record{ID: "late"}, audit.Person{}) })
-		synctest.Wait()
-		time.Sleep(time.Second)
 		close(w.hold) // the output works again
-		all.Wait()
-		if err := log.Write(t.Context(), audit.Record{ID: "next"}, audit.Person{}); err != nil || late != nil {
-			t.Errorf("afterwards: %v, %v", late, err)
+		synctest.Wait()
+		if err := log.Write(t.Context(), audit.Record{ID: "next"}, audit.Person{}); err != nil {
+			t.Errorf("afterwards: %v", err)
 		}
-		if got, want := ids(t, w.String()), []string{"begun", "late", "next"}; !slices.Equal(got, want) {
+		if got, want := ids(t, w.String()), []string{"begun", "next"}; !slices.Equal(got, want) {
 			t.Errorf("recorded %q, want %q", got, want)
 		}
 	})

@@ -70,7 +70,12 @@ type Facts struct {
 	Claims        []string
 	Warnings      []string
 	ValidateOnly  bool
+	Acted         bool // the request caused something other than a token, such as a refresh
 }
+
+// HasEffect reports whether the request signed a token or caused something else. Such a request is
+// recorded even if its caller has gone away.
+func (f Facts) HasEffect() bool { return f.Acted || f.ID != "" }
 
 // Decision is the outcome of a request. Together with an error it holds what is known of the
 // sign-in.

@@ -19,7 +19,8 @@ type Call struct {
 	ctx       context.Context
 	http      *httpCall // nil at the gRPC server
 	receive   func(any) error
-	requestID string // of a gRPC call, once it has been read
+	refused   *Refusal // of a request that names no method
+	requestID string   // of a gRPC call, once it has been read
 }
 
 // Transport returns GRPC or HTTP.
@@ -58,6 +59,9 @@ func verified(connection *tls.ConnectionState) *x509.Certificate {
 
 // Decode reads the message into m. The error is a [Refusal] or one of the library.
 func (c *Call) Decode(m proto.Message) error {
+	if c.refused != nil {
+		return c.refused
+	}
 	if c.http != nil {
 		err := c.http.decode(m)
 		if stream, ok := grpc.ServerTransportStreamFromContext(c.ctx).(*localStream); ok && err == nil {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
@@ -32,6 +33,15 @@ const (
 func (t *Servers) Local() grpc.ClientConnInterface {
 	conn := newLocalConn(t.options.Stats)
 	t.register(conn)
+	conn.methods[t.options.Unknown.Full] = localMethod{desc: grpc.MethodDesc{
+		Handler: func(_ any, ctx context.Context, _ func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+			call := &Call{ctx: ctx, http: httpCallOf(ctx), refused: noSuchMethod()}
+			if call.http != nil && call.http.refused != nil {
+				call.refused = call.http.refused
+			}
+			return t.call(t.options.Unknown, call)
+		},
+	}}
 	return conn
 }
 
@@ -39,14 +49,14 @@ func (t *Servers) Local() grpc.ClientConnInterface {
 func (t *Servers) Gateway() (http.Handler, error) {
 	ctx := context.Background() // the generated code keeps it, and uses the one of each request
 	conn := t.Local()
-	routes := newRoutes()
+	routes := &routes{all: newRoutes(), conn: conn, unknown: t.options.Unknown.Full}
 	mux := runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &runtime.HTTPBodyMarshaler{Marshaler: newStrictJSON()}),
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(outgoingHeaders()),
 		runtime.WithOutgoingTrailerMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithErrorHandler(writeError),
-		runtime.WithRoutingErrorHandler(routes.refuse),
+		runtime.WithRoutingErrorHandler(routes.refuseUnrouted),
 		runtime.WithForwardResponseOption(finish),
 		runtime.WithMiddlewares(routes.withHTTPRequest),
 		runtime.WithDisablePathLengthFallback(),
@@ -66,30 +76,39 @@ func (t *Servers) Gateway() (http.Handler, error) {
 // withHTTPRequest stores the HTTP request in the context, as a Go value that no header can replace.
 // The generated code gets neither the body nor the query, because it would read them before the
 // caller is known.
-func (all routes) withHTTPRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
+func (t *routes) withHTTPRequest(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		if all.allowed(r.URL.Path) != r.Method {
-			all.refuse(r.Context(), nil, nil, w, r, http.StatusMethodNotAllowed)
+		if refused := t.refusal(r); refused != nil {
+			t.refuse(w, r, refused)
 			return
 		}
-		call := &httpCall{
-			request:   r,
-			requestID: w.Header().Get(HeaderRequestID),
-			body:      http.MaxBytesReader(w, r.Body, maxBody),
-			params:    params,
-			query:     r.URL.RawQuery,
-		}
-		ctx := withHTTPCall(r.Context(), call)
-		if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-			local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
-			ctx = peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(a), LocalAddr: local})
-		}
-		withoutBody := r.WithContext(ctx)
+		call := newHTTPCall(w, r)
+		call.params = params
+		withoutBody := r.WithContext(withPeer(withHTTPCall(r.Context(), call), r))
 		path := *r.URL
 		path.RawQuery = ""
 		withoutBody.URL, withoutBody.Body = &path, http.NoBody
 		next(w, withoutBody, params)
 	}
+}
+
+func newHTTPCall(w http.ResponseWriter, r *http.Request) *httpCall {
+	return &httpCall{
+		request:   r,
+		requestID: w.Header().Get(HeaderRequestID),
+		body:      http.MaxBytesReader(w, r.Body, maxBody),
+		query:     r.URL.RawQuery,
+	}
+}
+
+// withPeer stores the addresses of the connection as a gRPC server does.
+func withPeer(ctx context.Context, r *http.Request) context.Context {
+	a, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ctx
+	}
+	local, _ := ctx.Value(http.LocalAddrContextKey).(net.Addr)
+	return peer.NewContext(ctx, &peer.Peer{Addr: net.TCPAddrFromAddrPort(a), LocalAddr: local})
 }
 
 // outgoingHeaders returns a function that maps the names of metadata to the headers of a page. No
@@ -148,8 +167,40 @@ func writeError(
 
 const unreadable = "The request's path, query or headers can't be read."
 
-// refuse answers requests that match no route.
-func (all routes) refuse(
+// refusal returns why a request that has a route can't be passed on to its method, or nil.
+func (t *routes) refusal(r *http.Request) *Refusal {
+	if t.all.allowed(r.URL.Path) != r.Method {
+		return t.unrouted(r, http.StatusMethodNotAllowed)
+	}
+	if v := r.Header.Get("Grpc-Timeout"); v != "" && !isTimeout(v) {
+		return badRequest("The request's headers can't be read: Grpc-Timeout is a number and a unit, such as 500m for " +
+			"500 milliseconds.")
+	}
+	return nil
+}
+
+// isTimeout reports whether the gateway can read a value of the header Grpc-Timeout.
+func isTimeout(v string) bool {
+	n, unit := v[:len(v)-1], v[len(v)-1:]
+	_, err := strconv.ParseUint(n, 10, 64)
+	return err == nil && strings.Contains("HMSmun", unit)
+}
+
+// unrouted returns the refusal of a request that the router answers with code.
+func (t *routes) unrouted(r *http.Request, code int) *Refusal {
+	allow := t.all.allowed(r.URL.Path)
+	switch {
+	case code == http.StatusBadRequest:
+		return InvalidRequest(codes.InvalidArgument, code, "The request's path can't be read.")
+	case allow == "" || allow == r.Method: // the method is right, so the path is wrong
+		return InvalidRequest(codes.NotFound, http.StatusNotFound, "There is nothing at this path.")
+	}
+	return InvalidRequest(codes.Unimplemented, http.StatusMethodNotAllowed,
+		"There is something at this path, but not for this HTTP method.")
+}
+
+// refuseUnrouted answers requests that match no route. It is a runtime.RoutingErrorHandlerFunc.
+func (t *routes) refuseUnrouted(
 	_ context.Context,
 	_ *runtime.ServeMux,
 	_ runtime.Marshaler,
@@ -157,17 +208,24 @@ func (all routes) refuse(
 	r *http.Request,
 	code int,
 ) {
-	allow := all.allowed(r.URL.Path)
-	switch {
-	case code == http.StatusBadRequest:
-		InvalidRequest(codes.InvalidArgument, code, "The request's path can't be read.").write(w)
-	case allow == "" || allow == r.Method: // the method is right, so the path is wrong
-		InvalidRequest(codes.NotFound, http.StatusNotFound, "There is nothing at this path.").write(w)
-	default:
-		w.Header().Set("Allow", allow)
-		InvalidRequest(codes.Unimplemented, http.StatusMethodNotAllowed,
-			"There is something at this path, but not for this HTTP method.").write(w)
+	t.refuse(w, r, t.unrouted(r, code))
+}
+
+// refuse calls the method for unknown requests with a refusal, and writes its answer. The answer is
+// another one if the caller isn't known.
+func (t *routes) refuse(w http.ResponseWriter, r *http.Request, refused *Refusal) {
+	call := newHTTPCall(w, r)
+	call.refused = refused
+	ctx := withPeer(withHTTPCall(r.Context(), call), r)
+	err := t.conn.Invoke(ctx, t.unknown, &emptypb.Empty{}, &emptypb.Empty{})
+	answer, ok := Known(err)
+	if !ok {
+		answer = Internal()
 	}
+	if answer.HTTP == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", t.all.allowed(r.URL.Path))
+	}
+	answer.write(w)
 }
 
 // write writes the refusal as a google.rpc.Status in JSON.

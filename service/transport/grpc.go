@@ -27,8 +27,9 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 	timeouts := t.options.Timeouts
 	options := []grpc.ServerOption{
 		grpc.StreamInterceptor(endStreamsWith(streams)),
-		grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
-			return InvalidRequest(codes.Unimplemented, http.StatusNotFound, "There is no such method.")
+		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			_, err := t.call(t.options.Unknown, &Call{ctx: stream.Context(), refused: noSuchMethod()})
+			return err
 		}),
 		grpc.ForceServerCodecV2(newDeferringCodec()),
 		grpc.MaxRecvMsgSize(4 * maxBody), // the library refuses a larger message with another text
@@ -81,6 +82,10 @@ func (t *Servers) register(r grpc.ServiceRegistrar) {
 		}
 		r.RegisterService(&ours, t)
 	}
+}
+
+func noSuchMethod() *Refusal {
+	return InvalidRequest(codes.Unimplemented, http.StatusNotFound, "There is no such method.")
 }
 
 // call calls a method. It turns a panic into the error of one request, because grpc-go would let it

@@ -41,7 +41,8 @@ type httpCall struct {
 	body      io.Reader // limited to maxBody
 	params    map[string]string
 	query     string
-	status    int // of an answer that shows a refusal; 0: the gateway's own
+	refused   *Refusal // of a request that can't be passed on to a method
+	status    int      // of an answer that shows a refusal; 0: the gateway's own
 }
 
 const mediaTypeJSON = "application/json"
@@ -84,15 +85,36 @@ func (c *httpCall) admissible(m proto.Message) error {
 	case c.request.Method != http.MethodPost:
 		return decodeQuery(c.query, m)
 	}
+	if c.request.ContentLength > maxBody { // refused before a client that waits for 100 Continue sends it
+		return tooLarge(maxBody)
+	}
+	return c.mediaType()
+}
+
+// mediaType checks that the body is JSON in UTF-8 (RFC 8259, section 8.1), and that it isn't
+// compressed.
+func (c *httpCall) mediaType() error {
+	for _, coding := range c.request.Header.Values("Content-Encoding") {
+		if coding != "" && !strings.EqualFold(coding, "identity") {
+			return unsupported("The request's body must not be compressed: send it without Content-Encoding.")
+		}
+	}
 	contentType := c.request.Header.Get("Content-Type")
 	if contentType == mediaTypeJSON || contentType == "" && c.request.ContentLength == 0 {
 		return nil
 	}
-	if t, _, err := mime.ParseMediaType(contentType); err != nil || t != mediaTypeJSON {
-		return InvalidRequest(codes.InvalidArgument, http.StatusUnsupportedMediaType,
-			"The request's body must be JSON, with Content-Type: application/json.")
+	t, params, err := mime.ParseMediaType(contentType)
+	if err != nil || t != mediaTypeJSON {
+		return unsupported("The request's body must be JSON, with Content-Type: application/json.")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return unsupported("The request's body must be in UTF-8: send Content-Type: application/json without charset.")
 	}
 	return nil
+}
+
+func unsupported(message string) *Refusal {
+	return InvalidRequest(codes.InvalidArgument, http.StatusUnsupportedMediaType, message)
 }
 
 func (c *httpCall) decodeBody(m proto.Message) error {

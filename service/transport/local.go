@@ -56,14 +56,18 @@ func (c *localConn) Invoke(ctx context.Context, method string, args, reply any, 
 	}
 	handlerCtx := grpc.NewContextWithServerTransportStream(stream.call.ctx, stream)
 	response, err := m.desc.Handler(m.impl, handlerCtx, receive, nil)
-	if ended := Over(ctx); ended != nil && err == nil {
-		err = ended // a client behind a socket doesn't get an answer after its deadline either
+	if ended := Over(ctx); ended != nil && err == nil && httpCallOf(ctx) == nil {
+		err = ended // a gRPC client doesn't get an answer after its deadline either
 	}
 	if err == nil {
 		err = copyInto(response)(reply)
 	}
 	if err != nil && !hasStatus(err) {
-		err = status.FromContextError(contextCauseOr(err)).Err()
+		if known, ok := Known(err); ok {
+			err = known
+		} else {
+			err = status.FromContextError(err).Err()
+		}
 	}
 	stream.end(response, err)
 	stream.setCallOptions(ctx, opts)
@@ -105,14 +109,6 @@ func copyInto(from any) func(any) error {
 		proto.Merge(dst, src)
 		return nil
 	}
-}
-
-// contextCauseOr returns the cause of an error of a context, and any other error unchanged.
-func contextCauseOr(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return contextCause(err)
-	}
-	return err
 }
 
 // localStream collects the header and the trailer that a handler sets.

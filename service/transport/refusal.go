@@ -27,12 +27,13 @@ const (
 	ReasonInvalidField   = "INVALID_FIELD"
 	ReasonInvalidRequest = "INVALID_REQUEST"
 	ReasonInternal       = "INTERNAL"
+	ReasonDeadline       = "DEADLINE_EXCEEDED"
 )
 
 // Refusal is an error in the form that leaves over the wire. Its text is for callers and holds
 // nothing from inside.
 type Refusal struct {
-	Reason     string // empty: a library made the error, or a deadline has passed
+	Reason     string // empty: a library made the error, or the caller has cancelled the request
 	Code       codes.Code
 	HTTP       int // status code
 	Message    string
@@ -80,32 +81,27 @@ func Known(err error) (*Refusal, bool) {
 	if r := (*Refusal)(nil); errors.As(err, &r) {
 		return r, true
 	}
-	if st, ok := status.FromError(err); ok && st != nil {
+	switch st, ok := status.FromError(err); {
+	case errors.Is(err, context.DeadlineExceeded), ok && st.Code() == codes.DeadlineExceeded:
+		return &Refusal{
+			Reason: ReasonDeadline, Code: codes.DeadlineExceeded, HTTP: http.StatusGatewayTimeout,
+			Message: "The request's deadline has passed.",
+		}, true
+	case errors.Is(err, context.Canceled):
+		return &Refusal{
+			Code: codes.Canceled, HTTP: runtime.HTTPStatusFromCode(codes.Canceled),
+			Message: "The request was cancelled.",
+		}, true
+	case ok && st != nil:
 		http := runtime.HTTPStatusFromCode(st.Code())
 		return &Refusal{Code: st.Code(), HTTP: http, Message: st.Message(), status: st}, true
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		code := status.FromContextError(contextCause(err)).Code()
-		return &Refusal{
-			Code: code, HTTP: runtime.HTTPStatusFromCode(code),
-			Message: "The request was cancelled, or its deadline has passed.",
-		}, true
 	}
 	return nil, false
 }
 
-// contextCause returns the error of the context itself, because status.FromContextError doesn't
-// unwrap.
-func contextCause(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return context.DeadlineExceeded
-	}
-	return context.Canceled
-}
-
-// Gone reports whether the caller has gone away, or its deadline has passed.
+// Gone reports whether the caller has cancelled the request, or a deadline has passed.
 func (r *Refusal) Gone() bool {
-	return r.Reason == "" && (r.Code == codes.Canceled || r.Code == codes.DeadlineExceeded)
+	return r.Code == codes.Canceled && r.Reason == "" || r.Reason == ReasonDeadline
 }
 
 // Error implements error.

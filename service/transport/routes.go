@@ -5,16 +5,24 @@ import (
 	"strings"
 
 	"google.golang.org/genproto/googleapis/api/annotations"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 )
 
-// routes are the paths of the contract with their HTTP methods. The gateway's router can't
+// routes answers the requests of the REST gateway that can't be passed on to a method.
+type routes struct {
+	all     routeTable
+	conn    grpc.ClientConnInterface
+	unknown string // the method of conn for such requests
+}
+
+// routeTable has the paths of the contract with their HTTP methods. The gateway's router can't
 // distinguish a custom method (AIP-136) from a name. In a GET request it accepts `a:mintToken` as
 // the name of a configuration.
-type routes []route
+type routeTable []route
 
 // route is a path that has the name of a resource between two fixed parts, or a fixed path.
 type route struct {
@@ -46,7 +54,7 @@ func (r route) matches(p string) bool {
 		strings.Contains(p[len(r.before):], ":") == r.custom
 }
 
-func newRoutes() (all routes) {
+func newRoutes() (all routeTable) {
 	for _, file := range []protoreflect.FileDescriptor{
 		pb.File_deskmint_v1_token_service_proto,
 		pb.File_deskmint_v1_configuration_service_proto,
@@ -67,7 +75,7 @@ func newRoutes() (all routes) {
 }
 
 // allowed returns the HTTP method of a path, or "" for a path without a route.
-func (all routes) allowed(p string) string {
+func (all routeTable) allowed(p string) string {
 	for _, r := range all {
 		if r.matches(p) {
 			return r.method

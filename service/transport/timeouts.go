@@ -47,7 +47,7 @@ func (p Timeouts) limitRequest(ctx context.Context, info *tap.Info) (context.Con
 		return ctx, nil
 	}
 	//nolint:gosec // the timer also stops when the stream, and with it ctx, ends
-	limited, cancel := context.WithTimeout(ctx, p.Request)
+	limited, cancel := context.WithTimeoutCause(ctx, p.Request, errTooLong)
 	_ = cancel
 	return limited, nil
 }

@@ -73,9 +73,12 @@ type Answer struct {
 	Refusal *Refusal // nil if the call succeeded
 }
 
-// Options of the servers. Methods, Log and Timeouts are required.
+// Options of the servers. Methods, Unknown, Log and Timeouts are required.
 type Options struct {
 	Methods []Method
+	// Unknown serves the requests that name none of the methods. Its [Call.Decode] returns the
+	// refusal, so that the caller is authenticated first, and the request is counted and recorded.
+	Unknown Method
 	// TLS protects both transports. Nil means plaintext.
 	TLS *certs.Store
 	// Log receives panics outside the methods.
@@ -181,6 +184,15 @@ func listenerError(transport string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s listener: %w", transport, err)
+}
+
+// errTooLong is the cause of a context that the limit of a whole request has ended.
+var errTooLong = errors.New("the request took too long")
+
+// CallerWaits reports whether the caller of a request still waits for the answer. ctx is the context
+// that the transport made for the request. If a limit of ours has ended it, the caller waits.
+func CallerWaits(ctx context.Context) bool {
+	return Over(ctx) == nil || errors.Is(context.Cause(ctx), errTooLong)
 }
 
 // Over returns the error of a context that has ended, and nil for any other context. It also
