@@ -1,6 +1,8 @@
 package service
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -175,8 +177,8 @@ func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
 		r.Claims = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(i.Claims))}
 		for name, raw := range i.Claims {
 			v := &structpb.Value{}
-			if err := v.UnmarshalJSON(raw); err != nil {
-				v = structpb.NewStringValue(string(raw)) // JSON that protobuf can't hold, as text
+			if tooDeep(raw) || v.UnmarshalJSON(raw) != nil {
+				v = structpb.NewStringValue(string(raw)) // JSON that clients can't read, as text
 			}
 			r.Claims.Fields[name] = v
 		}
@@ -186,6 +188,29 @@ func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
 		r.ExpireTime = timestamppb.New(i.IssueTime.Add(zendesk.Lifetime))
 	}
 	return r
+}
+
+// maxDepth limits how deeply the claims in an answer are nested, with the payload as the first
+// level. Each level takes three levels of protobuf messages, and many clients read at most 100.
+const maxDepth = 32
+
+// tooDeep reports whether the value of a claim is nested too deeply.
+func tooDeep(raw json.RawMessage) bool {
+	depth := 1
+	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
+		token, err := d.Token()
+		switch {
+		case err != nil:
+			return false // the end
+		case token == json.Delim('{'), token == json.Delim('['):
+			depth++
+		case token == json.Delim('}'), token == json.Delim(']'):
+			depth--
+		}
+		if depth > maxDepth {
+			return true
+		}
+	}
 }
 
 func partOf(p zendesk.Part) pb.TokenPart {

@@ -16,7 +16,7 @@ type pages struct {
 
 // in returns the page in the language that is nearest to a tag.
 func (p pages) in(tag string) *page.Page {
-	want, err := language.Parse(tag)
+	want, err := page.RequestedLanguage(tag)
 	if err != nil { // the tag is empty or malformed
 		return p.pages[0]
 	}

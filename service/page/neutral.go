@@ -2,8 +2,6 @@ package page
 
 import (
 	"sync"
-
-	"golang.org/x/text/language"
 )
 
 // neutralName is the name that pages without a brand use.
@@ -32,7 +30,7 @@ func Neutral(tag string) *Page {
 	if err != nil {
 		panic(err) // depends only on compiled-in data
 	}
-	want, _ := language.Parse(tag) // an invalid tag matches the default language
+	want, _ := RequestedLanguage(tag) // an invalid tag matches the default language
 	templates, _ := compiled()
 	_, index, _ := templates.matcher.Match(want)
 	return pages[index]

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -107,19 +107,66 @@ func (r *Refusal) Gone() bool {
 // Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
-// maxViolations limits the size of an error. Over gRPC it travels in a trailer, which many clients
-// limit to 8 KiB.
-const maxViolations = 25
+// Limits of the violations in an error. Over gRPC an error travels in a trailer, which many clients
+// limit to 8 KiB, and in base64, which adds a third.
+const (
+	maxViolations = 25
+	maxField      = 200     // bytes of a field's name
+	maxText       = 300     // bytes of a description
+	maxDetails    = 5 << 10 // bytes of all violations in JSON, in which a byte can take six
+)
 
-// listed returns the violations that an error has room for.
+// listed returns the violations that an error has room for. The last one then says how many are left
+// out.
 func (r *Refusal) listed() []Violation {
-	if len(r.Violations) <= maxViolations {
-		return r.Violations
+	var listed []Violation
+	size := 0
+	for i, v := range r.Violations {
+		v.Field, v.Description = shortened(v.Field, maxField), shortened(v.Description, maxText)
+		size += quotedSize(v.Field) + quotedSize(v.Description)
+		more := len(r.Violations) - i - 1
+		if i == maxViolations || size > maxDetails {
+			v.Field = shortened(v.Field, maxField/6)
+			if v.Description = "is at fault"; more > 0 {
+				v.Description = fmt.Sprintf("is at fault, and %d more fields are", more)
+			}
+			return append(listed, v)
+		}
+		listed = append(listed, v)
 	}
-	listed := slices.Clone(r.Violations[:maxViolations+1])
-	more := len(r.Violations) - maxViolations
-	listed[maxViolations].Description = fmt.Sprintf("is at fault, and %d more fields are", more)
 	return listed
+}
+
+// shortMetadata returns the metadata with short values. A value can be the name of a field, which can
+// have the key of a map in it.
+func (r *Refusal) shortMetadata() map[string]string {
+	for _, value := range r.Metadata {
+		if len(value) > maxField {
+			short := make(map[string]string, len(r.Metadata))
+			for name, v := range r.Metadata {
+				short[name] = shortened(v, maxField)
+			}
+			return short
+		}
+	}
+	return r.Metadata
+}
+
+// shortened returns at most n bytes of s. It cuts no character in two.
+func shortened(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// quotedSize returns the size of s as a string in JSON, with the rest of a violation.
+func quotedSize(s string) int {
+	b, _ := json.Marshal(s) // a string has no error
+	return len(b) + 20
 }
 
 // GRPCStatus returns the status that leaves over gRPC. Package status of grpc-go calls it.
@@ -130,7 +177,7 @@ func (r *Refusal) GRPCStatus() *status.Status {
 	if r.Reason == "" {
 		return status.New(r.Code, r.Message)
 	}
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.Reason, Metadata: r.Metadata}}
+	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.Reason, Metadata: r.shortMetadata()}}
 	if len(r.Violations) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, v := range r.listed() {
@@ -183,7 +230,7 @@ func (r *Refusal) MarshalJSON() ([]byte, error) {
 	if r.Reason == "" {
 		return newStrictJSON().Marshal(r.GRPCStatus().Proto())
 	}
-	metadata := r.Metadata
+	metadata := r.shortMetadata()
 	if metadata == nil {
 		metadata = map[string]string{} // {}, not null
 	}

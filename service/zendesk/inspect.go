@@ -149,12 +149,23 @@ func (i *Inspection) issuedAt(now time.Time) {
 	}
 	i.IssueTime = time.Unix(seconds, 0).UTC()
 	if off := now.Sub(i.IssueTime); off > Lifetime {
-		i.problem(PartIssuedAt, "iat",
-			"was %s ago by the local clock; Zendesk accepts a token for 3 minutes", off.Truncate(time.Second))
+		i.problem(PartIssuedAt, "iat", "was %s ago by the local clock; Zendesk accepts a token for 3 minutes", inWords(off))
 	} else if off < -Lifetime {
-		i.problem(PartIssuedAt, "iat", "is %s ahead of the local clock; Zendesk allows 3 minutes",
-			off.Abs().Truncate(time.Second))
+		i.problem(PartIssuedAt, "iat", "is %s ahead of the local clock; Zendesk allows 3 minutes", inWords(-off))
 	}
+}
+
+// inWords returns a positive duration. A time.Duration ends at 292 years, so a longer one is not a
+// number.
+func inWords(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d > 100*365*day || d < 0: // the negative of the smallest duration is negative
+		return "more than 100 years"
+	case d > 2*day:
+		return fmt.Sprintf("%d days", d/day)
+	}
+	return d.Truncate(time.Second).String()
 }
 
 // claimRules contains the claims with the rules for their values. Something that Zendesk ignores

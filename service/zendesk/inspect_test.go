@@ -216,6 +216,23 @@ func TestInspectSeveralProblems(t *testing.T) {
 	)
 }
 
+// TestInspectFarTimes checks the description of an iat that is centuries away, at which a
+// time.Duration overflows.
+func TestInspectFarTimes(t *testing.T) {
+	key := testKey(t, 1, testSecret)
+	for iat, want := range map[string]string{
+		"0":           "days ago",
+		"99999999999": "more than 100 years ahead",
+		"20000000000": "more than 100 years ahead",
+		"1767409445":  "24h0m0s ahead",
+		"1768323045":  "11 days ahead",
+	} {
+		payload := strings.Replace(goodPayload, "1767323045", iat, 1)
+		got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(payload)), []secrets.Key{key}, inspectTime)
+		wantProblems(t, got, zendesk.Problem{Part: zendesk.PartIssuedAt, Name: "iat", Description: want})
+	}
+}
+
 func TestInspectReturnsClaims(t *testing.T) {
 	key := testKey(t, 1, testSecret)
 	got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(goodPayload)),
