@@ -15,10 +15,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // healthCheckConfig does nothing without it
@@ -88,14 +90,45 @@ func connect(
 	return grpc.NewClient(target, append(options,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),
-		// A replica on a failed machine doesn't close its connection. Deskmint allows one ping in
-		// 10 s.
+		grpc.WithUnaryInterceptor(tryNextReplica),
+		// A replica on a failed machine doesn't close its connection. Deskmint allows one ping in 5 s.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
-			Time:                20 * time.Second,
-			Timeout:             5 * time.Second,
+			Time:                10 * time.Second,
+			Timeout:             3 * time.Second,
 			PermitWithoutStream: true,
 		}),
 	)...)
+}
+
+// The time limits of a sign-in. An answer comes from memory, so a replica that takes longer than an
+// attempt has a fault.
+const (
+	attemptTimeout = 500 * time.Millisecond
+	callTimeout    = 5 * time.Second
+)
+
+// tryNextReplica is an interceptor that gives up an attempt after 500 ms, and tries the next replica.
+// A service config can't do this: its timeout is that of all attempts together. A replica that is
+// frozen accepts calls and never answers, until keepalive ends its connection. An attempt that was
+// given up may still mint a token, which nothing uses.
+func tryNextReplica(
+	ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker,
+	options ...grpc.CallOption,
+) error {
+	if !strings.HasPrefix(method, "/"+pb.TokenService_ServiceDesc.ServiceName+"/") {
+		return invoke(ctx, method, request, response, conn, options...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	for range 3 {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		err := invoke(attempt, method, request, response, conn, options...)
+		cancel()
+		if status.Code(err) != codes.DeadlineExceeded || ctx.Err() != nil {
+			return err
+		}
+	}
+	return invoke(ctx, method, request, response, conn, options...)
 }
 
 func transport(plaintext bool, ca string) (credentials.TransportCredentials, error) {

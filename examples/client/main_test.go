@@ -4,18 +4,26 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"reflect"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
+	"github.com/deskmint/deskmint/secrets/vault/toxic"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
@@ -105,6 +113,60 @@ func TestClient(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFrozenReplica checks that a replica that accepts calls and doesn't answer costs a client at most
+// 3 % of its sign-ins. A stopped process and a machine that hangs behave like that.
+func TestFrozenReplica(t *testing.T) {
+	one, key := serve(t)
+	frozen, target := twoReplicas(t, one)
+	conn, err := connect(target.Scheme()+":///deskmint", insecure.NewCredentials(), grpc.WithResolvers(target))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+key)
+	var people atomic.Int32
+	mint := func() error {
+		email := fmt.Sprintf("person-%d@customer.example", people.Add(1)) // each has a rate limit
+		_, err := pb.NewTokenServiceClient(conn).MintToken(ctx, &pb.MintTokenRequest{
+			Configuration: "configurations/acme-customers",
+			User:          &pb.User{Email: email, EmailVerified: true, Name: "Ana"},
+		})
+		return err
+	}
+	for range 20 { // both replicas are connected, and answer
+		if err := mint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frozen.Set(t, toxic.Silent)
+	const each = 15
+	var failed atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range each {
+				if err := mint(); err != nil {
+					failed.Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := failed.Load(); n > 8*each*3/100 {
+		t.Errorf("%d of %d sign-ins failed", n, 8*each)
+	}
+}
+
+// twoReplicas returns a resolver for a service and for the same one behind a proxy, which a fault can
+// be set for. A client can't distinguish them from two replicas.
+func twoReplicas(t *testing.T, address string) (*toxic.Proxy, *manual.Resolver) {
+	t.Helper()
+	proxy := toxic.New(t, address)
+	target := manual.NewBuilderWithScheme("replicas")
+	target.InitialState(resolver.State{Addresses: []resolver.Address{{Addr: address}, {Addr: proxy.Address}}})
+	return proxy, target
 }
 
 // TestServiceConfigMethods checks that each method has a deadline, and that the methods that must

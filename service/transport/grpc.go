@@ -44,7 +44,8 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 			Time: timeouts.Quiet, Timeout: timeouts.Read,
 		}),
 		grpc.KeepaliveEnforcementPolicy(
-			keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true},
+			// Half of what clients should use, because a ping can be delayed.
+			keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true},
 		),
 	}
 	if t.options.Stats != nil {
