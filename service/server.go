@@ -89,6 +89,8 @@ func (s *Service) servers(certificates *certs.Store) (*transport.Servers, error)
 		Propagator: s.options.Propagator,
 		Reflection: s.options.Reflection,
 		Timeouts:   s.timeouts,
+
+		ConnectionsPerAddress: s.options.ConnectionsPerAddress,
 	})
 }
 

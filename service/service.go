@@ -71,6 +71,9 @@ type Options struct {
 	// Reflection enables gRPC reflection. It describes the API to clients that are not
 	// authenticated, so it is for development.
 	Reflection bool
+	// ConnectionsPerAddress limits the connections that one address has open at each public
+	// listener. The addresses of an IPv6 network of 64 bits count as one. 0 means no limit.
+	ConnectionsPerAddress int
 	// Ready is called once, when the service begins to accept requests. Nil means that nothing is
 	// called.
 	Ready func()

@@ -189,6 +189,7 @@ func (h host) run(ctx context.Context) error {
 	})
 	options := service.Options{
 		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
+		ConnectionsPerAddress: h.snapshot.Listen.MaxConnections(h.snapshot.TLS),
 		Ready: func() {
 			tuneCollector()
 			fmt.Fprintln(h.std.out, "ready")

@@ -47,6 +47,11 @@ func restartSettings(listen Listen, tls *TLS, log audit.Settings, s Secrets) map
 		"audit.email_key_file": log.EmailKeyFile,
 		"secrets.source":       s.Source,
 	}
+	if limit := listen.ConnectionsPerAddress; limit != nil {
+		settings["listen.connections_per_address"] = *limit
+	} else {
+		settings["listen.connections_per_address"] = "the default"
+	}
 	switch s.Source {
 	case "vault":
 		settings["secrets.vault.addresses"] = strings.Join(s.Vault.Addresses, " ")

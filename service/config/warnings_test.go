@@ -132,6 +132,26 @@ func TestEmptyIncludeFolder(t *testing.T) {
 	}
 }
 
+// TestMaxConnections checks the default limit of connections: without TLS here, a proxy in front may
+// have all of them.
+func TestMaxConnections(t *testing.T) {
+	for _, test := range []struct {
+		limit *int
+		tls   *TLS
+		want  int
+	}{
+		{nil, nil, 0},
+		{nil, &TLS{AllowPlaintext: true}, 0},
+		{nil, &TLS{Certificate: "a", Key: "b"}, 200},
+		{new(0), &TLS{Certificate: "a", Key: "b"}, 0},
+		{new(7), nil, 7},
+	} {
+		if got := (Listen{ConnectionsPerAddress: test.limit}).MaxConnections(test.tls); got != test.want {
+			t.Errorf("%v, %+v: %d, want %d", test.limit, test.tls, got, test.want)
+		}
+	}
+}
+
 func TestListenCheck(t *testing.T) {
 	certificate, plaintext := &TLS{Certificate: "a", Key: "b"}, &TLS{AllowPlaintext: true}
 	for _, test := range []struct {
@@ -139,18 +159,20 @@ func TestListenCheck(t *testing.T) {
 		tls      *TLS
 		problems string
 	}{
-		{Listen{"127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:3"}, nil, ""},
-		{Listen{"localhost:1", "[::1]:2", "[::ffff:127.0.0.1]:3"}, nil, ""},
-		{Listen{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}, nil, ""},
-		{Listen{"127.0.0.1:1", "127.0.0.1:2", "0.0.0.0:3"}, nil, ""},
-		{Listen{":1", "0.0.0.0:2", "127.0.0.1:3"}, nil, "grpc http"},
-		{Listen{"[::]:1", "192.0.2.1:2", "127.0.0.1:3"}, &TLS{}, "grpc http"},
-		{Listen{"deskmint.internal:1", "localhost.example:2", ":3"}, nil, "grpc http"},
-		{Listen{"127.0.0.1.nip.io:1", "127.0.0.1:2", ":3"}, nil, "grpc"},
-		{Listen{":1", ":2", ":3"}, certificate, ""},
-		{Listen{":1", ":2", ":3"}, plaintext, ""},
-		{Listen{":1", ":2", ":2"}, plaintext, "ops"},
-		{Listen{"", "127.0.0.1", "127.0.0.1:-1"}, nil, "grpc http ops"},
+		{Listen{GRPC: "127.0.0.1:1", HTTP: "127.0.0.2:2", Ops: "127.0.0.1:3"}, nil, ""},
+		{Listen{GRPC: "localhost:1", HTTP: "[::1]:2", Ops: "[::ffff:127.0.0.1]:3"}, nil, ""},
+		{Listen{GRPC: "127.0.0.1:0", HTTP: "127.0.0.1:0", Ops: "127.0.0.1:0"}, nil, ""},
+		{Listen{GRPC: "127.0.0.1:1", HTTP: "127.0.0.1:2", Ops: "0.0.0.0:3"}, nil, ""},
+		{Listen{GRPC: ":1", HTTP: "0.0.0.0:2", Ops: "127.0.0.1:3"}, nil, "grpc http"},
+		{Listen{GRPC: "[::]:1", HTTP: "192.0.2.1:2", Ops: "127.0.0.1:3"}, &TLS{}, "grpc http"},
+		{Listen{GRPC: "deskmint.internal:1", HTTP: "localhost.example:2", Ops: ":3"}, nil, "grpc http"},
+		{Listen{GRPC: "127.0.0.1.nip.io:1", HTTP: "127.0.0.1:2", Ops: ":3"}, nil, "grpc"},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3"}, certificate, ""},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3"}, plaintext, ""},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":2"}, plaintext, "ops"},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3", ConnectionsPerAddress: new(-1)}, plaintext, "connections_per_address"},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3", ConnectionsPerAddress: new(0)}, plaintext, ""},
+		{Listen{GRPC: "", HTTP: "127.0.0.1", Ops: "127.0.0.1:-1"}, nil, "grpc http ops"},
 	} {
 		var got []string
 		test.listen.Check(test.tls, func(key, message string) {

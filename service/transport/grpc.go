@@ -56,7 +56,7 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 	}
 	server := grpc.NewServer(options...)
 	t.register(server)
-	healthpb.RegisterHealthServer(server, t.health)
+	healthpb.RegisterHealthServer(server, &publicHealth{server: t.health})
 	if t.options.Reflection {
 		reflection.Register(server)
 	}

@@ -96,7 +96,10 @@ type Options struct {
 	// Reflection enables gRPC reflection, which describes the API to clients that are not
 	// authenticated.
 	Reflection bool
-	Timeouts   Timeouts
+	// ConnectionsPerAddress limits the connections that one address has open at each listener. The
+	// addresses of an IPv6 network of 64 bits count as one. 0 means no limit.
+	ConnectionsPerAddress int
+	Timeouts              Timeouts
 }
 
 // Servers are the gRPC server and the REST gateway. They are safe for concurrent use.
@@ -126,6 +129,8 @@ func New(o Options) (*Servers, error) {
 // Serve accepts requests from both listeners until Stop, and closes the listeners. It returns the
 // error of the first listener that fails, or nil after Stop.
 func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
+	grpcListener = t.limitConnections(GRPC, grpcListener)
+	httpListener = t.limitConnections(HTTP, httpListener)
 	if t.options.TLS != nil {
 		httpListener = tlsListener(httpListener, t.options.TLS)
 	}

@@ -1,0 +1,130 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/peer"
+)
+
+// limitedListener limits how many connections one address has open at the same time. A connection
+// beyond the limit is closed at once. The limit is per address, because one over all clients would
+// lock out everyone as soon as an attacker has opened that many connections.
+type limitedListener struct {
+	net.Listener
+	transport string
+	max       int // 0: no limit
+	log       *slog.Logger
+
+	mu      sync.Mutex
+	open    map[netip.Prefix]int
+	refused int       // since the last line in the log
+	logged  time.Time // when the log got its last line
+}
+
+// limitConnections returns a listener with the limit of the options.
+func (t *Servers) limitConnections(transport string, l net.Listener) net.Listener {
+	return &limitedListener{
+		Listener: l, transport: transport, max: t.options.ConnectionsPerAddress, log: t.options.Log,
+		open: make(map[netip.Prefix]int),
+	}
+}
+
+// Accept implements [net.Listener].
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		address := addressOf(conn.RemoteAddr())
+		if l.add(address) {
+			return &countedConn{Conn: conn, peer: &peerAddr{Addr: conn.RemoteAddr()}, end: func() { l.remove(address) }}, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// addressOf returns the address that connections are counted for. A network of IPv6 gives a client
+// 2^64 addresses, so they count as one.
+func addressOf(remote net.Addr) netip.Prefix {
+	a, err := netip.ParseAddrPort(remote.String())
+	if err != nil {
+		return netip.Prefix{} // a listener that isn't TCP has one address
+	}
+	bits := 64
+	if a.Addr().Unmap().Is4() {
+		bits = 32
+	}
+	p, _ := a.Addr().Unmap().Prefix(bits)
+	return p
+}
+
+// add counts a connection, unless its address has too many.
+func (l *limitedListener) add(address netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.max == 0 || l.open[address] < l.max {
+		l.open[address]++
+		return true
+	}
+	l.refused++
+	if now := time.Now(); now.Sub(l.logged) >= time.Minute {
+		l.log.Warn("connections are refused, because their address has too many: raise listen.connections_per_address "+
+			"if it is the address of a proxy or of many clients",
+			slog.String("transport", l.transport), slog.String("address", address.String()),
+			slog.Int("limit", l.max), slog.Int("refused", l.refused))
+		l.logged, l.refused = now, 0
+	}
+	return false
+}
+
+func (l *limitedListener) remove(address netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[address]--; l.open[address] <= 0 {
+		delete(l.open, address)
+	}
+}
+
+// countedConn is a connection that its listener counts until it is closed.
+type countedConn struct {
+	net.Conn
+	peer   *peerAddr
+	end    func()
+	closed atomic.Bool
+}
+
+// Close implements [net.Conn].
+func (c *countedConn) Close() error {
+	if !c.closed.Swap(true) {
+		c.end()
+	}
+	return c.Conn.Close()
+}
+
+// RemoteAddr implements [net.Conn]. The address is the same value for the whole connection, so that
+// it identifies the connection in the context of a call.
+func (c *countedConn) RemoteAddr() net.Addr { return c.peer }
+
+// peerAddr is the address of a client, and the state of its connection.
+type peerAddr struct {
+	net.Addr
+	watched atomic.Bool // the connection has a health watch
+}
+
+// peerOf returns the address of the connection that a gRPC call arrived on, or nil if its listener
+// isn't one of this package.
+func peerOf(ctx context.Context) *peerAddr {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	address, _ := p.Addr.(*peerAddr)
+	return address
+}

@@ -1,0 +1,51 @@
+package transport
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// publicHealth is the health service of the public listener. It needs no credential, because clients
+// ask it before they send one. So it knows only the empty name, which stands for the process, and a
+// connection has at most one watch: watches have no end, and each costs memory. The clients' setting
+// healthCheckConfig needs one watch on each connection.
+type publicHealth struct {
+	healthpb.UnimplementedHealthServer
+	server *health.Server
+}
+
+// Check implements the gRPC health protocol.
+func (h *publicHealth) Check(
+	ctx context.Context,
+	r *healthpb.HealthCheckRequest,
+) (*healthpb.HealthCheckResponse, error) {
+	if r.GetService() != "" {
+		return nil, errUnknownHealth
+	}
+	return h.server.Check(ctx, r)
+}
+
+// Watch implements the gRPC health protocol.
+func (h *publicHealth) Watch(
+	r *healthpb.HealthCheckRequest,
+	stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
+) error {
+	if r.GetService() != "" {
+		return errUnknownHealth
+	}
+	if conn := peerOf(stream.Context()); conn != nil {
+		if conn.watched.Swap(true) {
+			return status.Error(codes.ResourceExhausted, "this connection has a health watch: use that one")
+		}
+		defer conn.watched.Store(false)
+	}
+	return h.server.Watch(r, stream)
+}
+
+var errUnknownHealth = status.Error(codes.NotFound,
+	"only the empty service name is known here; configurations have their health at the ops listener")
