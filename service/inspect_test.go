@@ -23,7 +23,8 @@ func TestDeepClaims(t *testing.T) {
 			payload := base64.RawURLEncoding.EncodeToString([]byte(`{"deep":` + value + `}`))
 			body := fmt.Sprintf(`"token":"e30.%s.e30"`, payload)
 			eachTransport(t, func(t *testing.T, tr transport) {
-				m := get[*pb.InspectTokenResponse](t, tr.send(t.Context(), t, s, call{method: "InspectToken", body: body}))
+				r := tr.send(t.Context(), t, s, call{method: "InspectToken", body: body})
+				m := get[*pb.InspectTokenResponse](t, r)
 				claim := m.GetClaims().GetFields()["deep"]
 				if _, text := claim.GetKind().(*structpb.Value_StringValue); text == structured {
 					t.Errorf("depth %d: the claim is %v", depth, claim)
@@ -35,7 +36,8 @@ func TestDeepClaims(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := (proto.UnmarshalOptions{RecursionLimit: 100}).Unmarshal(wire, &pb.InspectTokenResponse{}); err != nil {
+				client := proto.UnmarshalOptions{RecursionLimit: 100}
+				if err := client.Unmarshal(wire, &pb.InspectTokenResponse{}); err != nil {
 					t.Errorf("depth %d: %v", depth, err)
 				}
 			})

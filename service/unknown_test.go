@@ -49,7 +49,8 @@ func TestUnknownRequests(t *testing.T) {
 		}},
 		{"broken JSON", "http", "MintToken", codes.InvalidArgument, post(mintPath, asJSON, `{`)},
 		{"a misspelt field", "http", "MintToken", codes.InvalidArgument, post(mintPath, asJSON, `{"usr":{}}`)},
-		{"a media type", "http", "MintToken", codes.InvalidArgument, post(mintPath, "Content-Type: text/plain\r\n", `{}`)},
+		{"a media type", "http", "MintToken", codes.InvalidArgument,
+			post(mintPath, "Content-Type: text/plain\r\n", `{}`)},
 		{"too long", "http", "MintToken", codes.ResourceExhausted,
 			post(mintPath, asJSON, `{"x":"`+strings.Repeat("x", 70<<10)+`"}`)},
 		{"an RPC", "grpc", "unknown", codes.Unimplemented, overGRPC("/deskmint.v1.TokenService/Mint")},
@@ -71,7 +72,8 @@ func TestUnknownRequests(t *testing.T) {
 				all[1].Method != c.method || all[1].Transport != c.transport || all[0].Method != c.method {
 				t.Errorf("recorded %+v", all)
 			}
-			if got := counted(t, s, c.transport, c.method, codes.Unauthenticated, "CALLER_UNAUTHENTICATED"); got != "1" {
+			got := counted(t, s, c.transport, c.method, codes.Unauthenticated, "CALLER_UNAUTHENTICATED")
+			if got != "1" {
 				t.Errorf("the stranger is counted %q times, want 1", got)
 			}
 		})

@@ -9,7 +9,8 @@ var structureProblems = []problemCase{
 	{"empty", minimal, "# nothing\n", []string{"1 configurations", "1 secrets.source"}, "is required"},
 	{"empty document", minimal, "---\n", []string{"1 configurations", "1 secrets.source"}, "is required"},
 	{"unknown key, near", "callers:", "callerz:", []string{"12 callerz"}, "did you mean callers?"},
-	{"unknown key, far", "listen: {grpc", "listen: {rest", []string{"1 listen.rest"}, "there are connections_per_address, grpc, http, ops"},
+	{"unknown key, far", "listen: {grpc", "listen: {rest", []string{"1 listen.rest"},
+		"there are connections_per_address, grpc, http, ops"},
 	{
 		"unknown key of a brand", "subdomain: acme,", "subdomian: acme,",
 		[]string{"11 configurations[0].zendesk_sso.brands[0].subdomian"}, "did you mean subdomain?",

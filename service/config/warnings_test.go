@@ -170,7 +170,8 @@ func TestListenCheck(t *testing.T) {
 		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3"}, certificate, ""},
 		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3"}, plaintext, ""},
 		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":2"}, plaintext, "ops"},
-		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3", ConnectionsPerAddress: new(-1)}, plaintext, "connections_per_address"},
+		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3", ConnectionsPerAddress: new(-1)}, plaintext,
+			"connections_per_address"},
 		{Listen{GRPC: ":1", HTTP: ":2", Ops: ":3", ConnectionsPerAddress: new(0)}, plaintext, ""},
 		{Listen{GRPC: "", HTTP: "127.0.0.1", Ops: "127.0.0.1:-1"}, nil, "grpc http ops"},
 	} {

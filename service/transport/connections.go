@@ -44,7 +44,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		address := addressOf(conn.RemoteAddr())
 		if l.add(address) {
-			return &countedConn{Conn: conn, peer: &peerAddr{Addr: conn.RemoteAddr()}, end: func() { l.remove(address) }}, nil
+			from := &peerAddr{Addr: conn.RemoteAddr()}
+			return &countedConn{Conn: conn, peer: from, end: func() { l.remove(address) }}, nil
 		}
 		_ = conn.Close()
 	}

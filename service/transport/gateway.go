@@ -173,8 +173,8 @@ func (t *routes) refusal(r *http.Request) *Refusal {
 		return t.unrouted(r, http.StatusMethodNotAllowed)
 	}
 	if v := r.Header.Get("Grpc-Timeout"); v != "" && !isTimeout(v) {
-		return badRequest("The request's headers can't be read: Grpc-Timeout is a number and a unit, such as 500m for " +
-			"500 milliseconds.")
+		return badRequest("The request's headers can't be read: Grpc-Timeout is a number and a unit, such as 500m " +
+			"for 500 milliseconds.")
 	}
 	return nil
 }

@@ -177,7 +177,8 @@ func (r *Refusal) GRPCStatus() *status.Status {
 	if r.Reason == "" {
 		return status.New(r.Code, r.Message)
 	}
-	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: Domain, Reason: r.Reason, Metadata: r.shortMetadata()}}
+	info := &errdetails.ErrorInfo{Domain: Domain, Reason: r.Reason, Metadata: r.shortMetadata()}
+	details := []protoadapt.MessageV1{info}
 	if len(r.Violations) > 0 {
 		bad := &errdetails.BadRequest{}
 		for _, v := range r.listed() {

@@ -16,13 +16,15 @@ import (
 func TestErrorsAreSmall(t *testing.T) {
 	const limit = 8 << 10
 	for name, text := range map[string]string{
-		"letters": "a", "quotes": `"`, "control characters": "\x01", "two bytes": "é", "four bytes": "😀", "invalid": "\xff",
+		"letters": "a", "quotes": `"`, "control characters": "\x01", "two bytes": "é", "four bytes": "😀",
+		"invalid": "\xff",
 	} {
 		for _, n := range []int{1, 2, 25, 26, 27, 400} {
 			t.Run(fmt.Sprintf("%s/%d", name, n), func(t *testing.T) {
 				long := strings.Repeat(text, 2000)
 				r := &Refusal{
-					Reason: ReasonInvalidField, Code: codes.InvalidArgument, HTTP: 400, Message: "The request has invalid fields.",
+					Reason: ReasonInvalidField, Code: codes.InvalidArgument, HTTP: 400,
+					Message:  "The request has invalid fields.",
 					Metadata: map[string]string{"field": long},
 				}
 				for i := range n {

@@ -46,7 +46,7 @@ func (p Timeouts) limitRequest(ctx context.Context, info *tap.Info) (context.Con
 	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
 		return ctx, nil
 	}
-	//nolint:gosec // the timer also stops when the stream, and with it ctx, ends
+	// The timer also stops when the stream, and with it ctx, ends.
 	limited, cancel := context.WithTimeoutCause(ctx, p.Request, errTooLong)
 	_ = cancel
 	return limited, nil

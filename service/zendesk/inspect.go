@@ -149,7 +149,8 @@ func (i *Inspection) issuedAt(now time.Time) {
 	}
 	i.IssueTime = time.Unix(seconds, 0).UTC()
 	if off := now.Sub(i.IssueTime); off > Lifetime {
-		i.problem(PartIssuedAt, "iat", "was %s ago by the local clock; Zendesk accepts a token for 3 minutes", inWords(off))
+		i.problem(PartIssuedAt, "iat",
+			"was %s ago by the local clock; Zendesk accepts a token for 3 minutes", inWords(off))
 	} else if off < -Lifetime {
 		i.problem(PartIssuedAt, "iat", "is %s ahead of the local clock; Zendesk allows 3 minutes", inWords(-off))
 	}

@@ -228,7 +228,8 @@ func TestInspectFarTimes(t *testing.T) {
 		"1768323045":  "11 days ahead",
 	} {
 		payload := strings.Replace(goodPayload, "1767323045", iat, 1)
-		got := testProfile(t).Inspect(seal(t, key, encode(goodHeader), encode(payload)), []secrets.Key{key}, inspectTime)
+		token := seal(t, key, encode(goodHeader), encode(payload))
+		got := testProfile(t).Inspect(token, []secrets.Key{key}, inspectTime)
 		wantProblems(t, got, zendesk.Problem{Part: zendesk.PartIssuedAt, Name: "iat", Description: want})
 	}
 }
