@@ -10,7 +10,8 @@
 //	      1: {shared_secret: "…", created: 2026-01-10T09:00:00Z}
 //	      2: {shared_secret: "…", created: 2026-06-01T09:00:00Z}
 //
-// The file must not be readable by others, nor writable by its group or others. The store reads it
+// The file must not be readable by others, nor writable by its group or others. Only root and the
+// user of the process may be able to replace it, as [readfile.CheckOwners] says. The store reads it
 // again when it has changed, and accepts it as a whole or not at all. After a faulty change the
 // last good content stays in use, and every refresh returns the first faults of the secret and of
 // the rest of the new content. The kill switch is an exception: `disabled` also takes effect in a
@@ -29,6 +30,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // maxBytes is the maximum size of the file. That is enough for a hundred thousand versions.
@@ -62,11 +64,15 @@ func (s *Settings) Rebase(dir string) {
 // Store is a secrets.Source that reads a file.
 type Store struct {
 	path string
+	// command is true in a command of an operator, who may be another user than the service's. The
+	// owners aren't checked then, because the service checks them.
+	command bool
 
 	mu       sync.Mutex
 	seen     fs.FileInfo // of the last file that was read, good or faulty
 	settled  bool        // seen is so old that every later change has another modification time
 	fault    error       // of the last read
+	replaced error       // who else can replace the last file that was read; nil: no other user can
 	off      switches    // of the last file that was read, if it was faulty
 	content  content     // of the last good file
 	revision uint64      // incremented with each good file
@@ -126,20 +132,14 @@ func (s *Store) refresh() error {
 	if err != nil {
 		return unreadable(err)
 	}
-	if s.settled && unchanged(s.seen, info) {
+	if s.settled && unchanged(s.seen, info) && (s.replaced == nil || s.checkOwners() != nil) {
 		return s.fault
 	}
-	if !info.Mode().IsRegular() { // opening a pipe would block until it has a writer
-		return fmt.Errorf("%s: %w: it is not a regular file", s.path, secrets.ErrUnusable)
-	}
-	f, err := os.Open(s.path)
+	f, info, err := readfile.Open(s.path)
 	if err != nil {
 		return unreadable(err)
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil { // stat the open file, because the path may now name another one
-		return unreadable(err)
-	}
 	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {
 		return unreadable(err)
@@ -148,7 +148,11 @@ func (s *Store) refresh() error {
 	// later change is certain to have another time only if this one is older than a tick.
 	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
 
+	s.replaced = s.checkOwners()
 	parsed, err := s.check(info.Mode().Perm(), data)
+	if err == nil && s.replaced != nil {
+		err = s.replaced
+	}
 	if s.fault = err; err != nil {
 		s.off = findSwitches(data)
 		return err
@@ -173,10 +177,22 @@ func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
 	return parsed, nil
 }
 
+// checkOwners returns an error if another user than root and this process's can replace the file.
+func (s *Store) checkOwners() error {
+	if s.command {
+		return nil
+	}
+	err := readfile.CheckOwners(s.path)
+	if pathError := (*fs.PathError)(nil); err == nil || errors.As(err, &pathError) {
+		return unreadable(err)
+	}
+	return fmt.Errorf("%s: %w: %w", s.path, secrets.ErrUnusable, err)
+}
+
 // unreadable distinguishes a fault that an operator must correct from a temporary I/O error, such
 // as that of a network file system that is unavailable.
 func unreadable(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || readfile.IsIrregular(err) {
 		return fmt.Errorf("%w: %w", secrets.ErrUnusable, err)
 	}
 	return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // Writer changes the file on behalf of an operator. It implements rotate.Writer. It changes single
@@ -51,17 +51,15 @@ const emptyFile = "secrets: {}\n"
 // file before a change.
 func (w *Writer) load() (text, error) {
 	t := text{path: w.target()}
-	f, err := os.Open(t.path)
+	f, info, err := readfile.Open(t.path)
 	if err == nil {
 		defer f.Close()
-		t.info, err = f.Stat()
+		t.info = info
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return text{}, unreadable(err)
-	case !t.info.Mode().IsRegular():
-		return text{}, fmt.Errorf("%s: %w: it is not a regular file", t.path, secrets.ErrUnusable)
 	default:
 		if t.data, err = io.ReadAll(io.LimitReader(f, maxBytes+1)); err != nil {
 			return text{}, unreadable(err)
@@ -136,7 +134,7 @@ func (w *Writer) Status(ctx context.Context, path string) (secrets.Status, error
 
 // Key implements secrets.Source.
 func (w *Writer) Key(ctx context.Context, ref secrets.Ref, v secrets.Version) (secrets.Key, error) {
-	store := New(Settings{Path: w.path})
+	store := &Store{path: w.path, command: true}
 	if _, err := store.Status(ctx, ref.Path); err != nil {
 		return secrets.Key{}, err
 	}

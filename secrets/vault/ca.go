@@ -11,10 +11,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // caTransport is a transport that trusts the authorities in a file, or those of the system. A
@@ -37,7 +38,7 @@ func newCATransport(s Settings, timeout time.Duration, log *slog.Logger) (*caTra
 		c.current.Store(c.trusting(nil))
 		return c, nil
 	}
-	text, err := os.ReadFile(s.CA)
+	text, err := readfile.Small(s.CA)
 	if err != nil {
 		return nil, fmt.Errorf("vault: ca: %w", err)
 	}
@@ -63,7 +64,7 @@ func (c *caTransport) reload() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text, err := os.ReadFile(c.settings.CA)
+	text, err := readfile.Small(c.settings.CA)
 	now := digestOfFile(text, err)
 	if now == c.last {
 		return false

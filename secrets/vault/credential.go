@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // lookupPath is the path at which method token checks its token.
@@ -82,7 +84,7 @@ func digestOf(fields map[string]string) digest {
 
 // credential reads a credential from a file.
 func credential(key, file string) (string, error) {
-	content, err := os.ReadFile(file)
+	content, err := readfile.Small(file)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}

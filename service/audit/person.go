@@ -6,8 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"strings"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // Person identifies the person that a decision is about. A field is empty if it isn't known.
@@ -33,7 +34,7 @@ func ParseKey(text []byte) (Key, error) {
 
 // ReadKey reads a key file.
 func ReadKey(path string) (Key, error) {
-	text, err := os.ReadFile(path)
+	text, err := readfile.Small(path)
 	if err != nil {
 		return nil, err
 	}

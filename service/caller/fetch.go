@@ -11,8 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // maxResponse is the maximal size of an issuer's response and of a key file, in bytes.
@@ -24,7 +25,7 @@ const maxRedirects = 3
 // fetch returns the JWK set of an issuer. Its errors contain nothing of the response.
 func fetch(ctx context.Context, source Issuer) ([]byte, error) {
 	if source.byFile() {
-		return readFile(source.JWKS)
+		return readfile.File(source.JWKS, maxResponse)
 	}
 	client, err := clientFor(source)
 	if err != nil {
@@ -91,15 +92,6 @@ func get(ctx context.Context, client *http.Client, at, token string) ([]byte, er
 	return limited(res.Body, at)
 }
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return limited(f, path)
-}
-
 func limited(from io.Reader, name string) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(from, maxResponse+1))
 	switch {
@@ -116,7 +108,7 @@ func limited(from io.Reader, name string) ([]byte, error) {
 func clientFor(source Issuer) (*http.Client, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if source.CA != "" {
-		text, err := readFile(source.CA)
+		text, err := readfile.Small(source.CA)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +138,7 @@ func tokenFor(source Issuer) (string, error) {
 	if source.TokenFile == "" {
 		return "", nil
 	}
-	text, err := readFile(source.TokenFile)
+	text, err := readfile.Small(source.TokenFile)
 	if err != nil {
 		return "", err
 	}

@@ -10,8 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // Files are the PEM files of a server.
@@ -92,7 +93,7 @@ func (f Files) read() contents {
 	}
 	for _, file := range []*file{&c.certificate, &c.key, &c.clientCA} {
 		if file.path != "" {
-			file.text, file.err = os.ReadFile(file.path)
+			file.text, file.err = readfile.Small(file.path)
 		}
 	}
 	return c

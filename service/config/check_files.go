@@ -8,6 +8,7 @@ import (
 
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // checkFiles reports the files that the main file names and that are missing or invalid, before a
@@ -70,7 +71,7 @@ func readFile(at place, path string) (text []byte, ok bool) {
 	if path == "" {
 		return nil, false
 	}
-	text, err := os.ReadFile(path)
+	text, err := readfile.Small(path)
 	if err != nil {
 		at.problem("can't be read: %s", cause(err))
 	}

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"hash"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // Options change how a file is read. The zero value is that of `deskmint serve`.
@@ -154,7 +154,7 @@ type source struct {
 
 // read adds the file at path. It returns false if the file can't be read.
 func (l *loader) read(path string) (*source, bool) {
-	text, err := os.ReadFile(path)
+	text, err := readfile.File(path, maxFile)
 	addToState(l.state, path, text, err)
 	if err != nil {
 		s := &source{document: newDocument(path)}

@@ -12,6 +12,10 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
+// maxFile is the maximum size of a configuration file, in bytes. That is enough for fifty thousand
+// configurations.
+const maxFile = 64 << 20
+
 // File is the content of a configuration file. The tags of its fields are the keys. schema.json has
 // the same keys, and describes each of them.
 type File struct {

@@ -4,10 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // Reader reads the same configuration repeatedly, and reports whether its files have changed. It is
@@ -101,7 +102,7 @@ func (r *Reader) readState() state {
 		}
 	}
 	for _, path := range seen {
-		text, err := os.ReadFile(path)
+		text, err := readfile.File(path, maxFile)
 		addToState(h, path, text, err)
 	}
 	return state(h.Sum(nil))

@@ -4,12 +4,12 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // expiresSoon is how long before its end a certificate causes a warning. The service itself warns 7
@@ -44,7 +44,7 @@ func (e *examination) certificates(s *config.Snapshot, names []string) {
 // authoritiesIn returns the certificates in a file. It returns none if the file can't be read,
 // because loading the configuration has already reported that.
 func authoritiesIn(path string) (all []*x509.Certificate) {
-	text, err := os.ReadFile(path)
+	text, err := readfile.Small(path)
 	if err != nil {
 		return nil
 	}

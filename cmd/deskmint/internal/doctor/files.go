@@ -1,14 +1,17 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/readfile"
 )
 
 // permissions checks who may read the files with secrets, and who may change the files that the
@@ -28,6 +31,7 @@ func (e *examination) permissions(path string, s *config.Snapshot) {
 	for _, key := range slices.Sorted(maps.Keys(secret)) {
 		if secret[key] != "" {
 			e.mode(key, secret[key], 0o004, 0o022)
+			e.owners(key, secret[key])
 		}
 	}
 }
@@ -37,18 +41,13 @@ func (e *examination) permissions(path string, s *config.Snapshot) {
 // need them.
 func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	where := key + ": " + path
-	f, err := os.Open(path)
+	f, info, err := readfile.Open(path)
 	if err != nil {
 		e.fault(where, causeOf(err),
 			"create the file, or let the service's user read it; run this command as that user")
 		return
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		e.fault(where, causeOf(err), "try again")
-		return
-	}
+	_ = f.Close()
 	mode := info.Mode().Perm()
 	do := fmt.Sprintf("chmod %o %s", mode&^(private|wrong), path)
 	switch {
@@ -59,6 +58,16 @@ func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	default:
 		e.ok(where, fmt.Sprintf("its permissions (%#o) are narrow enough", mode))
 	}
+}
+
+// owners checks who may replace a file with a secret. It reports nothing if nobody else can.
+func (e *examination) owners(key, path string) {
+	err := readfile.CheckOwners(path)
+	if pathError := (*fs.PathError)(nil); err == nil || errors.As(err, &pathError) { // which mode has reported
+		return
+	}
+	what, do, _ := strings.Cut(err.Error(), ": ")
+	e.fault(key+": "+path, what, do)
 }
 
 // auditOutput checks whether audit records can be written. It leaves nothing behind.
