@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 // refreshResult is the result of one refresh.
@@ -45,7 +47,27 @@ func (k *Keyring) refresh(ctx context.Context, e *entry) (refreshResult, error) 
 // start starts a refresh of e unless one is in progress. The refresh uses the keyring's context, so
 // that it continues for other callers if the first caller cancels.
 func (k *Keyring) start(e *entry) <-chan singleflight.Result {
-	return e.flight.DoChan("", func() (any, error) { return k.refreshOnce(k.running, e), nil })
+	return e.flight.DoChan("", func() (any, error) { return k.refreshSafely(k.running, e), nil })
+}
+
+// refreshSafely recovers a panic of a refresh, which would end the process. The panic counts as a
+// store that is unavailable, because it says nothing about the secret.
+func (k *Keyring) refreshSafely(ctx context.Context, e *entry) (result refreshResult) {
+	began := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			result = refreshResult{began: began, fault: fmt.Errorf("secret %s: %w", e.ref, panics.Error(p))}
+			k.log.Error("the refresh of a secret panicked; it is tried again", "cause", result.fault.Error())
+			next := State{}
+			if last := e.state.Load(); last != nil {
+				next = *last
+			}
+			next.Attempted, next.Fault = k.now(), result.fault
+			e.state.Store(&next)
+			k.reschedule(e, &next)
+		}
+	}()
+	return k.refreshOnce(ctx, e)
 }
 
 // refreshOnce reads e from the store and replaces its state. Only one runs for an entry at a time.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 const (
@@ -93,6 +95,12 @@ func (k *Keyring) Run(ctx context.Context) error {
 	var refreshes sync.WaitGroup
 	defer refreshes.Wait()
 	defer k.stop()
+	panics.Restart(ctx, k.log, "refreshing secrets", func() { k.refreshDue(ctx, &refreshes) })
+	return ctx.Err()
+}
+
+// refreshDue refreshes each secret when it is due, until ctx ends.
+func (k *Keyring) refreshDue(ctx context.Context, refreshes *sync.WaitGroup) {
 	slots := make(chan struct{}, maxRefreshes)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -102,7 +110,7 @@ func (k *Keyring) Run(ctx context.Context) error {
 			select {
 			case slots <- struct{}{}:
 			case <-ctx.Done():
-				return ctx.Err()
+				return
 			}
 			refreshes.Go(func() {
 				defer func() { <-slots }()
@@ -113,7 +121,7 @@ func (k *Keyring) Run(ctx context.Context) error {
 		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return
 		case <-k.wake:
 		case <-timer.C:
 		}

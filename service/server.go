@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/deskmint/deskmint/service/certs"
+	"github.com/deskmint/deskmint/service/panics"
 	"github.com/deskmint/deskmint/service/transport"
 )
 
@@ -67,6 +68,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	})
 	group.Go(func() error {
 		<-ctx.Done()
+		defer panics.Log(s.log, "stopping")
 		s.stop(servers, ops)
 		return nil
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/filewatch"
 	"github.com/deskmint/deskmint/service/ops"
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 const (
@@ -82,10 +83,7 @@ func (r *reloader) now(ctx context.Context) {
 }
 
 func (r *reloader) reload(ctx context.Context, trigger string) {
-	next, err := r.reader.Load(r.running)
-	if err == nil {
-		err = r.swap(ctx, next)
-	}
+	next, err := r.load(ctx)
 	if err != nil {
 		r.keys.Retain(r.running.Issuers...)
 		r.refuse(ctx, trigger, err)
@@ -104,6 +102,16 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 			slog.String("trigger", trigger),
 			slog.String("digest", next.Digest),
 		}, changeAttrs(next.Since(before))...)...)
+}
+
+// load reads the configuration and replaces the running one. It turns a panic into an error,
+// because a file that provokes one must not end the process.
+func (r *reloader) load(ctx context.Context) (next *config.Snapshot, err error) {
+	defer panics.Catch(&err)
+	if next, err = r.reader.Load(r.running); err != nil {
+		return nil, err
+	}
+	return next, r.swap(ctx, next)
 }
 
 // refuse logs why the reload failed. The service keeps the configuration that is running. If the
@@ -178,9 +186,13 @@ func (h host) reloads(ctx context.Context, s *service.Service, keyring *secrets.
 		timeout: reloadTimeout, running: h.snapshot,
 	}
 	var all sync.WaitGroup
-	all.Go(func() { r.follow(ctx) })
-	all.Go(func() { h.hangUps(ctx, r, keyring) })
-	all.Go(func() { h.followStore(ctx, keyring) })
+	for task, run := range map[string]func(){
+		"following the configuration":      func() { r.follow(ctx) },
+		"reloading on signals":             func() { h.hangUps(ctx, r, keyring) },
+		"following the store's credential": func() { h.followStore(ctx, keyring) },
+	} {
+		all.Go(func() { panics.Restart(ctx, h.log, task, run) })
+	}
 	all.Wait()
 }
 

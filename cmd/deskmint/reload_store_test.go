@@ -201,3 +201,26 @@ func TestReloadRefreshInterval(t *testing.T) {
 		t.Errorf("the log:\n%s", log)
 	}
 }
+
+// TestReloadPanics checks that a panic during a reload is a failed reload, and that the next reload
+// works.
+func TestReloadPanics(t *testing.T) {
+	t.Parallel()
+	r, _, log, path := newTestReloader(t)
+	panicking := true
+	r.reader = config.NewReader(path, config.Options{Rewrite: func(*config.File, func(string, string)) {
+		if panicking {
+			panic("MARKER")
+		}
+	}})
+	r.now(t.Context())
+	if text := log.String(); !strings.Contains(text, "the configuration was not reloaded") ||
+		!strings.Contains(text, "panic with a string at") || strings.Contains(text, "MARKER") {
+		t.Errorf("the log is %s", text)
+	}
+	panicking = false
+	r.now(t.Context())
+	if text := log.String(); !strings.Contains(text, "the configuration was reloaded") {
+		t.Errorf("the log is %s", text)
+	}
+}

@@ -20,6 +20,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/certs"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 // listenFlags are the flags that override the addresses of the configuration file.
@@ -220,7 +221,7 @@ func (h host) run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if h.keys != nil {
 		h.keys.Warm(ctx, h.snapshot.Issuers...)
-		group.Go(func() error { return ended(ctx, h.keys.Run(ctx)) })
+		h.background(ctx, group, "refreshing issuers' keys", func() { _ = h.keys.Run(ctx) })
 	}
 	// The keyring runs until Serve has returned, and not only until ctx ends. A request that is
 	// still in flight during the shutdown may be a RefreshSecret.
@@ -231,12 +232,17 @@ func (h host) run(ctx context.Context) error {
 		return s.Serve(ctx, h.listeners)
 	})
 	if h.listeners.TLS != nil {
-		group.Go(func() error { h.listeners.TLS.Run(ctx); return nil })
+		h.background(ctx, group, "following the TLS certificates", func() { h.listeners.TLS.Run(ctx) })
 	}
 	if h.reader != nil {
 		group.Go(func() error { h.reloads(ctx, s, keyring); return nil })
 	}
 	return group.Wait()
+}
+
+// background runs a task until ctx ends, even if the task panics.
+func (h host) background(ctx context.Context, group *errgroup.Group, task string, run func()) {
+	group.Go(func() error { panics.Restart(ctx, h.log, task, run); return nil })
 }
 
 // ended returns err, or nil if err only reports that ctx has ended.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 const (
@@ -82,7 +84,7 @@ func (a *denialAggregator) flush() error {
 	a.mu.Unlock()
 	var errs []error
 	for k, r := range counted {
-		if err := a.write(r); err != nil {
+		if err := a.writeSafely(r); err != nil {
 			errs = append(errs, err)
 			continue
 		}
@@ -97,6 +99,13 @@ func (a *denialAggregator) flush() error {
 		a.timer = time.AfterFunc(aggregateInterval, func() { _ = a.flush() })
 	}
 	return errors.Join(errs...)
+}
+
+// writeSafely turns a panic into an error, because flush also runs on a timer's goroutine, where a
+// panic would end the process.
+func (a *denialAggregator) writeSafely(r Record) (err error) {
+	defer panics.Catch(&err)
+	return a.write(r)
 }
 
 // close writes the counts for the last time.

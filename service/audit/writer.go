@@ -268,9 +268,10 @@ func (w *writer) close() error {
 	return nil
 }
 
-// release closes an output. It ignores the error, because each write has already reported its
-// error.
+// release closes an output. It ignores an error and a panic, because each write has already
+// reported its error.
 func release(w io.Writer) {
+	defer func() { _ = recover() }()
 	if closer, ok := w.(io.Closer); ok {
 		_ = closer.Close()
 	}

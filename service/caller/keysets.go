@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 const (
@@ -253,11 +255,14 @@ func (s *keySet) startFetch() <-chan struct{} {
 	ctx, cancel := context.WithTimeout(context.Background(), fetchTime)
 	go func() {
 		defer cancel()
+		defer func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.running = nil
+			close(done)
+		}()
+		defer panics.Log(s.log, "fetching an issuer's keys")
 		s.update(ctx)
-		s.mu.Lock()
-		s.running = nil
-		s.mu.Unlock()
-		close(done)
 	}()
 	return done
 }

@@ -95,6 +95,17 @@ func (m *Monitor) runSelfTest(ctx context.Context, conf *config.Configuration, k
 	return nil
 }
 
+// testHeld tests a configuration if its secret is held. It turns a panic into an error, because it
+// runs in a goroutine of its own, where a panic would end the process.
+func (m *Monitor) testHeld(ctx context.Context, conf *config.Configuration) (has bool, err error) {
+	defer panics.Catch(&err)
+	held, key := m.heldKey(conf)
+	if held == nil {
+		return false, nil
+	}
+	return true, m.test(ctx, conf, held, key)
+}
+
 // CanSign runs the self-tests of the configurations of a snapshot, on all processors. Each test
 // takes some microseconds. CanSign returns an error if nothing can be signed: either the algorithm
 // gives wrong answers, or the test fails for every configuration whose secret is held. It ignores
@@ -111,11 +122,12 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 		workers.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(names)); i = next.Add(1) - 1 {
 				conf, _ := snapshot.Configuration(names[i])
-				if has, key := m.heldKey(conf); has != nil {
+				switch has, err := m.testHeld(tests, conf); {
+				case err != nil:
 					held.Add(1)
-					if m.test(tests, conf, has, key) != nil {
-						failed.Add(1)
-					}
+					failed.Add(1)
+				case has:
+					held.Add(1)
 				}
 			}
 		})

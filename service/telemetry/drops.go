@@ -134,7 +134,7 @@ type spanExporter struct {
 
 // ExportSpans implements [sdktrace.SpanExporter].
 func (s spanExporter) ExportSpans(ctx context.Context, batch []sdktrace.ReadOnlySpan) error {
-	err := s.SpanExporter.ExportSpans(ctx, batch)
+	err := safely(func() error { return s.SpanExporter.ExportSpans(ctx, batch) })
 	s.pending.Add(-int64(len(batch)))
 	s.outage.note(ctx, err)
 	if err != nil {

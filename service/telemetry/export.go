@@ -13,6 +13,8 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 func newSpanExporter(ctx context.Context, protocol string) (sdktrace.SpanExporter, error) {
@@ -37,8 +39,15 @@ type metricExporter struct {
 
 // Export implements [sdkmetric.Exporter].
 func (m metricExporter) Export(ctx context.Context, data *metricdata.ResourceMetrics) error {
-	m.outage.note(ctx, m.Exporter.Export(ctx, data))
+	m.outage.note(ctx, safely(func() error { return m.Exporter.Export(ctx, data) }))
 	return nil
+}
+
+// safely turns a panic into an error, because exports run in goroutines of the libraries, where a
+// panic would end the process.
+func safely(export func() error) (err error) {
+	defer panics.Catch(&err)
+	return export()
 }
 
 // reminderInterval is the interval at which the log repeats that a collector is unavailable.

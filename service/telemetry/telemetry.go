@@ -170,7 +170,7 @@ func (t *Telemetry) metrics(
 func (t *Telemetry) Close(ctx context.Context) error {
 	ended := make(chan error, len(t.close))
 	for _, end := range t.close {
-		go func() { ended <- end(ctx) }()
+		go func() { ended <- safely(func() error { return end(ctx) }) }()
 	}
 	var errs []error
 	for range t.close {

@@ -30,6 +30,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/deskmint/deskmint/service/certs"
+	"github.com/deskmint/deskmint/service/panics"
 )
 
 // The transports, as records, metrics and traces name them.
@@ -135,10 +136,11 @@ func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
 		httpListener = tlsListener(httpListener, t.options.TLS)
 	}
 	ended := make(chan error, 2)
-	go func() {
-		ended <- listenerError(GRPC, t.grpc.Serve(deadlineListener{grpcListener, t.options.Timeouts.Write}))
-	}()
-	go func() { ended <- listenerError(HTTP, t.http.Serve(httpListener)) }()
+	serve := func(name string, accept func(net.Listener) error, l net.Listener) {
+		ended <- listenerError(name, safely(func() error { return accept(l) }))
+	}
+	go serve(GRPC, t.grpc.Serve, deadlineListener{grpcListener, t.options.Timeouts.Write})
+	go serve(HTTP, t.http.Serve, httpListener)
 	for range 2 {
 		if err := <-ended; err != nil {
 			return err
@@ -163,7 +165,11 @@ func (t *Servers) Stop(ctx context.Context) error {
 	var group errgroup.Group
 	group.Go(func() error {
 		finished := make(chan struct{})
-		go func() { t.grpc.GracefulStop(); close(finished) }()
+		go func() {
+			defer panics.Log(t.options.Log, "stopping the gRPC server")
+			t.grpc.GracefulStop()
+			close(finished)
+		}()
 		select {
 		case <-finished:
 			return nil
@@ -173,13 +179,19 @@ func (t *Servers) Stop(ctx context.Context) error {
 		}
 	})
 	group.Go(func() error {
-		err := t.http.Shutdown(ctx)
+		err := safely(func() error { return t.http.Shutdown(ctx) })
 		if err != nil {
 			_ = t.http.Close()
 		}
 		return err
 	})
 	return group.Wait()
+}
+
+// safely turns a panic into an error, so that the service ends in order.
+func safely(do func() error) (err error) {
+	defer panics.Catch(&err)
+	return do()
 }
 
 // listenerError adds the name of the listener to an error. It returns nil for a server that was
