@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	dates "github.com/deskmint/deskmint/service/clock"
 )
 
 const (
@@ -42,6 +44,11 @@ func (c *clock) last() (time.Duration, bool) {
 	return c.offset, c.known
 }
 
+// measure returns a transport that records the offset of every answer.
+func (c *clock) measure(next http.RoundTripper) http.RoundTripper {
+	return dates.Transport{Next: next, Now: c.now, Record: func(o dates.Offset) { c.record(o.Ahead) }}
+}
+
 // record stores an offset. It logs if the offset has become large, or small again.
 func (c *clock) record(offset time.Duration) {
 	c.mu.Lock()
@@ -62,27 +69,4 @@ func (c *clock) record(offset time.Duration) {
 	case before && !after:
 		c.log.Info("our clock and Vault's agree again", "vault_minus_ours", shown)
 	}
-}
-
-// dateTransport is a transport that compares the date of every answer with the local clock.
-type dateTransport struct {
-	next  http.RoundTripper
-	clock *clock
-}
-
-func (d dateTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	sent := d.clock.now()
-	resp, err := d.next.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	// A proxy that can't reach Vault answers 5xx with the date of the proxy's clock.
-	date, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
-		return resp, nil //nolint:nilerr // an answer needs no date
-	}
-	trip := d.clock.now().Sub(sent)
-	// The date is truncated to seconds, so on average the true time is half a second later.
-	d.clock.record(date.Add(time.Second / 2).Sub(sent.Add(trip / 2)))
-	return resp, nil
 }

@@ -65,7 +65,7 @@ func newWire(s Settings, transport http.RoundTripper, timeout time.Duration, c *
 		w.ca, transport = ca, ca
 	}
 	for _, address := range s.Addresses {
-		client, err := newClient(address, s.Namespace, limitedTransport{dateTransport{transport, c}})
+		client, err := newClient(address, s.Namespace, limitedTransport{c.measure(transport)})
 		if err != nil {
 			return nil, err
 		}

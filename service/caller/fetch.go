@@ -22,8 +22,11 @@ const maxResponse = 1 << 20
 // maxRedirects is how many redirects a request follows.
 const maxRedirects = 3
 
-// fetch returns the JWK set of an issuer. Its errors contain nothing of the response.
-func fetch(ctx context.Context, source Issuer) ([]byte, error) {
+// fetch returns the JWK set of an issuer. Its errors contain nothing of the response. measure
+// returns a transport that compares the dates of the responses with the local clock.
+func fetch(
+	ctx context.Context, source Issuer, measure func(http.RoundTripper) http.RoundTripper,
+) ([]byte, error) {
 	if source.byFile() {
 		return readfile.File(source.JWKS, maxResponse)
 	}
@@ -32,6 +35,7 @@ func fetch(ctx context.Context, source Issuer) ([]byte, error) {
 		return nil, err
 	}
 	defer client.CloseIdleConnections()
+	client.Transport = measure(client.Transport)
 	token, err := tokenFor(source)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
@@ -243,4 +244,25 @@ func rsaOf(bits uint) string {
 	n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 	n.SetBit(n, 0, 1)
 	return string(setOf(jose.JSONWebKey{Key: &rsa.PublicKey{N: n, E: 65537}, KeyID: "r1"}))
+}
+
+// TestClockOffsets checks that the dates of the issuers' answers are compared with our clock, and
+// that a fetch can be asked for.
+func TestClockOffsets(t *testing.T) {
+	f := newFixture(t, nil)
+	if all := f.sets.ClockOffsets(); len(all) != 0 {
+		t.Errorf("before the first fetch: %v", all)
+	}
+	f.warm(t)
+	behind := time.Until(f.Now()) // the test's clock has another date than the server
+	all := f.sets.ClockOffsets()
+	if len(all) != 1 || !strings.HasSuffix(f.issuer.Issuer, all[0].Host) ||
+		(all[0].Ahead+behind).Abs() > time.Minute {
+		t.Errorf("offsets %v, want one of %v", all, -behind)
+	}
+	f.add(time.Hour)
+	f.sets.MeasureClocks(t.Context())
+	if all := f.sets.ClockOffsets(); len(all) != 1 || (all[0].Ahead+behind+time.Hour).Abs() > time.Minute {
+		t.Errorf("offsets %v after an hour", all)
+	}
 }

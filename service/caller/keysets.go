@@ -5,12 +5,16 @@ import (
 	"crypto"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/deskmint/deskmint/service/clock"
 	"github.com/deskmint/deskmint/service/panics"
 )
 
@@ -132,6 +136,27 @@ func (k *KeySets) Fetched(i Issuer) (time.Time, bool) {
 	return time.Time{}, false
 }
 
+// ClockOffsets returns how far the clocks of the hosts that the keys come from are ahead of this
+// machine's.
+func (k *KeySets) ClockOffsets() (all []clock.Offset) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, set := range k.sets {
+		all = append(all, set.offsets.All()...)
+	}
+	return all
+}
+
+// MeasureClocks fetches all keys, unless that has just been done.
+func (k *KeySets) MeasureClocks(ctx context.Context) {
+	k.mu.Lock()
+	sets := slices.Collect(maps.Values(k.sets))
+	k.mu.Unlock()
+	for _, set := range sets {
+		_ = wait(ctx, set.startFetch())
+	}
+}
+
 // source returns the part of the settings that determines the source of the keys. Issuers with the
 // same source share a set.
 func source(i Issuer) Issuer {
@@ -145,7 +170,10 @@ func (k *KeySets) of(i Issuer) *keySet {
 	defer k.mu.Unlock()
 	set := k.sets[source(i)]
 	if set == nil {
-		set = &keySet{source: source(i), now: k.now, log: k.log.With(slog.String("issuer", i.Issuer))}
+		set = &keySet{
+			source: source(i), now: k.now, log: k.log.With(slog.String("issuer", i.Issuer)),
+			offsets: clock.NewOffsets(k.now, slog.New(slog.DiscardHandler)), // a metric tells of them
+		}
 		k.sets[source(i)] = set
 	}
 	return set
@@ -165,9 +193,10 @@ func (k *KeySets) refreshDue() time.Duration {
 
 // keySet holds the keys of one issuer.
 type keySet struct {
-	source Issuer
-	now    func() time.Time
-	log    *slog.Logger
+	source  Issuer
+	now     func() time.Time
+	log     *slog.Logger
+	offsets *clock.Offsets // of the hosts that the keys come from
 
 	current atomic.Pointer[keys] // nil: no keys yet
 
@@ -275,10 +304,15 @@ func (s *keySet) byKind(fetched, file time.Duration) time.Duration {
 	return fetched
 }
 
+// measure returns a transport that compares the dates of the responses with the local clock.
+func (s *keySet) measure(next http.RoundTripper) http.RoundTripper {
+	return clock.Transport{Next: next, Now: s.now, Record: s.offsets.Record}
+}
+
 // update fetches the keys. If that fails, the previous keys stay in use.
 func (s *keySet) update(ctx context.Context) {
 	start := s.now()
-	text, err := fetch(ctx, s.source)
+	text, err := fetch(ctx, s.source, s.measure)
 	var (
 		all  []key
 		weak []string

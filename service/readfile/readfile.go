@@ -43,6 +43,9 @@ func File(path string, max int64) ([]byte, error) {
 func Open(path string) (*os.File, fs.FileInfo, error) {
 	// Stat comes first, because opening a device can have an effect.
 	info, err := os.Stat(path)
+	if pathError := (*fs.PathError)(nil); errors.As(err, &pathError) {
+		return nil, nil, &fs.PathError{Op: "open", Path: path, Err: pathError.Err}
+	}
 	if err == nil {
 		err = checkRegular(path, info)
 	}
