@@ -171,6 +171,9 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 // Reloaded counts a reload that has ended.
 func (s *Service) Reloaded(r ops.ReloadResult) { s.monitor.Reloaded(r) }
 
+// Removed counts what a reload has removed.
+func (s *Service) Removed(r config.Removal) { s.monitor.Removed(r.Kind, len(r.Names)) }
+
 // newValidator compiles the validation rules of every request message. Otherwise the first request
 // of each kind would take tens of milliseconds longer, because it would compile its rules.
 func newValidator() (protovalidate.Validator, error) {

@@ -29,6 +29,9 @@ const (
 	reloadTimeout = 30 * time.Second
 	// maxLoggedNames is how many names of one kind a log line lists at most.
 	maxLoggedNames = 50
+	// maxRemovedNames is how many names a warning of a removal lists. Further names are in further
+	// lines, because each of them may be a mistake.
+	maxRemovedNames = 100
 )
 
 // The triggers of a reload, as the log names them.
@@ -97,11 +100,23 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 	}
 	r.service.Reloaded(result)
 	warn(r.log, next)
+	for _, removal := range next.Removed(before) {
+		r.service.Removed(removal)
+		r.warnOfRemoval(ctx, removal)
+	}
 	r.log.LogAttrs(ctx, slog.LevelInfo, "the configuration was reloaded",
 		append([]slog.Attr{
 			slog.String("trigger", trigger),
 			slog.String("digest", next.Digest),
 		}, changeAttrs(next.Since(before))...)...)
+}
+
+// warnOfRemoval logs every name that a reload has removed, in several lines if there are many.
+func (r *reloader) warnOfRemoval(ctx context.Context, removal config.Removal) {
+	for names := range slices.Chunk(removal.Names, maxRemovedNames) {
+		r.log.LogAttrs(ctx, slog.LevelWarn, "the reload removed a part of the configuration",
+			slog.String("kind", removal.Kind), slog.Int("count", len(removal.Names)), slog.Any("names", names))
+	}
 }
 
 // load reads the configuration and replaces the running one. It turns a panic into an error,

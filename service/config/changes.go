@@ -51,7 +51,7 @@ func (s *Snapshot) Since(before *Snapshot) []Changes {
 // digests returns the digests of the files. All files must have been checked.
 func (l *loader) digests() digests {
 	d := digests{}
-	for _, kind := range kinds {
+	for _, kind := range append(slices.Clone(kinds), RemovedGrants) {
 		d[kind] = map[string][sha256.Size]byte{}
 	}
 	main := l.sources[0]
@@ -60,6 +60,10 @@ func (l *loader) digests() digests {
 		"secrets.refresh":   main.Secrets.Refresh,
 		"secrets.max_rate":  main.Secrets.MaxRate,
 		"secrets.max_stale": main.Secrets.MaxStale,
+
+		"clock.references":      main.Clock.References,
+		"expect.configurations": main.Expect.Configurations,
+		"expect.callers":        main.Expect.Callers,
 
 		"secrets.require_pointer": main.Secrets.RequirePointer,
 	} {
@@ -83,6 +87,9 @@ func (l *loader) digests() digests {
 		}
 		for _, c := range source.Callers {
 			d.add("callers", c.Name, c)
+			for i, grant := range c.Grants {
+				d.add(RemovedGrants, grantKey(c.Name, i), grant)
+			}
 		}
 	}
 	return d

@@ -52,6 +52,7 @@ type Snapshot struct {
 	Secrets Secrets
 	Issuers []caller.Issuer
 	Audit   audit.Settings
+	Clock   Clock
 	// Callers authenticates callers, and Policy decides what they may do.
 	Callers caller.Authenticator
 	Policy  *policy.Policy
@@ -69,6 +70,7 @@ type Snapshot struct {
 	names          []string // of the configurations, sorted
 	index          *index   // nil in a snapshot that a test makes
 	digests        digests
+	matched        map[string]bool // the patterns of include that match a file, or once did
 }
 
 // Identity is one identity of a caller.
@@ -136,12 +138,13 @@ type loader struct {
 	digest  []byte
 	state   hash.Hash // see [Reader]
 	running *Snapshot // the snapshot that a reload replaces; nil at the start
+	matched map[string]bool
 
 	matchers matchers
 }
 
 func newLoader(path string, o Options) *loader {
-	return &loader{options: o, dir: filepath.Dir(path), matchers: matchers{}, state: sha256.New()}
+	return &loader{options: o, dir: filepath.Dir(path), matchers: matchers{}, matched: map[string]bool{}, state: sha256.New()}
 }
 
 // source is one file with its problems.
@@ -193,6 +196,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	l.checkSettings(main)
 	configurations := l.readConfigurations()
 	callers := l.readCallers(configurations)
+	l.checkExpect(main)
 	if files {
 		checkFiles(main)
 	}
@@ -220,6 +224,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		Secrets:        main.Secrets,
 		Issuers:        main.Issuers,
 		Audit:          main.Audit,
+		Clock:          main.Clock,
 		Callers:        authenticator,
 		Policy:         rights,
 		Identities:     callers.allIdentities(),
@@ -229,5 +234,6 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 		names:          sortedKeys(configurations.built),
 		index:          newIndex(configurations.built, sortedKeys(callers.grants), rights),
 		digests:        l.digests(),
+		matched:        l.matched,
 	}, nil
 }

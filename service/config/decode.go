@@ -34,6 +34,7 @@ const maxAliased = 200_000
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	timeType     = reflect.TypeFor[time.Time]()
+	includeType  = reflect.TypeFor[Include]()
 )
 
 // decode reads one document into out, a pointer to a struct.
@@ -113,6 +114,8 @@ func (d *decoder) byKind(n *yaml.Node, at place, out reflect.Value) {
 	switch kind := out.Kind(); {
 	case out.Type() == timeType:
 		d.scalar(n, at, out)
+	case out.Type() == includeType && n.Kind == yaml.ScalarNode: // the path alone
+		d.scalar(n, at, out.FieldByName("Path"))
 	case kind == reflect.Pointer:
 		out.Set(reflect.New(out.Type().Elem()))
 		d.byKind(n, at, out.Elem())

@@ -21,7 +21,9 @@ const maxFile = 64 << 20
 type File struct {
 	Listen         Listen          `yaml:"listen"`
 	TLS            *TLS            `yaml:"tls"`
-	Include        []string        `yaml:"include"`
+	Include        []Include       `yaml:"include"`
+	Expect         Expect          `yaml:"expect"`
+	Clock          Clock           `yaml:"clock"`
 	Secrets        Secrets         `yaml:"secrets"`
 	Issuers        []caller.Issuer `yaml:"issuers"`
 	Audit          audit.Settings  `yaml:"audit"`

@@ -11,12 +11,20 @@ import (
 	"syscall"
 )
 
+// Include names further files. In a file it is the path alone, or a block with its keys.
+type Include struct {
+	// Path is the path of a file, or a pattern with wildcards.
+	Path string `yaml:"path"`
+	// Optional accepts that no file is there.
+	Optional bool `yaml:"optional"`
+}
+
 // include adds the files that the main file's patterns match. Each is added once, in the order of
 // the patterns. The files of one pattern are sorted by name.
 func (l *loader) include(main *source) {
 	seen := []string{filepath.Clean(main.name)} // a pattern of the main file may match the main file
-	for i, pattern := range main.Include {
-		for _, path := range l.matches(main.place("include").index(i), pattern) {
+	for i, included := range main.Include {
+		for _, path := range l.matches(main.place("include").index(i), included) {
 			if !slices.Contains(seen, path) {
 				seen = append(seen, path)
 				l.includeFile(path)
@@ -25,19 +33,33 @@ func (l *loader) include(main *source) {
 	}
 }
 
-// matches returns the files of a pattern. A pattern without wildcards must match a file. A pattern
-// with wildcards may match none, because the folder may be empty or missing. But the folder must be
-// readable, because a reload would otherwise remove all configurations and callers in it.
-func (l *loader) matches(at place, pattern string) []string {
+// matches returns the files of a pattern. A pattern without wildcards must match a file unless it is
+// optional. A pattern with wildcards may match none, because the folder may be empty or missing. But
+// the folder must be readable, because a reload would otherwise remove all configurations and
+// callers in it. For the same reason, a pattern that once matched a file must match one at each
+// reload, unless it is optional.
+func (l *loader) matches(at place, included Include) []string {
+	pattern := included.Path
+	if pattern == "" {
+		at.at("path").problem("is required: a file, or a pattern such as conf.d/*.yaml")
+		return nil
+	}
 	paths, err := expand(l.dir, pattern)
+	before := l.running != nil && l.running.matched[pattern]
+	l.matched[pattern] = before || len(paths) > 0
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
 		at.problem("is no pattern: write it as conf.d/*.yaml")
+	case included.Optional && (err == nil || !isPattern(pattern) && errors.Is(err, fs.ErrNotExist)):
 	case err != nil && !isPattern(pattern):
 		at.problem("names a file that can't be found: %s", cause(err))
 		l.unknown = true
 	case err != nil:
 		at.problem("has a folder that can't be read: %s", cause(err))
+		l.unknown = true
+	case len(paths) == 0 && before:
+		at.problem("matches no file any more, and once did: put the files back, or remove the pattern, "+
+			"or write {path: %q, optional: true} if it may match none", pattern)
 		l.unknown = true
 	case len(paths) == 0:
 		at.warn("matches no file")

@@ -18,8 +18,8 @@ type Reader struct {
 	options Options
 
 	mu      sync.Mutex
-	include []string // the main file's patterns when they could last be read
-	last    state    // what the last Load read
+	include []Include // the main file's patterns when they could last be read
+	last    state     // what the last Load read
 }
 
 // state is a digest over the names of the files and their contents, or the error of reading them.
@@ -65,7 +65,8 @@ func (r *Reader) Paths() []string {
 	defer r.mu.Unlock()
 	dir := filepath.Dir(r.path)
 	paths := []string{r.path}
-	for _, pattern := range r.include {
+	for _, included := range r.include {
+		pattern := included.Path
 		paths = append(paths, pathsToWatch(inFolder(dir, pattern))...)
 		found, _ := expand(dir, pattern) // Load reports an invalid pattern
 		paths = append(paths, found...)
@@ -93,8 +94,8 @@ func pathsToWatch(pattern string) []string {
 func (r *Reader) readState() state {
 	h := sha256.New()
 	seen := []string{filepath.Clean(r.path)}
-	for _, pattern := range r.include {
-		found, _ := expand(filepath.Dir(r.path), pattern)
+	for _, included := range r.include {
+		found, _ := expand(filepath.Dir(r.path), included.Path)
 		for _, path := range found {
 			if !slices.Contains(seen, path) {
 				seen = append(seen, path)

@@ -106,6 +106,13 @@ func TestSchemaRefuses(t *testing.T) {
 		{"source: file", "source: file\n  refresh: '10'"},
 		{"listen: {grpc", "tls: {certificate: a}\nlisten: {grpc"},
 		{"listen: {grpc", "tls: {}\nlisten: {grpc"},
+		{"listen: {grpc", "expect: {configurations: -1}\nlisten: {grpc"},
+		{"listen: {grpc", "expect: {callers: all}\nlisten: {grpc"},
+		{"listen: {grpc", "expect: {brands: 1}\nlisten: {grpc"},
+		{"listen: {grpc", "clock: {references: [time.example]}\nlisten: {grpc"},
+		{"listen: {grpc", "include: [{optional: true}]\nlisten: {grpc"},
+		{"listen: {grpc", "include: [{path: x, optional: 1}]\nlisten: {grpc"},
+		{"listen: {grpc", "include: [7]\nlisten: {grpc"},
 		{"listen: {grpc", "tls: {client_ca: a, allow_plaintext: true}\nlisten: {grpc"},
 		{"listen: {grpc", "tls: {certificate: a, key: b, allow_plaintext: true}\nlisten: {grpc"},
 		{"127.0.0.1:9090", "127.0.0.1"},
@@ -176,6 +183,12 @@ func compare(t *testing.T, defs map[string]node, path string, goType reflect.Typ
 	}
 	want := ""
 	switch kind := goType.Kind(); {
+	case goType == includeType: // the path alone, or a block
+		compareKeys(t, defs, path, goType, n)
+		if fmt.Sprint(n.Type) != "[string object]" {
+			t.Errorf("%s: the schema has type %v", path, n.Type)
+		}
+		return
 	case goType == durationType, goType == timeType, kind == reflect.String:
 		want = "string"
 	case kind == reflect.Pointer:

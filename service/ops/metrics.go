@@ -30,6 +30,7 @@ type metrics struct {
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge // whether the last reload succeeded
 	loaded    prometheus.Gauge // when a configuration was last loaded
+	removed   *prometheus.CounterVec
 
 	// served and allowed hold the counters of requests that succeed, which are nearly all requests.
 	// They save hashing four labels. They also create each counter with the value 0 before its
@@ -77,6 +78,8 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 			"transport", "result"),
 		reloads: counterVec("deskmint_config_reloads_total",
 			"Reloads of the configuration, by result.", "result"),
+		removed: counterVec("deskmint_config_removed_total",
+			"What reloads have removed from the configuration, by kind.", "kind"),
 		reloaded: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "deskmint_config_last_reload_successful",
 			Help: "1 where the last attempt to load the configuration succeeded, else 0.",
@@ -90,7 +93,7 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 		m.registry = prometheus.NewRegistry()
 	}
 	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.handshake, m.reloads, m.reloaded,
-		m.loaded, buildInfo(), state, collectors.NewGoCollector(),
+		m.loaded, m.removed, buildInfo(), state, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.served = make(map[string]map[string]served)
 	for _, transport := range o.Transports {
@@ -98,6 +101,9 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 	}
 	for _, result := range []ReloadResult{ReloadSucceeded, ReloadFailed, ReloadUnchanged} {
 		m.reloads.WithLabelValues(string(result)) // rate() sees the first reload only if a 0 comes before it
+	}
+	for _, kind := range config.RemovalKinds() {
+		m.removed.WithLabelValues(kind)
 	}
 	m.take(o.Snapshot(), o.Now())
 	return m
@@ -167,6 +173,11 @@ func (m *Monitor) Reloaded(r ReloadResult) {
 	}
 	m.metrics.reloaded.Set(1)
 	m.metrics.loaded.Set(seconds(m.options.Now()))
+}
+
+// Removed counts what a reload has removed. kind is that of a [config.Removal].
+func (m *Monitor) Removed(kind string, count int) {
+	m.metrics.removed.WithLabelValues(kind).Add(float64(count))
 }
 
 // take replaces the configuration. It deletes the counters of configurations that no longer exist,
