@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/audit"
 )
@@ -20,7 +22,12 @@ import (
 // the function repair, the service must become ready.
 func checkBecomesReady(t *testing.T, s service.Secrets, cause string, repair func()) {
 	t.Helper()
-	r := serveSecrets(t, s)
+	checkConfigurationBecomesReady(t, configuration, s, cause, repair)
+}
+
+func checkConfigurationBecomesReady(t *testing.T, yaml string, s service.Secrets, cause string, repair func()) {
+	t.Helper()
+	r := serveConfiguration(t, yaml, s)
 	waitUntil(t, func() (problem string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops+"/readyz", nil)
 		if err != nil {
@@ -51,6 +58,17 @@ func checkBecomesReady(t *testing.T, s service.Secrets, cause string, repair fun
 	r.awaitReady(t)
 }
 
+// runKeyring returns a keyring that refreshes each second until the test ends.
+func runKeyring(t *testing.T, source secrets.Source) *secrets.Keyring {
+	t.Helper()
+	ring := secrets.NewKeyring(secrets.Options{Source: source, Refresh: time.Second, MaxRate: 1e6})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = ring.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return ring
+}
+
 // startingService is a service that may not be ready yet.
 type startingService struct {
 	ops     string // HOST:PORT
@@ -62,8 +80,13 @@ type startingService struct {
 
 func serveSecrets(t *testing.T, held service.Secrets) *startingService {
 	t.Helper()
+	return serveConfiguration(t, configuration, held)
+}
+
+func serveConfiguration(t *testing.T, yaml string, held service.Secrets) *startingService {
+	t.Helper()
 	r := &startingService{ready: make(chan struct{}), stopped: make(chan error, 1), log: &buffer{}}
-	snapshot := parse(t, configuration)
+	snapshot := parse(t, yaml)
 	s, err := service.New(service.Options{
 		Snapshot: snapshot, Secrets: held, Audit: audit.New(io.Discard, snapshot.Audit, nil),
 		Log: slog.New(slog.NewJSONHandler(r.log, nil)), Ready: func() { close(r.ready) },

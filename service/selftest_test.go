@@ -1,8 +1,8 @@
 package service_test
 
 import (
-	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +11,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service"
 )
 
@@ -117,23 +118,70 @@ func TestNotReady(t *testing.T) {
 func TestNotReadyWithoutStore(t *testing.T) {
 	source := newStore()
 	source.SetError(errors.New("sealed"))
-	ring := secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6})
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() { _ = ring.Run(ctx) })
-	t.Cleanup(func() { cancel(); running.Wait() })
-	checkBecomesReady(t, ring, "no secret has been loaded: ", func() { source.SetError(nil) })
+	checkBecomesReady(t, runKeyring(t, source), "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
-// TestReadyWithoutSecrets checks that a replica becomes ready if the store answers, even if every
-// secret is missing.
-func TestReadyWithoutSecrets(t *testing.T) {
-	source := newStore()
-	for _, path := range append(everyPath, "sso/acme-broken") {
-		source.Remove(path)
+// TestNotReadyWithoutSecrets checks that a replica doesn't become ready while the store answers that
+// every secret is missing or may not be read, as with a wrong role. One secret is enough then, and so
+// is one that was switched off on purpose.
+func TestNotReadyWithoutSecrets(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault  error
+		repair func(*memory.Store)
+	}{
+		"no secret, then one":     {secrets.ErrNotFound, func(m *memory.Store) { m.SetError(nil) }},
+		"no permission, then one": {secrets.ErrDenied, func(m *memory.Store) { m.SetError(nil) }},
+		"no secret, then one switched off": {nil, func(m *memory.Store) {
+			m.Put("sso/acme-off", "shared_secret", []byte(customersSecret))
+			_ = m.Disable("sso/acme-off", true)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			source := newStore()
+			source.SetError(test.fault)
+			if test.fault == nil {
+				for _, path := range append(everyPath, "sso/acme-broken") {
+					source.Remove(path)
+				}
+			}
+			checkBecomesReady(t, runKeyring(t, source), "no secret can be used: secret sso/acme-", func() {
+				test.repair(source)
+			})
+		})
 	}
-	r := serveSecrets(t, secrets.NewKeyring(secrets.Options{Source: source, MaxRate: 1e6}))
-	r.awaitReady(t)
+}
+
+// TestReadyForGood checks that a replica that is ready stays ready when nothing can be signed any
+// more, so that a fault of the store doesn't take every replica out of the pool.
+func TestReadyForGood(t *testing.T) {
+	t.Parallel()
+	source := newStore()
+	r := serveSecrets(t, runKeyring(t, source))
+	receive(t, r.ready, "it doesn't become ready")
+	source.SetError(secrets.ErrDenied)
+	waitUntil(t, func() string {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.ops+"/readyz", nil)
+		if err != nil {
+			return err.Error()
+		}
+		res, body, err := roundTrip(request)
+		if err != nil {
+			return err.Error()
+		}
+		if res.StatusCode != http.StatusOK {
+			t.Fatalf("not ready: %s", body)
+		}
+		if strings.Contains(string(body), `"state":"usable"`) {
+			return "a secret is still usable: " + string(body)
+		}
+		return ""
+	})
+	r.stop()
+	if err := receive(t, r.stopped, "it doesn't stop"); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestWatch checks that a watch reports each change of a configuration's state and ends with the

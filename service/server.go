@@ -34,8 +34,8 @@ type Listeners struct {
 //
 // The ops listener answers immediately, and reports that the service isn't ready. The transports
 // start after the first read of all secrets and after the self-tests. Until then, their connections
-// wait. They don't start while every configuration whose secret is held fails its self-test, or
-// while the store doesn't answer and no secret is held.
+// wait. They don't start while nothing can be signed, or while two other clocks agree that this
+// machine's is wrong.
 func (s *Service) Serve(ctx context.Context, l Listeners) error {
 	servers, err := s.servers(l.TLS)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 		})
 	}
 	group.Go(func() error {
-		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil || !s.monitor.AwaitCanSign(ctx) {
+		if s.secrets.Warm(ctx, s.snapshot.Load().Refs()...) != nil || !s.monitor.AwaitReady(ctx) {
 			_, _ = l.GRPC.Close(), l.HTTP.Close() // ctx has ended
 			return nil
 		}
@@ -65,6 +65,10 @@ func (s *Service) Serve(ctx context.Context, l Listeners) error {
 			s.options.Ready()
 		}
 		return servers.Serve(l.GRPC, l.HTTP)
+	})
+	group.Go(func() error {
+		panics.Restart(ctx, s.log, "measuring clocks", func() { s.references.Run(ctx) })
+		return nil
 	})
 	group.Go(func() error {
 		<-ctx.Done()

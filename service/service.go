@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/clock"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/ops"
 	"github.com/deskmint/deskmint/service/policy"
@@ -52,6 +54,9 @@ type Options struct {
 	// Store reports the state of the secret store, for metrics. Nil means that it is in this
 	// process.
 	Store ops.Store
+	// Clocks are further clocks that this machine's is compared with. The hosts of clock.references
+	// are added to them.
+	Clocks []ops.Clock
 	// IssuerKeys reports when the keys of issuers were fetched, for metrics. Nil means unknown.
 	IssuerKeys ops.IssuerKeys
 	// Registry receives the metrics. Nil means a new one. Two services can't share one.
@@ -93,6 +98,7 @@ type Service struct {
 	now        func() time.Time
 	validator  protovalidate.Validator
 	monitor    *ops.Monitor
+	references *clock.References
 	timeouts   transport.Timeouts
 	limits     policy.Limiter // outlives a snapshot, so that a reload resets no limit
 	decider    signin.Decider
@@ -132,10 +138,13 @@ func New(o Options) (*Service, error) {
 	s.snapshot.Store(o.Snapshot)
 	s.decider = signin.Decider{Secrets: o.Secrets, Limits: &s.limits}
 	s.pipeline = s.newPipeline()
+	references := func() []string { return s.snapshot.Load().Clock.References }
+	s.references = clock.NewReferences(references, s.now, s.log)
 	s.monitor = ops.New(ops.Options{
 		Snapshot:   s.snapshot.Load,
 		Secrets:    o.Secrets,
 		Store:      o.Store,
+		Clocks:     append(slices.Clone(o.Clocks), s.references),
 		IssuerKeys: o.IssuerKeys,
 		Registry:   o.Registry,
 		Methods:    Methods(),

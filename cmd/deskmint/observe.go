@@ -36,6 +36,7 @@ func (h host) observe(o *service.Options) {
 	}
 	if h.keys != nil {
 		o.IssuerKeys = h.keys
+		o.Clocks = append(o.Clocks, h.keys)
 	}
 }
 

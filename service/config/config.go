@@ -15,6 +15,7 @@ import (
 	"errors"
 	"hash"
 	"io/fs"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"time"
@@ -101,6 +102,20 @@ func (s *Snapshot) Refs() []secrets.Ref {
 		}
 	}
 	return refs
+}
+
+// StoreHosts returns the hosts of the secret store, each as host:port or as in its URL. A file has
+// none.
+func (s *Snapshot) StoreHosts() (hosts []string) {
+	if s.Secrets.Source != "vault" {
+		return nil
+	}
+	for _, address := range s.Secrets.Vault.Addresses {
+		if u, err := url.Parse(address); err == nil {
+			hosts = append(hosts, u.Host)
+		}
+	}
+	return hosts
 }
 
 // Load reads the file at path and the files that it includes. Relative paths in it are relative to

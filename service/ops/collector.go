@@ -65,6 +65,10 @@ var (
 	clockOffset = prometheus.NewDesc("deskmint_store_clock_offset_seconds",
 		"How far the secret store's clock is ahead of ours; Zendesk refuses tokens whose clock is off by 3 minutes.",
 		nil, nil)
+	clockOffsets = prometheus.NewDesc("deskmint_clock_offset_seconds",
+		"How far the clock of a reference is ahead of ours: of the secret store, of a host of issuers' keys, "+
+			"or of one of clock.references.",
+		[]string{"reference"}, nil)
 	certificateExpiry = prometheus.NewDesc("deskmint_tls_certificate_not_after_timestamp_seconds",
 		"When the certificate of the public listeners expires, in Unix time; absent where they are plaintext.",
 		nil, nil)
@@ -82,7 +86,8 @@ func (c *stateCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		ready, configInfo, secretUsable, secretDisabled, secretFault, secretAlarm, secretActive, secretStaged,
 		secretSerial, secretCreated, secretSuccess, secretUnpinned, secretBehind, refreshInterval,
-		refreshes, storeLogins, storeToken, clockOffset, certificateExpiry, identityUsed, identityEnd, issuerKeys,
+		refreshes, storeLogins, storeToken, clockOffset, clockOffsets, certificateExpiry, identityUsed,
+		identityEnd, issuerKeys,
 	} {
 		ch <- d
 	}
@@ -100,6 +105,9 @@ func (c *stateCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(ready, number(c.Ready()))
 	ch <- gauge(configInfo, 1, snapshot.Digest)
 	c.collectStore(ch)
+	for _, o := range c.clockOffsets(snapshot) {
+		ch <- gauge(clockOffsets, o.Ahead.Seconds(), o.Host)
+	}
 	if notAfter := c.certificate.Load(); notAfter != nil {
 		ch <- gauge(certificateExpiry, seconds((*notAfter)()))
 	}

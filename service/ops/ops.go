@@ -39,13 +39,15 @@ type IssuerKeys interface {
 	Fetched(issuer caller.Issuer) (at time.Time, ever bool)
 }
 
-// Options of a Monitor. All but Store, IssuerKeys and Registry are required.
+// Options of a Monitor. All but Store, Clocks, IssuerKeys and Registry are required.
 type Options struct {
 	// Snapshot returns the present configuration.
 	Snapshot func() *config.Snapshot
 	Secrets  Secrets
 	// Store is nil for a store in this process.
 	Store Store
+	// Clocks are the clocks that this machine's is compared with, in addition to the store's.
+	Clocks []Clock
 	// IssuerKeys is nil if the times are unknown.
 	IssuerKeys IssuerKeys
 	// Registry receives the metrics. Nil means a new one.

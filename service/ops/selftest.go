@@ -2,7 +2,6 @@ package ops
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -11,15 +10,11 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/panics"
 )
-
-// selfTestInterval is the time between two attempts of a replica that can't sign.
-const selfTestInterval = time.Second
 
 // selfTests holds the results of the tests of each configuration's key. A key can arrive later,
 // after a rotation or after the store didn't answer. Such a key is tested when a probe, a scrape or
@@ -138,49 +133,6 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 	}
 	if n := failed.Load(); n > 0 && n == held.Load() {
 		return fmt.Errorf("the self-test fails for each of the %d configurations whose secrets are held", n)
-	}
-	return nil
-}
-
-// AwaitCanSign waits until something can be signed. It returns false if ctx ends first. A replica
-// that starts while the store doesn't answer must not become ready before it holds a secret,
-// because it would replace replicas that still hold theirs. If the store has answered for each
-// secret, AwaitCanSign doesn't wait for a secret, because waiting can't help.
-func (m *Monitor) AwaitCanSign(ctx context.Context) bool {
-	for {
-		snapshot := m.options.Snapshot()
-		err := cmp.Or(m.CanSign(ctx, snapshot), m.storeAway(snapshot))
-		if err == nil {
-			m.selfTests.fault.Store(nil)
-			return true
-		}
-		text := err.Error()
-		if last := m.selfTests.fault.Swap(&text); last == nil || *last != text {
-			m.options.Log.Error("not ready: nothing can be signed here", slog.String("cause", text))
-		}
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(selfTestInterval):
-		}
-	}
-}
-
-// storeAway returns an error if no secret is held and at least one is missing only because the
-// store doesn't answer.
-func (m *Monitor) storeAway(snapshot *config.Snapshot) error {
-	var fault error
-	for _, name := range snapshot.Names() {
-		conf, _ := snapshot.Configuration(name)
-		if held, _ := m.heldKey(conf); held != nil {
-			return nil
-		}
-		if _, err := m.options.Secrets.Get(conf.Secret, conf.MaxStale); errors.Is(err, secrets.ErrUnavailable) {
-			fault = cmp.Or(fault, err)
-		}
-	}
-	if fault != nil {
-		return fmt.Errorf("no secret has been loaded: %w", fault)
 	}
 	return nil
 }
