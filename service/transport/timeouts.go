@@ -11,9 +11,9 @@ import (
 	"google.golang.org/grpc/tap"
 )
 
-// Timeouts limit how long the transports wait for a client. A slower client is disconnected. The
-// number of connections has no limit. With a limit, an attacker that opens that many connections
-// would lock out every other client. One connection needs little memory.
+// Timeouts limit how long the transports wait for a client. A slower client is disconnected. Only
+// the operating system's limit of open files limits the number of connections (reserveDescriptors).
+// With a lower limit, an attacker would need fewer connections to lock out every other client.
 type Timeouts struct {
 	// Request limits a whole request at the gRPC server, starting with its header.
 	Request time.Duration

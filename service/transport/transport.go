@@ -130,8 +130,8 @@ func New(o Options) (*Servers, error) {
 // Serve accepts requests from both listeners until Stop, and closes the listeners. It returns the
 // error of the first listener that fails, or nil after Stop.
 func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
-	grpcListener = t.limitConnections(GRPC, grpcListener)
-	httpListener = t.limitConnections(HTTP, httpListener)
+	grpcListener = t.limitConnections(GRPC, reserveDescriptors(grpcListener))
+	httpListener = t.limitConnections(HTTP, reserveDescriptors(httpListener))
 	if t.options.TLS != nil {
 		httpListener = tlsListener(httpListener, t.options.TLS)
 	}
