@@ -289,3 +289,23 @@ func TestDoctorOnline(t *testing.T) {
 		runDoctor(t, c.code, []string{"--config", filepath.Join(dir, "deskmint.yaml"), "--online"}, c.want)
 	}
 }
+
+// TestDoctorOwners checks that doctor finds private keys that another user can replace, and that it
+// says what to do.
+func TestDoctorOwners(t *testing.T) {
+	t.Parallel()
+	path, _, _ := files(t)
+	dir := filepath.Join(filepath.Dir(path), "keys")
+	must(t, os.Mkdir(dir, 0o755))
+	write(t, filepath.Join(dir, "audit.key"), strings.Repeat("k", 32))
+	must(t, os.Chmod(dir, 0o777))
+	write(t, path, "audit: {email_key_file: keys/audit.key}\n"+readFile(t, path))
+	runDoctor(t, 1, []string{"--config", path},
+		`fault +audit.email_key_file: \S+ other users can replace the file, because the folder \S+/keys has the `+
+			`permissions 0777`,
+		`.*chmod go-w \S+/keys`)
+	must(t, os.Chmod(dir, 0o755))
+	if out := runDoctor(t, 0, []string{"--config", path}); strings.Contains(out, "other users") {
+		t.Errorf("after the correction: %s", out)
+	}
+}

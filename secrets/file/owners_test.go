@@ -43,7 +43,7 @@ func TestReplaceableByOthers(t *testing.T) {
 	chmod(0o777)
 	rewrite(t, path, strings.Replace(good, "active: 1", "active: 1\n    disabled: true", 1), 0o600)
 	status, err := store.Status(t.Context(), acme.Path)
-	secretstest.CheckError(t, err, secrets.ErrUnusable, "let other users replace the file")
+	secretstest.CheckError(t, err, secrets.ErrUnusable, "other users can replace the file")
 	if !status.Disabled {
 		t.Error("the kill switch has no effect in a file that others can replace")
 	}

@@ -73,11 +73,17 @@ func TestCheckOwners(t *testing.T) {
 		fault  string // "DIR" is the folder
 	}{
 		{"private folders", func(*testing.T, string) {}, ""},
-		{"a folder that others can write", chmod("a", 0o757), "the permissions of the folder DIR/a (0757) let other"},
+		{"a folder that others can write", chmod("a", 0o757), "because the folder DIR/a has the permissions 0757: chmod go-w DIR/a"},
 		{"a folder that its group can write", chmod("a", 0o770), "chmod go-w DIR/a"},
-		{"a folder above", chmod("", 0o777), "the permissions of the folder DIR (0777)"},
+		{"a folder above", chmod("", 0o777), "the folder DIR has the permissions 0777"},
 		{"a sticky folder", chmod("a", 0o777|fs.ModeSticky), ""},
-		{"the folder of a link's target", chmod("data", 0o777), "the permissions of the folder DIR/data (0777)"},
+		{"the folder of a link's target", chmod("data", 0o777), "the folder DIR/data has the permissions 0777"},
+		{"several folders", func(t *testing.T, dir string) {
+			t.Helper()
+			chmod("a", 0o777)(t, dir)
+			chmod("data", 0o775)(t, dir)
+		}, "the folder DIR/a has the permissions 0777, and the folder DIR/data has the permissions 0775: " +
+			"chmod go-w DIR/a DIR/data"},
 		{"another's file", chown("data/file"), "DIR/data/file belongs to user 12345"},
 		{"another's folder", chown("data"), "DIR/data belongs to user 12345"},
 		{"another's link", chown("a/link"), "DIR/a/link belongs to user 12345"},

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -32,15 +33,15 @@ func CheckOwners(path string) error {
 	if err != nil {
 		return err
 	}
-	rest := components(path)
-	at, links := "/", 0
-	if err := checkEntry(at, os.Geteuid()); err != nil {
+	w := walk{user: os.Geteuid()}
+	if err := w.check("/"); err != nil {
 		return err
 	}
-	for len(rest) > 0 {
+	rest := components(path)
+	for at := "/"; len(rest) > 0; {
 		next := filepath.Join(at, rest[0])
 		rest = rest[1:]
-		if err := checkEntry(next, os.Geteuid()); err != nil {
+		if err := w.check(next); err != nil {
 			return err
 		}
 		target, err := os.Readlink(next)
@@ -48,7 +49,7 @@ func CheckOwners(path string) error {
 			at = next
 			continue
 		}
-		if links++; err == nil && links > maxLinks {
+		if w.links++; err == nil && w.links > maxLinks {
 			err = syscall.ELOOP
 		}
 		if err != nil {
@@ -60,7 +61,7 @@ func CheckOwners(path string) error {
 		// The target isn't cleaned, because `..` after a link leads to the parent of its target.
 		rest = append(components(target), rest...)
 	}
-	return nil
+	return w.fault()
 }
 
 // components returns the names in a path.
@@ -68,19 +69,43 @@ func components(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// checkEntry checks a file, a folder or a symbolic link. user is the ID of this process's user.
-func checkEntry(path string, user int) error {
+// walk is what was found on the way to a file.
+type walk struct {
+	user          int // the ID of this process's user
+	links         int
+	foreign, open []string // the paths that belong to others, and the folders that others can write
+	faults        []string // what is wrong with each of them
+}
+
+// check checks a file, a folder or a symbolic link. Its error is that of reading it.
+func (w *walk) check(path string) error {
 	info, err := os.Lstat(path)
-	if err != nil {
+	if err != nil || slices.Contains(w.foreign, path) || slices.Contains(w.open, path) {
 		return err
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int64(stat.Uid) != int64(user) {
-		return fmt.Errorf("%s belongs to user %d, who can replace the file: it must belong to root or to user %d, "+
-			"who runs this: chown -h %[3]d %[1]s", path, stat.Uid, user)
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Uid != 0 && int64(stat.Uid) != int64(w.user) {
+		w.foreign = append(w.foreign, path)
+		w.faults = append(w.faults, fmt.Sprintf("%s belongs to user %d", path, stat.Uid))
 	}
 	if mode := info.Mode(); mode.IsDir() && mode&fs.ModeSticky == 0 && mode.Perm()&groupOrOthers != 0 {
-		return fmt.Errorf("the permissions of the folder %s (%#o) let other users replace the file: chmod go-w %[1]s",
-			path, mode.Perm())
+		w.open = append(w.open, path)
+		w.faults = append(w.faults, fmt.Sprintf("the folder %s has the permissions %#o", path, mode.Perm()))
 	}
 	return nil
+}
+
+// fault returns everything that was found, and what to do.
+func (w *walk) fault() error {
+	var commands []string
+	if len(w.foreign) > 0 {
+		commands = append(commands, fmt.Sprintf("chown -h %d %s", w.user, strings.Join(w.foreign, " ")))
+	}
+	if len(w.open) > 0 {
+		commands = append(commands, "chmod go-w "+strings.Join(w.open, " "))
+	}
+	if len(commands) == 0 {
+		return nil
+	}
+	return fmt.Errorf("other users can replace the file, because %s: %s",
+		strings.Join(w.faults, ", and "), strings.Join(commands, "; "))
 }
