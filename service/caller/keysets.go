@@ -152,8 +152,12 @@ func (k *KeySets) MeasureClocks(ctx context.Context) {
 	k.mu.Lock()
 	sets := slices.Collect(maps.Values(k.sets))
 	k.mu.Unlock()
+	var fetches []<-chan struct{}
 	for _, set := range sets {
-		_ = wait(ctx, set.startFetch())
+		fetches = append(fetches, set.startFetch())
+	}
+	for _, done := range fetches {
+		_ = wait(ctx, done)
 	}
 }
 
