@@ -35,7 +35,7 @@ func TestNotReadyWithWrongClock(t *testing.T) {
 	a, b := newOffClock(t, 5*time.Minute), newOffClock(t, 5*time.Minute)
 	checkConfigurationBecomesReady(t, "clock: {references: ['"+a.URL+"', '"+b.URL+"']}\n"+configuration,
 		secrets.NewKeyring(secrets.Options{Source: newStore(), MaxRate: 1e6}),
-		"this machine's clock is behind by ", func() { b.ahead.Store(0) })
+		"this machine's clock is wrong: it is behind by ", func() { b.ahead.Store(0) })
 }
 
 // TestReadyWithOneWrongReference checks that one reference alone, which may itself be wrong, doesn't

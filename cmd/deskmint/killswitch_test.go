@@ -108,11 +108,17 @@ func testWipeStaged(t *testing.T, vault *vaulttest.Server) {
 	m.wipe(t)
 	m.awaitState(t, "usable", 1, "active_version has vanished")
 	m.expectSigned(t, 1, firstSecret)
-	m.restart(t)
+	if err := m.end(); err != nil {
+		t.Fatal(err)
+	}
+	m.deskmint = serveUnready(t, m.config) // a rollout stops here
 	// The replica names no version, because it might be the wrong one.
-	m.awaitState(t, "unusable", 0, "`deskmint secret activate NAME --version N`")
-	m.expectRefusal(t, "SECRET_UNUSABLE")
+	m.awaitUnready(t, "unusable", "`deskmint secret activate NAME --version N`")
+	if _, all := m.readyz(t); all["acme-customers"].Active != 0 {
+		t.Errorf("/readyz names version %d", all["acme-customers"].Active)
+	}
 	m.must(t, "", "activate", "--version", "1")
+	m.awaitReady(t)
 	m.expectSigned(t, 1, firstSecret)
 }
 
@@ -179,16 +185,16 @@ func TestSecretWrittenByHand(t *testing.T) {
 	warned(s, false)
 
 	t.Run("required", func(t *testing.T) {
-		s := serveOnVault(t, vault, "refresh: 1s, require_pointer: true", func(s *vaultServer) {
+		s := startOnVault(t, vault, "refresh: 1s, require_pointer: true", func(s *vaultServer) {
 			s.put(t, firstSecret)
-		})
-		s.awaitState(t, "unusable", anyVersion, "secrets.require_pointer is set")
-		s.expectRefusal(t, "SECRET_UNUSABLE")
+		}, serveUnready)
+		s.awaitUnready(t, "unusable", "secrets.require_pointer is set")
 		if stdout, _, _ := invoke(t, "", "doctor",
 			"--config", filepath.Join(s.dir, "deskmint.yaml")); !strings.Contains(stdout, "require_pointer") {
 			t.Errorf("doctor reports %s", stdout)
 		}
 		s.vault.PatchMetadata(t, s.path, map[string]string{"active_version": "1"})
+		s.awaitReady(t)
 		s.awaitState(t, "usable", 1, "")
 	})
 }

@@ -114,6 +114,22 @@ func (d *deskmint) awaitState(t *testing.T, state string, active int, fault stri
 	})
 }
 
+// awaitUnready waits until acme-customers has this state with a fault. The service must not be ready,
+// because it has no other configuration.
+func (d *deskmint) awaitUnready(t *testing.T, state, fault string) {
+	t.Helper()
+	eventually(t, func() error {
+		ready, configurations := d.readyz(t)
+		if got := configurations["acme-customers"]; ready || got.State != state || !strings.Contains(got.Fault, fault) {
+			return fmt.Errorf("/readyz: ready %v, %+v; want it unready and %s with the fault %q", ready, got, state, fault)
+		}
+		return nil
+	})
+	if strings.Contains(d.out.String(), "\nready\n") {
+		t.Error("it prints ready")
+	}
+}
+
 // onVault returns a configuration with a Vault at an address.
 func onVault(address, hash string) string {
 	return fmt.Sprintf(`secrets: {source: vault, refresh: 1s, vault: {addresses: [%q],

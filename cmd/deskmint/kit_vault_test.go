@@ -95,19 +95,9 @@ func serveOnVaultUnready(
 ) *vaultServer {
 	t.Helper()
 	s := startOnVault(t, vault, settings, change, serveUnready)
-	eventually(t, func() error {
-		ready, all := s.readyz(t)
-		if got := all["acme-customers"]; ready || got.State != "unavailable" || got.Active != 0 ||
-			!strings.Contains(got.Fault, fault) {
-			return fmt.Errorf("/readyz: ready %v, %+v; want it unready for the fault %q", ready, got, fault)
-		}
-		return nil
-	})
+	s.awaitUnready(t, "unavailable", fault)
 	if text, ok := s.err.await("not ready: nothing can be signed here", s.ended); !ok {
 		t.Errorf("the log doesn't report it:\n%s", text)
-	}
-	if strings.Contains(s.out.String(), "\nready\n") {
-		t.Error("it prints ready")
 	}
 	return s
 }

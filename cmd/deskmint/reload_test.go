@@ -186,8 +186,8 @@ func (d *deskmint) reloadFolder(t *testing.T, path, included string) {
 		}
 		return nil
 	})
-	if o = d.expectReload(t,
-		func() { must(t, os.Remove(shop)) }); fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
+	d.expectReloadFailure(t, func() { must(t, os.Remove(shop)) }, "include[0]: matches no file any more")
+	if o = d.expectReload(t, put(t, shop, "# nothing any more\n")); fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
 		t.Errorf("logged: %+v", o)
 	}
 }

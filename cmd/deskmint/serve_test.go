@@ -64,23 +64,15 @@ func TestSecretsFile(t *testing.T) {
 	if err := os.Chmod(secrets, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	d := serve(t, config)
-	unusable := func(fault string) {
-		t.Helper()
-		d.awaitState(t, "unusable", 0, fault)
-		if got := d.mint(t, key, "acme-customers"); got.status != http.StatusInternalServerError ||
-			got.reason != "SECRET_UNUSABLE" ||
-			strings.Contains(got.body, "secrets.yaml") || strings.Contains(got.body, "permission") {
-			t.Errorf("%d %s", got.status, got.body)
-		}
-	}
-	unusable("chmod")
+	d := serveUnready(t, config)
+	d.awaitUnready(t, "unusable", "chmod")
 	if log := d.err.String(); !strings.Contains(log, secrets) || !strings.Contains(log, "0644") {
 		t.Errorf("the log doesn't report the fault of the file:\n%s", log)
 	}
 	if err := os.Chmod(secrets, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	d.awaitReady(t)
 	signs := func(state, fault, secret string) {
 		t.Helper()
 		d.awaitState(t, state, 1, fault)
@@ -109,8 +101,8 @@ func TestSecretsFile(t *testing.T) {
 	d.checkNoSecrets(t, customersSecret, nextSecret, "MARKER-short", key)
 }
 
-// TestSecretFaults checks faults at the start. Each affects one configuration, and an operator can
-// correct it.
+// TestSecretFaults checks faults at the start. The replica isn't ready, because it can sign nothing,
+// until an operator corrects the fault.
 func TestSecretFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, fault string }{
@@ -132,15 +124,37 @@ func TestSecretFaults(t *testing.T) {
 			t.Parallel()
 			config, secrets, key := files(t)
 			write(t, secrets, c.file)
-			d := serve(t, config)
-			d.awaitState(t, "unusable", anyVersion, c.fault)
-			if got := d.mint(t, key, "acme-customers"); got.status != http.StatusInternalServerError ||
-				got.reason != "SECRET_UNUSABLE" {
-				t.Errorf("%d %s", got.status, got.body)
+			d := serveUnready(t, config)
+			d.awaitUnready(t, "unusable", c.fault)
+			write(t, secrets, secretsYAML(customersSecret))
+			d.awaitReady(t)
+			if got := d.mint(t, key, "acme-customers"); got.token == "" {
+				t.Errorf("after the correction: %d %s", got.status, got.body)
 			}
 			d.checkNoSecrets(t, "MARKER-0123456789", customersSecret, key)
 		})
 	}
+	// A configuration that is at fault refuses, and others keep the replica ready.
+	t.Run("one of two", func(t *testing.T) {
+		t.Parallel()
+		config, secrets, key := files(t)
+		text := strings.Replace(readFile(t, config), "callers:", `  - name: acme-short
+    secret: {path: sso/short}
+    zendesk_sso: {audiences: [end_user], brands: [{id: "7", subdomain: acme-short}]}
+callers:`, 1)
+		write(t, config, text)
+		write(t, secrets, secretsYAML(customersSecret)+
+			"  sso/short:\n    versions:\n      1: {shared_secret: \"MARKER-0123456789-0123456789-31\"}\n")
+		d := serve(t, config)
+		if got := d.mint(t, key, "acme-short"); got.status != http.StatusInternalServerError ||
+			got.reason != "SECRET_UNUSABLE" || strings.Contains(got.body, "secrets.yaml") {
+			t.Errorf("%d %s", got.status, got.body)
+		}
+		if got := d.mint(t, key, "acme-customers"); got.token == "" {
+			t.Errorf("the other: %d %s", got.status, got.body)
+		}
+		d.checkNoSecrets(t, "MARKER-0123456789", customersSecret, key)
+	})
 	// A disabled secret is not a fault, in any spelling.
 	config, secrets, key := files(t)
 	write(t, secrets, strings.Replace(secretsYAML(customersSecret), "versions", "disabled: maybe\n    versions", 1))

@@ -31,6 +31,7 @@ func TestVault(t *testing.T) {
 		"deleted":            testDeletedVersion,
 		"short":              testShortSecret,
 		"permission lost":    testPermissionLost,
+		"wrong role":         testWrongRole,
 		"refresh at the end": testRefreshDuringShutdown,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -159,11 +160,11 @@ func testDeletedVersion(t *testing.T, vault *vaulttest.Server) {
 // testShortSecret checks that a short secret is refused at the start. Later, the last good version
 // is used instead.
 func testShortSecret(t *testing.T, vault *vaulttest.Server) {
-	s := serveOnVault(t, vault, "refresh: 1s", func(s *vaultServer) { s.put(t, shortSecret) })
-	s.awaitState(t, "unusable", 1, "32")
-	s.expectRefusal(t, "SECRET_UNUSABLE")
+	s := startOnVault(t, vault, "refresh: 1s", func(s *vaultServer) { s.put(t, shortSecret) }, serveUnready)
+	s.awaitUnready(t, "unusable", "32")
 	vault.Destroy(t, s.path, 1)
 	s.put(t, firstSecret)
+	s.awaitReady(t)
 	s.refresh(t, 2, "USABLE")
 	s.awaitState(t, "usable", 2, "")
 	s.expectSigned(t, 2, firstSecret)
@@ -193,6 +194,23 @@ func testPermissionLost(t *testing.T, vault *vaulttest.Server) {
 	s.expectRefusal(t, "SECRET_UNUSABLE")
 	s.login(t, vault)
 	s.awaitState(t, "usable", 1, "")
+	s.expectSigned(t, 1, firstSecret)
+	s.checkNoLeaks(t)
+}
+
+// testWrongRole checks that a replica doesn't become ready whose role may log in and not read, so that
+// a rollout with that role replaces no good replica.
+func testWrongRole(t *testing.T, vault *vaulttest.Server) {
+	s := startOnVault(t, vault, "refresh: 1s", func(s *vaultServer) {
+		s.put(t, firstSecret)
+		vault.Policy(t, strings.ReplaceAll(s.path, "/", "-"), `path "secret/data/other" { capabilities = ["read"] }`)
+	}, serveUnready)
+	s.awaitUnready(t, "unusable", "permission denied")
+	if text, ok := s.err.await("not ready: nothing can be signed here", s.ended); !ok {
+		t.Errorf("the log doesn't report it:\n%s", text)
+	}
+	s.login(t, vault)
+	s.awaitReady(t)
 	s.expectSigned(t, 1, firstSecret)
 	s.checkNoLeaks(t)
 }

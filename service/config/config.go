@@ -159,7 +159,9 @@ type loader struct {
 }
 
 func newLoader(path string, o Options) *loader {
-	return &loader{options: o, dir: filepath.Dir(path), matchers: matchers{}, matched: map[string]bool{}, state: sha256.New()}
+	return &loader{
+		options: o, dir: filepath.Dir(path), matchers: matchers{}, matched: map[string]bool{}, state: sha256.New(),
+	}
 }
 
 // source is one file with its problems.

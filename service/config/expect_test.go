@@ -24,7 +24,9 @@ func reload(t *testing.T, dir, main string, running *Snapshot) (*Snapshot, strin
 func TestPatternThatMatchedOnce(t *testing.T) {
 	dir := t.TempDir()
 	main := strings.Replace(mainFile, "include: [team.yaml", "include: ['none.d/*.yaml', team.yaml", 1)
-	write(t, dir, map[string]string{"team.yaml": teamFile, "conf.d/10-shop.yaml": shopFile, "conf.d/20.yaml": callerFile})
+	write(t, dir, map[string]string{
+		"team.yaml": teamFile, "conf.d/10-shop.yaml": shopFile, "conf.d/20.yaml": callerFile,
+	})
 	first, fault := reload(t, dir, main, nil)
 	if fault != "" {
 		t.Fatal(fault)
@@ -102,7 +104,9 @@ func TestOptionalInclude(t *testing.T) {
 // TestExpect checks that the numbers in the main file are a floor, at a start and at a reload.
 func TestExpect(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"team.yaml": teamFile, "conf.d/10-shop.yaml": shopFile, "conf.d/20.yaml": callerFile})
+	write(t, dir, map[string]string{
+		"team.yaml": teamFile, "conf.d/10-shop.yaml": shopFile, "conf.d/20.yaml": callerFile,
+	})
 	good := mainFile + "expect: {configurations: 2, callers: 1}\n"
 	running, fault := reload(t, dir, good, nil)
 	if fault != "" {
@@ -138,7 +142,7 @@ func TestClockReferences(t *testing.T) {
 		"http://time.example": false, "time.example": false, "https://u:p@time.example": false, "https://": false,
 	} {
 		_, err := Parse("deskmint.yaml", []byte("clock: {references: ['"+reference+"']}\n"+minimal), Options{})
-		if good != (err == nil) || !good && !strings.Contains(err.Error(), "clock.references[0]: must be an https URL") {
+		if good != (err == nil) || !good && !strings.Contains(err.Error(), "references[0]: must be an https URL") {
 			t.Errorf("%s: %v", reference, err)
 		}
 	}

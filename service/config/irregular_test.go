@@ -19,6 +19,7 @@ func TestIrregularFiles(t *testing.T) {
 		"tls.crt": server.Certificate, "tls.key": server.Key, "ca.pem": server.Certificate,
 		"audit.key": strings.Repeat("k", 32), "team.yaml": teamFile,
 	}
+	const issuer = `issuers: [{name: a, issuer: "https://a.example", audience: x, `
 	for name, change := range map[string]struct{ main, key string }{
 		"deskmint.yaml": {minimal, ""},
 		"team.yaml":     {minimal + "include: [team.yaml]\n", ""},
@@ -29,11 +30,10 @@ func TestIrregularFiles(t *testing.T) {
 		},
 		"audit.key": {minimal + "audit: {email_key_file: audit.key}\n", "audit.email_key_file"},
 		"ca.pem": {
-			minimal + `issuers: [{name: a, issuer: "https://a.example", audience: x, ca: ca.pem}]` + "\n", "issuers[0].ca",
+			minimal + issuer + "ca: ca.pem}]\n", "issuers[0].ca",
 		},
 		"keys.json": {
-			minimal + `issuers: [{name: a, issuer: "https://a.example", audience: x, jwks: keys.json}]` + "\n",
-			"issuers[0].jwks",
+			minimal + issuer + "jwks: keys.json}]\n", "issuers[0].jwks",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,8 @@ const (
 	storeClock = "store"
 )
 
+var errClock = errors.New("this machine's clock is wrong")
+
 // Clock reports how far other hosts' clocks are ahead of this machine's.
 type Clock interface {
 	ClockOffsets() []clock.Offset
@@ -51,7 +53,11 @@ func (m *Monitor) AwaitReady(ctx context.Context) bool {
 		}
 		text := err.Error()
 		if last := m.selfTests.fault.Swap(&text); last == nil || *last != text {
-			m.options.Log.Error("not ready", slog.String("cause", text))
+			message := "not ready: nothing can be signed here"
+			if errors.Is(err, errClock) {
+				message = "not ready: the clock is wrong"
+			}
+			m.options.Log.Error(message, slog.String("cause", text))
 		}
 		select {
 		case <-ctx.Done():
@@ -112,8 +118,8 @@ func (m *Monitor) checkClock(snapshot *config.Snapshot) error {
 	}
 	for what, agree := range map[string][]clock.Offset{"behind": behind, "ahead": ahead} {
 		if len(agree) >= 2 {
-			return fmt.Errorf("this machine's clock is %s by %v, as %s says, and by %v, as %s says: set it, "+
-				"because Zendesk refuses tokens from 3 minutes on", what,
+			return fmt.Errorf("%w: it is %s by %v, as %s says, and by %v, as %s says: set it, because Zendesk "+
+				"refuses tokens from 3 minutes on", errClock, what,
 				agree[0].Ahead.Abs().Round(time.Second), agree[0].Host,
 				agree[1].Ahead.Abs().Round(time.Second), agree[1].Host)
 		}
