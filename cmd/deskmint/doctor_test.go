@@ -4,6 +4,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -307,5 +309,30 @@ func TestDoctorOwners(t *testing.T) {
 	must(t, os.Chmod(dir, 0o755))
 	if out := runDoctor(t, 0, []string{"--config", path}); strings.Contains(out, "other users") {
 		t.Errorf("after the correction: %s", out)
+	}
+}
+
+// TestDoctorClockReferences checks the findings about the hosts of clock.references.
+func TestDoctorClockReferences(t *testing.T) {
+	t.Parallel()
+	for offset, c := range map[time.Duration]struct {
+		code int
+		want string
+	}{
+		0:                {0, `ok +clock.references: \S+ its clock is [01]s (ahead of|behind) ours`},
+		time.Minute:      {3, `warning +clock.references: \S+ its clock is (59s|1m0s|1m1s) ahead of ours`},
+		-5 * time.Minute: {1, `fault +clock.references: \S+ its clock is (4m59s|5m0s|5m1s) behind ours`},
+		-1:               {3, `warning +clock.references: \S+ it doesn't answer with a date`},
+	} {
+		reference := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(offset).UTC().Format(http.TimeFormat))
+		}))
+		if offset == -1 {
+			reference.Close()
+		}
+		path, _, _ := files(t)
+		write(t, path, audited+"clock: {references: ['"+reference.URL+"']}\n"+readFile(t, path))
+		runDoctor(t, c.code, []string{"--config", path}, c.want)
+		reference.Close()
 	}
 }

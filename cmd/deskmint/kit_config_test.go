@@ -121,7 +121,8 @@ func (d *deskmint) awaitUnready(t *testing.T, state, fault string) {
 	eventually(t, func() error {
 		ready, configurations := d.readyz(t)
 		if got := configurations["acme-customers"]; ready || got.State != state || !strings.Contains(got.Fault, fault) {
-			return fmt.Errorf("/readyz: ready %v, %+v; want it unready and %s with the fault %q", ready, got, state, fault)
+			return fmt.Errorf("/readyz: ready %v, %+v; want it unready and %s with the fault %q", ready, got,
+				state, fault)
 		}
 		return nil
 	})

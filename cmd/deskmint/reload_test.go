@@ -187,7 +187,8 @@ func (d *deskmint) reloadFolder(t *testing.T, path, included string) {
 		return nil
 	})
 	d.expectReloadFailure(t, func() { must(t, os.Remove(shop)) }, "include[0]: matches no file any more")
-	if o = d.expectReload(t, put(t, shop, "# nothing any more\n")); fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
+	o = d.expectReload(t, put(t, shop, "# nothing any more\n"))
+	if fmt.Sprint(o.Configurations.Removed) != "[acme-shop]" {
 		t.Errorf("logged: %+v", o)
 	}
 }

@@ -73,7 +73,7 @@ func TestCheckOwners(t *testing.T) {
 		fault  string // "DIR" is the folder
 	}{
 		{"private folders", func(*testing.T, string) {}, ""},
-		{"a folder that others can write", chmod("a", 0o757), "the folder DIR/a has the permissions 0757: chmod go-w DIR/a"},
+		{"a folder that others can write", chmod("a", 0o757), "DIR/a has the permissions 0757: chmod go-w DIR/a"},
 		{"a folder that its group can write", chmod("a", 0o770), "chmod go-w DIR/a"},
 		{"a folder above", chmod("", 0o777), "the folder DIR has the permissions 0777"},
 		{"a sticky folder", chmod("a", 0o777|fs.ModeSticky), ""},

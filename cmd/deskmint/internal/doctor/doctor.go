@@ -77,6 +77,7 @@ func (e *examination) run(ctx context.Context, o Options) error {
 	if o.Online {
 		e.hosts(ctx, snapshot)
 	}
+	e.clockReferences(ctx, snapshot)
 	e.store(ctx, snapshot, o.Prefixes)
 	e.identities(ctx, snapshot, o.AuditFiles) // the last, because it may take long
 	return nil
