@@ -23,6 +23,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/clock"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/readfile"
 )
@@ -53,7 +54,7 @@ type Snapshot struct {
 	Secrets Secrets
 	Issuers []caller.Issuer
 	Audit   audit.Settings
-	Clock   Clock
+	Clock   clock.Settings
 	// Callers authenticates callers, and Policy decides what they may do.
 	Callers caller.Authenticator
 	Policy  *policy.Policy

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/deskmint/deskmint/service/config/internal/spelling"
 )
 
 // decoder reads a YAML tree into Go values. The YAML library has a strict decoder, too. But its
@@ -140,7 +142,7 @@ func (d *decoder) block(n *yaml.Node, at place, out reflect.Value) {
 			d.value(value, at, out.FieldByIndex(index))
 			return
 		}
-		near := nearest(name, sortedKeys(fields))
+		near := spelling.Nearest(name, sortedKeys(fields))
 		if near == "" {
 			at.unreadable(at.line(), "is no key here: there are %s", strings.Join(sortedKeys(fields), ", "))
 			return
@@ -315,35 +317,3 @@ func fieldsOf(t reflect.Type) map[string][]int {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// nearest returns the name that is most similar to a misspelt one, or "" if none is similar.
-func nearest(name string, names []string) string {
-	best, least := "", max(1, len(name)/3)
-	for _, n := range names {
-		if d := distance(name, n); d < least || d == least && best == "" {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
-// distance returns the number of bytes to insert, remove or replace (Levenshtein distance).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
-}

@@ -7,6 +7,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/clock"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
@@ -23,7 +24,7 @@ type File struct {
 	TLS            *TLS            `yaml:"tls"`
 	Include        []Include       `yaml:"include"`
 	Expect         Expect          `yaml:"expect"`
-	Clock          Clock           `yaml:"clock"`
+	Clock          clock.Settings  `yaml:"clock"`
 	Secrets        Secrets         `yaml:"secrets"`
 	Issuers        []caller.Issuer `yaml:"issuers"`
 	Audit          audit.Settings  `yaml:"audit"`

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/deskmint/deskmint/service/config/internal/spelling"
 	"github.com/deskmint/deskmint/service/policy"
 )
 
@@ -19,7 +20,7 @@ func (l *loader) checkGrant(at place, g policy.GrantSettings, all *parsedConfigu
 			continue
 		}
 		at := at.at("configurations").index(i)
-		if near := nearest(name, sortedKeys(all.byName)); near != "" {
+		if near := spelling.Nearest(name, sortedKeys(all.byName)); near != "" {
 			at.problem("names no configuration: did you mean %s?", near)
 		} else {
 			at.problem("names no configuration")

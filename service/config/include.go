@@ -3,12 +3,11 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
-	"syscall"
+
+	"github.com/deskmint/deskmint/service/config/internal/filepattern"
 )
 
 // Include names further files. In a file it is the path alone, or a block with its keys.
@@ -44,14 +43,14 @@ func (l *loader) matches(at place, included Include) []string {
 		at.at("path").problem("is required: a file, or a pattern such as conf.d/*.yaml")
 		return nil
 	}
-	paths, err := expand(l.dir, pattern)
+	paths, err := filepattern.Expand(l.dir, pattern)
 	before := l.running != nil && l.running.matched[pattern]
 	l.matched[pattern] = before || len(paths) > 0
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
 		at.problem("is no pattern: write it as conf.d/*.yaml")
-	case included.Optional && (err == nil || !isPattern(pattern) && errors.Is(err, fs.ErrNotExist)):
-	case err != nil && !isPattern(pattern):
+	case included.Optional && (err == nil || !filepattern.IsPattern(pattern) && errors.Is(err, fs.ErrNotExist)):
+	case err != nil && !filepattern.IsPattern(pattern):
 		at.problem("names a file that can't be found: %s", cause(err))
 		l.unknown = true
 	case err != nil:
@@ -65,44 +64,6 @@ func (l *loader) matches(at place, included Include) []string {
 		at.warn("matches no file")
 	}
 	return paths
-}
-
-// expand returns the files of a pattern, which is relative to dir.
-func expand(dir, pattern string) ([]string, error) {
-	at := inFolder(dir, pattern)
-	if !isPattern(pattern) {
-		if _, err := os.Stat(at); err != nil {
-			return nil, err
-		}
-		return []string{filepath.Clean(at)}, nil
-	}
-	folders, err := filepath.Glob(filepath.Dir(at))
-	if err != nil {
-		return nil, err
-	}
-	for _, folder := range folders {
-		// Glob ignores folders that it can't read.
-		_, err := os.ReadDir(folder)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-			return nil, err
-		}
-	}
-	paths, err := filepath.Glob(at)
-	// Editors keep locks and incomplete copies in hidden files next to a file.
-	return slices.DeleteFunc(paths, func(path string) bool {
-		return strings.HasPrefix(filepath.Base(path), ".") && !strings.HasPrefix(filepath.Base(pattern), ".")
-	}), err
-}
-
-// isPattern reports whether a path contains wildcards or escapes.
-func isPattern(path string) bool { return strings.ContainsAny(path, `*?[\`) }
-
-// inFolder returns a relative pattern as one below dir. Wildcards in dir are escaped.
-func inFolder(dir, pattern string) string {
-	if isPattern(pattern) {
-		dir = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
-	}
-	return rebase(dir, pattern)
 }
 
 // includeFile adds an included file, which may contain only configurations and callers. All other

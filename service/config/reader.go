@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/deskmint/deskmint/service/config/internal/filepattern"
 	"github.com/deskmint/deskmint/service/readfile"
 )
 
@@ -67,25 +68,9 @@ func (r *Reader) Paths() []string {
 	paths := []string{r.path}
 	for _, included := range r.include {
 		pattern := included.Path
-		paths = append(paths, pathsToWatch(inFolder(dir, pattern))...)
-		found, _ := expand(dir, pattern) // Load reports an invalid pattern
+		paths = append(paths, filepattern.PathsToWatch(dir, pattern)...)
+		found, _ := filepattern.Expand(dir, pattern) // Load reports an invalid pattern
 		paths = append(paths, found...)
-	}
-	return paths
-}
-
-// pathsToWatch returns a pattern. If the pattern's folder has wildcards, too, it also returns the
-// pattern in each existing folder, and the paths to watch for the folder.
-func pathsToWatch(pattern string) []string {
-	folder, base := filepath.Split(pattern)
-	folder = filepath.Clean(folder)
-	if !isPattern(folder) {
-		return []string{pattern}
-	}
-	paths := pathsToWatch(folder)
-	found, _ := filepath.Glob(folder)
-	for _, at := range found {
-		paths = append(paths, filepath.Join(at, base))
 	}
 	return paths
 }
@@ -95,7 +80,7 @@ func (r *Reader) readState() state {
 	h := sha256.New()
 	seen := []string{filepath.Clean(r.path)}
 	for _, included := range r.include {
-		found, _ := expand(filepath.Dir(r.path), included.Path)
+		found, _ := filepattern.Expand(filepath.Dir(r.path), included.Path)
 		for _, path := range found {
 			if !slices.Contains(seen, path) {
 				seen = append(seen, path)

@@ -19,7 +19,7 @@ func (l *loader) checkSettings(main *source) {
 	main.Secrets.check(at("secrets"))
 	main.Secrets.Vault.Rebase(l.dir)
 	main.Secrets.File.Rebase(l.dir)
-	main.Clock.check(at("clock"))
+	main.Clock.Check(at("clock").reportProblem)
 	l.checkIssuers(at("issuers"), main.Issuers)
 	main.Audit.EmailKeyFile = rebase(l.dir, main.Audit.EmailKeyFile)
 	if out := &main.Audit.Output; *out != "stdout" && *out != "stderr" {
