@@ -43,7 +43,7 @@ func TestCheckClock(t *testing.T) {
 		"all agree with ours":       {0, []Clock{fixedClocks{"a": time.Second}}, ""},
 		"the store alone":           {off, []Clock{fixedClocks{"a": 0}}, ""},
 		"another alone":             {0, []Clock{fixedClocks{"a": off}}, ""},
-		"the store and another":     {off, []Clock{fixedClocks{"a": off}}, "behind by 3m0s, as store says, and by 3m0s"},
+		"the store and another":     {off, []Clock{fixedClocks{"a": off}}, "behind by 3m0s, as store says, and"},
 		"two others":                {0, []Clock{fixedClocks{"a": -off}, fixedClocks{"b": -off}}, "is ahead by 3m0s"},
 		"they contradict":           {off, []Clock{fixedClocks{"a": -off}}, ""},
 		"less than two minutes":     {119 * time.Second, []Clock{fixedClocks{"a": off}}, ""},
