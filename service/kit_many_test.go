@@ -4,12 +4,22 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service/caller"
 )
 
 // manyName returns the name of a configuration of manyConfigurations, which is also the path of its
 // secret.
 func manyName(i int) string { return fmt.Sprintf("many-%05d", i) }
+
+// fillMany returns a function that stores the secrets of n configurations of manyConfigurations.
+func fillMany(n int) func(*memory.Store) {
+	return func(store *memory.Store) {
+		for i := range n {
+			store.Put(manyName(i), "shared_secret", []byte(customersSecret))
+		}
+	}
+}
 
 // manyConfigurations returns a configuration file with n configurations. The caller everything may
 // take every action at all of them. The caller storefront may read and report for the last one.

@@ -75,6 +75,7 @@ type settings struct {
 	audit         io.Writer
 	now           func() time.Time
 	secrets       func(service.Secrets) service.Secrets // wraps the keyring
+	fill          func(*memory.Store)                   // adds secrets before the start
 	stats         stats.Handler
 	drain, grace  time.Duration
 	certificates  *certs.Store // of both transports; nil means plaintext
@@ -92,6 +93,9 @@ func start(t *testing.T, s settings) *server {
 	out := &server{Log: &buffer{}, Audit: &buffer{}, Store: newStore()}
 	log := slog.New(slog.NewJSONHandler(out.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	snapshot := parse(t, s.configuration)
+	if s.fill != nil {
+		s.fill(out.Store)
+	}
 	if s.now == nil {
 		s.now = func() time.Time { return now }
 	}

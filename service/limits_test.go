@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
-
-	"github.com/deskmint/deskmint/secrets"
 )
 
 // TestLimits checks each limit of a sign-in. A refusal has the name of the limit and the exact time
@@ -180,11 +178,7 @@ func TestLimitsOfOtherRequests(t *testing.T) {
 	} {
 		t.Run(c.limit, func(t *testing.T) {
 			var at clock
-			s := start(t, settings{configuration: yaml, now: at.now})
-			for _, path := range []string{manyName(0), manyName(1)} {
-				s.Store.Put(path, "shared_secret", []byte(customersSecret))
-				_, _, _ = s.Ring.Refresh(t.Context(), secrets.Ref{Path: path, Field: "shared_secret"})
-			}
+			s := start(t, settings{configuration: yaml, now: at.now, fill: fillMany(2)})
 			for i := range burst {
 				if r := sendGRPC(t.Context(), t, s, c.calls[i%len(c.calls)]); r.code != codes.OK {
 					t.Fatalf("request %d: %v %s", i, r.code, r.reason)

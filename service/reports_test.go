@@ -152,13 +152,9 @@ func TestReportsOfABrand(t *testing.T) {
 // only a few reads of the store, and that a RefreshSecret is answered meanwhile.
 func TestForgedReports(t *testing.T) {
 	const configurations, budget = 1000, 10 // a fifth of the default of secrets.max_rate, at one time
-	s := start(t, settings{configuration: manyConfigurations(configurations), now: new(clock).now})
-	for i := range configurations {
-		s.Store.Put(manyName(i), "shared_secret", []byte(customersSecret))
-	}
-	if err := s.Ring.Warm(t.Context(), parse(t, manyConfigurations(configurations)).Refs()...); err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, settings{
+		configuration: manyConfigurations(configurations), now: new(clock).now, fill: fillMany(configurations),
+	})
 	before := s.Ring.Refreshes()
 	for i := range configurations {
 		r := sendGRPC(t.Context(), t, s, call{

@@ -24,6 +24,7 @@ import (
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/clock"
+	"github.com/deskmint/deskmint/service/config/internal/changes"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/readfile"
 )
@@ -71,7 +72,7 @@ type Snapshot struct {
 	configurations map[string]*Configuration
 	names          []string // of the configurations, sorted
 	index          *index   // nil in a snapshot that a test makes
-	digests        digests
+	digests        changes.Digests
 	matched        map[string]bool // the patterns of include that match a file, or once did
 }
 

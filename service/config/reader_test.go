@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/deskmint/deskmint/service/config/internal/changes"
 )
 
 // newReader returns a Reader that has loaded a valid configuration of four files.
@@ -144,8 +146,8 @@ func TestDigestsAreComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kind, all := range s.digests {
-		nothing := digests{kind: {}}
-		nothing.add(kind, "", make(chan int)) // what can't be written
+		nothing := changes.Digests{kind: {}}
+		nothing.Add(kind, "", make(chan int)) // what can't be written
 		for name, digest := range all {
 			if digest == nothing[kind][""] {
 				t.Errorf("%s %s has the digest of an invalid value", kind, name)
