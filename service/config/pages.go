@@ -59,7 +59,7 @@ func (m matchers) renderPages(b brand, referrerPolicy string, c *Configuration) 
 		Scope:             c.Name + "/" + b.ID,
 	}
 	var p pages
-	settings, tags := localizedSettings(b.Page)
+	settings, tags := b.Page.InLanguages()
 	for _, s := range settings {
 		rendered, err := page.New(s, frame)
 		if err != nil {
@@ -81,33 +81,4 @@ func (m matchers) of(tags []language.Tag) language.Matcher {
 		m[key] = language.NewMatcher(tags)
 	}
 	return m[key]
-}
-
-// localizedSettings returns the settings of a brand's page in each language. The first are the
-// brand's settings. The others don't contain the brand's texts, because these are in the brand's
-// language.
-func localizedSettings(own page.Settings) ([]page.Settings, []language.Tag) {
-	tag := language.English
-	if own.Language != "" {
-		tag = language.Make(own.Language)
-	}
-	settings, tags := []page.Settings{own}, []language.Tag{tag}
-	for _, other := range page.Languages() {
-		if t := language.Make(other); !sameLanguage(t, tag) {
-			s := own
-			s.Language, s.Title, s.Message, s.Button = other, "", "", ""
-			settings, tags = append(settings, s), append(tags, t)
-		}
-	}
-	return settings, tags
-}
-
-// sameLanguage reports whether two tags have the same language and script, so that a text in one
-// can be read by readers of the other.
-func sameLanguage(a, b language.Tag) bool {
-	aBase, _ := a.Base()
-	bBase, _ := b.Base()
-	aScript, _ := a.Script()
-	bScript, _ := b.Script()
-	return aBase == bBase && aScript == bScript
 }

@@ -117,15 +117,6 @@ func parseLanguage(tag string) (language.Tag, error) {
 	return parsed, nil
 }
 
-// RequestedLanguage parses the language that a request asks for. It reads the first 64 bytes of the
-// tag, because a request can have a longer one and still get a page, the one that refuses it.
-func RequestedLanguage(tag string) (language.Tag, error) {
-	return language.Parse(tag[:min(len(tag), maxRequestedLanguage)])
-}
-
-// maxRequestedLanguage is the limit of the field language in the contract, in bytes.
-const maxRequestedLanguage = 64
-
 // checkStart accepts a URL only in the form in which browsers send it. Browsers interpret other
 // forms, such as a backslash, which they replace with a slash. The result isn't what the operator
 // wrote.
