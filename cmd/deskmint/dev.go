@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/demo"
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/loopback"
@@ -64,7 +65,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	}
 	h := host{
 		snapshot: snapshot, source: d.Secrets(), std: std,
-		log:       slog.New(slog.NewTextHandler(d.Log(), &slog.HandlerOptions{ReplaceAttr: limitValue})),
+		log:       slog.New(slog.NewTextHandler(d.Log(), &slog.HandlerOptions{ReplaceAttr: logvalue.Limit})),
 		listeners: listeners, reflection: true,
 		records: audit.New(d.Audit(), snapshot.Audit, nil),
 		extra:   []string{"sandbox=" + sandbox.Addr().String()},

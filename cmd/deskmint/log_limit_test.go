@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 )
 
 // TestLogLinesAreLimited checks that a long value of any kind is cut in both formats, and that the
@@ -27,7 +29,7 @@ func TestLogLinesAreLimited(t *testing.T) {
 				var out bytes.Buffer
 				log := logFlags{LogFormat: format}.logger(&out)
 				log.Warn(strings.Repeat("m", 1<<20), "value", value, "after", "seen")
-				if n := out.Len(); n > 3*maxLogValue || n < maxLogValue {
+				if n := out.Len(); n > 3*logvalue.Max || n < logvalue.Max {
 					t.Errorf("the line has %d bytes", n)
 				}
 				if !strings.Contains(out.String(), "more bytes)") || !strings.Contains(out.String(), "seen") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/ops"
@@ -22,7 +23,7 @@ type logFlags struct {
 }
 
 func (f logFlags) logger(w io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: limitValue}
+	o := &slog.HandlerOptions{Level: f.LogLevel, ReplaceAttr: logvalue.Limit}
 	if f.LogFormat == "text" {
 		return slog.New(slog.NewTextHandler(w, o))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/replicas"
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
@@ -70,7 +71,7 @@ func (f secretFlags) open(std streams) (*operation, error) {
 			strings.Join(snapshot.Names(), ", "))
 	}
 	store, err := writerOf(snapshot, slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{
-		Level: slog.LevelWarn, ReplaceAttr: limitValue,
+		Level: slog.LevelWarn, ReplaceAttr: logvalue.Limit,
 	})))
 	if err != nil {
 		return nil, err

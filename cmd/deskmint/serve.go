@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/collector"
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretstore"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
@@ -192,7 +193,7 @@ func (h host) run(ctx context.Context) error {
 		Snapshot: h.snapshot, Secrets: keyring, Audit: h.records, Log: h.log, Reflection: h.reflection, Drain: h.drain,
 		ConnectionsPerAddress: h.snapshot.Listen.MaxConnections(h.snapshot.TLS),
 		Ready: func() {
-			tuneCollector()
+			collector.Tune()
 			fmt.Fprintln(h.std.out, "ready")
 			if h.ready != nil {
 				h.ready()

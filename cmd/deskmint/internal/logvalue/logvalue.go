@@ -1,4 +1,5 @@
-package main
+// Package logvalue limits the values of log lines.
+package logvalue
 
 import (
 	"encoding/json"
@@ -8,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// maxLogValue limits each value of a log line, in bytes as the line has them. No line has more than
+// Max limits each value of a log line, in bytes as the line has them. No line has more than
 // ten long values, so each line is shorter than 64 KiB. Collectors of logs cut or drop longer ones.
-const maxLogValue = 6 << 10
+const Max = 6 << 10
 
-// limitValue cuts a value that is too long for a log line. It is used as
+// Limit cuts a value that is too long for a log line. It is used as
 // slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there.
-func limitValue(_ []string, a slog.Attr) slog.Attr {
+func Limit(_ []string, a slog.Attr) slog.Attr {
 	var text string
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -41,7 +42,7 @@ func limitValue(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// cutIndex returns how many bytes of text fit into maxLogValue when the line quotes them.
+// cutIndex returns how many bytes of text fit into Max when the line quotes them.
 func cutIndex(text string) int {
 	size := 0
 	for i, r := range text {
@@ -53,7 +54,7 @@ func cutIndex(text string) int {
 		default:
 			size += utf8.RuneLen(r)
 		}
-		if size > maxLogValue {
+		if size > Max {
 			return i
 		}
 	}

@@ -1,4 +1,5 @@
-package main
+// Package collector sets how often the garbage collector runs.
+package collector
 
 import (
 	"os"
@@ -9,15 +10,15 @@ import (
 // garbageLimit is how much garbage may accumulate before a collection, in bytes.
 const garbageLimit = 64 << 20
 
-// tuneCollector sets how much garbage may accumulate before a collection. The live heap is a few
+// Tune sets how much garbage may accumulate before a collection. The live heap is a few
 // megabytes. By default Go collects when the garbage has the size of the live heap. Under load that
 // happens dozens of times a second, and each collection scans the same few megabytes, for a fifth
 // of the processor's time. With many configurations the live heap is larger, and the garbage may
 // have at least three times its size. Otherwise each request would cost a third more with ten
 // thousand configurations. GOGC and GOMEMLIMIT in the environment take precedence.
 //
-// tuneCollector measures the present heap, so call it when the configuration is loaded.
-func tuneCollector() {
+// Tune measures the present heap, so call it when the configuration is loaded.
+func Tune() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
