@@ -1,11 +1,16 @@
 package service_test
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -47,6 +52,12 @@ func TestUnknownRequests(t *testing.T) {
 			in := wrapperspb.Bytes([]byte{0xff}) // field 1 of the request is a string
 			return s.overGRPC(t.Context(), "/deskmint.v1.TokenService/MintToken", in, &emptypb.Empty{}, keys...).reason
 		}},
+		{"a long message", "grpc", "MintToken", codes.ResourceExhausted,
+			func(t *testing.T, s *server, keys ...string) string {
+				in := wrapperspb.Bytes(make([]byte, 70<<10))
+				a := s.overGRPC(t.Context(), "/deskmint.v1.TokenService/MintToken", in, &emptypb.Empty{}, keys...)
+				return a.reason
+			}},
 		{"broken JSON", "http", "MintToken", codes.InvalidArgument, post(mintPath, asJSON, `{`)},
 		{"a misspelt field", "http", "MintToken", codes.InvalidArgument, post(mintPath, asJSON, `{"usr":{}}`)},
 		{"a media type", "http", "MintToken", codes.InvalidArgument,
@@ -75,6 +86,46 @@ func TestUnknownRequests(t *testing.T) {
 			got := counted(t, s, c.transport, c.method, codes.Unauthenticated, "CALLER_UNAUTHENTICATED")
 			if got != "1" {
 				t.Errorf("the stranger is counted %q times, want 1", got)
+			}
+		})
+	}
+}
+
+// TestUnreceivedMessages checks that requests are counted and recorded if the gRPC library can't
+// receive their message. The library answers them itself, so the answer has no reason.
+func TestUnreceivedMessages(t *testing.T) {
+	for name, c := range map[string]struct {
+		code codes.Code
+		send func(grpc.ClientStream) error
+	}{
+		"longer than the library reads": {codes.ResourceExhausted, func(stream grpc.ClientStream) error {
+			return stream.SendMsg(wrapperspb.Bytes(make([]byte, 300<<10)))
+		}},
+		"none": {codes.InvalidArgument, func(grpc.ClientStream) error { return nil }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, settings{configuration: configuration})
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer dmk_everything")
+			desc := &grpc.StreamDesc{ClientStreams: true}
+			stream, err := s.GRPC.NewStream(ctx, desc, "/deskmint.v1.TokenService/MintToken")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(c.send(stream), stream.CloseSend()); err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.RecvMsg(&emptypb.Empty{}); status.Code(err) == codes.OK {
+				t.Fatal("the request was accepted")
+			}
+			waitUntil(t, func() string { // the library answers before the pipeline ends
+				if got := counted(t, s, "grpc", "MintToken", c.code, "INVALID_REQUEST"); got != "1" {
+					return fmt.Sprintf("counted %q times, want 1", got)
+				}
+				return ""
+			})
+			all := records(t, s)
+			if len(all) != 1 || all[0].Caller != "everything" || all[0].Reason != "INVALID_REQUEST" {
+				t.Errorf("recorded %+v", all)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -22,7 +23,7 @@ func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) e
 	}
 	in := incoming{Message: m}
 	if err := receive(&in); err != nil {
-		return err
+		return receiveError(err)
 	}
 	switch {
 	case in.bytes > maxBody:
@@ -33,6 +34,19 @@ func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) e
 		)
 	}
 	return nil
+}
+
+// receiveError returns the refusal of a request whose message the library can't receive. The library
+// has already sent its own answer, so only the record and the metrics have this refusal. A request
+// that has ended keeps the library's error.
+func receiveError(err error) error {
+	switch status.Code(err) {
+	case codes.ResourceExhausted: // longer than grpc.MaxRecvMsgSize
+		return tooLarge(maxBody)
+	case codes.Internal:
+		return badRequest("The request must have one complete message.")
+	}
+	return err
 }
 
 // compressed reports whether the message of a gRPC call is compressed. Such messages are refused

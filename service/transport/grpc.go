@@ -32,7 +32,7 @@ func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 			return err
 		}),
 		grpc.ForceServerCodecV2(newDeferringCodec()),
-		grpc.MaxRecvMsgSize(4 * maxBody), // the library refuses a larger message with another text
+		grpc.MaxRecvMsgSize(4 * maxBody), // the library answers a larger message itself
 		grpc.MaxSendMsgSize(MaxAnswer),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.NumStreamWorkers(workers),
