@@ -108,9 +108,9 @@ const (
 )
 
 // tryNextReplica is an interceptor that gives up an attempt after 500 ms, and tries the next replica.
-// A service config can't do this: its timeout is that of all attempts together. A replica that is
-// frozen accepts calls and never answers, until keepalive ends its connection. An attempt that was
-// given up may still mint a token, which nothing uses.
+// A service config can't do this: its timeout is that of all attempts together. A replica that hangs
+// accepts calls and never answers, until keepalive ends its connection. An attempt that was given up
+// may still mint a token, which nothing uses.
 func tryNextReplica(
 	ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker,
 	options ...grpc.CallOption,

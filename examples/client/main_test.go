@@ -115,11 +115,11 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestFrozenReplica checks that a replica that accepts calls and doesn't answer costs a client at most
-// 3 % of its sign-ins. A stopped process and a machine that hangs behave like that.
-func TestFrozenReplica(t *testing.T) {
+// TestHangingReplica checks that at most 3 % of a client's sign-ins fail if one of two replicas accepts
+// calls and doesn't answer. A stopped process and a machine that hangs behave like that.
+func TestHangingReplica(t *testing.T) {
 	one, key := serve(t)
-	frozen, target := twoReplicas(t, one)
+	hanging, target := twoReplicas(t, one)
 	conn, err := connect(target.Scheme()+":///deskmint", insecure.NewCredentials(), grpc.WithResolvers(target))
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestFrozenReplica(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	frozen.Set(t, toxic.Silent)
+	hanging.Set(t, toxic.Silent)
 	const each = 15
 	var failed atomic.Int32
 	var all sync.WaitGroup
