@@ -363,7 +363,7 @@ func (k *Keyring) Refresh(ctx context.Context, ref Ref) (before, after Status, e
 }
 
 // RefreshInTurn is like Refresh, but its reads wait for their turn among those of Run. Use it for a
-// refresh that somebody without a credential can cause.
+// refresh that a client without a credential can cause.
 func (k *Keyring) RefreshInTurn(ctx context.Context, ref Ref) error {
 	_, _, err := k.refreshNow(ctx, ref, false)
 	return err

@@ -38,7 +38,7 @@ func TestRefreshGoesFirst(t *testing.T) {
 		if _, after, err := k.Refresh(ctx, wanted); err != nil || after.Active != 2 {
 			t.Errorf("version %d, error %v", after.Active, err)
 		}
-		// It waits for the refresh in progress, and makes one of its own.
+		// It waits for the refresh in progress, and starts another one.
 		if after, _ := f.counts(); after-before > 4 {
 			t.Errorf("Refresh waited for %d other reads", after-before-2)
 		}

@@ -60,10 +60,9 @@ func (a Auth) credentialAdvice() string {
 		"audience; for kubernetes also that Vault reaches the API server"
 }
 
-// forbiddenLogin returns the finding about a login that was answered with 403 or 404. Vault answers
-// so where nothing is mounted, as without the right namespace, and also if it has locked the role.
-// The login of a role that doesn't exist tells the two apart. Where a method is mounted, it answers
-// that with 400.
+// forbiddenLogin returns the finding about a login that was answered with 403 or 404. There are two
+// causes. Nothing is mounted at the path, as in a wrong namespace, or Vault has locked the role. A
+// login as a role that doesn't exist distinguishes them: a mounted method answers it with 400.
 func (d diagnosis) forbiddenLogin(ctx context.Context, what, do string) (newWhat, newDo string) {
 	a := d.source.session.auth
 	if a.Method == "token" {

@@ -47,7 +47,7 @@ func refusedLogin(method, act string, status int) error {
 
 // limitedUses returns the error of a login with a token that can be used n times only. After the
 // last use Vault answers 403, as if a policy had changed. A service that reads all the time can't
-// tell the two apart, and would drop its keys.
+// distinguish the two, and would drop its keys.
 func limitedUses(act string, n int) error {
 	return &loginRefusal{http.StatusOK, fmt.Errorf("vault: %s: the token can be used %d times only, and would then be "+
 		"refused like one without permission: set token_num_uses of the role to 0, or use a token without a limit",
@@ -105,7 +105,7 @@ func (f *loginFailure) waiting(now time.Time) error {
 	return nil
 }
 
-// loginWaiting returns the failure if it is too early for another login. It puts off the next
+// loginWaiting returns the failure if it is too early for another login. It also delays the next
 // attempt, because a renewal has just failed.
 func (f *loginFailure) loginWaiting(now time.Time) error {
 	if !now.Before(f.loginAt) {

@@ -203,7 +203,7 @@ func TestRenewalWhileLoginWaits(t *testing.T) {
 }
 
 // TestLimitedUses checks that a token that Vault refuses after some requests isn't accepted. The
-// refusal would look like the loss of a permission.
+// refusal would be the same as that after the loss of a permission.
 func TestLimitedUses(t *testing.T) {
 	role := newRefusals(t, vault.Auth{Method: "approle", RoleID: "r", SecretIDFile: credentialFile(t, "s")}, 0)
 	role.set(func(f *fakeVault) {
