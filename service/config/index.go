@@ -95,8 +95,9 @@ type Search struct {
 }
 
 // Sites returns the sites that match a search, and that the caller may read as far as the names of
-// configurations decide that. Without a brand and a host, these are default brands. It looks only
-// at the sites of the brand, of the host, of the audience or of the caller, whichever are fewest.
+// configurations decide that. Without a brand and a host, these are default brands. Sites examines
+// only the sites of the brand, of the host, of the audience or of the caller: the smallest of these
+// sets.
 func (s *Snapshot) Sites(caller string, w Search) iter.Seq[Site] {
 	return func(yield func(Site) bool) {
 		if s.index == nil {

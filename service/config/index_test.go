@@ -10,7 +10,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// manyConfigurations returns a file with n configurations, each with a brand of its own, and with
+// manyConfigurations returns a file with n configurations, each with a different brand, and with
 // callers that may read some of them.
 func manyConfigurations(n int) string {
 	var b strings.Builder
@@ -62,7 +62,7 @@ func TestReadable(t *testing.T) {
 		{"twice", "", "c-00000 c-00003"},
 		{"mixed", "", "c-00000"},
 		{"inspector", "", ""},
-		{"nobody", "", ""},
+		{"unknown", "", ""},
 	} {
 		var names []string
 		for _, c := range s.Readable(test.caller, test.after) {
@@ -105,7 +105,7 @@ func TestSites(t *testing.T) {
 		{"twice", Search{Audience: zendesk.EndUser}, "c-00000/1", true},
 		{"mixed", Search{}, "c-00000/1", true},
 		{"inspector", Search{}, "", true},
-		{"nobody", Search{}, "", true},
+		{"unknown", Search{}, "", true},
 	} {
 		var found []string
 		for site := range small.Sites(test.caller, test.search) {

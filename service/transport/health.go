@@ -11,9 +11,9 @@ import (
 )
 
 // publicHealth is the health service of the public listener. It needs no credential, because clients
-// ask it before they send one. So it knows only the empty name, which stands for the process, and a
-// connection has at most one watch: watches have no end, and each costs memory. The clients' setting
-// healthCheckConfig needs one watch on each connection.
+// call it before they send one. So it knows only the empty name, which means the process. A
+// connection has at most one watch, because watches have no end, and each costs memory. The clients'
+// setting healthCheckConfig needs one watch on each connection.
 type publicHealth struct {
 	healthpb.UnimplementedHealthServer
 	server *health.Server
