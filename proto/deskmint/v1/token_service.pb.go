@@ -239,7 +239,7 @@ type MintTokenRequest struct {
 	// 1,024 bytes; one that doesn't verify counts as none.
 	Attempt string `protobuf:"bytes,7,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Run every check and sign nothing: the answer has no token. Such requests have
-	// a rate of their own and use up no sign-ins.
+	// a separate rate and use up no sign-ins.
 	ValidateOnly  bool `protobuf:"varint,8,opt,name=validate_only,json=validateOnly,proto3" json:"validate_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
