@@ -32,8 +32,9 @@ func promtool(t *testing.T) string {
 	return ""
 }
 
-// recording plays the metrics of real processes to the alert rules: each scrape is repeated once a
-// minute until the next. The processes then need not run for as long as the rules wait.
+// recording has the metrics of real processes, for which promtool evaluates the alert rules. Each
+// scrape is repeated once a minute until the next. So the processes needn't run for as long as the
+// rules wait.
 type recording struct {
 	minutes int
 	series  map[string][]string // the values of each minute; "_" for none

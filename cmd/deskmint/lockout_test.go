@@ -84,8 +84,8 @@ func TestAppRoleLockout(t *testing.T) {
 	bad.checkNoSecrets(t, late, firstSecret)
 }
 
-// TestAppRoleLocked checks that a replica that meets a locked role says so, and that it logs in
-// after the role was unlocked and SIGHUP was sent.
+// TestAppRoleLocked checks that a replica whose role is locked says so, and that it logs in after the
+// role was unlocked and SIGHUP was sent.
 func TestAppRoleLocked(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)

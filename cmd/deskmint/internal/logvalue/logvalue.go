@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Max limits each value of a log line, in bytes as the line has them. No line has more than
-// ten long values, so each line is shorter than 64 KiB. Collectors of logs cut or drop longer ones.
+// Max limits each value of a log line, in bytes after quoting. No line has more than ten long values,
+// so each line is shorter than 64 KiB. Collectors of logs cut or drop longer ones.
 const Max = 6 << 10
 
 // Limit cuts a value that is too long for a log line. It is used as
@@ -42,7 +42,7 @@ func Limit(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// cutIndex returns how many bytes of text fit into Max when the line quotes them.
+// cutIndex returns how many bytes of text have at most Max bytes after quoting.
 func cutIndex(text string) int {
 	size := 0
 	for i, r := range text {
