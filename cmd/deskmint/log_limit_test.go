@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 )
 
 // TestLogLinesAreLimited checks that a long value of any kind is cut in both formats, and that the
-// line stays valid. A short value is unchanged.
+// line stays valid. A short value is unchanged, except that a duration gets its units.
 func TestLogLinesAreLimited(t *testing.T) {
 	for name, value := range map[string]any{
 		"string":     strings.Repeat("a", 1<<20),
@@ -42,8 +43,9 @@ func TestLogLinesAreLimited(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	logFlags{LogFormat: "json", LogLevel: slog.LevelInfo}.logger(&out).Info("said", "names", []string{"a", "b"}, "n", 3)
-	if !strings.HasSuffix(out.String(), `"level":"INFO","msg":"said","names":["a","b"],"n":3}`+"\n") {
+	logFlags{LogFormat: "json", LogLevel: slog.LevelInfo}.logger(&out).Info("said",
+		"names", []string{"a", "b"}, "n", 3, "wait", 90*time.Second)
+	if !strings.HasSuffix(out.String(), `"level":"INFO","msg":"said","names":["a","b"],"n":3,"wait":"1m30s"}`+"\n") {
 		t.Errorf("the line is %s", &out)
 	}
 }

@@ -14,10 +14,13 @@ import (
 const Max = 6 << 10
 
 // Limit cuts a value that is too long for a log line. It is used as
-// slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there.
+// slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there. It writes a
+// duration with its units, because slog writes nanoseconds in JSON.
 func Limit(_ []string, a slog.Attr) slog.Attr {
 	var text string
 	switch a.Value.Kind() {
+	case slog.KindDuration:
+		return slog.String(a.Key, a.Value.Duration().String())
 	case slog.KindString:
 		text = a.Value.String()
 	case slog.KindAny:
