@@ -127,8 +127,8 @@ func (s *session) replace(ctx context.Context, old *tokenInfo, refused bool) (*t
 }
 
 // obtain renews old if that is possible, and logs in otherwise. A lease that gets shorter has
-// reached its maximum. Another login is then needed before it ends. A refused AppRole login puts
-// off the next login, but not the next renewal.
+// reached its maximum. Another login is then needed before it ends. A refused AppRole login delays
+// the next login, but not the next renewal.
 func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*tokenInfo, error) {
 	if old != nil && !refused && old.renewable && !old.expired(s.now()) {
 		g, err := s.renew(ctx, old)
@@ -149,7 +149,7 @@ func (s *session) obtain(ctx context.Context, old *tokenInfo, refused bool) (*to
 		if wait := s.failure.loginWait; wait > 0 {
 			s.log.Error("Vault refuses the AppRole login. Five refused logins lock the role for every replica that "+
 				"shares it, so the next attempt waits for a change of the role id's or secret id's file, or for SIGHUP",
-				"error", err, "at_the_latest_in", wait.Round(time.Second))
+				"error", err, "retry_within", wait.Round(time.Second))
 		}
 		return nil, err
 	}
