@@ -156,8 +156,12 @@ func TestShortDeadlines(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 			r := tr.send(ctx, t, s, c)
 			cancel()
-			if r.code != codes.DeadlineExceeded && r.http != http.StatusGatewayTimeout {
+			// Over gRPC a page has the code OK. It may arrive just before the client's own timer ends.
+			if r.code != codes.DeadlineExceeded && r.header.Get("Deskmint-Reason") != "DEADLINE_EXCEEDED" {
 				t.Errorf("%s: %v %s, HTTP %d", c.method, r.code, r.reason, r.http)
+			}
+			if tr.name == "http" && r.http != http.StatusGatewayTimeout {
+				t.Errorf("%s: HTTP %d", c.method, r.http)
 			}
 			if page := strings.Contains(string(r.body), "<!doctype html>"); tr.name == "http" &&
 				page != (c.method == "RenderPage") {
