@@ -43,6 +43,8 @@ type fakeStore struct {
 	before, after func(what string) error
 	// stale holds the first observations. They are outdated, like those of a standby that lags.
 	stale []secrets.Observed
+	// unanswered is the number of next observations that fail, as while Vault elects a leader.
+	unanswered int
 }
 
 // secretOf returns the value of version v. No other version has this value.
@@ -75,6 +77,10 @@ func newStore(status secrets.Status, change ...func(*fakeStore)) *fakeStore {
 func (b *fakeStore) rotator() *rotate.Rotator { return &rotate.Rotator{Store: b, Ref: acme} }
 
 func (b *fakeStore) Observe(context.Context, string) (secrets.Observed, error) {
+	if b.unanswered > 0 {
+		b.unanswered--
+		return secrets.Observed{}, errors.New("connection refused")
+	}
 	if len(b.stale) > 0 {
 		o := b.stale[0]
 		b.stale = b.stale[1:]

@@ -8,7 +8,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An answer that is read back after a write may come from a standby that lags a little.
+// An answer that is read back after a write may come from a standby that lags a little, or the store
+// may not answer while it elects another leader.
 const (
 	readBackTries = 10
 	readBackPause = 200 * time.Millisecond
@@ -105,6 +106,7 @@ func (r *Rotator) readBack(ctx context.Context, s Step) (Observation, error) {
 	for try := 1; ; try++ {
 		o, err := r.observe(ctx)
 		switch {
+		case err != nil && !secrets.IsUnusable(err) && try < readBackTries:
 		case err != nil:
 			return o, fmt.Errorf("the step to %s was performed, but can't be read back: %w", s, err)
 		case s.isDone(o):

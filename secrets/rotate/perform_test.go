@@ -119,6 +119,16 @@ func TestInterference(t *testing.T) {
 			}
 			return b
 		}, activate(0), secrets.ErrConflict, "or a standby lags", 0},
+		{"the store doesn't answer for a second", func() *fakeStore {
+			return newStore(pointed(1, 0, 2, 1), func(b *fakeStore) {
+				b.after = func(string) error { b.unanswered = 5; return nil }
+			})
+		}, activate(2), nil, "", 1},
+		{"the store doesn't answer any more", func() *fakeStore {
+			return newStore(pointed(1, 0, 2, 1), func(b *fakeStore) {
+				b.after = func(string) error { b.unanswered = 1000; return nil }
+			})
+		}, activate(2), nil, "was performed, but can't be read back", 0},
 		{"a switch-off has no effect", func() *fakeStore {
 			return newStore(pointed(1, 0, 1, 1), func(b *fakeStore) {
 				b.after = func(string) error { b.o.Disabled = false; return nil }
