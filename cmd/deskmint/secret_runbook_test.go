@@ -132,7 +132,8 @@ func (r *runbook) serve(t *testing.T) {
 	write(t, filepath.Join(r.dir, "role-id"), roleID)
 	write(t, filepath.Join(r.dir, "secret-id"), secretID)
 	for range 2 {
-		r.replicas = append(r.replicas, serve(t, filepath.Join(r.dir, "deskmint.yaml")))
+		// They have no secret yet, so they become ready when the first version is active.
+		r.replicas = append(r.replicas, serveUnready(t, filepath.Join(r.dir, "deskmint.yaml")))
 	}
 	r.token = r.vault.Token(t, "1h", "deskmint-operator")
 }
