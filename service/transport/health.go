@@ -13,7 +13,8 @@ import (
 // publicHealth is the health service of the public listener. It needs no credential, because clients
 // call it before they send one. So it knows only the empty name, which means the process. A
 // connection has at most one watch, because watches have no end, and each costs memory. The clients'
-// setting healthCheckConfig needs one watch on each connection.
+// setting healthCheckConfig needs one watch on each connection. In a mesh, clients share
+// a connection. Those without the watch learn of a drain when the connection is closed.
 type publicHealth struct {
 	healthpb.UnimplementedHealthServer
 	server *health.Server
@@ -40,7 +41,8 @@ func (h *publicHealth) Watch(
 	}
 	if conn := peerOf(stream.Context()); conn != nil {
 		if conn.watched.Swap(true) {
-			return status.Error(codes.ResourceExhausted, "this connection has a health watch: use that one")
+			// With any other code, a client that needs the watch makes no calls (gRFC A17).
+			return status.Error(codes.Unimplemented, "this connection has a health watch: use that one")
 		}
 		defer conn.watched.Store(false)
 	}
