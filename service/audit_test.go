@@ -16,6 +16,13 @@ import (
 type blockingWriter struct {
 	mu      sync.Mutex
 	blocked chan struct{} // nil if Write doesn't block
+	waiting bool          // a Write is blocked
+}
+
+func (s *blockingWriter) writing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.waiting
 }
 
 func (s *blockingWriter) block() (release func()) {
@@ -34,6 +41,7 @@ func (s *blockingWriter) block() (release func()) {
 func (s *blockingWriter) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	held := s.blocked
+	s.waiting = held != nil
 	s.mu.Unlock()
 	if held != nil {
 		<-held

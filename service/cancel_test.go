@@ -139,6 +139,53 @@ func TestRefreshEndsWithItsCaller(t *testing.T) {
 	})
 }
 
+// TestActIsRecordedLate checks that an act is recorded although its caller's deadline passes while
+// the audit output is slow.
+func TestActIsRecordedLate(t *testing.T) {
+	eachTransport(t, func(t *testing.T, tr transport) {
+		w := &blockingWriter{}
+		acted := make(chan struct{}, 1)
+		hook := hookedSecrets{onRefresh: func(context.Context) error { acted <- struct{}{}; return nil }}
+		s := start(t, settings{configuration: configuration, audit: w, secrets: hook.wrap})
+		release := w.block()
+		// The write of another record is in progress, so that the record of the act waits.
+		other := make(chan reply, 1)
+		go func() { other <- tr.send(t.Context(), t, s, call{method: "GetConfiguration"}) }()
+		waitUntil(t, func() string {
+			if !w.writing() {
+				return "no record is being written"
+			}
+			return ""
+		})
+		answered := make(chan reply, 1)
+		refresh := func(timeout time.Duration) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			go func() { answered <- tr.send(ctx, t, s, call{method: "RefreshSecret"}) }()
+			select {
+			case <-acted:
+				<-ctx.Done()
+				return true
+			case <-answered: // the deadline was too short for a busy machine
+				return false
+			}
+		}
+		for timeout := time.Second; !refresh(timeout); timeout *= 2 {
+			t.Logf("no refresh within %v", timeout)
+		}
+		time.Sleep(100 * time.Millisecond) // without the rule, the record is withdrawn in this time
+		release()
+		<-answered
+		<-other
+		waitUntil(t, func() string {
+			if !strings.Contains(s.Audit.String(), `"action":"refresh"`) {
+				return "the refresh isn't recorded"
+			}
+			return ""
+		})
+	})
+}
+
 // TestShortDeadlines checks that a deadline that passes while the record is written is the caller's
 // fault, not one of the audit log: the answer has another reason, and no fault is logged. A caller
 // that shows refusals to users gets its page.

@@ -201,6 +201,9 @@ func (s *Service) writeRecord(ctx context.Context, x *exchange, a answer) error 
 		}
 	}
 	x.decision = r.Decision
+	if f.Acted { // a token that isn't recorded isn't sent, but an act has already happened
+		ctx = context.WithoutCancel(ctx)
+	}
 	err := s.audit.Write(ctx, r, f.Person)
 	if err != nil {
 		x.decision = audit.Deny // the answer is a refusal
