@@ -66,23 +66,33 @@ func addressOf(remote net.Addr) netip.Prefix {
 	return p
 }
 
-// add counts a connection, unless its address has too many.
+// add counts a connection, unless its address has too many. It logs that at most once a minute.
 func (l *limitedListener) add(address netip.Prefix) bool {
+	ok, refused := l.count(address, time.Now())
+	if refused > 0 {
+		l.log.Warn("connections are refused, because their address has too many: raise listen.connections_per_address "+
+			"if it is the address of a proxy or of many clients",
+			slog.String("transport", l.transport), slog.String("address", address.String()),
+			slog.Int("limit", l.max), slog.Int("refused", refused))
+	}
+	return ok
+}
+
+// count is add without the log, which may be slow. It returns the number of refused connections that
+// the log needs to have now, or 0.
+func (l *limitedListener) count(address netip.Prefix, now time.Time) (ok bool, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.max == 0 || l.open[address] < l.max {
 		l.open[address]++
-		return true
+		return true, 0
 	}
 	l.refused++
-	if now := time.Now(); now.Sub(l.logged) >= time.Minute {
-		l.log.Warn("connections are refused, because their address has too many: raise listen.connections_per_address "+
-			"if it is the address of a proxy or of many clients",
-			slog.String("transport", l.transport), slog.String("address", address.String()),
-			slog.Int("limit", l.max), slog.Int("refused", l.refused))
-		l.logged, l.refused = now, 0
+	if now.Sub(l.logged) < time.Minute {
+		return false, 0
 	}
-	return false
+	refused, l.logged, l.refused = l.refused, now, 0
+	return false, refused
 }
 
 func (l *limitedListener) remove(address netip.Prefix) {

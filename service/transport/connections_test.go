@@ -86,3 +86,31 @@ type textAddr string
 
 func (textAddr) Network() string  { return "tcp" }
 func (a textAddr) String() string { return string(a) }
+
+// TestConnectionsEndWhileTheLogHangs checks that a log that hangs keeps no connection from ending.
+func TestConnectionsEndWhileTheLogHangs(t *testing.T) {
+	hold, entered := make(chan struct{}), make(chan struct{})
+	log := slog.New(slog.NewTextHandler(writerFunc(func(b []byte) (int, error) {
+		close(entered)
+		<-hold
+		return len(b), nil
+	}), nil))
+	servers := &Servers{options: Options{ConnectionsPerAddress: 1, Log: log}}
+	l := servers.limitConnections(HTTP, nil).(*limitedListener)
+	address := addressOf(textAddr("192.0.2.1:1"))
+	if !l.add(address) {
+		t.Fatal("the first connection is refused")
+	}
+	refused := make(chan bool)
+	go func() { refused <- !l.add(address) }()
+	<-entered
+	l.remove(address) // hangs until the test times out if it waits for the log
+	close(hold)
+	if !<-refused {
+		t.Error("the limit is exceeded")
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
