@@ -155,7 +155,8 @@ func (d *Decider) Authorize(c Context, r Request) (out Decision, err error) {
 	if r.ValidateOnly {
 		limits = []policy.Limit{c.CallerLimit(LimitValidate)}
 	}
-	return out, d.Take(c, &out.Facts, limits...)
+	err = d.Take(c, &out.Facts, limits...)
+	return out, err
 }
 
 // Take counts a request against limits. If one is exhausted, Take adds its name to the facts and
