@@ -17,32 +17,40 @@ const Max = 6 << 10
 // slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there. It writes a
 // duration with its units, because slog writes nanoseconds in JSON.
 func Limit(_ []string, a slog.Attr) slog.Attr {
-	var text string
-	switch a.Value.Kind() {
-	case slog.KindDuration:
+	if a.Value.Kind() == slog.KindDuration {
 		return slog.String(a.Key, a.Value.Duration().String())
-	case slog.KindString:
-		text = a.Value.String()
-	case slog.KindAny:
-		switch value := a.Value.Any().(type) {
-		case slog.Level:
-			return a
-		case error:
-			text = value.Error()
-		default:
-			encoded, err := json.Marshal(value)
-			if err != nil {
-				return a
-			}
-			text = string(encoded)
-		}
-	default:
-		return a
 	}
+	text := textOf(a.Value)
 	if n := cutIndex(text); n < len(text) {
 		return slog.String(a.Key, fmt.Sprintf("%s… (%d more bytes)", text[:n], len(text)-n))
 	}
 	return a
+}
+
+// textOf returns the text of a value, or "" for a value that is never long. It also returns "" for a
+// value that panics, such as an error that is a nil pointer. The handler recovers such a panic, but
+// not one of ReplaceAttr.
+func textOf(v slog.Value) (text string) {
+	defer func() {
+		if recover() != nil {
+			text = ""
+		}
+	}()
+	switch v.Kind() {
+	case slog.KindString:
+		return v.String()
+	case slog.KindAny:
+		switch value := v.Any().(type) {
+		case slog.Level:
+			return ""
+		case error:
+			return value.Error()
+		default:
+			encoded, _ := json.Marshal(value) // nil for a value that JSON can't hold
+			return string(encoded)
+		}
+	}
+	return ""
 }
 
 // cutIndex returns how many bytes of text have at most Max bytes after quoting.
