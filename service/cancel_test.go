@@ -193,26 +193,34 @@ func TestShortDeadlines(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport) {
 		w := &blockingWriter{}
 		s := start(t, settings{configuration: configuration, audit: w})
-		release := w.block()
-		defer release()
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "MintToken", keys: []string{"dmk_other"}, body: user("")}, // an unknown caller
 			{method: "RenderPage", body: user("") + `,"onError":"ON_ERROR_PAGE"`},
 		} {
-			ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-			r := tr.send(ctx, t, s, c)
-			cancel()
-			// Over gRPC a page has the code OK. It may arrive just before the client's own timer ends.
-			if r.code != codes.DeadlineExceeded && r.header.Get("Deskmint-Reason") != "DEADLINE_EXCEEDED" {
-				t.Errorf("%s: %v %s, HTTP %d", c.method, r.code, r.reason, r.http)
-			}
-			if tr.name == "http" && r.http != http.StatusGatewayTimeout {
-				t.Errorf("%s: HTTP %d", c.method, r.http)
-			}
-			if page := strings.Contains(string(r.body), "<!doctype html>"); tr.name == "http" &&
-				page != (c.method == "RenderPage") {
-				t.Errorf("%s: a page: %v: %s", c.method, page, r.body)
+			wantPage := tr.name == "http" && c.method == "RenderPage"
+			for timeout := 400 * time.Millisecond; ; timeout *= 2 {
+				release := w.block()
+				ctx, cancel := context.WithTimeout(t.Context(), timeout)
+				r := tr.send(ctx, t, s, c)
+				cancel()
+				release()
+				// Over gRPC a page has the code OK. It may arrive just before the client's own timer ends.
+				if r.code != codes.DeadlineExceeded && r.header.Get("Deskmint-Reason") != "DEADLINE_EXCEEDED" {
+					t.Errorf("%s: %v %s, HTTP %d", c.method, r.code, r.reason, r.http)
+				}
+				if tr.name == "http" && r.http != http.StatusGatewayTimeout {
+					t.Errorf("%s: HTTP %d", c.method, r.http)
+				}
+				page := strings.Contains(string(r.body), "<!doctype html>")
+				if page == wantPage {
+					break
+				}
+				// A busy machine may not have read the request before its deadline.
+				if page || timeout > 3*time.Second {
+					t.Errorf("%s: a page: %v: %s", c.method, page, r.body)
+					break
+				}
 			}
 		}
 		if got := s.Log.String(); strings.Contains(got, "request failed") {

@@ -97,8 +97,8 @@ func (k *KeySets) Warm(ctx context.Context, issuers ...Issuer) {
 	}
 }
 
-// Refetch makes Run fetch the keys of these issuers within a few seconds. Call it when a file that
-// a fetch needs has changed.
+// Refetch makes Run fetch the keys of these issuers within 10 s. Call it when a file that a fetch
+// needs has changed.
 func (k *KeySets) Refetch(issuers ...Issuer) {
 	for _, i := range issuers {
 		set := k.of(i)
