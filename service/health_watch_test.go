@@ -2,8 +2,12 @@ package service_test
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"testing"
+	"time"
 
+	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/health" // clients with healthCheckConfig watch
@@ -107,4 +111,60 @@ func (p *healthProxy) Watch(
 		}
 	}
 	return err
+}
+
+// TestHealthCallsWithoutMessage checks that calls of the public health service whose message never
+// comes don't escape the limits: they count as watches, or end like other requests.
+func TestHealthCallsWithoutMessage(t *testing.T) {
+	s := start(t, settings{configuration: configuration, timeout: time.Second})
+	for method, want := range map[string]codes.Code{
+		healthpb.Health_Watch_FullMethodName: codes.Unimplemented,
+		healthpb.Health_List_FullMethodName:  codes.DeadlineExceeded,
+		healthpb.Health_Check_FullMethodName: codes.DeadlineExceeded,
+	} {
+		t.Run(method, func(t *testing.T) {
+			withConn(t, s.GRPC.Target(), func(conn net.Conn) {
+				if err := conn.SetDeadline(time.Now().Add(waitTimeout)); err != nil {
+					t.Fatal(err)
+				}
+				c, err := newRawH2(conn)
+				for range 2 {
+					if err == nil {
+						err = c.open(grpcFields(method), false)
+					}
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := c.firstStatus(); err != nil || got != strconv.Itoa(int(want)) {
+					t.Errorf("one of the calls ends with status %s, %v; want %d", got, err, want)
+				}
+			})
+		})
+	}
+}
+
+// firstStatus reads until any stream has ended, and returns its gRPC status.
+func (c *rawH2) firstStatus() (string, error) {
+	for {
+		frame, err := c.framer.ReadFrame()
+		if err != nil {
+			return "", err
+		}
+		switch f := frame.(type) {
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				err = c.framer.WritePing(true, f.Data)
+			}
+		case *http2.MetaHeadersFrame:
+			for _, h := range f.Fields {
+				if h.Name == "grpc-status" {
+					return h.Value, nil
+				}
+			}
+		}
+		if err != nil {
+			return "", err
+		}
+	}
 }

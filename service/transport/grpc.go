@@ -26,7 +26,7 @@ const workers = 64
 func (t *Servers) grpcServer(streams context.Context) *grpc.Server {
 	timeouts := t.options.Timeouts
 	options := []grpc.ServerOption{
-		grpc.StreamInterceptor(endStreamsWith(streams)),
+		grpc.ChainStreamInterceptor(endStreamsWith(streams), limitWatches),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			_, err := t.call(t.options.Unknown, &Call{ctx: stream.Context(), refused: noSuchMethod()})
 			return err

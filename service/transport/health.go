@@ -39,6 +39,15 @@ func (h *publicHealth) Watch(
 	if r.GetService() != "" {
 		return errUnknownHealth
 	}
+	return h.server.Watch(r, stream)
+}
+
+// limitWatches refuses a second watch on a connection. It is an interceptor, because the method is
+// called only when the message of the request has come, and a client need not send one.
+func limitWatches(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	if info.FullMethod != healthpb.Health_Watch_FullMethodName {
+		return handle(srv, stream)
+	}
 	if conn := peerOf(stream.Context()); conn != nil {
 		if conn.watched.Swap(true) {
 			// With any other code, a client that needs the watch makes no calls (gRFC A17).
@@ -46,7 +55,7 @@ func (h *publicHealth) Watch(
 		}
 		defer conn.watched.Store(false)
 	}
-	return h.server.Watch(r, stream)
+	return handle(srv, stream)
 }
 
 var errUnknownHealth = status.Error(codes.NotFound,

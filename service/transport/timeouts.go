@@ -43,8 +43,12 @@ func DefaultTimeouts() Timeouts {
 // have the same limit, but reading the message waits for the context of the stream. A health watch
 // has no limit.
 func (p Timeouts) limitRequest(ctx context.Context, info *tap.Info) (context.Context, error) {
-	if !ours(info.FullMethodName) && info.FullMethodName != healthpb.Health_Check_FullMethodName {
-		return ctx, nil
+	switch info.FullMethodName {
+	case healthpb.Health_Check_FullMethodName, healthpb.Health_List_FullMethodName:
+	default:
+		if !ours(info.FullMethodName) {
+			return ctx, nil
+		}
 	}
 	// The timer also stops when the stream, and with it ctx, ends.
 	limited, cancel := context.WithTimeoutCause(ctx, p.Request, errTooLong)
