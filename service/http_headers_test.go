@@ -37,6 +37,7 @@ func TestContentType(t *testing.T) {
 		{"several", "Content-Type: application/json, text/plain\r\n", false},
 		{"half a parameter", "Content-Type: application/json; charset\r\n", false},
 		{"a value", "Content-Type: " + inputMarker + "\r\n", false},
+		{"with a charset without a hyphen", "Content-Type: application/json; charset=utf8\r\n", true},
 		{"with another charset", "Content-Type: application/json; charset=iso-8859-1\r\n", false},
 		{"with a charset of two bytes", "Content-Type: application/json; charset=UTF-16\r\n", false},
 		{"not compressed", "Content-Type: application/json\r\nContent-Encoding: identity\r\n", true},

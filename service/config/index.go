@@ -15,7 +15,8 @@ type Site struct {
 	Brand         *zendesk.Brand
 }
 
-// index finds configurations in a time that doesn't depend on their number. It is immutable.
+// index finds configurations without walking all of them. Only a search without a brand and a host
+// walks those that the caller may read. It is immutable.
 type index struct {
 	all        []*Configuration // sorted by name
 	byAudience map[zendesk.Audience][]*Configuration

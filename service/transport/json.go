@@ -107,7 +107,9 @@ func (c *httpCall) mediaType() error {
 	if err != nil || t != mediaTypeJSON {
 		return unsupported("The request's body must be JSON, with Content-Type: application/json.")
 	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+	switch strings.ToLower(params["charset"]) {
+	case "", "utf-8", "utf8": // the last is no registered name, but common
+	default:
 		return unsupported("The request's body must be in UTF-8: send Content-Type: application/json without charset.")
 	}
 	return nil
