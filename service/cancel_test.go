@@ -173,7 +173,7 @@ func TestActIsRecordedLate(t *testing.T) {
 		for timeout := time.Second; !refresh(timeout); timeout *= 2 {
 			t.Logf("no refresh within %v", timeout)
 		}
-		time.Sleep(100 * time.Millisecond) // without the rule, the record is withdrawn in this time
+		<-time.After(100 * time.Millisecond) // without the rule, the record is withdrawn in this time
 		release()
 		<-answered
 		<-other
