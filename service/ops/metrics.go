@@ -58,7 +58,7 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 			"Requests answered, by transport, method, gRPC code and reason.", "transport", "method", "code", "reason"),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "deskmint_request_duration_seconds",
-			Help:    "Time that a request takes in the pipeline.",
+			Help:    "Time that a request of a known caller takes in the pipeline.",
 			Buckets: durationBuckets(),
 		}, []string{"transport", "method"}),
 		decisions: counterVec(
@@ -229,10 +229,11 @@ type Request struct {
 	Transport, Method string // the method without its service
 	Configuration     string // the name in the request
 	Code              codes.Code
-	Reason            string // of a refusal
-	Recorded          bool   // the audit log has a decision; it has none if the caller has gone away
-	TraceID           string // of a trace that is sampled, otherwise ""
-	Took              time.Duration
+	Reason            string        // of a refusal
+	Recorded          bool          // the audit log has a decision; it has none if the caller has gone away
+	TraceID           string        // of a trace that is sampled, otherwise ""
+	Known             bool          // the caller is known
+	Took              time.Duration // counted only for a known caller
 }
 
 // Observe counts a request.
@@ -241,10 +242,12 @@ func (m *Monitor) Observe(r Request) {
 	if !known {
 		s.seconds = m.metrics.seconds.WithLabelValues(r.Transport, r.Method)
 	}
-	if r.TraceID != "" {
+	switch {
+	case !r.Known: // otherwise strangers could hide slow answers among their own, or cause an alert
+	case r.TraceID != "":
 		exemplar := prometheus.Labels{"trace_id": r.TraceID}
 		s.seconds.(prometheus.ExemplarObserver).ObserveWithExemplar(r.Took.Seconds(), exemplar)
-	} else {
+	default:
 		s.seconds.Observe(r.Took.Seconds())
 	}
 	allowed, present := (*m.metrics.allowed.Load())[r.Configuration]
