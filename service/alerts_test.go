@@ -111,8 +111,8 @@ func TestDashboardCountsAsAlertsDo(t *testing.T) {
 	}
 }
 
-// TestEmptyPanelsSayWhy checks that a panel whose metrics exist only with Vault, TLS or issuers says
-// so while it has no data.
+// TestEmptyPanelsSayWhy checks that a panel whose metrics exist only with Vault, TLS or issuers
+// says so while it has no data.
 func TestEmptyPanelsSayWhy(t *testing.T) {
 	found := 0
 	for _, p := range dashboardPanels(t) {

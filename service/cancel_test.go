@@ -73,8 +73,8 @@ func TestCallerGone(t *testing.T) {
 	}
 }
 
-// ownReason returns the reason that a client sees for a deadline that has passed. A gRPC client makes
-// the error itself, without details.
+// ownReason returns the reason that a client sees for a deadline that has passed. A gRPC client
+// makes the error itself, without details.
 func ownReason(tr transport, code codes.Code) string {
 	if tr.name == "http" && code == codes.DeadlineExceeded {
 		return "DEADLINE_EXCEEDED"
@@ -205,7 +205,8 @@ func TestShortDeadlines(t *testing.T) {
 				r := tr.send(ctx, t, s, c)
 				cancel()
 				release()
-				// Over gRPC a page has the code OK. It may arrive just before the client's own timer ends.
+				// Over gRPC a page has the code OK. It may arrive just before the client's own
+				// timer ends.
 				if r.code != codes.DeadlineExceeded && r.header.Get("Deskmint-Reason") != "DEADLINE_EXCEEDED" {
 					t.Errorf("%s: %v %s, HTTP %d", c.method, r.code, r.reason, r.http)
 				}
@@ -232,8 +233,8 @@ func TestShortDeadlines(t *testing.T) {
 	})
 }
 
-// TestFloodOfShortDeadlines checks that strangers with deadlines of 200 µs get no other answers than
-// they should, and cause no fault.
+// TestFloodOfShortDeadlines checks that strangers with deadlines of 200 µs get no other answers
+// than they should, and cause no fault.
 func TestFloodOfShortDeadlines(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for i := range 160 {

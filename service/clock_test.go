@@ -38,8 +38,8 @@ func TestNotReadyWithWrongClock(t *testing.T) {
 		"this machine's clock is wrong: it is behind by ", func() { b.ahead.Store(0) })
 }
 
-// TestReadyWithOneWrongReference checks that one reference alone, which may itself be wrong, doesn't
-// keep a replica from ready. Nor does one that doesn't answer.
+// TestReadyWithOneWrongReference checks that one reference alone, which may itself be wrong,
+// doesn't keep a replica from ready. Nor does one that doesn't answer.
 func TestReadyWithOneWrongReference(t *testing.T) {
 	t.Parallel()
 	a := newOffClock(t, 5*time.Minute)

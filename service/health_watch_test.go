@@ -15,9 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// TestOneHealthWatch checks that a connection has at most one health watch, with and without TLS, that
-// another one is refused with a code that makes clients go on without it, and that the end of the
-// watch makes room for the next one.
+// TestOneHealthWatch checks that a connection has at most one health watch, with and without TLS,
+// that another one is refused with a code that makes clients go on without it, and that the end of
+// the watch makes room for the next one.
 func TestOneHealthWatch(t *testing.T) {
 	plain := start(t, settings{configuration: configuration})
 	for name, conn := range map[string]*grpc.ClientConn{
@@ -46,8 +46,8 @@ func TestOneHealthWatch(t *testing.T) {
 	}
 }
 
-// watch begins a health watch that lasts until ctx ends, and returns the error in place of its first
-// answer.
+// watch begins a health watch that lasts until ctx ends, and returns the error in place of its
+// first answer.
 func watch(ctx context.Context, health healthpb.HealthClient) error {
 	w, err := health.Watch(ctx, &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true))
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 )
 
 // TestDeepClaims checks that every client can read the answer to InspectToken, whatever the token
-// has in it. Many clients refuse a message that is nested more than 100 levels deep. A claim that is
-// nested too deeply is returned as text.
+// has in it. Many clients refuse a message that is nested more than 100 levels deep. A claim that
+// is nested too deeply is returned as text.
 func TestDeepClaims(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, nested := range []struct{ open, end string }{{"[", "]"}, {`{"a":`, "}"}} {

@@ -11,8 +11,8 @@ import (
 )
 
 // TestPublicHealth checks that the health service of the public listener can't be used to hold
-// memory: it needs no credential, and a watch has no end. A connection has one watch, and there is no
-// list.
+// memory: it needs no credential, and a watch has no end. A connection has one watch, and there is
+// no list.
 func TestPublicHealth(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	if _, err := healthpb.NewHealthClient(s.GRPC).List(t.Context(), &healthpb.HealthListRequest{}); status.Code(err) !=

@@ -121,9 +121,9 @@ func TestNotReadyWithoutStore(t *testing.T) {
 	checkBecomesReady(t, runKeyring(t, source), "no secret has been loaded: ", func() { source.SetError(nil) })
 }
 
-// TestNotReadyWithoutSecrets checks that a replica doesn't become ready while the store answers that
-// every secret is missing or may not be read, as with a wrong role. One secret is enough then, and so
-// is one that was switched off on purpose.
+// TestNotReadyWithoutSecrets checks that a replica doesn't become ready while the store answers
+// that every secret is missing or may not be read, as with a wrong role. One secret is enough then,
+// and so is one that was switched off on purpose.
 func TestNotReadyWithoutSecrets(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

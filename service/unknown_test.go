@@ -15,9 +15,9 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// TestUnknownRequests checks requests that name no method of the API, or that can't be decoded. Those
-// of a known caller are counted and recorded like any other, so that a caller whose new release is
-// wrong is seen. Those of an unknown caller get the answer that all its requests get.
+// TestUnknownRequests checks requests that name no method of the API, or that can't be decoded.
+// Those of a known caller are counted and recorded like any other, so that a caller whose new
+// release is wrong is seen. Those of an unknown caller get the answer that all its requests get.
 func TestUnknownRequests(t *testing.T) {
 	const key = "Bearer dmk_everything"
 	raw := func(method, path, head, body string) func(*testing.T, *server, ...string) string {
@@ -131,8 +131,8 @@ func TestUnreceivedMessages(t *testing.T) {
 	}
 }
 
-// TestLengthIsReadFirst checks that a body whose announced length is too large is refused before the
-// client sends it.
+// TestLengthIsReadFirst checks that a body whose announced length is too large is refused before
+// the client sends it.
 func TestLengthIsReadFirst(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, head := range []string{"", "Expect: 100-continue\r\n"} {

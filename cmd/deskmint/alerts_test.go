@@ -47,8 +47,8 @@ func (p *replicaPair) hold(t *testing.T, minutes int) {
 	p.recording.hold(minutes, map[string]samples{"a": p.replicas["a"].scrape(t), "b": p.replicas["b"].scrape(t)})
 }
 
-// TestAlertsOfRealProcesses evaluates the alert rules for the metrics of processes. The tests of the
-// rules have made-up metrics, and would also pass if the service reported others.
+// TestAlertsOfRealProcesses evaluates the alert rules for the metrics of processes. The tests of
+// the rules have made-up metrics, and would also pass if the service reported others.
 func TestAlertsOfRealProcesses(t *testing.T) {
 	t.Parallel()
 	promtool(t)

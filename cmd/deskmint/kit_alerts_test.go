@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// promtool returns the path of promtool. It skips the test if there is none, or fails it if the list
-// DESKMINT_REQUIRE contains promtool.
+// promtool returns the path of promtool. It skips the test if there is none, or fails it if the
+// list DESKMINT_REQUIRE contains promtool.
 func promtool(t *testing.T) string {
 	t.Helper()
 	name := os.Getenv("PROMTOOL")

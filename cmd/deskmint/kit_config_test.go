@@ -114,8 +114,8 @@ func (d *deskmint) awaitState(t *testing.T, state string, active int, fault stri
 	})
 }
 
-// awaitUnready waits until acme-customers has this state with a fault. The service must not be ready,
-// because it has no other configuration.
+// awaitUnready waits until acme-customers has this state with a fault. The service must not be
+// ready, because it has no other configuration.
 func (d *deskmint) awaitUnready(t *testing.T, state, fault string) {
 	t.Helper()
 	eventually(t, func() error {

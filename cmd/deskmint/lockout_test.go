@@ -84,8 +84,8 @@ func TestAppRoleLockout(t *testing.T) {
 	bad.checkNoSecrets(t, late, firstSecret)
 }
 
-// TestAppRoleLocked checks that a replica whose role is locked says so, and that it logs in after the
-// role was unlocked and SIGHUP was sent.
+// TestAppRoleLocked checks that a replica whose role is locked says so, and that it logs in after
+// the role was unlocked and SIGHUP was sent.
 func TestAppRoleLocked(t *testing.T) {
 	t.Parallel()
 	vault := vaulttest.Start(t)
@@ -106,7 +106,8 @@ func TestAppRoleLocked(t *testing.T) {
 	bad.awaitReady(t)
 	bad.awaitState(t, "usable", 1, "")
 
-	// What `deskmint doctor` advises: the method has no lock, so that no number of refusals matters.
+	// What `deskmint doctor` advises: the method has no lock, so that no number of refusals
+	// matters.
 	vault.Do(t, http.MethodPost, "sys/auth/approle/tune",
 		map[string]any{"user_lockout_config": map[string]any{"lockout_disable": true}})
 	for range 12 {

@@ -34,8 +34,8 @@ func (d *deskmint) removals(t *testing.T) map[string][]string {
 	return all
 }
 
-// TestReloadRemoves checks that a folder that was moved away removes nothing, and that removals that
-// are meant take effect, are logged by name at WARN, and are counted.
+// TestReloadRemoves checks that a folder that was moved away removes nothing, and that removals
+// that are meant take effect, are logged by name at WARN, and are counted.
 func TestReloadRemoves(t *testing.T) {
 	t.Parallel()
 	const shops = 500

@@ -101,8 +101,8 @@ func TestSecretsFile(t *testing.T) {
 	d.checkNoSecrets(t, customersSecret, nextSecret, "MARKER-short", key)
 }
 
-// TestSecretFaults checks faults at the start. The replica isn't ready, because it can sign nothing,
-// until an operator corrects the fault.
+// TestSecretFaults checks faults at the start. The replica isn't ready, because it can sign
+// nothing, until an operator corrects the fault.
 func TestSecretFaults(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ file, fault string }{

@@ -198,8 +198,8 @@ func testPermissionLost(t *testing.T, vault *vaulttest.Server) {
 	s.checkNoLeaks(t)
 }
 
-// testWrongRole checks that a replica doesn't become ready whose role may log in and not read, so that
-// a rollout with that role replaces no good replica.
+// testWrongRole checks that a replica doesn't become ready whose role may log in and not read, so
+// that a rollout with that role replaces no good replica.
 func testWrongRole(t *testing.T, vault *vaulttest.Server) {
 	s := startOnVault(t, vault, "refresh: 1s", func(s *vaultServer) {
 		s.put(t, firstSecret)

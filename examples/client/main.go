@@ -91,7 +91,8 @@ func connect(
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),
 		grpc.WithUnaryInterceptor(tryNextReplica),
-		// A replica on a failed machine doesn't close its connection. Deskmint allows one ping in 5 s.
+		// A replica on a failed machine doesn't close its connection. Deskmint allows one ping in 5
+		// s.
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:                10 * time.Second,
 			Timeout:             3 * time.Second,
@@ -107,10 +108,10 @@ const (
 	callTimeout    = 5 * time.Second
 )
 
-// tryNextReplica is an interceptor that gives up an attempt after 500 ms, and tries the next replica.
-// A service config can't do this: its timeout is that of all attempts together. A replica that hangs
-// accepts calls and never answers, until keepalive ends its connection. An attempt that was given up
-// may still mint a token, which nothing uses.
+// tryNextReplica is an interceptor that gives up an attempt after 500 ms, and tries the next
+// replica. A service config can't do this: its timeout is that of all attempts together. A replica
+// that hangs accepts calls and never answers, until keepalive ends its connection. An attempt that
+// was given up may still mint a token, which nothing uses.
 func tryNextReplica(
 	ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker,
 	options ...grpc.CallOption,

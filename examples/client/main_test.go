@@ -115,8 +115,8 @@ func TestClient(t *testing.T) {
 	}
 }
 
-// TestHangingReplica checks that at most 3 % of a client's sign-ins fail if one of two replicas accepts
-// calls and doesn't answer. A stopped process and a machine that hangs behave like that.
+// TestHangingReplica checks that at most 3 % of a client's sign-ins fail if one of two replicas
+// accepts calls and doesn't answer. A stopped process and a machine that hangs behave like that.
 func TestHangingReplica(t *testing.T) {
 	one, key := serve(t)
 	hanging, target := twoReplicas(t, one)
@@ -159,8 +159,8 @@ func TestHangingReplica(t *testing.T) {
 	}
 }
 
-// twoReplicas returns a resolver for a service and for the same one behind a proxy, which a fault can
-// be set for. A client can't distinguish them from two replicas.
+// twoReplicas returns a resolver for a service and for the same one behind a proxy, which a fault
+// can be set for. A client can't distinguish them from two replicas.
 func twoReplicas(t *testing.T, address string) (*toxic.Proxy, *manual.Resolver) {
 	t.Helper()
 	proxy := toxic.New(t, address)

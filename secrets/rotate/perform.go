@@ -8,8 +8,8 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 )
 
-// An answer that is read back after a write may come from a standby that lags a little, or the store
-// may not answer while it elects another leader.
+// An answer that is read back after a write may come from a standby that lags a little, or the
+// store may not answer while it elects another leader.
 const (
 	readBackTries = 10
 	readBackPause = 200 * time.Millisecond

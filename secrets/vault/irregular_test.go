@@ -11,8 +11,8 @@ import (
 	"github.com/deskmint/deskmint/secrets/vault"
 )
 
-// TestCredentialIsNoFile checks that a FIFO in place of a credential fails the login. Reading it would
-// block every later refresh.
+// TestCredentialIsNoFile checks that a FIFO in place of a credential fails the login. Reading it
+// would block every later refresh.
 func TestCredentialIsNoFile(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

@@ -59,9 +59,9 @@ func TestRecordsShareAWrite(t *testing.T) {
 	})
 }
 
-// TestHangingOutput checks that Write waits no longer than 5 s and the caller's deadline, and that it
-// distinguishes the two. Once the output has hung for 5 s, Write fails at once. A record whose wait
-// ended in the queue is never written. When the output works again, later records are written.
+// TestHangingOutput checks that Write waits no longer than 5 s and the caller's deadline, and that
+// it distinguishes the two. Once the output has hung for 5 s, Write fails at once. A record whose
+// wait ended in the queue is never written. When the output works again, later records are written.
 func TestHangingOutput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &heldWriter{hold: make(chan struct{})}

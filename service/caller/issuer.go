@@ -153,9 +153,9 @@ func (i *issuer) verify(ctx context.Context, t token) (verified, error) {
 	return v, err
 }
 
-// hasHashLongSalt reports whether the signature of a token with a PS algorithm has a salt that is as
-// long as the hash, as RFC 7518 section 3.5 requires. golang-jwt accepts a salt of any length. It
-// returns true for other algorithms.
+// hasHashLongSalt reports whether the signature of a token with a PS algorithm has a salt that is
+// as long as the hash, as RFC 7518 section 3.5 requires. golang-jwt accepts a salt of any length.
+// It returns true for other algorithms.
 func hasHashLongSalt(t token, key crypto.PublicKey) bool {
 	method, ok := jwt.GetSigningMethod(t.algorithm).(*jwt.SigningMethodRSAPSS)
 	if !ok {

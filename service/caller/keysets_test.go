@@ -302,8 +302,8 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-// TestRunReadsAFileAgain checks that Run reads a file again soon after it was unreadable. The tokens
-// name no key, so that they cause no read.
+// TestRunReadsAFileAgain checks that Run reads a file again soon after it was unreadable. The
+// tokens name no key, so that they cause no read.
 func TestRunReadsAFileAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keys")
 	write(t, path, setOf(published("e1", ecKey())))

@@ -7,8 +7,8 @@ import (
 	"math/big"
 )
 
-// minRSA is the minimal length of an RSA key, in bits (RFC 7518 section 3.3). The maximum is 4096 in
-// key sets, because go-jose reads no longer key. A longer key would make each token expensive to
+// minRSA is the minimal length of an RSA key, in bits (RFC 7518 section 3.3). The maximum is 4096
+// in key sets, because go-jose reads no longer key. A longer key would make each token expensive to
 // verify.
 const minRSA = 2048
 
@@ -49,10 +49,10 @@ func certificateKeyFault(public crypto.PublicKey) string {
 // fingerprint.
 const maxROCAPrime = 167
 
-// isROCA reports whether a modulus has the fingerprint of the keys that Infineon's RSALib generated.
-// The prime factors of such a key are k*M + 65537^a mod M, where M is the product of the first
-// primes. So the modulus is a power of 65537 modulo each of these primes. The probability of that
-// is about 2^-27 for another modulus. See Nemec, Sys, Svenda, Klinec and Matyas: The Return of
+// isROCA reports whether a modulus has the fingerprint of the keys that Infineon's RSALib
+// generated. The prime factors of such a key are k*M + 65537^a mod M, where M is the product of the
+// first primes. So the modulus is a power of 65537 modulo each of these primes. The probability of
+// that is about 2^-27 for another modulus. See Nemec, Sys, Svenda, Klinec and Matyas: The Return of
 // Coppersmith's Attack: Practical Factorization of Widely Used RSA Moduli, CCS 2017.
 //
 // The Go library for it (titanous/rocacheck) is the same test, and was last changed in 2017.

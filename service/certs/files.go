@@ -195,8 +195,8 @@ func authorities(text []byte) ([]*x509.Certificate, error) {
 	return out, nil
 }
 
-// minRSA is the minimal length of an authority's RSA key, in bits. Anyone that can factor the key of
-// an authority can be any of its clients.
+// minRSA is the minimal length of an authority's RSA key, in bits. Anyone that can factor the key
+// of an authority can be any of its clients.
 const minRSA = 2048
 
 // weakRSA returns the length of the certificate's RSA key if it is below minRSA, and otherwise 0.

@@ -32,9 +32,9 @@ func (l *loader) include(main *source) {
 	}
 }
 
-// matches returns the files of a pattern. A pattern without wildcards must match a file unless it is
-// optional. A pattern with wildcards may match none, because the folder may be empty or missing. But
-// the folder must be readable, because a reload would otherwise remove all configurations and
+// matches returns the files of a pattern. A pattern without wildcards must match a file unless it
+// is optional. A pattern with wildcards may match none, because the folder may be empty or missing.
+// But the folder must be readable, because a reload would otherwise remove all configurations and
 // callers in it. For the same reason, a pattern that once matched a file must match one at each
 // reload, unless it is optional.
 func (l *loader) matches(at place, included Include) []string {

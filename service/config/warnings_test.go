@@ -132,8 +132,8 @@ func TestEmptyIncludeFolder(t *testing.T) {
 	}
 }
 
-// TestMaxConnections checks the default limit of connections: without TLS here, a proxy in front may
-// have all of them.
+// TestMaxConnections checks the default limit of connections: without TLS here, a proxy in front
+// may have all of them.
 func TestMaxConnections(t *testing.T) {
 	for _, test := range []struct {
 		limit *int

@@ -37,8 +37,8 @@ type Clock interface {
 
 // AwaitReady waits until this replica may receive requests. It returns false if ctx ends first.
 //
-// Something must be signable: at least one configuration can sign, or was switched off on purpose. A
-// replica that can sign nothing must stop a rollout, whatever the cause, because it would replace
+// Something must be signable: at least one configuration can sign, or was switched off on purpose.
+// A replica that can sign nothing must stop a rollout, whatever the cause, because it would replace
 // replicas that can. Its clock must also be right, as far as other clocks can tell.
 //
 // A replica that is ready stays ready, so nothing calls AwaitReady again.

@@ -10,9 +10,9 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// The limits of an answer of /readyz, in bytes. Without them, a store that is at fault would make the
-// answer as large as the number of configurations times the length of their faults, for anybody who
-// can reach the listener.
+// The limits of an answer of /readyz, in bytes. Without them, a store that is at fault would make
+// the answer as large as the number of configurations times the length of their faults, for anybody
+// who can reach the listener.
 const (
 	maxReadyz = 64 << 10
 	maxFault  = 2 << 10

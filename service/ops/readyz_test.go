@@ -14,8 +14,8 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 )
 
-// faultySecrets holds nothing. Each secret has the same fault. Secrets whose path ends with "off" are
-// switched off, and the others are unusable.
+// faultySecrets holds nothing. Each secret has the same fault. Secrets whose path ends with "off"
+// are switched off, and the others are unusable.
 type faultySecrets struct {
 	failingSecrets
 	fault error

@@ -91,7 +91,7 @@ func (m *Monitor) runSelfTest(ctx context.Context, conf *config.Configuration, k
 }
 
 // testHeld tests a configuration if its secret is held. It turns a panic into an error, because it
-// runs in a goroutine of its own, where a panic would end the process.
+// runs in a separate goroutine, where a panic would end the process.
 func (m *Monitor) testHeld(ctx context.Context, conf *config.Configuration) (has bool, err error) {
 	defer panics.Catch(&err)
 	held, key := m.heldKey(conf)

@@ -37,8 +37,8 @@ func Error(value any) error {
 	return fmt.Errorf("panic with a %T at %s", value, strings.Join(where, " < "))
 }
 
-// Log recovers a panic and logs it. It must be deferred directly. task says what the goroutine does,
-// for example "refreshing a secret".
+// Log recovers a panic and logs it. It must be deferred directly. task says what the goroutine
+// does, for example "refreshing a secret".
 func Log(log *slog.Logger, task string) {
 	if p := recover(); p != nil {
 		write(log, task, Error(p))

@@ -31,8 +31,8 @@ type Secrets interface {
 // Decider decides requests. It is safe for concurrent use.
 type Decider struct {
 	Secrets Secrets
-	// Limits count requests. They outlive a snapshot, so that a reload resets no limit. If it is nil,
-	// nothing is limited.
+	// Limits count requests. They outlive a snapshot, so that a reload resets no limit. If it is
+	// nil, nothing is limited.
 	Limits *policy.Limiter
 }
 

@@ -123,7 +123,8 @@ func (q spanQueue) OnEnd(s sdktrace.ReadOnlySpan) {
 }
 
 // spanExporter logs failures and counts the spans that are lost by them. The libraries instead
-// report failures to one handler for the whole process, which writes each of them to standard error.
+// report failures to one handler for the whole process, which writes each of them to standard
+// error.
 type spanExporter struct {
 	sdktrace.SpanExporter
 

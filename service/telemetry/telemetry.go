@@ -35,8 +35,8 @@ type Options struct {
 	Getenv func(string) string
 	// Metrics are sent in addition to the metrics of calls. If it is nil, only those are sent.
 	Metrics prometheus.Gatherer
-	// Registerer receives the metric of dropped spans if traces are sent. If it is nil, only the log
-	// says that spans were dropped.
+	// Registerer receives the metric of dropped spans if traces are sent. If it is nil, only the
+	// log says that spans were dropped.
 	Registerer prometheus.Registerer
 	// Methods are the full names of the gRPC methods to trace and measure, such as
 	// /package.Service/Method. A client can invent any other name.

@@ -36,9 +36,9 @@ func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) e
 	return nil
 }
 
-// receiveError returns the refusal of a request whose message the library can't receive. The library
-// has already sent its own answer, so only the record and the metrics have this refusal. A request
-// that has ended keeps the library's error.
+// receiveError returns the refusal of a request whose message the library can't receive. The
+// library has already sent its own answer, so only the record and the metrics have this refusal. A
+// request that has ended keeps the library's error.
 func receiveError(err error) error {
 	switch status.Code(err) {
 	case codes.ResourceExhausted: // longer than grpc.MaxRecvMsgSize

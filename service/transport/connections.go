@@ -78,8 +78,8 @@ func (l *limitedListener) add(address netip.Prefix) bool {
 	return ok
 }
 
-// count is add without the log, which may be slow. It returns the number of refused connections that
-// the log needs to have now, or 0.
+// count is add without the log, which may be slow. It returns the number of refused connections
+// that the log needs to have now, or 0.
 func (l *limitedListener) count(address netip.Prefix, now time.Time) (ok bool, refused int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

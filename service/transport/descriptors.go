@@ -14,10 +14,10 @@ const (
 	maxReserve = 1024
 )
 
-// reserveDescriptors limits the connections of a listener, so that both listeners together can't use
-// up the descriptors of the process. Otherwise clients that open many connections would also take
-// away the health checks, and the process would be restarted. Connections beyond the limit wait
-// until others end.
+// reserveDescriptors limits the connections of a listener, so that both listeners together can't
+// use up the descriptors of the process. Otherwise clients that open many connections would also
+// take away the health checks, and the process would be restarted. Connections beyond the limit
+// wait until others end.
 func reserveDescriptors(l net.Listener) net.Listener {
 	if n := maxConnections(maxDescriptors()); n < math.MaxInt {
 		return netutil.LimitListener(l, n)

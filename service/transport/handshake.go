@@ -40,8 +40,8 @@ func (t *Servers) countHandshake(transport string, c *handshakeConn, succeeded b
 	return true
 }
 
-// grpcCredentials are TLS for the gRPC server. They count the handshakes, and log those that fail in
-// the form of net/http.
+// grpcCredentials are TLS for the gRPC server. They count the handshakes, and log those that fail
+// in the form of net/http.
 type grpcCredentials struct {
 	credentials.TransportCredentials
 	servers *Servers

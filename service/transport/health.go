@@ -10,11 +10,11 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// publicHealth is the health service of the public listener. It needs no credential, because clients
-// call it before they send one. So it knows only the empty name, which means the process. A
-// connection has at most one watch, because watches have no end, and each costs memory. The clients'
-// setting healthCheckConfig needs one watch on each connection. In a mesh, clients share
-// a connection. Those without the watch learn of a drain when the connection is closed.
+// publicHealth is the health service of the public listener. It needs no credential, because
+// clients call it before they send one. So it knows only the empty name, which means the process. A
+// connection has at most one watch, because watches have no end, and each costs memory. The
+// clients' setting healthCheckConfig needs one watch on each connection. In a mesh, clients share a
+// connection. Those without the watch learn of a drain when the connection is closed.
 type publicHealth struct {
 	healthpb.UnimplementedHealthServer
 	server *health.Server

@@ -116,8 +116,8 @@ const (
 	maxDetails    = 5 << 10 // bytes of all violations in JSON, in which a byte can take six
 )
 
-// listed returns the violations that an error has room for. The last one then says how many are left
-// out.
+// listed returns the violations that an error has room for. The last one then says how many are
+// left out.
 func (r *Refusal) listed() []Violation {
 	var listed []Violation
 	size := 0
@@ -137,8 +137,8 @@ func (r *Refusal) listed() []Violation {
 	return listed
 }
 
-// shortMetadata returns the metadata with short values. A value can be the name of a field, which can
-// have the key of a map in it.
+// shortMetadata returns the metadata with short values. A value can be the name of a field, which
+// can have the key of a map in it.
 func (r *Refusal) shortMetadata() map[string]string {
 	for _, value := range r.Metadata {
 		if len(value) > maxField {

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestErrorsAreSmall checks that an error stays under 8 KiB over both transports, whatever the names
-// and descriptions are made of, and that it says how many fields it leaves out.
+// TestErrorsAreSmall checks that an error stays under 8 KiB over both transports, whatever the
+// names and descriptions are made of, and that it says how many fields it leaves out.
 func TestErrorsAreSmall(t *testing.T) {
 	const limit = 8 << 10
 	for name, text := range map[string]string{

@@ -206,8 +206,9 @@ func listenerError(transport string, err error) error {
 // errTooLong is the cause of a context that the limit of a whole request has ended.
 var errTooLong = errors.New("the request took too long")
 
-// CallerWaits reports whether the caller of a request still waits for the answer. ctx is the context
-// that the transport made for the request. If a limit of ours has ended it, the caller waits.
+// CallerWaits reports whether the caller of a request still waits for the answer. ctx is the
+// context that the transport made for the request. If a limit of ours has ended it, the caller
+// waits.
 func CallerWaits(ctx context.Context) bool {
 	return Over(ctx) == nil || errors.Is(context.Cause(ctx), errTooLong)
 }

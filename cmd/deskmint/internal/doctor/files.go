@@ -60,7 +60,7 @@ func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	}
 }
 
-// owners checks who may replace a file with a secret. It reports nothing if nobody else can.
+// owners checks who may replace a file with a secret. It reports nothing if no one else can.
 func (e *examination) owners(key, path string) {
 	err := readfile.CheckOwners(path)
 	if pathError := (*fs.PathError)(nil); err == nil || errors.As(err, &pathError) { // which mode has reported

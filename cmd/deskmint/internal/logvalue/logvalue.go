@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// Max limits each value of a log line, in bytes after quoting. No line has more than ten long values,
-// so each line is shorter than 64 KiB. Collectors of logs cut or drop longer ones.
+// Max limits each value of a log line, in bytes after quoting. No line has more than ten long
+// values, so each line is shorter than 64 KiB. Collectors of logs cut or drop longer ones.
 const Max = 6 << 10
 
 // Limit cuts a value that is too long for a log line. It is used as
-// slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there. It writes a
-// duration with its units, because slog writes nanoseconds in JSON.
+// slog.HandlerOptions.ReplaceAttr. It also cuts the message, which is an attribute there. It writes
+// a duration with its units, because slog writes nanoseconds in JSON.
 func Limit(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.String(a.Key, a.Value.Duration().String())
@@ -27,9 +27,9 @@ func Limit(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// textOf returns the text of a value, or "" for a value that is never long. It also returns "" for a
-// value that panics, such as an error that is a nil pointer. The handler recovers such a panic, but
-// not one of ReplaceAttr.
+// textOf returns the text of a value, or "" for a value that is never long. It also returns "" for
+// a value that panics, such as an error that is a nil pointer. The handler recovers such a panic,
+// but not one of ReplaceAttr.
 func textOf(v slog.Value) (text string) {
 	defer func() {
 		if recover() != nil {

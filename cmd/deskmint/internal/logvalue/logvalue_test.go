@@ -10,7 +10,8 @@ import (
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
 )
 
-// TestValuesThatPanic checks that an error that is a nil pointer ends no log call, as without Limit.
+// TestValuesThatPanic checks that an error that is a nil pointer ends no log call, as without
+// Limit.
 func TestValuesThatPanic(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{ReplaceAttr: logvalue.Limit}))

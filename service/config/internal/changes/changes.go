@@ -119,8 +119,8 @@ func (d Digests) missing(before Digests, kind string) (names []string) {
 	return names
 }
 
-// missingContent returns the names in before of what the same caller doesn't have in d, whatever its
-// name there.
+// missingContent returns the names in before of what the same caller doesn't have in d, whatever
+// its name there.
 func (d Digests) missingContent(before Digests, kind string) (names []string) {
 	type content struct {
 		caller string
