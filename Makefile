@@ -37,16 +37,17 @@ build: ## Build bin/deskmint
 longest := ./service ./cmd/deskmint ./service/page ./secrets/vault
 .PHONY: test
 test: ## Run the tests, race detector on, with a real Vault and a real browser
+	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
+	go test -race -p 4 -timeout 20m $(TESTFLAGS) $(longest) ./...
+
+# The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients, alert
+# rules for real processes.
+.PHONY: test-long
+test-long: ## Run the tests that take long, the same way
 	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && \
 	promtool=$$(tools/find-promtool) && set -x && \
 	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe PROMTOOL=$$promtool DESKMINT_REQUIRE=vault,chromium,axe,promtool \
-	go test -race -p 4 -timeout 20m $(TESTFLAGS) $(longest) ./...
-
-# The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients.
-.PHONY: test-long
-test-long: ## Run the tests that take long, the same way
-	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && set -x && \
-	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe DESKMINT_REQUIRE=vault,chromium,axe \
 	go test -race -tags long -timeout 20m -run "$$(tools/long-tests names)" $(TESTFLAGS) $$(tools/long-tests packages)
 
 .PHONY: fuzz
