@@ -1,8 +1,8 @@
 # `make dev`, `build` and `generate` need Go and a module proxy, nothing else;
-# `test` also a C compiler, for the race detector, and npm, and gets a Vault, a
-# browser, an accessibility checker and promtool by itself. The tools come with `go tool`
-# from modules of their own under tools/, so that nobody who imports Deskmint gets
-# their requirements.
+# `test` also a C compiler, for the race detector, and npm. It gets a Vault, a browser
+# and an accessibility checker by itself, and `test-long` also promtool. The tools come
+# with `go tool` from separate modules under tools/, so that programs that import
+# Deskmint don't get their requirements.
 
 SHELL := bash
 .DEFAULT_GOAL := help
