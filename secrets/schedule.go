@@ -3,10 +3,10 @@ package secrets
 import (
 	"container/heap"
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
+	"github.com/deskmint/deskmint/service/jitter"
 	"github.com/deskmint/deskmint/service/panics"
 )
 
@@ -59,7 +59,7 @@ func (k *Keyring) SetRules(refresh time.Duration, maxRate int, requirePointer bo
 	// A shorter interval applies at once, not after the end of the longer one.
 	now, interval := time.Now(), k.Interval()
 	for _, e := range k.queue {
-		if latest := now.Add(jitter(interval)); e.due.After(latest) {
+		if latest := now.Add(jitter.Vary(interval)); e.due.After(latest) {
 			e.due = latest
 		}
 	}
@@ -168,16 +168,11 @@ func (k *Keyring) reschedule(e *entry, s *State) {
 	} else {
 		e.failures = 0
 	}
-	e.due = time.Now().Add(jitter(pause))
+	e.due = time.Now().Add(jitter.Vary(pause))
 	if e.place >= 0 {
 		heap.Fix(&k.queue, e.place)
 		k.signal()
 	}
-}
-
-// jitter changes d by up to ± 20 %, so that neither secrets nor replicas refresh at the same time.
-func jitter(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter needs no secrecy
 }
 
 // signal wakes Run without waiting for it.

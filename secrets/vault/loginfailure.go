@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"github.com/deskmint/deskmint/service/jitter"
 )
 
 const (
@@ -73,7 +75,7 @@ func (f *loginFailure) record(a Auth, fields map[string]string, err error, now t
 		return
 	}
 	pause := min(firstRefusalPause<<min(f.refusals, 10), maxRefusalPause)
-	f.retryAt = now.Add(time.Duration(float64(pause) * (0.8 + 0.4*rand.Float64()))) //nolint:gosec // only jitter
+	f.retryAt = now.Add(jitter.Vary(pause))
 	f.refusals++
 	f.refused = digestOf(fields)
 	if a.Method == "approle" && (refusal.status == http.StatusBadRequest || refusal.status == http.StatusForbidden) {

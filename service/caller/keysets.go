@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/service/clock"
+	"github.com/deskmint/deskmint/service/jitter"
 	"github.com/deskmint/deskmint/service/panics"
 )
 
@@ -280,7 +280,7 @@ func (s *keySet) startFetch() <-chan struct{} {
 	if s.running != nil || now.Sub(s.started) < s.byKind(pauseURL, pauseFile) {
 		return s.running
 	}
-	s.started, s.due = now, now.Add(spread(s.byKind(retryURL, retryFile)))
+	s.started, s.due = now, now.Add(jitter.Vary(s.byKind(retryURL, retryFile)))
 	done := make(chan struct{})
 	s.running = done
 	// Don't use the context of the request. The request may be cancelled while others wait for the
@@ -330,7 +330,7 @@ func (s *keySet) update(ctx context.Context) {
 	}
 	s.current.Store(&keys{all: all, fetched: start})
 	s.mu.Lock()
-	s.due = start.Add(spread(s.byKind(refreshURL, refreshFile)))
+	s.due = start.Add(jitter.Vary(s.byKind(refreshURL, refreshFile)))
 	s.mu.Unlock()
 	if s.failure != "" {
 		s.log.Info("an issuer's keys can be read again")
@@ -379,9 +379,4 @@ func (s *keySet) logWarning(n int, weak []string) {
 		s.log.Warn("an issuer publishes keys that are refused; it must sign with other keys",
 			slog.String("refused", warning))
 	}
-}
-
-// spread varies an interval, so that the replicas of a service don't fetch at the same time.
-func spread(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // not security-sensitive
 }

@@ -3,11 +3,12 @@ package clock
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
+
+	"github.com/deskmint/deskmint/service/jitter"
 )
 
 const (
@@ -47,12 +48,10 @@ func NewReferences(urls func() []string, now func() time.Time, log *slog.Logger)
 // Run measures at intervals until ctx ends. It doesn't measure at the start.
 func (r *References) Run(ctx context.Context) {
 	for {
-		//nolint:gosec // the spread needs no secrecy
-		spread := time.Duration(float64(measureInterval) * (0.8 + 0.4*rand.Float64()))
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(spread):
+		case <-time.After(jitter.Vary(measureInterval)):
 			r.MeasureClocks(ctx)
 		}
 	}
