@@ -199,7 +199,7 @@ func (l *Log) write(ctx context.Context, r Record) error {
 	if err == nil {
 		err = l.out.write(ctx, line.Bytes())
 	}
-	if err != errTimeout && err != errDeadline { //nolint:errorlint // after these, the writer may still read the line
+	if !errors.Is(err, errTimeout) && !errors.Is(err, errDeadline) { // after these, the writer may still read the line
 		line.Reset()
 		l.lines.Put(line)
 	}
