@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
 )
 
@@ -22,35 +23,35 @@ func (l *loader) readCallers(all *parsedConfigurations) *callers {
 	var tokens []tokenIdentity
 	for _, source := range l.sources {
 		for i, entry := range source.Callers {
-			at := source.place("callers").index(i)
-			checkName(at.at("name"), entry.Name, names)
+			at := source.Place("callers").Index(i)
+			checkName(at.At("name"), entry.Name, names)
 			if len(entry.Identities) == 0 {
-				at.at("identities").problem("is required: how the caller is known, such as api_key_sha256")
+				at.At("identities").Problem("is required: how the caller is known, such as api_key_sha256")
 			}
 			labels := unique{} // two identities of a caller must not have the same name
 			for j, id := range entry.Identities {
-				at := at.at("identities").index(j)
+				at := at.At("identities").Index(j)
 				l.checkIdentity(at, id, identities)
 				l.checkIdentityMetadata(at, id, labels)
 				if id.JWT != nil {
-					tokens = append(tokens, tokenIdentity{at.at("jwt"), entry.Name, *id.JWT})
+					tokens = append(tokens, tokenIdentity{at.At("jwt"), entry.Name, *id.JWT})
 				}
 			}
 			c.identities[entry.Name] = append(c.identities[entry.Name], entry.Identities...)
 			if len(entry.Grants) == 0 {
-				at.warn("has no grants, so everything is denied to it")
+				at.Warn("has no grants, so everything is denied to it")
 				c.grants[entry.Name] = nil // a known caller without grants
 			}
 			for j, grant := range entry.Grants {
-				l.checkGrant(at.at("grants").index(j), grant, all)
+				l.checkGrant(at.At("grants").Index(j), grant, all)
 				c.grants[entry.Name] = append(c.grants[entry.Name], grant)
-				c.places[entry.Name] = append(c.places[entry.Name], l.grantName(at.at("grants").index(j)))
+				c.places[entry.Name] = append(c.places[entry.Name], l.grantName(at.At("grants").Index(j)))
 			}
 		}
 	}
 	warnOverlaps(tokens)
 	if len(c.identities) == 0 && len(names) == 0 && !l.unknown {
-		l.sources[0].place("callers").warn("is empty, here and in included files, so every request is refused")
+		l.sources[0].Place("callers").Warn("is empty, here and in included files, so every request is refused")
 	}
 	return c
 }
@@ -67,11 +68,11 @@ func (c *callers) allIdentities() (all []Identity) {
 
 // grantName returns the name of a grant in audit records and denials. It contains the file's name
 // except for the main file.
-func (l *loader) grantName(at place) string {
-	if at.doc == l.sources[0].document {
-		return at.key
+func (l *loader) grantName(at yamlfile.Place) string {
+	if at.Document() == l.sources[0].Document {
+		return at.Key()
 	}
-	return at.doc.name + ": " + at.key
+	return at.Document().Name() + ": " + at.Key()
 }
 
 // build returns the authenticator and the policy. It fails only if a problem has been reported

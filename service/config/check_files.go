@@ -8,6 +8,7 @@ import (
 
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/readfile"
 )
 
@@ -16,64 +17,64 @@ import (
 // the secret store, because these are read at each login.
 func checkFiles(main *source) {
 	if main.TLS != nil {
-		main.TLS.Files().Check(main.place("tls").reportProblem)
+		main.TLS.Files().Check(main.Place("tls").ReportProblem)
 	}
 	if main.Secrets.Source == "vault" {
-		checkAuthorities(main.place("secrets.vault.ca"), main.Secrets.Vault.CA)
+		checkAuthorities(main.Place("secrets.vault.ca"), main.Secrets.Vault.CA)
 	}
 	for i, issuer := range main.Issuers {
-		checkIssuerFiles(main.place("issuers").index(i), issuer)
+		checkIssuerFiles(main.Place("issuers").Index(i), issuer)
 	}
 	checkAudit(main)
 }
 
 // checkIssuerFiles checks the files of an issuer except for the token file, which is a credential.
-func checkIssuerFiles(at place, issuer caller.Issuer) {
-	checkAuthorities(at.at("ca"), issuer.CA)
-	if text, ok := readFile(at.at("jwks"), issuer.KeyFile()); ok {
-		at := at.at("jwks")
+func checkIssuerFiles(at yamlfile.Place, issuer caller.Issuer) {
+	checkAuthorities(at.At("ca"), issuer.CA)
+	if text, ok := readFile(at.At("jwks"), issuer.KeyFile()); ok {
+		at := at.At("jwks")
 		switch err := caller.CheckKeySet(text); {
 		case errors.Is(err, caller.ErrEmptyKeySet):
-			at.warn("%v", err) // an operator may have revoked all keys
+			at.Warn("%v", err) // an operator may have revoked all keys
 		case err != nil:
-			at.problem("%v", err)
+			at.Problem("%v", err)
 		}
 		for _, weak := range caller.WeakKeys(text) {
-			at.warn("holds a key that is refused: %s; the issuer must sign with a new key", weak)
+			at.Warn("holds a key that is refused: %s; the issuer must sign with a new key", weak)
 		}
 	}
 }
 
-func checkAuthorities(at place, path string) {
+func checkAuthorities(at yamlfile.Place, path string) {
 	if text, ok := readFile(at, path); ok && !holdsCertificate(text) {
-		at.problem("holds no certificate in PEM form")
+		at.Problem("holds no certificate in PEM form")
 	}
 }
 
 func checkAudit(main *source) {
-	at := main.place("audit")
-	if text, ok := readFile(at.at("email_key_file"), main.Audit.EmailKeyFile); ok {
+	at := main.Place("audit")
+	if text, ok := readFile(at.At("email_key_file"), main.Audit.EmailKeyFile); ok {
 		if _, err := audit.ParseKey(text); err != nil {
-			at.at("email_key_file").problem("%v", err)
+			at.At("email_key_file").Problem("%v", err)
 		}
 	}
 	if out := main.Audit.Output; out != "" && out != "stdout" && out != "stderr" {
 		if folder, err := os.Stat(filepath.Dir(out)); err != nil {
-			at.at("output").problem("can't be written: %s", cause(err))
+			at.At("output").Problem("can't be written: %s", cause(err))
 		} else if !folder.IsDir() {
-			at.at("output").problem("can't be written: its parent is no folder")
+			at.At("output").Problem("can't be written: its parent is no folder")
 		}
 	}
 }
 
 // readFile reads a file, unless path is empty. It reports a problem if the file can't be read.
-func readFile(at place, path string) (text []byte, ok bool) {
+func readFile(at yamlfile.Place, path string) (text []byte, ok bool) {
 	if path == "" {
 		return nil, false
 	}
 	text, err := readfile.Small(path)
 	if err != nil {
-		at.problem("can't be read: %s", cause(err))
+		at.Problem("can't be read: %s", cause(err))
 	}
 	return text, err == nil
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/clock"
 	"github.com/deskmint/deskmint/service/config/internal/changes"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/readfile"
 )
@@ -141,7 +142,7 @@ func Load(path string, o Options) (*Snapshot, error) {
 func Parse(name string, yaml []byte, o Options) (*Snapshot, error) {
 	l := newLoader(name, o)
 	if main := l.add(name, yaml); len(main.Include) > 0 {
-		main.place("include").problem("isn't supported here: this configuration must be one document")
+		main.Place("include").Problem("isn't supported here: this configuration must be one document")
 	}
 	return l.snapshot(false)
 }
@@ -168,7 +169,7 @@ func newLoader(path string, o Options) *loader {
 
 // source is one file with its problems.
 type source struct {
-	*document
+	*yamlfile.Document
 	File
 
 	size int // of the text, in bytes
@@ -179,8 +180,8 @@ func (l *loader) read(path string) (*source, bool) {
 	text, err := readfile.File(path, maxFile)
 	addToState(l.state, path, text, err)
 	if err != nil {
-		s := &source{document: newDocument(path)}
-		s.place("").unreadable(0, "can't be read: %s", cause(err))
+		s := &source{Document: yamlfile.New(path)}
+		s.Place("").Unreadable(0, "can't be read: %s", cause(err))
 		l.sources = append(l.sources, s)
 		return s, false
 	}
@@ -190,10 +191,10 @@ func (l *loader) read(path string) (*source, bool) {
 func (l *loader) add(name string, text []byte) *source {
 	sum := sha256.Sum256(text)
 	l.digest = append(l.digest, sum[:]...)
-	s := &source{document: newDocument(name), size: len(text)}
-	decode(s.document, text, &s.File)
+	s := &source{Document: yamlfile.New(name), size: len(text)}
+	yamlfile.Decode(s.Document, text, &s.File)
 	if l.options.Rewrite != nil {
-		l.options.Rewrite(&s.File, s.place("").reportWarning)
+		l.options.Rewrite(&s.File, s.Place("").ReportWarning)
 	}
 	l.sources = append(l.sources, s)
 	return s
@@ -224,8 +225,8 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	}
 	var problems, warnings []Problem
 	for _, source := range l.sources {
-		problems = append(problems, byLine(source.problems)...)
-		warnings = append(warnings, byLine(source.warnings)...)
+		problems = append(problems, source.Problems()...)
+		warnings = append(warnings, source.Warnings()...)
 	}
 	if len(problems) > 0 {
 		return nil, &ProblemsError{Problems: problems}
@@ -233,7 +234,7 @@ func (l *loader) snapshot(files bool) (*Snapshot, error) {
 	authenticator, rights, err := callers.build(main.Issuers, l.options.Keys)
 	if err != nil {
 		return nil, &ProblemsError{Problems: []Problem{
-			{File: main.name, Key: "callers", Message: redact(err.Error())},
+			{File: main.Name(), Key: "callers", Message: yamlfile.Redact(err.Error())},
 		}}
 	}
 	digest := sha256.Sum256(l.digest)

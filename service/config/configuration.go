@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/text"
@@ -79,14 +80,14 @@ type parsedConfigurations struct {
 
 func (l *loader) readConfigurations() *parsedConfigurations {
 	all := &parsedConfigurations{byName: map[string]parsedConfiguration{}, built: map[string]*Configuration{}}
-	names, refs := unique{}, map[secrets.Ref]place{}
+	names, refs := unique{}, map[secrets.Ref]yamlfile.Place{}
 	for _, source := range l.sources {
-		list := source.place("configurations")
-		l.unknown = l.unknown || list.isUnreadable()
+		list := source.Place("configurations")
+		l.unknown = l.unknown || list.IsUnreadable()
 		for i, c := range source.Configurations {
-			at := list.index(i)
-			l.unknown = l.unknown || at.at("name").isUnreadable()
-			checkName(at.at("name"), c.Name, names)
+			at := list.Index(i)
+			l.unknown = l.unknown || at.At("name").IsUnreadable()
+			checkName(at.At("name"), c.Name, names)
 			s, built := l.configuration(at, c)
 			if _, twice := all.byName[c.Name]; !twice {
 				all.byName[c.Name], all.built[c.Name] = s, built
@@ -94,24 +95,24 @@ func (l *loader) readConfigurations() *parsedConfigurations {
 			if first, shared := refs[built.Secret]; shared {
 				// Two configurations may share a secret to apply two sets of rules to one Zendesk
 				// configuration. If it is a mistake, only Zendesk's refusals would reveal it.
-				at.at("secret").warn("is the same as in %s: to rotate, stage or disable one is to do it to both",
-					at.reference(first))
+				at.At("secret").Warn("is the same as in %s: to rotate, stage or disable one is to do it to both",
+					at.Reference(first))
 			} else if built.Secret.Path != "" {
-				refs[built.Secret] = at.at("secret")
+				refs[built.Secret] = at.At("secret")
 			}
 		}
 	}
 	if len(all.byName) == 0 && !l.unknown {
-		l.sources[0].place("configurations").problem("is required, here or in an included file: at least one")
+		l.sources[0].Place("configurations").Problem("is required, here or in an included file: at least one")
 	}
 	return all
 }
 
-func (l *loader) configuration(at place, c configuration) (parsedConfiguration, *Configuration) {
+func (l *loader) configuration(at yamlfile.Place, c configuration) (parsedConfiguration, *Configuration) {
 	built := &Configuration{
 		Name:                 c.Name,
 		DisplayName:          cmp.Or(c.DisplayName, c.Name),
-		Secret:               checkSecret(at.at("secret"), c.Secret),
+		Secret:               checkSecret(at.At("secret"), c.Secret),
 		MaxStale:             c.MaxStale,
 		LoopLimit:            c.Loop.Limit,
 		LoopWindow:           c.Loop.Window,
@@ -119,71 +120,71 @@ func (l *loader) configuration(at place, c configuration) (parsedConfiguration, 
 		protectedDomains:     c.Protected.Domains,
 		protectedExternalIDs: foldedIDs(c.Protected.ExternalIDs),
 	}
-	checkDisplayName(at.at("display_name"), c.DisplayName)
+	checkDisplayName(at.At("display_name"), c.DisplayName)
 	secretsOfMain := l.sources[0].Secrets
-	checkDuration(at.at("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
-	checkLoop(at.at("loop"), built)
-	checkProtected(at.at("protected"), c.Protected)
-	built.UserRate = checkUserRate(at.at("user_rate"), c.UserRate)
-	block := at.at("zendesk_sso")
-	s := parsedConfiguration{settings: c, incomplete: block.hasUnreadable()}
+	checkDuration(at.At("max_stale"), &built.MaxStale, secretsOfMain.MaxStale, secretsOfMain.Refresh)
+	checkLoop(at.At("loop"), built)
+	checkProtected(at.At("protected"), c.Protected)
+	built.UserRate = checkUserRate(at.At("user_rate"), c.UserRate)
+	block := at.At("zendesk_sso")
+	s := parsedConfiguration{settings: c, incomplete: block.HasUnreadable()}
 	if c.ZendeskSSO == nil {
-		block.problem("is required: a configuration has exactly one profile block, and this is the only kind")
+		block.Problem("is required: a configuration has exactly one profile block, and this is the only kind")
 	} else {
-		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.reportProblem)
+		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.ReportProblem)
 		// Check has reported the error.
 		built.Profile, _ = zendesk.New(c.ZendeskSSO.Settings, c.ZendeskSSO.brands())
 		s.profile = built.Profile
 		checkPages(block, c.ZendeskSSO)
-		if built.Profile != nil && !at.hasProblem() {
+		if built.Profile != nil && !at.HasProblem() {
 			built.pages = l.matchers.renderBrands(block, c.ZendeskSSO, built)
 		}
 	}
 	return s, built
 }
 
-func checkSecret(at place, r secretRef) secrets.Ref {
-	field := at.at("field")
+func checkSecret(at yamlfile.Place, r secretRef) secrets.Ref {
+	field := at.At("field")
 	switch {
-	case !field.isSet():
+	case !field.IsSet():
 		r.Field = defaultField
 	case r.Field == "":
-		field.problem("must be a field's name, or be left out for %s", defaultField)
+		field.Problem("must be a field's name, or be left out for %s", defaultField)
 	}
 	ref := secrets.Ref{Path: r.Path, Field: r.Field}
 	if r.Path == "" {
-		at.at("path").problem("is required: where the store keeps the secret, such as sso/acme-customers")
+		at.At("path").Problem("is required: where the store keeps the secret, such as sso/acme-customers")
 	} else if err := ref.Check(); err != nil && r.Field != "" {
-		at.problem("%v", err)
+		at.Problem("%v", err)
 	}
 	return ref
 }
 
-func checkDisplayName(at place, name string) {
+func checkDisplayName(at yamlfile.Place, name string) {
 	switch {
 	case utf8.RuneCountInString(name) > 100:
-		at.problem("is longer than 100 characters")
+		at.Problem("is longer than 100 characters")
 	case text.Fault(name, text.AllowJoiners) != "":
-		at.problem("holds a character that can't be seen")
+		at.Problem("holds a character that can't be seen")
 	}
 }
 
-func checkLoop(at place, c *Configuration) {
-	if limit := at.at("limit"); !limit.isSet() {
+func checkLoop(at yamlfile.Place, c *Configuration) {
+	if limit := at.At("limit"); !limit.IsSet() {
 		c.LoopLimit = defaultLoopLimit
 	} else if c.LoopLimit < 2 {
-		limit.problem("must be 2 or more: the number of the sign-in that is stopped")
+		limit.Problem("must be 2 or more: the number of the sign-in that is stopped")
 	} else if c.LoopLimit > maxLoopLimit {
-		limit.problem("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
+		limit.Problem("must be %d or less: more sign-ins than that can't be counted", maxLoopLimit)
 	}
-	window := at.at("window")
+	window := at.At("window")
 	checkDuration(window, &c.LoopWindow, defaultLoopWindow, time.Second)
 	if c.LoopWindow > 24*time.Hour {
-		window.problem("must be 24h or less")
+		window.Problem("must be 24h or less")
 	}
 }
 
-func checkUserRate(at place, u *userRate) policy.Rate {
+func checkUserRate(at yamlfile.Place, u *userRate) policy.Rate {
 	given := defaultUserRate()
 	if u != nil {
 		given = *u
@@ -193,7 +194,7 @@ func checkUserRate(at place, u *userRate) policy.Rate {
 	}
 	r := policy.Rate{PerSecond: given.PerMinute / 60, Burst: given.Burst}
 	if r.Check() != "" {
-		at.problem("must have a per_minute above 0, up to 60 million, " +
+		at.Problem("must have a per_minute above 0, up to 60 million, " +
 			"and a burst up to a million that is back within 24 hours")
 	}
 	return r

@@ -9,7 +9,7 @@ type Expect struct {
 
 // checkExpect reports if the files have less than the main file expects.
 func (l *loader) checkExpect(main *source) {
-	at := main.place("expect")
+	at := main.Place("expect")
 	for _, kind := range []struct {
 		key  string
 		want int
@@ -21,13 +21,13 @@ func (l *loader) checkExpect(main *source) {
 		have, readable := 0, !l.unknown
 		for _, source := range l.sources {
 			have += kind.have(source)
-			readable = readable && !source.place(kind.key).hasUnreadable()
+			readable = readable && !source.Place(kind.key).HasUnreadable()
 		}
-		switch at := at.at(kind.key); {
+		switch at := at.At(kind.key); {
 		case kind.want < 0:
-			at.problem("must be 0 or more")
+			at.Problem("must be 0 or more")
 		case have < kind.want && readable: // otherwise the files that can't be read are the cause
-			at.problem("is %d, but all files together have only %d: put back the files that are missing, "+
+			at.Problem("is %d, but all files together have only %d: put back the files that are missing, "+
 				"or lower the number", kind.want, have)
 		}
 	}

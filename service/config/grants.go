@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/deskmint/deskmint/service/config/internal/spelling"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
 )
 
 // checkGrant checks a grant, and that everything it names exists. A wrong name would silently deny
 // what the grant is meant to allow.
-func (l *loader) checkGrant(at place, g policy.GrantSettings, all *parsedConfigurations) {
-	g.Check(at.reportProblem)
+func (l *loader) checkGrant(at yamlfile.Place, g policy.GrantSettings, all *parsedConfigurations) {
+	g.Check(at.ReportProblem)
 	if l.unknown {
 		return // the names may be those of configurations that can't be read
 	}
@@ -19,26 +20,26 @@ func (l *loader) checkGrant(at place, g policy.GrantSettings, all *parsedConfigu
 		if _, exists := all.byName[name]; exists || name == "*" {
 			continue
 		}
-		at := at.at("configurations").index(i)
+		at := at.At("configurations").Index(i)
 		if near := spelling.Nearest(name, sortedKeys(all.byName)); near != "" {
-			at.problem("names no configuration: did you mean %s?", near)
+			at.Problem("names no configuration: did you mean %s?", near)
 		} else {
-			at.problem("names no configuration")
+			at.Problem("names no configuration")
 		}
 	}
 	named := all.ofGrant(g)
-	g.CheckProtected(protectedPeople(named), at.reportProblem, at.reportWarning)
-	warnDeniedDomains(at.at("email_domains"), g)
+	g.CheckProtected(protectedPeople(named), at.ReportProblem, at.ReportWarning)
+	warnDeniedDomains(at.At("email_domains"), g)
 	for i, id := range g.Brands {
 		hasBrand := func(s parsedConfiguration) bool { return s.hasBrand(id) }
 		if id != "*" && len(named) > 0 && !slices.ContainsFunc(named, hasBrand) {
-			at.at("brands").index(i).problem("is the id of no brand of the grant's configurations")
+			at.At("brands").Index(i).Problem("is the id of no brand of the grant's configurations")
 		}
 	}
 	for i, host := range g.ReturnToHosts {
 		hasHost := func(s parsedConfiguration) bool { return s.hasHost(g.Brands, host) }
 		if host != "*" && len(named) > 0 && !slices.ContainsFunc(named, hasHost) {
-			at.at("return_to_hosts").index(i).problem("is no host of the grant's brands: " +
+			at.At("return_to_hosts").Index(i).Problem("is no host of the grant's brands: " +
 				"name an endpoint's or a mapped host, as acme.zendesk.com")
 		}
 	}

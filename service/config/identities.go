@@ -10,9 +10,10 @@ import (
 	"unicode/utf8"
 
 	"github.com/deskmint/deskmint/service/caller"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 )
 
-func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) {
+func (l *loader) checkIdentity(at yamlfile.Place, id caller.Identity, identities unique) {
 	var kinds []string
 	for _, kind := range []struct {
 		key   string
@@ -28,22 +29,22 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 		}
 	}
 	if len(kinds) != 1 {
-		at.problem("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: " +
+		at.Problem("must have exactly one of mtls_uri, mtls_dns, jwt, api_key_sha256: " +
 			"write a list item for each identity")
 		return
 	}
-	at = at.at(kinds[0])
+	at = at.At(kinds[0])
 	switch kinds[0] {
 	case "mtls_uri":
 		// URIs are compared as text, so this must be the form in which a certificate's URI is read.
 		if u, err := url.Parse(id.MTLSURI); err != nil || u.Scheme == "" || u.Host == "" || u.String() != id.MTLSURI {
-			at.problem("is no URI of a certificate, such as spiffe://acme.internal/storefront")
+			at.Problem("is no URI of a certificate, such as spiffe://acme.internal/storefront")
 		}
 		identities.add(at, "uri "+id.MTLSURI, "identity")
 		l.checkClientCA(at)
 	case "mtls_dns":
 		if !hostName.MatchString(id.MTLSDNS) {
-			at.problem("is no DNS name in lower case, such as storefront.acme.internal")
+			at.Problem("is no DNS name in lower case, such as storefront.acme.internal")
 		}
 		identities.add(at, "dns "+id.MTLSDNS, "identity")
 		l.checkClientCA(at)
@@ -59,15 +60,15 @@ func (l *loader) checkIdentity(at place, id caller.Identity, identities unique) 
 const maxOwner = 100
 
 // checkIdentityMetadata checks the name, owner and not_after of an identity.
-func (l *loader) checkIdentityMetadata(at place, id caller.Identity, names unique) {
-	if at.at("name").isSet() {
-		checkName(at.at("name"), id.Name, names)
+func (l *loader) checkIdentityMetadata(at yamlfile.Place, id caller.Identity, names unique) {
+	if at.At("name").IsSet() {
+		checkName(at.At("name"), id.Name, names)
 	}
 	if utf8.RuneCountInString(id.Owner) > maxOwner {
-		at.at("owner").problem("has more than %d characters", maxOwner)
+		at.At("owner").Problem("has more than %d characters", maxOwner)
 	}
 	if id.EndedAt(l.now()) {
-		at.at("not_after").warn("has passed, so this identity is refused: " +
+		at.At("not_after").Warn("has passed, so this identity is refused: " +
 			"remove the identity, or give a later not_after")
 	}
 }
@@ -82,35 +83,35 @@ func (l *loader) now() time.Time {
 // checkClientCA warns of an identity that needs tls.client_ca if that isn't set. This is no
 // problem, because `deskmint dev` has no certificates, and several deployments may share a file of
 // callers.
-func (l *loader) checkClientCA(at place) {
+func (l *loader) checkClientCA(at yamlfile.Place) {
 	main := l.sources[0]
-	if main.TLS == nil && !main.place("tls").hasUnreadable() || main.TLS != nil && main.TLS.ClientCA == "" {
-		at.warn("can't be used: without tls.client_ca, the service requests no client certificates")
+	if main.TLS == nil && !main.Place("tls").HasUnreadable() || main.TLS != nil && main.TLS.ClientCA == "" {
+		at.Warn("can't be used: without tls.client_ca, the service requests no client certificates")
 	}
 }
 
-func (l *loader) checkJWT(at place, id caller.JWT) {
+func (l *loader) checkJWT(at yamlfile.Place, id caller.JWT) {
 	names := func(i caller.Issuer) bool { return i.Name == id.Issuer }
 	switch {
 	case id.Issuer == "":
-		at.at("issuer").problem("is required: the name of one of issuers")
-	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].place("issuers").hasUnreadable():
-		at.at("issuer").problem("is the name of no issuer")
+		at.At("issuer").Problem("is required: the name of one of issuers")
+	case !slices.ContainsFunc(l.sources[0].Issuers, names) && !l.sources[0].Place("issuers").HasUnreadable():
+		at.At("issuer").Problem("is the name of no issuer")
 	}
 	if id.Subject == "" && len(id.Claims) == 0 {
-		at.at("subject").problem("is required, or claims: " +
+		at.At("subject").Problem("is required, or claims: " +
 			"without either, every token of the issuer would match this caller")
 	}
 	for _, name := range sortedKeys(id.Claims) {
 		if _, ok := id.Claims[name].(string); !ok {
-			at.at("claims").at(segment(name)).problem("must be a single value")
+			at.At("claims").At(yamlfile.Segment(name)).Problem("must be a single value")
 		}
 	}
 }
 
 // tokenIdentity is a caller's identity by JWT with its place.
 type tokenIdentity struct {
-	at     place
+	at     yamlfile.Place
 	caller string
 	id     caller.JWT
 }
@@ -123,8 +124,8 @@ func warnOverlaps(tokens []tokenIdentity) {
 			if earlier.caller == later.caller || !overlap(earlier.id, later.id) {
 				continue
 			}
-			later.at.warn("may match a token that matches caller %s, too (%s), and such a token is refused: "+
-				"distinguish the callers by the value of one claim", earlier.caller, later.at.reference(earlier.at))
+			later.at.Warn("may match a token that matches caller %s, too (%s), and such a token is refused: "+
+				"distinguish the callers by the value of one claim", earlier.caller, later.at.Reference(earlier.at))
 			break
 		}
 	}
@@ -146,16 +147,16 @@ func overlap(a, b caller.JWT) bool {
 
 // checkKey checks the hash of an API key. Its messages must not quote the value, which is often the
 // key itself.
-func (l *loader) checkKey(at place, hash string, identities unique) {
+func (l *loader) checkKey(at yamlfile.Place, hash string, identities unique) {
 	sum, err := caller.ParseHash(hash)
 	switch {
 	case strings.HasPrefix(strings.TrimSpace(hash), caller.KeyPrefix):
-		at.problem("is an API key, where its SHA-256 belongs: now that it has been written down, " +
+		at.Problem("is an API key, where its SHA-256 belongs: now that it has been written down, " +
 			"make another with `deskmint key new` and put that one's hash here")
 	case err != nil:
-		at.problem("%v", err)
+		at.Problem("%v", err)
 	case sum == sha256.Sum256([]byte(DevKey)) && !l.options.Development:
-		at.problem("is the hash of the key of `deskmint dev`, which is public: " +
+		at.Problem("is the hash of the key of `deskmint dev`, which is public: " +
 			"make another with `deskmint key new`")
 	default:
 		identities.add(at, "key "+string(sum[:]), "API key")

@@ -8,12 +8,13 @@ import (
 	"slices"
 
 	"github.com/deskmint/deskmint/service/config/internal/filepattern"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 )
 
 // Include names further files. In a file it is the path alone, or a block with its keys.
 type Include struct {
 	// Path is the path of a file, or a pattern with wildcards.
-	Path string `yaml:"path"`
+	Path string `yaml:"path,alone"`
 	// Optional accepts that no file is there.
 	Optional bool `yaml:"optional"`
 }
@@ -21,9 +22,9 @@ type Include struct {
 // include adds the files that the main file's patterns match. Each is added once, in the order of
 // the patterns. The files of one pattern are sorted by name.
 func (l *loader) include(main *source) {
-	seen := []string{filepath.Clean(main.name)} // a pattern of the main file may match the main file
+	seen := []string{filepath.Clean(main.Name())} // a pattern of the main file may match the main file
 	for i, included := range main.Include {
-		for _, path := range l.matches(main.place("include").index(i), included) {
+		for _, path := range l.matches(main.Place("include").Index(i), included) {
 			if !slices.Contains(seen, path) {
 				seen = append(seen, path)
 				l.includeFile(path)
@@ -37,10 +38,10 @@ func (l *loader) include(main *source) {
 // But the folder must be readable, because a reload would otherwise remove all configurations and
 // callers in it. For the same reason, a pattern that once matched a file must match one at each
 // reload, unless it is optional.
-func (l *loader) matches(at place, included Include) []string {
+func (l *loader) matches(at yamlfile.Place, included Include) []string {
 	pattern := included.Path
 	if pattern == "" {
-		at.at("path").problem("is required: a file, or a pattern such as conf.d/*.yaml")
+		at.At("path").Problem("is required: a file, or a pattern such as conf.d/*.yaml")
 		return nil
 	}
 	paths, err := filepattern.Expand(l.dir, pattern)
@@ -48,20 +49,20 @@ func (l *loader) matches(at place, included Include) []string {
 	l.matched[pattern] = before || len(paths) > 0
 	switch {
 	case errors.Is(err, filepath.ErrBadPattern):
-		at.problem("is no pattern: write it as conf.d/*.yaml")
+		at.Problem("is no pattern: write it as conf.d/*.yaml")
 	case included.Optional && (err == nil || !filepattern.IsPattern(pattern) && errors.Is(err, fs.ErrNotExist)):
 	case err != nil && !filepattern.IsPattern(pattern):
-		at.problem("names a file that can't be found: %s", cause(err))
+		at.Problem("names a file that can't be found: %s", cause(err))
 		l.unknown = true
 	case err != nil:
-		at.problem("has a folder that can't be read: %s", cause(err))
+		at.Problem("has a folder that can't be read: %s", cause(err))
 		l.unknown = true
 	case len(paths) == 0 && before:
-		at.problem("matches no file any more, and once did: put the files back, or remove the pattern, "+
+		at.Problem("matches no file any more, and once did: put the files back, or remove the pattern, "+
 			"or write {path: %q, optional: true} if it may match none", pattern)
 		l.unknown = true
 	case len(paths) == 0:
-		at.warn("matches no file")
+		at.Warn("matches no file")
 	}
 	return paths
 }
@@ -76,12 +77,12 @@ func (l *loader) includeFile(path string) {
 	if s.size == 0 {
 		// A file is empty between being truncated and being written again. If it were accepted, its
 		// callers would be refused for that moment.
-		s.place("").problem("is empty, like a file that is still being written: remove it, or put a comment in it")
+		s.Place("").Problem("is empty, like a file that is still being written: remove it, or put a comment in it")
 		l.unknown = true
 	}
-	for key := range fieldsOf(reflect.TypeFor[File]()) {
-		if at := s.place(key); at.isSet() && key != "configurations" && key != "callers" {
-			at.problem("belongs in the main file: an included file may contain only configurations and callers")
+	for key := range yamlfile.Fields(reflect.TypeFor[File]()) {
+		if at := s.Place(key); at.IsSet() && key != "configurations" && key != "callers" {
+			at.Problem("belongs in the main file: an included file may contain only configurations and callers")
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/deskmint/deskmint/service/certs"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/loopback"
 )
 
@@ -97,19 +98,19 @@ func (t *TLS) Enabled() bool { return t != nil && t.Certificate != "" }
 
 func (t *TLS) isSecure() bool { return t.Enabled() || t != nil && t.AllowPlaintext }
 
-func (t *TLS) check(at place) {
+func (t *TLS) check(at yamlfile.Place) {
 	switch {
 	case t.Certificate != "" && t.Key == "":
-		at.at("key").problem("is required with certificate: the file with its private key")
+		at.At("key").Problem("is required with certificate: the file with its private key")
 	case t.Certificate == "" && t.Key != "":
-		at.at("certificate").problem("is required with key: the file with the certificate and its chain")
+		at.At("certificate").Problem("is required with key: the file with the certificate and its chain")
 	case t.Certificate == "" && t.ClientCA != "":
-		at.at("certificate").problem("is required with client_ca: client certificates are a part of TLS")
+		at.At("certificate").Problem("is required with client_ca: client certificates are a part of TLS")
 	case t.Certificate == "" && !t.AllowPlaintext:
-		at.at("certificate").problem("is required, or allow_plaintext: true; " +
+		at.At("certificate").Problem("is required, or allow_plaintext: true; " +
 			"without the tls block the listeners must be on loopback")
 	case t.Certificate != "" && t.AllowPlaintext:
-		at.at("allow_plaintext").problem("contradicts certificate: with one, the listeners accept only TLS")
+		at.At("allow_plaintext").Problem("contradicts certificate: with one, the listeners accept only TLS")
 	}
 }
 

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
@@ -11,25 +14,25 @@ import (
 var name = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 // unique contains the first place of each value.
-type unique map[string]place
+type unique map[string]yamlfile.Place
 
 // add adds a value, or reports a problem if it was added before. what describes the value in the
 // message, because the value may be a secret.
-func (u unique) add(at place, value, what string) {
+func (u unique) add(at yamlfile.Place, value, what string) {
 	first, used := u[value]
 	if !used {
 		u[value] = at
 		return
 	}
-	at.problem("is the same %s as in %s: each must be different", what, at.reference(first))
+	at.Problem("is the same %s as in %s: each must be different", what, at.Reference(first))
 }
 
-func checkName(at place, value string, names unique) {
+func checkName(at yamlfile.Place, value string, names unique) {
 	switch {
 	case value == "":
-		at.problem("is required")
+		at.Problem("is required")
 	case !name.MatchString(value):
-		at.problem("must be lower-case letters, digits and hyphens, at most 63, with no hyphen at either end")
+		at.Problem("must be lower-case letters, digits and hyphens, at most 63, with no hyphen at either end")
 	default:
 		names.add(at, value, "name")
 	}
@@ -44,3 +47,5 @@ func isDomain(s string) bool {
 // hostName matches a host in the form in which certificates are compared: a DNS name in lower case,
 // without wildcards.
 var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/page"
 )
 
@@ -24,23 +25,23 @@ func (p pages) in(tag string) *page.Page {
 	return p.pages[i]
 }
 
-func checkPages(at place, z *zendeskSSO) {
+func checkPages(at yamlfile.Place, z *zendeskSSO) {
 	if z.ReferrerPolicy != "" && z.ReferrerPolicy != "no-referrer" && z.ReferrerPolicy != "strict-origin" {
-		at.at("referrer_policy").problem("is none of its values: no-referrer, strict-origin")
+		at.At("referrer_policy").Problem("is none of its values: no-referrer, strict-origin")
 	}
 	for i, b := range z.Brands {
-		b.Page.Check(at.at("brands").index(i).at("page").reportProblem)
+		b.Page.Check(at.At("brands").Index(i).At("page").ReportProblem)
 	}
 }
 
 // renderBrands renders the pages of all brands. It reports values that are valid in a profile but
 // not on a page, such as a name that is too long.
-func (m matchers) renderBrands(at place, z *zendeskSSO, c *Configuration) map[string]pages {
+func (m matchers) renderBrands(at yamlfile.Place, z *zendeskSSO, c *Configuration) map[string]pages {
 	byBrand := map[string]pages{}
 	for i, b := range z.Brands {
 		rendered, err := m.renderPages(b, z.ReferrerPolicy, c)
 		if err != nil {
-			at.at("brands").index(i).problem("%v", err)
+			at.At("brands").Index(i).Problem("%v", err)
 		}
 		byBrand[b.ID] = rendered
 	}

@@ -2,12 +2,13 @@ package config
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -119,10 +120,10 @@ func TestManyValues(t *testing.T) {
       on_bad_return_to: home
       brands: [{id: "1", name: Acme, subdomain: acme, hosts: [help.acme.com], page: {language: en, color: "#1f73b7"}}]
 `, many)
-	doc, got := newDocument("deskmint.yaml"), File{}
-	decode(doc, []byte(text), &got)
-	if len(doc.problems) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
-		t.Errorf("%d configurations, problems %v", len(got.Configurations), doc.problems)
+	doc, got := yamlfile.New("deskmint.yaml"), File{}
+	yamlfile.Decode(doc, []byte(text), &got)
+	if len(doc.Problems()) > 0 || len(got.Configurations) != many || got.Configurations[many-1].Loop.Limit != 4 {
+		t.Errorf("%d configurations, problems %v", len(got.Configurations), doc.Problems())
 	}
 }
 
@@ -159,17 +160,5 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	if text+"\n" != string(want) {
 		t.Errorf("problems\n%s\nwant\n%s", text, want)
-	}
-}
-
-func TestProblemString(t *testing.T) {
-	for want, f := range map[string]Problem{
-		"a.yaml:3: b.c: is required": {File: "a.yaml", Line: 3, Key: "b.c", Message: "is required"},
-		"a.yaml:3: is not valid":     {File: "a.yaml", Line: 3, Message: "is not valid"},
-		"a.yaml: can't be read":      {File: "a.yaml", Message: "can't be read"},
-	} {
-		if got := fmt.Sprint(f); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }

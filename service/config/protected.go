@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
 )
@@ -39,28 +40,28 @@ func foldedIDs(ids []string) map[string]bool {
 	return folded
 }
 
-func checkProtected(at place, p protected) {
+func checkProtected(at yamlfile.Place, p protected) {
 	for i, e := range p.Emails {
 		if parsed, err := zendesk.ParseEmail(e); err != nil {
-			at.at("emails").index(i).problem("%v", err)
+			at.At("emails").Index(i).Problem("%v", err)
 		} else if parsed != e {
-			at.at("emails").index(i).problem("must be in lower case, as addresses are compared")
+			at.At("emails").Index(i).Problem("must be in lower case, as addresses are compared")
 		}
 	}
 	for i, d := range p.Domains {
 		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
-			at.at("domains").index(i).problem("is no domain: " +
+			at.At("domains").Index(i).Problem("is no domain: " +
 				"write acme.com, *.acme.com for its subdomains, or *, in lower case")
 		}
 	}
-	warnHalfDomains(at.at("domains"), p.Domains, "protects", func(string) bool { return true })
-	first := map[string]place{}
+	warnHalfDomains(at.At("domains"), p.Domains, "protects", func(string) bool { return true })
+	first := map[string]yamlfile.Place{}
 	for i, id := range p.ExternalIDs {
-		at, folded := at.at("external_ids").index(i), policy.FoldExternalID(id)
+		at, folded := at.At("external_ids").Index(i), policy.FoldExternalID(id)
 		if problem := checkExternalID(id); problem != "" {
-			at.problem("%s", problem)
+			at.Problem("%s", problem)
 		} else if before, twice := first[folded]; twice {
-			at.problem("is the same id as in %s, since ids are compared without case: remove one", at.reference(before))
+			at.Problem("is the same id as in %s, since ids are compared without case: remove one", at.Reference(before))
 		} else {
 			first[folded] = at
 		}
@@ -100,9 +101,9 @@ func protectedPeople(named []parsedConfiguration) (people []policy.ProtectedPeop
 }
 
 // warnDeniedDomains warns of a denied domain whose subdomains the grant allows, and the reverse.
-func warnDeniedDomains(at place, g policy.GrantSettings) {
+func warnDeniedDomains(at yamlfile.Place, g policy.GrantSettings) {
 	if slices.Contains(g.Actions, policy.SignIn) {
-		warnHalfDomains(at.at("deny"), g.EmailDomains.Deny, "denies", func(other string) bool {
+		warnHalfDomains(at.At("deny"), g.EmailDomains.Deny, "denies", func(other string) bool {
 			return matchesDomain(g.EmailDomains.Allow, other)
 		})
 	}
@@ -111,7 +112,7 @@ func warnDeniedDomains(at place, g policy.GrantSettings) {
 // warnHalfDomains warns of a domain in a list without its subdomains, and of subdomains without
 // their domain. An operator who writes one of them usually means both. matters reports whether the
 // missing entry would have an effect.
-func warnHalfDomains(at place, list []string, does string, matters func(other string) bool) {
+func warnHalfDomains(at yamlfile.Place, list []string, does string, matters func(other string) bool) {
 	for i, d := range list {
 		if d == "*" {
 			continue
@@ -124,9 +125,9 @@ func warnHalfDomains(at place, list []string, does string, matters func(other st
 		switch {
 		case matchesDomain(list, other) || !matters(other):
 		case subdomains:
-			at.index(i).warn(`%s the subdomains of %s, but not %s itself: add %q`, does, other, other, other)
+			at.Index(i).Warn(`%s the subdomains of %s, but not %s itself: add %q`, does, other, other, other)
 		default:
-			at.index(i).warn(`%s %s, but not its subdomains, such as sub.%s: add %q`, does, d, d, other)
+			at.Index(i).Warn(`%s %s, but not its subdomains, such as sub.%s: add %q`, does, d, d, other)
 		}
 	}
 }

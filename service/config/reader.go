@@ -44,7 +44,7 @@ func (r *Reader) Load(running *Snapshot) (*Snapshot, error) {
 	if ok {
 		l.include(main)
 	}
-	if ok && !main.place("include").hasUnreadable() {
+	if ok && !main.Place("include").HasUnreadable() {
 		r.include, r.last = main.Include, state(l.state.Sum(nil))
 	}
 	return l.snapshot(!r.options.Development)

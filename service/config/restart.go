@@ -22,7 +22,7 @@ func (s *Snapshot) checkRestartRequired(main *source) {
 	for key, value := range after {
 		if old, ok := before[key]; ok && old != value {
 			block, _, _ := strings.Cut(key, ".")
-			main.place(key).problem("can't change while the service runs: restart to change it, "+
+			main.Place(key).Problem("can't change while the service runs: restart to change it, "+
 				"or put back what the %s block had at the start", block)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/deskmint/deskmint/secrets/file"
 	"github.com/deskmint/deskmint/secrets/vault"
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 )
 
 // TestRestartRequired shows that each key that needs a restart is reported with its line and
@@ -86,7 +87,7 @@ func TestRestartSettingsAreComplete(t *testing.T) {
 	want := map[string]bool{"secrets.source": true}
 	var add func(key string, of reflect.Type)
 	add = func(key string, of reflect.Type) {
-		for name, index := range fieldsOf(of) {
+		for name, index := range yamlfile.Fields(of) {
 			if field := of.FieldByIndex(index).Type; field.Kind() == reflect.Struct {
 				add(key+"."+name, field)
 			} else {

@@ -13,6 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
 )
 
@@ -183,13 +184,13 @@ func compare(t *testing.T, defs map[string]node, path string, goType reflect.Typ
 	}
 	want := ""
 	switch kind := goType.Kind(); {
-	case goType == includeType: // the path alone, or a block
+	case goType == reflect.TypeFor[Include](): // the path alone, or a block
 		compareKeys(t, defs, path, goType, n)
 		if fmt.Sprint(n.Type) != "[string object]" {
 			t.Errorf("%s: the schema has type %v", path, n.Type)
 		}
 		return
-	case goType == durationType, goType == timeType, kind == reflect.String:
+	case goType == reflect.TypeFor[time.Duration](), goType == reflect.TypeFor[time.Time](), kind == reflect.String:
 		want = "string"
 	case kind == reflect.Pointer:
 		compare(t, defs, path, goType.Elem(), n)
@@ -224,7 +225,7 @@ func compareKeys(t *testing.T, defs map[string]node, path string, goType reflect
 	if n.AdditionalProperties != false {
 		t.Errorf("%s: the schema takes any key", path)
 	}
-	fields := fieldsOf(goType)
+	fields := yamlfile.Fields(goType)
 	for _, key := range sortedKeys(n.Properties) {
 		if _, ok := fields[key]; !ok {
 			t.Errorf("%s.%s is in the schema only", path, key)
