@@ -4,9 +4,9 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/deskmint/deskmint/service/config/internal/spelling"
 	"github.com/deskmint/deskmint/service/config/internal/yamlfile"
 	"github.com/deskmint/deskmint/service/policy"
+	"github.com/deskmint/deskmint/service/spelling"
 )
 
 // checkGrant checks a grant, and that everything it names exists. A wrong name would silently deny

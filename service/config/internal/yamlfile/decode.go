@@ -16,7 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/deskmint/deskmint/service/config/internal/spelling"
+	"github.com/deskmint/deskmint/service/spelling"
 )
 
 // decoder reads a YAML tree into Go values. The YAML library has a strict decoder, too. But its

@@ -1,4 +1,4 @@
-// Package spelling finds what a misspelt name may mean.
+// Package spelling finds the name that a misspelt one may mean.
 package spelling
 
 // Nearest returns the name that is most similar to a misspelt one, or "" if none is similar.

@@ -3,7 +3,7 @@ package spelling_test
 import (
 	"testing"
 
-	"github.com/deskmint/deskmint/service/config/internal/spelling"
+	"github.com/deskmint/deskmint/service/spelling"
 )
 
 func TestNearest(t *testing.T) {
