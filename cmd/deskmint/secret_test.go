@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/rotation"
 	"github.com/deskmint/deskmint/service/caller"
 )
 
@@ -133,7 +134,7 @@ VERSION  CREATED               FINGERPRINT  STATE
 	}
 
 	stdout, _, err = runSecret(t, "", "status", "configurations/acme-customers", "--config", config, "--json")
-	var parsed secretStatus
+	var parsed rotation.Status
 	if err != nil || json.Unmarshal([]byte(stdout), &parsed) != nil {
 		t.Fatalf("%v %s", err, stdout)
 	}

@@ -1,4 +1,4 @@
-package main
+package rotation
 
 import (
 	"bytes"
@@ -14,14 +14,18 @@ import (
 // maxSecret is far longer than any secret. Longer input is the wrong file.
 const maxSecret = 64 << 10
 
-// readSecret reads a secret from standard input. If that is a terminal, it prompts for the secret.
-// It removes one line end. It leaves any further line ends to the check of the value, which reports
-// them.
-func readSecret(ctx context.Context, std streams, name string) ([]byte, error) {
-	if f, ok := std.in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return promptSecret(ctx, f, std.err, name)
+// ReadValue reads a new value of the secret from standard input. If that is a terminal, ReadValue
+// writes a prompt. It removes one line end. It leaves any further line ends to the check of the
+// value, which reports them. It first checks that the store is writable, so that the operator
+// doesn't type the secret in vain.
+func (op *Operation) ReadValue(ctx context.Context, in io.Reader, prompt io.Writer) ([]byte, error) {
+	if err := op.Writable(ctx); err != nil {
+		return nil, err
 	}
-	value, err := io.ReadAll(io.LimitReader(std.in, maxSecret+1))
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return promptSecret(ctx, f, prompt, op.name)
+	}
+	value, err := io.ReadAll(io.LimitReader(in, maxSecret+1))
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("standard input: %w", err)

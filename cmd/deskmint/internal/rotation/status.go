@@ -1,4 +1,4 @@
-package main
+package rotation
 
 import (
 	"context"
@@ -14,35 +14,25 @@ import (
 	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
-type secretStatusCommand struct {
-	secretFlags
-
-	Prefix string `placeholder:"CHARACTERS" help:"First characters to compare with each version. Zendesk shows them."`
-	JSON   bool   `help:"Print it as JSON."`
-}
-
-// Run prints the versions.
-func (c secretStatusCommand) Run(ctx context.Context, std streams) error {
-	op, err := c.open(std)
+// PrintStatus prints the versions of the secret, never a value, as a table or as JSON. prefix is the
+// beginning of a value to compare with each version.
+func (op *Operation) PrintStatus(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
+	report, err := op.Status(ctx, prefix)
 	if err != nil {
 		return err
 	}
-	report, err := op.Status(ctx, c.Prefix)
-	if err != nil {
-		return err
-	}
-	status := statusOf(op, report)
-	if c.JSON {
-		encoder := json.NewEncoder(std.out)
+	s := statusOf(op, report)
+	if asJSON {
+		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(status)
+		return encoder.Encode(s)
 	}
-	return status.print(std.out)
+	return s.print(out)
 }
 
-// secretStatus is the output of the command. Scripts read its JSON, so keys may be added but never
+// Status is the output of PrintStatus. Scripts read its JSON, so keys may be added but never
 // changed or removed.
-type secretStatus struct {
+type Status struct {
 	Configuration string          `json:"configuration"`
 	Place         string          `json:"place"`
 	Field         string          `json:"field"`
@@ -58,10 +48,11 @@ type secretStatus struct {
 	ReadOnly      string          `json:"read_only,omitempty"`
 	Warnings      []string        `json:"warnings,omitempty"`
 	Unclear       string          `json:"unclear,omitempty"` // why the active version can't be determined
-	Versions      []versionStatus `json:"versions"`
+	Versions      []VersionStatus `json:"versions"`
 }
 
-type versionStatus struct {
+// VersionStatus is the status of one version of a secret.
+type VersionStatus struct {
 	Version     secrets.Version `json:"version"`
 	State       []string        `json:"state,omitempty"`
 	Created     string          `json:"created,omitempty"`
@@ -71,8 +62,8 @@ type versionStatus struct {
 	Fault       string          `json:"fault,omitempty"`
 }
 
-func statusOf(op *operation, r rotate.Report) secretStatus {
-	s := secretStatus{
+func statusOf(op *Operation, r rotate.Report) Status {
+	s := Status{
 		Configuration: op.name, Place: r.Place, Field: op.Ref.Field, SharedWith: op.sharing,
 		Active: r.Active, Staged: r.Staged(), Previous: r.Previous, Latest: r.Latest,
 		Pinned: r.Pinned, Serial: r.Serial, Disabled: r.Disabled, Keeps: r.Keeps,
@@ -97,7 +88,7 @@ func statusOf(op *operation, r rotate.Report) secretStatus {
 		s.Warnings = append(s.Warnings, "how many versions are kept isn't known: "+r.KeepsFault.Error())
 	}
 	for _, d := range r.Details {
-		v := versionStatus{Version: d.Version, Fate: d.Fate, Fingerprint: d.Fingerprint, Match: d.Match}
+		v := VersionStatus{Version: d.Version, Fate: d.Fate, Fingerprint: d.Fingerprint, Match: d.Match}
 		for _, is := range []struct {
 			so   bool
 			name string
@@ -117,7 +108,7 @@ func statusOf(op *operation, r rotate.Report) secretStatus {
 	return s
 }
 
-func (s secretStatus) print(out io.Writer) error {
+func (s Status) print(out io.Writer) error {
 	serial := ""
 	if s.Serial != 0 {
 		serial = fmt.Sprintf(", serial %d", s.Serial)
@@ -150,7 +141,7 @@ func (s secretStatus) print(out io.Writer) error {
 }
 
 // words returns the contents of the table's last column for a version.
-func (v versionStatus) words() []string {
+func (v VersionStatus) words() []string {
 	words := slices.Clone(v.State)
 	if v.Match != nil {
 		words = append(words, map[bool]string{true: "match", false: "no match"}[*v.Match])
