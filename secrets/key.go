@@ -38,6 +38,9 @@ type Key struct {
 	mark    Mark
 	sign    func(ctx context.Context, signingInput string) ([]byte, error)
 	verify  func(signingInput string, signature []byte) error
+
+	variant    func(signingInput string, signature []byte) (Variant, bool)
+	pasteFault func() string
 }
 
 // NewKey makes a key of a copy of secret. It uses the bytes as they are and decodes nothing.
@@ -77,6 +80,10 @@ func NewKey(v Version, secret []byte) (Key, error) {
 		verify: func(signingInput string, signature []byte) error {
 			return jwt.SigningMethodHS256.Verify(signingInput, signature, key)
 		},
+		variant: func(signingInput string, signature []byte) (Variant, bool) {
+			return variantOf(string(key), signingInput, signature)
+		},
+		pasteFault: func() string { return pasteFaultOf(string(key)) },
 	}, nil
 }
 

@@ -285,6 +285,7 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 	if !ok {
 		if known, ok = r.entry.values[id]; !ok {
 			known.key, known.err = r.keyring.key(ctx, r.entry, v)
+			r.warn(known.key)
 		}
 		// An unusable version stays unusable. A version that couldn't be read is read again.
 		if known.err == nil || errors.Is(known.err, ErrUnusable) {
@@ -298,6 +299,17 @@ func (r *reader) read(ctx context.Context, v Version) (Key, error) {
 		return Key{}, known.err
 	}
 	return known.key, nil
+}
+
+// warn logs that the value of the active version, or of a newer one, seems to be pasted wrongly. It
+// is still used, because only Zendesk can tell.
+func (r *reader) warn(key Key) {
+	fault := key.PasteFault()
+	if fault == "" || key.version < r.status.Active || key.mark.SwitchOnly(key.version) {
+		return
+	}
+	r.keyring.log.Warn("the secret may have been pasted wrongly: the value "+fault+"; compare it with the one that "+
+		"Zendesk shows", "path", r.entry.ref.Path, "field", r.entry.ref.Field, "version", key.version)
 }
 
 // key reads version v of e from the store.

@@ -88,6 +88,15 @@ func TestDoctorOnFile(t *testing.T) {
 				"    active: 1\n    versions:\n      2: {shared_secret: MARKER-short}\n", 1), 0o600, 3,
 			`warning +secret .*the staged version can't sign: .*`,
 		},
+		"pasted wrongly": {
+			secretsYAML("ZENDESK_SECRET=" + customersSecret), 0o600, 3,
+			`warning +secret .*version 1 may have been pasted wrongly: the value begins with a name, as in KEY=VALUE`,
+		},
+		"a next one that is pasted wrongly": {
+			strings.Replace(secretsYAML(customersSecret), "    versions:\n",
+				"    active: 1\n    versions:\n      2: {shared_secret: '\"" + nextSecret + "\"'}\n", 1), 0o600, 3,
+			`warning +secret .*version 2 may have been pasted wrongly: the value begins or ends with a quotation mark`,
+		},
 	} {
 		write(t, secrets, c.text)
 		if err := os.Chmod(secrets, c.mode); err != nil {

@@ -245,3 +245,12 @@ func (p *Plan) noteDisabled(o Observation) {
 		p.note("the secret is switched off: nothing signs with it until it is enabled")
 	}
 }
+
+// notePasteFault adds a note if the value seems to be pasted wrongly.
+func (p *Plan) notePasteFault(key secrets.Key) {
+	if fault := key.PasteFault(); fault != "" {
+		p.note("WARNING: the value may have been pasted wrongly: it %s. If the secret that Zendesk shows differs, "+
+			"every sign-in with version %d fails: stage the secret again, exactly as Zendesk shows it", fault,
+			key.Version())
+	}
+}

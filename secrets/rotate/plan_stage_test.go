@@ -41,6 +41,18 @@ var stagePlans = []planTest{
 		noNotes: true,
 	},
 	{
+		name:   "a value in quotes",
+		secret: pointed(2, 1, 2, 4), act: stage(`"` + newValue + `"`),
+		steps: "write version 3",
+		says:  "WARNING: the value may have been pasted wrongly: it begins or ends with a quotation mark",
+	},
+	{
+		name:   "a value with its name",
+		secret: pointed(2, 1, 2, 4), act: replace("ZENDESK_SECRET=" + newValue),
+		steps: "write version 3; make version 3 active (previous 2, serial 5)",
+		says:  "every sign-in with version 3 fails: stage the secret again",
+	},
+	{
 		name:   "a second staged version",
 		secret: pointed(1, 0, 2, 1), act: stage(newValue),
 		steps: "write version 3",

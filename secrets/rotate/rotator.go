@@ -74,7 +74,8 @@ type Rotator struct {
 //
 // Stage returns ErrUnusable for a value that NewKey refuses or that isn't one line of text. It
 // returns ErrRefused for a value that another version already has, and for a write that would make
-// the store drop the active or the previous version.
+// the store drop the active or the previous version. It stores a value that seems to be pasted
+// wrongly, and adds a note to the plan.
 func (r *Rotator) Stage(ctx context.Context, value []byte) (Plan, error) {
 	return r.store(ctx, value, planStage)
 }
@@ -152,7 +153,11 @@ func (r *Rotator) store(
 		if err != nil {
 			return Plan{}, err
 		}
-		return decide(o, equal)
+		plan, err := decide(o, equal)
+		if err == nil {
+			plan.notePasteFault(key)
+		}
+		return plan, err
 	}, value)
 }
 

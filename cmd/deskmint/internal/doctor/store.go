@@ -114,7 +114,20 @@ func (c *secretChecker) check(ctx context.Context, ref secrets.Ref) secrets.Vers
 			"pin it with `deskmint secret activate NAME --version N`; if a provisioning tool manages the secret's "+
 				"metadata, see deploy/terraform")
 	}
+	c.pasteFaults(where, state)
 	return state.Status.Active
+}
+
+// pasteFaults warns of a value that seems to be pasted wrongly: of the active version, or of a newer
+// one.
+func (c *secretChecker) pasteFaults(where string, state secrets.State) {
+	for _, key := range state.Held.Keys() {
+		if fault := key.PasteFault(); fault != "" && key.Version() >= state.Status.Active {
+			c.warn(where, fmt.Sprintf("version %d may have been pasted wrongly: the value %s", key.Version(), fault),
+				"compare it with the secret that Zendesk shows; if they differ, store Zendesk's with `deskmint secret "+
+					"replace`")
+		}
+	}
 }
 
 // comparePrefix reports whether the active version of a secret begins with prefix. No finding
