@@ -220,24 +220,24 @@ var auditFileTests = []auditFileTest{
 	},
 	{
 		"no key", "", inAllFiles("--email", auditAna.Email), 0, 1,
-		"3 records name people by hashes only: give the key",
+		"people are named by hashes only in 3 records: give the key",
 	},
 	{
 		"no key, nothing in the clear", "", []string{"--email", auditAna.Email, "new.log"}, 1, 0,
-		"1 records name people by hashes only: give the key",
+		"people are named by hashes only in 1 record: give the key",
 	},
 	{
 		"another key", "", []string{"--email", auditAna.Email, "--key-file", "old.key", "new.log"}, 1, 0,
-		"nothing found in 1 records of 1 files, from ",
+		"nothing found in 1 record of 1 file, from ",
 	},
 	{
 		"records without people", "", []string{"--email", auditAna.Email, "no-people.log", "empty.log"}, 1, 0,
-		"nothing found in 1 records of 2 files",
+		"nothing found in 1 record of 2 files",
 	},
 	{"no record", "", []string{"--email", auditAna.Email, "empty.log"}, 1, 0, "have no records"},
 	{
 		"torn lines", "", []string{"--email", auditAna.Email, "torn.log"}, 0, 1,
-		"torn.log: passed over 2 lines that are no records",
+		"torn.log: passed over what is no record: 2 lines",
 	},
 	{"standard input", "PLAIN", []string{"--email", auditBo.Email, "-"}, 0, 1, ""},
 	{"compressed standard input", "GZIPPED", []string{"--email", auditBo.Email, "-"}, 0, 1, ""},
@@ -251,7 +251,7 @@ var auditFileTests = []auditFileTest{
 	},
 	{
 		"a short key", "", []string{"--email", auditAna.Email, "--key-file", "short.key", "plain.log"}, 1, 0,
-		"at least 32 are required",
+		"is too short: 1 of at least 32 bytes",
 	},
 	{"no flag", "", []string{"plain.log"}, 2, 0, "say what to find"},
 	{"no file", "", []string{"--email", auditAna.Email}, 2, 0, "name the files of records, or --config"},

@@ -54,7 +54,7 @@ func TestConfigCheck(t *testing.T) {
 			dir+string(os.PathSeparator), ""), err
 	}
 	if out, faults, err := check(map[string]string{"deskmint.yaml": good}); err != nil ||
-		out != "deskmint.yaml: ok, 1 configurations\n" || faults != "" {
+		out != "deskmint.yaml: ok, 1 configuration\n" || faults != "" {
 		t.Errorf("%v\n%s%s", err, out, faults)
 	}
 	// It prints every fault of every file in order, each on one line with its place.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 type configCommand struct {
@@ -32,7 +33,7 @@ func (c configCheckCommand) Run(std streams) error {
 	for _, w := range snapshot.Warnings {
 		fmt.Fprintln(std.err, "warning:", w)
 	}
-	_, err = fmt.Fprintf(std.out, "%s: ok, %d configurations\n", c.File, len(snapshot.Names()))
+	_, err = fmt.Fprintf(std.out, "%s: ok, %s\n", c.File, text.Count(len(snapshot.Names()), "configuration"))
 	return err
 }
 

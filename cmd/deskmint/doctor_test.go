@@ -54,8 +54,8 @@ func TestDoctorOnFile(t *testing.T) {
 	config, secrets, key := files(t)
 	write(t, config, readFile(t, config)+audited)
 	out := runDoctor(t, 0, []string{"--config", config, "--starts-with", "acme-customers=MARK"},
-		`ok +\S+deskmint.yaml: the file is valid: 1 configurations`,
-		`ok +secrets: 1 of 1 secrets have an active version that can sign`,
+		`ok +\S+deskmint.yaml: the file is valid: 1 configuration`,
+		`ok +secrets: 1 of 1 have an active version that can sign`,
 		`ok +secret of acme-customers: match: version 1 begins as given`,
 		`ok +audit.output: records go to a stream of the process`,
 		`note +brand hosts were not looked up: --online does`,
@@ -145,7 +145,7 @@ func TestDoctorConfiguration(t *testing.T) {
 		`fault +\S+broken.yaml:\d+: configurations\[0\].zendesk_sso.brands.*: .*`, `2 faults, 0 warnings`)
 	runDoctor(t, 1, at("nowhere.yaml"), `fault +\S+nowhere.yaml: can't be read: no such file or directory`)
 	runDoctor(t, 3, at("warned.yaml"), `warning +\S+warned.yaml:\d+: configurations\[1\].secret: is the same as in .*`,
-		`0 faults, 1 warnings`)
+		`0 faults, 1 warning`)
 	if err := os.Chmod(filepath.Join(dir, "wide.yaml"), 0o666); err != nil {
 		t.Fatal(err)
 	}

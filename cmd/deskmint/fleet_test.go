@@ -43,7 +43,7 @@ func (f *fleet) rotation(t *testing.T) {
 		began := time.Now()
 		out := f.secret(t, act.name, "", append(act.flags, f.waitFlags()...)...)
 		returned := time.Now()
-		if !strings.Contains(out, "3 of 3 replicas follow") {
+		if !strings.Contains(out, "every replica follows (3)") {
 			t.Errorf("%s: %s", act.name, out)
 		}
 		f.load.awaitAll(t, began, "the new version", signedBy(act.version))

@@ -33,7 +33,7 @@ func TestLogLinesAreLimited(t *testing.T) {
 				if n := out.Len(); n > 3*logvalue.Max || n < logvalue.Max {
 					t.Errorf("the line has %d bytes", n)
 				}
-				if !strings.Contains(out.String(), "more bytes)") || !strings.Contains(out.String(), "seen") {
+				if !strings.Contains(out.String(), "bytes more)") || !strings.Contains(out.String(), "seen") {
 					t.Errorf("the line is %s", &out)
 				}
 				if format == "json" && !json.Valid(out.Bytes()) {

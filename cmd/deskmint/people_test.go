@@ -108,7 +108,7 @@ func TestAnyExternalIDIsRefused(t *testing.T) {
 	path, _ := quickstart(t, rule, unbounded, `deny: [acme.com, "*.acme.com"]`, "deny: [acme.com]")
 	out, warnings, err := invoke(t, "", "config", "check", path)
 	const warned = "callers[0].grants[0].email_domains.deny[0]: denies acme.com, but not its subdomains"
-	if err != nil || !strings.Contains(out, "ok, 1 configurations") || !strings.Contains(warnings, warned) {
+	if err != nil || !strings.Contains(out, "ok, 1 configuration") || !strings.Contains(warnings, warned) {
 		t.Errorf("unbounded, and a domain without its subdomains: %v\n%s%s", err, out, warnings)
 	}
 }

@@ -225,7 +225,7 @@ func (r *runbook) checkVersion(t *testing.T, active int) {
 // version.
 func (r *runbook) checkWaited(t *testing.T, stdout string, active int) {
 	t.Helper()
-	if !strings.Contains(stdout, "acme-customers: 2 of 2 replicas follow\n") {
+	if !strings.Contains(stdout, "acme-customers: every replica follows (2)\n") {
 		t.Errorf("the command hasn't waited: %s", stdout)
 	}
 	r.checkVersion(t, active)

@@ -66,31 +66,31 @@ func TestSecret(t *testing.T) {
 
 	mustRunSecret(t, "done: pin version 1 as the active one\ndone: write version 2\n"+
 		"acme-customers: version 2 is staged: try it (secret_version 2 in a request), then activate it\n"+
-		"acme-customers: 1 of 1 replicas follow\n", nextSecret+"\n", of("stage", wait...)...)
+		"acme-customers: every replica follows (1)\n", nextSecret+"\n", of("stage", wait...)...)
 	signs(1, customersSecret)
 	if tried := d.post(t, key, "/v1/configurations/acme-customers:mintToken",
 		`{"secretVersion":2,`+anaJSON[1:]); tried.signed != 2 {
 		t.Fatalf("trying the staged version: %d %s", tried.status, tried.body)
 	}
-	mustRunSecret(t, "done: make version 2 active (previous 1)\nacme-customers: 1 of 1 replicas follow\n", "",
+	mustRunSecret(t, "done: make version 2 active (previous 1)\nacme-customers: every replica follows (1)\n", "",
 		of("activate", wait...)...)
 	signs(2, nextSecret)
 	stdout, stderr, err := runSecret(t, "", of("rollback", wait...)...)
-	if err != nil || stdout != "done: make version 1 active (previous 2)\nacme-customers: 1 of 1 replicas follow\n" ||
+	if err != nil || stdout != "done: make version 1 active (previous 2)\nacme-customers: every replica follows (1)\n" ||
 		!strings.Contains(stderr, "WARNING: Zendesk takes only") {
 		t.Fatalf("rollback: %v\n%s%s", err, stdout, stderr)
 	}
 	signs(1, customersSecret)
 	mustRunSecret(t,
-		"done: write version 3\ndone: make version 3 active (previous 1)\nacme-customers: 1 of 1 replicas follow\n",
+		"done: write version 3\ndone: make version 3 active (previous 1)\nacme-customers: every replica follows (1)\n",
 		thirdSecret+"\r\n", of("replace", wait...)...)
 	signs(3, thirdSecret)
-	mustRunSecret(t, "done: switch the secret off\nacme-customers: 1 of 1 replicas follow\n", "",
+	mustRunSecret(t, "done: switch the secret off\nacme-customers: every replica follows (1)\n", "",
 		of("disable", wait...)...)
 	if got := d.mint(t, key, "acme-customers"); got.reason != "CONFIGURATION_DISABLED" {
 		t.Errorf("disabled: %d %s", got.status, got.body)
 	}
-	mustRunSecret(t, "done: switch the secret on\nacme-customers: 1 of 1 replicas follow\n", "",
+	mustRunSecret(t, "done: switch the secret on\nacme-customers: every replica follows (1)\n", "",
 		of("enable", wait...)...)
 	signs(3, thirdSecret)
 	mustRunSecret(t,

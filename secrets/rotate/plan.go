@@ -112,7 +112,7 @@ func checkRoom(o Observation, next secrets.Version) error {
 		if o.Keeps == 0 || !listed || vs.Gone || int(next-needed.v) < o.Keeps {
 			continue
 		}
-		return fmt.Errorf("%s: %w: it keeps %d versions (max_versions), so that writing version %d would drop version "+
+		return fmt.Errorf("%s: %w: its max_versions is %d, so that writing version %d would drop version "+
 			"%d, the %s one, for good: raise max_versions to %d or more "+
 			"(`vault kv metadata patch -max-versions=…`), then stage",
 			o.Place, ErrRefused, o.Keeps, next, needed.v, needed.what, next-needed.v+1)

@@ -94,7 +94,7 @@ var stagePlans = []planTest{
 	{
 		name:   "pruning the active one",
 		secret: pointed(2, 0, 3, 4), change: []func(*fakeStore){keepVersions(2)}, act: stage(newValue),
-		says: "keeps 2 versions (max_versions), so that writing version 4 would drop version 2, the active " +
+		says: "its max_versions is 2, so that writing version 4 would drop version 2, the active " +
 			"one, for good: raise max_versions to 3",
 	},
 	{

@@ -60,7 +60,7 @@ func tokenOfFewUses() fault {
 			uses(t, s, 3)
 			s.tokens.add(2 * time.Hour)
 		},
-		afterMaxStale: secrets.ErrUnavailable, says: "the token can be used 3 times only",
+		afterMaxStale: secrets.ErrUnavailable, says: "the token has a limit of uses (3)",
 		end: func(t *testing.T, s *faultEnv) { uses(t, s, 0) }, after: 1, value: first,
 	}
 }

@@ -51,7 +51,7 @@ func refusedLogin(method, act string, status int) error {
 // last use Vault answers 403, as if a policy had changed. A service that reads all the time can't
 // distinguish the two, and would drop its keys.
 func limitedUses(act string, n int) error {
-	return &loginRefusal{http.StatusOK, fmt.Errorf("vault: %s: the token can be used %d times only, and would then be "+
+	return &loginRefusal{http.StatusOK, fmt.Errorf("vault: %s: the token has a limit of uses (%d), and would then be "+
 		"refused like one without permission: set token_num_uses of the role to 0, or use a token without a limit",
 		act, n)}
 }

@@ -211,7 +211,7 @@ func TestLimitedUses(t *testing.T) {
 	})
 	err := role.read(t)
 	checkUnavailable(t, err)
-	secretstest.CheckErrorText(t, err, "3 times only", "set token_num_uses of the role to 0")
+	secretstest.CheckErrorText(t, err, "limit of uses (3)", "set token_num_uses of the role to 0")
 	if r := role.last(); r.path != "auth/token/revoke-self" || r.token != "few" {
 		t.Errorf("the token stays in Vault; the last request was for %s", r.path)
 	}
@@ -225,7 +225,7 @@ func TestLimitedUses(t *testing.T) {
 	})
 	err = token.read(t)
 	checkUnavailable(t, err)
-	secretstest.CheckErrorText(t, err, "2 times only")
+	secretstest.CheckErrorText(t, err, "limit of uses (2)")
 	if n := len(token.requests); n != 1 {
 		t.Errorf("%d requests, want one: %v", n, fmt.Sprint(token.last().path))
 	}
@@ -235,7 +235,7 @@ func TestLimitedUses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Observe(t.Context(), acme.Path); err != nil && strings.Contains(err.Error(), "times only") {
+	if _, err := w.Observe(t.Context(), acme.Path); err != nil && strings.Contains(err.Error(), "limit of uses") {
 		t.Errorf("a command can't use the token: %v", err)
 	}
 }

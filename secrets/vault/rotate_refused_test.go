@@ -30,14 +30,14 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	}
 	_, err := r.Stage(ctx, value(11))
 	secretstest.CheckError(t, err, rotate.ErrRefused,
-		"keeps 10 versions", "drop version 1, the active one", "max_versions to 11")
+		"max_versions is 10", "drop version 1, the active one", "max_versions to 11")
 	if s, err := r.Store.Status(ctx, r.Ref.Path); err != nil || s.Latest != 10 || len(s.Versions) != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	server.Do(t, "PATCH", "secret/metadata/sso/pruned", map[string]any{"max_versions": 11})
 	secretstest.Must(r.Stage(ctx, value(11)))(t)
 	_, err = r.Stage(ctx, value(12))
-	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 11 versions")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "max_versions is 11")
 
 	// A write without the check drops version 1, as the refusal says.
 	server.Put(t, "sso/pruned", map[string]string{"shared_secret": string(value(12))})
@@ -51,7 +51,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	secretstest.Must(r.Stage(ctx, value(1)))(t)
 	secretstest.Must(r.Replace(ctx, value(2)))(t)
 	_, err = r.Stage(ctx, value(3))
-	secretstest.CheckError(t, err, rotate.ErrRefused, "keeps 2 versions", "drop version 1, the previous one")
+	secretstest.CheckError(t, err, rotate.ErrRefused, "max_versions is 2", "drop version 1, the previous one")
 
 	server.Do(t, "POST", "sys/mounts/small", map[string]any{"type": "kv", "options": map[string]string{"version": "2"}})
 	server.Do(t, "POST", "small/config", map[string]any{"max_versions": 1})
@@ -60,7 +60,7 @@ func rotatePruning(t *testing.T, server *vaulttest.Server, settings vault.Settin
 	r = rotator(t, settings, "sso/acme")
 	secretstest.Must(r.Stage(ctx, value(1)))(t)
 	_, err = r.Stage(ctx, value(2))
-	secretstest.CheckError(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "keeps 1 versions",
+	secretstest.CheckError(t, err, rotate.ErrRefused, "vault: small/metadata/sso/acme", "max_versions is 1",
 		"drop version 1, the active one")
 }
 

@@ -27,7 +27,7 @@ const minKey = 32
 func ParseKey(text []byte) (Key, error) {
 	key := bytes.TrimSpace(text)
 	if len(key) < minKey {
-		return nil, fmt.Errorf("has %d bytes, at least %d are required", len(key), minKey)
+		return nil, fmt.Errorf("is too short: %d of at least %d bytes", len(key), minKey)
 	}
 	return key, nil
 }

@@ -185,7 +185,7 @@ issuers:
 		},
 		{
 			"short audit key", "audit.key", strings.Repeat("k", 31) + "\n", "deskmint.yaml:10 audit.email_key_file",
-			"has 31 bytes, at least 32 are required",
+			"is too short: 31 of at least 32 bytes",
 		},
 		{"issuer's authority", "ca2.pem", "nothing", "deskmint.yaml:12 issuers[0].ca", "holds no certificate"},
 		{"no issuer's authority", "ca2.pem", "-", "deskmint.yaml:12 issuers[0].ca", "no such file"},

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // The limits of an answer of /readyz, in bytes. Without them, a store that is at fault would make
@@ -145,5 +146,5 @@ func cut(fault string) string {
 	if len(fault) <= maxFault {
 		return fault
 	}
-	return fmt.Sprintf("%s… (%d more bytes)", strings.ToValidUTF8(fault[:maxFault], ""), len(fault)-maxFault)
+	return fmt.Sprintf("%s… (%s more)", strings.ToValidUTF8(fault[:maxFault], ""), text.Count(len(fault)-maxFault, "byte"))
 }

@@ -132,7 +132,7 @@ func (m *Monitor) CanSign(ctx context.Context, snapshot *config.Snapshot) error 
 		return err
 	}
 	if n := failed.Load(); n > 0 && n == held.Load() {
-		return fmt.Errorf("the self-test fails for each of the %d configurations whose secrets are held", n)
+		return fmt.Errorf("the self-test fails for every configuration whose secret is held (%d)", n)
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ type token struct {
 func parseToken(compact string) (token, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		return token{}, fmt.Errorf("the token has %d parts, not three", len(parts))
+		return token{}, fmt.Errorf("the token must have three parts, and has %d", len(parts))
 	}
 	decoded := make([][]byte, 3)
 	for i, part := range parts {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 	"unicode/utf8"
@@ -17,6 +16,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Domain is the domain of every ErrorInfo.
@@ -128,7 +129,7 @@ func (r *Refusal) listed() []Violation {
 		if i == maxViolations || size > maxDetails {
 			v.Field = shortened(v.Field, maxField/6)
 			if v.Description = "is at fault"; more > 0 {
-				v.Description = fmt.Sprintf("is at fault, and %d more fields are", more)
+				v.Description = "is at fault, as well as " + text.Count(more, "other field")
 			}
 			return append(listed, v)
 		}

@@ -53,7 +53,7 @@ func checkLeftOut(t *testing.T, bad *errdetails.BadRequest, n int) {
 	t.Helper()
 	all := bad.GetFieldViolations()
 	more := 0
-	_, _ = fmt.Sscanf(all[len(all)-1].GetDescription(), "is at fault, and %d more", &more)
+	_, _ = fmt.Sscanf(all[len(all)-1].GetDescription(), "is at fault, as well as %d other field", &more)
 	if len(all)+more != n {
 		t.Errorf("%d violations and %d more, want %d: %s", len(all), more, n, all[len(all)-1])
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Part is the part of a token that a [Problem] is about.
@@ -58,7 +59,7 @@ func (p *Profile) Inspect(token string, held []secrets.Key, now time.Time) Inspe
 	var i Inspection
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		i.problem(PartForm, "", "has %d parts between its dots; a signed token has 3", len(parts))
+		i.problem(PartForm, "", "has %s; a signed token has 3, with dots between them", text.Count(len(parts), "part"))
 		return i
 	}
 	var decoded [3][]byte // nil: can't be decoded
@@ -124,7 +125,7 @@ func (i *Inspection) signature(input string, signature []byte, held []secrets.Ke
 	case len(held) == 0:
 		i.problem(PartSignature, "", "can't be checked: no version of the secret is held")
 	case i.Version == 0:
-		i.problem(PartSignature, "", "verifies under none of the %d held versions of the secret", len(held))
+		i.problem(PartSignature, "", "verifies under none of the held versions of the secret (%d)", len(held))
 	case i.Version < held[0].Version():
 		i.problem(PartSignature, "",
 			"verifies under version %d, which version %d has replaced: Zendesk accepts only its newest secret",

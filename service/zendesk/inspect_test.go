@@ -126,8 +126,8 @@ func TestInspectForm(t *testing.T) {
 		part        zendesk.Part
 		want        string
 	}{
-		{"nothing", "", zendesk.PartForm, "has 1 parts"},
-		{"one part", "x", zendesk.PartForm, "has 1 parts"},
+		{"nothing", "", zendesk.PartForm, "has 1 part;"},
+		{"one part", "x", zendesk.PartForm, "has 1 part;"},
 		{"no signature", unsigned, zendesk.PartForm, "has 2 parts"},
 		{"four parts", good + ".x", zendesk.PartForm, "has 4 parts"},
 		{"encrypted", "a.b.c.d.e", zendesk.PartForm, "has 5 parts"},
@@ -179,8 +179,8 @@ func TestInspectHeldVersions(t *testing.T) {
 		{"active alone", active, held[:1], 5, ""},
 		{"staged", staged, held, 6, ""},
 		{"previous", previous, held, 4, "verifies under version 4, which version 5 has replaced"},
-		{"no longer held", gone, held, 0, "verifies under none of the 3 held"},
-		{"not held", staged, held[:1], 0, "verifies under none of the 1 held"},
+		{"no longer held", gone, held, 0, "verifies under none of the held versions of the secret (3)"},
+		{"not held", staged, held[:1], 0, "verifies under none of the held versions of the secret (1)"},
 		{"none held", active, nil, 0, "no version of the secret is held"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

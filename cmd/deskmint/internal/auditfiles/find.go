@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/service/audit"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Query says which records to find. A record must match every field that isn't empty.
@@ -121,7 +122,7 @@ func (f *finder) search(ctx context.Context, path string) error {
 		f.fail(fmt.Errorf("%s: %w", path, err))
 	}
 	if read.Others > 0 {
-		fmt.Fprintf(f.errs, "%s: passed over %d lines that are no records\n", path, read.Others)
+		fmt.Fprintf(f.errs, "%s: passed over what is no record: %s\n", path, text.Count(read.Others, "line"))
 	}
 	return nil
 }
@@ -136,8 +137,8 @@ func (f *finder) fail(err error) {
 // result returns an error if the search failed or may be incomplete.
 func (f *finder) result(files int) error {
 	if f.hashed > 0 {
-		fmt.Fprintf(f.errs, "%d records name people by hashes only: "+
-			"give the key that they were made with, by --key-file or --config\n", f.hashed)
+		fmt.Fprintf(f.errs, "people are named by hashes only in %s: "+
+			"give the key of these hashes, by --key-file or --config\n", text.Count(f.hashed, "record"))
 	}
 	if f.found == 0 && f.failed == nil && len(f.email.hashes)+len(f.externalID.hashes) > 0 && f.read.Records > 0 {
 		fmt.Fprintln(f.errs, "a person who is on record by a hash is found only with the key that made it: "+
@@ -147,8 +148,8 @@ func (f *finder) result(files int) error {
 	case f.found == 0 && f.read.Records == 0:
 		return fmt.Errorf("nothing found: the files (%d) have no records", files)
 	case f.found == 0:
-		return fmt.Errorf("nothing found in %d records of %d files, from %s to %s",
-			f.read.Records, files, f.read.First.Format(time.RFC3339), f.read.Last.Format(time.RFC3339))
+		return fmt.Errorf("nothing found in %s of %s, from %s to %s",
+			text.Count(f.read.Records, "record"), text.Count(files, "file"), f.read.First.Format(time.RFC3339), f.read.Last.Format(time.RFC3339))
 	case f.failed != nil:
 		return errors.New("not all files could be read to their ends, so there may be more")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/readfile"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // expiresSoon is how long before its end a certificate causes a warning. The service itself warns 7
@@ -113,7 +114,7 @@ func (e *examination) authorities(where string, all []*x509.Certificate) {
 		e.dates(where, c, !good)
 	}
 	if len(e.findings) == found {
-		e.ok(where, fmt.Sprintf("all of its %d certificates are valid", len(all)))
+		e.ok(where, "valid: "+text.Count(len(all), "certificate"))
 	}
 }
 

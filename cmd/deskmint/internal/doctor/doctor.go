@@ -17,6 +17,7 @@ import (
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/errtext"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Options of [Run]. All but Config and Timeout may be left out.
@@ -120,7 +121,7 @@ func (e *examination) configuration(path string) *config.Snapshot {
 	for _, w := range snapshot.Warnings {
 		e.warn(placeOf(w), w.Message, "change it, if it isn't intended")
 	}
-	e.ok(path, fmt.Sprintf("the file is valid: %d configurations", len(snapshot.Names())))
+	e.ok(path, "the file is valid: "+text.Count(len(snapshot.Names()), "configuration"))
 	return snapshot
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Report is the result of [Run].
@@ -69,6 +70,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	if !r.online {
 		fmt.Fprintln(w, "note     brand hosts were not looked up: --online does")
 	}
-	_, err := fmt.Fprintf(w, "%d faults, %d warnings\n", r.count(secrets.Fault), r.count(secrets.Warning))
+	_, err := fmt.Fprintf(w, "%s, %s\n",
+		text.Count(r.count(secrets.Fault), "fault"), text.Count(r.count(secrets.Warning), "warning"))
 	return err
 }

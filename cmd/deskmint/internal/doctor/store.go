@@ -58,7 +58,7 @@ func (e *examination) store(ctx context.Context, s *config.Snapshot, prefixes ma
 		}
 	}
 	if usable > 0 {
-		e.ok("secrets", fmt.Sprintf("%d of %d secrets have an active version that can sign", usable, len(s.Refs())))
+		e.ok("secrets", fmt.Sprintf("%d of %d have an active version that can sign", usable, len(s.Refs())))
 	}
 	for _, name := range s.Names() {
 		conf, _ := s.Configuration(name)

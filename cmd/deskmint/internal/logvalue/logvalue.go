@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/deskmint/deskmint/service/text"
 )
 
 // Max limits each value of a log line, in bytes after quoting. No line has more than ten long
@@ -20,9 +22,9 @@ func Limit(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		return slog.String(a.Key, a.Value.Duration().String())
 	}
-	text := textOf(a.Value)
-	if n := cutIndex(text); n < len(text) {
-		return slog.String(a.Key, fmt.Sprintf("%s… (%d more bytes)", text[:n], len(text)-n))
+	value := textOf(a.Value)
+	if n := cutIndex(value); n < len(value) {
+		return slog.String(a.Key, fmt.Sprintf("%s… (%s more)", value[:n], text.Count(len(value)-n, "byte")))
 	}
 	return a
 }

@@ -166,7 +166,7 @@ func (c Change) wait(ctx context.Context, op *Operation, plan rotate.Plan, set *
 	if err := op.Holds(context.WithoutCancel(ctx), plan); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.Out, "%s: %d of %d replicas follow\n", op.name, count, count)
+	_, err = fmt.Fprintf(c.Out, "%s: every replica follows (%d)\n", op.name, count)
 	return err
 }
 
