@@ -82,7 +82,7 @@ func TestAccessibility(t *testing.T) {
 			check(drawn, "ar with a logo", state, scheme)
 		}
 	}
-	if want := 7*11*2 + 6; pages != want {
+	if want := 7*(len(states)+len(problemNames))*2 + 6; pages != want {
 		t.Errorf("%d pages were axeResult, want %d", pages, want)
 	}
 	for _, g := range []*gallery{g, drawn} {
@@ -133,7 +133,8 @@ const (
 func TestKeyboard(t *testing.T) {
 	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
 	for state, order := range map[string][]string{
-		"ready": {"BUTTON"}, "sending": {"BODY"}, "loop": {"BUTTON", "A"}, "used": {"A"}, "refused": {"A"},
+		"ready": {"BUTTON"}, "sending": {"BODY"}, "slow": {"A"}, "blocked": {"A"}, "loop": {"BUTTON", "A"}, "used": {"A"},
+		"refused": {"A"},
 	} {
 		g.show("en", state)
 		for _, want := range order {

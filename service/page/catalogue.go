@@ -15,16 +15,22 @@ type texts struct {
 
 	Title    string // heading while the browser submits the form
 	Message  string // text below the heading
-	Slow     string // displayed in addition when Zendesk doesn't answer within 5 s
 	Button   string // label of the button
 	NoScript string // instruction for browsers that don't run scripts
+
+	// The browser is still at the page after 5 s: Zendesk is slow, or the user has stopped the POST.
+	// No event tells the script which it is, so the texts must be true of both.
+	SlowHeading, SlowText string
+
+	// The policy has blocked the form or a redirect after it.
+	BlockedHeading, BlockedText string
 
 	LoopHeading string // the same tab has signed in too often
 	LoopText    string // the possible cause, and what to do
 	LoopButton  string // label of the button that signs in anyway
 	UsedHeading string // the page was loaded again, or came from the browser's cache
 	UsedText    string // how to start again
-	Start       string // label of the start link, on every page that doesn't submit itself
+	Start       string // label of the start link, of every state in which the browser may stay at the page
 
 	Problems [ProblemLoop]problemText // by Problem; ProblemLoop and ProblemUsed use the fields above
 }
@@ -73,7 +79,8 @@ func (t texts) withBrand(brand string) texts {
 		brand = firstStrongIsolate + brand + popDirectionalIsolate
 	}
 	for _, text := range []*string{
-		&t.Title, &t.Message, &t.Slow, &t.Button, &t.NoScript,
+		&t.Title, &t.Message, &t.Button, &t.NoScript,
+		&t.SlowHeading, &t.SlowText, &t.BlockedHeading, &t.BlockedText,
 		&t.LoopHeading, &t.LoopText, &t.LoopButton, &t.UsedHeading, &t.UsedText, &t.Start,
 	} {
 		*text = strings.ReplaceAll(*text, "{brand}", brand)

@@ -5,13 +5,18 @@ import "golang.org/x/text/language"
 var spanish = texts{
 	Language: language.Spanish,
 
-	Title:   "Iniciando sesión en {brand}",
-	Message: "Un instante, por favor.",
-	Slow: "Está tardando más de lo habitual; seguimos conectando con {brand}. " +
-		"Si en un minuto no ocurre nada, vuelva a empezar desde el principio.",
+	Title:    "Iniciando sesión en {brand}",
+	Message:  "Un instante, por favor.",
 	Button:   "Continuar a {brand}",
 	NoScript: "Su navegador no ejecuta scripts en esta página. Pulse el botón para continuar.",
 
+	SlowHeading: "El inicio de sesión en {brand} tarda más de lo habitual",
+	SlowText: "Si {brand} no se abre en un minuto, o si ha detenido la carga, vuelva al inicio e inicie " +
+		"sesión de nuevo.",
+	BlockedHeading: "Su navegador ha bloqueado el inicio de sesión en {brand}",
+	BlockedText: "Un ajuste por nuestra parte es incorrecto, así que su navegador se ha detenido. Vuelva a " +
+		"intentarlo desde el principio. Si el problema persiste, avise a los responsables de este " +
+		"servicio.",
 	LoopHeading: "El inicio de sesión en {brand} no funciona",
 	LoopText: "Ha vuelto a esta página varias veces en poco tiempo, así que nos hemos detenido. " +
 		"Espere un poco y vuelva a iniciar sesión desde el principio. " +
@@ -40,6 +45,26 @@ var spanish = texts{
 		ProblemDisabled: {
 			"El inicio de sesión en {brand} está desactivado",
 			"Inténtelo más tarde o consulte a los responsables de este servicio.",
+		},
+		ProblemLate: {
+			"El inicio de sesión en {brand} ha tardado demasiado",
+			"Un inicio de sesión solo vale unos minutos, y este ha llegado tarde. Vuelva a empezar desde " +
+				"el principio. Si ocurre otra vez, avise a los responsables de este servicio.",
+		},
+		ProblemOtherWay: {
+			"Elija otra manera de iniciar sesión en {brand}",
+			"Esta vez no es posible iniciar sesión desde aquí. Abra {brand} y elija una de las opciones " +
+				"que ofrece. Si ninguna funciona, consulte a los responsables de este servicio.",
+		},
+		ProblemNotCreated: {
+			"{brand} no ha podido crear su cuenta",
+			"{brand} no acepta algunos de sus datos. Volver a intentarlo no servirá de nada. Avise a los " +
+				"responsables de este servicio.",
+		},
+		ProblemConflict: {
+			"{brand} le conoce por otra cuenta",
+			"Algunos de sus datos pertenecen a otra cuenta en {brand}. Volver a intentarlo no servirá de " +
+				"nada. Pida a los responsables de este servicio que pongan en orden sus cuentas.",
 		},
 	},
 }

@@ -5,8 +5,8 @@ package page
 // Callers that merge the page's policy with their own may have copied the hashes. A test compares
 // them with the rendered bytes and prints the new values.
 const (
-	scriptHash = "sha256-u8DDKVTD3x/+JCvo7DrH8s9v06XyMBVT7inmyAXDWM8="
-	styleHash  = "sha256-436T1A0IAMf9IkC/mFk7ujh5YKvxEdbzhYZLHSJzHiY="
+	scriptHash = "sha256-fP9WL3M672cTeFrImQ6JRAxV3jW0MDrN6OM8mdEfC0k="
+	styleHash  = "sha256-HxaWksCf4bSttjDUb0KeBZ1blyKmHR5v6H4IY6tZpos="
 )
 
 // ScriptHash returns the CSP source, without quotes, of the page's only script. It is "sha256-" and

@@ -15,11 +15,13 @@ import (
 )
 
 // states are the states of the sign-in page.
-var states = []string{"ready", "sending", "slow", "loop", "used"}
+var states = []string{"ready", "sending", "slow", "blocked", "loop", "used"}
 
 var problemNames = map[string]page.Problem{
 	"failed": page.ProblemFailed, "refused": page.ProblemRefused, "unavailable": page.ProblemUnavailable,
 	"disabled": page.ProblemDisabled, "stopped": page.ProblemLoop, "spent": page.ProblemUsed,
+	"late": page.ProblemLate, "other-way": page.ProblemOtherWay, "not-created": page.ProblemNotCreated,
+	"conflict": page.ProblemConflict,
 }
 
 // svgLogo is dark on a transparent background, like most logos.
@@ -83,10 +85,16 @@ func newGallery(
 		_, _ = w.Write(html)
 	}))
 	g.openTab(browser, 4*time.Minute)
-	// Prevent submissions, and prepare the storage and the timers for the state.
+	// Prevent submissions, and prepare the storage, the timers and the events for the state.
 	g.inject(`
-		HTMLFormElement.prototype.submit = () => {};
 		const state = location.pathname.split('/')[2];
+		HTMLFormElement.prototype.submit = () => {
+			if (state !== 'blocked') return;
+			console.error = () => {};
+			document.dispatchEvent(new SecurityPolicyViolationEvent('securitypolicyviolation', {
+				bubbles: true, effectiveDirective: 'form-action', disposition: 'enforce',
+			}));
+		};
 		if (state) {
 			sessionStorage.clear();
 			if (state === 'loop') sessionStorage.setItem('deskmint:gallery', Array(3).fill(Date.now()).join(' '));
@@ -109,9 +117,7 @@ func (g *gallery) show(language, state string) {
 		if !g.scriptsOff {
 			g.do(disableScripts(false))
 		}
-	case "slow":
-		g.do(chromedp.WaitVisible(chromedp.CSS("p[data-state=slow]")))
-	case "sending", "loop", "used":
+	case "sending", "slow", "blocked", "loop", "used":
 		g.do(stateVisible(state))
 	default:
 		g.do(chromedp.WaitVisible(chromedp.CSS(".stopped")))

@@ -17,7 +17,9 @@
 //   - The script submits the form before the load event, so that Back skips the page.
 //   - A page from the back/forward cache doesn't submit itself.
 //   - The button works without scripts. It disappears before the token is too old.
-//   - A message appears when Zendesk takes long to answer.
+//   - If the browser stays at the page, the page says what to do and has a link to the start. This
+//     is so when Zendesk takes long to answer, when the user stops the POST, and when the policy
+//     blocks the POST or a redirect after it.
 //   - A tab that signs in too often shows a message instead of submitting the form again.
 //
 // The script records in sessionStorage what a tab has sent. This ends accidental loops. It doesn't

@@ -7,7 +7,7 @@
   const key = 'deskmint:' + form.dataset.scope;
   const limit = Number(form.dataset.loopLimit);
   const span = Number(form.dataset.loopWindow); // milliseconds
-  const patience = 5000; // milliseconds until the page says that Zendesk is slow
+  const patience = 5000; // milliseconds until the page says that signing in takes long
   const life = 150000; // milliseconds: Zendesk accepts a token for three minutes; the rest is for network delays
   const mark = form.elements.jwt.value.slice(-16); // identifies the token, but can't be used to sign in
 
@@ -79,6 +79,16 @@
     clearTimeout(waiting);
     if (sent) show('used');
     else old();
+  });
+
+  // Chromium and WebKit apply form-action to the redirects after the POST, too, and stay at this page when they block
+  // one. Both the header and the <meta> have the policy, so the event may occur twice. A policy that only reports
+  // blocks nothing.
+  addEventListener('securitypolicyviolation', (event) => {
+    if (event.effectiveDirective !== 'form-action' || event.disposition === 'report') return;
+    clearTimeout(waiting);
+    show('blocked');
+    console.error('Deskmint: form-action has blocked the sign-in. List remote login and logout in zendesk_sso.origins.');
   });
 
   // Submit now and not at "load". A form that is submitted earlier replaces this page in the tab's history, so Back

@@ -15,10 +15,18 @@ const (
 	ProblemUnavailable
 	// ProblemDisabled means that an operator has disabled the configuration.
 	ProblemDisabled
+	// ProblemLate means that Zendesk received the token too late. The user only needs to sign in
+	// again.
+	ProblemLate
+	// ProblemOtherWay means that Zendesk asks the user to choose another way to sign in.
+	ProblemOtherWay
+	// ProblemNotCreated means that Zendesk couldn't create a user with this profile.
+	ProblemNotCreated
+	// ProblemConflict means that another user at Zendesk has the external id of this one.
+	ProblemConflict
 	// ProblemLoop means that the same browser signed in too often.
 	ProblemLoop
-	// ProblemUsed means that the token was posted before, or too late. The user only needs to sign
-	// in again.
+	// ProblemUsed means that the token was posted before. The user only needs to sign in again.
 	ProblemUsed
 
 	problems // number of problems
