@@ -20,6 +20,8 @@ type method struct {
 	action  policy.Action
 	request func() proto.Message
 	handle  func(s *Service, ctx context.Context, x *exchange) (answer, error)
+
+	ignoreUnknown bool // see transport.Method
 }
 
 // message constrains R to a pointer to a generated message M.
@@ -44,6 +46,12 @@ func newMethod[M any, R message[M]](
 	}
 }
 
+// ignoringUnknown makes the method ignore JSON fields that its message doesn't have.
+func (m *method) ignoringUnknown() *method {
+	m.ignoreUnknown = true
+	return m
+}
+
 // methods returns all RPCs of the API. A test compares the table with the contract.
 func methods() []*method {
 	return []*method{
@@ -64,7 +72,7 @@ func methods() []*method {
 		newMethod(pb.ConfigurationService_RefreshSecret_FullMethodName,
 			policy.Refresh, (*Service).refreshSecret),
 		newMethod(pb.ConfigurationService_ReportSignInFailure_FullMethodName,
-			policy.Report, (*Service).reportSignInFailure),
+			policy.Report, (*Service).reportSignInFailure).ignoringUnknown(),
 	}
 }
 
@@ -105,7 +113,8 @@ func (s *Service) transportMethods() (all []transport.Method) {
 
 func (s *Service) transportMethod(m *method) transport.Method {
 	return transport.Method{
-		Full: m.full,
+		Full:          m.full,
+		IgnoreUnknown: m.ignoreUnknown,
 		Serve: func(ctx context.Context, call *transport.Call) transport.Answer {
 			return s.serve(ctx, m, call).wire()
 		},

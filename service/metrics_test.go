@@ -206,7 +206,7 @@ func TestMetricsAfterReload(t *testing.T) {
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: "acme-both", body: user("") + `,"brandId":"9"`})
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: "no-such-name", body: user("")})
 		tr.send(t.Context(), t, s, call{
-			method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"clock"`,
+			method: "ReportSignInFailure", name: "acme-both", body: `"kind":"error","message":"Invalid iat parameter."`,
 		})
 	}
 	before := s.ops(t, "/metrics")

@@ -2,7 +2,8 @@ package service
 
 import (
 	"context"
-	"regexp"
+	"encoding/hex"
+	"strings"
 	"time"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
@@ -10,107 +11,12 @@ import (
 	"github.com/deskmint/deskmint/service/page"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/signin"
+	"github.com/deskmint/deskmint/service/zendesk"
 )
-
-// failure is a kind of refusal by Zendesk. Zendesk publishes no list of its messages. The patterns
-// are from messages that have been observed.
-type failure struct {
-	class    pb.SignInFailureClass
-	message  *regexp.Regexp
-	cause    string
-	operator string
-	user     string
-	problem  page.Problem
-}
 
 // reportTimeout limits how long a report waits for the secret store, because a user is waiting for
 // the page. The refresh itself continues.
 const reportTimeout = 500 * time.Millisecond
-
-const tryLater = "Wait a minute, then start again from where you came from."
-
-// failures lists the kinds of refusals. The first one whose pattern matches wins. The message about
-// a blocked address is first because it quotes the address, which can contain a word of any other
-// pattern.
-var failures = []failure{
-	{
-		class:    pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_BLOCKED,
-		message:  regexp.MustCompile(`(?i)not allowed to sign up`),
-		problem:  page.ProblemRefused,
-		cause:    "Zendesk's block list, or its list of allowed domains, keeps this address out.",
-		operator: "Check the block list and the allow list in Zendesk's end user settings.",
-		user:     "Ask the help desk to admit your address.",
-	},
-	{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_CLOCK,
-		message: regexp.MustCompile(`(?i)(?:\b|_)iat\b|clock`),
-		problem: page.ProblemUsed,
-		cause: "The token was more than three minutes old or ahead by Zendesk's clock: " +
-			"a page was left open, or a clock is off.",
-		operator: "Compare this machine's clock with NTP. " +
-			"If it is right, people have left the page open or their network is slow.",
-		user: "Start again from where you came from.",
-	},
-	{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE,
-		message: regexp.MustCompile(`(?i)signature`),
-		problem: page.ProblemFailed,
-		cause:   "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
-		operator: "Compare the active version with the secret at Zendesk; " +
-			"after a reset there, stage and activate the new one.",
-		user: tryLater,
-	},
-	{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_REPLAY,
-		message: regexp.MustCompile(`(?i)identifier has been reused|\bjti\b|invalid_token`),
-		problem: page.ProblemUsed,
-		cause:   "The same token was posted twice.",
-		operator: "Look for something that posts the form again: " +
-			"a web view that loads twice, a proxy that retries, a second script.",
-		user: "Start again from where you came from.",
-	},
-	{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_NOT_ENABLED,
-		message: regexp.MustCompile(`(?i)couldn(?:[^ ]{0,6})t authenticate you`),
-		problem: page.ProblemRefused,
-		cause:   "Single sign-on isn't switched on at Zendesk for this kind of person.",
-		operator: "Assign the configuration to end users or team members in Zendesk's security settings, " +
-			"and compare with its audiences here.",
-		user: "Ask the help desk whether your account may sign in this way.",
-	},
-	{
-		class:    pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED,
-		message:  regexp.MustCompile(`(?i)rate.limit|too.many`),
-		problem:  page.ProblemUnavailable,
-		cause:    "Zendesk has had too many sign-ins.",
-		operator: "Look for a browser in a loop, or a test that signs in for real.",
-		user:     tryLater,
-	},
-}
-
-// failureOf returns the kind of failure that a report describes. A report without a kind is an
-// ordinary logout.
-func failureOf(kind, message string) failure {
-	if kind == "" {
-		return failure{
-			class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT,
-			cause: "The person has signed out of Zendesk.",
-		}
-	}
-	for _, f := range failures {
-		if f.message.MatchString(message) {
-			return f
-		}
-	}
-	return failure{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN,
-		problem: page.ProblemFailed,
-		cause:   "Zendesk refused the sign-in with a message that matches no known pattern.",
-		operator: "Read the message where the report was received; " +
-			"Zendesk's log of the person's sign-ins may say more.",
-		user: tryLater,
-	}
-}
 
 // reportSignInFailure classifies what Zendesk sent to the remote logout URL. Anyone can forge that
 // query. So its text is not used anywhere else, and the most that it can cause is a limited number
@@ -120,7 +26,8 @@ func (s *Service) reportSignInFailure(
 	x *exchange,
 	r *pb.ReportSignInFailureRequest,
 ) (answer, error) {
-	if err := s.valid(r); err != nil {
+	q, err := s.logoutQueryOf(r)
+	if err != nil {
 		return answer{}, err
 	}
 	conf, facts, err := s.context(x).Find(nameOf(r.GetName()), policy.Report)
@@ -130,7 +37,7 @@ func (s *Service) reportSignInFailure(
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	f := failureOf(r.GetKind(), r.GetMessage())
+	f := failureOf(q.kind, q.message)
 	s.monitor.Reported(conf.Name, f.class.String())
 	facts.Acted = true
 	if f.class == pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE {
@@ -143,9 +50,80 @@ func (s *Service) reportSignInFailure(
 		UserAdvice:     f.user,
 	}
 	if r.GetOnError() == pb.OnError_ON_ERROR_PAGE && f.class != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT {
-		response.Html, response.Headers = reportPage(x, conf, r, f.problem)
+		response.Html, response.Headers = reportPage(x, conf, q.brand, r.GetLanguage(), f.problem)
 	}
 	return answer{facts: facts, message: response}, nil
+}
+
+// logoutQuery holds the parameters of Zendesk's request to the remote logout URL that the service
+// uses.
+type logoutQuery struct{ kind, message, brand string }
+
+// logoutQueryOf returns the parameters of a report, which has them whole in query or as fields.
+func (s *Service) logoutQueryOf(r *pb.ReportSignInFailureRequest) (logoutQuery, error) {
+	violations, err := s.violations(r)
+	if err != nil {
+		return logoutQuery{}, err
+	}
+	fields := r.GetKind() + r.GetMessage() + r.GetEmail() + r.GetExternalId() + r.GetBrandId()
+	if r.GetQuery() != "" && fields != "" {
+		violations = append(violations, zendesk.Violation{
+			Field:       "query",
+			Description: "can't be sent with kind, message, email, external_id or brand_id, because it contains them",
+		})
+	}
+	if len(violations) > 0 {
+		return logoutQuery{}, &zendesk.InvalidError{Violations: violations}
+	}
+	if r.GetQuery() != "" {
+		return parseLogoutQuery(r.GetQuery()), nil
+	}
+	return logoutQuery{r.GetKind(), r.GetMessage(), r.GetBrandId()}, nil
+}
+
+// parseLogoutQuery reads a query as browsers do (WHATWG URL Standard, section 5.1). It never fails,
+// because a user waits for the page, whatever the query is. Of a parameter that occurs several
+// times it takes the first value that isn't empty.
+func parseLogoutQuery(query string) (q logoutQuery) {
+	for pair := range strings.SplitSeq(strings.TrimPrefix(query, "?"), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		var target *string
+		switch unescapeLeniently(name) {
+		case "kind":
+			target = &q.kind
+		case "message":
+			target = &q.message
+		case "brand_id":
+			target = &q.brand
+		default:
+			continue
+		}
+		if *target == "" {
+			*target = unescapeLeniently(value)
+		}
+	}
+	return q
+}
+
+// unescapeLeniently decodes percent-encoding, and + as a space. It keeps malformed escapes as they
+// are.
+func unescapeLeniently(s string) string {
+	s = strings.ReplaceAll(s, "+", "%20")
+	var out strings.Builder
+	for {
+		before, after, found := strings.Cut(s, "%")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		if b, err := hex.DecodeString(after[:min(2, len(after))]); err == nil && len(b) == 1 {
+			out.Write(b)
+			s = after[2:]
+		} else {
+			out.WriteByte('%')
+			s = after
+		}
+	}
 }
 
 // refreshReported refreshes the secret of a configuration if the limits permit it. Anyone can cause
@@ -166,14 +144,14 @@ func (s *Service) refreshReported(ctx context.Context, x *exchange, conf *config
 func reportPage(
 	x *exchange,
 	conf *config.Configuration,
-	r *pb.ReportSignInFailureRequest,
+	brand, language string,
 	problem page.Problem,
 ) (html string, headers map[string]string) {
-	p := page.Neutral(r.GetLanguage())
+	p := page.Neutral(language)
 	grants := x.grants(conf, policy.Report)
-	for _, id := range []string{r.GetBrandId(), ""} {
-		if brand := conf.Profile.Brand(id); brand != nil && grants.Brand(brand.ID) {
-			p = conf.Page(brand.ID, r.GetLanguage())
+	for _, id := range []string{brand, ""} {
+		if b := conf.Profile.Brand(id); b != nil && grants.Brand(b.ID) {
+			p = conf.Page(b.ID, language)
 			break
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/service/page"
@@ -26,7 +27,7 @@ func TestReports(t *testing.T) {
 			problem        page.Problem
 		}{
 			{"Invalid iat parameter. The supplied iat value is more than 3 minutes off, check your server clock.",
-				"CLOCK", page.ProblemUsed},
+				"CLOCK", page.ProblemLate},
 			{"JWT signature invalid. The signature cannot be verified, check that your tokens match.", "SIGNATURE",
 				page.ProblemFailed},
 			{"invalid_token", "REPLAY", page.ProblemUsed},
@@ -35,6 +36,9 @@ func TestReports(t *testing.T) {
 				page.ProblemRefused},
 			{"Couldn't authenticate you", "NOT_ENABLED", page.ProblemRefused},
 			{"Rate limit exceeded", "RATE_LIMITED", page.ProblemUnavailable},
+			{"please use one of the options below to log in", "NO_FAULT", page.ProblemOtherWay},
+			{"User creation failed", "USER_NOT_CREATED", page.ProblemNotCreated},
+			{"User is invalid: External has already been taken", "EXTERNAL_ID_CONFLICT", page.ProblemConflict},
 			{"<script>alert(1)</script> unknown", "UNKNOWN", page.ProblemFailed},
 		} {
 			body := `"kind":"error","message":` + quote(c.message) +
@@ -77,6 +81,86 @@ func TestReports(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestReportedQuery checks that a whole query means the same as its parameters in fields, and that
+// neither has to be free of what Zendesk adds.
+func TestReportedQuery(t *testing.T) {
+	const parameters = "kind=error&message=JWT+signature+invalid.&email=ada%40example.com&external_id=7" +
+		"&brand_id=360002&return_to=https%3A%2F%2Facme.zendesk.com%2Fhc&locale_id=1&%zz=%"
+	fields := `"kind":"error","message":"JWT signature invalid.","email":"ada@example.com","external_id":"7",` +
+		`"brand_id":"360002"`
+	page := `,"onError":"ON_ERROR_PAGE"`
+	eachTransport(t, func(t *testing.T, tr transport) {
+		s := start(t, settings{configuration: configuration})
+		report := func(body string) *pb.ReportSignInFailureResponse {
+			t.Helper()
+			r := tr.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body + page})
+			if r.code != codes.OK {
+				t.Fatalf("%s: %v %s %v", body, r.code, r.reason, r.field)
+			}
+			return get[*pb.ReportSignInFailureResponse](t, r)
+		}
+		want := report(fields)
+		if want.GetClass() != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE ||
+			!strings.Contains(want.GetHtml(), "Acme Labs") {
+			t.Errorf("the fields are answered with %v", want)
+		}
+		for _, query := range []string{parameters, "?" + parameters, "?" + strings.ReplaceAll(parameters, "&", "&&")} {
+			if got := report(`"query":` + quote(query)); !proto.Equal(got, want) {
+				t.Errorf("%s is answered with %v, want %v", query, got, want)
+			}
+		}
+		for _, signedOut := range []string{`"query":"?return_to=%2F&locale_id=1"`, `"brandId":"360002"`, `"query":"?"`} {
+			got := report(signedOut)
+			if got.GetClass() != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT || got.GetHtml() != "" {
+				t.Errorf("%s is answered with %v", signedOut, got)
+			}
+		}
+		for body, field := range map[string]string{
+			fields + `,"query":"?kind=error"`:                                 "query",
+			`"query":"?kind=error","email":"ada@example.com"`:                 "query",
+			`"query":` + quote("kind=error&x="+strings.Repeat("x", 16<<10)):   "query",
+			`"kind":"error","message":` + quote(strings.Repeat("x", 4<<10+1)): "message",
+		} {
+			r := tr.send(t.Context(), t, s, call{method: "ReportSignInFailure", body: body})
+			if r.reason != "INVALID_FIELD" || len(r.field) != 1 || r.field[field] == "" {
+				t.Errorf("%.80s: %s, %v, want %s", body, r.reason, r.field, field)
+			}
+		}
+	})
+}
+
+// TestUnknownParameters checks that JSON fields that the API doesn't know are ignored in a report,
+// and nowhere else. Everything else in a report stays strict.
+func TestUnknownParameters(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	for body, want := range map[string]string{
+		`"return_to":"/hc","kind":"error","locale_id":1,"message":"invalid_token","flash":{"a":[null,"}"]}`: "",
+		`"x":1,"x":2,"timestamp":"1"`: "",
+		`"x":1`:                       "",
+		`"kind":"error","x":1,"onError":"ON_ERROR_PAGES"`: "INVALID_REQUEST",
+		`"x":1,"kind":7`:              "INVALID_REQUEST",
+		`"x":1,"kind":"a","kind":"b"`: "INVALID_REQUEST",
+		`"x":1,,"kind":"a"`:           "INVALID_REQUEST",
+		`"x":1,`:                      "INVALID_REQUEST",
+		`"x":1}, {"kind":"error"`:     "INVALID_REQUEST",
+		`"x":{`:                       "INVALID_REQUEST",
+		`"name":"configurations/acme-both","x":1`: "INVALID_FIELD",
+	} {
+		for _, spaced := range []string{body, strings.ReplaceAll(body, `,`, " \n,\t")} {
+			r := sendHTTP(t.Context(), t, s, call{method: "ReportSignInFailure", body: spaced})
+			if r.reason != want {
+				t.Errorf("%s is answered with %q, want %q", spaced, r.reason, want)
+			}
+		}
+	}
+	for _, method := range []string{"MintToken", "RenderForm", "RenderPage", "RefreshSecret", "InspectToken"} {
+		r := sendHTTP(t.Context(), t, s, call{method: method, body: `"locale_id":1`})
+		if r.reason != "INVALID_REQUEST" {
+			t.Errorf("%s: %q", method, r.reason)
+		}
+	}
 }
 
 // TestReportsRefresh checks that a report about the signature causes a refresh of the secret, and

@@ -21,6 +21,8 @@ type Call struct {
 	receive   func(any) error
 	refused   *Refusal // of a request that names no method
 	requestID string   // of a gRPC call, once it has been read
+
+	ignoreUnknown bool // see Method
 }
 
 // Transport returns GRPC or HTTP.
@@ -63,6 +65,7 @@ func (c *Call) Decode(m proto.Message) error {
 		return c.refused
 	}
 	if c.http != nil {
+		c.http.ignoreUnknown = c.ignoreUnknown
 		err := c.http.decode(m)
 		if stream, ok := grpc.ServerTransportStreamFromContext(c.ctx).(*localStream); ok && err == nil {
 			stream.call.receivedPayload(m)

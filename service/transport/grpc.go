@@ -77,7 +77,9 @@ func (t *Servers) register(r grpc.ServiceRegistrar) {
 				Handler: func(
 					_ any, ctx context.Context, receive func(any) error, _ grpc.UnaryServerInterceptor,
 				) (any, error) {
-					return t.call(m, &Call{ctx: ctx, http: httpCallOf(ctx), receive: receive})
+					return t.call(m, &Call{
+						ctx: ctx, http: httpCallOf(ctx), receive: receive, ignoreUnknown: m.IgnoreUnknown,
+					})
 				},
 			})
 		}

@@ -43,6 +43,8 @@ type httpCall struct {
 	query     string
 	refused   *Refusal // of a request that can't be passed on to a method
 	status    int      // of an answer that shows a refusal; 0: the gateway's own
+
+	ignoreUnknown bool // fields of the body that the message doesn't have
 }
 
 const mediaTypeJSON = "application/json"
@@ -129,6 +131,9 @@ func (c *httpCall) decodeBody(m proto.Message) error {
 		return badRequest("The request's body can't be read to its end.")
 	case len(b) == 0:
 		return nil // an empty message, which breaks the rules of required fields
+	}
+	if c.ignoreUnknown {
+		blankUnknown(b, m)
 	}
 	if err := protojson.Unmarshal(b, m); err != nil {
 		return jsonRefusal(err)

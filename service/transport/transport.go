@@ -61,6 +61,9 @@ const (
 type Method struct {
 	Full  string // such as /deskmint.v1.TokenService/MintToken
 	Serve func(context.Context, *Call) Answer
+	// IgnoreUnknown lets the method ignore JSON fields that its message doesn't have. They are errors
+	// otherwise.
+	IgnoreUnknown bool
 }
 
 // name returns the method's name without its service.

@@ -165,31 +165,43 @@ const (
 	SignInFailureClass_SIGN_IN_FAILURE_CLASS_RATE_LIMITED SignInFailureClass = 7
 	// Words not met before.
 	SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN SignInFailureClass = 8
+	// No fault: Zendesk asks the person to choose another way to sign in.
+	SignInFailureClass_SIGN_IN_FAILURE_CLASS_NO_FAULT SignInFailureClass = 9
+	// Zendesk could not make a user of this profile.
+	SignInFailureClass_SIGN_IN_FAILURE_CLASS_USER_NOT_CREATED SignInFailureClass = 10
+	// Another user at Zendesk has the person's external id.
+	SignInFailureClass_SIGN_IN_FAILURE_CLASS_EXTERNAL_ID_CONFLICT SignInFailureClass = 11
 )
 
 // Enum value maps for SignInFailureClass.
 var (
 	SignInFailureClass_name = map[int32]string{
-		0: "SIGN_IN_FAILURE_CLASS_UNSPECIFIED",
-		1: "SIGN_IN_FAILURE_CLASS_LOGOUT",
-		2: "SIGN_IN_FAILURE_CLASS_CLOCK",
-		3: "SIGN_IN_FAILURE_CLASS_SIGNATURE",
-		4: "SIGN_IN_FAILURE_CLASS_REPLAY",
-		5: "SIGN_IN_FAILURE_CLASS_BLOCKED",
-		6: "SIGN_IN_FAILURE_CLASS_NOT_ENABLED",
-		7: "SIGN_IN_FAILURE_CLASS_RATE_LIMITED",
-		8: "SIGN_IN_FAILURE_CLASS_UNKNOWN",
+		0:  "SIGN_IN_FAILURE_CLASS_UNSPECIFIED",
+		1:  "SIGN_IN_FAILURE_CLASS_LOGOUT",
+		2:  "SIGN_IN_FAILURE_CLASS_CLOCK",
+		3:  "SIGN_IN_FAILURE_CLASS_SIGNATURE",
+		4:  "SIGN_IN_FAILURE_CLASS_REPLAY",
+		5:  "SIGN_IN_FAILURE_CLASS_BLOCKED",
+		6:  "SIGN_IN_FAILURE_CLASS_NOT_ENABLED",
+		7:  "SIGN_IN_FAILURE_CLASS_RATE_LIMITED",
+		8:  "SIGN_IN_FAILURE_CLASS_UNKNOWN",
+		9:  "SIGN_IN_FAILURE_CLASS_NO_FAULT",
+		10: "SIGN_IN_FAILURE_CLASS_USER_NOT_CREATED",
+		11: "SIGN_IN_FAILURE_CLASS_EXTERNAL_ID_CONFLICT",
 	}
 	SignInFailureClass_value = map[string]int32{
-		"SIGN_IN_FAILURE_CLASS_UNSPECIFIED":  0,
-		"SIGN_IN_FAILURE_CLASS_LOGOUT":       1,
-		"SIGN_IN_FAILURE_CLASS_CLOCK":        2,
-		"SIGN_IN_FAILURE_CLASS_SIGNATURE":    3,
-		"SIGN_IN_FAILURE_CLASS_REPLAY":       4,
-		"SIGN_IN_FAILURE_CLASS_BLOCKED":      5,
-		"SIGN_IN_FAILURE_CLASS_NOT_ENABLED":  6,
-		"SIGN_IN_FAILURE_CLASS_RATE_LIMITED": 7,
-		"SIGN_IN_FAILURE_CLASS_UNKNOWN":      8,
+		"SIGN_IN_FAILURE_CLASS_UNSPECIFIED":          0,
+		"SIGN_IN_FAILURE_CLASS_LOGOUT":               1,
+		"SIGN_IN_FAILURE_CLASS_CLOCK":                2,
+		"SIGN_IN_FAILURE_CLASS_SIGNATURE":            3,
+		"SIGN_IN_FAILURE_CLASS_REPLAY":               4,
+		"SIGN_IN_FAILURE_CLASS_BLOCKED":              5,
+		"SIGN_IN_FAILURE_CLASS_NOT_ENABLED":          6,
+		"SIGN_IN_FAILURE_CLASS_RATE_LIMITED":         7,
+		"SIGN_IN_FAILURE_CLASS_UNKNOWN":              8,
+		"SIGN_IN_FAILURE_CLASS_NO_FAULT":             9,
+		"SIGN_IN_FAILURE_CLASS_USER_NOT_CREATED":     10,
+		"SIGN_IN_FAILURE_CLASS_EXTERNAL_ID_CONFLICT": 11,
 	}
 )
 
@@ -900,7 +912,13 @@ type ReportSignInFailureRequest struct {
 	// The language of the page (BCP 47). Empty: the brand's.
 	Language string `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
 	// With ON_ERROR_PAGE the answer has a page for the person.
-	OnError       OnError `protobuf:"varint,8,opt,name=on_error,json=onError,proto3,enum=deskmint.v1.OnError" json:"on_error,omitempty"`
+	OnError OnError `protobuf:"varint,8,opt,name=on_error,json=onError,proto3,enum=deskmint.v1.OnError" json:"on_error,omitempty"`
+	// The raw query of Zendesk's request, with or without its `?`. It takes the place
+	// of `kind`, `message`, `email`, `external_id` and `brand_id`, which must then be
+	// empty. It is read leniently: other parameters are ignored, `+` is a space, and a
+	// malformed escape such as `%zz` stays as it is. Where a parameter occurs several
+	// times, the first value that isn't empty counts.
+	Query         string `protobuf:"bytes,9,opt,name=query,proto3" json:"query,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -989,6 +1007,13 @@ func (x *ReportSignInFailureRequest) GetOnError() OnError {
 		return x.OnError
 	}
 	return OnError_ON_ERROR_UNSPECIFIED
+}
+
+func (x *ReportSignInFailureRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
 }
 
 // ReportSignInFailureResponse says what a report means.
@@ -1130,7 +1155,7 @@ const file_deskmint_v1_configuration_service_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tB:\xbaH7r523^configurations/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\"{\n" +
 	"\x15RefreshSecretResponse\x121\n" +
 	"\x06before\x18\x01 \x01(\v2\x19.deskmint.v1.SecretStatusR\x06before\x12/\n" +
-	"\x05after\x18\x02 \x01(\v2\x19.deskmint.v1.SecretStatusR\x05after\"\xfc\x02\n" +
+	"\x05after\x18\x02 \x01(\v2\x19.deskmint.v1.SecretStatusR\x05after\"\x9d\x03\n" +
 	"\x1aReportSignInFailureRequest\x12N\n" +
 	"\x04name\x18\x01 \x01(\tB:\xbaH7r523^configurations/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\x04name\x12\x1b\n" +
 	"\x04kind\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x04kind\x12\"\n" +
@@ -1140,7 +1165,8 @@ const file_deskmint_v1_configuration_service_proto_rawDesc = "" +
 	"externalId\x12\"\n" +
 	"\bbrand_id\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\abrandId\x12#\n" +
 	"\blanguage\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\blanguage\x129\n" +
-	"\bon_error\x18\b \x01(\x0e2\x14.deskmint.v1.OnErrorB\b\xbaH\x05\x82\x01\x02\x10\x01R\aonError\"\xda\x02\n" +
+	"\bon_error\x18\b \x01(\x0e2\x14.deskmint.v1.OnErrorB\b\xbaH\x05\x82\x01\x02\x10\x01R\aonError\x12\x1f\n" +
+	"\x05query\x18\t \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x01R\x05query\"\xda\x02\n" +
 	"\x1bReportSignInFailureResponse\x125\n" +
 	"\x05class\x18\x01 \x01(\x0e2\x1f.deskmint.v1.SignInFailureClassR\x05class\x12\x14\n" +
 	"\x05cause\x18\x02 \x01(\tR\x05cause\x12'\n" +
@@ -1162,7 +1188,7 @@ const file_deskmint_v1_configuration_service_proto_rawDesc = "" +
 	"\bAudience\x12\x18\n" +
 	"\x14AUDIENCE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11AUDIENCE_END_USER\x10\x01\x12\x18\n" +
-	"\x14AUDIENCE_TEAM_MEMBER\x10\x02*\xda\x02\n" +
+	"\x14AUDIENCE_TEAM_MEMBER\x10\x02*\xda\x03\n" +
 	"\x12SignInFailureClass\x12%\n" +
 	"!SIGN_IN_FAILURE_CLASS_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cSIGN_IN_FAILURE_CLASS_LOGOUT\x10\x01\x12\x1f\n" +
@@ -1172,7 +1198,11 @@ const file_deskmint_v1_configuration_service_proto_rawDesc = "" +
 	"\x1dSIGN_IN_FAILURE_CLASS_BLOCKED\x10\x05\x12%\n" +
 	"!SIGN_IN_FAILURE_CLASS_NOT_ENABLED\x10\x06\x12&\n" +
 	"\"SIGN_IN_FAILURE_CLASS_RATE_LIMITED\x10\a\x12!\n" +
-	"\x1dSIGN_IN_FAILURE_CLASS_UNKNOWN\x10\b2\xe0\x05\n" +
+	"\x1dSIGN_IN_FAILURE_CLASS_UNKNOWN\x10\b\x12\"\n" +
+	"\x1eSIGN_IN_FAILURE_CLASS_NO_FAULT\x10\t\x12*\n" +
+	"&SIGN_IN_FAILURE_CLASS_USER_NOT_CREATED\x10\n" +
+	"\x12.\n" +
+	"*SIGN_IN_FAILURE_CLASS_EXTERNAL_ID_CONFLICT\x10\v2\xe0\x05\n" +
 	"\x14ConfigurationService\x12\x81\x01\n" +
 	"\x12ListConfigurations\x12&.deskmint.v1.ListConfigurationsRequest\x1a'.deskmint.v1.ListConfigurationsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/configurations\x12y\n" +
 	"\x10GetConfiguration\x12$.deskmint.v1.GetConfigurationRequest\x1a\x1a.deskmint.v1.Configuration\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/{name=configurations/*}\x12\x92\x01\n" +

@@ -50,8 +50,10 @@ type ConfigurationServiceClient interface {
 	// rather than at its next interval. Needs the action `refresh`.
 	RefreshSecret(ctx context.Context, in *RefreshSecretRequest, opts ...grpc.CallOption) (*RefreshSecretResponse, error)
 	// ReportSignInFailure takes the query that Zendesk sent to the remote logout URL
-	// and says what it means. Anybody can forge that query, so nothing in it is
-	// shown to a person or believed on its own. Needs the action `report`.
+	// and says what it means: whole as `query`, or as fields. Zendesk adds parameters
+	// that it doesn't document, so this method alone ignores JSON fields that it
+	// doesn't know. Anybody can forge that query, so nothing in it is shown to a
+	// person or believed on its own. Needs the action `report`.
 	ReportSignInFailure(ctx context.Context, in *ReportSignInFailureRequest, opts ...grpc.CallOption) (*ReportSignInFailureResponse, error)
 }
 
@@ -137,8 +139,10 @@ type ConfigurationServiceServer interface {
 	// rather than at its next interval. Needs the action `refresh`.
 	RefreshSecret(context.Context, *RefreshSecretRequest) (*RefreshSecretResponse, error)
 	// ReportSignInFailure takes the query that Zendesk sent to the remote logout URL
-	// and says what it means. Anybody can forge that query, so nothing in it is
-	// shown to a person or believed on its own. Needs the action `report`.
+	// and says what it means: whole as `query`, or as fields. Zendesk adds parameters
+	// that it doesn't document, so this method alone ignores JSON fields that it
+	// doesn't know. Anybody can forge that query, so nothing in it is shown to a
+	// person or believed on its own. Needs the action `report`.
 	ReportSignInFailure(context.Context, *ReportSignInFailureRequest) (*ReportSignInFailureResponse, error)
 	mustEmbedUnimplementedConfigurationServiceServer()
 }
