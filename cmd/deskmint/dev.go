@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/demo"
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/logvalue"
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/sandboxserver"
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/loopback"
@@ -73,7 +71,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.run(ctx) })
-	group.Go(func() error { return serveHTTP(ctx, sandbox, d.Handler(at)) })
+	group.Go(func() error { return sandboxserver.Serve(ctx, sandbox, d.Handler(at)) })
 	return group.Wait()
 }
 
@@ -88,17 +86,6 @@ func checkLoopback(addresses ...string) error {
 		if !loopback.Host(name) {
 			return fmt.Errorf("%s is not on loopback: deskmint dev listens nowhere else, because its key is public", a)
 		}
-	}
-	return nil
-}
-
-// serveHTTP serves until ctx ends.
-func serveHTTP(ctx context.Context, l net.Listener, handler http.Handler) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("sandbox listener: %w", err)
 	}
 	return nil
 }

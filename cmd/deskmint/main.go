@@ -68,6 +68,7 @@ type streams struct {
 // commands is the command line. Each command has its own file.
 type commands struct {
 	Dev     devCommand     `cmd:"" help:"Try it out: the service, a sandbox of Zendesk and a demo in one process."`
+	Sandbox sandboxCommand `cmd:"" help:"A stand-in for Zendesk alone, for any code that signs its tokens."`
 	Serve   serveCommand   `cmd:"" help:"The service."`
 	Config  configCommand  `cmd:"" help:"Validate a configuration file, or print its JSON Schema."`
 	Mint    mintCommand    `cmd:"" help:"Request a token from a running service, and print it as JSON."`

@@ -35,6 +35,7 @@ func TestProcess(t *testing.T) {
 	t.Run("SIGHUP", func(t *testing.T) { t.Parallel(); testHangup(t, binary) })
 	t.Run("signals while warming", func(t *testing.T) { t.Parallel(); testSignalsWhileWarming(t, binary) })
 	t.Run("a reader that is gone", func(t *testing.T) { t.Parallel(); testClosedOutput(t, binary) })
+	t.Run("sandbox", func(t *testing.T) { t.Parallel(); testSandbox(t, binary) })
 	t.Run("exit codes", func(t *testing.T) { t.Parallel(); testExitCodes(t, binary) })
 }
 

@@ -202,12 +202,24 @@ func TestScriptsAndServers(t *testing.T) {
 			false,
 		},
 		"fetch": {
-			http.Header{"Sec-Fetch-Mode": {"cors"}, "Origin": {"https://shop.example"}},
+			http.Header{
+				"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://shop.example"},
+			},
 			false,
 			true,
 		},
-		"fetch without CORS":          {http.Header{"Sec-Fetch-Mode": {"no-cors"}}, false, true},
-		"fetch of the same origin":    {http.Header{"Sec-Fetch-Mode": {"same-origin"}}, false, true},
+		"fetch without CORS": {
+			http.Header{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Site": {"same-site"}},
+			false,
+			true,
+		},
+		"fetch of the same origin": {
+			http.Header{"Sec-Fetch-Mode": {"same-origin"}, "Sec-Fetch-Site": {"same-origin"}},
+			false,
+			true,
+		},
+		"fetch of Node, a test":       {http.Header{"Sec-Fetch-Mode": {"cors"}}, false, false},
+		"fetch of Node, a server":     {http.Header{"Sec-Fetch-Mode": {"cors"}}, true, true},
 		"XMLHttpRequest, old browser": {http.Header{"X-Requested-With": {"XMLHttpRequest"}}, false, true},
 		"server":                      {http.Header{}, true, true},
 		"a test's client":             {http.Header{}, false, false},

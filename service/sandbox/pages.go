@@ -62,13 +62,13 @@ func (s *Sandbox) redirect(w http.ResponseWriter, target string) {
 
 func refusalPath(id int) string { return "/access/unauthenticated?sign_in=" + strconv.Itoa(id) }
 
-// layout is the data that every page of a brand needs.
+// frame is the data that every page of a brand needs.
 type frame struct {
-	Brand Brand
+	Brand site
 	App   string
 }
 
-func (s *Sandbox) frame(brand Brand) frame { return frame{brand, s.options.App} }
+func (s *Sandbox) frame(at site) frame { return frame{at, s.options.App} }
 
 type refusalView struct {
 	frame
@@ -78,15 +78,15 @@ type refusalView struct {
 
 // showRefusal redirects a browser whose sign-in was refused, or displays the reason. The query
 // contains only the ID of the sign-in. So a link from elsewhere can't put text on this page.
-func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, brand Brand) {
+func (s *Sandbox) showRefusal(w http.ResponseWriter, r *http.Request, at site) {
 	id, _ := strconv.Atoi(r.URL.Query().Get("sign_in"))
 	found, ok := s.signIns.find(id)
-	if !ok || found.Brand != brand.ID || found.Outcome != OutcomeRefused {
+	if !ok || found.Brand != at.ID || found.Outcome != OutcomeRefused {
 		found = SignIn{Message: "There is no refused sign-in with this link."}
-	} else if s.redirectRefused(w, r, brand, found) {
+	} else if s.redirectRefused(w, r, at.Brand, found) {
 		return
 	}
-	s.writePage(w, http.StatusOK, "refusal", refusalView{s.frame(brand), found, s.explain(found)})
+	s.writePage(w, http.StatusOK, "refusal", refusalView{s.frame(at), found, s.explain(found)})
 }
 
 // explain returns the URL of the page with details of a sign-in, or "" if there is none.
@@ -109,9 +109,9 @@ type homeView struct {
 
 // showHome serves every page of the help centre and the agent interface. It displays who is signed
 // in.
-func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, brand Brand) {
-	view := homeView{frame: s.frame(brand), Path: r.URL.Path}
-	if view.SignIn, view.SignedIn = s.sessions.of(r, brand); view.SignedIn {
+func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, at site) {
+	view := homeView{frame: s.frame(at), Path: r.URL.Path}
+	if view.SignIn, view.SignedIn = s.sessions.of(r, at); view.SignedIn {
 		c := claims(view.SignIn.Claims)
 		view.User, view.Explain = User{Name: c.text("name"), Email: c.text("email")}, s.explain(view.SignIn)
 		for _, name := range slices.Sorted(maps.Keys(c)) {
@@ -121,8 +121,8 @@ func (s *Sandbox) showHome(w http.ResponseWriter, r *http.Request, brand Brand) 
 	s.writePage(w, http.StatusOK, "home", view)
 }
 
-func (s *Sandbox) signedIn(r *http.Request, brand Brand) bool {
-	_, ok := s.sessions.of(r, brand)
+func (s *Sandbox) signedIn(r *http.Request, at site) bool {
+	_, ok := s.sessions.of(r, at)
 	return ok
 }
 
@@ -137,12 +137,12 @@ type usersView struct {
 
 // showUsers displays the account's users and what each sign-in changed. All brands have the same
 // users.
-func (s *Sandbox) showUsers(w http.ResponseWriter, brand Brand) {
+func (s *Sandbox) showUsers(w http.ResponseWriter, at site) {
 	signIns := s.SignIns()
 	slices.Reverse(signIns)
 	signIns = slices.DeleteFunc(signIns, func(i SignIn) bool { return i.Outcome != OutcomeSignedIn })
 	listed := signIns[:min(len(signIns), maxListedSignIns)]
-	s.writePage(w, http.StatusOK, "users", usersView{s.frame(brand), s.Users(), listed})
+	s.writePage(w, http.StatusOK, "users", usersView{s.frame(at), s.Users(), listed})
 }
 
 // asJSON returns a value from JSON as JSON, without the escapes that json.Marshal adds for HTML.

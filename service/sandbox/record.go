@@ -5,8 +5,12 @@ import (
 	"time"
 )
 
-// maxRecord is the maximum number of recorded sign-ins. The oldest are deleted first.
-const maxRecord = 1000
+// The maximum number of recorded sign-ins, and of their bytes as they were received. The oldest are
+// deleted first. Sessions have the same maximum of bytes.
+const (
+	maxRecord      = 1000
+	maxRecordBytes = 8 << 20
+)
 
 // SignIn is one request that the endpoint received, and its result. It doesn't contain the token.
 // All callers share its maps, so don't modify them.
@@ -37,6 +41,8 @@ type SignIn struct {
 	Notes []string
 	// Undocumented are the sorted names of claims that Zendesk doesn't document. They are ignored.
 	Undocumented []string
+
+	size int // bytes of the form
 }
 
 // Outcome is the result of a sign-in.
@@ -74,6 +80,7 @@ type record struct {
 	mu     sync.Mutex
 	last   int // the latest id
 	latest []SignIn
+	bytes  int // of all of latest
 }
 
 // add sets the ID of the sign-in and records it.
@@ -82,11 +89,19 @@ func (r *record) add(s SignIn) SignIn {
 	defer r.mu.Unlock()
 	r.last++
 	s.ID = r.last
-	if len(r.latest) == maxRecord {
+	r.latest, r.bytes = append(r.latest, s), r.bytes+s.size
+	for len(r.latest) > maxRecord || r.bytes > maxRecordBytes {
+		r.bytes -= r.latest[0].size
 		r.latest = r.latest[1:]
 	}
-	r.latest = append(r.latest, s)
 	return s
+}
+
+// forget deletes all sign-ins. Their IDs aren't used again.
+func (r *record) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.latest, r.bytes = nil, 0
 }
 
 func (r *record) all() []SignIn {

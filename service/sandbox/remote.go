@@ -2,20 +2,10 @@ package sandbox
 
 import (
 	"net/http"
-
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-)
-
-var (
-	// privatePath matches the pages that Zendesk serves only to users who are signed in: the agent
-	// interface and the user's requests.
-	privatePath = regexp.MustCompile(`^/(?:agent|tickets|hc/[a-z-]+/(?:requests|restricted))(?:/|$)`)
-	// signInPath matches the sign-in link of the help centre.
-	signInPath = regexp.MustCompile(`^/hc/[a-z-]+/signin$`)
 )
 
 // localeEnglish is Zendesk's ID of the sandbox's locale.
@@ -24,20 +14,20 @@ const localeEnglish = "1"
 // redirectToSignIn redirects a visitor to the remote login URL with Zendesk's parameters. The
 // visitor's role isn't known yet. So for the agent interface it uses the configuration of the team
 // members, and for everything else that of the end users.
-func (s *Sandbox) redirectToSignIn(w http.ResponseWriter, r *http.Request, brand Brand, returnTo string) {
+func (s *Sandbox) redirectToSignIn(w http.ResponseWriter, r *http.Request, at site, returnTo string) {
 	audience := audienceEndUser
 	if target, err := url.Parse(returnTo); err == nil &&
 		(strings.HasPrefix(target.Path, "/agent") || strings.HasPrefix(target.Path, "/tickets")) {
 		audience = audienceTeamMember
 	}
-	i := slices.IndexFunc(s.configurationsOf(brand.ID), func(c Configuration) bool {
+	i := slices.IndexFunc(s.configurationsOf(at.ID), func(c Configuration) bool {
 		return c.RemoteLogin != "" && slices.Contains(c.Audiences, audience)
 	})
 	if i < 0 {
-		s.showHome(w, r, brand)
+		s.showHome(w, r, at)
 		return
 	}
-	s.toRemoteLogin(w, r, s.configurationsOf(brand.ID)[i], brand, returnTo)
+	s.toRemoteLogin(w, r, s.configurationsOf(at.ID)[i], at.Brand, returnTo)
 }
 
 func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Configuration, brand Brand, returnTo string) {
@@ -51,21 +41,21 @@ func (s *Sandbox) toRemoteLogin(w http.ResponseWriter, r *http.Request, c Config
 }
 
 // signOut ends the session and redirects to the remote logout URL with the user's identity.
-func (s *Sandbox) signOut(w http.ResponseWriter, r *http.Request, brand Brand) {
-	signIn, ok := s.sessions.of(r, brand)
-	http.SetCookie(w, s.sessions.end(r))
+func (s *Sandbox) signOut(w http.ResponseWriter, r *http.Request, at site) {
+	signIn, ok := s.sessions.of(r, at)
+	http.SetCookie(w, s.sessions.end(r, at))
 	if !ok {
-		http.Redirect(w, r, "/", http.StatusFound)
+		http.Redirect(w, r, at.base+"/", http.StatusFound)
 		return
 	}
-	configuration := s.configuration(brand, signIn.Configuration)
+	configuration := s.configuration(at.Brand, signIn.Configuration)
 	if configuration.RemoteLogout == "" {
-		http.Redirect(w, r, "/", http.StatusFound)
+		http.Redirect(w, r, at.base+"/", http.StatusFound)
 		return
 	}
 	c := claims(signIn.Claims)
 	http.Redirect(w, r, withQuery(configuration.RemoteLogout,
-		"email", c.text("email"), "external_id", c.text("external_id"), "brand_id", brand.ID), http.StatusFound)
+		"email", c.text("email"), "external_id", c.text("external_id"), "brand_id", at.ID), http.StatusFound)
 }
 
 // redirectRefused redirects a browser whose sign-in was refused. The target is the remote logout

@@ -151,7 +151,7 @@ func TestRemoteLogin(t *testing.T) {
 			"timestamp": {"1780315200"},
 		})
 	}
-	for _, path := range []string{"/", "/hc/en-us", "/hc/en-us/articles/1", "/agentx"} {
+	for _, path := range []string{"/", "/hc/en-us", "/hc/en-us/articles/1", "/chat/agent"} {
 		if got := z.get(t, "acme.localhost", path); got.status != 200 ||
 			!strings.Contains(got.body, `id="signed-out"`) {
 			t.Errorf("%s should need no sign-in: %d %s", path, got.status, got.body)

@@ -28,7 +28,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -65,9 +64,14 @@ type Options struct {
 	// Explain is the URL of a page with details of a sign-in. The sandbox's pages link to it with
 	// sign_in=ID in the query unless it is empty.
 	Explain string
+	// AnyHost serves the paths /brands and /sandbox/v1 under every host name that isn't a brand's.
+	// Without it, the host must be a loopback address, so that the page of a stranger can't reach
+	// the sandbox through a name that resolves to this machine.
+	AnyHost bool
 }
 
-// Brand is a brand of the Zendesk account. It answers on the host SUBDOMAIN.localhost, on any port.
+// Brand is a brand of the Zendesk account. It answers on the host SUBDOMAIN.localhost, on any port,
+// and under the path /brands/SUBDOMAIN of a loopback address.
 type Brand struct {
 	ID        string // Zendesk's brand_id
 	Name      string
@@ -107,7 +111,8 @@ type Sandbox struct {
 	options        Options
 	brands         map[string]Brand                      // by host name
 	configurations atomic.Pointer[configurationsByBrand] // replaced as a whole
-	returnHosts    map[string]bool                       // hosts that return_to may contain
+	returnHosts    map[string]Brand                      // by host that return_to may contain
+	api            http.Handler
 	log            *slog.Logger
 	used           replays
 
@@ -130,13 +135,12 @@ func New(options Options) (*Sandbox, error) {
 	s := &Sandbox{
 		options:     options,
 		brands:      map[string]Brand{},
-		returnHosts: map[string]bool{},
+		returnHosts: map[string]Brand{},
 		log:         options.Log,
 	}
 	if s.options.Now == nil {
 		s.options.Now = time.Now
 	}
-
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -144,6 +148,7 @@ func New(options Options) (*Sandbox, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("setting up the sandbox: %w", err)
 	}
+	s.api = s.newAPI()
 	return s, nil
 }
 
@@ -161,7 +166,7 @@ func (s *Sandbox) addBrands(brands []Brand) (errs []error) {
 		}
 		s.brands[host] = brand
 		for _, name := range append([]string{host, brand.Subdomain + ".zendesk.com"}, brand.Hosts...) {
-			s.returnHosts[name] = true
+			s.returnHosts[name] = brand
 		}
 	}
 	return errs
@@ -210,46 +215,5 @@ func isHTTP(address string) bool {
 	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// ServeHTTP serves the brand of the request's host. It serves the endpoint, the pages for signing
-// in and out, and the account's users (/sandbox/users). All other paths display who is signed in.
-func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	setHeaders(w.Header())
-	brand, ok := s.brands[hostname(r.Host)]
-	if !ok {
-		s.writePage(w, http.StatusNotFound, "unknown-host", nil)
-		return
-	}
-	switch path := r.URL.Path; {
-	case path == "/access/jwt":
-		s.signIn(w, r, brand)
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		http.Error(w, "only GET and HEAD are allowed here", http.StatusMethodNotAllowed)
-	case path == "/access/unauthenticated":
-		s.showRefusal(w, r, brand)
-	case path == "/access/logout":
-		s.signOut(w, r, brand)
-	case path == "/access/normal":
-		s.writePage(w, http.StatusOK, "own-form", s.frame(brand))
-	case path == "/access/login" || signInPath.MatchString(path):
-		s.redirectToSignIn(w, r, brand, r.URL.Query().Get("return_to"))
-	case path == "/sandbox/users":
-		s.showUsers(w, brand)
-	case privatePath.MatchString(path) && !s.signedIn(r, brand):
-		s.redirectToSignIn(w, r, brand, origin(r)+r.URL.RequestURI())
-	default:
-		s.showHome(w, r, brand)
-	}
-}
-
 // now returns the time of the account's clock, which may be wrong.
 func (s *Sandbox) now() time.Time { return s.options.Now().Add(s.Faults().ClockOffset) }
-
-// hostname returns the Host header without its port. Brands are found by equality with it, never by
-// a part of it.
-func hostname(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		return name
-	}
-	return host
-}

@@ -64,12 +64,12 @@ func TestHosts(t *testing.T) {
 	for host, want := range map[string]int{
 		"acme.localhost":      200,
 		"acme-labs.localhost": 200,
-		"localhost":           404,
+		"localhost":           200,
 		"x.acme.localhost":    404,
 		"acme.localhost.test": 404,
 		"acmeXlocalhost":      404,
 		"acme":                404,
-		"127.0.0.1":           404,
+		"127.0.0.1":           200,
 		"notacme.localhost":   404,
 		"acme.localhost.":     404,
 	} {
@@ -241,16 +241,16 @@ func TestRecordIsBounded(t *testing.T) {
 
 func TestSessionsAreBounded(t *testing.T) {
 	var s sessions
-	first := s.open(SignIn{Brand: "1"}, false)
+	first := s.open(SignIn{Brand: "1"}, site{}, false)
 	for range maxSessions {
-		s.open(SignIn{Brand: "1"}, false)
+		s.open(SignIn{Brand: "1"}, site{}, false)
 	}
 	request := httptest.NewRequest("GET", "/", nil)
 	request.AddCookie(first)
-	if _, ok := s.of(request, Brand{ID: "1"}); ok || len(s.byID) != maxSessions {
+	if _, ok := s.of(request, site{Brand: Brand{ID: "1"}}); ok || len(s.byID) != maxSessions {
 		t.Errorf("%d sessions, the oldest still open: %v", len(s.byID), ok)
 	}
-	if cookie := s.open(SignIn{}, true); !cookie.Secure {
+	if cookie := s.open(SignIn{}, site{}, true); !cookie.Secure {
 		t.Error("over TLS the cookie isn't secure")
 	}
 }

@@ -8,12 +8,15 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 const (
 	maxBody     = 64 << 10 // bytes of a form
 	maxReturnTo = 2048     // bytes
+	// signInHeader is the header of an answer with the ID of its recorded sign-in.
+	signInHeader = "Sandbox-Sign-In"
 )
 
 // The messages that Zendesk was observed to answer with. There is no official list.
@@ -43,14 +46,15 @@ func refuse(reason Reason, message, detail string) *refusal {
 }
 
 // signIn serves the endpoint. It records every request, whatever its method.
-func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
-	attempt := SignIn{Time: s.now(), Brand: brand.ID, Outcome: OutcomeSignedIn}
+func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, at site) {
+	attempt := SignIn{Time: s.now(), Brand: at.ID, Outcome: OutcomeSignedIn}
 	refused := s.check(w, r, &attempt)
 	if refused != nil {
 		attempt.Outcome = OutcomeRefused
 		attempt.Reason, attempt.Message, attempt.Detail = refused.reason, refused.message, refused.detail
 	}
 	attempt = s.signIns.add(attempt)
+	w.Header().Set(signInHeader, strconv.Itoa(attempt.ID))
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "sandbox sign-in",
 		slog.Int("id", attempt.ID),
 		slog.String("brand", attempt.Brand),
@@ -60,17 +64,17 @@ func (s *Sandbox) signIn(w http.ResponseWriter, r *http.Request, brand Brand) {
 	)
 	switch {
 	case refused == nil:
-		http.SetCookie(w, s.sessions.open(attempt, r.TLS != nil))
+		http.SetCookie(w, s.sessions.open(attempt, at, r.TLS != nil))
 		target, _ := s.destination(attempt.ReturnTo)
-		s.redirect(w, target)
+		s.redirect(w, s.locate(at, target))
 	case refused.status == http.StatusOK:
-		s.redirect(w, origin(r)+refusalPath(attempt.ID))
+		s.redirect(w, origin(r)+at.base+refusalPath(attempt.ID))
 	default:
 		// Signing in again doesn't help here, so the answer is an error page.
 		if refused.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", http.MethodPost)
 		}
-		s.writePage(w, refused.status, "refusal", refusalView{s.frame(brand), attempt, s.explain(attempt)})
+		s.writePage(w, refused.status, "refusal", refusalView{s.frame(at), attempt, s.explain(attempt)})
 	}
 }
 
@@ -81,7 +85,7 @@ func (s *Sandbox) check(w http.ResponseWriter, r *http.Request, attempt *SignIn)
 	if refused != nil {
 		return refused
 	}
-	attempt.ReturnTo = form.returnTo
+	attempt.ReturnTo, attempt.size = form.returnTo, len(form.jwt)+len(form.returnTo)
 	token, err := parseToken(form.jwt)
 	if err != nil {
 		return refuse(ReasonToken, messageInvalid, err.Error())
@@ -206,12 +210,15 @@ func (s *Sandbox) readForm(w http.ResponseWriter, r *http.Request) (form, *refus
 
 // notNavigation returns why a browser's form can't have sent the request, or "" if it can. Zendesk
 // answers scripts without CORS headers, so that a script can't read the answer and gets no cookie.
-// It answers servers with 403.
+// It answers servers with 403. Browsers send Sec-Fetch-Site with every Sec-Fetch-Mode. The fetch of
+// Node, which is a server, sends only the latter.
 func (s *Sandbox) notNavigation(h http.Header) string {
-	switch mode := h.Get("Sec-Fetch-Mode"); {
-	case mode != "" && mode != "navigate", h.Get("X-Requested-With") != "":
+	mode := h.Get("Sec-Fetch-Mode")
+	byBrowser := h.Get("Sec-Fetch-Site") != ""
+	switch {
+	case byBrowser && mode != "navigate", h.Get("X-Requested-With") != "":
 		return "the token must come from a form that the browser submits; a script's fetch or XMLHttpRequest is refused"
-	case mode == "" && s.options.BrowsersOnly:
+	case mode != "navigate" && s.options.BrowsersOnly:
 		return "the token must come from the user's own browser, because the answer sets its cookies; " +
 			"a server's request is refused"
 	}
@@ -233,7 +240,8 @@ func (s *Sandbox) destination(returnTo string) (target string, valid bool) {
 		return "/", false
 	}
 	relative := strings.HasPrefix(returnTo, "/") && !strings.HasPrefix(returnTo, "//")
-	absolute := (u.Scheme == "https" || u.Scheme == "http") && s.returnHosts[u.Hostname()]
+	_, known := s.returnHosts[u.Hostname()]
+	absolute := (u.Scheme == "https" || u.Scheme == "http") && known
 	if !relative && !absolute {
 		return "/", false
 	}

@@ -9,8 +9,10 @@ import (
 	"sync"
 )
 
-// maxUsers is the maximum number of users in the account. The oldest are deleted first.
-const maxUsers = 1000
+const (
+	maxUsers     = 1000     // the oldest are deleted first
+	maxUserBytes = 64 << 10 // of a user's fields as text
+)
 
 // User is a user of the account, with the data of the latest sign-in.
 type User struct {
@@ -51,6 +53,14 @@ func (u User) Fields() []Field {
 		all = append(all, Field{"user_fields." + key, u.UserFields[key]})
 	}
 	return slices.DeleteFunc(all, func(f Field) bool { return f.Value == "" })
+}
+
+// size returns the number of bytes of all fields.
+func (u User) size() (n int) {
+	for _, f := range u.Fields() {
+		n += len(f.Name) + len(f.Value)
+	}
+	return n
 }
 
 // clone returns a deep copy.
@@ -122,8 +132,20 @@ func (u *users) signIn(c claims, configuration Configuration, multipleOrganizati
 	update.contact()
 	update.organizations(multipleOrganizations)
 	update.fields()
+	if user.size() > maxUserBytes {
+		user.Organizations, user.UserFields = before.Organizations, before.UserFields
+		update.note("organisations and user fields were not changed: the sandbox keeps at most %d KiB of a user",
+			maxUserBytes>>10)
+	}
 	attempt.User, attempt.Changes = user.ID, changes(before, *user)
 	attempt.Notes = append(attempt.Notes, update.notes...)
+}
+
+// clear deletes all users. Their IDs aren't used again.
+func (u *users) clear() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sorted = nil
 }
 
 func (u *users) find(c claims) (user *User, byExternalID bool) {

@@ -125,7 +125,8 @@ func (d *Demo) Audit() io.Writer { return d.audit }
 // Log returns the writer for the log, which the pages show.
 func (d *Demo) Log() io.Writer { return d.log }
 
-// Handler serves the demo at http://localhost:PORT/, and the sandbox at the hosts of its brands.
+// Handler serves the demo at http://localhost:PORT/. It serves the sandbox at the hosts of its
+// brands, and at the demo's host under the sandbox's paths.
 func (d *Demo) Handler(at Addresses) http.Handler {
 	p := &pages{Demo: d, client: &client{
 		rest: "http://" + at.HTTP, ops: "http://" + at.Ops, http: &http.Client{Timeout: 10 * time.Second},
@@ -151,6 +152,10 @@ func (d *Demo) Handler(at Addresses) http.Handler {
 			name = r.Host
 		}
 		if name == "localhost" || name == "127.0.0.1" || name == "::1" || name == "[::1]" {
+			if sandbox.ServesPath(r.URL.Path) {
+				d.sandbox.ServeHTTP(w, r)
+				return
+			}
 			app.ServeHTTP(w, r)
 			return
 		}
