@@ -102,6 +102,7 @@ func (l *loader) readConfigurations() *parsedConfigurations {
 			}
 		}
 	}
+	l.checkEndpoints()
 	if len(all.byName) == 0 && !l.unknown {
 		l.sources[0].Place("configurations").Problem("is required, here or in an included file: at least one")
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/text/language"
 
@@ -25,17 +26,32 @@ func (p pages) in(tag string) *page.Page {
 	return p.pages[i]
 }
 
+// checkPages checks the values of the pages. It also refuses values that are valid in a profile but
+// not on a page, such as a brand's name that is too long.
 func checkPages(at yamlfile.Place, z *zendeskSSO) {
 	if z.ReferrerPolicy != "" && z.ReferrerPolicy != "no-referrer" && z.ReferrerPolicy != "strict-origin" {
 		at.At("referrer_policy").Problem("is none of its values: no-referrer, strict-origin")
 	}
+	report := func(at yamlfile.Place, err error) {
+		if err != nil && !at.HasProblem() { // otherwise the profile has refused the value
+			at.Problem("%v", err)
+		}
+	}
+	if z.Endpoint != "" {
+		report(at.At("endpoint"), page.CheckSource(strings.ReplaceAll(z.Endpoint, "{subdomain}", "x")))
+	}
+	for i, origin := range z.Origins {
+		report(at.At("origins").Index(i), page.CheckSource(origin))
+	}
 	for i, b := range z.Brands {
-		b.Page.Check(at.At("brands").Index(i).At("page").ReportProblem)
+		at := at.At("brands").Index(i)
+		report(at.At("name"), page.CheckBrand(b.Name))
+		b.Page.Check(at.At("page").ReportProblem)
 	}
 }
 
-// renderBrands renders the pages of all brands. It reports values that are valid in a profile but
-// not on a page, such as a name that is too long.
+// renderBrands renders the pages of all brands. It reports only what checkPages doesn't find, which
+// should be nothing.
 func (m matchers) renderBrands(at yamlfile.Place, z *zendeskSSO, c *Configuration) map[string]pages {
 	byBrand := map[string]pages{}
 	for i, b := range z.Brands {

@@ -125,7 +125,31 @@ var configurationProblems = []problemCase{
 	{"brand's id", `id: "360001"`, `id: "acme"`, []string{"11 configurations[0].zendesk_sso.brands[0].id"}, ""},
 	{
 		"brand's name too long", "subdomain: acme,", "name: " + strings.Repeat("a ", 60) + "b, subdomain: acme,",
-		[]string{"11 configurations[0].zendesk_sso.brands[0]"}, "brand name",
+		[]string{"11 configurations[0].zendesk_sso.brands[0].name"}, "at most 100",
+	},
+	{
+		"origin that no page's policy can name", "audiences: [end_user]",
+		"audiences: [end_user]\n      origins: ['https://[2001:db8::1]']",
+		[]string{"10 configurations[0].zendesk_sso.origins[0]"}, "no IPv6 address",
+	},
+	{
+		"endpoint a mapped host", "audiences: [end_user]",
+		"audiences: [end_user]\n      endpoint: https://help.acme.com",
+		[]string{"10 configurations[0].zendesk_sso.endpoint"},
+		"is a mapped host (line 12), where Zendesk takes no tokens: leave it out",
+	},
+	{
+		"endpoint a mapped host with a port", "audiences: [end_user]",
+		"audiences: [end_user]\n      endpoint: https://help.acme.com:443",
+		[]string{"10 configurations[0].zendesk_sso.endpoint"}, "is a mapped host",
+	},
+	{
+		"endpoint a mapped host of another configuration", "hosts: [help.acme.com]}", `hosts: [help.acme.com]}
+  - name: help
+    secret: {path: sso/help}
+    zendesk_sso:
+      {audiences: [end_user], endpoint: "https://{subdomain}.acme.com", brands: [{id: "1", subdomain: help}]}`,
+		[]string{"15 configurations[1].zendesk_sso.endpoint"}, "is a mapped host (line 11)",
 	},
 	{
 		"referrer policy", "audiences: [end_user]", "audiences: [end_user]\n      referrer_policy: origin",

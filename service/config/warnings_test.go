@@ -79,6 +79,16 @@ callers:
 			"no grants", "callers:", "callers:\n  - {name: x, identities: [{mtls_dns: a}], grants: []}",
 			[]string{"13 callers[0]", "13 callers[0].identities[0].mtls_dns"}, "everything is denied",
 		},
+		{
+			"an endpoint that isn't Zendesk's", "audiences: [end_user]",
+			"audiences: [end_user]\n      endpoint: https://{subdomain}.sandbox.acme.com",
+			[]string{"10 configurations[0].zendesk_sso.endpoint"},
+			"posts tokens to acme.sandbox.acme.com, which isn't Zendesk's",
+		},
+		{
+			"endpoints of Zendesk", "audiences: [end_user]",
+			"audiences: [end_user]\n      endpoint: https://acme.zendesk.com", nil, "",
+		},
 		{"no callers", minimal[strings.Index(minimal, "callers:"):], "", []string{"1 callers"}, "is empty"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -66,13 +66,12 @@ func (f Frame) check() error {
 	var errs []error
 	if f.Brand == "" {
 		errs = append(errs, errors.New("brand name is empty"))
-	} else if err := checkText(f.Brand, maxTitle); err != nil {
+	} else if err := CheckBrand(f.Brand); err != nil {
 		errs = append(errs, fmt.Errorf("brand name %w", err))
 	}
 	for _, source := range f.FormActionSources {
-		if !sourcePattern.MatchString(source) {
-			const format = "form-action source %q is not scheme://host or scheme://host:port in lower case"
-			errs = append(errs, fmt.Errorf(format, source))
+		if err := CheckSource(source); err != nil {
+			errs = append(errs, fmt.Errorf("form-action source %q %w", source, err))
 		}
 	}
 	if err := f.checkAction(); err != nil {
@@ -92,6 +91,18 @@ func (f Frame) check() error {
 		errs = append(errs, errors.New("scope is empty"))
 	}
 	return errors.Join(errs...)
+}
+
+// CheckBrand returns an error if a page can't show the name of a brand.
+func CheckBrand(name string) error { return checkText(name, maxTitle) }
+
+// CheckSource returns an error if the policy of a page can't name an origin.
+func CheckSource(origin string) error {
+	if !sourcePattern.MatchString(origin) {
+		return errors.New("can't be in a page's policy: it must be scheme://host or scheme://host:port in lower case, " +
+			"and no IPv6 address")
+	}
+	return nil
 }
 
 func (f Frame) checkAction() error {

@@ -79,8 +79,7 @@ func New(s Settings, brands []BrandSettings) (*Profile, error) {
 }
 
 func newBrand(s Settings, b BrandSettings) *Brand {
-	at := func(endpoint string) string { return strings.ReplaceAll(endpoint, "{subdomain}", b.Subdomain) }
-	origin := at(s.endpoint())
+	origin := s.endpointOf(b.Subdomain)
 	brand := &Brand{
 		ID:        b.ID,
 		Name:      b.Name,
@@ -89,7 +88,7 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 		Action:    origin + Path,
 		origins:   []string{origin},
 	}
-	if own := at(defaultEndpoint); own != origin {
+	if own := (Settings{}).endpointOf(b.Subdomain); own != origin {
 		brand.origins = append(brand.origins, own) // valid even if forms are posted to the sandbox
 	}
 	if brand.Name == "" {

@@ -26,8 +26,8 @@ type Settings struct {
 	// Audiences are the groups that Zendesk has assigned the configuration to. Required.
 	Audiences []Audience `yaml:"audiences"`
 	// Endpoint is the origin that forms are posted to, with {subdomain} in place of the brand's
-	// subdomain. The default is https://{subdomain}.zendesk.com. Plain http is allowed for loopback
-	// hosts only.
+	// subdomain. The default is https://{subdomain}.zendesk.com. Any other host is that of a
+	// sandbox. Plain http is allowed for loopback hosts only.
 	Endpoint string `yaml:"endpoint"`
 	// IPRanges are CIDR ranges. If there are any, they must contain the client_ip of every request.
 	IPRanges []string `yaml:"ip_ranges"`
@@ -65,11 +65,8 @@ type BrandSettings struct {
 	Default bool `yaml:"default"`
 }
 
-const (
-	defaultEndpoint = "https://{subdomain}.zendesk.com"
-	// Path is the path at a brand's origin at which Zendesk accepts sign-in tokens.
-	Path = "/access/jwt"
-)
+// Path is the path at a brand's origin at which Zendesk accepts sign-in tokens.
+const Path = "/access/jwt"
 
 var (
 	brandID   = regexp.MustCompile(`^[0-9]{1,20}$`)
@@ -90,7 +87,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 		}
 	}
 	if s.Endpoint != "" {
-		if fault := checkOrigin(strings.ReplaceAll(s.Endpoint, "{subdomain}", "x")); fault != "" {
+		if fault := s.checkEndpoint(brands); fault != "" {
 			report("endpoint", fault)
 		}
 	}
@@ -134,7 +131,7 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 			report(at("subdomain"),
 				fmt.Sprintf("%q is no Zendesk subdomain: write the part before .zendesk.com, in lower case",
 					b.Subdomain))
-		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), "{subdomain}"):
+		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), placeholder):
 			report(at("subdomain"), "another brand of this configuration has the same subdomain")
 		}
 		if fault := text.Fault(b.Name, text.AllowJoiners); fault != "" {
@@ -160,13 +157,6 @@ func checkChoice(report func(key, fault string), key, value string, choices ...s
 	if value != "" && !slices.Contains(choices, value) {
 		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(choices, ", ")))
 	}
-}
-
-func (s Settings) endpoint() string {
-	if s.Endpoint == "" {
-		return defaultEndpoint
-	}
-	return s.Endpoint
 }
 
 // checkOrigin explains why s can't be the origin of a page that receives tokens or people. It
