@@ -43,7 +43,8 @@ func outcomeOf(tb testing.TB, err error, response *pb.MintTokenResponse) outcome
 	for _, d := range st.Details() {
 		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, f := range bad.GetFieldViolations() {
-				v.fields += f.GetField() + " " + f.GetDescription() + "\n"
+				// The REST gateway spells a field as the body does.
+				v.fields += strings.ToLower(strings.ReplaceAll(f.GetField(), "_", "")) + " " + f.GetDescription() + "\n"
 			}
 		}
 	}
@@ -112,7 +113,7 @@ func (g jsonGateway) overHTTP(t *testing.T, body []byte) outcome {
 				// field's path.
 				if strings.Contains(f.GetDescription(), inputMarker) ||
 					strings.Contains(f.GetField(), inputMarker) &&
-						!strings.HasPrefix(f.GetField(), "user.user_fields[") {
+						!strings.HasPrefix(strings.ReplaceAll(f.GetField(), "_f", "F"), "user.userFields[") {
 					t.Errorf("a violation repeats a value of the request: %v", f)
 				}
 			}

@@ -228,6 +228,7 @@ func sendHTTP(ctx context.Context, t *testing.T, s *server, c call) reply {
 		t.Fatalf("HTTP %d, but the body is not a google.rpc.Status: %v: %s", res.StatusCode, err, body)
 	}
 	r.details(status.FromProto(&st))
+	r.spellAsGRPC()
 	return r
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ import (
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 
+	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service"
@@ -254,6 +256,33 @@ func (a *answer) details(s *status.Status) {
 	}
 }
 
+// spellAsGRPC changes the fields of an error of the REST gateway, which spells them as the body
+// does, to snake_case, so that one table can hold the errors of both transports.
+func (a *answer) spellAsGRPC() {
+	fields := make(map[string]string, len(a.field))
+	for field, description := range a.field {
+		fields[snakeCase(field)] = description
+	}
+	if a.field != nil {
+		a.field = fields
+	}
+	if field := a.info["field"]; field != "" {
+		a.info["field"] = snakeCase(field)
+	}
+}
+
+// snakeCase changes a path to snake_case, without the keys of maps in it.
+func snakeCase(path string) string {
+	name, key, found := strings.Cut(path, `["`)
+	name = capital.ReplaceAllStringFunc(name, func(c string) string { return "_" + strings.ToLower(c) })
+	if found {
+		name += `["` + key
+	}
+	return name
+}
+
+var capital = regexp.MustCompile(`[A-Z]`)
+
 // overGRPC calls a method at the gRPC server.
 func (s *server) overGRPC(
 	ctx context.Context,
@@ -312,9 +341,15 @@ func do(r *http.Request, response proto.Message) answer {
 			return answer{code: codes.Unknown, http: res.StatusCode, message: string(b), body: b, header: res.Header}
 		}
 		a.details(status.FromProto(&st))
+		a.spellAsGRPC()
 	} else if response != nil {
 		if err := protojson.Unmarshal(b, response); err != nil {
 			a.code, a.message = codes.Unknown, err.Error()
+		}
+		if m, ok := response.(interface{ GetWarnings() []*pb.Warning }); ok {
+			for _, w := range m.GetWarnings() {
+				w.Field = snakeCase(w.GetField())
+			}
 		}
 	}
 	return a

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/deskmint/deskmint/service/transport/internal/shape"
 )
 
 // decodeGRPC reads the message of a gRPC call. The function receive is the decoder of the stream.
@@ -28,12 +30,20 @@ func decodeGRPC(ctx context.Context, receive func(any) error, m proto.Message) e
 	switch {
 	case in.bytes > maxBody:
 		return tooLarge(maxBody)
+	case len(in.badText) > 0:
+		return badRequest("The message has text that is not valid UTF-8.", badText(in.badText)...)
 	case in.err != nil:
-		return badRequest(
-			"The message can't be decoded: it is not one of this request, or has text that is not valid UTF-8.",
-		)
+		return badRequest("The message can't be decoded: it is not one of this request.")
 	}
 	return nil
+}
+
+func badText(paths []string) []Violation {
+	violations := make([]Violation, len(paths))
+	for i, path := range paths {
+		violations[i] = Violation{path, "is not valid UTF-8, but perhaps in ISO-8859-1 or Windows-1252"}
+	}
+	return violations
 }
 
 // receiveError returns the refusal of a request whose message the library can't receive. The
@@ -65,8 +75,9 @@ func tooLarge(limit int64) *Refusal {
 // incoming is a message together with the outcome of its decoding.
 type incoming struct {
 	proto.Message
-	bytes int
-	err   error
+	bytes   int
+	err     error
+	badText []string // the fields that the error is about, if it is about their text
 }
 
 // deferringCodec is the protobuf codec, except that it stores a decoding error in the message. The
@@ -83,6 +94,9 @@ func (c deferringCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	if in.bytes = data.Len(); in.bytes <= maxBody {
 		in.err = c.CodecV2.Unmarshal(data, in.Message)
+	}
+	if in.err != nil {
+		in.badText = shape.BadText(data.Materialize(), in.ProtoReflect().Descriptor())
 	}
 	return nil
 }

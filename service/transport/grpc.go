@@ -107,6 +107,9 @@ func (t *Servers) call(m Method, c *Call) (out any, err error) {
 // reply returns an answer in the form of a gRPC handler.
 func (c *Call) reply(a Answer) (any, error) {
 	err := grpc.SetHeader(c.ctx, a.Header)
+	if c.http != nil {
+		a = c.http.spell(a)
+	}
 	switch {
 	case a.Message == nil && a.Refusal != nil:
 		return nil, a.Refusal

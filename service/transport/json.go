@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/deskmint/deskmint/service/transport/internal/shape"
 )
 
 // strictJSON is the JSON of the gateway. An unknown field, a field that occurs twice and text after
@@ -41,8 +43,10 @@ type httpCall struct {
 	body      io.Reader // limited to maxBody
 	params    map[string]string
 	query     string
-	refused   *Refusal // of a request that can't be passed on to a method
-	status    int      // of an answer that shows a refusal; 0: the gateway's own
+	received  []byte                         // the body, once it has been read
+	message   protoreflect.MessageDescriptor // of the request, once it is being decoded
+	refused   *Refusal                       // of a request that can't be passed on to a method
+	status    int                            // of an answer that shows a refusal; 0: the gateway's own
 
 	ignoreUnknown bool // fields of the body that the message doesn't have
 }
@@ -66,6 +70,7 @@ func httpCallOf(ctx context.Context) *httpCall {
 // decode reads the query or the body into m, and then sets what the path says. The generated code
 // would let the path replace what the body says without an error.
 func (c *httpCall) decode(m proto.Message) error {
+	c.message = m.ProtoReflect().Descriptor()
 	if err := c.admissible(m); err != nil {
 		return err
 	}
@@ -106,13 +111,22 @@ func (c *httpCall) mediaType() error {
 		return nil
 	}
 	t, params, err := mime.ParseMediaType(contentType)
-	if err != nil || t != mediaTypeJSON {
-		return unsupported("The request's body must be JSON, with Content-Type: application/json.")
+	switch {
+	case contentType == "":
+		return unsupported("The request has no Content-Type. The body must be JSON, with Content-Type: " +
+			"application/json.")
+	case t == "application/x-www-form-urlencoded":
+		return unsupported("The request's Content-Type is that of a form, which curl -d and other clients send " +
+			"unless told otherwise. The body must be JSON, with Content-Type: application/json.")
+	case err != nil || t != mediaTypeJSON:
+		return unsupported("The request's Content-Type is another one. The body must be JSON, with Content-Type: " +
+			"application/json.")
 	}
 	switch strings.ToLower(params["charset"]) {
 	case "", "utf-8", "utf8": // the last is no registered name, but common
 	default:
-		return unsupported("The request's body must be in UTF-8: send Content-Type: application/json without charset.")
+		return unsupported("The request's body must be in UTF-8: encode it so, and send Content-Type: " +
+			"application/json without charset.")
 	}
 	return nil
 }
@@ -132,11 +146,12 @@ func (c *httpCall) decodeBody(m proto.Message) error {
 	case len(b) == 0:
 		return nil // an empty message, which breaks the rules of required fields
 	}
+	c.received = b
 	if c.ignoreUnknown {
 		blankUnknown(b, m)
 	}
-	if err := protojson.Unmarshal(b, m); err != nil {
-		return jsonRefusal(err)
+	if protojson.Unmarshal(b, m) != nil { // its errors name one fault, in words that change
+		return jsonRefusal(b, m.ProtoReflect().Descriptor())
 	}
 	return nil
 }
@@ -167,36 +182,17 @@ func (c *httpCall) setPath(m proto.Message) error {
 	return nil
 }
 
-// The name of a field is repeated only if it is a word. A value in the place of a name must not get
-// into an answer.
-var (
-	unknownField = regexp.MustCompile(`(?:unknown|duplicate) field "(\w{1,64})"`)
-	wrongValue   = regexp.MustCompile(`invalid value for (\w+) (?:type|field) ([\w.]{1,64})`)
-	position     = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
-)
-
-// jsonRefusal describes an error of protojson without repeating a value.
-func jsonRefusal(err error) *Refusal {
-	text := err.Error()
-	at := ""
-	if m := position.FindStringSubmatch(text); m != nil {
-		at = fmt.Sprintf(" at line %s, column %s", m[1], m[2])
+// jsonRefusal describes what is wrong with a body that protojson has refused.
+func jsonRefusal(body []byte, d protoreflect.MessageDescriptor) *Refusal {
+	message, faults := shape.Explain(body, d)
+	if message == "" {
+		message = "The request's body is not the JSON of this request."
 	}
-	if m := unknownField.FindStringSubmatch(text); m != nil {
-		what := "is not a field of this request"
-		if strings.Contains(text, "duplicate field") {
-			what = "occurs twice"
-		}
-		return badRequest("The request's JSON has a field that can't be there"+at+".", Violation{m[1], what + at})
+	violations := make([]Violation, len(faults))
+	for i, f := range faults {
+		violations[i] = Violation(f)
 	}
-	if m := wrongValue.FindStringSubmatch(text); m != nil && m[1] == "enum" {
-		return badRequest("The request's JSON has a name that its enumeration hasn't"+at+".",
-			Violation{m[2], "is no name of its enumeration; they are spelt like ROLE_END_USER" + at})
-	} else if m != nil {
-		return badRequest("The request's JSON has a value of the wrong type"+at+".",
-			Violation{m[2], "must be a " + m[1] + at})
-	}
-	return badRequest("The request's body is not the JSON of this request" + at + ".")
+	return badRequest(message, violations...)
 }
 
 // decodeQuery reads a query into m. It refuses what the gateway's parser ignores: a parameter that
@@ -208,15 +204,27 @@ func decodeQuery(query string, m proto.Message) error {
 	}
 	fields := m.ProtoReflect().Descriptor().Fields()
 	seen := make(map[protoreflect.FieldDescriptor]bool)
-	for name := range values {
+	bad := false
+	var faults []Violation
+	for _, name := range slices.Sorted(maps.Keys(values)) {
 		f := fields.ByName(protoreflect.Name(name))
 		if f == nil {
 			f = fields.ByJSONName(name)
 		}
-		if f == nil || seen[f] || len(values[name]) > 1 {
-			return badRequest("The request's query has a parameter that is unknown, or that is given twice.")
+		switch {
+		case f == nil:
+			bad = true
+			if v := Violation(shape.UnknownParameter(name, m.ProtoReflect().Descriptor())); v.Field != "" {
+				faults = append(faults, v)
+			}
+		case seen[f], len(values[name]) > 1:
+			bad = true
+			faults = append(faults, Violation{name, "is given twice"})
 		}
 		seen[f] = true
+	}
+	if bad {
+		return badRequest("The request's query has a parameter that is unknown, or that is given twice.", faults...)
 	}
 	if runtime.PopulateQueryParameters(m, values, utilities.NewDoubleArray(nil)) != nil {
 		return badRequest(unreadable)
