@@ -97,6 +97,65 @@ func TestJoiners(t *testing.T) {
 	}
 }
 
+// tags returns the invisible tags of an ASCII text.
+func tags(s string) string {
+	return strings.Map(func(r rune) rune { return 0xE0000 + r }, s)
+}
+
+// TestFlags checks that tags are accepted only in the flag of a region. Anywhere else they could hide
+// a text.
+func TestFlags(t *testing.T) {
+	const flag, end = "\U0001F3F4", "\U000E007F"
+	for _, s := range []string{
+		flag + tags("gbsct") + end, "Jo " + flag + tags("usca") + end + " Doe", flag, "a" + flag + "b" + flag,
+		flag + tags("gb1") + end, strings.Repeat(flag+tags("gbeng2")+end, 3), flag + "\u200d\u2620\ufe0f",
+	} {
+		if got := text.Fault(s, text.AllowJoiners); got != "" {
+			t.Errorf("%+q is refused: %s", s, got)
+		}
+		hasTags := strings.Contains(s, end)
+		if got := text.Fault(s, text.RefuseJoiners); hasTags && !strings.Contains(got, "an invisible character") {
+			t.Errorf("%+q with joiners refused: got %q", s, got)
+		}
+	}
+	for _, s := range []string{
+		tags("gbsct") + end, flag + tags("gbsct"), flag + end, flag + tags("gb") + end, flag + tags("gbengli") + end,
+		flag + tags("GBSCT") + end, flag + tags("gb sct") + end, flag + "x" + tags("gbsct") + end,
+		flag + tags("gbsct") + end + tags("x"), flag + tags("gbsct") + end + end, "\U0001F3F3" + tags("gbsct") + end,
+		flag + tags("gbs") + "x" + tags("ct") + end, flag + "\ufe0f" + tags("gbsct") + end,
+	} {
+		if got := text.Fault(s, text.AllowJoiners); !strings.Contains(got, "an invisible character") {
+			t.Errorf("%+q: got %q", s, got)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "", "Jo Doe": "Jo Doe", "Zoë\u0308": "Zoë\u0308", "\u202eJo": "\u202eJo", "J\u200do": "J\u200do",
+		"\ufeffJ\u00ado\u200b\u200e\u200f\u2060\u2064\u061c\u180e": "Jo", "\u00ad": "", "\ufeffJo\xff": "\ufeffJo\xff",
+	} {
+		got, changed := text.Clean(in)
+		if got != want || changed != (got != in) {
+			t.Errorf("Clean(%+q) = %+q, %t; want %+q", in, got, changed, want)
+		}
+	}
+}
+
+func TestIsBlank(t *testing.T) {
+	for s, want := range map[string]bool{
+		"": true, " \t\n\u00a0\u3000\u2028": true, "\u200c\u200d": true, "\ufe0f": true, "\u00ad\u200b\u2060\ufeff": true,
+		"\u3164": true, "\u115f\u1160": true, "\uffa0": true, "\u2800": true, "\u17b4": true, "\u0301\u20dd": true,
+		tags("gbsct"): true, "\u202e\u2069": true, "\U0001D159\U0001D173": true,
+		"a": false, "\u200da": false, "é": false, "e\u0301": false, "王": false, "❤\ufe0f": false, ".": false, "\u0601": false,
+		"\uf8ff": false, "\u0378": false, "ा": false, "\u0e33": false, "\xff": false, "\x00": false,
+	} {
+		if got := text.IsBlank(s); got != want {
+			t.Errorf("IsBlank(%+q) = %t", s, got)
+		}
+	}
+}
+
 func TestBadUTF8(t *testing.T) {
 	for _, s := range []string{"a\xffb", "a\xc3", "a\xed\xa0\x80b"} {
 		if got := text.Fault(s, text.AllowJoiners); got != "is not valid UTF-8" {
