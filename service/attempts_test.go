@@ -186,7 +186,7 @@ func TestUncountedAttempts(t *testing.T) {
 				m.GetForm() != nil {
 				t.Fatalf("the answer to a request with validate_only is %v %v", r.code, m)
 			}
-			invalid := call{method: "MintToken", body: withAttempt(user(`,"phone":"1"`), attempt)}
+			invalid := call{method: "MintToken", body: withAttempt(user(`,"organizations":[""]`), attempt)}
 			if r := tr.send(t.Context(), t, s, invalid); r.reason != "INVALID_FIELD" {
 				t.Fatal(r.reason)
 			}

@@ -73,7 +73,7 @@ func TestHangingAudit(t *testing.T) {
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
 			{method: "RenderPage", body: user("")},
-			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_STATUS"`},
+			{method: "RenderPage", body: user(`,"organizations":[""]`) + `,"onError":"ON_ERROR_STATUS"`},
 			{method: "ListConfigurations"},
 		} {
 			rest.Go(func() { check(tr, c) })

@@ -227,7 +227,7 @@ func leakCalls() (calls []call) {
 	}
 	message := quote("JWT signature invalid " + tokenHeader + ".e30.x")
 	calls = append(calls,
-		call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+		call{method: "RenderPage", body: user(`,"organizations":[""]`) + `,"onError":"ON_ERROR_PAGE"`},
 		call{method: "ReportSignInFailure", body: `"kind":"error","message":` + message + `,"onError":"ON_ERROR_PAGE"`},
 	)
 	for _, c := range signInCases() {

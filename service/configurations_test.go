@@ -219,7 +219,7 @@ func TestWildcardGrantOfMissingConfiguration(t *testing.T) {
 		for _, c := range []call{
 			{method: "MintToken", body: user("")},
 			{method: "MintToken", body: user("") + `,"brandId":"99"`},
-			{method: "RenderPage", body: user(`,"phone":"1"`)},
+			{method: "RenderPage", body: user(`,"organizations":[""]`)},
 			{method: "MintToken", body: user("") + `,"validateOnly":true`},
 			{method: "InspectToken", body: `"token":"x"`},
 			{method: "GetConfiguration"},

@@ -121,6 +121,15 @@ func fieldOf(v *structpb.Value) any {
 		return kind.NumberValue
 	case *structpb.Value_StringValue:
 		return kind.StringValue
+	case *structpb.Value_ListValue:
+		list := make([]any, len(kind.ListValue.GetValues()))
+		for i, item := range kind.ListValue.GetValues() {
+			list[i] = item // no type that a list can hold, which Check says
+			if s, ok := item.GetKind().(*structpb.Value_StringValue); ok {
+				list[i] = s.StringValue
+			}
+		}
+		return list
 	}
 	return v // no type that a user field can have, which Check says
 }

@@ -33,9 +33,11 @@ func TestLimits(t *testing.T) {
 		{"of the grant", []call{person("a"), person("b"), person("c"), person("d")}, person("e"), "rate", time.Second},
 		{"of team members", []call{agent, agent}, agent, "team_rate", 2 * time.Second},
 		{"of team members, if the role can be any", []call{anyone, anyone}, anyone, "team_rate", 2 * time.Second},
-		{"of the user", []call{person("a"), person("A"), person("a")}, person("a"), "user_rate", 10 * time.Second},
+		{"of the user", []call{person("a"), person("A"), person(" a")}, person("a"), "user_rate", 10 * time.Second},
 		{"the longest of several", []call{person("a"), person("a"), person("a"), person("b")}, person("a"),
 			"user_rate", 10 * time.Second},
+		{"of the user, with white space", []call{person("a"), person("a"), person("a")}, person(`\u00a0a`), "user_rate",
+			10 * time.Second},
 	} {
 		eachTransport(t, func(t *testing.T, tr transport) {
 			t.Run(c.name, func(t *testing.T) {

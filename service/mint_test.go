@@ -229,26 +229,29 @@ func TestMintToken(t *testing.T) {
 		}
 	}
 	for _, c := range signInCases() {
-		t.Run(c.name, func(t *testing.T) {
-			t.Run("grpc", func(t *testing.T) {
-				request := &pb.MintTokenRequest{}
-				if err := protojson.Unmarshal([]byte("{"+c.body+"}"), request); err != nil {
-					t.Fatal(err)
-				}
-				request.Configuration = c.configuration()
-				response := &pb.MintTokenResponse{}
-				a := s.overGRPC(t.Context(), pb.TokenService_MintToken_FullMethodName, request, response,
-					c.authorization()...)
-				c.check(t, a, response)
-			})
-			t.Run("http", func(t *testing.T) {
-				response := &pb.MintTokenResponse{}
-				a := s.overHTTP(t.Context(), "/v1/"+c.configuration()+":mintToken", "{"+c.body+"}", response,
-					c.authorization()...)
-				c.check(t, a, response)
-			})
-		})
+		t.Run(c.name, func(t *testing.T) { c.run(t, s) })
 	}
+}
+
+// run checks the case through both transports.
+func (c signInCase) run(t *testing.T, s *server) {
+	t.Run("grpc", func(t *testing.T) {
+		request := &pb.MintTokenRequest{}
+		if err := protojson.Unmarshal([]byte("{"+c.body+"}"), request); err != nil {
+			t.Fatal(err)
+		}
+		request.Configuration = c.configuration()
+		response := &pb.MintTokenResponse{}
+		a := s.overGRPC(t.Context(), pb.TokenService_MintToken_FullMethodName, request, response,
+			c.authorization()...)
+		c.check(t, a, response)
+	})
+	t.Run("http", func(t *testing.T) {
+		response := &pb.MintTokenResponse{}
+		a := s.overHTTP(t.Context(), "/v1/"+c.configuration()+":mintToken", "{"+c.body+"}", response,
+			c.authorization()...)
+		c.check(t, a, response)
+	})
 }
 
 func (c signInCase) check(t *testing.T, a answer, response *pb.MintTokenResponse) {

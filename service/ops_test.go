@@ -109,7 +109,7 @@ func TestMetrics(t *testing.T) {
 		tr.send(t.Context(), t, s, call{method: "MintToken", body: user("") + `,"brandId":"` + inputMarker + `"`})
 		tr.send(t.Context(), t, s, call{method: "MintToken", keys: []string{"dmk_other"}, body: user("")})
 		tr.send(t.Context(), t, s, call{
-			method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`,
+			method: "RenderPage", body: user(`,"organizations":[""]`) + `,"onError":"ON_ERROR_PAGE"`,
 		})
 		tr.send(t.Context(), t, s, call{method: "MintToken", name: inputMarker})
 	})

@@ -158,7 +158,7 @@ func TestRecords(t *testing.T) {
 			call{method: "RenderForm", body: user(`,"externalId":"9"`) + `,"validateOnly":true`},
 			with(ana, func(r *audit.Record) { r.SecretVersion, r.ValidateOnly, r.ExternalID = 1, true, "9" }),
 		},
-		{"a field", call{method: "MintToken", body: user(`,"phone":"1"`)},
+		{"a field", call{method: "MintToken", body: user(`,"organizations":[""]`)},
 			refused("INVALID_FIELD", func(r *audit.Record) { r.Rule, r.Brand = everything, "360001" })},
 		{"a secret", call{method: "MintToken", name: "acme-broken", body: user("")},
 			refused("SECRET_UNUSABLE",
@@ -181,7 +181,7 @@ func TestRecords(t *testing.T) {
 		},
 		{
 			"a trial run refused",
-			call{method: "RenderPage", body: user(`,"phone":"1"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
+			call{method: "RenderPage", body: user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
 			refused("INVALID_FIELD",
 				func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true }),
 		},

@@ -198,8 +198,8 @@ func TestRecordBeforeAnswer(t *testing.T) {
 			{method: "MintToken", body: user("")},
 			{method: "RenderForm", body: user("")},
 			{method: "RenderPage", body: user("")},
-			{method: "RenderForm", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
-			{method: "RenderPage", body: user(`,"phone":"1"`) + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "RenderForm", body: user(`,"organizations":[""]`) + `,"onError":"ON_ERROR_PAGE"`},
+			{method: "RenderPage", body: user(`,"organizations":[""]`) + `,"onError":"ON_ERROR_PAGE"`},
 		} {
 			writing, release := make(chan struct{}), make(chan struct{})
 			w := &hookedWriter{before: func() { writing <- struct{}{}; <-release }}

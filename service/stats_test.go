@@ -89,7 +89,7 @@ func TestStats(t *testing.T) {
 			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}),
 			"OutHeader " + page, fmt.Sprintf("OutPayload %T", &httpbody.HttpBody{}), "OutTrailer ", "End OK",
 		}},
-		{"refusal", call{method: "RenderPage", body: user(`,"phone":"1"`)}, []string{
+		{"refusal", call{method: "RenderPage", body: user(`,"organizations":[""]`)}, []string{
 			"InHeader " + method + "RenderPage", "Begin", fmt.Sprintf("InPayload %T", &pb.RenderPageRequest{}),
 			"OutHeader x-request-id", "OutTrailer ", "End InvalidArgument",
 		}},

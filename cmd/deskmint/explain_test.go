@@ -175,8 +175,8 @@ var explainTests = map[string]explainTest{
 		"storefront acme-nowhere", "", "", []string{"refused: CALLER_NOT_ALLOWED", "  rule: no such configuration"},
 	},
 	"the person": {
-		explainCustomers, "--email nonsense", `{"user":{"phone":"123"}}`, []string{
-			"refused: INVALID_FIELD", "  rule: …", "  user.email …", "  user.phone …",
+		explainCustomers, "--email nonsense", `{"user":{"external_id":"shop-7 "}}`, []string{
+			"refused: INVALID_FIELD", "  rule: …", "  user.email …", "  user.external_id …",
 		},
 	},
 	"browser's address": {

@@ -38,10 +38,15 @@ func checkName(at yamlfile.Place, value string, names unique) {
 	}
 }
 
-// isDomain reports whether s is an email domain in the form in which addresses are compared.
-func isDomain(s string) bool {
-	email, err := zendesk.ParseEmail("x@" + s)
-	return err == nil && email == "x@"+s
+// emailDomain returns an email domain in the form in which addresses are compared. It returns "" if
+// s is no domain. An operator may name addresses and domains of all forms, so that people can be
+// protected before a configuration accepts a form.
+func emailDomain(s string) string {
+	email, err := zendesk.ParseEmail("x@"+s, zendesk.EmailForms()...)
+	if err != nil {
+		return ""
+	}
+	return zendesk.EmailDomain(email)
 }
 
 // hostName matches a host in the form in which certificates are compared: a DNS name in lower case,

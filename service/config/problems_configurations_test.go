@@ -96,8 +96,26 @@ var configurationProblems = []problemCase{
 		[]string{"7 configurations[0].protected.emails[0]"}, "lower case",
 	},
 	{
+		"protected email in Unicode", "secret: {", "protected: {emails: [ceo@bücher.example]}\n    secret: {",
+		[]string{"7 configurations[0].protected.emails[0]"}, "at xn--bcher-kva.example",
+	},
+	{
+		"protected email in full width", "secret: {", "protected: {emails: [ceo@ａcme.com]}\n    secret: {",
+		[]string{"7 configurations[0].protected.emails[0]"}, "full-width",
+	},
+	{
+		"protected domain in another form", "secret: {",
+		"protected: {domains: ['*.Bücher.example', '*.bücher.example']}\n    secret: {",
+		[]string{"7 configurations[0].protected.domains[0]", "7 configurations[0].protected.domains[1]"},
+		"write *.xn--bcher-kva.example",
+	},
+	{
+		"protected domain in upper case", "secret: {", "protected: {domains: [Acme.com]}\n    secret: {",
+		[]string{"7 configurations[0].protected.domains[0]"}, "write acme.com",
+	},
+	{
 		"protected domain", "secret: {",
-		"protected: {domains: [acme, '*acme.com', Acme.com, '@acme.com']}\n    secret: {",
+		"protected: {domains: [acme, '*acme.com', ａcme.com, '@acme.com']}\n    secret: {",
 		[]string{
 			"7 configurations[0].protected.domains[0]", "7 configurations[0].protected.domains[1]",
 			"7 configurations[0].protected.domains[2]", "7 configurations[0].protected.domains[3]",

@@ -42,16 +42,23 @@ func foldedIDs(ids []string) map[string]bool {
 
 func checkProtected(at yamlfile.Place, p protected) {
 	for i, e := range p.Emails {
-		if parsed, err := zendesk.ParseEmail(e); err != nil {
+		if parsed, err := zendesk.ParseEmail(e, zendesk.EmailForms()...); err != nil {
 			at.At("emails").Index(i).Problem("%v", err)
 		} else if parsed != e {
-			at.At("emails").Index(i).Problem("must be in lower case, as addresses are compared")
+			at.At("emails").Index(i).Problem("must be in lower case and at %s, as addresses are compared",
+				zendesk.EmailDomain(parsed))
 		}
 	}
 	for i, d := range p.Domains {
-		if d != "*" && !isDomain(strings.TrimPrefix(d, "*.")) {
+		bare := strings.TrimPrefix(d, "*.")
+		switch compared := emailDomain(bare); {
+		case d == "*" || compared == bare:
+		case compared == "":
 			at.At("domains").Index(i).Problem("is no domain: " +
 				"write acme.com, *.acme.com for its subdomains, or *, in lower case")
+		default:
+			at.At("domains").Index(i).Problem("must be in the form in which domains are compared: write %s",
+				strings.TrimSuffix(d, bare)+compared)
 		}
 	}
 	warnHalfDomains(at.At("domains"), p.Domains, "protects", func(string) bool { return true })

@@ -87,6 +87,13 @@ func TestSchemaRefuses(t *testing.T) {
 		{"audiences: [end_user]", "audiences: [end_user, end_user]"},
 		{"audiences: [end_user]", "audiences: [admins]"},
 		{"audiences: [end_user]", "audiences: [end_user]\n      on_bad_return_to: ignore"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      on_invalid_optional: drop"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      on_invalid_optional: {phone: drop}"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      on_invalid_optional: {role: omit}"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      on_invalid_optional: [phone]"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      email_forms: [quoted]"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      email_forms: carrier_dots"},
+		{"audiences: [end_user]", "audiences: [end_user]\n      email_forms: [carrier_dots, carrier_dots]"},
 		{"audiences: [end_user]", "audiences: [end_user]\n      origins: ['https://a.example/path']"},
 		{"subdomain: acme,", "subdomain: acme, page: {start: //evil.example},"},
 		{"subdomain: acme,", "subdomain: acme, page: {start: 'http://acme.com'},"},
@@ -192,6 +199,11 @@ func compare(t *testing.T, defs map[string]node, path string, goType reflect.Typ
 		return
 	case goType == reflect.TypeFor[time.Duration](), goType == reflect.TypeFor[time.Time](), kind == reflect.String:
 		want = "string"
+	case kind == reflect.Interface: // one word, or a block
+		if fmt.Sprint(n.Type) != "[string object]" {
+			t.Errorf("%s: the schema has type %v", path, n.Type)
+		}
+		return
 	case kind == reflect.Pointer:
 		compare(t, defs, path, goType.Elem(), n)
 		return

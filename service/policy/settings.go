@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/net/idna"
 )
 
 // GrantSettings is one grant of the configuration file. Whatever it doesn't name is denied.
@@ -105,7 +107,8 @@ var (
 	}
 	actions = []string{string(SignIn), string(Read), string(Inspect), string(Report), string(Refresh), string(Stage)}
 	roles   = []string{RoleUnset, "end_user", "agent", "admin"}
-	domain  = regexp.MustCompile(`^(\*|(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+)$`)
+	domain  = regexp.MustCompile(
+		`^(\*|(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?)$`)
 )
 
 // Check reports every fault of a grant with its key.
@@ -164,10 +167,15 @@ func checkRate(report func(key, fault string), key string, r *Rate) {
 
 func checkDomains(report func(key, fault string), key string, domains []string) {
 	for i, d := range domains {
-		if !domain.MatchString(d) {
-			report(fmt.Sprintf("%s[%d]", key, i),
-				fmt.Sprintf(`%q is no domain: write acme.com, *.acme.com or *, in lower case`, d))
+		if domain.MatchString(d) {
+			continue
 		}
+		instead := "acme.com, *.acme.com or *, in lower case"
+		bare := strings.TrimPrefix(d, "*.")
+		if ascii, err := idna.Lookup.ToASCII(bare); err == nil && domain.MatchString(ascii) {
+			instead = strings.TrimSuffix(d, bare) + ascii + ", as domains are compared"
+		}
+		report(fmt.Sprintf("%s[%d]", key, i), fmt.Sprintf(`%q is no domain: write %s`, d, instead))
 	}
 }
 

@@ -89,7 +89,7 @@ func TestSettingsCheck(t *testing.T) {
 
 		{"good domains", domains("*.acme.com", "*"), nil},
 		{"domain in capitals", domains("Acme.com", "a.example"),
-			[]string{`email_domains.allow[0]: "Acme.com" is no domain`}},
+			[]string{`email_domains.allow[0]: "Acme.com" is no domain: write acme.com`}},
 		{"both wrong", domains("acme", "@acme.com"),
 			[]string{`email_domains.allow[0]: "acme" is no domain`, `email_domains.deny[1]: "@acme.com" is no domain`}},
 		{"subdomains of a top level", domains("*.com", "a.example"), []string{"email_domains.allow[0]: "}},
@@ -99,7 +99,12 @@ func TestSettingsCheck(t *testing.T) {
 		{"trailing dot", domains("acme.com.", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"leading dot", domains(".acme.com", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"hyphen at the end", domains("acme-.com", "a.example"), []string{"email_domains.allow[0]: "}},
-		{"international domain", domains("bücher.example", "a.example"), []string{"email_domains.allow[0]: "}},
+		{"international domain", domains("*.bücher.example", "ａcme.com"), []string{
+			`email_domains.allow[0]: "*.bücher.example" is no domain: write *.xn--bcher-kva.example`,
+			`email_domains.deny[1]: "ａcme.com" is no domain: write acme.com`,
+		}},
+		{"domain with an underscore", domains("my_store.typepad.com", "*._x.acme.com"), nil},
+		{"underscore in the last label", domains("acme.c_m", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"newline", domains("acme.com\n", "a.example"), []string{"email_domains.allow[0]: "}},
 		{"empty", domains("acme.com", ""), []string{`email_domains.deny[1]: "" is no domain`}},
 

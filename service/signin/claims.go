@@ -44,7 +44,7 @@ func claimsOf(u zendesk.User) (claims []policy.Claim) {
 	}
 	var set, cleared []string
 	for _, key := range slices.Sorted(maps.Keys(u.UserFields)) {
-		if u.UserFields[key] == nil {
+		if clears(u.UserFields[key]) {
 			cleared = append(cleared, key)
 		} else {
 			set = append(set, key)
@@ -57,4 +57,11 @@ func claimsOf(u zendesk.User) (claims []policy.Claim) {
 		add(policy.ClaimClearUserFields, "user.user_fields", cleared...)
 	}
 	return claims
+}
+
+// clears reports whether the value of a user field removes the stored one. A list without an option
+// does so too.
+func clears(value any) bool {
+	options, isList := value.([]any)
+	return value == nil || isList && len(options) == 0
 }

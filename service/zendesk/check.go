@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/deskmint/deskmint/service/text"
@@ -17,7 +16,7 @@ type Checked struct {
 	Brand *Brand
 	// ReturnTo is the return_to to post. Its zero value means none.
 	ReturnTo Destination
-	// Warnings describes what was left out because of the profile's settings.
+	// Warnings describes what was cleaned, or left out because of the profile's settings.
 	Warnings []Violation
 
 	email   string
@@ -31,20 +30,42 @@ func (c *Checked) Email() string { return c.email }
 // Parsed is a sign-in whose email and return_to have been parsed. Grants limit both, so they are
 // needed before the check. A part that can't be parsed is empty, and the check reports it.
 type Parsed struct {
+	// Email is the address that policy, limits, records and the token use. The check may still
+	// refuse its form.
 	Email    string
 	ReturnTo Destination
 
-	signIn      SignIn
+	signIn      SignIn // with a cleaned name
+	warnings    []Violation
 	brand       *Brand
+	address     address
 	emailErr    error
 	returnToErr error
 }
 
-// Parse parses the email of a sign-in.
+// Parse parses the email of a sign-in and cleans the name. It removes white space around both, and
+// harmless invisible characters from the name. It removes nothing else from an email, because that
+// is an identity.
 func Parse(r SignIn) *Parsed {
 	p := &Parsed{signIn: r}
-	p.Email, p.emailErr = ParseEmail(r.User.Email)
+	u := &p.signIn.User
+	p.address, p.emailErr = parseAddress(p.trimmed("user.email", u.Email))
+	p.Email = p.address.email
+	name, cleaned := text.Clean(u.Name)
+	if cleaned {
+		p.warnings = append(p.warnings, Violation{"user.name", "had invisible characters: they are left out"})
+	}
+	u.Name = p.trimmed("user.name", name)
 	return p
+}
+
+// trimmed returns the value of a field without white space around it.
+func (p *Parsed) trimmed(field, value string) string {
+	trimmed := strings.TrimSpace(value)
+	if trimmed != value && trimmed != "" { // otherwise the field is refused
+		p.warnings = append(p.warnings, Violation{field, "had white space at its start or end: it is left out"})
+	}
+	return trimmed
 }
 
 // At parses the return_to at the brand that the user signs in at.
@@ -68,7 +89,7 @@ func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
 		return nil, errors.New("zendesk: the return_to of the sign-in has not been parsed")
 	}
 	r := &in.signIn
-	c := checker{profile: p, out: Checked{Brand: in.brand, emitExp: p.emitExp}}
+	c := checker{profile: p, out: Checked{Brand: in.brand, Warnings: slices.Clip(in.warnings), emitExp: p.emitExp}}
 	ipErr := c.clientIP(r.ClientIP)
 	foreign := c.returnTo(in)
 	c.identity(in)
@@ -151,18 +172,24 @@ func (c *checker) returnTo(in *Parsed) error {
 
 func (c *checker) identity(in *Parsed) {
 	u := &in.signIn.User
-	if in.emailErr != nil {
-		c.fault("user.email", in.emailErr.Error())
+	err := in.emailErr
+	if err == nil {
+		err = in.address.allowedBy(c.profile.emailForms)
+	}
+	if err != nil {
+		c.fault("user.email", err.Error())
 	}
 	c.claims.Email = in.Email
 	if !u.EmailVerified && !c.profile.allowUnverifiedEmail {
 		c.fault("user.email_verified",
 			"must be true: sign in only verified addresses, or have allow_unverified_email set")
 	}
-	if blank(u.Name) {
+	if u.Name == "" {
 		c.fault("user.name", "is required")
 	} else if why := shortTextFault(u.Name, text.AllowJoiners); why != "" {
 		c.fault("user.name", why)
+	} else if text.IsBlank(u.Name) {
+		c.fault("user.name", "is required: none of its characters is visible")
 	}
 	c.claims.Name = u.Name
 }
@@ -183,101 +210,4 @@ func (c *checker) role(u *User) {
 		c.fault("user.role", fmt.Sprintf("is %s, but this configuration doesn't sign in %s", u.Role, people))
 	}
 	c.claims.Role = u.Role
-}
-
-// optional checks the optional claims. A profile may leave out invalid ones, each as a whole.
-func (c *checker) optional(u *User) {
-	claims := &c.claims
-	c.claim(externalIDFaults(u.ExternalID), func() { claims.ExternalID = u.ExternalID })
-	c.customRole(u)
-	c.claim(c.locale(u))
-	c.claim(list("user.organizations", u.Organizations, text.AllowJoiners), func() {
-		if len(u.Organizations) == 1 {
-			claims.Organization = u.Organizations[0]
-		} else {
-			claims.Organizations = strings.Join(u.Organizations, ",")
-		}
-	})
-	id, faults := c.organizationIDs(u.OrganizationIDs)
-	c.claim(faults, func() {
-		if len(u.OrganizationIDs) == 1 {
-			claims.OrganizationID = id
-		} else {
-			claims.OrganizationIDs = strings.Join(u.OrganizationIDs, ",")
-		}
-	})
-	c.claim(phoneFaults(u.Phone), func() { claims.Phone = u.Phone })
-	c.claim(tagFaults(u.Tags), func() { claims.Tags = slices.Clone(u.Tags) })
-	c.claim(photoFaults(u.RemotePhotoURL), func() { claims.RemotePhotoURL = u.RemotePhotoURL })
-	fields, faults := userFields(u.UserFields)
-	c.claim(faults, func() { claims.UserFields = fields })
-}
-
-func (c *checker) claim(faults []Violation, set func()) {
-	switch {
-	case len(faults) == 0:
-		set()
-	case c.profile.omitInvalid:
-		for _, f := range faults {
-			f.Description += "; the claim is left out"
-			c.out.Warnings = append(c.out.Warnings, f)
-		}
-	default:
-		c.violations = append(c.violations, faults...)
-	}
-}
-
-// customRole is never left out of an agent's token. A light agent is an agent with a custom role,
-// and becomes a full agent without it.
-func (c *checker) customRole(u *User) {
-	const field = "user.custom_role_id"
-	faults := wholeNumber(field, u.CustomRoleID)
-	switch {
-	case u.Role == RoleAgent:
-		c.violations = append(c.violations, faults...)
-		c.claims.CustomRoleID = u.CustomRoleID
-	case u.CustomRoleID != 0:
-		c.claim(append(faults, Violation{field, "goes only with the role agent"}), nil)
-	}
-}
-
-func (c *checker) locale(u *User) ([]Violation, func()) {
-	const field = "user.locale_id"
-	if u.LocaleID == 0 {
-		return nil, func() {}
-	}
-	if faults := wholeNumber(field, u.LocaleID); faults != nil {
-		return faults, nil
-	}
-	audience := u.Role.audience()
-	if audience == "" {
-		if len(c.profile.audiences) > 1 {
-			return []Violation{{field, "needs a role: Zendesk names the claim differently for end users and " +
-				"team members, and this configuration signs in both"}}, nil
-		}
-		audience = c.profile.audiences[0]
-	}
-	if audience == EndUser {
-		return nil, func() { c.claims.Locale = u.LocaleID }
-	}
-	return nil, func() { c.claims.LocaleID = u.LocaleID }
-}
-
-// organizationIDs returns the claim for a single id. Digits with a leading zero stay a string even
-// if the profile sends integers, because 007 and 7 are two organisations.
-func (c *checker) organizationIDs(ids []string) (single any, faults []Violation) {
-	const field = "user.organization_ids"
-	if faults = list(field, ids, text.RefuseJoiners); len(faults) > 0 || len(ids) != 1 {
-		return nil, faults
-	}
-	id := ids[0]
-	if !c.profile.integerOrganization || strings.Trim(id, "0123456789") != "" || (id[0] == '0' && id != "0") {
-		return id, nil
-	}
-	n, err := strconv.ParseInt(id, 10, 64)
-	if err != nil || n > maxExactInt {
-		return nil, []Violation{{field + "[0]", "is beyond 2^53 - 1, where whole numbers lose digits, " +
-			"and this configuration sends it as an integer"}}
-	}
-	return n, nil
 }

@@ -43,13 +43,12 @@ func TestCheckRefuses(t *testing.T) {
 			settingsOf(test.settings, omitInvalid), test.user, test.want)
 	}
 	for _, test := range optionalFaults {
-		run(test.name, settingsOf(test.settings), test.user, test.want...)
+		run(test.name, settingsOf(test.settings, refuseInvalid), test.user, test.want...)
 	}
 }
 
-// TestCheckOmits checks every fault of an optional claim with a profile that leaves out such
-// claims. The token must be as if the caller had not sent the claim, and each fault must be a
-// warning.
+// TestCheckOmits checks every fault of an optional claim with a profile that leaves out what is
+// invalid. The token must be as if the caller had not sent it, and each fault must be a warning.
 func TestCheckOmits(t *testing.T) {
 	for _, test := range optionalFaults {
 		t.Run(test.name, func(t *testing.T) {
@@ -64,6 +63,9 @@ func TestCheckOmits(t *testing.T) {
 			if strings.HasPrefix(test.want[0].Field, "user.phone") {
 				wanted.User.Phone = ""
 			}
+			if left := leftAfterOmission[test.name]; left != nil {
+				left(&wanted.User)
+			}
 			checked, err := p.Check(p.Brand(""), r)
 			if err != nil {
 				t.Fatal(err)
@@ -71,7 +73,7 @@ func TestCheckOmits(t *testing.T) {
 			wantFaults(t, checked.Warnings, test.want...)
 			for _, w := range checked.Warnings {
 				if !strings.Contains(w.Description, "left out") {
-					t.Errorf("the warning %q doesn't say that the claim was left out", w)
+					t.Errorf("the warning %q doesn't say that something is left out", w)
 				}
 			}
 			token, got := mint(t, p, r)
@@ -85,13 +87,13 @@ func TestCheckOmits(t *testing.T) {
 
 // TestCheckReportsAllFaults checks a sign-in with an invalid value in every field.
 func TestCheckReportsAllFaults(t *testing.T) {
-	p := testProfile(t, func(s *zendesk.Settings) { s.IPRanges = []string{"192.0.2.0/24"} })
+	p := testProfile(t, refuseInvalid, func(s *zendesk.Settings) { s.IPRanges = []string{"192.0.2.0/24"} })
 	_, err := p.Check(p.Brand(""), zendesk.SignIn{
 		User: zendesk.User{
 			Email: "jo", Name: "\x00", ExternalID: "\u202e", Role: "root", CustomRoleID: -1, LocaleID: -1,
 			Organizations: []string{"a,b", ""}, OrganizationIDs: []string{","}, Phone: "1",
 			Tags:           []string{"", "ok", " "},
-			RemotePhotoURL: "x", UserFields: map[string]any{"b": []any{}, "a": "\u2028", "": 1.0},
+			RemotePhotoURL: "x", UserFields: map[string]any{"b": []any{"x", 1.0}, "a": "\u2028", "": 1.0},
 		},
 		ReturnTo: `\`, ClientIP: "localhost",
 	})
@@ -106,7 +108,7 @@ func TestCheckReportsAllFaults(t *testing.T) {
 		fault{"user.organization_ids[0]", "comma"}, fault{"user.phone", "E.164"},
 		fault{"user.tags.values[0]", "empty"}, fault{"user.tags.values[2]", "space"},
 		fault{"user.remote_photo_url", "https"}, fault{`user.user_fields[""]`, "empty key"},
-		fault{`user.user_fields["a"]`, "separator"}, fault{`user.user_fields["b"]`, "must be"})
+		fault{`user.user_fields["a"]`, "separator"}, fault{`user.user_fields["b"][1]`, "must be"})
 	for _, f := range faults {
 		if !strings.Contains(err.Error(), f.Field+" "+f.Description) {
 			t.Errorf("the error's text lacks %q", f)
@@ -118,7 +120,7 @@ func TestCheckReportsAllFaults(t *testing.T) {
 // them.
 func TestFaultsDontRepeatValues(t *testing.T) {
 	const canary = "canary7f3a"
-	p := testProfile(t)
+	p := testProfile(t, refuseInvalid)
 	_, err := p.Check(p.Brand(""), zendesk.SignIn{
 		User: zendesk.User{
 			Email: canary, Name: canary + "\x00", ExternalID: canary + "\x00", Role: canary,
@@ -183,7 +185,7 @@ func TestCheckClientIP(t *testing.T) {
 // TestCheckErrorsInOrder checks that faults of the request come first, then a foreign return_to,
 // and then a browser outside the ranges.
 func TestCheckErrorsInOrder(t *testing.T) {
-	p := testProfile(t, func(s *zendesk.Settings) { s.IPRanges = []string{"192.0.2.0/24"} })
+	p := testProfile(t, refuseInvalid, func(s *zendesk.Settings) { s.IPRanges = []string{"192.0.2.0/24"} })
 	r := testSignIn(func(r *zendesk.SignIn) {
 		r.User.Phone, r.ReturnTo, r.ClientIP = "1", "https://evil.example/", "198.51.100.1"
 	})
@@ -221,6 +223,9 @@ func TestCheckLimits(t *testing.T) {
 		"user_fields":      func(u user) { u.UserFields = manyFields(100) },
 		"a field's key":    func(u user) { u.UserFields = map[string]any{strings.Repeat("é", 255): "x"} },
 		"a field's value":  func(u user) { u.UserFields = map[string]any{"a": strings.Repeat("é", 2048)} },
+		"a field's lines":  func(u user) { u.UserFields = map[string]any{"a": strings.Repeat("\r\n", 2048)} },
+		"a field's list":   func(u user) { u.UserFields = map[string]any{"a": slices.Repeat([]any{"forty"}, 100)} },
+		"a list's size":    func(u user) { u.UserFields = map[string]any{"a": slices.Repeat([]any{strings.Repeat("x", 128)}, 32)} },
 	} {
 		r := testSignIn(func(r *zendesk.SignIn) { edit(&r.User) })
 		if _, err := p.Check(p.Brand(""), r); err != nil {

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	maxText     = 255       // characters of a name, an id, a tag
-	maxItems    = 100       // organisations, ids, tags, user fields
+	maxText     = 255       // characters of a name, an id, a tag, a key
+	maxItems    = 100       // organisations, ids, tags, user fields, options of one field
 	maxField    = 4096      // bytes of one user field's value
 	maxURL      = 2048      // bytes
 	maxClaims   = 16384     // bytes of all claims together, so that a token stays below 22 KiB
@@ -25,30 +25,29 @@ const (
 
 var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
 
-func wholeNumber(field string, n int64) []Violation {
+func wholeNumberFault(n int64) string {
 	if n < 0 || n > maxExactInt {
-		return []Violation{{field, "must be between 1 and 2^53 - 1"}}
+		return "must be between 1 and 2^53 - 1"
 	}
-	return nil
+	return ""
 }
 
 // IsExternalID reports whether s can be a person's external id.
-func IsExternalID(s string) bool { return s != "" && len(externalIDFaults(s)) == 0 }
+func IsExternalID(s string) bool { return s != "" && externalIDFault(s) == "" }
 
-func externalIDFaults(s string) []Violation {
-	const field = "user.external_id"
-	if s != "" && blank(s) {
-		return []Violation{{field, "is blank"}}
+func externalIDFault(s string) string {
+	why := shortTextFault(s, text.RefuseJoiners)
+	switch {
+	case s == "" || why != "":
+		return why
+	case text.IsBlank(s):
+		return "is blank"
+	case strings.TrimSpace(s) != s:
+		// Zendesk may remove outer white space. The id would then differ from the one that policy
+		// has compared.
+		return "has white space at its start or end: send the id without it"
 	}
-	if faults := shortText(field, s, text.RefuseJoiners); faults != nil {
-		return faults
-	}
-	// Zendesk may remove outer white space. The id would then differ from the one that policy has
-	// compared.
-	if strings.TrimSpace(s) != s {
-		return []Violation{{field, "has white space at its start or end: send the id without it"}}
-	}
-	return nil
+	return ""
 }
 
 func shortTextFault(s string, joiners text.Joiners) string {
@@ -61,121 +60,136 @@ func shortTextFault(s string, joiners text.Joiners) string {
 	return ""
 }
 
-func shortText(field, s string, joiners text.Joiners) []Violation {
-	if why := shortTextFault(s, joiners); why != "" {
-		return []Violation{{field, why}}
+// organizationFault is stricter than the rule for the names of people. It removes nothing, because
+// a grant may limit the names of organisations.
+func organizationFault(s string) string {
+	if strings.Contains(s, ",") {
+		return "contains a comma, at which Zendesk would split it in two: " +
+			"send the organisation's external id in organization_ids"
 	}
-	return nil
+	return entryFault(s, text.AllowJoiners)
 }
 
-// list checks names or ids that Zendesk parses from one comma-separated string.
-func list(field string, items []string, joiners text.Joiners) (faults []Violation) {
-	if len(items) > maxItems {
-		return []Violation{{field, fmt.Sprintf("has %d entries, more than %d", len(items), maxItems)}}
+func organizationIDFault(s string) string {
+	if strings.Contains(s, ",") {
+		return "contains a comma, at which Zendesk would split it in two: send each id as an entry of the list"
 	}
-	for i, s := range items {
-		why := ""
-		switch {
-		case blank(s):
-			why = "is empty"
-		case strings.Contains(s, ","):
-			why = "contains a comma, at which Zendesk would split it in two"
-		default:
-			why = shortTextFault(s, joiners)
-		}
-		if why != "" {
-			faults = append(faults, Violation{fmt.Sprintf("%s[%d]", field, i), why})
-		}
-	}
-	return faults
+	return entryFault(s, text.RefuseJoiners)
 }
 
-func phoneFaults(s string) []Violation {
+// entryFault checks a name or id in a list.
+func entryFault(s string, joiners text.Joiners) string {
+	why := shortTextFault(s, joiners)
+	if why == "" && text.IsBlank(s) {
+		why = "is empty"
+	}
+	return why
+}
+
+func phoneFault(s string) string {
 	if s != "" && !phone.MatchString(s) {
-		return []Violation{{"user.phone", "is not in E.164: write + and 8 to 15 digits, country code first"}}
+		return "is not in E.164: write + and 8 to 15 digits, country code first"
 	}
-	return nil
+	return ""
 }
 
-func tagFaults(tags []string) (faults []Violation) {
-	if len(tags) > maxItems {
-		return []Violation{{"user.tags.values", fmt.Sprintf("has %d entries, more than %d", len(tags), maxItems)}}
+func tagFault(tag string) string {
+	if tag == "" || strings.ContainsFunc(tag, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
+		return "is empty, or contains a space or comma, at which Zendesk would split it"
 	}
-	for i, t := range tags {
-		why := shortTextFault(t, text.RefuseJoiners)
-		if t == "" || strings.ContainsFunc(t, func(r rune) bool { return r == ',' || unicode.Is(unicode.Zs, r) }) {
-			why = "is empty, or contains a space or comma, at which Zendesk would split it"
-		}
-		if why != "" {
-			faults = append(faults, Violation{fmt.Sprintf("user.tags.values[%d]", i), why})
-		}
-	}
-	return faults
+	return entryFault(tag, text.RefuseJoiners)
 }
 
-func photoFaults(s string) []Violation {
+func photoFault(s string) string {
 	if s == "" {
-		return nil
+		return ""
 	}
-	const field = "user.remote_photo_url"
 	if why := text.Fault(s, text.RefuseJoiners); why != "" {
-		return []Violation{{field, why}}
+		return why
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || len(s) > maxURL ||
 		strings.ContainsAny(s, ` \`) {
-		return []Violation{{field, fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)}}
+		return fmt.Sprintf("must be an https URL without user name, of %d bytes at most", maxURL)
 	}
-	return nil
+	return ""
 }
 
-// userFields converts the numbers of JSON to the types of Zendesk's fields. It sends whole numbers
-// as integers.
-func userFields(in map[string]any) (out map[string]any, faults []Violation) {
-	if len(in) > maxItems {
-		return nil, []Violation{{"user.user_fields", fmt.Sprintf("has %d entries, more than %d", len(in), maxItems)}}
+func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+
+// keyFault checks the key of a user field. Zendesk ignores a key that it documents as invalid.
+func keyFault(key string) string {
+	isKey := func(r rune) bool { return r == '_' || unicode.In(r, unicode.L, unicode.M, unicode.Nd) }
+	why := shortTextFault(key, text.RefuseJoiners)
+	switch {
+	case why != "":
+		return why
+	case key == "":
+		return "has an empty key"
+	case strings.TrimFunc(key, isKey) != "" || text.IsBlank(key):
+		return "has a key that no field has: Zendesk's keys have only letters, digits and underscores"
+	case strings.TrimFunc(key, unicode.IsDigit) == "":
+		return "has a key of only digits, which no field has: send the field's key, not its id"
 	}
-	if len(in) == 0 {
-		return nil, nil
-	}
-	out = make(map[string]any, len(in))
-	for _, key := range slices.Sorted(maps.Keys(in)) {
-		wrong := shortTextFault(key, text.RefuseJoiners)
-		if blank(key) {
-			wrong = "has an empty key"
-		}
-		value, why := fieldValue(in[key])
-		for _, why := range []string{wrong, why} {
-			if why != "" {
-				// Name only a part of the key. It is enough to find the key, and a client may have
-				// written a value in its place.
-				faults = append(faults, Violation{fmt.Sprintf("user.user_fields[%.40q]", key), why})
-			}
-		}
-		out[key] = value
-	}
-	return out, faults
+	return ""
 }
 
-func fieldValue(v any) (value any, fault string) {
-	switch v := v.(type) {
-	case nil, bool:
-		return v, ""
-	case string:
-		if len(v) > maxField {
-			return nil, fmt.Sprintf("has %d bytes, more than %d", len(v), maxField)
-		}
-		return v, text.Fault(v, text.RefuseJoiners)
-	case float64:
-		switch {
-		case math.IsNaN(v) || math.IsInf(v, 0):
-			return nil, "is not a number that JSON can hold"
-		case math.Abs(v) > maxExactInt:
-			return nil, "is beyond 2^53 - 1, where whole numbers lose digits: send it as a string"
-		case v == math.Trunc(v):
-			return int64(v), ""
-		}
-		return v, ""
+// withLineFeeds returns the text with a line feed in place of each carriage return that stands
+// alone. Old systems end lines so.
+func withLineFeeds(s string) string {
+	if !strings.Contains(s, "\r") {
+		return s
 	}
-	return nil, "must be a string, a number, a bool or null"
+	return strings.NewReplacer("\r\n", "\r\n", "\r", "\n").Replace(s)
+}
+
+// fieldTextFault checks the text of a user field, which may have several lines.
+func fieldTextFault(s string) string {
+	if len(s) > maxField {
+		return fmt.Sprintf("has %d bytes, more than %d", len(s), maxField)
+	}
+	if strings.Contains(s, "\n") {
+		// Spaces keep the places of the other characters.
+		s = strings.NewReplacer("\r\n", "  ", "\n", " ").Replace(s)
+	}
+	return text.Fault(s, text.AllowJoiners)
+}
+
+// fieldNumber converts the numbers of JSON to those of Zendesk's fields. It returns whole numbers as
+// integers.
+func fieldNumber(v float64) (value any, fault string) {
+	switch {
+	case math.IsNaN(v) || math.IsInf(v, 0):
+		return nil, "is not a number that JSON can hold"
+	case math.Abs(v) > maxExactInt:
+		return nil, "is beyond 2^53 - 1, where whole numbers lose digits: send it as a string"
+	case v == math.Trunc(v):
+		return int64(v), ""
+	}
+	return v, ""
+}
+
+// listFault checks the size of a list.
+func listFault(list []any) string {
+	if len(list) > maxItems {
+		return tooMany(len(list))
+	}
+	size := 0
+	for _, item := range list {
+		s, _ := item.(string)
+		size += len(s)
+	}
+	if size > maxField {
+		return fmt.Sprintf("has %d bytes in all its entries, more than %d", size, maxField)
+	}
+	return ""
+}
+
+// fieldOption checks one option of a multi-select field.
+func fieldOption(item any) (option, fault string) {
+	option, ok := item.(string)
+	if !ok {
+		return "", "must be a string: a list holds the tags of the field's options"
+	}
+	return option, entryFault(option, text.AllowJoiners)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/net/idna"
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/zendesk"
@@ -27,7 +28,15 @@ func FuzzParseEmail(f *testing.F) {
 	} {
 		f.Add(s)
 	}
+	for _, s := range []string{
+		"a..b@docomo.ne.jp", ".a.@ezweb.ne.jp", "jo@my_store.typepad.com", "Jo@BÜCHER.example", "jo@bu\u0308cher.example",
+		"ceo@ａcme.com", "admin@\u212Aorp.com", "jo@acme\u3002com", "jo@مثال.example", "jo@xn--bcher-kva.example",
+		"jo@İstanbul.example", "jo@bü\u200bcher.example", "jo@ß.example", "jo@ς.example", "jo@a\u200dü.example",
+	} {
+		f.Add(s)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
+		fuzzEmailForms(t, s)
 		got, err := zendesk.ParseEmail(s)
 		if err != nil {
 			if got != "" || err.Error() == "" {
@@ -46,6 +55,42 @@ func FuzzParseEmail(f *testing.F) {
 			t.Fatalf("net/mail reads %q as %v, %v", got, a, err)
 		}
 	})
+}
+
+// anyEmail implements the rule for addresses of all forms a second time, except for lengths.
+var anyEmail = regexp.MustCompile("^[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@" +
+	`([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// fuzzEmailForms checks an address with all forms. A domain in Unicode must be the one that another
+// profile of IDNA understands, and must not have become a domain in ASCII.
+func fuzzEmailForms(t *testing.T, s string) {
+	got, err := zendesk.ParseEmail(s, zendesk.EmailForms()...)
+	if err != nil {
+		if got != "" || err.Error() == "" {
+			t.Fatalf("ParseEmail(%q) = %q, %v", s, got, err)
+		}
+		return
+	}
+	local, domain, _ := strings.Cut(s, "@")
+	gotLocal, gotDomain, _ := strings.Cut(got, "@")
+	if !anyEmail.MatchString(got) || len(got) > 254 || !asciiFold(gotLocal, local) {
+		t.Fatalf("ParseEmail(%q) = %q", s, got)
+	}
+	if again, err := zendesk.ParseEmail(got, zendesk.EmailForms()...); err != nil || again != got {
+		t.Fatalf("ParseEmail(%q) = %q, %v, want the same address", got, again, err)
+	}
+	if asciiFold(gotDomain, domain) {
+		return
+	}
+	if other, err := idna.Lookup.ToASCII(domain); err != nil || other != gotDomain {
+		t.Fatalf("ParseEmail(%q) = %q, but idna reads the domain as %q, %v", s, got, other, err)
+	}
+	labels := strings.Split(gotDomain, ".")
+	for i, label := range strings.Split(domain, ".") {
+		if !asciiFold(labels[i], label) && !strings.HasPrefix(labels[i], "xn--") {
+			t.Fatalf("ParseEmail(%q) = %q has another label in ASCII", s, got)
+		}
+	}
 }
 
 // asciiFold reports whether the two differ at most in the case of ASCII letters.
@@ -123,6 +168,12 @@ func FuzzClaims(f *testing.F) {
 		if on(4) {
 			s.OrganizationIDType = "integer"
 		}
+		if on(14) {
+			s.OnInvalidOptional = "omit"
+		}
+		if on(15) {
+			s.EmailForms = zendesk.EmailForms()
+		}
 		u := zendesk.User{
 			Email:         email,
 			EmailVerified: true,
@@ -152,7 +203,10 @@ func FuzzClaims(f *testing.F) {
 			u.Tags = append(u.Tags, tag)
 		}
 		if on(11) {
-			u.UserFields = map[string]any{field: value, "n": number, "x" + field: nil, "b": on(12)}
+			u.UserFields = map[string]any{field: value, "n": number, "x" + field: nil, "b": on(12), "list": []any{value, tag, number}}
+			if on(12) {
+				u.UserFields["list"] = []any{value}
+			}
 		}
 		if on(13) {
 			u.RemotePhotoURL = "https://img.example.com/" + value

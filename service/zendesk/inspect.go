@@ -237,7 +237,7 @@ func emailRule(raw json.RawMessage) string {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return "must be a string"
 	}
-	if _, err := ParseEmail(s); err != nil {
+	if _, err := ParseEmail(s, CarrierDots, UnderscoredDomains); err != nil {
 		return err.Error()
 	}
 	return ""

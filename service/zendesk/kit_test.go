@@ -60,6 +60,7 @@ func forBoth(s *zendesk.Settings) {
 }
 func omitRole(s *zendesk.Settings)        { s.OmitRole = true }
 func omitInvalid(s *zendesk.Settings)     { s.OnInvalidOptional = "omit" }
+func refuseInvalid(s *zendesk.Settings)   { s.OnInvalidOptional = "refuse" }
 func integerOrgIDs(s *zendesk.Settings)   { s.OrganizationIDType = "integer" }
 func homeOnBadReturn(s *zendesk.Settings) { s.OnBadReturnTo = "home" }
 

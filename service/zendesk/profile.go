@@ -18,7 +18,8 @@ type Profile struct {
 	omitRole             bool
 	emitExp              bool
 	integerOrganization  bool
-	omitInvalid          bool
+	omits                map[string]bool // the optional claims that are left out if they are invalid
+	emailForms           []EmailForm
 	homeOnBadReturnTo    bool
 }
 
@@ -60,7 +61,8 @@ func New(s Settings, brands []BrandSettings) (*Profile, error) {
 		omitRole:             s.OmitRole,
 		emitExp:              s.EmitExp,
 		integerOrganization:  s.OrganizationIDType == "integer",
-		omitInvalid:          s.OnInvalidOptional == "omit",
+		omits:                s.omits(),
+		emailForms:           slices.Clone(s.EmailForms),
 		homeOnBadReturnTo:    s.OnBadReturnTo == "home",
 	}
 	for _, r := range s.IPRanges {

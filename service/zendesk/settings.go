@@ -43,9 +43,13 @@ type Settings struct {
 	// OrganizationIDType is the JSON type of a single organization_id: "string"
 	// (the default) or "integer", for ids that are whole numbers.
 	OrganizationIDType string `yaml:"organization_id_type"`
-	// OnInvalidOptional selects what happens to an invalid optional claim: "refuse" (the default)
-	// refuses the request, and "omit" leaves out the claim.
-	OnInvalidOptional string `yaml:"on_invalid_optional"`
+	// OnInvalidOptional selects what happens to an invalid value in an optional claim: "refuse"
+	// refuses the request, and "omit" leaves out the value with a warning. It is one of them for all
+	// claims, or a map from claims to them. A claim that the map doesn't name keeps its default:
+	// omit for phone, remote_photo_url and locale_id, and refuse for the others.
+	OnInvalidOptional any `yaml:"on_invalid_optional"`
+	// EmailForms are forms of addresses that are accepted in addition to the usual ones.
+	EmailForms []EmailForm `yaml:"email_forms"`
 	// OnBadReturnTo selects what happens to an invalid return_to: "refuse" (the default) refuses
 	// the request, and "home" leaves it out.
 	OnBadReturnTo string `yaml:"on_bad_return_to"`
@@ -106,7 +110,16 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 		}
 	}
 	checkChoice(report, "organization_id_type", s.OrganizationIDType, "string", "integer")
-	checkChoice(report, "on_invalid_optional", s.OnInvalidOptional, "refuse", "omit")
+	checkInvalidOptional(report, s.OnInvalidOptional)
+	for i, form := range s.EmailForms {
+		key := fmt.Sprintf("email_forms[%d]", i)
+		if !slices.Contains(EmailForms(), form) {
+			report(key, fmt.Sprintf("%q is none of its values: %s, %s, %s", form,
+				CarrierDots, UnderscoredDomains, InternationalDomains))
+		} else if slices.Index(s.EmailForms, form) < i {
+			report(key, fmt.Sprintf("%s is listed twice", form))
+		}
+	}
 	checkChoice(report, "on_bad_return_to", s.OnBadReturnTo, "refuse", "home")
 	checkBrands(s, brands, report)
 }

@@ -2,8 +2,10 @@ package zendesk_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/deskmint/deskmint/service/zendesk"
 )
@@ -17,12 +19,30 @@ var textFields = []struct {
 	{"user.name", func(u user, s string) { u.Name = s }, true},
 	{"user.organizations[0]", func(u user, s string) { u.Organizations = []string{s} }, true},
 	{"user.organizations[1]", func(u user, s string) { u.Organizations = []string{"A", s} }, true},
+	{`user.user_fields["k"]`, func(u user, s string) { u.UserFields = map[string]any{"k": s} }, true},
+	{`user.user_fields["k"][0]`, func(u user, s string) { u.UserFields = map[string]any{"k": []any{s}} }, true},
 	{"user.external_id", func(u user, s string) { u.ExternalID = s }, false},
 	{"user.organization_ids[0]", func(u user, s string) { u.OrganizationIDs = []string{s} }, false},
 	{"user.tags.values[0]", func(u user, s string) { u.Tags = []string{s} }, false},
-	{`user.user_fields["k"]`, func(u user, s string) { u.UserFields = map[string]any{"k": s} }, false},
 	{"user.user_fields[KEY]", func(u user, s string) { u.UserFields = map[string]any{s: "v"} }, false},
 	{"user.remote_photo_url", func(u user, s string) { u.RemotePhotoURL = "https://img.example.com/" + s }, false},
+}
+
+// isCleaned reports whether the check removes the character at this place of the field, or accepts it
+// as a line break. TestTextIsCleaned and TestLineBreaks have these characters.
+func isCleaned(path string, r rune, inside bool) bool {
+	harmless := slices.Contains(harmlessRunes, r)
+	switch path {
+	case "user.name":
+		return harmless || !inside && unicode.IsSpace(r)
+	case `user.user_fields["k"]`:
+		return harmless || r == '\n' || r == '\r'
+	}
+	return false
+}
+
+var harmlessRunes = []rune{
+	0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, 0x2060, 0x2061, 0x2062, 0x2063, 0x2064, 0xFEFF,
 }
 
 // TestTextRefuses inserts each kind of invalid character into each text, at the start, inside and
@@ -57,11 +77,14 @@ func TestTextRefuses(t *testing.T) {
 			0xE0000, 0xE0001, 0xE0020, 0xE0067, 0xE007F, // tags, which can encode hidden texts
 		}},
 	}
-	p := testProfile(t)
+	p := testProfile(t, refuseInvalid)
 	for _, field := range textFields {
 		t.Run(field.path, func(t *testing.T) {
 			check := func(kind string, r rune) {
 				for at, s := range map[int]string{0: string(r) + "ab", 1: "a" + string(r) + "b", 2: "ab" + string(r)} {
+					if isCleaned(field.path, r, at == 1) {
+						continue
+					}
 					_, err := p.Check(p.Brand(""), testSignIn(func(in *zendesk.SignIn) { field.set(&in.User, s) }))
 					path := strings.Replace(field.path, "KEY", fmt.Sprintf("%q", s), 1)
 					if strings.HasSuffix(path, "url") {
@@ -98,8 +121,82 @@ func TestExternalIDWithoutOuterSpace(t *testing.T) {
 	}
 }
 
+// TestTextIsCleaned checks that harmless invisible characters don't lock a person out. The token must
+// be the same as without them.
+func TestTextIsCleaned(t *testing.T) {
+	const invisible, space = "invisible characters", "white space"
+	for _, test := range []struct {
+		name, want string
+		warned     []fault
+	}{
+		{"J\u00ado Doe", "Jo Doe", []fault{{"user.name", invisible}}},
+		{"\ufeffJo Doe", "Jo Doe", []fault{{"user.name", invisible}}},
+		{"\u200eJo\u200f Doe\u061c", "Jo Doe", []fault{{"user.name", invisible}}},
+		{string(harmlessRunes) + "Jo", "Jo", []fault{{"user.name", invisible}}},
+		{" Jo Doe", "Jo Doe", []fault{{"user.name", space}}},
+		{"Jo Doe\r\n", "Jo Doe", []fault{{"user.name", space}}},
+		{"\t\v\f\u0085\u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000Jo\u3000", "Jo", []fault{{"user.name", space}}},
+		{"\ufeff Jo\u200b \u200b", "Jo", []fault{{"user.name", invisible}, {"user.name", space}}},
+		{strings.Repeat(" ", 300) + "Jo", "Jo", []fault{{"user.name", space}}},
+		{"Jo  Doe", "Jo  Doe", nil}, // only white space around the name
+		{"\u200cJo\u200d", "\u200cJo\u200d", nil},
+	} {
+		p := testProfile(t)
+		r := testSignIn(func(in *zendesk.SignIn) { in.User.Name = test.name })
+		checked, err := p.Check(p.Brand(""), r)
+		if err != nil {
+			t.Errorf("%q: %v", test.name, err)
+			continue
+		}
+		wantFaults(t, checked.Warnings, test.warned...)
+		if _, payload := mint(t, p, r); !strings.Contains(payload, `"name":"`+test.want+`"`) {
+			t.Errorf("%q is sent as %s", test.name, payload)
+		}
+	}
+}
+
+// TestLineBreaks checks the texts of user fields, which may have several lines.
+func TestLineBreaks(t *testing.T) {
+	for value, want := range map[string]string{
+		"one\ntwo":                 `one\ntwo`,
+		"one\r\ntwo\r\n\r\n":       `one\r\ntwo\r\n\r\n`,
+		"one\rtwo\r":               `one\ntwo\n`, // as old systems end lines
+		"\n\r\n\r":                 `\n\r\n\n`,
+		"one\r\r\ntwo":             `one\n\r\ntwo`,
+		" one\n  two ":             ` one\n  two `, // white space is a part of the value
+		"\ufeffone\u200b\n\u00adx": `one\nx`,
+		"علی\u200cرضا":             "علی\u200cرضا",
+		"👩🏽\u200d🚀 ❤\ufe0f":        "👩🏽\u200d🚀 ❤\ufe0f",
+	} {
+		r := testSignIn(func(in *zendesk.SignIn) { in.User.UserFields = map[string]any{"k": value} })
+		if _, payload := mint(t, testProfile(t), r); !strings.Contains(payload, `"k":"`+want+`"`) {
+			t.Errorf("%q is sent as %s", value, payload)
+		}
+	}
+}
+
+// TestOmissionNeverClears checks that a list is left out if all its items are. Sent as an empty list,
+// it would remove data at Zendesk.
+func TestOmissionNeverClears(t *testing.T) {
+	edit := func(tags []string, option ...any) zendesk.SignIn {
+		return testSignIn(func(in *zendesk.SignIn) {
+			in.User.Tags, in.User.UserFields = tags, map[string]any{"k": option}
+			in.User.Organizations, in.User.OrganizationIDs = []string{"A,B"}, []string{"1,2"}
+		})
+	}
+	p := testProfile(t, omitInvalid)
+	_, payload := mint(t, p, edit([]string{"a b", ""}, "", 1.0))
+	if want := `"email":"jo@example.com","name":"Jo Doe"}`; !strings.HasSuffix(payload, want) {
+		t.Errorf("the claims are %s, want nothing optional", payload)
+	}
+	_, payload = mint(t, p, edit([]string{}, []any{}...))
+	if want := `"tags":[],"user_fields":{"k":[]}}`; !strings.HasSuffix(payload, want) {
+		t.Errorf("the claims are %s, want the lists that were empty in the request", payload)
+	}
+}
+
 func TestTextRefusesBadUTF8(t *testing.T) {
-	p := testProfile(t)
+	p := testProfile(t, refuseInvalid)
 	for _, field := range textFields {
 		for _, s := range []string{
 			"a\xffb", "a\xc3", "\x80", "a\xc0\xafb", // a stray byte, a cut one, an overlong slash
@@ -148,11 +245,15 @@ func TestTextAccepts(t *testing.T) {
 		"replacement character":   "Jo \ufffd",
 		"private use":             "\uf8ff Inc.",
 		"unassigned":              "\u0378x",
+		"flag of Scotland":        "Jo 🏴\U000E0067\U000E0062\U000E0073\U000E0063\U000E0074\U000E007F",
 	} {
-		for _, field := range textFields[:2] {
+		for _, field := range textFields {
+			if !field.joiners {
+				continue
+			}
 			_, payload := mint(t, p, testSignIn(func(in *zendesk.SignIn) { field.set(&in.User, s) }))
 			want := strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s)
-			if !strings.Contains(payload, `":"`+want+`"`) {
+			if !strings.Contains(payload, want+`"`) {
 				t.Errorf("%s: %s of %q is sent as %s", name, field.path, s, payload)
 			}
 		}

@@ -37,8 +37,8 @@ type User struct {
 	// removes them.
 	Tags           []string
 	RemotePhotoURL string
-	// UserFields contains values of type string, float64 (the numbers of JSON) or bool. nil removes
-	// the stored value.
+	// UserFields contains values of type string, float64 (the numbers of JSON), bool, or []any for a
+	// list of strings. nil and an empty list remove the stored value.
 	UserFields map[string]any
 }
 
