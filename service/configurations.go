@@ -84,25 +84,25 @@ func (s *Service) resolveConfiguration(
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	found, n := config.Site{}, 0
+	var found []config.Site
 	for site := range x.snapshot.Sites(x.caller.Name, wanted.Search) {
 		if wanted.ip.IsValid() && !site.Configuration.Profile.InRange(wanted.ip) ||
 			!x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
 			continue
 		}
-		if n++; n > 1 { // the answer doesn't say how many more there are
+		if found = append(found, site); len(found) > maxCandidates {
 			break
 		}
-		found = site
 	}
-	if n != 1 {
-		return answer{}, &resolveError{n}
+	if len(found) != 1 {
+		return answer{}, &resolveError{wanted, found}
 	}
-	facts.Configuration, facts.Brand = found.Configuration.Name, found.Brand.ID
+	site := found[0]
+	facts.Configuration, facts.Brand = site.Configuration.Name, site.Brand.ID
 	return answer{
 		facts: facts,
 		message: &pb.ResolveConfigurationResponse{
-			Configuration: collection + found.Configuration.Name, BrandId: found.Brand.ID,
+			Configuration: collection + site.Configuration.Name, BrandId: site.Brand.ID,
 		},
 	}, nil
 }

@@ -70,7 +70,7 @@ func wordingOf(reason string) wording {
 		return wording{codes.NotFound, http.StatusNotFound, "None of the caller's configurations serves this."}
 	case reasonAmbiguous:
 		return wording{codes.FailedPrecondition, http.StatusConflict, "Several of the caller's configurations or " +
-			"brands serve this."}
+			"brands serve this: send a field that chooses one."}
 	case reasonVersionUnknown:
 		return wording{codes.NotFound, http.StatusNotFound, "This version of the secret is not held."}
 	case reasonRateLimited:
@@ -89,16 +89,6 @@ func wordingOf(reason string) wording {
 		return unavailable("The decision can't be recorded, so nothing was signed.")
 	}
 	return wording{codes.Internal, http.StatusInternalServerError, transport.Internal().Message}
-}
-
-// resolveError is a search that found none or several. It counts no further than two.
-type resolveError struct{ found int }
-
-func (e *resolveError) Error() string {
-	if e.found == 0 {
-		return "no configuration or brand"
-	}
-	return "several configurations or brands"
 }
 
 // refusal is a classified error. Record, log, metrics, page and status are made of it, and nothing
@@ -160,10 +150,8 @@ func (r *refusal) explain(err error) {
 		r.Reason, r.Metadata, r.Retry = reasonRateLimited, map[string]string{"limit": limited.Limit}, limited.Wait
 	case errors.As(err, &loop):
 		r.Reason, r.Retry = reasonLoop, loop.Wait
-	case errors.As(err, &resolve) && resolve.found == 0:
-		r.Reason = reasonNotResolved
 	case errors.As(err, &resolve):
-		r.Reason = reasonAmbiguous
+		r.explainResolve(resolve)
 	case errors.As(err, &held):
 		r.Reason, r.Retry, r.fault = reasonUnavailable, held.RetryAfter, true
 	case errors.Is(err, secrets.ErrDisabled):

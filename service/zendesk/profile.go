@@ -129,6 +129,14 @@ func (p *Profile) Brand(id string) *Brand {
 // Serves reports whether the profile is for the audience. It is true for the empty audience.
 func (p *Profile) Serves(a Audience) bool { return a == "" || slices.Contains(p.audiences, a) }
 
+// IPRanges returns the ranges of the configuration, in CIDR notation.
+func (p *Profile) IPRanges() (ranges []string) {
+	for _, r := range p.ipRanges {
+		ranges = append(ranges, r.String())
+	}
+	return ranges
+}
+
 // InRange reports whether Zendesk sends a browser with this address to the profile's sign-in.
 // Without ranges, that is every browser.
 func (p *Profile) InRange(a netip.Addr) bool {

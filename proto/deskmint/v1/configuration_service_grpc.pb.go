@@ -43,8 +43,9 @@ type ConfigurationServiceClient interface {
 	GetConfiguration(ctx context.Context, in *GetConfigurationRequest, opts ...grpc.CallOption) (*Configuration, error)
 	// ResolveConfiguration finds the one configuration and brand, of those that the
 	// caller may read, that serve what Zendesk sent to a remote login page. None is
-	// CONFIGURATION_NOT_RESOLVED, several CONFIGURATION_AMBIGUOUS. Needs the action
-	// `read`.
+	// CONFIGURATION_NOT_RESOLVED, several CONFIGURATION_AMBIGUOUS. The metadata of that
+	// error has the first of them in `candidates`, as NAME/BRAND_ID with commas, and its
+	// field violations are the fields that would choose one. Needs the action `read`.
 	ResolveConfiguration(ctx context.Context, in *ResolveConfigurationRequest, opts ...grpc.CallOption) (*ResolveConfigurationResponse, error)
 	// RefreshSecret makes the replica that answers look at the secret store now,
 	// rather than at its next interval. Needs the action `refresh`.
@@ -132,8 +133,9 @@ type ConfigurationServiceServer interface {
 	GetConfiguration(context.Context, *GetConfigurationRequest) (*Configuration, error)
 	// ResolveConfiguration finds the one configuration and brand, of those that the
 	// caller may read, that serve what Zendesk sent to a remote login page. None is
-	// CONFIGURATION_NOT_RESOLVED, several CONFIGURATION_AMBIGUOUS. Needs the action
-	// `read`.
+	// CONFIGURATION_NOT_RESOLVED, several CONFIGURATION_AMBIGUOUS. The metadata of that
+	// error has the first of them in `candidates`, as NAME/BRAND_ID with commas, and its
+	// field violations are the fields that would choose one. Needs the action `read`.
 	ResolveConfiguration(context.Context, *ResolveConfigurationRequest) (*ResolveConfigurationResponse, error)
 	// RefreshSecret makes the replica that answers look at the secret store now,
 	// rather than at its next interval. Needs the action `refresh`.
