@@ -100,7 +100,7 @@ func testIssuers(t *testing.T, binary string) {
 	if err := d.process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if text, ok := d.err.await(`"the configuration was reloaded"`, d.ended); !ok {
+	if text, ok := d.err.await(`"the configuration was reloaded`, d.ended); !ok {
 		t.Fatalf("standard error:\n%s", text)
 	}
 	mints()

@@ -267,7 +267,7 @@ func testHangup(t *testing.T, binary string) {
 	const acme = `{id: "360001", name: Acme, subdomain: acme}`
 	h.edit(t, acme, acme+",\n"+`        {id: "360002", name: Labs, subdomain: acme-labs}`)
 	h.edit(t, `subdomain: acme}`, `subdomain: acme, default: true}`)
-	h.hangup(t, `"the configuration was reloaded"`)
+	h.hangup(t, `"the configuration was reloaded`)
 	mint(labs, "")
 
 	// A fault changes nothing, and the log has its place.
@@ -290,11 +290,12 @@ func testHangup(t *testing.T, binary string) {
 	write(t, secrets,
 		secretsYAML(customersSecret)+"  sso/shop:\n    versions:\n      3: {shared_secret: "+nextSecret+"}\n")
 	write(t, config, strings.ReplaceAll(onFile(hash), "acme-customers", "shop"))
-	h.hangup(t, `"the configuration was reloaded"`)
+	h.hangup(t, `"the configuration was reloaded`)
 	mint(anaJSON, "CALLER_UNAUTHENTICATED")
 	if _, configurations := d.readyz(t); len(configurations) != 1 || configurations["shop"].Active != 3 {
 		t.Errorf("/readyz: %+v", configurations)
 	}
+	h.hangup(t, `"the configuration was reloaded: its files are the same as before"`)
 	if err := d.end(); err != nil {
 		t.Errorf("it exits with %v", err)
 	}

@@ -104,11 +104,19 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 		r.service.Removed(removal)
 		r.warnOfRemoval(ctx, removal)
 	}
-	r.log.LogAttrs(ctx, slog.LevelInfo, "the configuration was reloaded",
+	since := next.Since(before)
+	text := "the configuration was reloaded"
+	switch {
+	case result == ops.ReloadUnchanged:
+		text += ": its files are the same as before"
+	case len(since) == 0:
+		text += ": its files have changed, but nothing that they say"
+	}
+	r.log.LogAttrs(ctx, slog.LevelInfo, text,
 		append([]slog.Attr{
 			slog.String("trigger", trigger),
 			slog.String("digest", next.Digest),
-		}, changeAttrs(next.Since(before))...)...)
+		}, changeAttrs(since)...)...)
 }
 
 // warnOfRemoval logs every name that a reload has removed, in several lines if there are many.

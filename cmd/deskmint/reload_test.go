@@ -22,7 +22,7 @@ type outcome struct {
 	Configurations, Brands, Callers, Issuers, Settings struct{ Added, Removed, Changed []string }
 }
 
-func (o outcome) good() bool { return o.Message == "the configuration was reloaded" }
+func (o outcome) good() bool { return strings.HasPrefix(o.Message, "the configuration was reloaded") }
 
 // outcomes returns those of all reloads so far.
 func (d *deskmint) outcomes(t *testing.T) (all []outcome) {
@@ -140,6 +140,10 @@ func TestReloadOnChange(t *testing.T) {
 	o := d.expectReload(t, put(t, path, both))
 	if fmt.Sprint(o.Brands) != "{[acme-customers/360002] [] [acme-customers/360001]}" ||
 		len(o.Configurations.Changed)+len(o.Callers.Changed) != 0 {
+		t.Errorf("logged: %+v", o)
+	}
+	o = d.expectReload(t, put(t, path, both+"# a comment\n"))
+	if want := "the configuration was reloaded: its files have changed, but nothing that they say"; o.Message != want {
 		t.Errorf("logged: %+v", o)
 	}
 	// A fault is logged once, with its place, however often the files are read.
