@@ -152,7 +152,7 @@ func TestReloadOnChange(t *testing.T) {
 	signs()
 	write(t, path, broken)
 	d.expectReloadFailure(t, put(t, path, broken+"listn: {}\n"), "listn")
-	if n := len(d.outcomes(t)); n != 3 {
+	if n := len(d.outcomes(t)); n != 4 {
 		t.Errorf("%d outcomes, want one for each state:\n%s", n, &d.err)
 	}
 	d.expectReloadFailure(t, func() { must(t, os.Remove(path)) }, path+": can't be read: no such file")
