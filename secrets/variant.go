@@ -26,7 +26,8 @@ type Variant struct {
 	// Difference says how the text differs from the stored value. It follows "the secret":
 	// "base64-decoded".
 	Difference string
-	// Advice says which copy of the secret is wrong, if that is known, and what to do.
+	// Advice is a sentence, without its full stop, that says what to do about which copy of the
+	// secret.
 	Advice string
 }
 
@@ -129,20 +130,20 @@ const decodedAdvice = "Zendesk's key is the bytes as they are: the signer must n
 func wrappings() []wrapping {
 	return []wrapping{
 		{
-			"is JSON", "that its JSON contains", "the stored value is JSON: store only the secret in it",
+			"is JSON", "that its JSON contains", "The stored value is JSON: store only the secret in it",
 			jsonStrings, nil,
 		},
 		{
 			"begins with a name, as in KEY=VALUE", "without the name before it",
-			"the stored value begins with a name, as in KEY=VALUE: store only what follows", assigned, nil,
+			"The stored value begins with a name, as in KEY=VALUE: store only what follows", assigned, nil,
 		},
 		{
 			"begins or ends with a quotation mark", "without its quotation marks",
-			"the stored value is in quotation marks: store it without them", unquoted, nil,
+			"The stored value is in quotation marks: store it without them", unquoted, nil,
 		},
 		{
 			`begins or ends with a line break that is written out (\n)`, "without the line break that is written out",
-			`the stored value begins or ends with the characters \n: store it without them`, unescaped, nil,
+			`The stored value begins or ends with the characters \n: store it without them`, unescaped, nil,
 		},
 		{"is percent-encoded", "percent-decoded", decodedAdvice, percentDecoded, nil},
 		{

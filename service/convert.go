@@ -17,6 +17,7 @@ import (
 	"github.com/deskmint/deskmint/service/caller"
 	"github.com/deskmint/deskmint/service/signin"
 	"github.com/deskmint/deskmint/service/zendesk"
+	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
 
 // signInRequest is what the three sign-in requests share.
@@ -175,16 +176,16 @@ func times(t zendesk.Token) (issued, expires *timestamppb.Timestamp) {
 	return timestamppb.New(t.IssueTime), timestamppb.New(t.ExpireTime)
 }
 
-func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
-	r := &pb.InspectTokenResponse{Acceptable: len(i.Problems) == 0, SecretVersion: uint32(i.Version)}
-	for _, p := range i.Problems {
-		r.Problems = append(r.Problems, &pb.TokenProblem{
-			Part: partOf(p.Part), Name: p.Name, Description: p.Description,
-		})
+// InspectTokenResponse returns the answer of the RPC InspectToken to the result of an inspection.
+func InspectTokenResponse(result inspect.Result) *pb.InspectTokenResponse {
+	r := &pb.InspectTokenResponse{
+		Acceptable: len(result.Problems) == 0, SecretVersion: uint32(result.Version),
+		Problems: problemsOf(result.Problems), Warnings: problemsOf(result.Warnings),
+		ConfigurationDifferences: problemsOf(result.Differences),
 	}
-	if i.Claims != nil {
-		r.Claims = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(i.Claims))}
-		for name, raw := range i.Claims {
+	if result.Claims != nil {
+		r.Claims = &structpb.Struct{Fields: make(map[string]*structpb.Value, len(result.Claims))}
+		for name, raw := range result.Claims {
 			v := &structpb.Value{}
 			if tooDeep(raw) || v.UnmarshalJSON(raw) != nil {
 				v = structpb.NewStringValue(string(raw)) // JSON that clients can't read, as text
@@ -192,11 +193,18 @@ func inspectionOf(i zendesk.Inspection) *pb.InspectTokenResponse {
 			r.Claims.Fields[name] = v
 		}
 	}
-	if !i.IssueTime.IsZero() {
-		r.IssueTime = timestamppb.New(i.IssueTime)
-		r.ExpireTime = timestamppb.New(i.IssueTime.Add(zendesk.Lifetime))
+	if !result.IssueTime.IsZero() {
+		r.IssueTime = timestamppb.New(result.IssueTime)
+		r.ExpireTime = timestamppb.New(result.IssueTime.Add(zendesk.Lifetime))
 	}
 	return r
+}
+
+func problemsOf(problems []inspect.Problem) (all []*pb.TokenProblem) {
+	for _, p := range problems {
+		all = append(all, &pb.TokenProblem{Part: partOf(p.Part), Name: p.Name, Description: p.Description})
+	}
+	return all
 }
 
 // maxDepth limits how deeply the claims in an answer are nested, with the payload as the first
@@ -222,17 +230,17 @@ func tooDeep(raw json.RawMessage) bool {
 	}
 }
 
-func partOf(p zendesk.Part) pb.TokenPart {
+func partOf(p inspect.Part) pb.TokenPart {
 	switch p {
-	case zendesk.PartForm:
+	case inspect.PartForm:
 		return pb.TokenPart_TOKEN_PART_FORM
-	case zendesk.PartHeader:
+	case inspect.PartHeader:
 		return pb.TokenPart_TOKEN_PART_HEADER
-	case zendesk.PartSignature:
+	case inspect.PartSignature:
 		return pb.TokenPart_TOKEN_PART_SIGNATURE
-	case zendesk.PartIssuedAt:
+	case inspect.PartIssuedAt:
 		return pb.TokenPart_TOKEN_PART_ISSUED_AT
-	case zendesk.PartClaims:
+	case inspect.PartClaims:
 		return pb.TokenPart_TOKEN_PART_CLAIMS
 	}
 	return pb.TokenPart_TOKEN_PART_UNSPECIFIED

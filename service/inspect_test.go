@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
+	"github.com/deskmint/deskmint/secrets"
 )
 
 // TestDeepClaims checks that every client can read the answer to InspectToken, whatever the token
@@ -58,4 +59,96 @@ func TestLongLanguage(t *testing.T) {
 			t.Errorf("the page isn't German: %.200s", m.GetHtml())
 		}
 	})
+}
+
+// signed returns a token that is signed with the given text.
+func signed(t *testing.T, secret, header, claims string) string {
+	t.Helper()
+	key, err := secrets.NewKey(1, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := base64.RawURLEncoding.EncodeToString([]byte(header)) + "." +
+		base64.RawURLEncoding.EncodeToString([]byte(claims))
+	signature, err := key.Sign(t.Context(), input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return input + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// TestInspectToken checks the three lists of the answer through both transports: what Zendesk would
+// refuse, what it ignores or doesn't document, and what Deskmint would send in another way.
+func TestInspectToken(t *testing.T) {
+	const header = `{"typ":"JWT","alg":"HS256"}`
+	s := start(t, settings{configuration: configuration})
+	claims := fmt.Sprintf(`{"iat":%d,"jti":"j","email":"jo@customer.example","name":"Jo"}`, now.Unix())
+	token := func(more string) string { return signed(t, customersSecret, header, claims[:len(claims)-1]+more+"}") }
+	by := func(secret string) string { return signed(t, secret, header, claims) }
+	under := func(header string) string { return signed(t, customersSecret, header, claims) }
+	for name, test := range map[string]struct {
+		token                           string
+		problems, warnings, differences string // NAME DESCRIPTION; …
+	}{
+		"good": {token(""), "", "", ""},
+		"a fractional iat": {
+			signed(t, customersSecret, header, strings.Replace(claims, `,"jti"`, `.25,"jti"`, 1)),
+			"", "iat is written with a fraction", "",
+		},
+		"unknown":  {token(`,"x":1`), "", "x is not documented", "x would not be sent"},
+		"null":     {token(`,"phone":null`), "", "phone is null", "phone is null"},
+		"a number": {token(`,"external_id":7`), "external_id must be", "", "external_id has"},
+		"exp":      {token(`,"exp":1`), "", "exp has passed", "exp would not be sent"},
+		"a nested field": {
+			token(`,"user_fields":{"a":{}}`), "", `user_fields ["a"] is nested`, `user_fields ["a"]`,
+		},
+		"locale_id": {
+			token(`,"locale_id":8`), "", "locale_id has no effect", "locale_id would be sent as locale",
+		},
+		"kid": {
+			under(`{"typ":"JWT","alg":"HS256","kid":"1"}`), "", "kid is not part", "kid would not be sent",
+		},
+		"no typ": {
+			under(`{"alg":"HS256"}`), "typ is missing: Zendesk then answers as if the signature", "", "",
+		},
+		"a quoted secret": {
+			by(`"` + customersSecret + `"`), "verifies under none; fits version 1 of the secret in quotes", "", "",
+		},
+		"an encoded secret": {
+			by(base64.StdEncoding.EncodeToString([]byte(customersSecret))),
+			"verifies under none; fits version 1 of the secret base64-encoded", "", "",
+		},
+		"another secret": {by(staffSecret), "verifies under none", "", ""},
+		"a form":         {"jwt=" + token("") + "&return_to=%2Fhc", "is a form or a URL", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachTransport(t, func(t *testing.T, tr transport) {
+				m := get[*pb.InspectTokenResponse](t,
+					tr.send(t.Context(), t, s, call{method: "InspectToken", body: `"token":` + quote(test.token)}))
+				if m.GetAcceptable() != (test.problems == "") {
+					t.Errorf("acceptable: %v", m.GetAcceptable())
+				}
+				checkProblems(t, "problems", m.GetProblems(), test.problems)
+				checkProblems(t, "warnings", m.GetWarnings(), test.warnings)
+				checkProblems(t, "differences", m.GetConfigurationDifferences(), test.differences)
+			})
+		})
+	}
+}
+
+// checkProblems checks the beginning of each problem in a list. The wanted ones are joined by "; ".
+func checkProblems(t *testing.T, list string, got []*pb.TokenProblem, want string) {
+	t.Helper()
+	wants := strings.Split(want, "; ")
+	if want == "" {
+		wants = nil
+	}
+	ok := len(got) == len(wants)
+	for i, p := range got {
+		text := strings.TrimSpace(p.GetName() + " " + p.GetDescription())
+		ok = ok && p.GetPart() != pb.TokenPart_TOKEN_PART_UNSPECIFIED && strings.HasPrefix(text, wants[i])
+	}
+	if !ok {
+		t.Errorf("%s: got %v, want %q", list, got, want)
+	}
 }

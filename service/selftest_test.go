@@ -13,6 +13,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/memory"
 	"github.com/deskmint/deskmint/service"
+	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
 
 // zeroKeySecrets wraps a keyring and replaces the keys at some paths by the zero Key, which can't
@@ -228,7 +229,7 @@ func BenchmarkSelfTest(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := conf.Profile.SelfTest(b.Context(), key, now); err != nil {
+		if err := inspect.SelfTest(b.Context(), conf.Profile, key, now); err != nil {
 			b.Fatal(err)
 		}
 	}

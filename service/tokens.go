@@ -60,7 +60,7 @@ func (s *Service) inspectToken(_ context.Context, x *exchange, r *pb.InspectToke
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	return answer{facts: facts, message: inspectionOf(inspection)}, nil
+	return answer{facts: facts, message: InspectTokenResponse(inspection)}, nil
 }
 
 func (s *Service) decide(ctx context.Context, x *exchange, r signInRequest) (signin.Decision, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/panics"
+	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
 
 // selfTests holds the results of the tests of each configuration's key. A key can arrive later,
@@ -84,7 +85,7 @@ func (m *Monitor) runSelfTest(ctx context.Context, conf *config.Configuration, k
 			err = fmt.Errorf("self-test: %w", panics.Error(p))
 		}
 	}()
-	if err := conf.Profile.SelfTest(ctx, key, m.options.Now()); err != nil {
+	if err := inspect.SelfTest(ctx, conf.Profile, key, m.options.Now()); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
 	return nil

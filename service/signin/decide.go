@@ -21,6 +21,7 @@ import (
 	"github.com/deskmint/deskmint/service/config"
 	"github.com/deskmint/deskmint/service/policy"
 	"github.com/deskmint/deskmint/service/zendesk"
+	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
 
 // Secrets returns the keys of a configuration. It must not wait for a store.
@@ -200,20 +201,20 @@ func (d *Decider) sign(ctx context.Context, c Context, r Request, out *Decision)
 }
 
 // Inspect checks a token against a configuration.
-func (d *Decider) Inspect(c Context, configuration, token string) (zendesk.Inspection, Facts, error) {
+func (d *Decider) Inspect(c Context, configuration, token string) (inspect.Result, Facts, error) {
 	conf, facts, err := c.Find(configuration, policy.Inspect)
 	if err != nil {
-		return zendesk.Inspection{}, facts, err
+		return inspect.Result{}, facts, err
 	}
 	if err := d.Take(c, &facts, c.CallerLimit(LimitInspect)); err != nil {
-		return zendesk.Inspection{}, facts, err
+		return inspect.Result{}, facts, err
 	}
 	facts.TokenHash = audit.Hash(token)
 	held, err := d.Secrets.Get(conf.Secret, conf.MaxStale)
 	if err != nil {
-		return zendesk.Inspection{}, facts, err
+		return inspect.Result{}, facts, err
 	}
-	return conf.Profile.Inspect(token, held.Keys(), c.Now), facts, nil
+	return inspect.Token(conf.Profile, token, held.Keys(), c.Now), facts, nil
 }
 
 // Find returns a configuration at which the caller may take an action.

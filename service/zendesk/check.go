@@ -27,6 +27,9 @@ type Checked struct {
 // Email returns the checked address.
 func (c *Checked) Email() string { return c.email }
 
+// Claims returns the claims as a JSON object, without iat, jti and exp.
+func (c *Checked) Claims() []byte { return slices.Clone(c.claims.object) }
+
 // Parsed is a sign-in whose email and return_to have been parsed. Grants limit both, so they are
 // needed before the check. A part that can't be parsed is empty, and the check reports it.
 type Parsed struct {
@@ -82,6 +85,16 @@ func (p *Parsed) At(b *Brand) *Parsed {
 // brand as a [*ForeignError], and otherwise a browser outside the profile's IP ranges as an
 // [*OutOfRangeError].
 func (p *Profile) Check(b *Brand, r SignIn) (*Checked, error) { return p.CheckParsed(Parse(r).At(b)) }
+
+// CheckUser is Check for a user who signs in at the first brand, with a browser that is in the
+// profile's IP ranges.
+func (p *Profile) CheckUser(u User) (*Checked, error) {
+	r := SignIn{User: u}
+	if len(p.ipRanges) > 0 {
+		r.ClientIP = p.ipRanges[0].Addr().String()
+	}
+	return p.Check(p.brands[0], r)
+}
 
 // CheckParsed is Check for a sign-in that has been parsed at a brand of the profile.
 func (p *Profile) CheckParsed(in *Parsed) (*Checked, error) {
@@ -197,7 +210,7 @@ func (c *checker) identity(in *Parsed) {
 // role is never left out silently, even if optional claims are. Without the claim, Zendesk may
 // demote an agent. With a wrong one, it may promote anyone.
 func (c *checker) role(u *User) {
-	switch a := u.Role.audience(); {
+	switch a := u.Role.Audience(); {
 	case u.Role == RoleUnset:
 		if c.profile.Serves(TeamMember) && !c.profile.omitRole {
 			c.fault("user.role", "is required: this configuration signs in team members, "+

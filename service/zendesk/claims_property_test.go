@@ -18,6 +18,7 @@ import (
 
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service/zendesk"
+	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
 
 // claimTypes contains all claims with their JSON types.
@@ -204,8 +205,8 @@ func wantPayload(t *testing.T, payload []byte, want map[string]any) {
 }
 
 // checkClaims checks a user. If the user is valid, another library must verify the token, the token
-// must have exactly the expected claims, and Inspect must accept it. checkClaims reports whether
-// the user is valid.
+// must have exactly the expected claims, and package inspect must accept it without a difference.
+// checkClaims reports whether the user is valid.
 func checkClaims(t *testing.T, s zendesk.Settings, u zendesk.User) bool {
 	t.Helper()
 	key := testKey(t, 1, testSecret)
@@ -252,11 +253,13 @@ func wantAccepted(t *testing.T, p *zendesk.Profile, token zendesk.Token, key sec
 	for _, now := range []time.Time{
 		token.IssueTime, token.IssueTime.Add(zendesk.Lifetime), token.IssueTime.Add(-zendesk.Lifetime),
 	} {
-		got := p.Inspect(token.Value, []secrets.Key{key}, now)
-		wantProblems(t, got)
+		got := inspect.Token(p, token.Value, []secrets.Key{key}, now)
+		if len(got.Problems) > 0 || len(got.Differences) > 0 {
+			t.Fatalf("a token of Deskmint's has problems %+v, differences %+v", got.Problems, got.Differences)
+		}
 		if got.Version != key.Version() || !got.IssueTime.Equal(token.IssueTime) ||
 			len(got.Claims) != len(token.Claims) {
-			t.Fatalf("Inspect returns %+v for %+v", got, token)
+			t.Fatalf("Token returns %+v for %+v", got, token)
 		}
 		for _, name := range token.Claims {
 			if _, ok := got.Claims[name]; !ok {
@@ -265,7 +268,7 @@ func wantAccepted(t *testing.T, p *zendesk.Profile, token zendesk.Token, key sec
 		}
 	}
 	end := token.IssueTime.Add(zendesk.Lifetime)
-	if late := p.Inspect(token.Value, []secrets.Key{key}, end.Add(time.Second)); len(late.Problems) != 1 {
+	if late := inspect.Token(p, token.Value, []secrets.Key{key}, end.Add(time.Second)); len(late.Problems) != 1 {
 		t.Fatalf("problems after the end of the lifetime: %+v", late.Problems)
 	}
 }

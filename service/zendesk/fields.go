@@ -25,6 +25,9 @@ const (
 
 var phone = regexp.MustCompile(`^\+[1-9][0-9]{7,14}$`)
 
+// IsPhone reports whether s is a phone number in E.164.
+func IsPhone(s string) bool { return phone.MatchString(s) }
+
 func wholeNumberFault(n int64) string {
 	if n < 0 || n > maxExactInt {
 		return "must be between 1 and 2^53 - 1"

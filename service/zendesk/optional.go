@@ -91,7 +91,7 @@ func (c *checker) customRole(u *User) {
 
 func (c *checker) locale(u *User) {
 	const field = "user.locale_id"
-	audience := u.Role.audience()
+	audience := u.Role.Audience()
 	if audience == "" && len(c.profile.audiences) == 1 {
 		audience = c.profile.audiences[0]
 	}

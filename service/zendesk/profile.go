@@ -137,6 +137,9 @@ func (p *Profile) IPRanges() (ranges []string) {
 	return ranges
 }
 
+// EmitsExp reports whether the profile's tokens have an exp.
+func (p *Profile) EmitsExp() bool { return p.emitExp }
+
 // InRange reports whether Zendesk sends a browser with this address to the profile's sign-in.
 // Without ranges, that is every browser.
 func (p *Profile) InRange(a netip.Addr) bool {

@@ -11,7 +11,8 @@ const (
 	RoleAdmin   Role = "admin"
 )
 
-func (r Role) audience() Audience {
+// Audience returns the audience of people with this role. It is empty if there is no such role.
+func (r Role) Audience() Audience {
 	switch r {
 	case RoleEndUser:
 		return EndUser

@@ -983,7 +983,8 @@ type InspectTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The configuration whose secret and rules to hold against the token.
 	Configuration string `protobuf:"bytes,1,opt,name=configuration,proto3" json:"configuration,omitempty"`
-	// The token, as it would be posted. At most 32 KiB.
+	// The token, as it would be posted: the value of the form's field `jwt`, without
+	// anything around it. At most 32 KiB.
 	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1038,7 +1039,9 @@ type InspectTokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Zendesk would take it now, as far as can be told from the token alone.
 	Acceptable bool `protobuf:"varint,1,opt,name=acceptable,proto3" json:"acceptable,omitempty"`
-	// Every reason why Zendesk would refuse it. Empty when acceptable.
+	// Every reason why Zendesk would refuse it. Empty when acceptable. A claim whose
+	// type isn't the documented one is among them, although it isn't known what
+	// Zendesk does with it.
 	Problems []*TokenProblem `protobuf:"bytes,2,rep,name=problems,proto3" json:"problems,omitempty"`
 	// The version of the secret that its signature verifies under; 0: none of those held.
 	SecretVersion uint32 `protobuf:"varint,3,opt,name=secret_version,json=secretVersion,proto3" json:"secret_version,omitempty"`
@@ -1047,9 +1050,17 @@ type InspectTokenResponse struct {
 	// Its `iat`; absent where there is none.
 	IssueTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=issue_time,json=issueTime,proto3" json:"issue_time,omitempty"`
 	// When Zendesk stops taking it; absent where there is no `iat`.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// What Zendesk ignores, and what it doesn't document. As far as is known, Zendesk
+	// takes the token all the same. It may be there with an acceptable token.
+	Warnings []*TokenProblem `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// What Deskmint would refuse, leave out or send in another way, if it signed the
+	// same person in under this configuration. It doesn't consider the caller's
+	// grants, and takes the email as verified. It may be there with an acceptable
+	// token.
+	ConfigurationDifferences []*TokenProblem `protobuf:"bytes,8,rep,name=configuration_differences,json=configurationDifferences,proto3" json:"configuration_differences,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *InspectTokenResponse) Reset() {
@@ -1124,12 +1135,26 @@ func (x *InspectTokenResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// TokenProblem is one reason for which Zendesk would refuse a token.
+func (x *InspectTokenResponse) GetWarnings() []*TokenProblem {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *InspectTokenResponse) GetConfigurationDifferences() []*TokenProblem {
+	if x != nil {
+		return x.ConfigurationDifferences
+	}
+	return nil
+}
+
+// TokenProblem is a finding about a part of a token.
 type TokenProblem struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The part at fault.
+	// The part that it is about.
 	Part TokenPart `protobuf:"varint,1,opt,name=part,proto3,enum=deskmint.v1.TokenPart" json:"part,omitempty"`
-	// The claim or header parameter at fault; empty where it isn't one.
+	// The claim or header parameter that it is about; empty where it isn't one.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// What is wrong, and what Zendesk wants instead.
 	Description   string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
@@ -1272,7 +1297,7 @@ const file_deskmint_v1_token_service_proto_rawDesc = "" +
 	" \x01(\x0e2\x14.deskmint.v1.OnErrorB\b\xbaH\x05\x82\x01\x02\x10\x01R\aonError\"\x9d\x01\n" +
 	"\x13InspectTokenRequest\x12`\n" +
 	"\rconfiguration\x18\x01 \x01(\tB:\xbaH7r523^configurations/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\rconfiguration\x12$\n" +
-	"\x05token\x18\x02 \x01(\tB\x0e\xbaH\br\x06\x10\x01(\x80\x80\x02\x80\x01\x01R\x05token\"\xc2\x02\n" +
+	"\x05token\x18\x02 \x01(\tB\x0e\xbaH\br\x06\x10\x01(\x80\x80\x02\x80\x01\x01R\x05token\"\xd1\x03\n" +
 	"\x14InspectTokenResponse\x12\x1e\n" +
 	"\n" +
 	"acceptable\x18\x01 \x01(\bR\n" +
@@ -1283,7 +1308,9 @@ const file_deskmint_v1_token_service_proto_rawDesc = "" +
 	"\n" +
 	"issue_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tissueTime\x12;\n" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\"p\n" +
+	"expireTime\x125\n" +
+	"\bwarnings\x18\a \x03(\v2\x19.deskmint.v1.TokenProblemR\bwarnings\x12V\n" +
+	"\x19configuration_differences\x18\b \x03(\v2\x19.deskmint.v1.TokenProblemR\x18configurationDifferences\"p\n" +
 	"\fTokenProblem\x12*\n" +
 	"\x04part\x18\x01 \x01(\x0e2\x16.deskmint.v1.TokenPartR\x04part\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1367,20 +1394,22 @@ var file_deskmint_v1_token_service_proto_depIdxs = []int32{
 	17, // 16: deskmint.v1.InspectTokenResponse.claims:type_name -> google.protobuf.Struct
 	16, // 17: deskmint.v1.InspectTokenResponse.issue_time:type_name -> google.protobuf.Timestamp
 	16, // 18: deskmint.v1.InspectTokenResponse.expire_time:type_name -> google.protobuf.Timestamp
-	2,  // 19: deskmint.v1.TokenProblem.part:type_name -> deskmint.v1.TokenPart
-	3,  // 20: deskmint.v1.TokenService.MintToken:input_type -> deskmint.v1.MintTokenRequest
-	7,  // 21: deskmint.v1.TokenService.RenderForm:input_type -> deskmint.v1.RenderFormRequest
-	9,  // 22: deskmint.v1.TokenService.RenderPage:input_type -> deskmint.v1.RenderPageRequest
-	10, // 23: deskmint.v1.TokenService.InspectToken:input_type -> deskmint.v1.InspectTokenRequest
-	4,  // 24: deskmint.v1.TokenService.MintToken:output_type -> deskmint.v1.MintTokenResponse
-	8,  // 25: deskmint.v1.TokenService.RenderForm:output_type -> deskmint.v1.RenderFormResponse
-	18, // 26: deskmint.v1.TokenService.RenderPage:output_type -> google.api.HttpBody
-	11, // 27: deskmint.v1.TokenService.InspectToken:output_type -> deskmint.v1.InspectTokenResponse
-	24, // [24:28] is the sub-list for method output_type
-	20, // [20:24] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	12, // 19: deskmint.v1.InspectTokenResponse.warnings:type_name -> deskmint.v1.TokenProblem
+	12, // 20: deskmint.v1.InspectTokenResponse.configuration_differences:type_name -> deskmint.v1.TokenProblem
+	2,  // 21: deskmint.v1.TokenProblem.part:type_name -> deskmint.v1.TokenPart
+	3,  // 22: deskmint.v1.TokenService.MintToken:input_type -> deskmint.v1.MintTokenRequest
+	7,  // 23: deskmint.v1.TokenService.RenderForm:input_type -> deskmint.v1.RenderFormRequest
+	9,  // 24: deskmint.v1.TokenService.RenderPage:input_type -> deskmint.v1.RenderPageRequest
+	10, // 25: deskmint.v1.TokenService.InspectToken:input_type -> deskmint.v1.InspectTokenRequest
+	4,  // 26: deskmint.v1.TokenService.MintToken:output_type -> deskmint.v1.MintTokenResponse
+	8,  // 27: deskmint.v1.TokenService.RenderForm:output_type -> deskmint.v1.RenderFormResponse
+	18, // 28: deskmint.v1.TokenService.RenderPage:output_type -> google.api.HttpBody
+	11, // 29: deskmint.v1.TokenService.InspectToken:output_type -> deskmint.v1.InspectTokenResponse
+	26, // [26:30] is the sub-list for method output_type
+	22, // [22:26] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_deskmint_v1_token_service_proto_init() }

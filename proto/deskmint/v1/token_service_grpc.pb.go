@@ -59,8 +59,9 @@ type TokenServiceClient interface {
 	RenderPage(ctx context.Context, in *RenderPageRequest, opts ...grpc.CallOption) (*httpbody.HttpBody, error)
 	// InspectToken says whether Zendesk would take a token and, if not, names
 	// every reason: its form, its header, its signature under each held version of
-	// the secret, its age, and its claims. It can't see whether Zendesk has already
-	// been shown the `jti`. Needs the action `inspect`.
+	// the secret, its age, and its claims. It also names what Zendesk ignores or
+	// doesn't document, and what Deskmint would send in another way. It can't see
+	// whether Zendesk has already been shown the `jti`. Needs the action `inspect`.
 	InspectToken(ctx context.Context, in *InspectTokenRequest, opts ...grpc.CallOption) (*InspectTokenResponse, error)
 }
 
@@ -145,8 +146,9 @@ type TokenServiceServer interface {
 	RenderPage(context.Context, *RenderPageRequest) (*httpbody.HttpBody, error)
 	// InspectToken says whether Zendesk would take a token and, if not, names
 	// every reason: its form, its header, its signature under each held version of
-	// the secret, its age, and its claims. It can't see whether Zendesk has already
-	// been shown the `jti`. Needs the action `inspect`.
+	// the secret, its age, and its claims. It also names what Zendesk ignores or
+	// doesn't document, and what Deskmint would send in another way. It can't see
+	// whether Zendesk has already been shown the `jti`. Needs the action `inspect`.
 	InspectToken(context.Context, *InspectTokenRequest) (*InspectTokenResponse, error)
 	mustEmbedUnimplementedTokenServiceServer()
 }

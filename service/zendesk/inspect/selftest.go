@@ -1,4 +1,4 @@
-package zendesk
+package inspect
 
 import (
 	"context"
@@ -7,23 +7,21 @@ import (
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
+	"github.com/deskmint/deskmint/service/zendesk"
 )
 
 // SelfTest creates a token for a person who doesn't exist, with the same code as for a request, and
 // inspects it as Zendesk would. The token doesn't leave this function. The person's address is in a
 // top-level domain that is reserved for tests (RFC 2606, section 2). The error says what is wrong,
 // and contains neither token nor secret.
-func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) error {
-	signIn := SignIn{
-		User: User{Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: RoleEndUser},
+func SelfTest(ctx context.Context, p *zendesk.Profile, key secrets.Key, now time.Time) error {
+	user := zendesk.User{
+		Email: "self-test@deskmint.invalid", EmailVerified: true, Name: "Self-test", Role: zendesk.RoleEndUser,
 	}
-	if !p.Serves(EndUser) {
-		signIn.User.Role = RoleAgent
+	if !p.Serves(zendesk.EndUser) {
+		user.Role = zendesk.RoleAgent
 	}
-	if len(p.ipRanges) > 0 {
-		signIn.ClientIP = p.ipRanges[0].Addr().String()
-	}
-	checked, err := p.Check(p.brands[0], signIn)
+	checked, err := p.CheckUser(user)
 	if err != nil {
 		return fmt.Errorf("a valid sign-in is refused: %w", err)
 	}
@@ -31,7 +29,7 @@ func (p *Profile) SelfTest(ctx context.Context, key secrets.Key, now time.Time) 
 	if err != nil {
 		return err
 	}
-	problems := p.Inspect(token.Value, []secrets.Key{key}, now).Problems
+	problems := Token(p, token.Value, []secrets.Key{key}, now).Problems
 	if len(problems) == 0 {
 		return nil
 	}
