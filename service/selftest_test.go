@@ -97,7 +97,7 @@ func TestSelfTest(t *testing.T) {
 	keys.set(everyPath...)
 	next := parse(t, withRenamedBrand())
 	if err := s.Swap(t.Context(), next); err == nil ||
-		!strings.Contains(err.Error(), "the self-test fails for each of the 5 configurations") {
+		!strings.Contains(err.Error(), "the self-test fails for every configuration whose secret is held (5)") {
 		t.Errorf("a swap to a configuration that can't sign: %v", err)
 	}
 	if ready := s.ops(t, "/readyz"); strings.Contains(ready, next.Digest) {
@@ -110,7 +110,7 @@ func TestSelfTest(t *testing.T) {
 func TestNotReady(t *testing.T) {
 	keys := &zeroKeySecrets{Secrets: secrets.NewKeyring(secrets.Options{Source: newStore(), MaxRate: 1e6})}
 	keys.set(everyPath...)
-	checkBecomesReady(t, keys, "the self-test fails for each of the 5 configurations whose secrets are held",
+	checkBecomesReady(t, keys, "the self-test fails for every configuration whose secret is held (5)",
 		func() { keys.set() })
 }
 
