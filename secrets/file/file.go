@@ -36,10 +36,6 @@ import (
 // maxBytes is the maximum size of the file. That is enough for a hundred thousand versions.
 const maxBytes = 16 << 20
 
-// forbidden are the permissions that the file must not have: writing for the group, reading and
-// writing for others.
-const forbidden fs.FileMode = 0o026
-
 // Settings is the block `secrets.file` of the configuration file.
 type Settings struct {
 	// Path of the file. Required.
@@ -149,7 +145,7 @@ func (s *Store) refresh() error {
 	s.seen, s.settled = info, time.Since(info.ModTime()) > 2*time.Second
 
 	s.replaced = s.checkOwners()
-	parsed, err := s.check(info.Mode().Perm(), data)
+	parsed, err := s.check(info, data)
 	if err == nil && s.replaced != nil {
 		err = s.replaced
 	}
@@ -162,10 +158,10 @@ func (s *Store) refresh() error {
 	return nil
 }
 
-func (s *Store) check(mode fs.FileMode, data []byte) (content, error) {
-	if mode&forbidden != 0 {
-		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: chmod %o %s", s.path,
-			secrets.ErrUnusable, mode, mode&^0o027, s.path)
+func (s *Store) check(info fs.FileInfo, data []byte) (content, error) {
+	if mode := info.Mode().Perm(); mode&readfile.TooOpen != 0 {
+		return nil, fmt.Errorf("%s: %w: its permissions (%#o) let others read or change it: %s", s.path,
+			secrets.ErrUnusable, mode, readfile.Narrow(s.path, info))
 	}
 	if len(data) > maxBytes {
 		return nil, fmt.Errorf("%s: %w: it is larger than %d MiB", s.path, secrets.ErrUnusable, maxBytes>>20)

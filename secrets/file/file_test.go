@@ -201,11 +201,11 @@ func TestLastGoodContentIsKept(t *testing.T) {
 
 func TestPermissions(t *testing.T) {
 	for mode, chmod := range map[fs.FileMode]string{
-		0o644: "chmod 640",
-		0o666: "chmod 640",
-		0o660: "chmod 640",
+		0o644: "chmod 600",
+		0o666: "chmod 600",
+		0o660: "chmod 600",
 		0o604: "chmod 600",
-		0o620: "chmod 600",
+		0o444: "chmod 400",
 	} {
 		path := write(t, good, mode)
 		_, err := newStore(path).Status(t.Context(), acme.Path)

@@ -68,7 +68,7 @@ func (w *Writer) load() (text, error) {
 	if len(t.data) == 0 {
 		t.data, t.content = []byte(emptyFile), content{}
 	} else {
-		t.content, t.fault = New(Settings{Path: w.path}).check(t.info.Mode().Perm(), t.data)
+		t.content, t.fault = New(Settings{Path: w.path}).check(t.info, t.data)
 	}
 	var faults faults
 	if t.root, faults = document(t.data); faults != nil {

@@ -64,6 +64,12 @@ func CheckOwners(path string) error {
 	return w.fault()
 }
 
+// owned reports whether a file belongs to this process's user.
+func owned(info fs.FileInfo) bool {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int64(stat.Uid) == int64(os.Geteuid())
+}
+
 // components returns the names in a path.
 func components(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })

@@ -49,7 +49,10 @@ func (e *examination) mode(key, path string, private, wrong fs.FileMode) {
 	}
 	_ = f.Close()
 	mode := info.Mode().Perm()
-	do := fmt.Sprintf("chmod %o %s", mode&^(private|wrong), path)
+	do := fmt.Sprintf("chmod %o %s", mode&^wrong, path)
+	if private != 0 {
+		do = readfile.Narrow(path, info)
+	}
 	switch {
 	case mode&wrong != 0:
 		e.fault(where, fmt.Sprintf("its permissions (%#o) let others change it", mode), do)
