@@ -85,6 +85,50 @@ func TestCheckOmits(t *testing.T) {
 	}
 }
 
+// TestOnInvalidOptional checks which claims each setting leaves out. What the setting doesn't name
+// has its default.
+func TestOnInvalidOptional(t *testing.T) {
+	bad := map[string]func(user){
+		"external_id":      func(u user) { u.ExternalID = " " },
+		"custom_role_id":   func(u user) { u.CustomRoleID = 5 },
+		"locale_id":        func(u user) { u.LocaleID = -1 },
+		"organizations":    func(u user) { u.Organizations = []string{","} },
+		"organization_ids": func(u user) { u.OrganizationIDs = []string{","} },
+		"phone":            func(u user) { u.Phone = "0171/123456" },
+		"tags":             func(u user) { u.Tags = []string{""} },
+		"remote_photo_url": func(u user) { u.RemotePhotoURL = "x" },
+		"user_fields":      func(u user) { u.UserFields = map[string]any{"": "x"} },
+	}
+	var all []string
+	for claim := range bad {
+		all = append(all, claim)
+	}
+	byDefault := []string{"phone", "remote_photo_url", "locale_id"}
+	for _, test := range []struct {
+		setting any
+		omitted []string
+	}{
+		{nil, byDefault},
+		{"", byDefault},
+		{map[string]any{}, byDefault},
+		{map[string]any{"phone": "omit", "remote_photo_url": "omit", "locale_id": "omit"}, byDefault},
+		{"refuse", nil},
+		{"omit", all},
+		{map[string]any{"phone": "refuse"}, []string{"remote_photo_url", "locale_id"}},
+		{map[string]any{"tags": "omit", "locale_id": "refuse"}, []string{"phone", "remote_photo_url", "tags"}},
+	} {
+		p := testProfile(t, func(s *zendesk.Settings) { s.OnInvalidOptional = test.setting })
+		for claim, edit := range bad {
+			checked, err := p.Check(p.Brand(""), testSignIn(func(r *zendesk.SignIn) { edit(&r.User) }))
+			if omitted := slices.Contains(test.omitted, claim); omitted != (err == nil) {
+				t.Errorf("%v: %s: %v", test.setting, claim, err)
+			} else if omitted && len(checked.Warnings) != 1 {
+				t.Errorf("%v: %s: warnings %v, want one", test.setting, claim, checked.Warnings)
+			}
+		}
+	}
+}
+
 // TestCheckReportsAllFaults checks a sign-in with an invalid value in every field.
 func TestCheckReportsAllFaults(t *testing.T) {
 	p := testProfile(t, refuseInvalid, func(s *zendesk.Settings) { s.IPRanges = []string{"192.0.2.0/24"} })

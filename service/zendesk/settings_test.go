@@ -71,6 +71,29 @@ func TestSettingsFaults(t *testing.T) {
 			[]fault{{"organization_id_type", `"int" is none of its values: string, integer`}}},
 		"on_invalid_optional": {func(s *zendesk.Settings, _ brands) { s.OnInvalidOptional = "Omit" },
 			[]fault{{"on_invalid_optional", "none of its values: refuse, omit"}}},
+		"on_invalid_optional of claims": {
+			func(s *zendesk.Settings, _ brands) {
+				s.OnInvalidOptional = map[string]any{"phone": "drop", "role": "omit", "tags": "omit", "user_fields": 1}
+			},
+			[]fault{
+				{"on_invalid_optional.phone", "none of its values: refuse, omit"},
+				{"on_invalid_optional.role", "is no optional claim: custom_role_id, external_id, locale_id"},
+				{"on_invalid_optional.user_fields", "none of its values: refuse, omit"},
+			},
+		},
+		"on_invalid_optional as a list": {
+			func(s *zendesk.Settings, _ brands) { s.OnInvalidOptional = []any{"phone"} },
+			[]fault{{"on_invalid_optional", "must be refuse or omit, or a block such as {phone: omit, tags: refuse}"}},
+		},
+		"email_forms": {
+			func(s *zendesk.Settings, _ brands) {
+				s.EmailForms = []zendesk.EmailForm{"carrier_dots", "quoted", "carrier_dots"}
+			},
+			[]fault{
+				{"email_forms[1]", `"quoted" is none of its values: carrier_dots, underscored_domains, international_domains`},
+				{"email_forms[2]", "carrier_dots is listed twice"},
+			},
+		},
 		"on_bad_return_to": {func(s *zendesk.Settings, _ brands) { s.OnBadReturnTo = "omit" },
 			[]fault{{"on_bad_return_to", "none of its values: refuse, home"}}},
 		"values spelt out": {func(s *zendesk.Settings, _ brands) {

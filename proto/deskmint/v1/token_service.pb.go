@@ -509,7 +509,7 @@ func (x *SignInForm) GetFormActionSources() []string {
 	return nil
 }
 
-// Warning tells of one thing that was asked for and left out.
+// Warning tells of one thing that was asked for and left out, or cleaned.
 type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request's field, as in a field violation: `user.phone`.

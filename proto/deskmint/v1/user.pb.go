@@ -86,20 +86,34 @@ func (Role) EnumDescriptor() ([]byte, []int) {
 // grant for that claim.
 //
 // No string may hold control characters, bidirectional overrides, line or
-// paragraph separators, noncharacters or invisible characters; names and
-// organisations may hold the two joiners that Persian, Indic scripts and emoji
-// are written with.
+// paragraph separators, noncharacters or invisible characters. Names,
+// organisations and the values of user fields may hold what Persian, Indic
+// scripts and emoji are written with: the two joiners, variation selectors, and
+// the tags in the flag of a region. Names and the values of user fields are
+// cleaned, with a warning, of invisible characters that come from copying and do
+// no harm: soft hyphens, byte order marks, zero-width spaces, word joiners, and
+// left-to-right and right-to-left marks.
+//
+// An invalid value in an optional field is refused or left out with a warning, as
+// the configuration's `on_invalid_optional` says for the field. By default
+// `phone`, `remote_photo_url` and `locale_id` are left out. In a list or map only
+// the invalid entry is left out. A value that no grant allows is always refused.
 type User struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The address that identifies the person at Zendesk. Required. ASCII, one `@`,
-	// at most 254 bytes; lower-cased before it is checked against grants and signed.
+	// at most 254 bytes. White space around it is removed, with a warning, and it is
+	// lower-cased before it is checked against grants and signed. A configuration's
+	// `email_forms` can accept more: dots in a row, at the start or at the end of the
+	// part before the `@`, underscores in the domain, and domains in Unicode, which
+	// become their `xn--` form before anything else.
 	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
 	// The caller has proof that the address is this person's. Required to be true
 	// unless the configuration allows otherwise: an unverified address would read
 	// the tickets of whoever it belongs to.
 	EmailVerified bool `protobuf:"varint,2,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
 	// The person's name; Zendesk renames its record to it. Required, at most 255
-	// characters.
+	// characters, at least one of them visible. White space around it is removed,
+	// with a warning.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// The person's id in the caller's own system, at most 255 characters, without
 	// white space at its start or end. It leaves as a string. It is an identity:
@@ -116,9 +130,11 @@ type User struct {
 	CustomRoleId int64 `protobuf:"varint,6,opt,name=custom_role_id,json=customRoleId,proto3" json:"custom_role_id,omitempty"`
 	// The numeric id of a locale that is enabled at Zendesk. 1 to 2^53 − 1; 0: left
 	// out. It leaves as `locale` for end users and as `locale_id` for team members.
+	// So it needs a role where the configuration signs in both.
 	LocaleId int64 `protobuf:"varint,7,opt,name=locale_id,json=localeId,proto3" json:"locale_id,omitempty"`
 	// Names of organisations; the person is added to them. A name can't hold a
-	// comma, since Zendesk would take it for two. At most 100.
+	// comma, since Zendesk would take it for two: name such an organisation in
+	// `organization_ids`. At most 100.
 	Organizations []string `protobuf:"bytes,8,rep,name=organizations,proto3" json:"organizations,omitempty"`
 	// External ids of organisations, preferred by Zendesk over names. No commas. At
 	// most 100.
@@ -130,10 +146,14 @@ type User struct {
 	Tags *Tags `protobuf:"bytes,11,opt,name=tags,proto3" json:"tags,omitempty"`
 	// An https URL of a picture of the person, at most 2,048 bytes.
 	RemotePhotoUrl string `protobuf:"bytes,12,opt,name=remote_photo_url,json=remotePhotoUrl,proto3" json:"remote_photo_url,omitempty"`
-	// Custom user fields by their key at Zendesk: string, number or bool. A null
-	// removes the stored value, which needs the claim `clear_user_fields` granted.
-	// Whole numbers leave as integers and can't be beyond 2^53 − 1. Zendesk ignores,
-	// without a word, keys and values that it doesn't know. At most 100.
+	// Custom user fields by their key at Zendesk, at most 100: string, number, bool,
+	// or a list of strings, which are the tags of a multi-select field's options. A
+	// null or an empty list removes the stored value, which needs the claim
+	// `clear_user_fields` granted. A string has at most 4,096 bytes and may have line
+	// breaks, LF or CR LF; a CR alone becomes LF. A list has at most 100 entries and
+	// 4,096 bytes. Whole numbers leave as integers and can't be beyond 2^53 − 1. A key
+	// has only letters, digits and `_`, and not only digits: Zendesk ignores other
+	// keys, and keys and values that it doesn't know, without an error.
 	UserFields    map[string]*structpb.Value `protobuf:"bytes,13,rep,name=user_fields,json=userFields,proto3" json:"user_fields,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
