@@ -148,7 +148,7 @@ func (s *Service) measure(next handler) handler {
 func (x *exchange) observed(a answer, took time.Duration) ops.Request {
 	r := ops.Request{
 		Transport: x.call.Transport(), Method: x.method.name, Configuration: a.facts.Configuration,
-		Recorded: x.decision != "", Known: x.caller.Name != "", Took: took,
+		Recorded: x.decision != "", Known: x.caller.Name != "", Took: took, Warnings: a.facts.Warnings,
 	}
 	if x.sampled {
 		r.TraceID = x.traceID

@@ -168,3 +168,29 @@ func TestRecordedAddress(t *testing.T) {
 		}
 	})
 }
+
+// TestWarningsMetric checks that the metric counts a sign-in once for each field with a warning, and
+// that no label has a key of the request.
+func TestWarningsMetric(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	eachTransport(t, func(t *testing.T, tr transport) {
+		mint(t, s, tr, call{body: user(`,"phone":"1"`)})
+		mint(t, s, tr, call{body: user(`,"phone":"1","userFields":{"a":"\u00ad","zq7_echo":"x\u00ad"}`)})
+		mint(t, s, tr, call{name: "acme-both", body: user(`,"tags":{"values":[""," "]},"userFields":{"zq7-echo":"x"}`)})
+		tr.send(t.Context(), t, s, call{method: "MintToken", body: user(`,"phone":"1","organizations":[""]`)})
+	})
+	text := s.ops(t, "/metrics")
+	for _, line := range []string{
+		`deskmint_sign_in_warnings_total{configuration="acme-customers",field="user.phone"} 4`,
+		`deskmint_sign_in_warnings_total{configuration="acme-customers",field="user.user_fields"} 2`,
+		`deskmint_sign_in_warnings_total{configuration="acme-both",field="user.tags"} 2`,
+		`deskmint_sign_in_warnings_total{configuration="acme-both",field="user.user_fields"} 2`,
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
+	if strings.Contains(text, "echo") {
+		t.Error("a key of a request is in the metrics")
+	}
+}

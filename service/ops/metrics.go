@@ -5,6 +5,7 @@ import (
 	"path"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,7 @@ type metrics struct {
 	seconds   *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
 	reports   *prometheus.CounterVec
+	warnings  *prometheus.CounterVec
 	handshake *prometheus.CounterVec
 	reloads   *prometheus.CounterVec
 	reloaded  prometheus.Gauge // whether the last reload succeeded
@@ -72,6 +74,9 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 			"Reports of failed sign-ins, by configuration and class. They are not verified: anybody can forge one.",
 			"configuration", "class",
 		),
+		warnings: counterVec("deskmint_sign_in_warnings_total",
+			"Allowed sign-ins with a field that was cleaned or left out, by configuration and field.",
+			"configuration", "field"),
 		handshake: counterVec("deskmint_tls_handshakes_total",
 			"TLS handshakes of the public listeners, by transport and result. "+
 				"A connection that ends before its client sends a byte is none.",
@@ -92,8 +97,8 @@ func newMetrics(o Options, state prometheus.Collector) *metrics {
 	if m.registry == nil {
 		m.registry = prometheus.NewRegistry()
 	}
-	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.handshake, m.reloads, m.reloaded,
-		m.loaded, m.removed, buildInfo(), state, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.seconds, m.decisions, m.reports, m.warnings, m.handshake, m.reloads,
+		m.reloaded, m.loaded, m.removed, buildInfo(), state, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.served = make(map[string]map[string]served)
 	for _, transport := range o.Transports {
@@ -201,6 +206,7 @@ func (m *metrics) take(next *config.Snapshot, now time.Time) {
 			gone := prometheus.Labels{"configuration": name}
 			m.decisions.DeletePartialMatch(gone)
 			m.reports.DeletePartialMatch(gone)
+			m.warnings.DeletePartialMatch(gone)
 		}
 	}
 }
@@ -234,6 +240,7 @@ type Request struct {
 	TraceID           string        // of a trace that is sampled, otherwise ""
 	Known             bool          // the caller is known
 	Took              time.Duration // counted only for a known caller
+	Warnings          []string      // the paths of fields that were cleaned or left out
 }
 
 // Observe counts a request.
@@ -251,6 +258,9 @@ func (m *Monitor) Observe(r Request) {
 		s.seconds.Observe(r.Took.Seconds())
 	}
 	allowed, present := (*m.metrics.allowed.Load())[r.Configuration]
+	if r.Code == codes.OK && len(r.Warnings) > 0 {
+		m.warned(r.Configuration, r.Warnings)
+	}
 	if r.Code == codes.OK && known && present {
 		s.ok.Inc()
 		allowed.Inc()
@@ -261,6 +271,24 @@ func (m *Monitor) Observe(r Request) {
 		m.metrics.series.RLock()
 		defer m.metrics.series.RUnlock()
 		m.metrics.decisions.WithLabelValues(m.Configured(r.Configuration), r.Reason).Inc()
+	}
+}
+
+// warned counts a sign-in for each field with a warning. The path of an entry in a field may have a
+// key of the request, which must not become a label.
+func (m *Monitor) warned(configuration string, paths []string) {
+	m.metrics.series.RLock()
+	defer m.metrics.series.RUnlock()
+	if m.Configured(configuration) == "" {
+		return
+	}
+	counted := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		field, _, _ := strings.Cut(path, "[")
+		if field = strings.TrimSuffix(field, ".values"); !counted[field] {
+			m.metrics.warnings.WithLabelValues(configuration, field).Inc()
+			counted[field] = true
+		}
 	}
 }
 
