@@ -199,7 +199,7 @@ func TestPagesValidateOnly(t *testing.T) {
 			t.Errorf("the answer is %v", m)
 		}
 		refused := tr.send(t.Context(), t, s, call{
-			method: "RenderForm", body: user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
+			method: "RenderForm", body: user(`,"externalId":" 7"`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
 		})
 		if m := get[*pb.RenderFormResponse](t, refused); m.GetReason() != "INVALID_FIELD" || m.GetHtml() == "" {
 			t.Errorf("the answer to a refused request is %v %q", m.GetReason(), m.GetHtml())

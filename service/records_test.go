@@ -181,7 +181,9 @@ func TestRecords(t *testing.T) {
 		},
 		{
 			"a trial run refused",
-			call{method: "RenderPage", body: user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`},
+			call{
+				method: "RenderPage", body: user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
+			},
 			refused("INVALID_FIELD",
 				func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true }),
 		},

@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,8 +57,8 @@ func TestValues(t *testing.T) {
 		// User fields.
 		{name: "lines", body: user(`,"userFields":{"address":"Main St 1\nBerlin\r\nGermany\r"}`),
 			claims: anaClaims + `,"user_fields":{"address":"Main St 1\nBerlin\r\nGermany\n"}`},
-		{name: "joiners and emoji", body: user(`,"userFields":{"note":"👩🏽‍🚀 می‌خواهم ❤️"}`),
-			claims: anaClaims + `,"user_fields":{"note":"👩🏽‍🚀 می‌خواهم ❤️"}`},
+		{name: "joiners and emoji", body: user(`,"userFields":{"note":"👩\u200d🚀 ❤\ufe0f"}`),
+			claims: anaClaims + ",\"user_fields\":{\"note\":\"👩\u200d🚀 ❤\ufe0f\"}"},
 		{name: "soft hyphen in a field", body: user(`,"userFields":{"note":"a\u00adb"}`),
 			claims: anaClaims + `,"user_fields":{"note":"ab"}`, warned: `user.user_fields["note"]`},
 		{name: "options", body: user(`,"userFields":{"langs":["en","de"]}`),
@@ -66,7 +67,8 @@ func TestValues(t *testing.T) {
 			claims: anaClaims + `,"user_fields":{"plan":["a","b"]}`},
 		{name: "options of another field", caller: "dmk_storefront", body: user(`,"userFields":{"langs":["plan"]}`),
 			reason: "CLAIM_NOT_ALLOWED", field: "user.user_fields"},
-		{name: "no options", body: user(`,"userFields":{"langs":[]}`), claims: anaClaims + `,"user_fields":{"langs":[]}`},
+		{name: "no options", body: user(`,"userFields":{"langs":[]}`),
+			claims: anaClaims + `,"user_fields":{"langs":[]}`},
 		{name: "no options of a granted field", caller: "dmk_storefront", body: user(`,"userFields":{"plan":[]}`),
 			reason: "CLAIM_NOT_ALLOWED", field: "user.user_fields"},
 		{name: "every option left out", conf: "acme-both", body: user(`,"userFields":{"langs":[""]}`),
@@ -76,7 +78,8 @@ func TestValues(t *testing.T) {
 		{name: "null in a list", body: user(`,"userFields":{"langs":[null]}`), field: `user.user_fields["langs"][0]`},
 		{name: "object in a list", body: user(`,"userFields":{"langs":[{}]}`), field: `user.user_fields["langs"][0]`},
 		{name: "tab in a field", body: user(`,"userFields":{"note":"a\tb"}`), field: `user.user_fields["note"]`},
-		{name: "override in a field", body: user(`,"userFields":{"note":"a\u202eb"}`), field: `user.user_fields["note"]`},
+		{name: "override in a field", body: user(`,"userFields":{"note":"a\u202eb"}`),
+			field: `user.user_fields["note"]`},
 		{name: "id as a key", body: user(`,"userFields":{"360001":"x"}`), field: `user.user_fields["360001"]`},
 		{name: "key with a space left out", conf: "acme-both", body: user(`,"userFields":{"the plan":"x","plan":"y"}`),
 			claims: anaClaims + `,"user_fields":{"plan":"y"}`, warned: `user.user_fields["the plan"]`},
@@ -99,7 +102,8 @@ func TestValues(t *testing.T) {
 			body: person(`\u00a0x@acme.com\n`, "X"), reason: "EMAIL_NOT_ALLOWED", field: "user.email"},
 		{name: "protected address in full width", caller: "dmk_slow", body: person("ceo@ａcme.com", "X"),
 			field: "user.email"},
-		{name: "address with a byte order mark", body: person(`\ufeffana@customer.example`, "Ana"), field: "user.email"},
+		{name: "address with a byte order mark", body: person(`\ufeffana@customer.example`, "Ana"),
+			field: "user.email"},
 		{name: "accent before the @", body: person("josé@customer.example", "José"), field: "user.email"},
 		{name: "carrier's address", body: person("a..b.@docomo.ne.jp", "Ana"),
 			claims: `"email":"a..b.@docomo.ne.jp","name":"Ana"`},
@@ -107,8 +111,8 @@ func TestValues(t *testing.T) {
 			field: "user.email"},
 		{name: "underscored domain", body: person("jo@my_store.typepad.com", "Ana"),
 			claims: `"email":"jo@my_store.typepad.com","name":"Ana"`},
-		{name: "underscored domain without the setting", conf: "acme-both", body: person("jo@my_store.typepad.com", "Ana"),
-			field: "user.email"},
+		{name: "underscored domain without the setting", conf: "acme-both",
+			body: person("jo@my_store.typepad.com", "Ana"), field: "user.email"},
 		{name: "international domain", body: person("Jo@MÜNCHEN.example", "Ana"),
 			claims: `"email":"jo@xn--mnchen-3ya.example","name":"Ana"`},
 		{name: "international domain without the setting", conf: "acme-both", body: person("jo@münchen.example", "Ana"),
@@ -117,8 +121,8 @@ func TestValues(t *testing.T) {
 			reason: "EMAIL_NOT_ALLOWED", field: "user.email"},
 		{name: "protected international domain", caller: "dmk_slow", body: person("ceo@BÜCHER.example", "X"),
 			reason: "EMAIL_NOT_ALLOWED", field: "user.email"},
-		{name: "protected international domain in ASCII", caller: "dmk_slow", body: person("ceo@XN--BCHER-KVA.example", "X"),
-			reason: "EMAIL_NOT_ALLOWED", field: "user.email"},
+		{name: "protected international domain in ASCII", caller: "dmk_slow",
+			body: person("ceo@XN--BCHER-KVA.example", "X"), reason: "EMAIL_NOT_ALLOWED", field: "user.email"},
 	} {
 		c := signInCase{}
 		switch {
@@ -138,7 +142,8 @@ func TestValues(t *testing.T) {
 			}
 			for line := range strings.Lines(s.Audit.take()) {
 				var r audit.Record
-				if err := json.Unmarshal([]byte(line), &r); err != nil || len(r.Warnings) != 1 || r.Warnings[0] != test.warned {
+				err := json.Unmarshal([]byte(line), &r)
+				if err != nil || !slices.Equal(r.Warnings, []string{test.warned}) {
 					t.Errorf("recorded %s, %v; want a warning of %s", line, err, test.warned)
 				}
 			}

@@ -269,7 +269,9 @@ func TestCheckLimits(t *testing.T) {
 		"a field's value":  func(u user) { u.UserFields = map[string]any{"a": strings.Repeat("é", 2048)} },
 		"a field's lines":  func(u user) { u.UserFields = map[string]any{"a": strings.Repeat("\r\n", 2048)} },
 		"a field's list":   func(u user) { u.UserFields = map[string]any{"a": slices.Repeat([]any{"forty"}, 100)} },
-		"a list's size":    func(u user) { u.UserFields = map[string]any{"a": slices.Repeat([]any{strings.Repeat("x", 128)}, 32)} },
+		"a list's size": func(u user) {
+			u.UserFields = map[string]any{"a": slices.Repeat([]any{strings.Repeat("x", 128)}, 32)}
+		},
 	} {
 		r := testSignIn(func(r *zendesk.SignIn) { edit(&r.User) })
 		if _, err := p.Check(p.Brand(""), r); err != nil {

@@ -286,8 +286,8 @@ func TestClaimsProperty(t *testing.T) {
 	numbers := []int64{0, 0, 0, 1, 8, 360000123456, 1<<53 - 1, 1 << 53, -1}
 	values := []any{
 		"pro", "", "é\u0301", nil, true, false, 0.0, math.Copysign(0, -1), -0.5, 42.0, float64(1<<53 - 1),
-		float64(1 << 53), "2026-01-31", "a\r\nb\rc\n", "\u00ada\u200db", []any{}, []any{"en", "de"}, []any{"en", "", 1.0},
-		[]any{""}, "\t",
+		float64(1 << 53), "2026-01-31", "a\r\nb\rc\n", "\u00ada\u200db", []any{}, []any{"en", "de"},
+		[]any{"en", "", 1.0}, []any{""}, "\t",
 	}
 	invalid := []any{nil, "refuse", "omit", map[string]any{"tags": "omit", "phone": "refuse"}}
 	audiences := [][]zendesk.Audience{{zendesk.EndUser}, {zendesk.TeamMember}, {zendesk.EndUser, zendesk.TeamMember}}
@@ -303,8 +303,9 @@ func TestClaimsProperty(t *testing.T) {
 			Email: pick("jo@example.com", "Jo.Doe+X@EXAMPLE.co.uk",
 				"o'neil@a-b.example", "!#$%&'*+-/=?^_`{|}~@example.com", " jo@example.com\n", "a..b@docomo.ne.jp",
 				"jo@my_store.example", "Jo@BÜCHER.example"),
-			EmailVerified:   true,
-			Name:            pick("Jo", "Zoë <王> & \"Co\" \\", "علی\u200cرضا", "❤\ufe0f", "</script>", "\ufeff Jo\u00a0"),
+			EmailVerified: true,
+			Name: pick("Jo", "Zoë <王> & \"Co\" \\", "علی\u200cرضا", "❤\ufe0f", "</script>",
+				"\ufeff Jo\u00a0"),
 			ExternalID:      pick("", "", "0042", "shop-7", "a b", `{"role":"admin"}`, `","role":"admin`),
 			Role:            zendesk.Role(pick("", "end_user", "agent", "admin")),
 			Organizations:   several(4, "Acme", "Söhne & Co", "Initech", `"`, "A, B"),

@@ -62,6 +62,9 @@ func (a *address) has(form EmailForm, rule string) {
 
 // allowedBy returns an error unless the forms include all forms of the address.
 func (a *address) allowedBy(forms []EmailForm) error {
+	if a.broken == nil {
+		return nil
+	}
 	for _, form := range EmailForms() {
 		if rule, has := a.broken[form]; has && !slices.Contains(forms, form) {
 			return errFault(rule + ", or have " + string(form) + " added to the configuration's email_forms")
@@ -100,6 +103,7 @@ func parseAddress(s string) (a address, err error) {
 		if domain, err = asciiDomain(domain); err != nil {
 			return a, err
 		}
+		s = local + "@" + domain
 		a.has(InternationalDomains, "has an international domain: send it in its xn-- form")
 	}
 	if strings.Contains(domain, "_") {
@@ -108,10 +112,10 @@ func parseAddress(s string) (a address, err error) {
 	if why := emailDomainFault(domain); why != "" {
 		return a, errFault(why)
 	}
-	if len(local)+len("@")+len(domain) > maxEmail { // the ASCII form may be longer
+	if len(s) > maxEmail { // the ASCII form may be longer
 		return a, errFault("is longer than 254 bytes")
 	}
-	a.email = strings.ToLower(local + "@" + domain)
+	a.email = strings.ToLower(s)
 	return a, nil
 }
 

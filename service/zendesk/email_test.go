@@ -146,7 +146,7 @@ func TestParseEmail(t *testing.T) {
 		{"jo@example-.com", hyphen},
 		{"jo@example.-com", hyphen},
 		{"jo@example.com-", hyphen},
-		{"jo@exa_mple.com", "an underscore in its domain: send another address of the person, or have underscored_domains"},
+		{"jo@exa_mple.com", "an underscore in its domain"},
 		{"jo@exa+mple.com", host},
 		{"jo@exa!mple.com", host},
 		{"jo@exa%6dple.com", host},

@@ -59,10 +59,18 @@ func (c *checker) items(claim, field string, items []string, faultOf func(string
 		c.reject(claim, field, tooMany(len(items)))
 		return nil
 	}
+	invalid := make(map[int]bool)
 	for i, s := range items {
 		if why := faultOf(s); why != "" {
 			c.reject(claim, fmt.Sprintf("%s[%d]", field, i), why)
-		} else {
+			invalid[i] = true
+		}
+	}
+	if len(invalid) == 0 { // the common case, without a copy
+		return items
+	}
+	for i, s := range items {
+		if !invalid[i] {
 			valid = append(valid, s)
 		}
 	}
@@ -146,15 +154,15 @@ func (c *checker) userFields(in map[string]any) {
 		c.reject(claimUserFields, "user.user_fields", tooMany(len(in)))
 		return
 	}
+	if len(in) == 0 { // most users
+		return
+	}
 	for _, key := range sortedKeys(in) {
-		// Name only a part of the key. It is enough to find the key, and a client may have written a
-		// value in its place.
-		path := fmt.Sprintf("user.user_fields[%.40q]", key)
 		wrong := keyFault(key)
 		if wrong != "" {
-			c.reject(claimUserFields, path, wrong)
+			c.reject(claimUserFields, fieldPath(key), wrong)
 		}
-		value, valid := c.fieldValue(path, in[key])
+		value, valid := c.fieldValue(key, in[key])
 		if wrong != "" || !valid {
 			continue
 		}
@@ -165,9 +173,13 @@ func (c *checker) userFields(in map[string]any) {
 	}
 }
 
+// fieldPath names only a part of the key. It is enough to find the key, and a client may have written
+// a value in its place.
+func fieldPath(key string) string { return fmt.Sprintf("user.user_fields[%.40q]", key) }
+
 // fieldValue returns the value as the token contains it. valid is false if there is nothing left of
 // it.
-func (c *checker) fieldValue(path string, v any) (value any, valid bool) {
+func (c *checker) fieldValue(key string, v any) (value any, valid bool) {
 	why := ""
 	switch v := v.(type) {
 	case nil, bool:
@@ -176,18 +188,18 @@ func (c *checker) fieldValue(path string, v any) (value any, valid bool) {
 		s, cleaned := text.Clean(v)
 		s = withLineFeeds(s)
 		if why = fieldTextFault(s); why == "" && cleaned {
-			c.warn(path, "had invisible characters: they are left out")
+			c.warn(fieldPath(key), "had invisible characters: they are left out")
 		}
 		value = s
 	case float64:
 		value, why = fieldNumber(v)
 	case []any:
-		return c.fieldList(path, v)
+		return c.fieldList(fieldPath(key), v)
 	default:
 		why = "must be a string, a number, a bool, a list of strings or null"
 	}
 	if why != "" {
-		c.reject(claimUserFields, path, why)
+		c.reject(claimUserFields, fieldPath(key), why)
 	}
 	return value, why == ""
 }

@@ -90,7 +90,7 @@ func TestSettingsFaults(t *testing.T) {
 				s.EmailForms = []zendesk.EmailForm{"carrier_dots", "quoted", "carrier_dots"}
 			},
 			[]fault{
-				{"email_forms[1]", `"quoted" is none of its values: carrier_dots, underscored_domains, international_domains`},
+				{"email_forms[1]", `"quoted" is none of its values: carrier_dots, underscored_domains`},
 				{"email_forms[2]", "carrier_dots is listed twice"},
 			},
 		},
