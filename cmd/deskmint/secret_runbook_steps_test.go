@@ -222,6 +222,14 @@ func (r *runbook) resetSteps() map[string]step {
 			r.checkWaited(t, stdout, 4)
 			r.checkSignIn(t, "acme-customers", "green")
 		}},
+		"byhand": {after: func(t *testing.T, _, _ string) {
+			for _, d := range r.replicas {
+				d.awaitState(t, "disabled", 4, "")
+			}
+			r.run(t, "enable", "deskmint secret enable acme-customers --config deskmint.yaml"+
+				" --replicas deskmint-ops.internal:9091", "")
+			r.checkSignIn(t, "acme-customers", "green")
+		}},
 	}
 }
 
@@ -265,6 +273,25 @@ func (r *runbook) restoreSteps() map[string]step {
 			r.vault.PatchMetadata(t, "sso/acme-customers", map[string]string{"serial": "2"})
 		}, after: func(t *testing.T, stdout, _ string) {
 			r.checkWaited(t, stdout, 4)
+			r.checkSignIn(t, "acme-customers", "green")
+		}},
+		"deleted": {before: func(t *testing.T) {
+			r.vault.Delete(t, "sso/acme-customers", 4)
+			for _, d := range r.replicas {
+				d.awaitState(t, "unusable", anyVersion, "deleted")
+			}
+			r.checkSignIn(t, "acme-customers", "")
+		}, after: func(t *testing.T, _, _ string) {
+			for _, d := range r.replicas {
+				d.awaitState(t, "usable", 4, "")
+			}
+			r.checkSignIn(t, "acme-customers", "green")
+		}},
+		"destroyed": {after: func(t *testing.T, _, _ string) {
+			versions := r.metadata(t)["versions"].(map[string]any)
+			if versions["3"].(map[string]any)["destroyed"] != true {
+				t.Errorf("versions %v", versions)
+			}
 			r.checkSignIn(t, "acme-customers", "green")
 		}},
 		"limit": {after: func(t *testing.T, _, _ string) {

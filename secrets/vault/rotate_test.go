@@ -29,8 +29,8 @@ func operatorPolicy(t *testing.T) string {
 	return string(rules)
 }
 
-// TestRealRotation performs the acts on a real Vault. The operator's token has exactly the
-// necessary capabilities. Each subtest has a different path.
+// TestRealRotation performs the acts on a real Vault. The operator's token has the
+// documented policy. Each subtest has a different path.
 func TestRealRotation(t *testing.T) {
 	server := vaulttest.Start(t)
 	server.Policy(t, "operator", operatorPolicy(t))
