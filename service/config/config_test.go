@@ -71,7 +71,7 @@ func TestCallersAndPolicy(t *testing.T) {
 	}
 	ask := policy.Request{
 		Configuration: "acme-customers", Actions: []policy.Action{policy.SignIn}, Brand: "360001",
-		Role: "end_user", Email: "a@example.com", ReturnToHost: "help.acme.com",
+		Role: "end_user", Email: "a@example.com", ReturnToHosts: []string{"help.acme.com"},
 	}
 	grant, err := s.Policy.Allow(who.Name, ask)
 	if err != nil || grant.Place != "callers[0].grants[0]" {

@@ -44,9 +44,9 @@ func fullRequest(change ...func(*policy.Request)) policy.Request {
 			{Name: "external_id", Field: "user.external_id", Values: []string{"shop-0042"}},
 			{Name: "clear_user_fields", Field: "user.user_fields", Values: []string{"plan"}},
 		},
-		Email:        "jo@example.com",
-		Protected:    true,
-		ReturnToHost: "acme.zendesk.com",
+		Email:         "jo@example.com",
+		Protected:     true,
+		ReturnToHosts: []string{"acme.zendesk.com"},
 	}
 	for _, c := range change {
 		c(&a)

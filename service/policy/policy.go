@@ -46,7 +46,9 @@ type Request struct {
 	Protected bool   // the email belongs to a protected person
 	// ProtectedExternalID reports whether the external id belongs to a protected person.
 	ProtectedExternalID bool
-	ReturnToHost        string // "": no return_to, or a path, which stays at the brand
+	// ReturnToHosts are the hosts of return_to and of the URLs nested in it. A path stays at the
+	// brand and has none.
+	ReturnToHosts []string
 }
 
 // Reason is why a request is denied, as the API's error reasons spell it.
@@ -283,8 +285,10 @@ func (g *Grant) check(request Request) *DeniedError {
 	if request.Protected && !g.protected {
 		return deny(EmailNotAllowed, "user.email", "protected")
 	}
-	if request.ReturnToHost != "" && !matches(g.returnToHosts, request.ReturnToHost) {
-		return deny(ReturnToNotAllowed, "return_to", "return_to_hosts")
+	for _, host := range request.ReturnToHosts {
+		if !matches(g.returnToHosts, host) {
+			return deny(ReturnToNotAllowed, "return_to", "return_to_hosts")
+		}
 	}
 	return nil
 }

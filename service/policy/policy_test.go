@@ -154,7 +154,9 @@ func TestAllowDenies(t *testing.T) {
 			policy.ReturnToNotAllowed, "return_to", "grants[0].return_to_hosts"},
 		{"another host granted", func(g grant) { g.ReturnToHosts = []string{"zendesk.com", "help.acme.com"} },
 			nil, policy.ReturnToNotAllowed, "return_to", "grants[0].return_to_hosts"},
-		{"host with a port", nil, func(r request) { r.ReturnToHost = "acme.zendesk.com:8443" },
+		{"host with a port", nil, func(r request) { r.ReturnToHosts = []string{"acme.zendesk.com:8443"} },
+			policy.ReturnToNotAllowed, "return_to", "grants[0].return_to_hosts"},
+		{"nested host", nil, func(r request) { r.ReturnToHosts = append(r.ReturnToHosts, "help.acme.com") },
 			policy.ReturnToNotAllowed, "return_to", "grants[0].return_to_hosts"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -179,14 +181,14 @@ func TestAllowAllows(t *testing.T) {
 		request func(request)
 	}{
 		{"less than all", nil, func(r request) {
-			r.Actions, r.Claims, r.Protected, r.ReturnToHost = []policy.Action{policy.SignIn}, nil, false, ""
+			r.Actions, r.Claims, r.Protected, r.ReturnToHosts = []policy.Action{policy.SignIn}, nil, false, nil
 		}},
 		{"any configuration", func(g grant) { g.Configurations = []string{"*"} },
 			func(r request) { r.Configuration = "acme-staff" }},
 		{"any brand", func(g grant) { g.Brands = []string{"*"} }, func(r request) { r.Brand = "999" }},
 		{"any brand, none requested", func(g grant) { g.Brands = []string{"*"} }, func(r request) { r.Brand = "" }},
 		{"any host", func(g grant) { g.ReturnToHosts = []string{"*"} },
-			func(r request) { r.ReturnToHost = "help.acme.com" }},
+			func(r request) { r.ReturnToHosts = []string{"help.acme.com"} }},
 		{"any domain", func(g grant) { g.EmailDomains.Allow = []string{"*"} },
 			func(r request) { r.Email = "jo@elsewhere.example" }},
 		{"role left out", func(g grant) { g.Roles = []string{"unset"} }, func(r request) { r.Role = policy.RoleUnset }},
@@ -201,7 +203,7 @@ func TestAllowAllows(t *testing.T) {
 		}},
 		{"no email, for the validation to refuse", nil, func(r request) { r.Email = "" }},
 		{"person not protected", func(g grant) { g.Protected = false }, func(r request) { r.Protected = false }},
-		{"path for return_to", func(g grant) { g.ReturnToHosts = nil }, func(r request) { r.ReturnToHost = "" }},
+		{"path for return_to", func(g grant) { g.ReturnToHosts = nil }, func(r request) { r.ReturnToHosts = nil }},
 		// Limits on people apply to sign-ins only.
 		{"no sign-in", func(g grant) {
 			*g = policy.GrantSettings{Configurations: []string{"acme-customers"}, Actions: []policy.Action{policy.Read}}

@@ -75,7 +75,7 @@ func reference(s policy.GrantSettings, a policy.Request) bool {
 	}
 	return has(s.Brands, a.Brand) && slices.Contains(s.Roles, a.Role) && email &&
 		(s.Protected || !a.Protected && !a.ProtectedExternalID) &&
-		(a.ReturnToHost == "" || has(s.ReturnToHosts, a.ReturnToHost))
+		!slices.ContainsFunc(a.ReturnToHosts, func(host string) bool { return !has(s.ReturnToHosts, host) })
 }
 
 // generator makes random grants and requests. It uses few values, so that they often match.
@@ -145,7 +145,8 @@ func (gen generator) request() policy.Request {
 		Role:          gen.one("unset", "end_user", "end_user", "agent"),
 		Email:         gen.one("jo@acme.com", "jo@mail.acme.com", "jo@example.com", "jo@example.com", ""),
 		Protected:     gen.IntN(4) == 0,
-		ReturnToHost:  gen.one("", "", "acme.zendesk.com", "help.acme.com"),
+		ReturnToHosts: strings.Fields(gen.one("", "", "acme.zendesk.com", "help.acme.com",
+			"acme.zendesk.com help.acme.com")),
 	}
 	if gen.IntN(5) == 0 {
 		a.Actions = append(a.Actions, policy.Action(gen.one("stage", "read")))

@@ -261,7 +261,7 @@ func (r Request) policy(conf *config.Configuration, brand *zendesk.Brand, parsed
 		Email:               parsed.Email,
 		Protected:           parsed.Email != "" && conf.Protects(parsed.Email),
 		ProtectedExternalID: conf.ProtectsExternalID(r.SignIn.User.ExternalID),
-		ReturnToHost:        parsed.ReturnTo.Host,
+		ReturnToHosts:       parsed.ReturnTo.Hosts,
 	}
 	if brand != nil {
 		request.Brand = brand.ID

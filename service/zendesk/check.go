@@ -173,7 +173,7 @@ func (c *checker) returnTo(in *Parsed) error {
 		why = foreign.Description
 	}
 	switch {
-	case c.profile.homeOnBadReturnTo:
+	case c.profile.onBadReturnTo == "home", c.profile.onBadReturnTo != "refuse" && in.signIn.ShowsRefusal:
 		c.out.Warnings = append(c.out.Warnings, Violation{"return_to", why + "; left out"})
 	case isForeign:
 		return err

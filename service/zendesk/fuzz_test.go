@@ -3,6 +3,7 @@ package zendesk_test
 import (
 	"math"
 	"net/mail"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -112,22 +113,27 @@ func FuzzReturnTo(f *testing.F) {
 	}
 	for _, s := range []string{
 		"/hc/en-us?a=b#c", "https://acme.zendesk.com/agent", "https://help.acme.com/hc/é",
-		"/%2f%2fevil.example", "/hc/%25zz",
+		"/%2f%2fevil.example", "/hc/%25zz", "/hc?q=100% off", "/access/return_to?return_to=%2Fhc%3Freturn_to%3D/x",
+		"/auth/v2/login/signed_in?auth_origin=1,true,true&theme=hc", "/hc?a=b%26return%255Fto%253D/hc;return_to[]=/",
+		"/#return_to;=00", "/#return_to%253D#000000",
 	} {
 		f.Add(s)
+	}
+	for _, form := range returnToForms {
+		f.Add(form.in)
 	}
 	f.Add(`/"/..//%2e`) // was once accepted; a server that resolves dot segments first reads it as //%2e
 	b := testProfile(f).Brand("")
 	f.Fuzz(func(t *testing.T, s string) {
 		d, err := b.ReturnTo(s)
 		if err != nil {
-			if d != (zendesk.Destination{}) {
+			if d.URL != "" || d.Hosts != nil {
 				t.Fatalf("ReturnTo(%q) = %+v together with the error %v", s, d, err)
 			}
 			return
 		}
 		wantAtBrand(t, s, d)
-		if again, err := b.ReturnTo(d.URL); err != nil || again != d {
+		if again, err := b.ReturnTo(d.URL); err != nil || !reflect.DeepEqual(again, d) {
 			t.Fatalf("ReturnTo(%q) = %+v, %v, want the same destination", d.URL, again, err)
 		}
 	})

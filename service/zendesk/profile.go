@@ -20,7 +20,7 @@ type Profile struct {
 	integerOrganization  bool
 	omits                map[string]bool // the optional claims that are left out if they are invalid
 	emailForms           []EmailForm
-	homeOnBadReturnTo    bool
+	onBadReturnTo        string
 }
 
 // Brand is one Zendesk brand of a profile. It is immutable.
@@ -42,8 +42,9 @@ type Brand struct {
 	// after it.
 	FormActionSources []string
 
-	origins []string // the origins that return_to may name, as "https://host"
-	hosts   []string // their hosts, with the port if any
+	origins        []string // the origins that return_to may name, as "https://host"
+	hosts          []string // their hosts, with the port if any
+	zendeskTargets bool     // return_to may be one of Zendesk's own targets
 }
 
 // New returns a profile. It fails if [Check] reports a fault. Call Check first for the full list
@@ -63,7 +64,7 @@ func New(s Settings, brands []BrandSettings) (*Profile, error) {
 		integerOrganization:  s.OrganizationIDType == "integer",
 		omits:                s.omits(),
 		emailForms:           slices.Clone(s.EmailForms),
-		homeOnBadReturnTo:    s.OnBadReturnTo == "home",
+		onBadReturnTo:        s.OnBadReturnTo,
 	}
 	for _, r := range s.IPRanges {
 		p.ipRanges = append(p.ipRanges, netip.MustParsePrefix(r))
@@ -81,7 +82,7 @@ func New(s Settings, brands []BrandSettings) (*Profile, error) {
 }
 
 func newBrand(s Settings, b BrandSettings) *Brand {
-	origin := s.endpointOf(b.Subdomain)
+	origin := normalizeOrigin(s.endpointOf(b.Subdomain))
 	brand := &Brand{
 		ID:        b.ID,
 		Name:      b.Name,
@@ -89,6 +90,8 @@ func newBrand(s Settings, b BrandSettings) *Brand {
 		Hosts:     slices.Clone(b.Hosts),
 		Action:    origin + Path,
 		origins:   []string{origin},
+
+		zendeskTargets: s.ZendeskTargets == nil || *s.ZendeskTargets,
 	}
 	if own := (Settings{}).endpointOf(b.Subdomain); own != origin {
 		brand.origins = append(brand.origins, own) // valid even if forms are posted to the sandbox

@@ -1,29 +1,19 @@
 package zendesk
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/url"
-	"path"
-	"regexp"
+	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 )
-
-const maxReturnTo = 2048
-
-// escape matches one percent-encoded byte. Anything else is unchanged, as in lenient servers. A
-// decoder that stops at an invalid escape would miss the valid ones around it.
-var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
 
 // Destination is a return_to that may be posted.
 type Destination struct {
 	// URL is the URL to post: ASCII, percent-encoded, a path or an absolute URL.
 	URL string
-	// Host is the host of an absolute URL, with its port if any. It is empty for a path, which
-	// stays at the brand's subdomain.
-	Host string
+	// Hosts are the hosts of the URL and of the URLs nested in it, each with its port if any. A path
+	// has none, because it stays at the brand's subdomain.
+	Hosts []string
 }
 
 // ForeignError reports a well-formed return_to that the brand doesn't allow.
@@ -31,159 +21,159 @@ type ForeignError struct{ Description string }
 
 func (e *ForeignError) Error() string { return "return_to " + e.Description }
 
-// ReturnTo checks the URL that a person is sent to after signing in. Zendesk doesn't document what
-// it does with URLs of other sites, so it accepts only a path, or an https URL with exactly the
-// host of the brand's subdomain or of a mapped host. It refuses everything below /access/ or
-// /auth/, because a visit there has side effects. It also refuses a path that any reader could
-// mistake for one of these or for another host, or that hides a control character. It
-// percent-encodes spaces and characters outside ASCII, because web frameworks provide URLs decoded.
+// ReturnTo is a return_to that has been read and normalised. Whether a brand allows it is a
+// separate question: see [Brand.Accept].
+type ReturnTo struct {
+	url    string
+	origin string // of an absolute URL; "" for a path
+	fault  string // why no brand allows it, apart from the origin
+	target bool   // it is one of Zendesk's own targets
+	nested []ReturnTo
+}
+
+// ParseReturnTo reads and normalises the URL that a person is sent to after signing in. It fails for
+// a text that is no URL, or that browsers and servers read in different ways. The error names the
+// broken rule.
 //
-// The error is a [*ForeignError] for a URL outside the brand. Otherwise it names the broken rule.
+// It percent-encodes everything that RFC 3986 doesn't allow as it is, because web frameworks provide
+// URLs decoded. It writes the origin of an absolute URL as browsers do: in lower case, without the
+// default port, and with a slash behind it.
+func ParseReturnTo(s string) (ReturnTo, error) {
+	var p returnToParser
+	return p.parse(s)
+}
+
+// Host returns the host of an absolute URL, with its port if any. It returns "" for a path.
+func (r ReturnTo) Host() string {
+	_, host, _ := strings.Cut(r.origin, "://")
+	return host
+}
+
+// ReturnTo checks the URL that a person is sent to after signing in. It is [ParseReturnTo] and
+// [Brand.Accept].
 func (b *Brand) ReturnTo(s string) (Destination, error) {
-	encoded, err := encodeReturnTo(s)
+	r, err := ParseReturnTo(s)
 	if err != nil {
 		return Destination{}, err
 	}
-	u, err := url.Parse(encoded)
-	if err != nil {
-		return Destination{}, errFault("can't be read as a URL")
-	}
-	var host, origin string
-	switch {
-	case strings.HasPrefix(encoded, "/"):
-		if strings.HasPrefix(encoded, "//") || u.Host != "" || u.Scheme != "" {
-			return Destination{}, &ForeignError{
-				"starts with two slashes, which leads to another host: give a path with one, or a whole https URL",
-			}
-		}
-	case u.Scheme == "":
-		return Destination{}, errFault("is neither a path that starts with a slash nor an https URL")
-	default:
-		var ok bool
-		if origin, ok = b.ownOrigin(encoded, u); !ok {
-			return Destination{}, &ForeignError{
-				fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, ")),
-			}
-		}
-		_, host, _ = strings.Cut(origin, "://")
-	}
-	// Check the path as written, because u.Path may have been decoded and encoded again.
-	written := encoded[len(origin):]
-	if end := strings.IndexAny(written, "?#"); end >= 0 {
-		written = written[:end]
-	}
-	if fault := pathFault(written); fault != "" {
-		return Destination{}, &ForeignError{fault}
-	}
-	return Destination{URL: encoded, Host: host}, nil
+	return b.Accept(r)
 }
 
-// ownOrigin returns the brand's origin in s. It compares bytes and not parsed parts, so user names,
-// ports, other cases and hosts with the same prefix need no further rules. The parsed parts must
-// also match, so a mistake in one of the two parsers is not enough.
-func (b *Brand) ownOrigin(s string, u *url.URL) (string, bool) {
-	for _, o := range b.origins {
-		if strings.HasPrefix(s, o+"/") && u.User == nil && u.Opaque == "" && u.Scheme+"://"+u.Host == o {
-			return o, true
-		}
-	}
-	return "", false
-}
-
-func encodeReturnTo(s string) (string, error) {
-	if len(s) <= maxReturnTo &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7F || r == '\\' }) {
-		return s, nil // most need no encoding
-	}
-	if !utf8.ValidString(s) {
-		return "", errFault("is not valid UTF-8")
-	}
-	var e strings.Builder
-	for i, r := range s {
-		switch {
-		case unicode.IsControl(r):
-			return "", errFault(fmt.Sprintf("holds a control character (0x%02X) at byte %d", r, i))
-		case r == '\\':
-			return "", errFault("holds a backslash, which browsers read as a slash")
-		case r == ' ' || r > unicode.MaxASCII:
-			for _, c := range []byte(string(r)) {
-				fmt.Fprintf(&e, "%%%02X", c)
-			}
-		default:
-			e.WriteRune(r)
-		}
-		if e.Len() > maxReturnTo {
-			return "", errFault(fmt.Sprintf("is longer than %d bytes once percent-encoded", maxReturnTo))
-		}
-	}
-	return e.String(), nil
-}
-
-// pathFault checks a path in every way that a browser or a server may read it: with and without
-// resolving dot segments, with and without merging slashes, and decoded up to three times. The
-// browser reads it in one of these ways. A server may read it in another way and redirect the
-// browser to the result.
+// Accept checks whether the brand allows a return_to. Zendesk doesn't document what it does with
+// URLs of other sites, so the brand allows only a path, or a URL with an origin of its own: https
+// with the host of its subdomain or of a mapped host, without user name and with the default port.
 //
-// Query and fragment are not checked, not even for encoded control characters. Neither of them
-// selects a host, and line breaks are useful there, for example in links that fill in the
-// description of a ticket form.
-func pathFault(p string) string {
-	for range 4 {
-		p = strings.ReplaceAll(p, `\`, "/")
-		for _, reading := range readings(p) {
-			switch {
-			case strings.ContainsFunc(reading, isASCIIControl):
-				return "has a control character in its decoded path: browsers remove some, and others end a header"
-			case strings.HasPrefix(reading, "//"):
-				return "has a path that starts with two slashes after decoding and shortening: it leads to another host"
-			case private(reading):
-				return "leads below /access/ or /auth/, where Zendesk signs people in and out"
-			}
+// It refuses paths at which Zendesk signs people in or out or redirects them again. It also refuses
+// a path that any reader could mistake for one of these or for another host, or that hides a control
+// character. Two of Zendesk's own targets are allowed if the settings say so. Each URL that is
+// nested in a query or fragment must pass the same rule.
+//
+// The error is a [*ForeignError].
+func (b *Brand) Accept(r ReturnTo) (Destination, error) {
+	d := Destination{URL: r.url}
+	if why := b.refusal(&r, &d); why != "" {
+		return Destination{}, &ForeignError{why}
+	}
+	return d, nil
+}
+
+func (b *Brand) refusal(r *ReturnTo, d *Destination) string {
+	switch {
+	case r.origin != "" && !slices.Contains(b.origins, r.origin):
+		return fmt.Sprintf("must be a path, or start with one of %s/", strings.Join(b.origins, "/, "))
+	case r.fault != "":
+		return r.fault
+	case r.target && !b.zendeskTargets:
+		return faultSignsIn
+	}
+	if r.origin != "" {
+		d.Hosts = append(d.Hosts, r.Host())
+	}
+	for i := range r.nested {
+		if why := b.refusal(&r.nested[i], d); why != "" {
+			return faultNested + why
 		}
-		if !strings.Contains(p, "%") {
-			break
-		}
-		p = escape.ReplaceAllStringFunc(p, func(e string) string {
-			b, _ := hex.DecodeString(e[1:]) // never fails, because escape matches only hexadecimal digits
-			return string(b)
-		})
 	}
 	return ""
 }
 
-// readings returns the forms that a path may be shortened to. A path without dot segments and empty
-// segments has only one.
-func readings(p string) []string {
-	if !strings.Contains(p, "/.") && !strings.Contains(p, "//") {
-		return []string{p}
+const faultNested = "has a nested URL that "
+
+func (p *returnToParser) parse(s string) (ReturnTo, error) {
+	encoded, err := encodeReturnTo(s)
+	if err != nil {
+		return ReturnTo{}, err
 	}
-	return []string{p, withoutDots(p), path.Clean(p)}
-}
-
-func isASCIIControl(r rune) bool { return r < ' ' || r == 0x7F }
-
-// withoutDots resolves dot segments (RFC 3986 section 5.2.4). Unlike path.Clean, it keeps empty
-// segments.
-func withoutDots(p string) string {
-	var kept []string
-	for segment := range strings.SplitSeq(strings.TrimPrefix(p, "/"), "/") {
-		switch segment {
-		case ".":
-		case "..":
-			kept = kept[:max(0, len(kept)-1)]
-		default:
-			kept = append(kept, segment)
+	r := ReturnTo{url: encoded}
+	if !isPath(encoded) {
+		if r, err = absolute(encoded); err != nil {
+			return ReturnTo{}, err
 		}
 	}
-	return "/" + strings.Join(kept, "/")
+	if r.fault != "" {
+		return r, nil
+	}
+	// Check the path as written, because net/url decodes it.
+	path, rest := r.url[len(r.origin):], ""
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		path, rest = path[:end], path[end:]
+	}
+	query, fragment, _ := strings.Cut(rest, "#")
+	if r.target = path == targetReturnTo || path == targetSignedIn; !r.target {
+		r.fault = pathFault(path)
+	} else if path == targetReturnTo && !namesReturnTo.MatchString(query) {
+		// What Zendesk does there without a return_to is unknown, and no real link has been seen.
+		r.fault = "leads to " + targetReturnTo + " without a return_to in its query"
+	}
+	if r.fault == "" && rest != "" {
+		p.scan(&r, strings.TrimPrefix(query, "?"), 0)
+		p.scan(&r, fragment, 0)
+	}
+	return r, nil
 }
 
-func private(p string) bool {
-	p = strings.ToLower(p)
-	for _, folder := range []string{"/access", "/auth"} {
-		if rest, ok := strings.CutPrefix(p, folder); ok && (rest == "" || rest[0] == '/') {
-			return true
+// isPath reports whether s is a path that can't be read as a host.
+func isPath(s string) bool { return strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "//") }
+
+// absolute normalises the origin of a URL. Two parsers must agree on the origin: this one, which
+// compares bytes, and net/url. So a mistake in one of them is not enough.
+func absolute(s string) (ReturnTo, error) {
+	var origin string
+	if head := s[:headLength(s)]; strings.Contains(head, "://") {
+		origin = normalizeOrigin(head)
+		rest := s[len(head):]
+		if !strings.HasPrefix(rest, "/") {
+			rest = "/" + rest
 		}
+		s = origin + rest
 	}
-	return false
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return ReturnTo{}, errFault("can't be read as a URL")
+	case len(s) > maxReturnTo:
+		return ReturnTo{}, errTooLong
+	case strings.HasPrefix(s, "//"):
+		return ReturnTo{fault: "starts with two slashes, which leads to another host: " +
+			"give a path with one, or a whole https URL"}, nil
+	case u.Scheme == "":
+		return ReturnTo{}, errFault("is neither a path that starts with a slash nor an https URL")
+	case u.User != nil || u.Opaque != "" || u.Scheme+"://"+u.Host != origin:
+		return ReturnTo{origin: u.Scheme + ":", fault: "is no URL of a web site"}, nil // no brand's origin
+	}
+	return ReturnTo{url: s, origin: origin}, nil
+}
+
+// normalizeOrigin writes an origin as browsers do. It changes only what they all read in the same
+// way: upper case, and a port that is the default or empty.
+func normalizeOrigin(s string) string {
+	s = strings.ToLower(s)
+	port := ":443"
+	if strings.HasPrefix(s, "http://") {
+		port = ":80"
+	}
+	if short, ok := strings.CutSuffix(s, port); ok {
+		return short
+	}
+	return strings.TrimSuffix(s, ":")
 }

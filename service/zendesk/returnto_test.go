@@ -3,7 +3,7 @@ package zendesk_test
 import (
 	"errors"
 	"math/rand/v2"
-	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,8 +27,14 @@ func TestReturnToAccepts(t *testing.T) {
 		{"/hc/%C2%85%80", "/hc/%C2%85%80", ""}, // no ASCII control characters
 		{"/hc?next=https://evil.example/", "/hc?next=https://evil.example/", ""},
 		{"/hc?next=//evil.example", "/hc?next=//evil.example", ""},
-		{"/hc?a[]=1&a[]=2", "/hc?a[]=1&a[]=2", ""},
-		{"/hc?q=100%", "/hc?q=100%", ""},
+		{"/hc?a[]=1&a[]=2", "/hc?a%5B%5D=1&a%5B%5D=2", ""},
+		{"/hc?q=100%", "/hc?q=100%25", ""},
+		{"/hc?q=100% off", "/hc?q=100%25%20off", ""},
+		{"/hc?q=100%25%20off", "/hc?q=100%25%20off", ""},
+		{"/hc?q=%%20%2%zz%", "/hc?q=%25%20%252%25zz%25", ""},
+		{"/hc?q=\"<>[]^`{|}\\?/#\"<>[]^`{|}\\#?/",
+			"/hc?q=%22%3C%3E%5B%5D%5E%60%7B%7C%7D%5C?/#%22%3C%3E%5B%5D%5E%60%7B%7C%7D%5C%23?/", ""},
+		{"/hc/\"<>[]^`{|}'!$&()*+,;=:@-._~", "/hc/%22%3C%3E%5B%5D%5E%60%7B%7C%7D'!$&()*+,;=:@-._~", ""},
 		{"/hc?/access/jwt", "/hc?/access/jwt", ""},
 		{"/hc#/access/jwt", "/hc#/access/jwt", ""},
 		{"/hc/access/jwt", "/hc/access/jwt", ""},
@@ -43,13 +49,12 @@ func TestReturnToAccepts(t *testing.T) {
 		{"/hc/..", "/hc/..", ""},
 		{"/hc/%2F/x", "/hc/%2F/x", ""},
 		{"/%20/x", "/%20/x", ""},
-		{"/?return_to=/access/jwt", "/?return_to=/access/jwt", ""},
 		{"/@evil.example", "/@evil.example", ""},
 		{"/:80", "/:80", ""},
 		{"/evil.example", "/evil.example", ""},
 		{"/https://evil.example", "/https://evil.example", ""},
 		{"/hc/😀", "/hc/%F0%9F%98%80", ""},
-		{"/<script>'\"", "/<script>'\"", ""},
+		{"/<script>'\"", "/%3Cscript%3E'%22", ""},
 		{long, long, ""},
 
 		{"https://acme.zendesk.com/", "https://acme.zendesk.com/", "acme.zendesk.com"},
@@ -63,10 +68,25 @@ func TestReturnToAccepts(t *testing.T) {
 		{"https://acme.zendesk.com/@evil.example", "https://acme.zendesk.com/@evil.example", "acme.zendesk.com"},
 		{"https://acme.zendesk.com/hc/../../x", "https://acme.zendesk.com/hc/../../x", "acme.zendesk.com"},
 	} {
-		got, err := testProfile(t).Brand("").ReturnTo(test.in)
-		if want := (zendesk.Destination{URL: test.url, Host: test.host}); err != nil || got != want {
-			t.Errorf("ReturnTo(%q) = %+v, %v; want %+v", test.in, got, err, want)
-		}
+		wantDestination(t, testProfile(t).Brand(""), test.in, test.url, test.host)
+	}
+}
+
+func TestReturnToNormalizes(t *testing.T) {
+	for _, test := range returnToForms {
+		b := testProfile(t).Brand("")
+		wantDestination(t, b, test.in, test.url, test.host)
+		wantDestination(t, b, test.url, test.url, test.host)
+	}
+}
+
+// wantDestination checks that a brand accepts a return_to, and what leaves. The hosts are separated
+// by spaces.
+func wantDestination(t *testing.T, b *zendesk.Brand, in, url, hosts string) {
+	t.Helper()
+	got, err := b.ReturnTo(in)
+	if err != nil || got.URL != url || !slices.Equal(got.Hosts, strings.Fields(hosts)) {
+		t.Errorf("ReturnTo(%q) = %+v, %v; want %s at %q", in, got, err, url, hosts)
 	}
 }
 
@@ -83,7 +103,7 @@ func TestReturnToRefuses(t *testing.T) {
 			}
 			seen[s] = true
 			d, err := b.ReturnTo(s)
-			if err == nil || d != (zendesk.Destination{}) {
+			if err == nil || d.URL != "" || d.Hosts != nil {
 				t.Errorf("%s: ReturnTo(%q) = %+v, %v", group.name, s, d, err)
 				continue
 			}
@@ -103,16 +123,19 @@ func TestReturnToSaysWhy(t *testing.T) {
 	for in, why := range map[string]string{
 		"/a\nb":          "control character (0x0A) at byte 2",
 		"/a\u0085b":      "control character (0x85) at byte 2",
-		`/a\b`:           "backslash",
+		`/a\b`:           "backslash before any ? or #",
 		"/a\xffb":        "UTF-8",
 		"hc":             "neither a path",
 		"":               "neither a path",
-		"/%zz":           "can't be read as a URL",
+		"/%zz":           "write a percent sign as %25",
 		"//evil.example": "two slashes",
 		"https://evil.example/": "start with one of https://acme.zendesk.com/, https://help.acme.com/, " +
 			"https://hilfe.acme.de/",
 		"/%09/evil.example":             "control character in its decoded path",
 		"/access/jwt":                   "below /access/ or /auth/",
+		"/access/return_to":             "without a return_to",
+		"/hc?return_to=//x":             "has a nested URL that starts with two slashes",
+		"/hc?return_to=hc":              "has a nested URL that is neither a path",
 		"/" + strings.Repeat("x", 2048): "longer than 2048 bytes",
 		"/" + strings.Repeat("é", 342):  "longer than 2048 bytes", // 1 + 342 * 6
 	} {
@@ -122,6 +145,91 @@ func TestReturnToSaysWhy(t *testing.T) {
 	}
 	if _, err := b.ReturnTo("/" + strings.Repeat("é", 341)); err != nil {
 		t.Errorf("2047 bytes once encoded: %v", err)
+	}
+}
+
+// TestReturnToNested checks URLs with other URLs in them that may be sent, and that the hosts of the
+// nested ones are reported.
+func TestReturnToNested(t *testing.T) {
+	b := testProfile(t).Brand("")
+	for in, hosts := range map[string]string{
+		"/hc/change_language/de?return_to=%2Fhc%2Fde": "",
+		"/hc?return_to=":                                                     "",
+		"/hc?return_to=/hc%3Fq%3Da%2Bb%2526c":                                "",
+		"/access/return_to?return_to=/hc%3Fd%3Da%250Ab%25FF%2525":            "",
+		"/hc?return_to=/hc%3Fd%3Da%250Ab":                                    "", // a line break in the nested query
+		"/hc?return_to=https%3A%2F%2Fhelp.acme.com":                          "help.acme.com",
+		"/hc?a=b;returnTo[]=HTTPS://Help.acme.com:443":                       "help.acme.com",
+		"https://acme.zendesk.com/hc?return_to=https://help.acme.com/":       "acme.zendesk.com help.acme.com",
+		"/hc?a=b%26return_to%3Dhttps%253A%252F%252Fhilfe.acme.de":            "hilfe.acme.de",
+		"/agent#/x?return_to=/hc":                                            "",
+		"/hc/de/search?query=https://foo":                                    "",
+		"/hc/de/search?query=login+//logout/access":                          "",
+		"/hc?tf_description=Return+to+store,+order%3D5%26x%3D//y":            "",
+		"/oauth/authorizations/new?redirect_uri=https%3A%2F%2Fapp.example":   "", // Zendesk compares it with its list
+		"/hc/de/search?query=return_to":                                      "",
+		"/hc?next=https://evil.example&url=//evil.example":                   "", // Zendesk doesn't read them
+		"/hc/en-us/articles/1-login":                                         "",
+		"/hc/en-us/articles/logout":                                          "",
+		"/hc/en-us/p/signin":                                                 "",
+		"/hc/en-us/articles/1-login?query=login":                             "",
+		"/hc/login-help":                                                     "",
+		"/logins":                                                            "",
+		"/pinging":                                                           "",
+		"/access/return_to?return_to=/hc":                                    "",
+		"/access/return_to?return_to=https%3A%2F%2Facme.zendesk.com":         "acme.zendesk.com",
+		"/access/return_to?a=b&return_to=https%3A%2F%2Fhelp.acme.com%2Fhc":   "help.acme.com",
+		"https://help.acme.com/access/return_to?return_to=%2Fhc#x":           "help.acme.com",
+		"/access/return_to?return_to=/access/return_to?return_to=/hc":        "",
+		"/auth/v2/login/signed_in":                                           "",
+		"/auth/v2/login/signed_in?auth_origin=360001,true,true&theme=hc":     "",
+		"/auth/v2/login/signed_in?auth_origin=360001%2Ctrue%2Ctrue&theme=hc": "",
+		"/auth/v2/login/signed_in?auth_origin=eyJhIjoxfQ==.a_b-c&role=agent": "",
+		"/auth/v2/login/signed_in?auth_origin=help.acme.com":                 "help.acme.com",
+		"/auth/v2/login/signed_in?auth_origin=1,true,true&return_to=%2Fhc":   "",
+		"/hc?return_to=%2Fauth%2Fv2%2Flogin%2Fsigned_in%3Ftheme%3Dhc":        "",
+	} {
+		d, err := b.ReturnTo(in)
+		got := slices.Compact(slices.Sorted(slices.Values(d.Hosts)))
+		if err != nil || d.URL != sentAs(in) || !slices.Equal(got, strings.Fields(hosts)) {
+			t.Errorf("ReturnTo(%q) = %+v, %v; want the hosts %q", in, d, err, hosts)
+		}
+	}
+}
+
+// sentAs returns how the URLs of TestReturnToNested are sent.
+func sentAs(s string) string { return strings.NewReplacer("[", "%5B", "]", "%5D").Replace(s) }
+
+// TestReturnToZendeskTargets checks that a setting refuses Zendesk's own targets.
+func TestReturnToZendeskTargets(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		b := testProfile(t, func(s *zendesk.Settings) { s.ZendeskTargets = &on }).Brand("")
+		for _, in := range []string{
+			"/access/return_to?return_to=/hc", "/auth/v2/login/signed_in?auth_origin=1,true,true&theme=hc",
+			"/hc?return_to=/auth/v2/login/signed_in",
+		} {
+			_, err := b.ReturnTo(in)
+			var foreign *zendesk.ForeignError
+			if on != (err == nil) || !on && !errors.As(err, &foreign) {
+				t.Errorf("%s with zendesk_targets %t: %v", in, on, err)
+			}
+		}
+	}
+}
+
+// TestReturnToCost checks that a path is read without an allocation, and that nested URLs can't make
+// one expensive.
+func TestReturnToCost(t *testing.T) {
+	b := testProfile(t).Brand("")
+	for in, most := range map[string]float64{
+		"/hc/en-us/requests/42?page=2&sort_by=created_at#x":      0,
+		"https://help.acme.com/hc/en-us":                         4,
+		"/hc?" + strings.Repeat("return_to=/hc?return_to=;", 80): 2000,
+		"/hc?" + strings.Repeat(";return_to=%2Fa%3F", 100):       2000,
+	} {
+		if n := testing.AllocsPerRun(10, func() { _, _ = b.ReturnTo(in) }); n > most {
+			t.Errorf("%v allocations for %.60s", n, in)
+		}
 	}
 }
 
@@ -151,6 +259,9 @@ func TestReturnToOtherBrand(t *testing.T) {
 // other origin over plain http. It may still name the brand's hosts.
 func TestReturnToAtLoopback(t *testing.T) {
 	b := testProfile(t, func(s *zendesk.Settings) { s.Endpoint = "http://{subdomain}.localhost:8081" }).Brand("")
+	for _, in := range []string{"http://acme.localhost:8081", "HTTP://ACME.localhost:8081"} {
+		wantDestination(t, b, in, "http://acme.localhost:8081/", "acme.localhost:8081")
+	}
 	for in, host := range map[string]string{
 		"/hc":                             "",
 		"http://acme.localhost:8081/":     "acme.localhost:8081",
@@ -158,9 +269,7 @@ func TestReturnToAtLoopback(t *testing.T) {
 		"https://help.acme.com/":          "help.acme.com",
 		"https://acme.zendesk.com/hc":     "acme.zendesk.com",
 	} {
-		if d, err := b.ReturnTo(in); err != nil || d.URL != in || d.Host != host {
-			t.Errorf("ReturnTo(%q) = %+v, %v", in, d, err)
-		}
+		wantDestination(t, b, in, in, host)
 		if host != "" && !b.HasHost(host) {
 			t.Errorf("HasHost(%q) is false", host)
 		}
@@ -168,9 +277,9 @@ func TestReturnToAtLoopback(t *testing.T) {
 	for _, in := range []string{
 		"http://acme.localhost/", "http://acme.localhost:8082/", "http://acme.localhost:80810/",
 		"https://acme.localhost:8081/",
-		"http://localhost:8081/", "http://acme-labs.localhost:8081/", "http://acme.localhost:8081",
+		"http://localhost:8081/", "http://acme-labs.localhost:8081/",
 		"http://acme.localhost:8081@evil.example/",
-		"http://ACME.localhost:8081/", "http://127.0.0.1:8081/", "http://help.acme.com/", "http://acme.zendesk.com/",
+		"http://127.0.0.1:8081/", "http://help.acme.com/", "http://acme.zendesk.com/",
 		"http://acme.localhost:8081/access/jwt", "http://acme.localhost:08081/", "http://me@acme.localhost:8081/",
 	} {
 		if d, err := b.ReturnTo(in); err == nil {
@@ -191,13 +300,11 @@ func TestCheckReturnTo(t *testing.T) {
 	refuse, home := testProfile(t), testProfile(t, homeOnBadReturn)
 	at := func(s string) zendesk.SignIn { return testSignIn(func(r *zendesk.SignIn) { r.ReturnTo = s }) }
 	for _, p := range []*zendesk.Profile{refuse, home} {
-		for in, want := range map[string]zendesk.Destination{
-			"":                       {},
-			"/hc/a b":                {URL: "/hc/a%20b"},
-			"https://help.acme.com/": {URL: "https://help.acme.com/", Host: "help.acme.com"},
+		for in, want := range map[string]string{
+			"": "", "/hc/a b": "/hc/a%20b", "https://help.acme.com": "https://help.acme.com/",
 		} {
 			checked, err := p.Check(p.Brand(""), at(in))
-			if err != nil || checked.ReturnTo != want || len(checked.Warnings) > 0 {
+			if err != nil || checked.ReturnTo.URL != want || len(checked.Warnings) > 0 {
 				t.Errorf("%q: %+v, %v", in, checked, err)
 			}
 		}
@@ -219,7 +326,7 @@ func TestCheckReturnTo(t *testing.T) {
 			wantFaults(t, faultsOf(t, err), fault{"return_to", why})
 		}
 		checked, err := home.Check(home.Brand(""), at(in))
-		if err != nil || checked.ReturnTo != (zendesk.Destination{}) {
+		if err != nil || checked.ReturnTo.URL != "" {
 			t.Errorf("%q: %+v, %v; want it left out", in, checked, err)
 			continue
 		}
@@ -228,83 +335,6 @@ func TestCheckReturnTo(t *testing.T) {
 			t.Errorf("the warning %q doesn't say that return_to was left out", checked.Warnings[0])
 		}
 	}
-}
-
-// wantAtBrand checks that the destination leads a browser to the brand, that net/url reads it in
-// the same way, that it is printable ASCII, and that it is not below /access/ or /auth/.
-func wantAtBrand(t *testing.T, s string, d zendesk.Destination) {
-	t.Helper()
-	hosts := []string{"acme.zendesk.com", "help.acme.com", "hilfe.acme.de"}
-	home := hosts[0] // where a path leads
-	if d.Host != "" {
-		home = d.Host
-	}
-	if got := browserOrigin(hosts[0], d.URL); got != "https://"+home {
-		t.Fatalf("%q leads to %s as %q", s, got, d.URL)
-	}
-	known := false
-	for _, h := range hosts {
-		known = known || h == home
-	}
-	u, err := url.Parse(d.URL)
-	if !known || err != nil || u.Host != d.Host || u.User != nil || u.Opaque != "" {
-		t.Fatalf("%q at %q is parsed as %+v, %v", s, d.Host, u, err)
-	}
-	invalid := func(r rune) bool { return r < 0x21 || r > 0x7E || r == '\\' }
-	if len(d.URL) > 2048 || strings.ContainsFunc(d.URL, invalid) {
-		t.Fatalf("%q is sent as %q", s, d.URL)
-	}
-	path, _, _ := strings.Cut(strings.TrimPrefix(d.URL, "https://"+d.Host), "#")
-	path, _, _ = strings.Cut(path, "?")
-	for range 4 { // as written, and decoded one, two and three times
-		if strings.ContainsFunc(path, func(r rune) bool { return r < 0x20 || r == 0x7F }) {
-			t.Fatalf("%q has a control character in the reading %q", s, path)
-		}
-		for _, shortened := range []string{path, shorten(path, false), shorten(path, true)} {
-			if strings.HasPrefix(shortened, "//") {
-				t.Fatalf("%q leads to another host in the reading %q", s, shortened)
-			}
-			for _, p := range []string{"/access", "/auth"} {
-				if shortened == p || strings.HasPrefix(shortened, p+"/") {
-					t.Fatalf("%q leads below %s/ as %q", s, p, d.URL)
-				}
-			}
-		}
-		path = unescapeLenient(path)
-	}
-}
-
-// shorten returns a path as a server may read it: in lower case and with dot segments resolved.
-// Some servers also drop empty segments.
-func shorten(path string, dropEmpty bool) string {
-	var kept []string
-	path = strings.ReplaceAll(strings.ToLower(path), `\`, "/")
-	for segment := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
-		switch {
-		case segment == ".", segment == "" && dropEmpty:
-		case segment == "..":
-			kept = kept[:max(0, len(kept)-1)]
-		default:
-			kept = append(kept, segment)
-		}
-	}
-	return "/" + strings.Join(kept, "/")
-}
-
-// unescapeLenient decodes each %XX and leaves everything else unchanged, as lenient servers do.
-func unescapeLenient(s string) string {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if i+3 <= len(s) && s[i] == '%' {
-			if c, err := url.PathUnescape(s[i : i+3]); err == nil {
-				b.WriteString(c)
-				i += 2
-				continue
-			}
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
 }
 
 // TestReturnToProperty combines pieces of known bypasses at random.
@@ -317,10 +347,13 @@ func TestReturnToProperty(t *testing.T) {
 		"access", "%61ccess", "%2561ccess", "auth", "AUTH", "jwt", "hc", "en-us", ":443", ":80", "me:pw@", "[::1]", "é",
 		"。", "／", "\u200b", "x", "a b", ";x",
 		"https://acme.zendesk.com/", "https://help.acme.com/", "https://acme.zendesk.com", "/hc/",
+		"/hc?", "&", ";", "=", "%26", "%3d", "%3f", "return_to=", "return%5Fto=", "/hc?return_to=", "%2Fhc", "%2F%2F",
+		"/access/return_to?return_to=", "/auth/v2/login/signed_in?", "auth_origin=", "/logout", "signin", "ping",
+		`"`, "|", "[", "^", "+", "HTTPS://HELP.acme.com:443",
 	}
 	b := testProfile(t).Brand("")
 	random := rand.New(rand.NewPCG(1, 2))
-	passed, absolute := 0, 0
+	passed, absolute, nested := 0, 0, 0
 	for range 100_000 {
 		var s strings.Builder
 		for range 1 + random.IntN(7) {
@@ -331,12 +364,15 @@ func TestReturnToProperty(t *testing.T) {
 			continue
 		}
 		passed++
-		if d.Host != "" {
+		if len(d.Hosts) > 0 {
 			absolute++
+		}
+		if strings.Contains(d.URL, "return_to=/") {
+			nested++
 		}
 		wantAtBrand(t, s.String(), d)
 	}
-	if passed < 5000 || absolute < 500 {
-		t.Errorf("only %d random URLs were accepted, %d of them absolute", passed, absolute)
+	if passed < 5000 || absolute < 500 || nested < 100 {
+		t.Errorf("only %d random URLs were accepted, %d absolute and %d with nested ones", passed, absolute, nested)
 	}
 }

@@ -50,9 +50,13 @@ type Settings struct {
 	OnInvalidOptional any `yaml:"on_invalid_optional"`
 	// EmailForms are forms of addresses that are accepted in addition to the usual ones.
 	EmailForms []EmailForm `yaml:"email_forms"`
-	// OnBadReturnTo selects what happens to an invalid return_to: "refuse" (the default) refuses
-	// the request, and "home" leaves it out.
+	// OnBadReturnTo selects what happens to an invalid return_to: "refuse" refuses the request, and
+	// "home" leaves it out. "auto" (the default) leaves it out if the person would see the refusal,
+	// and refuses otherwise.
 	OnBadReturnTo string `yaml:"on_bad_return_to"`
+	// ZendeskTargets allows a return_to that is one of Zendesk's own targets, which redirect to a URL
+	// in their query. The default is true.
+	ZendeskTargets *bool `yaml:"zendesk_targets"`
 }
 
 // BrandSettings is the Zendesk part of a brand in a configuration.
@@ -120,7 +124,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 			report(key, fmt.Sprintf("%s is listed twice", form))
 		}
 	}
-	checkChoice(report, "on_bad_return_to", s.OnBadReturnTo, "refuse", "home")
+	checkChoice(report, "on_bad_return_to", s.OnBadReturnTo, "refuse", "home", "auto")
 	checkBrands(s, brands, report)
 }
 

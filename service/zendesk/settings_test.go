@@ -95,7 +95,7 @@ func TestSettingsFaults(t *testing.T) {
 			},
 		},
 		"on_bad_return_to": {func(s *zendesk.Settings, _ brands) { s.OnBadReturnTo = "omit" },
-			[]fault{{"on_bad_return_to", "none of its values: refuse, home"}}},
+			[]fault{{"on_bad_return_to", "none of its values: refuse, home, auto"}}},
 		"values spelt out": {func(s *zendesk.Settings, _ brands) {
 			s.OrganizationIDType, s.OnInvalidOptional, s.OnBadReturnTo = "string", "refuse", "refuse"
 		}, nil},

@@ -48,6 +48,8 @@ type SignIn struct {
 	User     User
 	ReturnTo string
 	ClientIP string
+	// ShowsRefusal says that the person would see a refusal as a page.
+	ShowsRefusal bool
 }
 
 // Violation is a field with an invalid value, and a description that follows the field's name.

@@ -67,7 +67,7 @@ func allows(t *testing.T, s *config.Snapshot, brand, host string, want bool) {
 	t.Helper()
 	_, err := s.Policy.Allow("storefront", policy.Request{
 		Configuration: "shop", Actions: []policy.Action{policy.SignIn}, Brand: brand,
-		Role: "end_user", Email: "a@example.com", ReturnToHost: host,
+		Role: "end_user", Email: "a@example.com", ReturnToHosts: []string{host},
 	})
 	if (err == nil) != want {
 		t.Errorf("return_to of brand %s at %s: %v, want allowed %t", brand, host, err, want)
