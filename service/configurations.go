@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/netip"
-	"net/url"
 	"slices"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -86,8 +84,7 @@ func (s *Service) resolveConfiguration(
 	}
 	var found []config.Site
 	for site := range x.snapshot.Sites(x.caller.Name, wanted.Search) {
-		if wanted.ip.IsValid() && !site.Configuration.Profile.InRange(wanted.ip) ||
-			!x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
+		if !wanted.matches(site) || !x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
 			continue
 		}
 		if found = append(found, site); len(found) > maxCandidates {
@@ -227,7 +224,21 @@ func secretState(s ops.State) pb.SecretState {
 type search struct {
 	config.Search
 
-	ip netip.Addr
+	ip       netip.Addr
+	returnTo *zendesk.ReturnTo
+}
+
+// matches reports whether a site that the index found serves the search. A sign-in at its brand
+// would accept the same return_to.
+func (w search) matches(s config.Site) bool {
+	if w.ip.IsValid() && !s.Configuration.Profile.InRange(w.ip) {
+		return false
+	}
+	if w.returnTo != nil {
+		_, err := s.Brand.Accept(*w.returnTo)
+		return err == nil
+	}
+	return true
 }
 
 func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
@@ -246,15 +257,12 @@ func searchOf(r *pb.ResolveConfigurationRequest) (search, error) {
 			violations = append(violations, zendesk.Violation{Field: "client_ip", Description: "is no IP address"})
 		}
 	}
-	// A path has no host. Two slashes or backslashes at the beginning start a host, not a path.
-	if to := r.GetReturnTo(); to != "" && (to[0] != '/' || strings.HasPrefix(strings.ReplaceAll(to, `\`, "/"), "//")) {
-		u, err := url.Parse(to)
-		if err != nil || u.Host == "" || u.Scheme == "" {
-			v := zendesk.Violation{Field: "return_to", Description: "is neither a path nor a URL"}
-			violations = append(violations, v)
-		} else {
-			w.Host = u.Host
+	if r.GetReturnTo() != "" {
+		to, err := zendesk.ParseReturnTo(r.GetReturnTo())
+		if err != nil {
+			violations = append(violations, zendesk.Violation{Field: "return_to", Description: err.Error()})
 		}
+		w.returnTo, w.Host = &to, to.Host()
 	}
 	if len(violations) > 0 {
 		return search{}, &zendesk.InvalidError{Violations: violations}

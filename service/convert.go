@@ -47,11 +47,13 @@ func (s *Service) signInOf(r signInRequest) (signin.Request, error) {
 	return signin.Request{
 		Configuration: nameOf(r.GetConfiguration()),
 		Brand:         r.GetBrandId(),
-		SignIn:        zendesk.SignIn{User: user, ReturnTo: r.GetReturnTo(), ClientIP: r.GetClientIp()},
-		Version:       secrets.Version(r.GetSecretVersion()),
-		Attempt:       r.GetAttempt(),
-		ValidateOnly:  r.GetValidateOnly(),
-		Violations:    violations,
+		SignIn: zendesk.SignIn{
+			User: user, ReturnTo: r.GetReturnTo(), ClientIP: r.GetClientIp(), ShowsRefusal: wantsPage(r),
+		},
+		Version:      secrets.Version(r.GetSecretVersion()),
+		Attempt:      r.GetAttempt(),
+		ValidateOnly: r.GetValidateOnly(),
+		Violations:   violations,
 	}, nil
 }
 

@@ -18,12 +18,18 @@ type pageRequest interface {
 	GetOnError() pb.OnError
 }
 
+// wantsPage reports whether a refusal of the request is a page.
+func wantsPage(r signInRequest) bool {
+	p, ok := r.(pageRequest)
+	return ok && p.GetOnError() == pb.OnError_ON_ERROR_PAGE
+}
+
 // withPage adds a page to a refusal if the request has on_error set to a page. The refusal stays in
 // the answer for the record, the metrics and the log. An unknown caller gets no page, and neither
 // does one that has gone away.
 func (s *Service) withPage(ctx context.Context, x *exchange, a answer) answer {
 	r, ok := x.message.(pageRequest)
-	if a.refusal == nil || !ok || r.GetOnError() != pb.OnError_ON_ERROR_PAGE {
+	if a.refusal == nil || !ok || !wantsPage(r) {
 		return a
 	}
 	if x.caller.Name == "" || errors.Is(ctx.Err(), context.Canceled) {

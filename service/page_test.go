@@ -82,7 +82,7 @@ func TestRenderPage(t *testing.T) {
 		"default brand": {body: user("")},
 		"another brand": {body: user("") + `,"brandId":"360002"`, brand: "360002"},
 		"a return_to": {body: user("") + `,"returnTo":"https://help.acme.com/hc?a=1&b=\"<script>\""`,
-			returnTo: `https://help.acme.com/hc?a=1&b="<script>"`},
+			returnTo: `https://help.acme.com/hc?a=1&b=%22%3Cscript%3E%22`},
 		"a language":          {body: user("") + `,"language":"en-GB"`, language: "en-GB"},
 		"an unknown language": {body: user("") + `,"language":"tlh"`, language: "tlh"},
 		"an invalid language": {body: user("") + `,"language":"<script>"`, language: "<script>"},

@@ -673,7 +673,8 @@ type ResolveConfigurationRequest struct {
 	// The IP address of the person's browser: leaves out configurations whose
 	// ranges don't hold it.
 	ClientIp string `protobuf:"bytes,3,opt,name=client_ip,json=clientIp,proto3" json:"client_ip,omitempty"`
-	// Zendesk's `return_to`: an https URL's host chooses the brand.
+	// Zendesk's `return_to`: a URL's host chooses the brand. A brand at which a
+	// sign-in would refuse it isn't found.
 	ReturnTo      string `protobuf:"bytes,4,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -34,7 +34,8 @@ const (
 	OnError_ON_ERROR_UNSPECIFIED OnError = 0
 	// An error, for the caller to handle. The default.
 	OnError_ON_ERROR_STATUS OnError = 1
-	// Always a page, whatever stands in the way: in the brand's look where the
+	// A bad `return_to` is left out with a warning, unless the configuration
+	// refuses it. Otherwise always a page, whatever stands in the way: in the brand's look where the
 	// caller may sign somebody in there, else in nobody's, which doesn't tell
 	// whether there is such a configuration or brand. The error's reason and HTTP
 	// status come along. Only these are still errors: CALLER_UNAUTHENTICATED (the
@@ -225,8 +226,9 @@ type MintTokenRequest struct {
 	User *User `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	// Where Zendesk sends the person afterwards: a path ("/hc/en-us"), or an https
 	// URL on a host of the brand. At most 2,048 bytes once percent-encoded. Empty:
-	// Zendesk's own start page. A place that isn't the brand's is refused, or, where
-	// the configuration says so, left out with a warning. The token doesn't name it.
+	// Zendesk's own start page. A place that isn't the brand's, or that signs people
+	// out or redirects them again, is refused, or, where the configuration says so,
+	// left out with a warning. The token doesn't name it.
 	ReturnTo string `protobuf:"bytes,4,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
 	// The IP address of the person's browser, IPv4 or IPv6. Required where the
 	// configuration names IP ranges, and checked against them; otherwise unused.
