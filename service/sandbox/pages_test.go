@@ -143,7 +143,7 @@ func TestMarkup(t *testing.T) {
 			"organizations":      evil(prefix + "organizations"),
 			"tags":               []string{evil(prefix + "tag")},
 			"remote_photo_url":   photo,
-			"user_fields":        map[string]any{evil("key"): evil(prefix + "value"), evil("list"): []string{}},
+			"user_fields":        map[string]any{evil("key"): evil(prefix + "value"), evil("list"): []any{1}},
 			evil("undocumented"): evil("x"),
 			"role":               "end_user",
 		}

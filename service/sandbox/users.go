@@ -295,14 +295,39 @@ func (u *userUpdate) fields() {
 		case nil:
 			delete(u.user.UserFields, key)
 		case string, bool, json.Number:
-			if u.user.UserFields == nil {
-				u.user.UserFields = map[string]string{}
+			u.setField(key, scalarText(value))
+		case []any: // the options of a multi-select field
+			if len(value) == 0 {
+				delete(u.user.UserFields, key)
+			} else if listOfText(value) == "" {
+				u.setField(key, joined(value))
+			} else {
+				u.ignoreField(key)
 			}
-			u.user.UserFields[key] = scalarText(value)
 		default:
-			u.note("user_fields.%s was ignored: the value doesn't fit the field", key)
+			u.ignoreField(key)
 		}
 	}
+}
+
+func (u *userUpdate) setField(key, value string) {
+	if u.user.UserFields == nil {
+		u.user.UserFields = map[string]string{}
+	}
+	u.user.UserFields[key] = value
+}
+
+func (u *userUpdate) ignoreField(key string) {
+	u.note("user_fields.%s was ignored: the value doesn't fit the field", key)
+}
+
+// joined returns the texts of a list, separated by commas.
+func joined(list []any) string {
+	texts := make([]string, len(list))
+	for i, item := range list {
+		texts[i] = scalarText(item)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // scalarText returns a string, number or bool from JSON as text.

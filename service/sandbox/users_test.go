@@ -141,9 +141,16 @@ var accounts = map[string]struct {
 			want:   ada + " role=end_user user_fields.active=true user_fields.seats=3",
 		},
 	}},
+	"the options of a user field are set together, and an empty list clears them": {nil, []step{
+		{
+			claims: map[string]any{"user_fields": map[string]any{"langs": []string{"en", "de"}}},
+			want:   ada + " role=end_user user_fields.langs=en, de",
+		},
+		{claims: map[string]any{"user_fields": map[string]any{"langs": []string{}}}, want: ada + " role=end_user"},
+	}},
 	"user fields of an invalid type are ignored": {nil, []step{
 		{
-			claims: map[string]any{"user_fields": map[string]any{"plan": "gold", "list": []string{"a"}}},
+			claims: map[string]any{"user_fields": map[string]any{"plan": "gold", "list": []any{"a", 1}}},
 			want:   ada + " role=end_user user_fields.plan=gold",
 			notes:  "list was ignored: the value doesn't fit",
 		},

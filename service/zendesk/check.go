@@ -56,7 +56,7 @@ func Parse(r SignIn) *Parsed {
 	p.Email = p.address.email
 	name, cleaned := text.Clean(u.Name)
 	if cleaned {
-		p.warnings = append(p.warnings, Violation{"user.name", "had invisible characters: they are left out"})
+		p.warnings = append(p.warnings, Violation{"user.name", "has invisible characters, which are removed"})
 	}
 	u.Name = p.trimmed("user.name", name)
 	return p
@@ -66,7 +66,7 @@ func Parse(r SignIn) *Parsed {
 func (p *Parsed) trimmed(field, value string) string {
 	trimmed := strings.TrimSpace(value)
 	if trimmed != value && trimmed != "" { // otherwise the field is refused
-		p.warnings = append(p.warnings, Violation{field, "had white space at its start or end: it is left out"})
+		p.warnings = append(p.warnings, Violation{field, "has white space at its start or end, which is removed"})
 	}
 	return trimmed
 }

@@ -127,8 +127,8 @@ var registration = idna.New(idna.ValidateForRegistration(), idna.VerifyDNSLength
 // capital letters and other compositions of an accented letter. No label turns into plain ASCII, so
 // that nothing can appear as a domain in ASCII that it isn't.
 func asciiDomain(domain string) (string, error) {
-	const fault = errFault("has a domain that isn't a valid international domain name, " +
-		"for example with full-width or invisible characters: send it in its xn-- form")
+	const fault = errFault("has a domain that isn't a valid international domain name: " +
+		"write it without full-width letters and invisible characters, or send its xn-- form")
 	ascii, err := registration.ToASCII(norm.NFC.String(lower(domain)))
 	labels, from := strings.Split(ascii, "."), strings.Split(domain, ".")
 	if err != nil || len(labels) != len(from) {

@@ -188,7 +188,7 @@ func (c *checker) fieldValue(key string, v any) (value any, valid bool) {
 		s, cleaned := text.Clean(v)
 		s = withLineFeeds(s)
 		if why = fieldTextFault(s); why == "" && cleaned {
-			c.warn(fieldPath(key), "had invisible characters: they are left out")
+			c.warn(fieldPath(key), "has invisible characters, which are removed")
 		}
 		value = s
 	case float64:
