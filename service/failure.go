@@ -100,7 +100,7 @@ var tokenFailures = []failure{
 		user: startAgain,
 	},
 	{
-		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE,
+		class: pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_SIGNATURE,
 		message: regexp.MustCompile(`(?i)\bjwt signature\b|\bsignature (?:is )?invalid\b|\binvalid[ _]signature\b|` +
 			`\bsignature (?:cannot|could not) be verified\b`),
 		problem: page.ProblemFailed,

@@ -111,7 +111,9 @@ func TestReportedQuery(t *testing.T) {
 				t.Errorf("%s is answered with %v, want %v", query, got, want)
 			}
 		}
-		for _, signedOut := range []string{`"query":"?return_to=%2F&locale_id=1"`, `"brandId":"360002"`, `"query":"?"`} {
+		for _, signedOut := range []string{
+			`"query":"?return_to=%2F&locale_id=1"`, `"brandId":"360002"`, `"query":"?"`,
+		} {
 			got := report(signedOut)
 			if got.GetClass() != pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_LOGOUT || got.GetHtml() != "" {
 				t.Errorf("%s is answered with %v", signedOut, got)

@@ -64,8 +64,8 @@ func TestConfigCheck(t *testing.T) {
 		"team.yaml": "configurations:\n  - {name: acme-customers, secret: {path: ../x}}\nlisten: {}\n",
 	})
 	want := regexp.MustCompile(`^deskmint\.yaml:4: configurations\[0\]\.sekret: .+
-deskmint\.yaml:12: callers\[0\]\.identities\[0\]\.api_key_sha256: .+
-deskmint\.yaml:16: callers\[0\]\.grants\[0\]\.actions.*: .+
+deskmint\.yaml:13: callers\[0\]\.identities\[0\]\.api_key_sha256: .+
+deskmint\.yaml:17: callers\[0\]\.grants\[0\]\.actions.*: .+
 team\.yaml:2: configurations\[0\]\.name: .+
 team\.yaml:2: configurations\[0\]\.secret.*: .+
 team\.yaml:2: configurations\[0\]\.zendesk_sso: .+

@@ -235,8 +235,8 @@ func TestDemoRemoteURLs(t *testing.T) {
 		d.visit(t, "/signed-out?configuration=acme-customers&email=a@b.example&brand_id=360001").body,
 		`id="signed-out"`, "a@b.example")
 	forged := d.visit(t,
-		"/signed-out?configuration=acme-customers&kind=error&message=signature+%3Cscript%3E&brand_id=360001")
-	contains(t, "a forged report", forged.body, "CLASS_SIGNATURE", "signature &lt;script&gt;")
+		"/signed-out?configuration=acme-customers&kind=error&message=signature+invalid+%3Cscript%3E&brand_id=360001")
+	contains(t, "a forged report", forged.body, "CLASS_SIGNATURE", "signature invalid &lt;script&gt;")
 	if strings.Contains(forged.body, "<script") {
 		t.Errorf("a forged report: %s", forged.body)
 	}

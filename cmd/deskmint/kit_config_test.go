@@ -37,6 +37,7 @@ func acme(hash string) string {
     secret: {path: sso/acme-customers}
     zendesk_sso:
       audiences: [end_user]
+      origins: [https://login.acme.com]
       brands: [{id: "360001", name: Acme, subdomain: acme}]
     user_rate: {per_minute: 60000} # one person is all of the load
 callers:

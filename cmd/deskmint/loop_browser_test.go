@@ -58,8 +58,8 @@ func newCompany(t *testing.T, line, language string, redirect bool) *company {
 	c.zendesk = zendesk
 	text := strings.NewReplacer(
 		"audiences: [end_user]", `audiences: [end_user]
-      endpoint: "http://{subdomain}.localhost:`+portOf(t, server.Listener.Addr().String())+`"
-      origins: [`+c.app+`]`,
+      endpoint: "http://{subdomain}.localhost:`+portOf(t, server.Listener.Addr().String())+`"`,
+		"https://login.acme.com", c.app,
 		"subdomain: acme}", "subdomain: acme, page: {language: "+language+"}}",
 		// Remove the rate limit of the tests. Ten tabs must be within the default limit.
 		"user_rate: {per_minute: 60000}", line,

@@ -26,6 +26,7 @@ func twoConfigurations(hash string) string {
     secret: {path: sso/acme-customers}
     zendesk_sso:
       audiences: [team_member]
+      origins: [https://login.acme.com]
       brands: [{id: "360001", name: Acme, subdomain: acme}]
 callers:
 `, 1)

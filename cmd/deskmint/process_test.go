@@ -273,7 +273,7 @@ func testHangup(t *testing.T, binary string) {
 	// A fault changes nothing, and the log has its place.
 	h.edit(t, "subdomain: acme-labs", "subdomain: acme labs")
 	if log := h.hangup(t, "the one before goes on"); !strings.Contains(log,
-		config+":8: configurations[0].zendesk_sso.brands[1].subdomain") {
+		config+":9: configurations[0].zendesk_sso.brands[1].subdomain") {
 		t.Errorf("the log doesn't name the place:\n%s", log)
 	}
 	mint(labs, "")

@@ -28,8 +28,8 @@ const (
 
 // previewVars list the values of --state and --problem, for the command line's help.
 var previewVars = kong.Vars{
-	"states":   "ready,sending,slow,loop,used,noscript",
-	"problems": "failed,refused,unavailable,disabled,loop,used",
+	"states":   "ready,sending,slow,blocked,loop,used,noscript",
+	"problems": "failed,refused,unavailable,disabled,late,other_way,not_created,conflict,loop,used",
 }
 
 // previewProblems are the values of --problem.
@@ -38,6 +38,10 @@ var previewProblems = map[string]page.Problem{
 	"refused":     page.ProblemRefused,
 	"unavailable": page.ProblemUnavailable,
 	"disabled":    page.ProblemDisabled,
+	"late":        page.ProblemLate,
+	"other_way":   page.ProblemOtherWay,
+	"not_created": page.ProblemNotCreated,
+	"conflict":    page.ProblemConflict,
 	"loop":        page.ProblemLoop,
 	"used":        page.ProblemUsed,
 }

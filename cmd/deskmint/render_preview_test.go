@@ -85,13 +85,14 @@ func TestRenderPreviewStates(t *testing.T) {
 	// The words are those of the headings, and of the text below some of them.
 	words := map[string]string{
 		"sign in": "Signing you in to", "button": "Continue to", "slow": "taking longer than usual",
+		"blocked": "stopped on the way", "start": "Back to the start",
 		"loop":  "sent back here several times",
 		"again": "Try once more", "used": "has been used", "noscript": "doesn't run scripts",
 	}
 	for state, want := range map[string]string{
 		"": "sign in, button", "ready": "sign in, button", "noscript": "sign in, button, noscript",
-		"sending": "sign in", "slow": "sign in, slow",
-		"loop": "loop, again", "used": "used",
+		"sending": "sign in", "slow": "slow, start", "blocked": "blocked, start",
+		"loop": "loop, again, start", "used": "used, start",
 	} {
 		args := []string{
 			"render", "--preview", "--config", filepath.Join(dir, "deskmint.yaml"), "--configuration", "acme-customers",

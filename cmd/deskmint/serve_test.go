@@ -182,20 +182,20 @@ var serveRefusals = map[string]serveRefusal{
 	},
 	"every fault at once": {
 		edit: [2]string{"zendesk_sso", "zendesk"}, add: "listn: {}\n",
-		want: []string{":5:", "configurations[0].zendesk", ":20:", "listn"},
+		want: []string{":5:", "configurations[0].zendesk", ":21:", "listn"},
 	},
 	"the key of dev": {
 		edit: [2]string{"HASH", caller.HashKey(config.DevKey)},
-		want: []string{":12:", "callers[0].identities[0].api_key_sha256", "deskmint dev"},
+		want: []string{":13:", "callers[0].identities[0].api_key_sha256", "deskmint dev"},
 	},
-	"the key, not its hash": {edit: [2]string{"HASH", "KEY"}, want: []string{":12:", "SHA-256", "key new"}},
+	"the key, not its hash": {edit: [2]string{"HASH", "KEY"}, want: []string{":13:", "SHA-256", "key new"}},
 	"memory": {
 		edit: [2]string{"source: file, file: {path: secrets.yaml}", "source: memory"},
 		want: []string{"memory", "deskmint dev"},
 	},
 	"plaintext, by file": {
 		add:  "listen: {http: \"0.0.0.0:0\"}\n",
-		want: []string{":20:", "listen.http", "plaintext"},
+		want: []string{":21:", "listen.http", "plaintext"},
 	},
 	"plaintext, by flag": {
 		flags: []string{"--grpc-listen", "0.0.0.0:0"},
@@ -207,17 +207,17 @@ var serveRefusals = map[string]serveRefusal{
 	},
 	"certificate not there": {
 		add:  "tls: {certificate: tls.crt, key: tls.key}\n",
-		want: []string{":20:", "tls.certificate", "can't be read"},
+		want: []string{":21:", "tls.certificate", "can't be read"},
 	},
 	"audit folder not there": {
 		add:  "audit: {output: nowhere/audit.log}\n",
-		want: []string{":20:", "audit.output"},
+		want: []string{":21:", "audit.output"},
 	},
 	"included file not there": {
 		add:  "include: [team.yaml]\n",
-		want: []string{":20:", "include[0]", "can't be found"},
+		want: []string{":21:", "include[0]", "can't be found"},
 	},
-	"no YAML": {add: "\t", want: []string{"deskmint.yaml:20"}},
+	"no YAML": {add: "\t", want: []string{"deskmint.yaml:21"}},
 }
 
 // TestServeRefuses checks the faults that prevent a start. The error has the place of the fault.

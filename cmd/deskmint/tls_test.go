@@ -188,7 +188,7 @@ func TestTLSFaults(t *testing.T) {
 		})
 		out, _, err := invoke(t, "",
 			append([]string{"serve", "--config", filepath.Join(dir, "deskmint.yaml")}, anyPort...)...)
-		if err == nil || out != "" || !strings.Contains(err.Error(), "deskmint.yaml:20: "+c.want) {
+		if err == nil || out != "" || !strings.Contains(err.Error(), "deskmint.yaml:21: "+c.want) {
 			t.Errorf("%s: %v %s", name, err, out)
 		}
 	}

@@ -92,10 +92,10 @@ func TestRefs(t *testing.T) {
 	second := `
   - name: acme-aaa
     secret: {path: sso/acme-customers}
-    zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}
+    zendesk_sso: {audiences: [team_member], origins: [https://a.example], brands: [{id: "1", subdomain: acme}]}
   - name: acme-bbb
     secret: {path: sso/another}
-    zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}
+    zendesk_sso: {audiences: [team_member], origins: [https://a.example], brands: [{id: "1", subdomain: acme}]}
 callers:`
 	s := parsed(t, change(t, "\ncallers:", second)+audited, Options{})
 	if got := fmt.Sprint(s.Names()); got != "[acme-aaa acme-bbb acme-customers]" {
@@ -142,7 +142,7 @@ func TestProtects(t *testing.T) {
 }
 
 func TestPages(t *testing.T) {
-	text := change(t, `        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}`, `
+	text := change(t, ` [{id: "360001", subdomain: acme, hosts: [help.acme.com]}]`, `
         - {id: "360001", subdomain: acme, hosts: [help.acme.com], default: true}
         - {id: "360002", subdomain: acme-labs, page: {language: de-AT, title: Hereinspaziert}}
         - {id: "360003", subdomain: acme-uk, page: {language: en-GB, title: Signing you in}}`)
@@ -190,7 +190,7 @@ func TestRewrite(t *testing.T) {
 	}
 	text := change(t, "audiences: [end_user]", "audiences: [end_user]\n      endpoint: http://acme.com")
 	s := parsed(t, text, rewrite("http://{subdomain}.localhost:7000"))
-	want := "deskmint.yaml:8: configurations[0].zendesk_sso.origins: is a warning"
+	want := "deskmint.yaml:11: configurations[0].zendesk_sso.origins: is a warning"
 	if !slices.ContainsFunc(s.Warnings, func(w Problem) bool { return w.String() == want }) {
 		t.Errorf("warnings %v, want %s", s.Warnings, want)
 	}

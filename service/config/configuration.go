@@ -133,6 +133,7 @@ func (l *loader) configuration(at yamlfile.Place, c configuration) (parsedConfig
 		block.Problem("is required: a configuration has exactly one profile block, and this is the only kind")
 	} else {
 		zendesk.Check(c.ZendeskSSO.Settings, c.ZendeskSSO.brands(), block.ReportProblem)
+		zendesk.Warn(c.ZendeskSSO.Settings, block.ReportWarning)
 		// Check has reported the error.
 		built.Profile, _ = zendesk.New(c.ZendeskSSO.Settings, c.ZendeskSSO.brands())
 		s.profile = built.Profile

@@ -26,8 +26,8 @@ configurations:
     secret: {path: sso/acme-customers}
     zendesk_sso:
       audiences: [end_user]
-      brands:
-        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}
+      origins: [https://login.acme.com]
+      brands: [{id: "360001", subdomain: acme, hosts: [help.acme.com]}]
 callers:
   - name: storefront
     identities:
@@ -96,10 +96,12 @@ const (
 	teamFile = `configurations:
   - name: team
     secret: {path: sso/team}
-    zendesk_sso: {audiences: [team_member], brands: [{id: "1", subdomain: acme}]}
+    zendesk_sso: {audiences: [team_member], origins: [https://a.example], brands: [{id: "1", subdomain: acme}]}
 `
 	shopFile = `configurations:
-  - {name: shop, secret: {path: sso/shop}, zendesk_sso: {audiences: [end_user], brands: [{id: "1", subdomain: acme}]}}
+  - name: shop
+    secret: {path: sso/shop}
+    zendesk_sso: {audiences: [end_user], origins: [https://a.example], brands: [{id: "1", subdomain: acme}]}
 `
 	callerFile = `callers:
   - name: storefront

@@ -110,7 +110,7 @@ func TestIncludeProblems(t *testing.T) {
 		{
 			"problems of several files", map[string]string{
 				"deskmint.yaml": mainFile, "team.yaml": teamFile,
-				"conf.d/a.yaml": strings.Replace(shopFile, "shop,", "team,", 1),
+				"conf.d/a.yaml": strings.Replace(shopFile, "name: shop", "name: team", 1),
 				"conf.d/b.yaml": "callers:\n  - {nam: x}\n",
 			},
 			[]string{

@@ -126,8 +126,8 @@ var configurationProblems = []problemCase{
 		"no profile",
 		`    zendesk_sso:
       audiences: [end_user]
-      brands:
-        - {id: "360001", subdomain: acme, hosts: [help.acme.com]}
+      origins: [https://login.acme.com]
+      brands: [{id: "360001", subdomain: acme, hosts: [help.acme.com]}]
 `,
 		"",
 		[]string{"6 configurations[0].zendesk_sso"}, "exactly one profile block",
@@ -137,8 +137,8 @@ var configurationProblems = []problemCase{
 		[]string{"9 configurations[0].zendesk_sso.audiences[0]"}, "",
 	},
 	{
-		"no brands", "        - {id: \"360001\", subdomain: acme, hosts: [help.acme.com]}", "          []",
-		[]string{"10 configurations[0].zendesk_sso.brands"}, "is required",
+		"no brands", "[{id: \"360001\", subdomain: acme, hosts: [help.acme.com]}]", "[]",
+		[]string{"11 configurations[0].zendesk_sso.brands"}, "is required",
 	},
 	{"brand's id", `id: "360001"`, `id: "acme"`, []string{"11 configurations[0].zendesk_sso.brands[0].id"}, ""},
 	{
@@ -146,8 +146,8 @@ var configurationProblems = []problemCase{
 		[]string{"11 configurations[0].zendesk_sso.brands[0].name"}, "at most 100",
 	},
 	{
-		"origin that no page's policy can name", "audiences: [end_user]",
-		"audiences: [end_user]\n      origins: ['https://[2001:db8::1]']",
+		"origin that no page's policy can name", "origins: [https://login.acme.com]",
+		"origins: ['https://[2001:db8::1]']",
 		[]string{"10 configurations[0].zendesk_sso.origins[0]"}, "no IPv6 address",
 	},
 	{
@@ -162,7 +162,7 @@ var configurationProblems = []problemCase{
 		[]string{"10 configurations[0].zendesk_sso.endpoint"}, "is a mapped host",
 	},
 	{
-		"endpoint a mapped host of another configuration", "hosts: [help.acme.com]}", `hosts: [help.acme.com]}
+		"endpoint a mapped host of another configuration", "hosts: [help.acme.com]}]", `hosts: [help.acme.com]}]
   - name: help
     secret: {path: sso/help}
     zendesk_sso:

@@ -45,7 +45,7 @@ var structureProblems = []problemCase{
 	{"tag", "source: file", "source: !!str file", []string{"3 secrets.source"}, "has a YAML tag"},
 	{"no value", "  source: file", "  source:", []string{"3 secrets.source"}, "has no value"},
 	{
-		"no value in a list", "[end_user]\n      brands", "[end_user, ~]\n      brands",
+		"no value in a list", "audiences: [end_user]", "audiences: [end_user, ~]",
 		[]string{"9 configurations[0].zendesk_sso.audiences[1]"}, "has no value",
 	},
 	{

@@ -129,8 +129,8 @@ func TestManyValues(t *testing.T) {
 
 func TestGrantOfOneBrand(t *testing.T) {
 	text := strings.NewReplacer(
-		"        - {id", `        - {id: "360002", subdomain: labs, default: true, hosts: [help.labs.example]}
-        - {id`,
+		"[{id", `[{id: "360002", subdomain: labs, default: true, hosts: [help.labs.example]},
+        {id`,
 		`brands: ["*"]`, `brands: ["360002"]`,
 	).Replace(minimal)
 	_, err := Parse("deskmint.yaml", []byte(text), Options{})

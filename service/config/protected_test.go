@@ -34,7 +34,7 @@ func TestExternalIDWithProtectedPeople(t *testing.T) {
   - name: second
     secret: {path: b}
     protected: ` + emails + `
-    zendesk_sso: {audiences: [end_user], brands: [{id: '2', subdomain: b}]}
+    zendesk_sso: {audiences: [end_user], origins: [https://b.example], brands: [{id: '2', subdomain: b}]}
 callers:`
 	for _, test := range []struct {
 		name, protected, rule string

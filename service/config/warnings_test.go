@@ -23,6 +23,10 @@ func TestWarnings(t *testing.T) {
 		message         string
 	}{
 		{"none", "callers:", "callers:", nil, ""},
+		{
+			"no origins", "origins: [https://login.acme.com]", "origins: []",
+			[]string{"10 configurations[0].zendesk_sso.origins"}, "Chromium and Safari then stop",
+		},
 		{"memory", "source: file", "source: memory", []string{"3 secrets.source"}, "for development"},
 		{"client_ca", "callers:", "tls: {certificate: a, key: b, client_ca: c}\ncallers:", nil, ""},
 		{"issuers", "callers:", issuers + "callers:", nil, ""},

@@ -133,8 +133,8 @@ const (
 func TestKeyboard(t *testing.T) {
 	g := newGallery(t, browsertest.New(t), plainSettings, "Acme")
 	for state, order := range map[string][]string{
-		"ready": {"BUTTON"}, "sending": {"BODY"}, "slow": {"A"}, "blocked": {"A"}, "loop": {"BUTTON", "A"}, "used": {"A"},
-		"refused": {"A"},
+		"ready": {"BUTTON"}, "sending": {"BODY"}, "slow": {"A"}, "blocked": {"A"}, "loop": {"BUTTON", "A"},
+		"used": {"A"}, "refused": {"A"},
 	} {
 		g.show("en", state)
 		for _, want := range order {

@@ -33,7 +33,8 @@ func testSlow(s *fixture) {
 		}, 5);`)
 	s.goTo("/login")
 	want := "false|5000|status|" +
-		"If Acme doesn't open within a minute, or if you have stopped this page, go back to the start and sign in again." +
+		"If Acme doesn't open within a minute, or if you have stopped this page, " +
+		"go back to the start and sign in again." +
 		"|false|false|Signing in to Acme is taking longer than usual"
 	if got := s.reported(); got != want {
 		s.t.Errorf("got  %s\nwant %s", got, want)

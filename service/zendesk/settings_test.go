@@ -196,6 +196,22 @@ func TestSettingsFaults(t *testing.T) {
 func first[A, B any](a A, _ B) A  { return a }
 func second[A, B any](_ A, b B) B { return b }
 
+// TestWarn checks that settings without further origins are valid, but cause a warning.
+func TestWarn(t *testing.T) {
+	for _, origins := range [][]string{nil, {}, {"https://login.acme.com"}} {
+		var keys []string
+		zendesk.Warn(zendesk.Settings{Origins: origins}, func(key, warning string) {
+			keys = append(keys, key)
+			if !strings.Contains(warning, "https://login.example.com") {
+				t.Errorf("%s %s", key, warning)
+			}
+		})
+		if warned := slices.Equal(keys, []string{"origins"}); warned == (len(origins) > 0) {
+			t.Errorf("%q: warnings about %q", origins, keys)
+		}
+	}
+}
+
 // TestOrigins checks that endpoint and origins follow the same rule.
 func TestOrigins(t *testing.T) {
 	const origin, secure, csp = "is no origin", "must be https", "lower case, and without characters"

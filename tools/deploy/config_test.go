@@ -83,7 +83,10 @@ var absolutePaths = regexp.MustCompile(`/(etc|var)/[\w./*-]+`)
 const included = `configurations:
   - name: shop
     secret: {path: sso/shop}
-    zendesk_sso: {audiences: [end_user], brands: [{id: "360009", name: Shop, subdomain: acme-shop}]}
+    zendesk_sso:
+      audiences: [end_user]
+      origins: [https://shop.acme.example]
+      brands: [{id: "360009", name: Shop, subdomain: acme-shop}]
 `
 
 // TestTokens checks the audience and the lifetime of the service account's tokens.

@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -19,8 +18,8 @@ import (
 //   - A grant that allows return_to at the host of a brand's endpoint allows it at the sandbox's
 //     host of the brand.
 //   - The demo's origin replaces the origins of a configuration, because the demo serves the remote
-//     login and logout pages. If a configuration lists no origins, it gets none and a warning,
-//     because redirects to these pages fail in production, too.
+//     login and logout pages. A configuration that lists no origins gets none, because redirects to
+//     these pages fail in production, too.
 //   - If no caller has [config.DevKey], Load adds a caller that has it and may do everything.
 //
 // Load loads the file twice. The first time it makes no changes, so that the problems of the file
@@ -51,16 +50,13 @@ type rewriter struct {
 
 // rewrite changes one file.
 func (r *rewriter) rewrite(file *config.File, warn func(key, message string)) {
-	for i, c := range file.Configurations {
+	for _, c := range file.Configurations {
 		if c.ZendeskSSO == nil {
 			continue // the file has just changed, so the profile is missing
 		}
 		c.ZendeskSSO.Endpoint = "http://{subdomain}.localhost:" + r.port
 		if len(c.ZendeskSSO.Origins) > 0 {
 			c.ZendeskSSO.Origins = []string{Origin(r.port)}
-		} else {
-			warn(fmt.Sprintf("configurations[%d].zendesk_sso.origins", i), "lists none: where Zendesk sends a browser "+
-				"on from the sign-in to remote login or logout, Chrome and Safari stop there")
 		}
 	}
 	for _, c := range file.Callers {
