@@ -94,7 +94,7 @@ func TestDoctorOnFile(t *testing.T) {
 		},
 		"a next one that is pasted wrongly": {
 			strings.Replace(secretsYAML(customersSecret), "    versions:\n",
-				"    active: 1\n    versions:\n      2: {shared_secret: '\"" + nextSecret + "\"'}\n", 1), 0o600, 3,
+				"    active: 1\n    versions:\n      2: {shared_secret: '\""+nextSecret+"\"'}\n", 1), 0o600, 3,
 			`warning +secret .*version 2 may have been pasted wrongly: the value begins or ends with a quotation mark`,
 		},
 	} {

@@ -52,8 +52,15 @@ func (f changeFlags) run(
 type secretStatusCommand struct {
 	secretFlags
 
-	Prefix string `placeholder:"CHARACTERS" help:"First characters to compare with each version. Zendesk shows them."`
-	JSON   bool   `help:"Print it as JSON."`
+	Prefix   string   `placeholder:"CHARACTERS" help:"First characters, as Zendesk shows them, to compare."`
+	Replicas []string `placeholder:"HOST:PORT" help:"Ops address, or DNS name of several, to ask. Repeatable."`
+	JSON     bool     `help:"Print it as JSON."`
+}
+
+// Help returns the text that kong adds to the command's help.
+func (secretStatusCommand) Help() string {
+	return "With --replicas, it also prints what each replica holds. Exit codes: 1 the command failed, or a replica " +
+		"doesn't hold what the store does."
 }
 
 // Run prints the versions.
@@ -62,7 +69,7 @@ func (c secretStatusCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
-	return op.PrintStatus(ctx, std.out, c.Prefix, c.JSON)
+	return op.PrintStatus(ctx, std.out, rotation.StatusOptions{Prefix: c.Prefix, Replicas: c.Replicas, JSON: c.JSON})
 }
 
 // valueFlags are the flags of the commands that store a value. The value is never an argument.

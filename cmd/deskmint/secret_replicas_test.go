@@ -1,14 +1,18 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/rotation"
 	"github.com/deskmint/deskmint/secrets"
 )
 
@@ -74,4 +78,62 @@ func TestChangeDuringWait(t *testing.T) {
 		!strings.Contains(err.Error(), "was undone since; version 1 is active now") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestStatusOfReplicas checks that the command asks replicas what they hold. It fails if one of them
+// doesn't hold what the store does, and prints the status of the others all the same.
+func TestStatusOfReplicas(t *testing.T) {
+	t.Parallel()
+	config, _, _ := files(t)
+	d := serve(t, config)
+	status := func(replicas ...string) (string, error) {
+		args := []string{"status", "acme-customers", "--config", config}
+		for _, address := range replicas {
+			args = append(args, "--replicas", address)
+		}
+		stdout, _, err := runSecret(t, "", args...)
+		return stdout, err
+	}
+	row := func(address, rest string) *regexp.Regexp {
+		return regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(address) + ` +` + rest + `$`)
+	}
+	const lastRead = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`
+	if out, err := status(d.ops); err != nil || !row(d.ops, `usable +1 +- +`+lastRead+` +-`).MatchString(out) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	behind, closed := newReplica(t, "2", func() {}), closedAddress(t)
+	out, err := status(d.ops, behind, closed)
+	for _, want := range []*regexp.Regexp{
+		row(d.ops, `usable +1 +- +`+lastRead+` +-`),
+		row(behind, `usable +2 +- +- +the store has version 1 active`),
+		row(closed, `- +- +- +- +no answer: .*refused.*`),
+	} {
+		if !want.MatchString(out) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
+	}
+	if err == nil || codeOf(err) != codeFailed ||
+		err.Error() != "replicas that don't hold what the store does: 2 of 3" {
+		t.Errorf("%v", err)
+	}
+	stdout, _, err := runSecret(t, "", "status", "acme-customers", "--config", config, "--json", "--replicas", behind)
+	var parsed rotation.Status
+	if json.Unmarshal([]byte(stdout), &parsed) != nil || len(parsed.Replicas) != 1 || parsed.Replicas[0].Active != 2 ||
+		err == nil {
+		t.Errorf("%v\n%s", err, stdout)
+	}
+	if _, err := status("ops"); err == nil || !strings.Contains(err.Error(), "--replicas ops: must be HOST:PORT") {
+		t.Errorf("an address without a port: %v", err)
+	}
+}
+
+// closedAddress returns an address at which nothing listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	return listener.Addr().String()
 }

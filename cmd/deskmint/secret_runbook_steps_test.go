@@ -193,6 +193,11 @@ func (r *runbook) resetSteps() map[string]step {
 			if !regexp.MustCompile(`(?m)^2 .* active$`).MatchString(stdout) {
 				t.Error("version 2 isn't active")
 			}
+			for _, d := range r.replicas {
+				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(d.ops) + ` +usable +2 +- .* -$`).MatchString(stdout) {
+					t.Errorf("nothing about %s", d.ops)
+				}
+			}
 		}},
 		"replace": {types: resetSecret + "\n", before: func(t *testing.T) {
 			r.zendesk.setSecret("green", resetSecret)

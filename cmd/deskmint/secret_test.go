@@ -76,7 +76,8 @@ func TestSecret(t *testing.T) {
 		of("activate", wait...)...)
 	signs(2, nextSecret)
 	stdout, stderr, err := runSecret(t, "", of("rollback", wait...)...)
-	if err != nil || stdout != "done: make version 1 active (previous 2)\nacme-customers: every replica follows (1)\n" ||
+	const back = "done: make version 1 active (previous 2)\nacme-customers: every replica follows (1)\n"
+	if err != nil || stdout != back ||
 		!strings.Contains(stderr, "WARNING: Zendesk takes only") {
 		t.Fatalf("rollback: %v\n%s%s", err, stdout, stderr)
 	}

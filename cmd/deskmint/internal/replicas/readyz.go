@@ -21,23 +21,26 @@ const maxReadyz = 16 << 20
 
 // replica is the part of a /readyz response about one configuration.
 type replica struct {
-	State  string          `json:"state"`
-	Active secrets.Version `json:"active_version"`
-	Staged secrets.Version `json:"staged_version"`
-	Serial *uint64         `json:"serial"` // nil if this version of Deskmint doesn't report it
-	Fault  string          `json:"fault"`
+	State   string          `json:"state"`
+	Active  secrets.Version `json:"active_version"`
+	Staged  secrets.Version `json:"staged_version"`
+	Serial  *uint64         `json:"serial"` // nil if this version of Deskmint doesn't report it
+	Fault   string          `json:"fault"`
+	Success string          `json:"last_success"`
+
+	ready bool // the whole replica
 }
 
-// check returns an error if the replica at target doesn't follow step.
-func (s *Set) check(ctx context.Context, target, name string, step rotate.Step) error {
+// ask returns what the replica at target says about a configuration.
+func (s *Set) ask(ctx context.Context, target, name string) (replica, error) {
 	query := url.Values{"configuration": {name}}.Encode() // an answer about all may leave this one out
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+"/readyz?"+query, nil)
 	if err != nil {
-		return errors.New("not an address")
+		return replica{}, errors.New("not an address")
 	}
 	response, err := s.client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no answer: %w", errtext.Cause(err))
+		return replica{}, fmt.Errorf("no answer: %w", errtext.Cause(err))
 	}
 	defer response.Body.Close()
 	var report struct {
@@ -46,13 +49,24 @@ func (s *Set) check(ctx context.Context, target, name string, step rotate.Step) 
 	}
 	err = json.NewDecoder(io.LimitReader(response.Body, maxReadyz)).Decode(&report)
 	if err != nil || report.Configurations == nil {
-		return fmt.Errorf("it doesn't answer as a Deskmint does on its ops listener (%d)", response.StatusCode)
+		return replica{}, fmt.Errorf("it doesn't answer as a Deskmint does on its ops listener (%d)",
+			response.StatusCode)
 	}
 	got, ok := (*report.Configurations)[name]
+	if !ok {
+		return got, fmt.Errorf("it has no configuration %s: does it run with this configuration file?", name)
+	}
+	got.ready = report.Ready
+	return got, nil
+}
+
+// check returns an error if the replica at target doesn't follow step.
+func (s *Set) check(ctx context.Context, target, name string, step rotate.Step) error {
+	got, err := s.ask(ctx, target, name)
 	switch {
-	case !ok:
-		return fmt.Errorf("it has no configuration %s: does it run with this configuration file?", name)
-	case !report.Ready:
+	case err != nil:
+		return err
+	case !got.ready:
 		return errors.New("it isn't ready")
 	case !got.follows(step) && got.Serial != nil && *got.Serial > step.Serial && step.Serial != 0:
 		return fmt.Errorf("%s; it has seen serial %d, above the store's %d: a later change has overtaken this "+
@@ -80,8 +94,7 @@ func (r replica) follows(step rotate.Step) bool {
 	}
 }
 
-// String describes the state of a replica. It replaces control characters, because a terminal would
-// interpret them.
+// String describes the state of a replica.
 func (r replica) String() string {
 	text := fmt.Sprintf("it is %s, with version %d active", r.State, r.Active)
 	if r.Staged != 0 {
@@ -90,6 +103,11 @@ func (r replica) String() string {
 	if r.Fault != "" {
 		text += ": " + r.Fault
 	}
+	return printable(text)
+}
+
+// printable replaces control characters, because a terminal would interpret them.
+func printable(text string) string {
 	return strings.Map(func(c rune) rune {
 		if unicode.IsControl(c) {
 			return ' '

@@ -1,4 +1,5 @@
-// Package replicas waits until the replicas of a service follow a change of a secret.
+// Package replicas waits until the replicas of a service follow a change of a secret, and asks them
+// what they hold.
 //
 // Each replica reports the state of its secrets at /readyz of its ops listener.
 package replicas
@@ -82,7 +83,10 @@ func (s *Set) Await(ctx context.Context, name string, step rotate.Step) (int, er
 
 // round checks every replica once, all of them at the same time.
 func (s *Set) round(ctx context.Context, name string, step rotate.Step) (count int, faults []string) {
-	targets, faults := s.targets(ctx)
+	targets, unresolved := s.targets(ctx)
+	for _, fault := range unresolved {
+		faults = append(faults, fault.address+": "+fault.text)
+	}
 	results := make([]string, len(targets))
 	var checks sync.WaitGroup
 	for i, target := range targets {
@@ -101,10 +105,13 @@ func (s *Set) round(ctx context.Context, name string, step rotate.Step) (count i
 	return len(targets), faults
 }
 
+// unresolved is an address without a replica.
+type unresolved struct{ address, text string }
+
 // targets returns the address of every replica, without duplicates. If a name has IPv4 and IPv6
 // addresses, targets uses only the IPv4 addresses, because the others most likely belong to the
 // same replicas.
-func (s *Set) targets(ctx context.Context) (targets, faults []string) {
+func (s *Set) targets(ctx context.Context) (targets []string, faults []unresolved) {
 	for _, address := range s.addresses {
 		host, port, _ := net.SplitHostPort(address) // New has checked it
 		if _, err := netip.ParseAddr(host); err == nil {
@@ -116,7 +123,7 @@ func (s *Set) targets(ctx context.Context) (targets, faults []string) {
 			found, err = s.resolve(ctx, "ip6", host)
 		}
 		if err != nil || len(found) == 0 {
-			faults = append(faults, address+": the name can't be resolved")
+			faults = append(faults, unresolved{address, "the name can't be resolved"})
 		}
 		for _, ip := range found {
 			targets = append(targets, net.JoinHostPort(ip.Unmap().String(), port))

@@ -6,28 +6,66 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/replicas"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/secrets/rotate"
 )
 
-// PrintStatus prints the versions of the secret, never a value, as a table or as JSON. prefix is the
-// beginning of a value to compare with each version.
-func (op *Operation) PrintStatus(ctx context.Context, out io.Writer, prefix string, asJSON bool) error {
-	report, err := op.Status(ctx, prefix)
+// StatusOptions select what PrintStatus prints.
+type StatusOptions struct {
+	Prefix   string   // the beginning of a value, to compare with each version
+	Replicas []string // the addresses of replicas to ask
+	JSON     bool
+}
+
+// PrintStatus prints the versions of the secret, never a value, and what the replicas hold. It
+// returns an error if a replica doesn't hold what the store does.
+func (op *Operation) PrintStatus(ctx context.Context, out io.Writer, o StatusOptions) error {
+	set, err := replicas.New(o.Replicas)
+	if err != nil {
+		return fmt.Errorf("--replicas %w", err)
+	}
+	report, err := op.Status(ctx, o.Prefix)
 	if err != nil {
 		return err
 	}
 	s := statusOf(op, report)
-	if asJSON {
+	if !set.Empty() {
+		s.Replicas = set.Status(ctx, op.name, replicas.Stored{
+			Active: report.Active, Staged: report.Staged(), Serial: report.Serial, Disabled: report.Disabled,
+			Unclear: s.Unclear != "",
+		})
+	}
+	if o.JSON {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(s)
+		err = encoder.Encode(s)
+	} else {
+		err = s.print(out)
 	}
-	return s.print(out)
+	if err != nil {
+		return err
+	}
+	return s.behind()
+}
+
+// behind returns an error if a replica doesn't hold what the store does.
+func (s Status) behind() error {
+	n := 0
+	for _, r := range s.Replicas {
+		if r.Fault != "" {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("replicas that don't hold what the store does: %d of %d", n, len(s.Replicas))
 }
 
 // Status is the output of PrintStatus. Scripts read its JSON, so keys may be added but never
@@ -49,6 +87,8 @@ type Status struct {
 	Warnings      []string        `json:"warnings,omitempty"`
 	Unclear       string          `json:"unclear,omitempty"` // why the active version can't be determined
 	Versions      []VersionStatus `json:"versions"`
+
+	Replicas []replicas.Status `json:"replicas,omitempty"`
 }
 
 // VersionStatus is the status of one version of a secret.
@@ -137,7 +177,26 @@ func (s Status) print(out io.Writer) error {
 	if len(s.SharedWith) > 0 {
 		fmt.Fprintln(out, "also used by:", strings.Join(s.SharedWith, ", "))
 	}
-	return nil
+	return s.printReplicas(out)
+}
+
+func (s Status) printReplicas(out io.Writer) error {
+	if len(s.Replicas) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "\nREPLICA\tSTATE\tACTIVE\tSTAGED\tLAST READ\tFAULT")
+	number := func(v secrets.Version) string {
+		if v == 0 {
+			return "-"
+		}
+		return strconv.FormatUint(uint64(v), 10)
+	}
+	for _, r := range s.Replicas {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Address, dash(r.State), number(r.Active), number(r.Staged),
+			dash(r.Success), dash(r.Fault))
+	}
+	return t.Flush()
 }
 
 // words returns the contents of the table's last column for a version.
