@@ -44,7 +44,7 @@ func TestExternalIDOfAnother(t *testing.T) {
 		for _, method := range []string{"mintToken", "renderForm", "renderPage"} {
 			body := `{"user":{"email":"x@evil.example","name":"X","emailVerified":true,"externalId":"` + id + `"}}`
 			got := d.post(t, key, "/v1/configurations/acme-customers:"+method, body)
-			named := strings.Contains(got.body, "user.external_id")
+			named := strings.Contains(got.body, "user.externalId")
 			if got.reason != want || (got.status == http.StatusOK) != (want == "") || want != "" && !named {
 				t.Errorf("%s with external id %q: %d %s, want %q", method, id, got.status, got.body, want)
 			}
