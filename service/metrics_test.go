@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -225,7 +226,7 @@ func TestMetricsAfterReload(t *testing.T) {
 	if strings.Contains(before, "no-such-name") {
 		t.Error("an unknown name is the value of a label")
 	}
-	s.Reloaded(ops.ReloadFailed)
+	s.Reloaded(ops.ReloadFailed, errors.New("no such file"))
 	if text := s.ops(t, "/metrics"); !strings.Contains(text, "deskmint_config_last_reload_successful 0\n") ||
 		!strings.Contains(text, `deskmint_config_reloads_total{result="failed"} 1`+"\n") {
 		t.Error("the metrics don't have the failed reload")
@@ -234,7 +235,7 @@ func TestMetricsAfterReload(t *testing.T) {
 	if err := s.Swap(t.Context(), next); err != nil {
 		t.Fatal(err)
 	}
-	s.Reloaded(ops.ReloadSucceeded)
+	s.Reloaded(ops.ReloadSucceeded, nil)
 	after := s.ops(t, "/metrics")
 	if strings.Contains(after, "acme-both") {
 		t.Error("the metrics have a removed configuration")

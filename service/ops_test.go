@@ -241,7 +241,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestOpsPaths checks that the ops listener has three paths and doesn't serve the API.
+// TestOpsPaths checks that the ops listener has four paths and doesn't serve the API.
 func TestOpsPaths(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
 	for _, c := range []struct {
@@ -254,12 +254,16 @@ func TestOpsPaths(t *testing.T) {
 		{"GET", "/metrics", 200},
 		{"POST", "/readyz", 405},
 		{"DELETE", "/metrics", 405},
-		{"GET", "/", 404},
+		{"GET", "/", 200},
+		{"HEAD", "/", 200},
+		{"POST", "/", 405},
+		{"GET", "/status", 404},
+		{"GET", "/index.html", 404},
 		{"GET", "/v1/configurations", 404},
 		{"POST", mintPath, 404},
 		{"GET", "/debug/pprof/", 404},
 		{"GET", "/debug/vars", 404},
-		{"OPTIONS", "*", 404},
+		{"OPTIONS", "*", 405},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), c.method, s.Ops+strings.TrimPrefix(c.path, "*"),
 			strings.NewReader(`{"user":{`+ana+`}}`))

@@ -177,8 +177,8 @@ func (s *Service) Swap(ctx context.Context, next *config.Snapshot) error {
 	return nil
 }
 
-// Reloaded counts a reload that has ended.
-func (s *Service) Reloaded(r ops.ReloadResult) { s.monitor.Reloaded(r) }
+// Reloaded counts a reload that has ended. The cause is that of a failure.
+func (s *Service) Reloaded(r ops.ReloadResult, cause error) { s.monitor.Reloaded(r, cause) }
 
 // Removed counts what a reload has removed.
 func (s *Service) Removed(r config.Removal) { s.monitor.Removed(r.Kind, len(r.Names)) }

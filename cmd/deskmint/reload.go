@@ -98,7 +98,7 @@ func (r *reloader) reload(ctx context.Context, trigger string) {
 	if next.Digest == before.Digest {
 		result = ops.ReloadUnchanged
 	}
-	r.service.Reloaded(result)
+	r.service.Reloaded(result, nil)
 	warn(r.log, next)
 	for _, removal := range next.Removed(before) {
 		r.service.Removed(removal)
@@ -144,7 +144,7 @@ func (r *reloader) refuse(ctx context.Context, trigger string, err error) {
 		return
 	}
 	r.fault = err.Error()
-	r.service.Reloaded(ops.ReloadFailed)
+	r.service.Reloaded(ops.ReloadFailed, err)
 	r.log.Error("the configuration was not reloaded; the one before goes on",
 		slog.String("trigger", trigger), slog.String("cause", err.Error()))
 }

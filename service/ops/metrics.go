@@ -33,6 +33,7 @@ type metrics struct {
 	reloaded  prometheus.Gauge // whether the last reload succeeded
 	loaded    prometheus.Gauge // when a configuration was last loaded
 	removed   *prometheus.CounterVec
+	loadedAt  atomic.Int64 // as loaded, in Unix nanoseconds
 
 	// served and allowed hold the counters of requests that succeed, which are nearly all requests.
 	// They save hashing four labels. They also create each counter with the value 0 before its
@@ -128,9 +129,9 @@ func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 }
 
-// buildInfo reports the version that the build recorded.
-func buildInfo() prometheus.Collector {
-	version, revision := "unknown", "unknown"
+// build returns the version that the build recorded.
+func build() (version, revision, goVersion string) {
+	version, revision = "unknown", "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		version = info.Main.Version
 		for _, setting := range info.Settings {
@@ -139,10 +140,15 @@ func buildInfo() prometheus.Collector {
 			}
 		}
 	}
+	return version, revision, runtime.Version()
+}
+
+func buildInfo() prometheus.Collector {
+	version, revision, goVersion := build()
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "deskmint_build_info",
 		Help:        "Always 1: which build this is.",
-		ConstLabels: prometheus.Labels{"version": version, "goversion": runtime.Version(), "revision": revision},
+		ConstLabels: prometheus.Labels{"version": version, "goversion": goVersion, "revision": revision},
 	}, func() float64 { return 1 })
 }
 
@@ -169,15 +175,21 @@ const (
 	ReloadUnchanged ReloadResult = "unchanged" // the files hold the same configuration
 )
 
-// Reloaded counts a reload that has ended. An alert rule on the metric informs operators.
-func (m *Monitor) Reloaded(r ReloadResult) {
+// Reloaded counts a reload that has ended. The cause is that of a failure. An alert rule on the
+// metric informs operators.
+func (m *Monitor) Reloaded(r ReloadResult, cause error) {
+	last := &lastReload{at: m.options.Now(), result: r}
+	if cause != nil {
+		last.fault = cause.Error()
+	}
+	m.reload.Store(last)
 	m.metrics.reloads.WithLabelValues(string(r)).Inc()
 	if r == ReloadFailed {
 		m.metrics.reloaded.Set(0)
 		return
 	}
 	m.metrics.reloaded.Set(1)
-	m.metrics.loaded.Set(seconds(m.options.Now()))
+	m.metrics.setLoaded(m.options.Now())
 }
 
 // Removed counts what a reload has removed. kind is that of a [config.Removal].
@@ -197,7 +209,7 @@ func (m *metrics) take(next *config.Snapshot, now time.Time) {
 	defer m.series.Unlock()
 	before := m.allowed.Swap(&allowed)
 	m.reloaded.Set(1)
-	m.loaded.Set(seconds(now))
+	m.setLoaded(now)
 	if before == nil {
 		return
 	}
@@ -209,6 +221,11 @@ func (m *metrics) take(next *config.Snapshot, now time.Time) {
 			m.warnings.DeletePartialMatch(gone)
 		}
 	}
+}
+
+func (m *metrics) setLoaded(at time.Time) {
+	m.loaded.Set(seconds(at))
+	m.loadedAt.Store(at.UnixNano())
 }
 
 // Configured returns the name if the present configuration has it, otherwise "". The name in a

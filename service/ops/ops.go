@@ -1,5 +1,5 @@
 // Package ops serves the health, the readiness and the metrics of a service to operators and
-// probes. It also runs the self-test of each configuration's key.
+// probes, and a page about them to people. It also runs the self-test of each configuration's key.
 //
 // It only reads the state of the service. Everything in it is safe for concurrent use.
 package ops
@@ -67,11 +67,13 @@ type Monitor struct {
 	certificate atomic.Pointer[func() time.Time]
 	metrics     *metrics
 	selfTests   selfTests
+	started     time.Time
+	reload      atomic.Pointer[lastReload] // nil if there was none
 }
 
 // New returns a monitor that isn't ready.
 func New(o Options) *Monitor {
-	m := &Monitor{options: o}
+	m := &Monitor{options: o, started: o.Now()}
 	m.metrics = newMetrics(o, &stateCollector{m})
 	return m
 }

@@ -27,6 +27,7 @@ func (m *Monitor) Handler() http.Handler {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", m.readyz)
 	mux.Handle("GET /metrics", m.metrics.handler())
+	mux.HandleFunc("GET /{$}", m.statusPage())
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 			if r.URL.Path == healthpb.Health_Watch_FullMethodName { // the client ends the watch
