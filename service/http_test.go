@@ -173,7 +173,8 @@ func TestJSON(t *testing.T) {
 		{name: "nothing closed", body: `{"user":{"email":"` + inputMarker, says: "it was perhaps cut off", field: "-"},
 		{name: "bare words", body: inputMarker, says: "a JSON value must be here"},
 		{name: "single quotes", body: `{'user':{}}`, says: "line 1, column 2"},
-		{name: "an extra comma", body: "{\"user\":{" + ana + "},\n}", says: "at line 1, column 75, there is a comma after the last entry"},
+		{name: "an extra comma", body: "{\"user\":{" + ana + "},\n}",
+			says: "at line 1, column 75, there is a comma after the last entry"},
 		{name: "a comment", body: `{/* ` + inputMarker + ` */}`},
 		{name: "null", body: `null`},
 		{name: "an array", body: `[` + person("") + `]`},
@@ -223,7 +224,8 @@ func TestJSON(t *testing.T) {
 		// Values of the wrong type.
 		{name: "number for a string", body: `{"user":{"email":42}}`, field: "user.email", says: "string"},
 		{name: "bool for a string", body: `{"attempt":true}`, field: "attempt"},
-		{name: "string for a bool", body: `{"user":{"emailVerified":"` + inputMarker + `"}}`, field: "user.emailVerified"},
+		{name: "string for a bool", body: `{"user":{"emailVerified":"` + inputMarker + `"}}`,
+			field: "user.emailVerified"},
 		{name: "string for true", body: `{"validateOnly":"true"}`, field: "validateOnly"},
 		{name: "string for a message", body: `{"user":"` + inputMarker + `"}`},
 		{name: "array for a message", body: `{"user":[]}`},
@@ -238,8 +240,10 @@ func TestJSON(t *testing.T) {
 		{name: "not a number", body: person(`,"localeId":"` + inputMarker + `"`), field: "user.localeId"},
 		{name: "beyond 64 bits", body: person(`,"localeId":"9223372036854775808"`), field: "user.localeId"},
 		{name: "fraction of an id", body: person(`,"customRoleId":0.5`), field: "user.customRoleId"},
-		{name: "unknown role", body: person(`,"role":"` + inputMarker + `"`), field: "user.role", says: "ROLE_END_USER, ROLE_AGENT or ROLE_ADMIN"},
-		{name: "Zendesk's name of a role", body: person(`,"role":"admin"`), field: "user.role", says: "did you mean ROLE_ADMIN?"},
+		{name: "unknown role", body: person(`,"role":"` + inputMarker + `"`), field: "user.role",
+			says: "ROLE_END_USER, ROLE_AGENT or ROLE_ADMIN"},
+		{name: "Zendesk's name of a role", body: person(`,"role":"admin"`),
+			field: "user.role", says: "did you mean ROLE_ADMIN?"},
 		{name: "infinite custom field", body: person(`,"userFields":{"f":1e999}`)},
 
 		// Sizes.
