@@ -87,7 +87,6 @@ func candidates(secret string) []candidate {
 			all = append(all, inner)
 		}
 	}
-	const advice = "Zendesk's key is the bytes as they are: the signer must "
 	for _, m := range []struct{ text, difference, advice string }{
 		{secret + "\n", "with a line break behind it", "remove it"},
 		{secret + "\r\n", "with a line break behind it", "remove it"},
@@ -104,7 +103,7 @@ func candidates(secret string) []candidate {
 		{strings.ToUpper(hex.EncodeToString([]byte(secret))), "hex-encoded", "not encode them"},
 		{url.QueryEscape(secret), "percent-encoded", "not encode them"},
 	} {
-		all = append(all, candidate{m.text, Variant{m.difference, advice + m.advice}})
+		all = append(all, candidate{m.text, Variant{m.difference, bytesAdvice + m.advice}})
 	}
 	return all
 }
@@ -122,9 +121,14 @@ type wrapping struct {
 	sure func(text, inside string) bool
 }
 
-// decodedAdvice is the advice for a signature that was made with the decoded value.
-const decodedAdvice = "Zendesk's key is the bytes as they are: the signer must not decode them, or the stored value " +
-	"is an encoded copy of the secret that Zendesk shows"
+const (
+	// bytesAdvice is the beginning of the advice for a faulty signer.
+	bytesAdvice = "Zendesk's key is the bytes as they are: the signer must "
+	// decodedAdvice is the advice for a signature that was made with the decoded value, if the value
+	// doesn't look like a secret.
+	decodedAdvice = "The stored value seems to be encoded: store it as Zendesk shows it. If Zendesk shows it so, the " +
+		"signer must not decode it"
+)
 
 // wrappings are in the order in which a value is examined.
 func wrappings() []wrapping {
@@ -162,6 +166,9 @@ func unwrap(value string) (all []candidate) {
 	for _, w := range wrappings() {
 		for _, text := range w.inside(value) {
 			variant := Variant{w.difference, w.advice}
+			if w.sure != nil && !w.sure(value, text) { // the value looks like a secret
+				variant.Advice = bytesAdvice + "not decode them"
+			}
 			all = append(all, candidate{text, variant})
 			if trimmed := strings.TrimFunc(text, isOuterSpace); trimmed != text {
 				all = append(all, candidate{trimmed, variant})
