@@ -86,7 +86,7 @@ func TestAuditFind(t *testing.T) {
 	d := serve(t, config)
 	log := filepath.Join(filepath.Dir(config), "audit.log")
 	for _, transport := range []string{"grpc", "http"} {
-		who := d.mintFor(t, key, transport, transport+"@customer.example", "Shop-"+transport)
+		who := d.mintFor(t, key, transport, transport+"@xn--bcher-kva.example", "Shop-"+transport)
 		d.mintFor(t, key, transport, "other@customer.example", "Shop-other")
 		// The same person is denied, because this external id has another prefix.
 		denied := d.post(t, key, "/v1/configurations/acme-customers:mintToken",
@@ -143,7 +143,10 @@ func checkAuditFlags(t *testing.T, transport, config string, who signInIDs, reco
 		"request id":            {[]string{"--request-id", who.requestID, log}, 1},
 		"email":                 {[]string{"--email", who.email, "--key-file", keyFile, log}, 2},
 		"email in another case": {[]string{"--email", strings.ToUpper(who.email), "--config", config}, 2},
-		"external id":           {[]string{"--external-id", who.externalID, "--config", config}, 1},
+		"email in Unicode": {
+			[]string{"--email", strings.Replace(who.email, "xn--bcher-kva", "BÜCHER", 1), "--config", config}, 2,
+		},
+		"external id": {[]string{"--external-id", who.externalID, "--config", config}, 1},
 		"external id in lower case": {
 			[]string{"--external-id", strings.ToLower(who.externalID), "--key-file", keyFile, log}, 1,
 		},

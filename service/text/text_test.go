@@ -152,7 +152,8 @@ func TestIsBlank(t *testing.T) {
 		}
 	}
 	for _, visible := range []string{
-		"a", "\u200da", "é", "e\u0301", "王", "❤\ufe0f", ".", "\u0601", "\uf8ff", "\u0378", "ा", "\u0e33", "\xff", "\x00",
+		"a", "\u200da", "é", "e\u0301", "王", "❤\ufe0f", ".", "\u0601", "\uf8ff", "\u0378", "ा", "\u0e33", "\xff",
+		"\x00",
 	} {
 		if text.IsBlank(visible) {
 			t.Errorf("IsBlank(%+q) is true", visible)

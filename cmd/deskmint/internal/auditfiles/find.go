@@ -12,6 +12,7 @@ import (
 
 	"github.com/deskmint/deskmint/service/audit"
 	"github.com/deskmint/deskmint/service/text"
+	"github.com/deskmint/deskmint/service/zendesk"
 )
 
 // Query says which records to find. A record must match every field that isn't empty.
@@ -28,7 +29,7 @@ type Query struct {
 func Find(ctx context.Context, q Query, files []string, in io.Reader, out, errs io.Writer) error {
 	f := finder{
 		Query: q, in: in, out: out, errs: errs,
-		email:      newPerson(q.Email, q.Keys, audit.Key.HashEmail),
+		email:      newPerson(recordedEmail(q.Email), q.Keys, audit.Key.HashEmail),
 		externalID: newPerson(q.ExternalID, q.Keys, audit.Key.HashExternalID),
 	}
 	for _, path := range files {
@@ -37,6 +38,15 @@ func Find(ctx context.Context, q Query, files []string, in io.Reader, out, errs 
 		}
 	}
 	return f.result(len(files))
+}
+
+// recordedEmail returns an address in the form that records have, with an international domain in
+// ASCII. It leaves an address that can't be one as it is.
+func recordedEmail(s string) string {
+	if email, err := zendesk.ParseEmail(strings.TrimSpace(s), zendesk.EmailForms()...); err == nil {
+		return email
+	}
+	return s
 }
 
 // person is an email address or an external id, in the forms that records may have.
