@@ -13,7 +13,7 @@ func TestNoOrigins(t *testing.T) {
 	const key = "configurations[0].zendesk_sso.origins"
 	for listed, change := range map[bool][]string{
 		true:  nil,
-		false: {"      origins: [https://www.acme.com] # of the remote login and logout URLs that are entered at Zendesk\n", ""},
+		false: {"origins: [https://www.acme.com]", "origins: []"},
 	} {
 		path, _ := quickstart(t, change...)
 		_, warnings, err := invoke(t, "", "config", "check", path)
@@ -21,7 +21,7 @@ func TestNoOrigins(t *testing.T) {
 			t.Errorf("origins listed: %v, and config check: %v\n%s", listed, err, warnings)
 		}
 		found, _, _ := invoke(t, "", "doctor", "--config", path)
-		if strings.Contains(found, filepath.Base(path)+":22: "+key+": lists none") == listed {
+		if strings.Contains(found, filepath.Base(path)+":24: "+key+": lists none") == listed {
 			t.Errorf("origins listed: %v, and doctor:\n%s", listed, found)
 		}
 		if d := serve(t, path); strings.Contains(d.err.String(), key+": lists none") == listed {

@@ -131,9 +131,9 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 // Warn reports settings that are valid, but with which some sign-ins fail. Keys are as in Check.
 func Warn(s Settings, report func(key, warning string)) {
 	if len(s.Origins) == 0 {
-		report("origins", "lists none: Chromium and Safari then stop at the sign-in page where Zendesk sends a browser "+
-			"on to the remote login or logout URL, as it does to report an error. List the origins of both URLs, such "+
-			"as https://login.example.com")
+		report("origins", "lists none: Chromium and Safari then stop at the sign-in page where Zendesk sends a "+
+			"browser on to the remote login or logout URL, as it does to report an error. List the origins of both "+
+			"URLs, such as https://login.example.com")
 	}
 }
 
