@@ -125,9 +125,14 @@ func (p *returnToParser) parse(s string) (ReturnTo, error) {
 		// What Zendesk does there without a return_to is unknown, and no real link has been seen.
 		r.fault = "leads to " + targetReturnTo + " without a return_to in its query"
 	}
-	if r.fault == "" && rest != "" {
-		p.scan(&r, strings.TrimPrefix(query, "?"), 0)
-		p.scan(&r, fragment, 0)
+	texts := [...]string{path, strings.TrimPrefix(query, "?"), fragment}
+	if r.target {
+		texts[0] = ""
+	}
+	for _, text := range texts { // a path too, because a server may decode the start of a query in it
+		if r.fault == "" && text != "" {
+			p.scan(&r, text, 0)
+		}
 	}
 	return r, nil
 }

@@ -24,7 +24,7 @@ var nestedName = regexp.MustCompile(`(?i)(return|redirect)[^a-z]*to[^ ]* *$`)
 // of four URLs is the longest.
 const maxNested = 10
 
-// scan reads the URLs nested in a query or fragment that has been decoded so many times. It finds
+// scan reads the URLs nested in a part of a URL that has been decoded so many times. It finds
 // the parameters that any server could see: behind "&", ";", "?" and "#", and behind encoded ones.
 func (p *returnToParser) scan(r *ReturnTo, text string, decoded int) {
 	for pair := range strings.SplitSeq(text, "&") {
