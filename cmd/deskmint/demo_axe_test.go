@@ -48,9 +48,47 @@ func setColorScheme(t *testing.T, tab context.Context, scheme string) {
 	}))
 }
 
+// setWidth gives the tab the width of a window, in CSS pixels.
+func setWidth(t *testing.T, tab context.Context, width int64) {
+	t.Helper()
+	do(t, tab, chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: width, Height: 800, DeviceScaleFactor: 1,
+		})
+		return err
+	}))
+}
+
+// findBroken returns what doesn't fit on a page: a page or table wider than the window, a frame that
+// hides a part of its page, and a word that is broken in a table.
+const findBroken = `(() => {
+	const wrong = [];
+	const wide = document.documentElement.scrollWidth;
+	if (wide > innerWidth) wrong.push("the page is " + wide + " pixels wide");
+	document.querySelectorAll("table").forEach((table) => {
+		if (table.getBoundingClientRect().right > innerWidth) wrong.push("a table is cut: " + table.innerText);
+		const texts = document.createTreeWalker(table, NodeFilter.SHOW_TEXT);
+		while (texts.nextNode()) {
+			const shown = texts.currentNode.parentElement;
+			if (!shown.checkVisibility() || shown.closest("pre")) continue;
+			for (const word of texts.currentNode.data.matchAll(/[\p{L}\p{N}]+/gu)) {
+				const range = new Range();
+				range.setStart(texts.currentNode, word.index);
+				range.setEnd(texts.currentNode, word.index + word[0].length);
+				if (range.getClientRects().length > 1) wrong.push("a word is broken: " + word[0]);
+			}
+		}
+	});
+	document.querySelectorAll("iframe").forEach((frame) => {
+		const page = frame.contentDocument.documentElement;
+		if (page.scrollHeight > frame.clientHeight) wrong.push("a frame is cut: " + frame.title);
+	});
+	return wrong.join("\n");
+})()`
+
 // TestDemoAccessibility checks that no page of the demo or the sandbox breaks a rule, light or
-// dark. It visits them after sign-ins that succeeded, that Deskmint refused and that Zendesk
-// refused, and while a fault is switched on.
+// dark, and that all of it can be read on a phone. It visits them after sign-ins that
+// succeeded, that Deskmint refused and that Zendesk refused, and while a fault is switched on.
 func TestDemoAccessibility(t *testing.T) {
 	t.Parallel()
 	source := browsertest.Axe(t)
@@ -66,8 +104,10 @@ func TestDemoAccessibility(t *testing.T) {
 
 	port := portOf(t, d.sandbox)
 	demo, acme, labs := "http://localhost:"+port, "http://acme.localhost:"+port, "http://acme-labs.localhost:"+port
+	setWidth(t, tab, 375)
 	for _, address := range []string{
-		demo + "/", demo + "/?staged=yes", demo + "/login?configuration=acme-customers&brand_id=360001&return_to=/x",
+		demo + "/", demo + "/nothing", demo + "/?staged=yes",
+		demo + "/login?configuration=acme-customers&brand_id=360001&return_to=/x",
 		demo + "/traces/1", demo + "/traces/2", demo + "/traces/2/page", demo + "/traces/3",
 		demo + "/secrets", demo + "/faults", demo + "/operator",
 		demo + "/signed-out?configuration=acme-staff&email=a@b.example",
@@ -76,6 +116,9 @@ func TestDemoAccessibility(t *testing.T) {
 	} {
 		do(t, tab, chromedp.Navigate(address))
 		evaluate(t, tab, source+";'loaded'")
+		if wrong := evaluate(t, tab, findBroken); wrong != "" {
+			t.Errorf("%s on a phone:\n%s", address, wrong)
+		}
 		for _, scheme := range []string{"light", "dark"} {
 			setColorScheme(t, tab, scheme)
 			got := axe(t, tab)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +15,9 @@ import (
 	"github.com/deskmint/deskmint/cmd/deskmint/internal/demo"
 	"github.com/deskmint/deskmint/service/config"
 )
+
+// personFrame begins the frame that has the page of a person who isn't signed in.
+const personFrame = `title="The page that the person sees"`
 
 // TestDemoClaims checks that the trace has the fields of the form, the claims that were sent, and
 // what Zendesk did with them.
@@ -27,14 +32,17 @@ func TestDemoClaims(t *testing.T) {
 		"user_fields":   {"plan=gold, seats="},
 		"organizations": {"Other"},
 	})
-	contains(t, "with changes", trace, "<td><del>newsletter</del></td><td><ins>vip, &lt;b&gt;</ins></td>",
+	contains(t, "with changes", trace, "<del>newsletter</del></td>", "<ins>vip, &lt;b&gt;</ins></td>",
 		"<ins>gold</ins>", "<ins>Ana and Daughters, Other</ins>", "&#34;seats&#34;: null")
-	contains(t, "without tags", d.signIn(t, url.Values{"tags": {"-"}}), "<td><del>vip, &lt;b&gt;</del></td>")
+	contains(t, "without tags", d.signIn(t, url.Values{"tags": {"-"}}), "<del>vip, &lt;b&gt;</del></td>")
 	if trace := d.signIn(t, url.Values{"profile": {"none"}, "tags": {"x"}}); !strings.Contains(trace, "Nothing new") ||
 		strings.Contains(trace, "&#34;tags&#34;") {
 		t.Errorf("with no claims: %s", trace)
 	}
 	checkShown(t, false, trace, tokenStart)
+	contains(t, "with a foreign return_to", d.signIn(t, url.Values{"return_to": {"https://evil.example/"}}),
+		`id="warnings"`, "<code>return_to</code>", "Signed in.")
+	contains(t, "the operator's page", d.visit(t, "/operator").body, "A value was changed or left out: return_to.")
 	// A token that something other than the demo requested has a trace, too.
 	minted := d.post(t, config.DevKey, "/v1/configurations/acme-customers:mintToken", anaJSON)
 	page := checkPost(t, d.sandbox, minted.form, "Ana")
@@ -70,7 +78,7 @@ func TestDemoFaults(t *testing.T) {
 		"unassigned": {"t authenticate you", "CLASS_NOT_ENABLED", "assigned to nobody."},
 	} {
 		d.submit(t, "/faults", url.Values{"fault": {fault}, "on": {"yes"}, "address": {"ana@customer.example"}})
-		contains(t, fault, d.signIn(t, url.Values{}), append(want, `<iframe sandbox srcdoc=`)...)
+		contains(t, fault, d.signIn(t, url.Values{}), append(want, personFrame)...)
 		d.submit(t, "/faults", url.Values{"fault": {fault}, "on": {"no"}})
 		if trace := d.signIn(t, url.Values{}); !strings.Contains(trace, "Signed in.") ||
 			strings.Contains(trace, "Out of order") {
@@ -103,13 +111,13 @@ func TestDemoRotation(t *testing.T) {
 	contains(t, "tried", d.signIn(t, url.Values{"staged": {"yes"}}), "version 2 of the secret", "Signed in.")
 	contains(t, "activated", act("activate"), "In order:")
 	contains(t, "the new one", d.signIn(t, url.Values{}), "version 2 of the secret", "Signed in.")
-	contains(t, "the operator's page", d.visit(t, "/operator").body, "acme-customers", "usable", "<td>2</td>",
-		"secret loaded", "SignInFailure")
+	contains(t, "the operator's page", d.visit(t, "/operator").body, "acme-customers", "usable",
+		`data-label="Active">2</td>`, "secret loaded", "SignInFailure")
 	contains(t, "rolled back", act("rollback"), "a version that Zendesk has forgotten")
 	contains(t, "the old one again", d.signIn(t, url.Values{}), "JWT signature invalid.")
 	act("activate")
 	contains(t, "switched off", act("disable"), "Switched off:")
-	contains(t, "a sign-in then", d.signIn(t, url.Values{}), "CONFIGURATION_DISABLED", "<iframe sandbox srcdoc=")
+	contains(t, "a sign-in then", d.signIn(t, url.Values{}), "CONFIGURATION_DISABLED", personFrame)
 	act("enable")
 	contains(t, "in the end", d.signIn(t, url.Values{}), "Signed in.")
 	for _, refused := range []string{"stage", "activate", "nonsense"} {
@@ -213,15 +221,15 @@ func TestDemoRefusals(t *testing.T) {
 			t.Errorf("a refusal is displayed as a sign-in: %s", trace)
 		}
 	}
-	check(d.signIn(t, url.Values{"brand": {"99"}}), "HTTP 403: <code>BRAND_NOT_ALLOWED</code>",
-		"<iframe sandbox srcdoc=")
+	check(d.signIn(t, url.Values{"brand": {"99"}}), "Refused. The app has no grant for this brand.</strong>",
+		"HTTP 403, <code>BRAND_NOT_ALLOWED</code>", personFrame)
 	// An angle bracket is six times as long in JSON, so the request exceeds the limit.
 	response, err := http.Post("http://"+d.sandbox+"/sign-in", "application/x-www-form-urlencoded",
 		strings.NewReader("person=0&configuration=acme-customers&brand="+strings.Repeat("<", 15000)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(readAnswer(t, response).body, "HTTP 413: <code>INVALID_REQUEST</code>")
+	check(readAnswer(t, response).body, "HTTP 413, <code>INVALID_REQUEST</code>")
 }
 
 // TestDemoRemoteURLs opens the URLs that Zendesk sends people to, and a forged one.
@@ -234,10 +242,10 @@ func TestDemoRemoteURLs(t *testing.T) {
 	contains(t, "the remote logout",
 		d.visit(t, "/signed-out?configuration=acme-customers&email=a@b.example&brand_id=360001").body,
 		`id="signed-out"`, "a@b.example")
-	forged := d.visit(t,
-		"/signed-out?configuration=acme-customers&kind=error&message=signature+invalid+%3Cscript%3E&brand_id=360001")
-	contains(t, "a forged report", forged.body, "CLASS_SIGNATURE", "signature invalid &lt;script&gt;")
-	if strings.Contains(forged.body, "<script") {
+	forged := d.visit(t, "/signed-out?configuration=acme-customers&kind=error&brand_id=360001"+
+		"&message=JWT+signature+invalid.+%3Cscript%3E")
+	contains(t, "a forged report", forged.body, "CLASS_SIGNATURE", "signature invalid. &lt;script&gt;")
+	if strings.Count(forged.body, "<script") != 1 {
 		t.Errorf("a forged report: %s", forged.body)
 	}
 	if got := d.visit(t, "/signed-out?configuration=nobody&kind=error"); got.status != http.StatusBadRequest {
@@ -275,7 +283,11 @@ func TestDemoCrossOrigin(t *testing.T) {
 			strings.Contains(policy, "unsafe") || got.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: %d %s", path, got.status, policy)
 		}
-		if strings.Contains(got.body, "Out of order") || strings.Contains(got.body, "<script") ||
+		_, script, _ := strings.Cut(got.body, "<script>")
+		script, after, _ := strings.Cut(script, "</script>")
+		sum := sha256.Sum256([]byte(script))
+		if !strings.Contains(policy, "script-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';") ||
+			strings.Contains(after, "<script") || strings.Contains(got.body, "Out of order") ||
 			strings.Contains(got.body, " style=") {
 			t.Errorf("%s: %s", path, got.body)
 		}
@@ -294,8 +306,9 @@ func TestDemoCrossOrigin(t *testing.T) {
 		contains(t, host, readAnswer(t, response).body, "Sign somebody in")
 	}
 	for _, path := range []string{"/traces/1", "/traces/x", "/traces/1/page", "/nothing"} {
-		if got := d.visit(t, path); got.status != http.StatusNotFound {
-			t.Errorf("%s: %d", path, got.status)
+		if got := d.visit(t, path); got.status != http.StatusNotFound ||
+			!strings.Contains(got.body, `<nav aria-label="Demo">`) {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
 }

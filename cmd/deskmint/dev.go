@@ -54,6 +54,7 @@ func (c devCommand) Run(ctx context.Context, std streams) error {
 	if err != nil {
 		return err
 	}
+	defer d.ReleaseLog() // of a service that ends before it is ready
 	listeners, err := open(ctx, listen)
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func (d *deskmint) rows(t *testing.T) []string {
 	t.Helper()
 	_, text, _ := strings.Cut(d.home(t), `id="traces"`)
 	text, _, _ = strings.Cut(text, "</tbody>")
-	return strings.Split(text, "<tr><td>")[1:]
+	return strings.Split(text, `<tr><td data-label="When">`)[1:]
 }
 
 // visit opens a page of the demo and returns the response.
@@ -109,6 +109,7 @@ func contains(t *testing.T, what, text string, wanted ...string) {
 	if _, body, ok := strings.Cut(text, "</head>"); ok {
 		text = body
 	}
+	text = strings.ReplaceAll(text, "<wbr>", "")
 	for _, w := range wanted {
 		if !strings.Contains(text, w) {
 			t.Errorf("%s lacks %q:\n%s", what, w, text)

@@ -202,8 +202,8 @@ func TestUsersPage(t *testing.T) {
 	page := z.get(t, "acme-labs.localhost", "/sandbox/users").body
 	for _, want := range []string{
 		`<section class="card" id="user-1">`, `<tr><th scope="row">tags</th><td>beta</td></tr>`,
-		`<tr><th scope="row">tags</th><td><del>vip</del></td><td><ins>beta</ins></td></tr>`,
-		`<tr><th scope="row">tags</th><td><span class="soft">nothing</span></td><td><ins>vip</ins></td></tr>`,
+		`<td data-label="Before"><del>vip</del></td><td data-label="After"><ins>beta</ins></td></tr>`,
+		`<td data-label="Before"><span class="soft">nothing</span></td><td data-label="After"><ins>vip</ins></td></tr>`,
 		"created", "existing", `<a href="http://localhost:1/">`, "<p>Nothing.</p>", "<code>shoe</code>",
 	} {
 		if !strings.Contains(page, want) {

@@ -2,8 +2,10 @@ package demo
 
 import (
 	"encoding/json"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +21,13 @@ type homeView struct {
 	ReturnTo       string
 	Staged         map[string]uint32 // by configuration
 	TryStaged      bool
+}
+
+// Preselected returns the index of the first person whom a configuration signs in.
+func (v homeView) Preselected(c configurationView) int {
+	return max(0, slices.IndexFunc(v.People, func(p person) bool {
+		return c.Customers == (p.Role == "" || p.Role == "ROLE_END_USER")
+	}))
 }
 
 // showHome shows the forms that sign people in. It also serves the remote login URL, to which
@@ -46,13 +55,13 @@ func (d *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	n, err := strconv.Atoi(r.FormValue("person"))
 	if err != nil || n < 0 || n >= len(d.people) {
-		http.Error(w, "no such person", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "There is no such person.")
 		return
 	}
 	name := r.FormValue("configuration")
 	i := slices.IndexFunc(d.configurations, func(c configurationView) bool { return c.Name == name })
 	if i < 0 {
-		http.Error(w, "no such configuration", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "There is no such configuration.")
 		return
 	}
 	t := trace{Person: d.people[n].Name, Configuration: d.configurations[i].Name, Brand: r.FormValue("brand")}
@@ -65,19 +74,21 @@ func (d *pages) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := json.Marshal(request)
 	if err != nil {
-		http.Error(w, "these claims can't be sent", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "These claims can’t be sent.")
 		return
 	}
 	position := d.audit.position()
 	answer, err := d.client.post(r.Context(), "/v1/configurations/"+t.Configuration+":renderPage", body)
 	if err != nil {
-		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
+		d.fail(w, http.StatusBadGateway, "Deskmint can’t be reached.")
 		return
 	}
 	t.Request, t.Audit = string(body), d.audit.since(position)
 	t.addResponse(answer)
 	t = d.traces.add(t)
 	if t.Outcome == "OUTCOME_SIGN_IN" {
+		// Its start link leads to the trace, as the setting start leads to a page of a company's app.
+		answer.body = startLink.ReplaceAll(answer.body, []byte("${1}"+tracePath(t.ID)))
 		answer.writeTo(w)
 		return
 	}
@@ -91,14 +102,40 @@ func (t *trace) addResponse(r response) {
 	t.SecretVersion, t.JTI = r.header.Get("Deskmint-Secret-Version"), r.header.Get("Deskmint-Jti")
 	switch {
 	case t.Outcome == "OUTCOME_SIGN_IN":
+		t.addSignInPage(r)
 	case !strings.HasPrefix(r.header.Get("Content-Type"), "text/html"):
 		t.Reason = reasonOf(r.body) // an error without a page
 	default:
-		t.Page, t.PageHeaders = string(r.body), map[string]string{}
-		for name := range r.passedHeader() {
-			t.PageHeaders[name] = r.header.Get(name)
+		t.Page, t.PageHeaders = string(r.body), r.headerFields()
+	}
+}
+
+var (
+	tokenField  = regexp.MustCompile(`(name="jwt" value=")[^"]*`)
+	formAction  = regexp.MustCompile(`<form [^>]*action="([^"]*)"`)
+	startLink   = regexp.MustCompile(`(<p class="out"[^>]*><a href=")[^"]*`)
+	scriptBlock = regexp.MustCompile(`(?s)<script>.*</script>`)
+)
+
+// addSignInPage adds the page that posts the token, without the token and the script.
+func (t *trace) addSignInPage(r response) {
+	t.SignInPage = tokenField.ReplaceAllString(string(r.body), "${1}THE-TOKEN")
+	t.SignInPage = scriptBlock.ReplaceAllString(t.SignInPage, "<script>…</script>")
+	t.PageHeaders = r.headerFields()
+	if found := formAction.FindStringSubmatch(t.SignInPage); found != nil {
+		if action, err := url.Parse(html.UnescapeString(found[1])); err == nil {
+			t.Action = *action
 		}
 	}
+}
+
+// headerFields returns the header as it is passed through, one value a field.
+func (r response) headerFields() map[string]string {
+	fields := map[string]string{}
+	for name := range r.passedHeader() {
+		fields[name] = r.header.Get(name)
+	}
+	return fields
 }
 
 // passedHeader returns the header without the fields that the demo's own server sets.
@@ -131,12 +168,13 @@ func (d *pages) signedOut(w http.ResponseWriter, r *http.Request) {
 	}
 	configuration := r.FormValue("configuration")
 	if !d.hasConfiguration(configuration) {
-		http.Error(w, "no such configuration", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "There is no such configuration.")
 		return
 	}
+	position := d.audit.position()
 	failure, err := d.client.reportSignInFailure(r.Context(), configuration, query)
 	if err != nil {
-		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
+		d.fail(w, http.StatusBadGateway, "Deskmint can’t be reached.")
 		return
 	}
 	if query["kind"] == "" {
@@ -145,7 +183,8 @@ func (d *pages) signedOut(w http.ResponseWriter, r *http.Request) {
 	}
 	t := d.traceOfFailure(configuration, query["brandId"])
 	d.traces.update(t.ID, func(t *trace) {
-		t.Query, t.Failure, t.Page, t.PageHeaders = query, failure, failure.HTML, failure.Headers
+		t.Query, t.Failure, t.Page, t.FailureHeaders = query, failure, failure.HTML, failure.Headers
+		t.Reports = d.audit.since(position)
 	})
 	http.Redirect(w, r, tracePath(t.ID), http.StatusSeeOther)
 }
@@ -156,7 +195,7 @@ func (d *pages) showReceived(w http.ResponseWriter, r *http.Request) {
 	all := d.sandbox.SignIns()
 	i := slices.IndexFunc(all, func(s sandbox.SignIn) bool { return s.ID == id })
 	if i < 0 {
-		http.Error(w, "the sandbox remembers no such sign-in", http.StatusNotFound)
+		d.fail(w, http.StatusNotFound, "The sandbox remembers no such sign-in.")
 		return
 	}
 	http.Redirect(w, r, tracePath(d.traceOf(all[i]).ID), http.StatusFound)

@@ -17,8 +17,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/deskmint/deskmint/secrets"
@@ -27,7 +29,7 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-//go:embed demo.html demo.css demo.yaml
+//go:embed demo.html demo.css demo.js demo.yaml
 var files embed.FS
 
 // readFile returns an embedded file.
@@ -66,10 +68,12 @@ type Demo struct {
 	people         []person
 	sandbox        *sandbox.Sandbox
 	templates      *template.Template
-	style          string
+	style, script  string
+	output         *heldWriter
 	audit, log     *recorder
 	rotation       *rotation
 	traces         traceStore
+	changes        atomic.Int64 // how often a fault or a secret was changed
 }
 
 type configurationView struct {
@@ -86,19 +90,26 @@ func New(o Options) (*Demo, error) {
 	if err != nil {
 		return nil, err
 	}
+	output := &heldWriter{to: o.Output}
 	d := &Demo{
 		snapshot: o.Snapshot,
 		port:     o.Port,
 		sandbox:  z,
 		style:    string(readFile("demo.css")),
+		script:   string(readFile("demo.js")),
+		output:   output,
 		people:   demoPeople(),
-		audit:    &recorder{to: o.Output},
-		log:      &recorder{to: o.Output},
+		audit:    &recorder{to: output},
+		log:      &recorder{to: output},
 		rotation: newRotation(o.Snapshot, z, store, values),
 	}
 	d.templates = template.Must(template.New("demo").Funcs(template.FuncMap{
 		"style":  func() template.CSS { return template.CSS(d.style) }, // #nosec G203 -- our own file
+		"script": func() template.JS { return template.JS(d.script) },  // #nosec G203 -- our own file
 		"pretty": indentJSON,
+		"code":   breakable,
+		"class":  shortClass,
+		"times":  times,
 		"clock":  func(t time.Time) string { return t.Format("15:04:05") },
 	}).ParseFS(files, "demo.html"))
 	for _, name := range o.Snapshot.Names() {
@@ -144,6 +155,9 @@ func (d *Demo) Handler(at Addresses) http.Handler {
 	mux.HandleFunc("GET /faults", p.showFaults)
 	mux.HandleFunc("POST /faults", p.setFault)
 	mux.HandleFunc("GET /operator", p.showOperator)
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		d.fail(w, http.StatusNotFound, "There is no such page.")
+	})
 	// The pages of other sites must not be able to post the demo's forms.
 	app := http.NewCrossOriginProtection().Handler(mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -190,27 +204,57 @@ type layout struct {
 	Title, At string // At is the path of the page, for the navigation
 	UsersURL  string
 	Faults    []string // the faults that are switched on, in words
+	Changes   int64    // how often a fault or a secret was changed
 	View      any
 }
 
 // render writes a page. styles are the hashes of styles that an embedded frame has.
 func (d *Demo) render(w http.ResponseWriter, name, title, at string, view any, styles ...string) {
+	d.renderStatus(w, http.StatusOK, name, title, at, view, styles...)
+}
+
+func (d *Demo) renderStatus(
+	w http.ResponseWriter, status int, name, title, at string, view any, styles ...string,
+) {
 	var page bytes.Buffer
-	err := d.templates.ExecuteTemplate(&page, name, layout{title, at, d.usersURL(), d.activeFaults(), view})
-	if err != nil {
+	data := layout{title, at, d.usersURL(), d.activeFaults(), d.changes.Load(), view}
+	if err := d.templates.ExecuteTemplate(&page, name, data); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	sum := sha256.Sum256([]byte(d.style))
-	styles = append(styles, "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
+	styles = append(styles, hashSource(d.style))
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; img-src data:; form-action 'self'; "+
-		"frame-ancestors 'none'; base-uri 'none'; style-src "+strings.Join(styles, " "))
+		"frame-ancestors 'none'; base-uri 'none'; script-src "+hashSource(d.script)+"; style-src "+
+		strings.Join(styles, " "))
+	if status != http.StatusOK {
+		w.WriteHeader(status)
+	}
 	_, _ = page.WriteTo(w)
+}
+
+// fail writes a page that says what is wrong. It has the navigation of every page.
+func (d *Demo) fail(w http.ResponseWriter, status int, sentence string) {
+	d.renderStatus(w, status, "failure", http.StatusText(status), "", sentence)
+}
+
+// hashSource returns the source of a style or script in a content security policy.
+func hashSource(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+var punctuation = regexp.MustCompile(`[_.:@]`)
+
+// breakable returns a code as HTML that may break into lines behind its punctuation.
+func breakable(code string) template.HTML {
+	escaped := template.HTMLEscapeString(code)
+	// #nosec G203 -- escaped above
+	return template.HTML(punctuation.ReplaceAllString(escaped, "$0<wbr>"))
 }
 
 // indentJSON breaks JSON into lines. It returns other text as it is.

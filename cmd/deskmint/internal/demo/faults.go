@@ -88,9 +88,10 @@ func (d *pages) setFault(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	default:
-		http.Error(w, "no such fault", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "There is no such fault.")
 		return
 	}
 	d.sandbox.SetFaults(f)
+	d.changes.Add(1)
 	http.Redirect(w, r, "/faults", http.StatusSeeOther)
 }

@@ -8,8 +8,14 @@ import (
 	"github.com/deskmint/deskmint/service/zendesk"
 )
 
-// Greet prints what to do next, with command lines to paste.
+// ReleaseLog writes the log and the audit records that were held back. Call it if the service ends
+// before [Demo.Greet].
+func (d *Demo) ReleaseLog() { d.output.release() }
+
+// Greet prints what to do next, with command lines to paste. The log follows it, because the first
+// lines in a terminal are those that are read.
 func (d *Demo) Greet(w io.Writer, at Addresses) {
+	defer d.ReleaseLog()
 	name := d.snapshot.Names()[0]
 	conf, _ := d.snapshot.Configuration(name)
 	role := ""
@@ -22,7 +28,7 @@ Sign somebody in, in your browser:
 
     %[1]s/
 
-The caller's key is %[2]s. A token over REST:
+Or ask for a token over REST. The caller's key is %[2]s:
 
 curl -sS http://%[3]s/v1/configurations/%[4]s:mintToken -H 'Authorization: Bearer %[2]s' `+
 		`-H 'Content-Type: application/json' -d '{%[5]s}'

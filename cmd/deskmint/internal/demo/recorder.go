@@ -6,6 +6,34 @@ import (
 	"sync"
 )
 
+// heldWriter holds back what is written to it until release, so that the log doesn't stand before
+// the first lines in a terminal.
+type heldWriter struct {
+	to io.Writer
+
+	mu       sync.Mutex
+	released bool
+	held     []byte
+}
+
+func (h *heldWriter) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released {
+		return h.to.Write(p)
+	}
+	h.held = append(h.held, p...)
+	return len(p), nil
+}
+
+func (h *heldWriter) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.released = true
+	_, _ = h.to.Write(h.held) // the log has no other place to go to
+	h.held = nil
+}
+
 // recorder passes lines on to a writer and keeps the latest ones, so that the pages can show them.
 // It doesn't keep what the writer failed to take.
 type recorder struct {

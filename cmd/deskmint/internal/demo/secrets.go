@@ -75,16 +75,17 @@ func (d *pages) showSecrets(w http.ResponseWriter, _ *http.Request) {
 func (d *pages) changeSecret(w http.ResponseWriter, r *http.Request) {
 	configuration := r.PostFormValue("configuration")
 	if !d.hasConfiguration(configuration) {
-		http.Error(w, "no such configuration", http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "There is no such configuration.")
 		return
 	}
 	if err := d.rotation.do(configuration, r.PostFormValue("act")); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
+		d.fail(w, http.StatusBadRequest, "This step isn’t possible now: "+err.Error()+".")
 		return
 	}
+	d.changes.Add(1)
 	path := "/v1/configurations/" + configuration + ":refreshSecret"
 	if _, err := d.client.post(r.Context(), path, []byte("{}")); err != nil {
-		http.Error(w, "Deskmint can't be reached", http.StatusBadGateway)
+		d.fail(w, http.StatusBadGateway, "Deskmint can’t be reached.")
 		return
 	}
 	back := "/secrets"

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,12 +30,25 @@ type trace struct {
 	Reason        string
 	SecretVersion string
 	JTI           string
-	SignIn        int    // the id of the sandbox's record, if the trace began with it; else 0
-	Page          string // what the user sees in place of Zendesk; "" if nothing went wrong
-	PageHeaders   map[string]string
+	SignIn        int               // the id of the sandbox's record, if the trace began with it; else 0
+	SignInPage    string            // the page that posts the token, without the token; "" if there is none
+	Action        url.URL           // where SignInPage posts to
+	Page          string            // what the user sees in place of Zendesk; "" if nothing went wrong
+	PageHeaders   map[string]string // of the response to the request
 	Audit         []string          // records, JSON
 	Query         map[string]string // what Zendesk sent to the remote logout URL; nil: nothing
 	Failure       signInFailure     // Deskmint's explanation of Query
+	Reports       []string          // records of Failure, JSON
+	// FailureHeaders are the headers of Page if Failure has it.
+	FailureHeaders map[string]string
+}
+
+// ErrorHeaders returns the headers of Page.
+func (t trace) ErrorHeaders() map[string]string {
+	if t.FailureHeaders != nil {
+		return t.FailureHeaders
+	}
+	return t.PageHeaders
 }
 
 // Refused reports whether Deskmint returned no token.

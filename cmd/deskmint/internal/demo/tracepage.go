@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -16,6 +17,9 @@ type traceView struct {
 	SignIns   []sandbox.SignIn
 	Claims    []string // of each of SignIns, JSON
 	Frame     bool     // whether there is a page to show in a frame
+	Snippets  []snippet
+	Why, Todo string   // of a refusal by Deskmint
+	Warnings  []string // fields that Deskmint changed or left out
 }
 
 var styleHash = regexp.MustCompile(`'sha256-[A-Za-z0-9+/=]+'`)
@@ -23,11 +27,18 @@ var styleHash = regexp.MustCompile(`'sha256-[A-Za-z0-9+/=]+'`)
 func (d *pages) showTrace(w http.ResponseWriter, r *http.Request) {
 	t, ok := d.requestedTrace(r)
 	if !ok {
-		http.Error(w, "no such sign-in: only the latest are remembered", http.StatusNotFound)
+		d.fail(w, http.StatusNotFound, "There is no such sign-in: only the latest are remembered.")
 		return
 	}
 	view := traceView{
-		trace: t, BrandName: d.brandName(t.Configuration, t.Brand), SignIns: d.signInsOf(t), Frame: t.Page != "",
+		trace: t, BrandName: cmp.Or(d.brandName(t.Configuration, t.Brand), "the default brand"),
+		SignIns: d.signInsOf(t), Frame: t.Page != "", Snippets: d.snippets(t),
+	}
+	for _, record := range t.Audit {
+		view.Warnings = append(view.Warnings, newDecision(record, signInFailure{}).Warnings...)
+	}
+	if t.Refused() {
+		view.Why, view.Todo = explainReason(t.Reason)
 	}
 	for _, signIn := range view.SignIns {
 		claims, err := json.Marshal(signIn.Claims)
@@ -36,10 +47,13 @@ func (d *pages) showTrace(w http.ResponseWriter, r *http.Request) {
 		}
 		view.Claims = append(view.Claims, string(claims))
 	}
-	// The frame is made of an attribute and not of a URL, so the policy of this page also applies
-	// to its style.
-	policy := headerValue(t.PageHeaders, "Content-Security-Policy")
-	styles := styleHash.FindAllString(directive(policy, "style-src"), -1)
+	// A frame is made of an attribute and not of a URL, so the policy of this page also applies to its
+	// style.
+	var styles []string
+	for _, headers := range []map[string]string{t.PageHeaders, t.FailureHeaders} {
+		policy := headerValue(headers, "Content-Security-Policy")
+		styles = append(styles, styleHash.FindAllString(directive(policy, "style-src"), -1)...)
+	}
 	d.render(w, "trace", "Step by step", "", view, styles...)
 }
 
@@ -67,10 +81,10 @@ func headerValue(headers map[string]string, name string) string {
 func (d *pages) showUserPage(w http.ResponseWriter, r *http.Request) {
 	t, ok := d.requestedTrace(r)
 	if !ok || t.Page == "" {
-		http.Error(w, "there is no such page", http.StatusNotFound)
+		d.fail(w, http.StatusNotFound, "There is no such page.")
 		return
 	}
-	for name, value := range t.PageHeaders {
+	for name, value := range t.ErrorHeaders() {
 		w.Header().Set(name, value)
 	}
 	if t.Query == nil {
