@@ -3,12 +3,10 @@ package zendesk
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/deskmint/deskmint/service/loopback"
 	"github.com/deskmint/deskmint/service/text"
 )
 
@@ -109,7 +107,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 		}
 	}
 	for i, o := range s.Origins {
-		if fault := checkOrigin(o); fault != "" {
+		if fault := originFault(o); fault != "" {
 			report(fmt.Sprintf("origins[%d]", i), fault)
 		}
 	}
@@ -164,9 +162,8 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 			report(at("name"), fault)
 		}
 		for j, h := range b.Hosts {
-			if !isDomain(h) || h != strings.ToLower(h) {
-				report(at(fmt.Sprintf("hosts[%d]", j)),
-					fmt.Sprintf("%q is no host name: write it in lower case, without scheme, port or path", h))
+			if fault := hostFault(h); fault != "" {
+				report(at(fmt.Sprintf("hosts[%d]", j)), fault)
 			}
 		}
 		ids[b.ID], subdomains[b.Subdomain] = true, true
@@ -183,21 +180,4 @@ func checkChoice(report func(key, fault string), key, value string, choices ...s
 	if value != "" && !slices.Contains(choices, value) {
 		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(choices, ", ")))
 	}
-}
-
-// checkOrigin explains why s can't be the origin of a page that receives tokens or people. It
-// returns "" if it can.
-func checkOrigin(s string) string {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Scheme+"://"+u.Host != s || strings.HasSuffix(s, ":"):
-		return "is no origin: write scheme and host only, as https://login.example.com"
-	case u.Scheme == "http" && !loopback.BrowserHost(u.Hostname()):
-		return "must be https: plain http is for loopback hosts only"
-	case u.Scheme != "https" && u.Scheme != "http":
-		return "must be https"
-	case strings.Trim(u.Host, "abcdefghijklmnopqrstuvwxyz0123456789-.:[]") != "":
-		return "must be lower case, and without characters that have a meaning in a Content-Security-Policy"
-	}
-	return ""
 }

@@ -136,21 +136,23 @@ func TestSettingsFaults(t *testing.T) {
 		"brand name with a joiner": {func(_ *zendesk.Settings, b brands) { b[0].Name = "آکمی\u200cها" }, nil},
 
 		"host with scheme": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[1] = "https://help.acme.com" },
-			[]fault{{"brands[0].hosts[1]", "without scheme"}}},
+			[]fault{{"brands[0].hosts[1]", "no host name: write help.acme.com"}}},
 		"host with port": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com:443" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "is no host name: write help.acme.com"}}},
 		"host with path": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "help.acme.com/" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "is no host name: write help.acme.com"}}},
 		"host in capitals": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "Help.acme.com" },
-			[]fault{{"brands[0].hosts[0]", "lower case"}}},
+			[]fault{{"brands[0].hosts[0]", "is no host name: write help.acme.com"}}},
 		"host with wildcard": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "*.acme.com" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "without wildcards"}}},
 		"host of one label": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "localhost" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "write it with its domain"}}},
 		"host an address": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "192.0.2.1" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "an IP address can't be mapped"}}},
 		"host an IDN": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "bücher.example" },
-			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
+			[]fault{{"brands[0].hosts[0]", "is no host name: write xn--bcher-kva.example"}}},
+		"host with an underscore": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "my_store.acme.com" },
+			[]fault{{"brands[0].hosts[0]", "has no underscores"}}},
 		"empty host": {func(_ *zendesk.Settings, b brands) { b[0].Hosts[0] = "" },
 			[]fault{{"brands[0].hosts[0]", "is no host name"}}},
 		"host of 254 bytes": {
@@ -171,9 +173,16 @@ func TestSettingsFaults(t *testing.T) {
 
 		"origin with path": {func(s *zendesk.Settings, _ brands) {
 			s.Origins = []string{"https://a.example", "https://b.example/login"}
-		}, []fault{{"origins[1]", origin}}},
+		}, []fault{{"origins[1]", origin + ": write https://b.example"}}},
 		"origin with a slash": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example/"} },
-			[]fault{{"origins[0]", origin}}},
+			[]fault{{"origins[0]", origin + ": write https://a.example"}}},
+		"origin in Unicode": {
+			func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://Bücher.example:8443"} },
+			[]fault{{"origins[0]", csp + " that have a meaning in a Content-Security-Policy: " +
+				"write https://xn--bcher-kva.example:8443"}},
+		},
+		"origin in capitals": {func(s *zendesk.Settings, _ brands) { s.Origins = []string{"HTTPS://A.example/x"} },
+			[]fault{{"origins[0]", "write https://a.example"}}},
 		"origin a directive": {
 			func(s *zendesk.Settings, _ brands) { s.Origins = []string{"https://a.example;script-src"} },
 			[]fault{{"origins[0]", csp}},
