@@ -90,7 +90,8 @@ func TestAmbiguousResolveIsShort(t *testing.T) {
 			`zendesk_sso: {audiences: [end_user], brands: [{id: "12345678901234567890", subdomain: long}]}}`+
 			"\ncallers:\n", 1)
 	}
-	text = strings.Replace(text, "[acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]", `["*"]`, 1)
+	text = strings.Replace(text,
+		"[acme-customers, acme-staff, acme-both, acme-broken, acme-gone, acme-off]", `["*"]`, 1)
 	s := start(t, settings{configuration: text})
 	eachTransport(t, func(t *testing.T, tr transport) {
 		r := tr.send(t.Context(), t, s, call{method: "ResolveConfiguration", body: `"brandId":"12345678901234567890"`})

@@ -159,7 +159,8 @@ func (f *finder) result(files int) error {
 		return fmt.Errorf("nothing found: the files (%d) have no records", files)
 	case f.found == 0:
 		return fmt.Errorf("nothing found in %s of %s, from %s to %s",
-			text.Count(f.read.Records, "record"), text.Count(files, "file"), f.read.First.Format(time.RFC3339), f.read.Last.Format(time.RFC3339))
+			text.Count(f.read.Records, "record"), text.Count(files, "file"),
+			f.read.First.Format(time.RFC3339), f.read.Last.Format(time.RFC3339))
 	case f.failed != nil:
 		return errors.New("not all files could be read to their ends, so there may be more")
 	}
