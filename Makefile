@@ -1,8 +1,8 @@
 # `make dev`, `build` and `generate` need Go and a module proxy, nothing else;
 # `test` also a C compiler, for the race detector, and npm. It gets a Vault, a browser
-# and an accessibility checker by itself, and `test-long` also promtool. The tools come
-# with `go tool` from separate modules under tools/, so that programs that import
-# Deskmint don't get their requirements.
+# and an accessibility checker by itself, and `test-long` also promtool, Firefox and
+# WebKit. The tools come with `go tool` from separate modules under tools/, so that
+# programs that import Deskmint don't get their requirements.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -42,12 +42,13 @@ test: ## Run the tests, race detector on, with a real Vault and a real browser
 	go test -race -p 4 -timeout 20m $(TESTFLAGS) $(longest) ./...
 
 # The tests in files with the build tag `long`: a soak, a fleet, crowds of hostile clients, alert
-# rules for real processes.
+# rules for real processes, the page in Firefox and WebKit.
 .PHONY: test-long
 test-long: ## Run the tests that take long, the same way
 	@vault=$$(tools/find-vault) && chromium=$$(tools/find-chromium) && axe=$$(tools/find-axe) && \
-	promtool=$$(tools/find-promtool) && set -x && \
-	VAULT_BIN=$$vault CHROMIUM=$$chromium AXE=$$axe PROMTOOL=$$promtool DESKMINT_REQUIRE=vault,chromium,axe,promtool \
+	promtool=$$(tools/find-promtool) && firefox=$$(tools/find-firefox) && webkit=$$(tools/find-webkit) && set -x && \
+	VAULT_BIN=$$vault CHROMIUM=$$chromium FIREFOX=$$firefox WEBKIT=$$webkit AXE=$$axe PROMTOOL=$$promtool \
+	DESKMINT_REQUIRE=vault,chromium,firefox,webkit,axe,promtool \
 	go test -race -tags long -timeout 20m -run "$$(tools/long-tests names)" $(TESTFLAGS) $$(tools/long-tests packages)
 
 .PHONY: fuzz

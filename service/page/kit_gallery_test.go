@@ -56,34 +56,10 @@ func newGallery(
 	brand string,
 ) *gallery {
 	t.Helper()
-	pages := map[string]*page.Page{}
-	for _, language := range page.Languages() {
-		p, err := page.New(settings(language), page.Frame{
-			Brand: brand, Action: "https://acme.zendesk.com/access/jwt",
-			FormActionSources: []string{"https://acme.zendesk.com"}, Scope: "gallery",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		pages[language] = p
-	}
-	g := &gallery{fixture: &fixture{t: t, reports: make(chan string, 10), changed: make(chan struct{}, 1)}}
-	g.app = serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		language, state, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		p, ok := pages[language]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		for _, h := range p.Headers() {
-			w.Header().Set(h.Name, h.Value)
-		}
-		html := p.Render("header.claims.0123456789abcdef", returnTo)
-		if problem, ok := problemNames[state]; ok {
-			html = p.RenderProblem(problem)
-		}
-		_, _ = w.Write(html)
-	}))
+	g := &gallery{fixture: &fixture{
+		site: &site{t: t, changed: make(chan struct{}, 1)}, reports: make(chan string, 10),
+	}}
+	g.app = serve(t, galleryHandler(t, settings, brand))
 	g.openTab(browser, 4*time.Minute)
 	// Prevent submissions, and prepare the storage, the timers and the events for the state.
 	g.inject(`
@@ -104,6 +80,39 @@ func newGallery(
 				state === 'slow' && ms === 5000 ? f(...given) : original(f, ms, ...given);
 		}`)
 	return g
+}
+
+// galleryHandler serves every page. /LANGUAGE/PROBLEM is a problem page, and other paths below
+// /LANGUAGE are the sign-in page.
+func galleryHandler(t *testing.T, settings func(language string) page.Settings, brand string) http.Handler {
+	t.Helper()
+	pages := map[string]*page.Page{}
+	for _, language := range page.Languages() {
+		p, err := page.New(settings(language), page.Frame{
+			Brand: brand, Action: "https://acme.zendesk.com/access/jwt",
+			FormActionSources: []string{"https://acme.zendesk.com"}, Scope: "gallery",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[language] = p
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		language, state, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		p, ok := pages[language]
+		if !ok {
+			http.NotFound(w, r)
+			return
+		}
+		for _, h := range p.Headers() {
+			w.Header().Set(h.Name, h.Value)
+		}
+		html := p.Render("header.claims.0123456789abcdef", returnTo)
+		if problem, ok := problemNames[state]; ok {
+			html = p.RenderProblem(problem)
+		}
+		_, _ = w.Write(html)
+	})
 }
 
 // show opens a page and waits until it reaches the state.

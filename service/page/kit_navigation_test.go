@@ -34,14 +34,6 @@ func (s *fixture) navigateHistory(by int) {
 	}
 }
 
-// reload does what the browser's button does. It doesn't wait.
-func (s *fixture) reload() {
-	s.t.Helper()
-	if _, err := chromedp.Call(s.tab, cdppage.Reload, cdppage.ReloadParams{}); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
 // until waits until a script returns a true value. Unlike the wait actions of chromedp, it works in
 // a page from the back/forward cache.
 func (s *fixture) until(script string) {

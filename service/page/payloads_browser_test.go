@@ -108,7 +108,7 @@ func pageWithPayloads(payloads []string) (*page.Page, error) {
 
 func newPayloadFixture(t *testing.T, payloads []string, unescaped bool) *fixture {
 	t.Helper()
-	s := &fixture{t: t, reports: make(chan string, 10000), changed: make(chan struct{}, 1)}
+	s := &fixture{site: &site{t: t, changed: make(chan struct{}, 1)}, reports: make(chan string, 10000)}
 	s.app = serve(t, payloadApp(t, payloads, unescaped))
 	s.openTab(browsertest.New(t), 4*time.Minute)
 	if _, err := chromedp.Call(s.tab, runtime.AddBinding, runtime.AddBindingParams{Name: "report"}); err != nil {

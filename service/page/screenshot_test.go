@@ -2,11 +2,14 @@ package page_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/deskmint/deskmint/service/page/browsertest"
 )
 
 // screenshots writes every page as a PNG into the folder that DESKMINT_SCREENSHOTS names, for
@@ -57,7 +60,53 @@ func (g *gallery) saveScreenshot(folder, name string) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
+	saveScreenshot(g.t, folder, name, png)
+}
+
+func saveScreenshot(t *testing.T, folder, name string, png []byte) {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644); err != nil {
-		g.t.Fatal(err)
+		t.Fatal(err)
+	}
+}
+
+// testDrawn checks colours, direction and width of pages in light and dark mode, on a desktop and a
+// phone. It also writes screenshots into the folder that DESKMINT_SCREENSHOTS names.
+func testDrawn(t *testing.T, browser *browsertest.Browser) {
+	t.Helper()
+	app := serve(t, galleryHandler(t, plainSettings, "Acme"))
+	folder := os.Getenv("DESKMINT_SCREENSHOTS")
+	for scheme, want := range map[string]string{"light": "rgb(244, 245, 247)", "dark": "rgb(16, 19, 23)"} {
+		tab := browser.Open(t, browsertest.TabOptions{Dark: scheme == "dark"})
+		tab.Open(app + "/")
+		tab.Until(`location.pathname === '/' && document.readyState === 'complete'`)
+		browsertest.Evaluate[bool](tab, `(() => {
+			sessionStorage.setItem('deskmint:gallery', Array(3).fill(Date.now()).join(' '));
+			return true;
+		})()`)
+		for _, language := range []string{"en", "ar"} {
+			for state, visible := range map[string]string{
+				"loop": inState("loop"), "refused": `document.querySelector('.stopped')`,
+			} {
+				tab.Open(app + "/" + language + "/" + state)
+				tab.Until(`location.pathname === '/` + language + `/` + state + `' && ` + visible)
+				for _, width := range []int{800, 375} {
+					tab.Resize(width, 700)
+					got := browsertest.Evaluate[string](tab, `[
+						getComputedStyle(document.body).backgroundColor,
+						getComputedStyle(document.body).direction,
+						document.documentElement.scrollWidth <= innerWidth,
+					].join('|')`)
+					direction := map[string]string{"en": "ltr", "ar": "rtl"}[language]
+					if want := want + "|" + direction + "|true"; got != want {
+						t.Errorf("%s, %s, %s, %d: %s, want %s", scheme, language, state, width, got, want)
+					}
+					if folder != "" {
+						name := fmt.Sprintf("%s-%s-%s-%s-%d", browser.Engine, language, state, scheme, width)
+						saveScreenshot(t, folder, name, tab.Screenshot())
+					}
+				}
+			}
+		}
 	}
 }

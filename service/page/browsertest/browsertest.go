@@ -1,10 +1,9 @@
-// Package browsertest starts a headless Chromium for tests that need a real browser.
+// Package browsertest starts Chromium, Firefox and WebKit for tests that need a real browser.
 package browsertest
 
 import (
 	"context"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +14,7 @@ import (
 
 // browserTimeout limits the lifetime of one browser. A test that hangs must end before the deadline
 // of the test binary.
-const browserTimeout = 5 * time.Minute
+const browserTimeout = 10 * time.Minute
 
 // flags configure a browser that connects only to the test's servers and doesn't depend on the
 // machine's settings. The sandbox is off because containers in which tests run as root don't
@@ -64,13 +63,7 @@ const (
 
 func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.Context, end func()) {
 	t.Helper()
-	path, err := binary()
-	if err != nil {
-		if required("chromium") {
-			t.Fatalf("DESKMINT_REQUIRE requires chromium: %v", err)
-		}
-		t.Skipf("needs a Chromium (set CHROMIUM, or install chromium): %v", err)
-	}
+	path := Chromium.binary(t)
 	alive, stop := context.WithTimeout(context.Background(), browserTimeout)
 	t.Cleanup(stop)
 	options := slices.Concat([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path)}, flags, more)
@@ -80,7 +73,7 @@ func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.
 	t.Cleanup(closeTab)
 	// The browser lives as long as the context of its first command. So the first command uses this
 	// context and not one with a test's timeout.
-	err = chromedp.Do(ctx)
+	err := chromedp.Do(ctx)
 	for range maxReplacedTabs {
 		if err == nil || !strings.Contains(err.Error(), replacedTab) {
 			break
@@ -96,13 +89,6 @@ func start(t testing.TB, more ...chromedp.ExecAllocatorOption) (browser context.
 			t.Fatalf("ending %s: %v", path, err)
 		}
 	}
-}
-
-func binary() (string, error) {
-	if path := os.Getenv("CHROMIUM"); path != "" {
-		return exec.LookPath(path)
-	}
-	return exec.LookPath("chromium")
 }
 
 // Axe returns the source of axe-core, the accessibility checker, for a test to evaluate in its tab.

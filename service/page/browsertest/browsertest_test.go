@@ -59,23 +59,26 @@ func TestAxe(t *testing.T) {
 // TestWithoutBrowser checks that a machine without a browser skips the tests and reports what is
 // missing. CI fails instead.
 func TestWithoutBrowser(t *testing.T) {
-	for require, want := range map[string]string{
-		"":                 "skipped: ",
-		"vault":            "skipped: ",
-		"chromiums":        "skipped: ",
-		"chromium":         "failed: ",
-		"vault, chromium ": "failed: ",
-	} {
-		for name, setting := range map[string]struct{ chromium, path string }{
-			"nothing on the PATH":  {"", t.TempDir()},
-			"CHROMIUM isn't there": {t.TempDir() + "/chromium", "/usr/bin:/bin"},
+	for _, engine := range []Engine{Chromium, Firefox, WebKit} {
+		name := string(engine)
+		for require, want := range map[string]string{
+			"":                     "skipped: ",
+			"vault":                "skipped: ",
+			name + "s":             "skipped: ",
+			name:                   "failed: ",
+			"vault, " + name + " ": "failed: ",
 		} {
-			t.Setenv("DESKMINT_REQUIRE", require)
-			t.Setenv("CHROMIUM", setting.chromium)
-			t.Setenv("PATH", setting.path)
-			outcome := end(t, func(t testing.TB) { New(t) })
-			if !strings.HasPrefix(outcome, want) || !strings.Contains(strings.ToLower(outcome), "chromium") {
-				t.Errorf("%s, required %q: outcome %q, want %q", name, require, outcome, want)
+			for situation, setting := range map[string]struct{ binary, path string }{
+				"nothing on the PATH": {"", t.TempDir()},
+				"it isn't there":      {t.TempDir() + "/" + name, "/usr/bin:/bin"},
+			} {
+				t.Setenv("DESKMINT_REQUIRE", require)
+				t.Setenv(strings.ToUpper(name), setting.binary)
+				t.Setenv("PATH", setting.path)
+				outcome := end(t, func(t testing.TB) { engine.Start(t) })
+				if !strings.HasPrefix(outcome, want) || !strings.Contains(outcome, name) {
+					t.Errorf("%s, %s, required %q: outcome %q, want %q", name, situation, require, outcome, want)
+				}
 			}
 		}
 	}
