@@ -259,14 +259,14 @@ func TestFieldSpelling(t *testing.T) {
 		name, conf, body string
 		grpc, http       []string // the fields
 	}{
-		{"camelCase", "", `"user":{` + ana + `,"userFields":{"a.b_c":[]},"externalId":" 7"}`,
+		{"camelCase", "", `"user":{` + ana + `,"userFields":{"a.b_c":{}},"externalId":" 7"}`,
 			[]string{"user.external_id", `user.user_fields["a.b_c"]`}, []string{"user.externalId",
 				`user.userFields["a.b_c"]`}},
 		{"snake_case", "",
-			`"user":{"email":"a@b.example","email_verified":true,"name":"A","user_fields":{"userFields":[]}}`,
+			`"user":{"email":"a@b.example","email_verified":true,"name":"A","user_fields":{"userFields":{}}}`,
 			[]string{`user.user_fields["userFields"]`}, []string{`user.user_fields["userFields"]`}},
-		{"both", "", `"user":{` + ana + `,"external_id":" 7","remotePhotoUrl":"x"}`,
-			[]string{"user.external_id", "user.remote_photo_url"}, []string{"user.external_id", "user.remotePhotoUrl"}},
+		{"both", "", `"user":{"email":"a@b.example","name":"A","emailVerified":false,"external_id":" 7"}`,
+			[]string{"user.email_verified", "user.external_id"}, []string{"user.emailVerified", "user.external_id"}},
 		{"a field that isn't there", "", `"return_to":"/","user":{"email":"a@b.example","name":"A"}`,
 			[]string{"user.email_verified"}, []string{"user.email_verified"}},
 		{"a field that isn't there, camelCase", "", `"returnTo":"/","user":{"email":"a@b.example","name":"A"}`,
