@@ -55,7 +55,7 @@ func (r *Result) checkClaims(p *zendesk.Profile, now time.Time) {
 		case isNull(raw):
 			r.warn(PartClaims, c.name, "is null. Zendesk accepts that, but doesn't document its effect: leave the "+
 				"claim out")
-		case string(raw) == `""` && !c.required:
+		case isBlank(raw) && !c.required:
 			r.warn(PartClaims, c.name, "is empty. Zendesk doesn't document the effect of that: leave the claim out")
 		default:
 			c.rule(r, c.name, raw)
@@ -165,11 +165,16 @@ func stringOf(raw json.RawMessage) (string, bool) {
 	return s, ok
 }
 
+// isBlank reports whether a JSON value is a string without visible characters.
+func isBlank(raw json.RawMessage) bool {
+	s, ok := stringOf(raw)
+	return ok && strings.TrimSpace(s) == ""
+}
+
 func textRule(r *Result, name string, raw json.RawMessage) {
-	switch s, ok := stringOf(raw); {
-	case !ok:
+	if _, ok := stringOf(raw); !ok {
 		r.problem(PartClaims, name, "must be a string")
-	case strings.TrimSpace(s) == "":
+	} else if isBlank(raw) { // which only a required claim can be here
 		r.problem(PartClaims, name, "is empty")
 	}
 }
@@ -177,7 +182,7 @@ func textRule(r *Result, name string, raw json.RawMessage) {
 // emailRule refuses what is no address at all. Zendesk may accept an address that Deskmint refuses.
 func emailRule(r *Result, name string, raw json.RawMessage) {
 	s, ok := stringOf(raw)
-	if !ok || strings.TrimSpace(s) == "" {
+	if !ok || isBlank(raw) {
 		textRule(r, name, raw)
 		return
 	}
@@ -223,10 +228,8 @@ func wholeRule(r *Result, name string, raw json.RawMessage) {
 }
 
 func textOrWholeRule(r *Result, name string, raw json.RawMessage) {
-	if s, ok := stringOf(raw); ok && strings.TrimSpace(s) != "" {
-		return
-	}
-	if _, err := integer(raw); err != nil {
+	_, isText := stringOf(raw)
+	if _, err := integer(raw); err != nil && !isText {
 		r.problem(PartClaims, name, "must be a string or a whole number")
 	}
 }
@@ -240,7 +243,7 @@ func organizationRule(r *Result, name string, raw json.RawMessage) {
 
 func phoneRule(r *Result, name string, raw json.RawMessage) {
 	textRule(r, name, raw)
-	if s, _ := stringOf(raw); strings.TrimSpace(s) != "" && !zendesk.IsPhone(s) {
+	if s, ok := stringOf(raw); ok && !zendesk.IsPhone(s) {
 		r.warn(PartClaims, name, "is not in E.164, which Zendesk documents: + and 8 to 15 digits. What Zendesk does "+
 			"with it is not known")
 	}
@@ -248,8 +251,8 @@ func phoneRule(r *Result, name string, raw json.RawMessage) {
 
 func photoRule(r *Result, name string, raw json.RawMessage) {
 	textRule(r, name, raw)
-	s, _ := stringOf(raw)
-	if u, err := url.Parse(s); strings.TrimSpace(s) != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+	s, ok := stringOf(raw)
+	if u, err := url.Parse(s); ok && (err != nil || u.Scheme != "https" || u.Host == "") {
 		r.warn(PartClaims, name, "is no https URL. What Zendesk does with it is not known")
 	}
 }

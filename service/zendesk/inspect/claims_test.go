@@ -111,7 +111,7 @@ var claimTests = map[string][]claimTest{
 		odd(`"jo@m\u00fcller.example"`, "has an international domain"), good(`"jo@under_score.example"`),
 	},
 	"name":        {good(`"\u738b"`), bad(`""`, "is empty"), bad(`"\u3000"`, "is empty"), bad(`false`, notText)},
-	"external_id": {good(`"0042"`), bad(`42`, notText), odd(`""`, isEmpty), odd(`null`, isNull)},
+	"external_id": {good(`"0042"`), bad(`42`, notText), odd(`""`, isEmpty), odd(`" "`, isEmpty), odd(`null`, isNull)},
 	"role": {
 		good(`"end_user"`), good(`"agent"`), good(`"admin"`), odd(`"user"`, "another name for end_user"),
 		odd(`"end-user"`, "another name for end_user"), bad(`"Agent"`, "one of end_user, agent, admin"),
@@ -122,7 +122,7 @@ var claimTests = map[string][]claimTest{
 		bad(`8.5`, notWhole), odd(`""`, isEmpty), bad(`9007199254740992`, notWhole), bad(`1e400`, notWhole),
 	},
 	"organization": {
-		good(`"Acme"`), bad(`["Acme"]`, notText), bad(`5`, notText), odd(`""`, isEmpty), bad(`" "`, "is empty"),
+		good(`"Acme"`), bad(`["Acme"]`, notText), bad(`5`, notText), odd(`""`, isEmpty), odd(`" "`, isEmpty),
 		odd(`"Acme, Inc."`, "at which Zendesk splits it"), odd(`null`, isNull),
 	},
 	"organizations": {good(`"Acme,Initech"`), bad(`["Acme","Initech"]`, notText), odd(`null`, isNull)},
