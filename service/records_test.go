@@ -182,7 +182,8 @@ func TestRecords(t *testing.T) {
 		{
 			"a trial run refused",
 			call{
-				method: "RenderPage", body: user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
+				method: "RenderPage",
+				body:   user(`,"organizations":[""]`) + `,"validateOnly":true,"onError":"ON_ERROR_PAGE"`,
 			},
 			refused("INVALID_FIELD",
 				func(r *audit.Record) { r.Rule, r.Brand, r.ValidateOnly = everything, "360001", true }),
