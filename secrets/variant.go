@@ -42,7 +42,7 @@ func (k Key) VerifyVariant(signingInput string, signature []byte) (Variant, bool
 }
 
 // PasteFault returns the reason to think that the stored value is not the secret that Zendesk has,
-// because it was pasted wrongly. The text follows "the value": "is in quotes". It has no part of
+// because it was pasted wrongly. The text follows "the value": "is JSON". It has no part of
 // the value. It is empty for every text of letters and digits, unless that is an encoding of other
 // text.
 func (k Key) PasteFault() string {
