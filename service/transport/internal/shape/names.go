@@ -60,15 +60,16 @@ func UnknownParameter(name string, d protoreflect.MessageDescriptor) Fault {
 // similar returns the field with a name that differs in case, dashes and underscores only, or in
 // some letters if near is set.
 func similar(name string, d protoreflect.MessageDescriptor, near bool) protoreflect.FieldDescriptor {
+	name = plain(name)
 	all := make([]string, d.Fields().Len())
 	for i := range all {
 		all[i] = plain(d.Fields().Get(i).JSONName())
-		if all[i] == plain(name) {
+		if all[i] == name {
 			return d.Fields().Get(i)
 		}
 	}
 	if near {
-		best := spelling.Nearest(plain(name), all)
+		best := spelling.Nearest(name, all)
 		for i := range all {
 			if all[i] == best {
 				return d.Fields().Get(i)

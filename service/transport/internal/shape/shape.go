@@ -25,7 +25,8 @@ type Fault struct {
 }
 
 // Explain says why a body is not the JSON of a message. The first result is a sentence about the
-// body as a whole. The faults are those of its fields. Both are empty if it finds nothing wrong.
+// body as a whole. The faults are those of its fields, and the first fifty have a description. Both
+// are empty if it finds nothing wrong.
 func Explain(body []byte, d protoreflect.MessageDescriptor) (message string, faults []Fault) {
 	if what := notText(body); what != "" {
 		return what, nil
@@ -55,18 +56,31 @@ type walker struct {
 	snake  bool   // suggested names are in snake_case
 	whole  string // a fault that can't name a field, because the object is the body itself
 	faults []Fault
+
+	unknowns int // names that are no field
 }
 
 func (w *walker) first() string { return w.faults[0].Field + " " + w.faults[0].Description }
 
+// maxDescribed is the number of faults with a description. A body can have ten thousand faults, and
+// each description costs a search for its position and for similar names.
+const maxDescribed = 50
+
 // fault adds a fault of the value or name n.
 func (w *walker) fault(n *node, path, format string, args ...any) {
-	description := fmt.Sprintf(format, args...) + " (" + position(w.body, n.at) + ")"
-	if path == "" {
-		w.whole = "The request's JSON " + description + "."
-		return
+	switch {
+	case path == "" && w.whole != "":
+	case path == "":
+		w.whole = "The request's JSON " + w.describe(n, format, args...) + "."
+	case len(w.faults) < maxDescribed:
+		w.faults = append(w.faults, Fault{path, w.describe(n, format, args...)})
+	default:
+		w.faults = append(w.faults, Fault{Field: path})
 	}
-	w.faults = append(w.faults, Fault{path, description})
+}
+
+func (w *walker) describe(n *node, format string, args ...any) string {
+	return fmt.Sprintf(format, args...) + " (" + position(w.body, n.at) + ")"
 }
 
 // wrong adds the fault that a value has another type than its field.
@@ -195,6 +209,10 @@ func (w *walker) single(n *node, fd protoreflect.FieldDescriptor, path string) {
 	}
 }
 
+// maxPath is the length from which a path doesn't name more items. Lists can be nested so deeply
+// that the whole path would be as long as the body.
+const maxPath = 200
+
 // any checks a value of any kind.
 func (w *walker) any(n *node, path string) {
 	switch {
@@ -204,7 +222,11 @@ func (w *walker) any(n *node, path string) {
 		w.fault(n, path, "is a number that is too large")
 	}
 	for i := range n.items {
-		w.any(&n.items[i], path+"["+strconv.Itoa(i)+"]")
+		at := path
+		if len(path) < maxPath {
+			at += "[" + strconv.Itoa(i) + "]"
+		}
+		w.any(&n.items[i], at)
 	}
 	seen := make(map[string]bool)
 	for i := range n.members {
@@ -224,17 +246,22 @@ func (w *walker) any(n *node, path string) {
 // such as an address.
 var word = regexp.MustCompile(`^[\pL_][\pL\d_.]{0,63}$`)
 
+// nearWord is the name that a fault may also repeat if it is almost the name of a field.
+var nearWord = regexp.MustCompile(`^[\pL\d_. -]{1,39}$`)
+
 func isWord(name string) bool { return word.MatchString(name) && !caller.LooksLikeCredential(name) }
 
 // unknown adds the fault of a name that is no field of the message.
 func (w *walker) unknown(name *node, d protoreflect.MessageDescriptor, path string) {
-	near := w.suggestion(name.text, d, path)
-	advice := ""
+	near, advice := "", ""
+	if w.unknowns++; w.unknowns <= maxDescribed {
+		near = w.suggestion(name.text, d, path)
+	}
 	if near != "" {
 		advice = ": did you mean " + near + "?"
 	}
 	switch {
-	case isWord(name.text), near != "" && len(name.text) < maxNear:
+	case isWord(name.text), near != "" && nearWord.MatchString(name.text):
 		w.fault(name, join(path, name.text), "is not a field of this request%s", advice)
 	default:
 		w.fault(name, path, "has a name that is not a field of this request")
