@@ -173,8 +173,7 @@ func testSamePageDuringPost(s *engineFixture) {
 // testLoadedTwice checks an app whose embedded browser loads the address twice. The second load
 // ends the first one, before or after its POST. Each token is sent once.
 func testLoadedTwice(s *engineFixture) {
-	s.goTo("/login")
-	s.goTo("/login")
+	s.loadTwice("/login")
 	s.tab.Until(atSignedIn)
 	s.expectPosts(len(s.sandbox.SignIns()))
 	if posts, served := len(s.sandbox.SignIns()), s.timesServed(); posts < 1 || posts > served {
@@ -184,8 +183,7 @@ func testLoadedTwice(s *engineFixture) {
 
 // testSamePageLoadedTwice checks the same with a page that the app has fetched once.
 func testSamePageLoadedTwice(s *engineFixture) {
-	s.goTo("/same")
-	s.goTo("/same")
+	s.loadTwice("/same")
 	s.tab.Until(atSignedIn + ` || ` + inState("used"))
 	if n := len(s.sandbox.SignIns()); n > 1 {
 		s.t.Errorf("the token was sent %d times", n)

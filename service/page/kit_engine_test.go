@@ -68,3 +68,15 @@ func (s *engineFixture) store() {
 		return true;
 	})()`)
 }
+
+// loadTwice opens a path of the application, and at once again, which stops the first load. A script
+// does it, because WebKit's browser ends if its driver opens two addresses at once.
+func (s *engineFixture) loadTwice(path string) {
+	s.t.Helper()
+	s.goTo("/")
+	s.tab.Until(atStart + ` && document.readyState === 'complete'`)
+	browsertest.Evaluate[bool](s.tab, `(setTimeout(() => {
+		location.href = '`+path+`';
+		setTimeout(() => { location.href = '`+path+`'; });
+	}), true)`)
+}
