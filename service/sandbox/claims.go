@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,7 +28,7 @@ var required = []string{"jti", "email", "name"}
 // or what the value must be. The rules check the form and not the meaning. Zendesk ignores, for
 // example, an unknown custom field.
 var rules = map[string]func(any) string{
-	"iat":              integer, // checkIssueTime checks the time
+	"iat":              seconds, // checkIssueTime checks the time
 	"jti":              text,
 	"email":            email,
 	"name":             text,
@@ -46,20 +47,35 @@ var rules = map[string]func(any) string{
 	"user_fields":      object,
 }
 
-// checkIssueTime checks iat, which must be whole seconds within [maxSkew] of now.
+// checkIssueTime checks iat, a number of seconds within [maxSkew] of now. Zendesk documents whole
+// seconds and accepts fractions.
 func (c claims) checkIssueTime(now time.Time) *refusal {
 	value, ok := c["iat"]
 	if !ok {
 		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat is missing")
 	}
-	if problem := integer(value); problem != "" {
+	if problem := seconds(value); problem != "" {
 		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat "+problem)
 	}
-	seconds, _ := strconv.ParseInt(string(value.(json.Number)), 10, 64)
-	if off := now.Sub(time.Unix(seconds, 0)); off > maxSkew || off < -maxSkew {
+	n, _ := value.(json.Number).Float64()
+	if at := float64(now.UnixNano()) / float64(time.Second); math.Abs(at-n) > maxSkew.Seconds() {
 		return refuse(ReasonIssueTime, messageIssueTime, "the claim iat is more than 3 minutes from this clock")
 	}
 	return nil
+}
+
+// withoutNulls returns the claims without the optional ones that are null. Zendesk accepts these,
+// but doesn't document their effect. The notes name them.
+func (c claims) withoutNulls() (rest claims, notes []string) {
+	rest = maps.Clone(c)
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if c[name] == nil && rules[name] != nil && name != "iat" && !slices.Contains(required, name) {
+			delete(rest, name)
+			notes = append(notes, name+" is null, and was treated as absent: "+
+				"Zendesk accepts that, but doesn't document its effect")
+		}
+	}
+	return rest, notes
 }
 
 // check checks all other claims and names every invalid one.
@@ -127,6 +143,15 @@ func text(value any) string {
 		return "must be a string that isn't blank"
 	}
 	return ""
+}
+
+func seconds(value any) string {
+	if number, ok := value.(json.Number); ok {
+		if _, err := number.Float64(); err == nil {
+			return ""
+		}
+	}
+	return "must be a number of seconds"
 }
 
 func integer(value any) string {

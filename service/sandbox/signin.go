@@ -121,6 +121,12 @@ func (s *Sandbox) checkClaims(c claims, signers []Configuration, attempt *SignIn
 	if refused := c.checkIssueTime(attempt.Time); refused != nil {
 		return refused
 	}
+	if integer(c["iat"]) != "" {
+		attempt.Notes = append(attempt.Notes,
+			"iat has a fraction or an exponent: Zendesk accepts that, but documents whole seconds")
+	}
+	c, nulls := c.withoutNulls()
+	attempt.Notes = append(attempt.Notes, nulls...)
 	if refused := c.check(); refused != nil {
 		return refused
 	}
