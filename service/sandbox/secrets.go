@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/deskmint/deskmint/service/sandbox/internal/jwt"
 )
 
 const (
@@ -127,11 +129,11 @@ func (s *Sandbox) secretOf(c Configuration) []byte {
 
 // configurationOfRetiredSecret returns the brand's configuration that had the token's secret before
 // a reset.
-func (s *Sandbox) configurationOfRetiredSecret(t token, brand string) (Configuration, bool) {
+func (s *Sandbox) configurationOfRetiredSecret(t jwt.Token, brand string) (Configuration, bool) {
 	s.secrets.mu.Lock()
 	defer s.secrets.mu.Unlock()
 	for _, c := range s.configurationsOf(brand) {
-		if slices.ContainsFunc(s.secrets.retired[c.Name], t.verify) {
+		if slices.ContainsFunc(s.secrets.retired[c.Name], t.Verify) {
 			return c, true
 		}
 	}

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/deskmint/deskmint/service/sandbox/internal/jwt"
 )
 
 const (
@@ -86,15 +88,15 @@ func (s *Sandbox) check(w http.ResponseWriter, r *http.Request, attempt *SignIn)
 		return refused
 	}
 	attempt.ReturnTo, attempt.size = form.returnTo, len(form.jwt)+len(form.returnTo)
-	token, err := parseToken(form.jwt)
+	token, err := jwt.Parse(form.jwt)
 	if err != nil {
 		return refuse(ReasonToken, messageInvalid, err.Error())
 	}
-	if err := token.checkHeader(); err != nil {
+	if err := token.CheckHeader(); err != nil {
 		// Zendesk was observed to report this as an invalid signature.
 		return refuse(ReasonHeader, messageSignature, err.Error())
 	}
-	decoded, err := decodeObject(token.claims)
+	decoded, err := token.Claims()
 	attempt.JTI = claims(decoded).text("jti")
 	signers := s.configurationsOfSigner(token, attempt.Brand)
 	if len(signers) == 0 {
@@ -163,10 +165,10 @@ func (s *Sandbox) checkClaims(c claims, signers []Configuration, attempt *SignIn
 // configurationsOfSigner returns the brand's configurations whose secret made the token's
 // signature. It checks all configurations, because a token doesn't name one. Zendesk must do the
 // same.
-func (s *Sandbox) configurationsOfSigner(token token, brand string) []Configuration {
+func (s *Sandbox) configurationsOfSigner(token jwt.Token, brand string) []Configuration {
 	var signers []Configuration
 	for _, configuration := range s.configurationsOf(brand) {
-		if token.verify(s.secretOf(configuration)) {
+		if token.Verify(s.secretOf(configuration)) {
 			signers = append(signers, configuration)
 		}
 	}

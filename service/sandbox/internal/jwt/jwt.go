@@ -1,4 +1,6 @@
-package sandbox
+// Package jwt reads the tokens that the sandbox gets (RFC 7519). It shares no code with the part of
+// Deskmint that signs tokens, so that a mistake in one of them shows.
+package jwt
 
 import (
 	"bytes"
@@ -12,33 +14,33 @@ import (
 	"unicode/utf8"
 )
 
-// token consists of the parts of a JWT (RFC 7515 section 7.1). None of them is verified.
-type token struct {
+// Token consists of the parts of a JWT (RFC 7515 section 7.1). None of them is verified.
+type Token struct {
 	header    []byte // JSON
 	claims    []byte // JSON
 	signed    string // the input of the signature
 	signature []byte
 }
 
-// parseToken splits a token and decodes its parts. The encoding must be base64url without padding
-// and without stray bits, so that each token has only one encoding.
-func parseToken(compact string) (token, error) {
+// Parse splits a token and decodes its parts. The encoding must be base64url without padding and
+// without stray bits, so that each token has only one encoding.
+func Parse(compact string) (Token, error) {
 	parts := strings.Split(compact, ".")
 	if len(parts) != 3 {
-		return token{}, fmt.Errorf("the token must have three parts, and has %d", len(parts))
+		return Token{}, fmt.Errorf("the token must have three parts, and has %d", len(parts))
 	}
 	decoded := make([][]byte, 3)
 	for i, part := range parts {
 		// The decoder ignores line ends.
 		if strings.ContainsAny(part, "\r\n") {
-			return token{}, fmt.Errorf("part %d of the token holds a line end", i+1)
+			return Token{}, fmt.Errorf("part %d of the token holds a line end", i+1)
 		}
 		var err error
 		if decoded[i], err = base64.RawURLEncoding.Strict().DecodeString(part); err != nil {
-			return token{}, fmt.Errorf("part %d of the token is not base64url: %w", i+1, err)
+			return Token{}, fmt.Errorf("part %d of the token is not base64url: %w", i+1, err)
 		}
 	}
-	return token{
+	return Token{
 		header:    decoded[0],
 		claims:    decoded[1],
 		signed:    parts[0] + "." + parts[1],
@@ -46,9 +48,9 @@ func parseToken(compact string) (token, error) {
 	}, nil
 }
 
-// checkHeader checks that the header has exactly the two members that Zendesk documents, in any
+// CheckHeader checks that the header has exactly the two members that Zendesk documents, in any
 // order.
-func (t token) checkHeader() error {
+func (t Token) CheckHeader() error {
 	header, err := decodeObject(t.header)
 	if err != nil {
 		return fmt.Errorf("the header is not a JSON object: %w", err)
@@ -59,9 +61,9 @@ func (t token) checkHeader() error {
 	return nil
 }
 
-// verify reports whether the signature was made with the secret. Without a secret it returns false,
+// Verify reports whether the signature was made with the secret. Without a secret it returns false,
 // because HMAC accepts an empty key like any other.
-func (t token) verify(secret []byte) bool {
+func (t Token) Verify(secret []byte) bool {
 	if len(secret) == 0 {
 		return false
 	}
@@ -69,6 +71,10 @@ func (t token) verify(secret []byte) bool {
 	mac.Write([]byte(t.signed))
 	return hmac.Equal(mac.Sum(nil), t.signature)
 }
+
+// Claims decodes the claims. They must be exactly one JSON object without ambiguities. Numbers are
+// [json.Number], as written in the token.
+func (t Token) Claims() (map[string]any, error) { return decodeObject(t.claims) }
 
 // maxDepth is the maximum depth of nested JSON. Tokens need much less, because user_fields are the
 // only objects in a token.
