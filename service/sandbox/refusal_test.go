@@ -269,7 +269,10 @@ var claimValues = map[string]struct{ good, bad []any }{
 	},
 	"role": {[]any{null, "end_user"}, []any{"user", "end-user", "Admin", "", 7, []string{"agent"}}},
 	"user_fields": {
-		[]any{null, map[string]any{}, map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"}},
+		[]any{
+			null, map[string]any{},
+			map[string]any{"a": "x", "b": 1, "c": true, "d": nil, "e": 1.5, "f": "2026-06-01"},
+		},
 		[]any{"{}", []any{}, 7},
 	},
 	"custom_role_id": {nil, []any{7}}, // needs an agent
