@@ -81,6 +81,10 @@ func (s *Service) logoutQueryOf(r *pb.ReportSignInFailureRequest) (logoutQuery, 
 	return logoutQuery{r.GetKind(), r.GetMessage(), r.GetBrandId()}, nil
 }
 
+// maxMessage is the limit of the field message. The message of a query is cut there, because a
+// query can be longer, and the patterns of messages take their time.
+const maxMessage = 4096
+
 // parseLogoutQuery reads a query as browsers do (WHATWG URL Standard, section 5.1). It never fails,
 // because a user waits for the page, whatever the query is. Of a parameter that occurs several
 // times it takes the first value that isn't empty.
@@ -102,6 +106,7 @@ func parseLogoutQuery(query string) (q logoutQuery) {
 			*target = unescapeLeniently(value)
 		}
 	}
+	q.message = q.message[:min(len(q.message), maxMessage)]
 	return q
 }
 

@@ -42,6 +42,7 @@ func TestClassify(t *testing.T) {
 		{"error", "User is invalid: External has already been taken", "EXTERNAL_ID_CONFLICT"},
 		{"error", "External ID shop-7 is already being used by another user", "EXTERNAL_ID_CONFLICT"},
 		{"error", "external_id: duplicate value", "EXTERNAL_ID_CONFLICT"},
+		{"error", "External ID " + strings.Repeat("x", 1000) + " is taken", "EXTERNAL_ID_CONFLICT"},
 		{"error", "User is invalid: Name is too short (minimum is 1 character)", "USER_NOT_CREATED"},
 		{"error", "User creation failed", "USER_NOT_CREATED"},
 		{"error", "The user could not be created.", "USER_NOT_CREATED"},
@@ -103,14 +104,15 @@ func TestParseLogoutQuery(t *testing.T) {
 		"?": {},
 		"?kind=error&message=JWT+signature%20invalid.&email=a%40b.example&external_id=7&brand_id=360002" +
 			"&return_to=https%3A%2F%2Facme.zendesk.com%2F&locale_id=1": {"error", "JWT signature invalid.", "360002"},
-		"kind=error":                           {"error", "", ""},
-		"kind=error&kind=x&message=&message=m": {"error", "m", ""},
-		"k%69nd=error&Kind=x&kinds=y":          {"error", "", ""},
-		"?kind=error&message=what?&?brand_id=": {"error", "what?", ""},
-		"&&=&=x&kind&kind=error&":              {"error", "", ""},
-		"message=100%+%zz%2&kind=%":            {"%", "100% %zz%2", ""},
-		"message=a=b;c%26d%3De%2b%25":          {"", "a=b;c&d=e+%", ""},
-		"message=%ff\xff%C3%A9é":               {"", "\xff\xfféé", ""},
+		"kind=error":                            {"error", "", ""},
+		"kind=error&kind=x&message=&message=m":  {"error", "m", ""},
+		"k%69nd=error&Kind=x&kinds=y":           {"error", "", ""},
+		"?kind=error&message=what?&?brand_id=":  {"error", "what?", ""},
+		"&&=&=x&kind&kind=error&":               {"error", "", ""},
+		"message=100%+%zz%2&kind=%":             {"%", "100% %zz%2", ""},
+		"message=a=b;c%26d%3De%2b%25":           {"", "a=b;c&d=e+%", ""},
+		"message=%ff\xff%C3%A9é":                {"", "\xff\xfféé", ""},
+		"message=" + strings.Repeat("a+", 4000): {"", strings.Repeat("a ", 2048), ""}, // as long as a field may be
 	} {
 		if got := parseLogoutQuery(query); got != want {
 			t.Errorf("%q is read as %q, want %q", query, got, want)
