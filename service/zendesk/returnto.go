@@ -97,7 +97,10 @@ func (b *Brand) refusal(r *ReturnTo, d *Destination) string {
 	return ""
 }
 
-const faultNested = "has a nested URL that "
+const (
+	faultNested = "has a nested URL that "
+	faultNoSite = "is no URL of a web site"
+)
 
 func (p *returnToParser) parse(s string) (ReturnTo, error) {
 	encoded, err := encodeReturnTo(s)
@@ -145,7 +148,9 @@ func isPath(s string) bool { return strings.HasPrefix(s, "/") && !strings.HasPre
 func absolute(s string) (ReturnTo, error) {
 	var origin string
 	if head := s[:headLength(s)]; strings.Contains(head, "://") {
-		origin = normalizeOrigin(head)
+		if origin = normalizeOrigin(head); origin == "" {
+			return ReturnTo{origin: head, fault: faultNoSite}, nil
+		}
 		rest := s[len(head):]
 		if !strings.HasPrefix(rest, "/") {
 			rest = "/" + rest
@@ -164,21 +169,26 @@ func absolute(s string) (ReturnTo, error) {
 	case u.Scheme == "":
 		return ReturnTo{}, errFault("is neither a path that starts with a slash nor an https URL")
 	case u.User != nil || u.Opaque != "" || u.Scheme+"://"+u.Host != origin:
-		return ReturnTo{origin: u.Scheme + ":", fault: "is no URL of a web site"}, nil // no brand's origin
+		return ReturnTo{origin: u.Scheme + ":", fault: faultNoSite}, nil // no brand's origin
 	}
 	return ReturnTo{url: s, origin: origin}, nil
 }
 
 // normalizeOrigin writes an origin as browsers do. It changes only what they all read in the same
-// way: upper case, and a port that is the default or empty.
+// way: upper case, and a port that is the default or empty. It returns "" for what no origin is.
 func normalizeOrigin(s string) string {
 	s = strings.ToLower(s)
 	port := ":443"
 	if strings.HasPrefix(s, "http://") {
 		port = ":80"
 	}
-	if short, ok := strings.CutSuffix(s, port); ok {
-		return short
+	short, ok := strings.CutSuffix(s, port)
+	if !ok {
+		short = strings.TrimSuffix(s, ":")
 	}
-	return strings.TrimSuffix(s, ":")
+	_, host, _ := strings.Cut(short, "://")
+	if short != s && strings.Contains(host, ":") && !strings.HasSuffix(host, "]") {
+		return "" // it has two ports
+	}
+	return short
 }

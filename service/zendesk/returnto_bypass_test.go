@@ -277,7 +277,7 @@ var returnToBypasses = []struct {
 		"too long", false,
 		[]string{
 			"/" + strings.Repeat("x", 2048), "https://acme.zendesk.com/" + strings.Repeat("x", 2024),
-			"/" + strings.Repeat(" ", 683),
+			"/" + strings.Repeat(" ", 683) + "x",
 		},
 	},
 }
@@ -302,6 +302,11 @@ var returnToForms = []struct{ in, url, host string }{
 	{"https://acme.zendesk.com:443", "https://acme.zendesk.com/", "acme.zendesk.com"},
 	{"HTTPS://HELP.Acme.Com:443?Q=Ä", "https://help.acme.com/?Q=%C3%84", "help.acme.com"},
 	{`https://help.acme.com?q=ACME\jo#a\b`, "https://help.acme.com/?q=ACME%5Cjo#a%5Cb", "help.acme.com"},
+	{"/hc ", "/hc", ""},
+	{"/hc?q=a b  ", "/hc?q=a%20b", ""},
+	{"/hc#a ", "/hc#a", ""},
+	{"https://acme.zendesk.com ", "https://acme.zendesk.com/", "acme.zendesk.com"},
+	{"/hc?return_to=/hc+", "/hc?return_to=/hc+", ""},
 	{`/hc?x=\`, "/hc?x=%5C", ""},
 	{`/hc#\`, "/hc#%5C", ""},
 	{`/hc/de/search?query=ACME\jo`, "/hc/de/search?query=ACME%5Cjo", ""},

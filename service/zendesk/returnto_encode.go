@@ -32,11 +32,12 @@ func headLength(s string) int {
 // An escape stays as it is, so encoding twice changes nothing more. A percent sign that starts no
 // escape is encoded in a query, where people search for "100% off". Elsewhere it is refused, because
 // servers disagree about it. A backslash is encoded behind the path, and refused before, because
-// browsers read it as a slash there.
+// browsers read it as a slash there. Spaces at the end are removed, as browsers do.
 func encodeReturnTo(s string) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errFault("is not valid UTF-8")
 	}
+	s = strings.TrimRight(s, " ")
 	var e strings.Builder
 	head, part, done := headLength(s), byte('/'), 0 // s[:done] is in e
 	for i, r := range s {

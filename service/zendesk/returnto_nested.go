@@ -10,6 +10,7 @@ import (
 // returnToParser reads a return_to and the URLs nested in it.
 type returnToParser struct {
 	seen []string // the nested URLs that have been read, in all their readings
+	read int      // bytes of texts, in all their readings
 }
 
 // nestedName matches the names of parameters that Zendesk redirects to: return_to,
@@ -24,16 +25,30 @@ var nestedName = regexp.MustCompile(`(?i)(return|redirect)[^a-z]*to[^ ]* *$`)
 // of four URLs is the longest.
 const maxNested = 10
 
+// maxRead limits the bytes that are read for nested URLs, in all their readings. It is enough for a
+// chain of four URLs with the maximum length. Without it, a value could take milliseconds.
+const maxRead = 18 * maxReturnTo
+
+const faultTooMany = "has too many nested URLs"
+
+// spend counts bytes that are read. It adds a fault if there are too many.
+func (p *returnToParser) spend(r *ReturnTo, n int) {
+	if p.read += n; p.read > maxRead && r.fault == "" {
+		r.fault = faultTooMany
+	}
+}
+
 // scan reads the URLs nested in a part of a URL that has been decoded so many times. It finds
 // the parameters that any server could see: behind "&", ";", "?" and "#", and behind encoded ones.
 func (p *returnToParser) scan(r *ReturnTo, text string, decoded int) {
+	p.spend(r, len(text))
 	for pair := range strings.SplitSeq(text, "&") {
+		if r.fault != "" {
+			return
+		}
 		p.scanPair(r, pair, decoded)
 		if decoded < maxDecodings && strings.Contains(pair, "%") {
 			p.scan(r, unescape(pair), decoded+1)
-		}
-		if r.fault != "" {
-			return
 		}
 	}
 }
@@ -43,6 +58,7 @@ func (p *returnToParser) scanPair(r *ReturnTo, pair string, decoded int) {
 	name, value, found := strings.Cut(pair, "=")
 	for rest := value; found && r.fault == ""; {
 		if len(name) >= len("returnto") && nestedName.MatchString(formValue(name)) {
+			p.spend(r, len(rest))
 			p.add(r, formValue(rest), decoded)
 			short, _, _ := strings.Cut(rest, ";")
 			p.add(r, formValue(short), decoded)
@@ -72,7 +88,7 @@ func (p *returnToParser) add(r *ReturnTo, s string, decoded int) {
 		return
 	}
 	if p.seen = append(p.seen, s); len(p.seen) > maxNested {
-		r.fault = "has too many nested URLs"
+		r.fault = faultTooMany
 		return
 	}
 	nested, err := p.parse(s)

@@ -222,10 +222,11 @@ func TestReturnToZendeskTargets(t *testing.T) {
 func TestReturnToCost(t *testing.T) {
 	b := testProfile(t).Brand("")
 	for in, most := range map[string]float64{
-		"/hc/en-us/requests/42?page=2&sort_by=created_at#x":      0,
-		"https://help.acme.com/hc/en-us":                         4,
-		"/hc?" + strings.Repeat("return_to=/hc?return_to=;", 80): 2000,
-		"/hc?" + strings.Repeat(";return_to=%2Fa%3F", 100):       2000,
+		"/hc/en-us/requests/42?page=2&sort_by=created_at#x":                 0,
+		"https://help.acme.com/hc/en-us":                                    4,
+		"/hc?" + strings.Repeat("return_to=/hc?return_to=;", 80):            2000,
+		"/hc?" + strings.Repeat(";return_to=%2Fa%3F", 100):                  2000,
+		"/hc?return_to=/a%26" + strings.Repeat("%2525return_to=/hc%26", 90): 6000,
 	} {
 		if n := testing.AllocsPerRun(10, func() { _, _ = b.ReturnTo(in) }); n > most {
 			t.Errorf("%v allocations for %.60s", n, in)
@@ -281,6 +282,7 @@ func TestReturnToAtLoopback(t *testing.T) {
 		"http://acme.localhost:8081@evil.example/",
 		"http://127.0.0.1:8081/", "http://help.acme.com/", "http://acme.zendesk.com/",
 		"http://acme.localhost:8081/access/jwt", "http://acme.localhost:08081/", "http://me@acme.localhost:8081/",
+		"http://acme.localhost:8081:80/", "http://acme.localhost:8081:", "http://acme.localhost:80:8081/",
 	} {
 		if d, err := b.ReturnTo(in); err == nil {
 			t.Errorf("ReturnTo(%q) = %+v", in, d)
