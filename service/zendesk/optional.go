@@ -187,6 +187,10 @@ func (c *checker) fieldValue(key string, v any) (value any, valid bool) {
 	case string:
 		s, cleaned := text.Clean(v)
 		s = withLineFeeds(s)
+		if cleaned && s == "" { // an empty text may remove the stored value
+			c.warn(fieldPath(key), "has only invisible characters; it is left out")
+			return nil, false
+		}
 		if why = fieldTextFault(s); why == "" && cleaned {
 			c.warn(fieldPath(key), "has invisible characters, which are removed")
 		}

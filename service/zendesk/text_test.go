@@ -175,8 +175,8 @@ func TestLineBreaks(t *testing.T) {
 	}
 }
 
-// TestOmissionNeverClears checks that a list is left out if all its items are. Sent as an empty list,
-// it would remove data at Zendesk.
+// TestOmissionNeverClears checks that a list is left out if all its items are, and a text if nothing
+// of it is left. Sent empty, they would remove data at Zendesk.
 func TestOmissionNeverClears(t *testing.T) {
 	edit := func(tags []string, option ...any) zendesk.SignIn {
 		return testSignIn(func(in *zendesk.SignIn) {
@@ -192,6 +192,10 @@ func TestOmissionNeverClears(t *testing.T) {
 	_, payload = mint(t, p, edit([]string{}, []any{}...))
 	if want := `"tags":[],"user_fields":{"k":[]}}`; !strings.HasSuffix(payload, want) {
 		t.Errorf("the claims are %s, want the lists that were empty in the request", payload)
+	}
+	invisible := testSignIn(func(in *zendesk.SignIn) { in.User.UserFields = map[string]any{"k": "\ufeff\u200b"} })
+	if _, payload = mint(t, testProfile(t, refuseInvalid), invisible); strings.Contains(payload, "user_fields") {
+		t.Errorf("the claims are %s, want no text that is empty without its invisible characters", payload)
 	}
 }
 
