@@ -10,25 +10,32 @@ import (
 )
 
 // BadText returns the paths, in snake_case, of the strings of an encoded message that are not valid
-// UTF-8. It returns none if the message can't be read for another reason.
+// UTF-8. A map has one path for all its keys and values. BadText returns none if the message can't
+// be read for another reason.
 func BadText(b []byte, d protoreflect.MessageDescriptor) []string {
-	paths, ok := badText(b, d, "")
-	if !ok {
+	var f textFinder
+	if !f.message(b, d, "", false) {
 		return nil
 	}
-	return slices.Compact(paths) // the entries of a map have one path
+	return slices.Compact(f.paths) // the entries of a map have one path
 }
 
-func badText(b []byte, d protoreflect.MessageDescriptor, path string) (paths []string, ok bool) {
-	count := make(map[protoreflect.Name]int)
+// textFinder collects the paths of strings that are not valid UTF-8.
+type textFinder struct{ paths []string }
+
+// message reads a message at a path. In a map, path is that of the map, and all in it has this path.
+// The values of a map can be nested thousands of levels deep. message returns false if it can't read
+// the message.
+func (f *textFinder) message(b []byte, d protoreflect.MessageDescriptor, path string, inMap bool) bool {
+	var items map[protoreflect.Name]int // the number of items of each list so far
 	for len(b) > 0 {
 		number, wire, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return nil, false
+			return false
 		}
 		b = b[n:]
 		if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
-			return nil, false
+			return false
 		}
 		value := b[:n]
 		b = b[n:]
@@ -36,25 +43,24 @@ func badText(b []byte, d protoreflect.MessageDescriptor, path string) (paths []s
 		if fd == nil || wire != protowire.BytesType {
 			continue
 		}
-		at := join(path, string(fd.Name()))
-		if fd.IsList() {
-			at += fmt.Sprintf("[%d]", count[fd.Name()])
-			count[fd.Name()]++
+		at := path
+		if !inMap {
+			at = join(path, string(fd.Name()))
+			if fd.IsList() {
+				if items == nil {
+					items = make(map[protoreflect.Name]int)
+				}
+				at += fmt.Sprintf("[%d]", items[fd.Name()])
+				items[fd.Name()]++
+			}
 		}
 		inner, _ := protowire.ConsumeBytes(value)
 		switch {
 		case fd.Kind() == protoreflect.StringKind && !utf8.Valid(inner):
-			paths = append(paths, at)
-		case fd.Message() != nil:
-			more, ok := badText(inner, fd.Message(), at)
-			if !ok {
-				return nil, false
-			}
-			if fd.IsMap() && len(more) > 0 { // the fields of an entry have no names of their own
-				more = []string{at}
-			}
-			paths = append(paths, more...)
+			f.paths = append(f.paths, at)
+		case fd.Message() != nil && !f.message(inner, fd.Message(), at, inMap || fd.IsMap()):
+			return false
 		}
 	}
-	return paths, true
+	return true
 }
