@@ -346,6 +346,8 @@ func TestParameterSpelling(t *testing.T) {
 		"page_sise=1":           "page_sise is not a parameter of this request: did you mean page_size?",
 		"pageSize=1&pageSize=2": "pageSize is given twice",
 		inputMarker + "=1":      "",
+		"page%0Asize=1":         "",
+		"page%E2%80%AEsize=1":   "",
 	} {
 		res, body := s.sendRaw(t, rawRequest("GET", "/v1/configurations?"+query, asEverything))
 		a := readError(t, res.Header, res.StatusCode, body)

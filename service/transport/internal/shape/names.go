@@ -44,14 +44,18 @@ func (w *walker) suggestion(name string, d protoreflect.MessageDescriptor, path 
 	return ""
 }
 
-// UnknownParameter returns the fault of a parameter of a query that is no field of the message.
+// UnknownParameter returns the fault of a parameter of a query that is no field of the message. The
+// fault has no field if it may not repeat the name.
 func UnknownParameter(name string, d protoreflect.MessageDescriptor) Fault {
 	advice := "is not a parameter of this request"
-	near := similar(name, d, true)
-	if near != nil && len(name) < maxNear {
+	var near protoreflect.FieldDescriptor
+	if len(name) < maxNear {
+		near = similar(name, d, true)
+	}
+	if near != nil {
 		advice += ": did you mean " + spelt(near, strings.Contains(name, "_")) + "?"
 	}
-	if !isWord(name) && near == nil {
+	if !isRepeatable(name, near != nil) {
 		name = ""
 	}
 	return Fault{name, advice}

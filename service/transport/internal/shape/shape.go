@@ -251,6 +251,12 @@ var nearWord = regexp.MustCompile(`^[\pL\d_. -]{1,39}$`)
 
 func isWord(name string) bool { return word.MatchString(name) && !caller.LooksLikeCredential(name) }
 
+// isRepeatable reports whether a fault may repeat an unknown name. near reports whether the name is
+// almost that of a field.
+func isRepeatable(name string, near bool) bool {
+	return isWord(name) || near && nearWord.MatchString(name)
+}
+
 // unknown adds the fault of a name that is no field of the message.
 func (w *walker) unknown(name *node, d protoreflect.MessageDescriptor, path string) {
 	near, advice := "", ""
@@ -260,10 +266,9 @@ func (w *walker) unknown(name *node, d protoreflect.MessageDescriptor, path stri
 	if near != "" {
 		advice = ": did you mean " + near + "?"
 	}
-	switch {
-	case isWord(name.text), near != "" && nearWord.MatchString(name.text):
+	if isRepeatable(name.text, near != "") {
 		w.fault(name, join(path, name.text), "is not a field of this request%s", advice)
-	default:
+	} else {
 		w.fault(name, path, "has a name that is not a field of this request")
 	}
 }
