@@ -118,7 +118,8 @@ const teamSecret = "team-team-team-team-team-team-team-team-team-team1"
 // TestSandboxSecrets checks the secrets that a sandbox is given, by a file and by standard input.
 func TestSandboxSecrets(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, map[string]string{"customers": customersSecret + "\n", "team": teamSecret, "empty": "\n"})
+	dir := folder(t, map[string]string{"customers": customersSecret + "\n", "team": teamSecret, "empty": "\n",
+		"long": strings.Repeat(customersSecret, 3000)})
 	d := launch(t, "sandbox", "--listen", "127.0.0.1:0", "--secret-file", filepath.Join(dir, "customers"),
 		"--team-secret-file", filepath.Join(dir, "team"))
 	checkShown(t, false, d.out.String()+d.err.String(), "secret=", customersSecret, teamSecret)
@@ -143,6 +144,7 @@ func TestSandboxSecrets(t *testing.T) {
 		{"is empty", "--secret-file", filepath.Join(dir, "empty")},
 		{"no such file", "--secret-file", filepath.Join(dir, "nowhere")},
 		{"--team-secret-file: the secret is empty", "--team-secret-file", "-"},
+		{"more than 64 KiB", "--secret-file", filepath.Join(dir, "long")},
 		{"DNS label", "--brand", "Acme"},
 		{"DNS label", "--brand", "a.b"},
 		{"remote login URL", "--remote-login", "acme.example/login"},

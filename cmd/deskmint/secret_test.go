@@ -178,7 +178,7 @@ func TestSecretRefusals(t *testing.T) {
 		{nextSecret, "stage --config CONFIG --secret=" + nextSecret + " acme-customers", "unknown flag --secret"},
 		{"", "status acme-customers --config CONFIG --prefix " + nextSecret, "at most 8 characters"},
 		{"", "stage acme-customers --config CONFIG", "standard input is empty"},
-		{"\n", "stage acme-customers --config CONFIG", "empty or only white space"},
+		{"\n", "stage acme-customers --config CONFIG", "standard input is empty"},
 		{nextSecret + "\n\n", "stage acme-customers --config CONFIG", "ends with white space"},
 		{" " + nextSecret, "stage acme-customers --config CONFIG", "white space"},
 		{shortSecret, "stage acme-customers --config CONFIG", "too short (16 to 31 bytes; at least 32 are needed)"},

@@ -1,21 +1,17 @@
 package inspection
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretinput"
 	pb "github.com/deskmint/deskmint/proto/deskmint/v1"
 	"github.com/deskmint/deskmint/secrets"
 	"github.com/deskmint/deskmint/service"
 	"github.com/deskmint/deskmint/service/readfile"
 	"github.com/deskmint/deskmint/service/zendesk/inspect"
 )
-
-// maxSecret is far longer than any secret. A longer file is the wrong one.
-const maxSecret = 64 << 10
 
 // Offline judges a token by the secret in a file, as the service would without a configuration. The
 // warnings are about the file. No text contains a part of the token or of the secret.
@@ -33,15 +29,9 @@ func readKey(path string) (key secrets.Key, warnings []string, err error) {
 		return key, nil, err
 	}
 	defer f.Close()
-	value, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	switch {
-	case err != nil:
+	value, err := secretinput.Read(f, path)
+	if err != nil {
 		return key, nil, err
-	case len(value) > maxSecret:
-		return key, nil, fmt.Errorf("%s holds more than %d KiB: that is no secret", path, maxSecret>>10)
-	}
-	if line, ok := bytes.CutSuffix(value, []byte("\n")); ok { // most editors add one line end
-		value = bytes.TrimSuffix(line, []byte("\r"))
 	}
 	key, err = secrets.NewKey(1, value)
 	if err != nil {
@@ -49,8 +39,8 @@ func readKey(path string) (key secrets.Key, warnings []string, err error) {
 		return key, nil, fmt.Errorf("the secret in %s %s", path, what)
 	}
 	if mode := info.Mode().Perm(); mode&0o004 != 0 {
-		warnings = append(warnings, fmt.Sprintf("the permissions of %s (%#o) let every user of this machine read it: "+
-			"chmod %o %[1]s", path, mode, mode&^0o077))
+		warnings = append(warnings, fmt.Sprintf("the permissions of %s (%#o) let every user of this machine read it: %s",
+			path, mode, readfile.Narrow(path, info)))
 	}
 	if fault := key.PasteFault(); fault != "" {
 		warnings = append(warnings, fmt.Sprintf("the secret in %s may have been pasted wrongly: the value %s", path,

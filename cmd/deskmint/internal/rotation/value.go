@@ -1,7 +1,6 @@
 package rotation
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +8,9 @@ import (
 	"os"
 
 	"golang.org/x/term"
-)
 
-// maxSecret is far longer than any secret. Longer input is the wrong file.
-const maxSecret = 64 << 10
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretinput"
+)
 
 // ReadValue reads a new value of the secret from standard input. If that is a terminal, ReadValue
 // writes a prompt. It removes one line end. It leaves any further line ends to the check of the
@@ -25,20 +23,11 @@ func (op *Operation) ReadValue(ctx context.Context, in io.Reader, prompt io.Writ
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return promptSecret(ctx, f, prompt, op.name)
 	}
-	value, err := io.ReadAll(io.LimitReader(in, maxSecret+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("standard input: %w", err)
-	case len(value) == 0:
-		return nil, errors.New("standard input is empty: pipe the secret in, or run this in a terminal to get a " +
-			"prompt")
-	case len(value) > maxSecret:
-		return nil, fmt.Errorf("standard input holds more than %d KiB: that is no secret", maxSecret>>10)
+	value, err := secretinput.Read(in, "standard input")
+	if err == nil && len(value) == 0 {
+		err = errors.New("standard input is empty: pipe the secret in, or run this in a terminal to get a prompt")
 	}
-	if line, ok := bytes.CutSuffix(value, []byte("\n")); ok {
-		value = bytes.TrimSuffix(line, []byte("\r"))
-	}
-	return value, nil
+	return value, err
 }
 
 // promptSecret reads a secret from the terminal without an echo. An interrupt ends ctx, and then

@@ -3,7 +3,6 @@
 package sandboxserver
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deskmint/deskmint/cmd/deskmint/internal/secretinput"
 	"github.com/deskmint/deskmint/service/loopback"
 	"github.com/deskmint/deskmint/service/readfile"
 	"github.com/deskmint/deskmint/service/sandbox"
@@ -138,21 +138,23 @@ func (f Flags) configuration(name string, secret []byte, brands []string, audien
 	}
 }
 
-// readSecret reads a secret from a file or from standard input. It removes one line end.
-func readSecret(flag, path string, in io.Reader) (secret []byte, err error) {
-	if path == "-" {
-		secret, err = io.ReadAll(io.LimitReader(in, readfile.MaxSmall))
-	} else {
-		secret, err = readfile.Small(path)
+// readSecret reads a secret from a file or from standard input.
+func readSecret(flag, path string, in io.Reader) ([]byte, error) {
+	name := "standard input"
+	if path != "-" {
+		f, _, err := readfile.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+		defer f.Close()
+		in, name = f, path
+	}
+	secret, err := secretinput.Read(in, name)
+	if err == nil && len(secret) == 0 {
+		err = errors.New("the secret is empty")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
-	}
-	if line, ok := bytes.CutSuffix(secret, []byte("\n")); ok {
-		secret = bytes.TrimSuffix(line, []byte("\r"))
-	}
-	if len(secret) == 0 {
-		return nil, fmt.Errorf("%s: the secret is empty", flag)
 	}
 	return secret, nil
 }
