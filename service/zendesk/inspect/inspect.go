@@ -90,6 +90,9 @@ func (r *Result) warn(part Part, name, format string, args ...any) {
 func Token(p *zendesk.Profile, token string, held []secrets.Key, now time.Time) Result {
 	var r Result
 	r.inspect(p, token, held, now)
+	if p != nil && r.Claims != nil {
+		r.compare(p)
+	}
 	for _, list := range []*[]Problem{&r.Problems, &r.Warnings, &r.Differences} {
 		if more := len(*list) - maxListed; more > 0 {
 			last := Problem{(*list)[maxListed].Part, "", "has " + text.Count(more, "further problem") + " of this kind"}
@@ -99,6 +102,7 @@ func Token(p *zendesk.Profile, token string, held []secrets.Key, now time.Time) 
 	return r
 }
 
+// inspect finds everything but the differences of the claims.
 func (r *Result) inspect(p *zendesk.Profile, token string, held []secrets.Key, now time.Time) {
 	parts := strings.Split(token, ".")
 	switch {
@@ -135,9 +139,6 @@ func (r *Result) inspect(p *zendesk.Profile, token string, held []secrets.Key, n
 	r.Claims = claims
 	r.issuedAt(now)
 	r.checkClaims(p, now)
-	if p != nil {
-		r.compare(p)
-	}
 }
 
 func (r *Result) header(p *zendesk.Profile, b []byte) {

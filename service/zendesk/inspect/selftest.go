@@ -29,12 +29,13 @@ func SelfTest(ctx context.Context, p *zendesk.Profile, key secrets.Key, now time
 	if err != nil {
 		return err
 	}
-	problems := Token(p, token.Value, []secrets.Key{key}, now).Problems
-	if len(problems) == 0 {
+	var r Result
+	r.inspect(p, token.Value, []secrets.Key{key}, now) // Deskmint made the token, so no claim differs
+	if len(r.Problems) == 0 {
 		return nil
 	}
-	whats := make([]string, len(problems))
-	for i, problem := range problems {
+	whats := make([]string, len(r.Problems))
+	for i, problem := range r.Problems {
 		whats[i] = strings.TrimSpace(problem.Name + " " + problem.Description)
 	}
 	all := strings.Join(whats, "; ")
