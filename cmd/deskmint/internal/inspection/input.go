@@ -75,7 +75,8 @@ func (f *finder) find(text string, depth int) error {
 	}
 	bare := strings.Join(strings.Fields(text), "") // without line breaks
 	tokens := compact.FindAllString(text, -1)
-	if len(tokens) == 0 || len(tokens) == 1 && !strings.ContainsFunc(bare, notOfToken) {
+	wrapped := strings.HasPrefix(text, "eyJ") && !strings.ContainsFunc(bare, notOfToken)
+	if len(tokens) == 0 || len(tokens) == 1 && wrapped {
 		tokens = []string{bare}
 	}
 	for _, token := range tokens { // among other words

@@ -71,6 +71,7 @@ func TestParse(t *testing.T) {
 			`<input name="jwt" value="` + token + `"><input name="jwt" value="` + token + `">`, false,
 		},
 		"header":   {"Authorization: Bearer " + token, false},
+		"bearer":   {"Bearer " + token, false},
 		"log line": {`level=info token="` + token + `" ok`, false},
 	} {
 		got, err := inspection.Parse(test.text)
