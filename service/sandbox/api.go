@@ -122,9 +122,10 @@ func writeAPI(w http.ResponseWriter, body any, err error) {
 func (s *Sandbox) apiSignIns(r *http.Request) (any, error) {
 	limit, after := defaultLimit, 0
 	var jti, brand string
-	for name, values := range r.URL.Query() {
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		var err error
-		switch value := values[0]; name {
+		switch value := query.Get(name); name {
 		case "limit":
 			if limit, err = strconv.Atoi(value); err != nil || limit < 1 || limit > maxRecord {
 				return nil, badRequest("limit must be a number from 1 to %d", maxRecord)
@@ -138,18 +139,26 @@ func (s *Sandbox) apiSignIns(r *http.Request) (any, error) {
 		case "brand":
 			brand = value
 		default:
-			return nil, badRequest("the parameter %q is unknown: after, brand, jti and limit are known", name)
+			return nil, unknownParameter(name, "after, brand, jti and limit are known")
 		}
 	}
 	all := []signInJSON{}
 	for _, signIn := range slices.Backward(s.SignIns()) {
-		found := s.signInJSON(signIn)
-		if len(all) < limit && signIn.ID > after && (jti == "" || signIn.JTI == jti) &&
-			(brand == "" || found.Brand == brand) {
+		if len(all) == limit || signIn.ID <= after {
+			break
+		}
+		if jti != "" && signIn.JTI != jti {
+			continue
+		}
+		if found := s.signInJSON(signIn); brand == "" || found.Brand == brand {
 			all = append(all, found)
 		}
 	}
 	return map[string]any{"sign_ins": all}, nil
+}
+
+func unknownParameter(name, known string) error {
+	return badRequest("the parameter %q is unknown: %s", name, known)
 }
 
 func (s *Sandbox) apiSignIn(r *http.Request) (any, error) {
@@ -177,7 +186,13 @@ func (s *Sandbox) apiForgetSignIns(*http.Request) (any, error) {
 }
 
 func (s *Sandbox) apiUsers(r *http.Request) (any, error) {
-	email := r.URL.Query().Get("email")
+	query := r.URL.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if name != "email" {
+			return nil, unknownParameter(name, "email is known")
+		}
+	}
+	email := query.Get("email")
 	all := []userJSON{}
 	for _, user := range s.Users() {
 		if email == "" || strings.EqualFold(user.Email, email) {

@@ -193,6 +193,8 @@ func TestAPIErrors(t *testing.T) {
 		{"GET", "/sign-ins?limit=0", "", 400, "from 1 to 1000"},
 		{"GET", "/sign-ins?after=x", "", 400, "after must be"},
 		{"GET", "/sign-ins?email=x", "", 400, "after, brand, jti and limit"},
+		{"GET", "/users?mail=x", "", 400, `"mail" is unknown: email is known`},
+		{"GET", "/sign-ins?z=1&limit=0&b=2", "", 400, `"b" is unknown`},
 		{"GET", "/reset", "", 405, "takes POST"},
 		{"PUT", "/faults", "{}", 405, "takes DELETE, GET, POST"},
 		{"POST", "/faults", "", 415, "application/json"},
