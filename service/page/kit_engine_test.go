@@ -46,6 +46,12 @@ func (s *engineFixture) goTo(path string) { s.t.Helper(); s.tab.Open(s.app + pat
 func (s *engineFixture) expectPosts(posts int) {
 	s.t.Helper()
 	s.expectSignIns(posts)
+	s.expectNoErrors()
+}
+
+// expectNoErrors checks that the browser has reported none.
+func (s *engineFixture) expectNoErrors() {
+	s.t.Helper()
 	if errs := s.tab.Errors(); len(errs) > 0 {
 		s.t.Errorf("the browser reported errors: %q", errs)
 	}

@@ -1,6 +1,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -54,7 +55,10 @@ func (f *firefox) open(ctx context.Context, _ testing.TB, o TabOptions) (driver,
 	}
 	if o.Session != "" {
 		tabs, err := b.tabs(ctx)
-		return &firefoxTab{b, "", tabs[0], 0}, err
+		if err != nil || len(tabs) == 0 {
+			return nil, fmt.Errorf("finding the tab of the session: %w", cmp.Or(err, errors.New("there is none")))
+		}
+		return &firefoxTab{b, "", tabs[0], 0}, nil
 	}
 	var answer struct{ UserContext string }
 	if err := b.bidi.call(ctx, "browser.createUserContext", object{}, &answer); err != nil {
