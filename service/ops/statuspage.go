@@ -43,12 +43,13 @@ func (m *Monitor) statusPage() http.HandlerFunc {
 	renderer := status.NewRenderer()
 	return func(w http.ResponseWriter, r *http.Request) {
 		page, err := m.status(status.SelectionOf(r.URL.Query()))
+		if err == nil {
+			err = renderer.Write(w, page)
+		}
 		if err != nil {
 			m.options.Log.Error("the status page failed", slog.String("cause", err.Error()))
-			http.Error(w, "The status can't be read. The log has the cause.", http.StatusInternalServerError)
-			return
+			http.Error(w, "The status can't be shown. The log has the cause.", http.StatusInternalServerError)
 		}
-		renderer.Write(w, page)
 	}
 }
 

@@ -58,7 +58,9 @@ func TestStatusPageInBrowser(t *testing.T) {
 	defer cancel()
 	renderer := status.NewRenderer()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		renderer.Write(w, fullPage())
+		if err := renderer.Write(w, fullPage()); err != nil {
+			t.Error(err)
+		}
 	}))
 	defer server.Close()
 	reports := make(chan string, 100)

@@ -22,7 +22,7 @@ func SelectionOf(query url.Values) Selection {
 }
 
 func short(s string) string {
-	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), maxParameter)], "�"))
+	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), maxParameter)], ""))
 }
 
 // Has reports whether the selection has a configuration.

@@ -151,12 +151,12 @@ func NewRenderer() *Renderer {
 	}
 }
 
-// Write writes the page as the answer to a request.
-func (r *Renderer) Write(w http.ResponseWriter, p *Page) {
+// Write writes the page as the answer to a request. If it can't render the page, it returns an error
+// and writes nothing.
+func (r *Renderer) Write(w http.ResponseWriter, p *Page) error {
 	var b bytes.Buffer
 	if err := r.page.Execute(&b, p); err != nil {
-		http.Error(w, "The status page can't be rendered.", http.StatusInternalServerError)
-		return
+		return err
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
@@ -165,6 +165,7 @@ func (r *Renderer) Write(w http.ResponseWriter, p *Page) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	_, _ = w.Write(b.Bytes()) // an error means that the client has gone away
+	return nil
 }
 
 // Moment is a time together with its distance from the time of the page.

@@ -12,7 +12,9 @@ import (
 
 func TestWrite(t *testing.T) {
 	w := httptest.NewRecorder()
-	status.NewRenderer().Write(w, fullPage())
+	if err := status.NewRenderer().Write(w, fullPage()); err != nil {
+		t.Fatal(err)
+	}
 	page := w.Body.String()
 	_, body, _ := strings.Cut(page, "</style>")
 	for _, want := range []string{
@@ -70,6 +72,7 @@ func TestSelection(t *testing.T) {
 		"page=1":                           "/?page=2",
 		"page=x&other=y":                   "/?page=2",
 		"find=" + strings.Repeat("x", 100): "/?find=" + strings.Repeat("x", 64) + "&page=2",
+		"find=" + strings.Repeat("日", 30):  "/?find=" + url.QueryEscape(strings.Repeat("日", 21)) + "&page=2",
 	} {
 		values, err := url.ParseQuery(query)
 		if err != nil {
