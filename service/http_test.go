@@ -213,9 +213,10 @@ func TestJSON(t *testing.T) {
 		// Duplicate fields.
 		{name: "twice", body: person(`,"name":"Eve"`), field: "user.name", says: "twice"},
 		{name: "twice the same", body: `{"brandId":"1","brandId":"1"}`, field: "brandId", says: "twice"},
-		{name: "in both spellings", body: `{"brandId":"360001","brand_id":"360002"}`, field: "brand_id", says: "twice"},
+		{name: "in both spellings", body: `{"brandId":"360001","brand_id":"360002"}`, field: "brand_id",
+			says: "is another spelling of brandId"},
 		{name: "in both spellings within", body: person(`,"external_id":"1","externalId":"2"`),
-			field: "user.externalId", says: "twice"},
+			field: "user.externalId", says: "another spelling of external_id"},
 		{name: "the user twice", body: `{"user":{},"user":{}}`, field: "user", says: "twice"},
 		{name: "in an escaped spelling", body: person(`,"n\u0061me":"Eve"`)},
 		{name: "a custom field twice",

@@ -27,7 +27,7 @@ import (
 // of each field as the body spells it, what is expected, and what was found.
 func TestJSONFaults(t *testing.T) {
 	s := start(t, settings{configuration: configuration})
-	const anID = "; it is an id that Zendesk has given"
+	const php = ", as PHP encodes []: encode (object) [] instead"
 	in := func(more string) string { return `{"user":{` + more + `}}` }
 	for _, c := range []struct {
 		name, body string
@@ -43,22 +43,20 @@ func TestJSONFaults(t *testing.T) {
 		{"organizations as an object", in(`"organizations":{"0":"Acme"}`),
 			[]string{`user.organizations must be an array of strings, such as ["…"]; found an object`}},
 		{"PHP's empty map", in(`"userFields":[]`),
-			[]string{`user.userFields must be an object, such as {"key": …} ({} if it is empty; PHP makes [] of an ` +
-				`empty array and {} of (object) []); found an empty array`}},
+			[]string{`user.userFields must be an object, such as {"key": …}; found an empty array` + php}},
 		{"PHP's empty object", `{"user":[]}`,
-			[]string{`user must be an object ({} if it is empty; PHP makes [] of an empty array and {} of ` +
-				`(object) []); found an empty array`}},
+			[]string{`user must be an object; found an empty array` + php}},
 		{"a locale by its name", in(`"localeId":"en-US"`),
-			[]string{`user.localeId must be a whole number; found a string that is no number` + anID}},
+			[]string{`user.localeId must be Zendesk's id, a whole number; found a string that is no number`}},
 		{"an id as a list", in(`"custom_role_id":[1]`),
-			[]string{`user.custom_role_id must be a whole number; found an array` + anID}},
+			[]string{`user.custom_role_id must be Zendesk's id, a whole number; found an array`}},
 		{"an id as an empty string", in(`"localeId":""`),
-			[]string{`user.localeId must be a whole number; found an empty string` + anID}},
+			[]string{`user.localeId must be Zendesk's id, a whole number; found an empty string`}},
 		{"an id with a fraction", in(`"localeId":1.5`),
-			[]string{`user.localeId must be a whole number; found a fraction` + anID}},
+			[]string{`user.localeId must be Zendesk's id, a whole number; found a fraction`}},
 		{"an id beyond 64 bits", in(`"localeId":9223372036854775808`),
-			[]string{`user.localeId must be a whole number between -9223372036854775808 and 9223372036854775807; ` +
-				`found one beyond` + anID}},
+			[]string{`user.localeId must be Zendesk's id, a whole number between -9223372036854775808 and 9223372036854775807; ` +
+				`found one beyond`}},
 		{"a version below zero", `{"secret_version":-1}`,
 			[]string{`secret_version must be a whole number between 0 and 4294967295; found one beyond`}},
 		{"a version of many digits", `{"secretVersion":1e99}`,
@@ -109,7 +107,7 @@ func TestJSONFaults(t *testing.T) {
 			[]string{`user has a name that is not a field of this request`}},
 		{"an API key as a name", in(`"dmk_` + strings.Repeat("a", 43) + `":1`),
 			[]string{`user has a name that is not a field of this request`}},
-		{"twice in two spellings", in(`"locale_id":1,"localeId":1`), []string{`user.localeId occurs twice`}},
+		{"twice in two spellings", in(`"locale_id":1,"localeId":1`), []string{`user.localeId is another spelling of locale_id, which is there too`}},
 		{"a custom field twice", in(`"userFields":{"plan":1,"plan":2}`),
 			[]string{`user.userFields["plan"] occurs twice`}},
 
@@ -117,7 +115,7 @@ func TestJSONFaults(t *testing.T) {
 		{"several", `{"user":{"tags":["a"],"localeId":"x","phone":1},"secretVersion":{},"brandId":7}`,
 			[]string{
 				`user.tags must be an object, such as {"values": […]}; found an array`,
-				`user.localeId must be a whole number; found a string that is no number` + anID,
+				`user.localeId must be Zendesk's id, a whole number; found a string that is no number`,
 				`user.phone must be a string; found a number`,
 				`secretVersion must be a whole number; found an object`,
 				`brandId must be a string; found a number`,
@@ -207,7 +205,7 @@ func TestBodyFaults(t *testing.T) {
 		{"no type", "", good, 415,
 			"The request has no Content-Type. The body must be JSON, with Content-Type: application/json."},
 		{"text", "Content-Type: text/plain\r\n", good, 415,
-			"The request's Content-Type is another one. The body must be JSON, with Content-Type: application/json."},
+			"The request's Content-Type isn't that of JSON. The body must be JSON, with Content-Type: application/json."},
 		{"another charset", "Content-Type: application/json; charset=iso-8859-1\r\n", good, 415,
 			"The request's body must be in UTF-8: encode it so, and send Content-Type: application/json " +
 				"without charset."},

@@ -119,7 +119,7 @@ func (c *httpCall) mediaType() error {
 		return unsupported("The request's Content-Type is that of a form, which curl -d and other clients send " +
 			"unless told otherwise. The body must be JSON, with Content-Type: application/json.")
 	case err != nil || t != mediaTypeJSON:
-		return unsupported("The request's Content-Type is another one. The body must be JSON, with Content-Type: " +
+		return unsupported("The request's Content-Type isn't that of JSON. The body must be JSON, with Content-Type: " +
 			"application/json.")
 	}
 	switch strings.ToLower(params["charset"]) {

@@ -34,14 +34,6 @@ func expectedMessage(d protoreflect.MessageDescriptor) string {
 	return "an object"
 }
 
-// emptyMap explains the JSON that PHP makes of an empty map.
-func emptyMap(n *node) string {
-	if n.kind == array && len(n.items) == 0 {
-		return " ({} if it is empty; PHP makes [] of an empty array and {} of (object) [])"
-	}
-	return ""
-}
-
 // scalarFault says what is wrong with the value of a scalar field, or returns "".
 func scalarFault(n *node, fd protoreflect.FieldDescriptor) string {
 	switch fd.Kind() {
@@ -62,7 +54,7 @@ func scalarFault(n *node, fd protoreflect.FieldDescriptor) string {
 	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		why := wholeFault(n, math.MinInt64, math.MaxInt64)
 		if why != "" && strings.HasSuffix(string(fd.Name()), "_id") {
-			why += "; it is an id that Zendesk has given"
+			why = strings.Replace(why, "a whole number", "Zendesk's id, a whole number", 1)
 		}
 		return why
 	}

@@ -36,7 +36,7 @@ func Explain(body []byte, d protoreflect.MessageDescriptor) (message string, fau
 		return fmt.Sprintf("The request's body is not JSON: at %s, %s.", position(body, syntax.at), syntax.what), nil
 	}
 	if root.kind != object {
-		return "The request's body must be a JSON object; found " + found(&root) + encodedTwice(&root) + ".", nil
+		return "The request's body must be a JSON object; found " + found(&root) + origin(&root) + ".", nil
 	}
 	w := &walker{body: body, root: d, snake: prefersSnake(&root, d)}
 	w.message(&root, d, "")
@@ -85,7 +85,7 @@ func (w *walker) describe(n *node, format string, args ...any) string {
 
 // wrong adds the fault that a value has another type than its field.
 func (w *walker) wrong(n *node, path, want string) {
-	w.fault(n, path, "must be %s; found %s%s", want, found(n), encodedTwice(n))
+	w.fault(n, path, "must be %s; found %s%s", want, found(n), origin(n))
 }
 
 // found names the kind of a value.
@@ -99,17 +99,20 @@ func found(n *node) string {
 	return string(n.kind)
 }
 
-// encodedTwice explains a string that holds the JSON of an object.
-func encodedTwice(n *node) string {
-	if n.kind == text && strings.HasPrefix(strings.TrimSpace(n.text), "{") {
+// origin says how clients come to send a value in place of an object.
+func origin(n *node) string {
+	switch {
+	case n.kind == text && strings.HasPrefix(strings.TrimSpace(n.text), "{"):
 		return " that holds JSON, so it was encoded twice"
+	case n.kind == array && len(n.items) == 0:
+		return ", as PHP encodes []: encode (object) [] instead"
 	}
 	return ""
 }
 
 // message checks the members of an object that is a message.
 func (w *walker) message(n *node, d protoreflect.MessageDescriptor, path string) {
-	seen := make(map[protoreflect.Name]bool)
+	seen := make(map[protoreflect.Name]string) // as they are spelt
 	for i := range n.members {
 		name, value := &n.members[i].name, &n.members[i].value
 		fd := fieldNamed(d, name.text)
@@ -118,10 +121,12 @@ func (w *walker) message(n *node, d protoreflect.MessageDescriptor, path string)
 			w.fault(name, path, "has a name that %s", name.flaw)
 		case fd == nil:
 			w.unknown(name, d, path)
-		case seen[fd.Name()]:
+		case seen[fd.Name()] == name.text:
 			w.fault(name, join(path, name.text), "occurs twice")
+		case seen[fd.Name()] != "":
+			w.fault(name, join(path, name.text), "is another spelling of %s, which is there too", seen[fd.Name()])
 		default:
-			seen[fd.Name()] = true
+			seen[fd.Name()] = name.text
 			w.field(value, fd, join(path, name.text))
 		}
 	}
@@ -162,7 +167,7 @@ func (w *walker) field(n *node, fd protoreflect.FieldDescriptor, path string) {
 // entries checks an object that is a map.
 func (w *walker) entries(n *node, fd protoreflect.FieldDescriptor, path string) {
 	if n.kind != object {
-		w.wrong(n, path, expected(fd)+emptyMap(n))
+		w.wrong(n, path, expected(fd))
 		return
 	}
 	seen := make(map[string]bool)
@@ -198,7 +203,7 @@ func (w *walker) single(n *node, fd protoreflect.FieldDescriptor, path string) {
 			w.any(n, path)
 		case d.ParentFile().Package() == "google.protobuf": // has a form of its own
 		case n.kind != object:
-			w.wrong(n, path, expectedMessage(d)+emptyMap(n))
+			w.wrong(n, path, expectedMessage(d))
 		default:
 			w.message(n, d, path)
 		}
