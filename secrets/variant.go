@@ -88,13 +88,13 @@ func candidates(secret string) []candidate {
 		}
 	}
 	for _, m := range []struct{ text, difference, advice string }{
-		{secret + "\n", "with a line break behind it", "remove it"},
-		{secret + "\r\n", "with a line break behind it", "remove it"},
-		{secret + " ", "with a space behind it", "remove it"},
-		{" " + secret, "with a space before it", "remove it"},
-		{secret + `\n`, `with the characters \n behind it`, "remove them"},
-		{`"` + secret + `"`, "in quotes", "remove them"},
-		{`'` + secret + `'`, "in quotes", "remove them"},
+		{secret + "\n", "with a line break behind it", "remove the line break"},
+		{secret + "\r\n", "with a line break behind it", "remove the line break"},
+		{secret + " ", "with a space behind it", "remove the space"},
+		{" " + secret, "with a space before it", "remove the space"},
+		{secret + `\n`, `with the characters \n behind it`, "remove these characters"},
+		{`"` + secret + `"`, "in quotes", "remove the quotes"},
+		{`'` + secret + `'`, "in quotes", "remove the quotes"},
 		{base64.StdEncoding.EncodeToString([]byte(secret)), "base64-encoded", "not encode them"},
 		{base64.StdEncoding.EncodeToString([]byte(secret + "\n")),
 			"base64-encoded with a line break behind it", "not encode them"},

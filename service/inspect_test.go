@@ -112,13 +112,13 @@ func TestInspectToken(t *testing.T) {
 			under(`{"alg":"HS256"}`), "typ is missing: Zendesk then answers as if the signature", "", "",
 		},
 		"a quoted secret": {
-			by(`"` + customersSecret + `"`), "verifies under none; fits version 1 of the secret in quotes", "", "",
+			by(`"` + customersSecret + `"`), "fits no version; fits version 1 of the secret in quotes", "", "",
 		},
 		"an encoded secret": {
 			by(base64.StdEncoding.EncodeToString([]byte(customersSecret))),
-			"verifies under none; fits version 1 of the secret base64-encoded", "", "",
+			"fits no version; fits version 1 of the secret base64-encoded", "", "",
 		},
-		"another secret": {by(staffSecret), "verifies under none", "", ""},
+		"another secret": {by(staffSecret), "fits no version", "", ""},
 		"a form":         {"jwt=" + token("") + "&return_to=%2Fhc", "is a form or a URL", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

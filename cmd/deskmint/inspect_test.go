@@ -86,12 +86,12 @@ func TestInspectOffline(t *testing.T) {
 		},
 		"in quotes": {
 			[]string{"--secret-file", filepath.Join(dir, "quoted")}, codeFailed,
-			`^signature: verifies under none .*\n` +
+			`^signature: fits no version .*\n` +
 				`signature: fits version 1 of the secret without its quotation marks\. .*\n` +
 				`warning: the secret in \S+ may have been pasted wrongly: .*\n$`,
 		},
 		"another": {
-			[]string{"--secret-file", filepath.Join(dir, "next")}, codeFailed, `^signature: verifies under none .*\n$`,
+			[]string{"--secret-file", filepath.Join(dir, "next")}, codeFailed, `^signature: fits no version .*\n$`,
 		},
 		"too short": {
 			[]string{"--secret-file", filepath.Join(dir, "short")}, codeFailed,

@@ -183,13 +183,21 @@ func (r *Result) signature(input string, signature []byte, held []secrets.Key) {
 	case len(held) == 0:
 		r.problem(PartSignature, "", "can't be checked: no version of the secret is held")
 	case r.Version == 0:
-		r.problem(PartSignature, "", "verifies under none of the held versions of the secret (%d)", len(held))
+		r.problem(PartSignature, "", "fits no version of the secret (tried: %s)", versions(held))
 		r.signatureVariant(input, signature, held)
 	case r.Version < held[0].Version():
 		r.problem(PartSignature, "",
 			"verifies under version %d, which version %d has replaced: Zendesk accepts only its newest secret",
 			r.Version, held[0].Version())
 	}
+}
+
+func versions(held []secrets.Key) string {
+	var all []string
+	for _, k := range held {
+		all = append(all, strconv.FormatUint(uint64(k.Version()), 10))
+	}
+	return strings.Join(all, ", ")
 }
 
 // signatureVariant explains a signature that was made with a text like the secret.

@@ -116,11 +116,11 @@ func TestForm(t *testing.T) {
 		// The last of 43 characters encodes 4 bits of the signature, and 2 bits that must be 0.
 		{"loose bits", good[:len(good)-1] + string(nextBase64(last)),
 			inspect.PartForm, "the signature is not base64url"},
-		{"empty signature", unsigned + ".", inspect.PartSignature, "verifies under none"},
-		{"short signature", unsigned + "." + encode("x"), inspect.PartSignature, "verifies under none"},
-		{"long signature", good + "AAAA", inspect.PartSignature, "verifies under none"},
+		{"empty signature", unsigned + ".", inspect.PartSignature, "fits no version"},
+		{"short signature", unsigned + "." + encode("x"), inspect.PartSignature, "fits no version"},
+		{"long signature", good + "AAAA", inspect.PartSignature, "fits no version"},
 		{"hexadecimal signature", unsigned + "." + strings.Repeat("0a", 32),
-			inspect.PartSignature, "verifies under none"},
+			inspect.PartSignature, "fits no version"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := inspect.Token(p, test.token, []secrets.Key{key}, inspectTime)
@@ -156,8 +156,8 @@ func TestHeldVersions(t *testing.T) {
 		{"active alone", active, held[:1], 5, ""},
 		{"staged", staged, held, 6, ""},
 		{"previous", previous, held, 4, "verifies under version 4, which version 5 has replaced"},
-		{"no longer held", gone, held, 0, "verifies under none of the held versions of the secret (3)"},
-		{"not held", staged, held[:1], 0, "verifies under none of the held versions of the secret (1)"},
+		{"no longer held", gone, held, 0, "fits no version of the secret (tried: 5, 6, 4)"},
+		{"not held", staged, held[:1], 0, "fits no version of the secret (tried: 5)"},
 		{"none held", active, nil, 0, "no version of the secret is held"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -188,7 +188,7 @@ func TestSignatureVariants(t *testing.T) {
 		},
 		{
 			"the signer has quotes", testSecret, `"` + testSecret + `"`, "fits version 4 of the secret in quotes. " +
-				"Zendesk's key is the bytes as they are: the signer must remove them",
+				"Zendesk's key is the bytes as they are: the signer must remove the quotes",
 		},
 		{
 			"the stored value has quotes", `"` + testSecret + `"`, testSecret, "fits version 4 of the secret without " +
@@ -200,7 +200,7 @@ func TestSignatureVariants(t *testing.T) {
 			held := []secrets.Key{testKey(t, 5, otherSecret), testKey(t, 4, test.stored)}
 			token := seal(t, testKey(t, 1, test.signer), encode(goodHeader), encode(goodPayload))
 			got := inspect.Token(nil, token, held, inspectTime)
-			want := []inspect.Problem{{Part: inspect.PartSignature, Description: "verifies under none of the held"}}
+			want := []inspect.Problem{{Part: inspect.PartSignature, Description: "fits no version of the secret"}}
 			if test.want != "" {
 				want = append(want, inspect.Problem{Part: inspect.PartSignature, Description: test.want})
 			}
@@ -220,7 +220,7 @@ func TestSeveralProblems(t *testing.T) {
 	wantProblems(t, got,
 		inspect.Problem{Part: inspect.PartHeader, Name: "alg", Description: "is missing"},
 		inspect.Problem{Part: inspect.PartHeader, Name: "typ", Description: "must be"},
-		inspect.Problem{Part: inspect.PartSignature, Description: "under none"},
+		inspect.Problem{Part: inspect.PartSignature, Description: "fits no version"},
 		inspect.Problem{Part: inspect.PartIssuedAt, Name: "iat", Description: "must be a number"},
 		inspect.Problem{Part: inspect.PartClaims, Name: "jti", Description: "must be a string"},
 		inspect.Problem{Part: inspect.PartClaims, Name: "email", Description: "unquoted"},

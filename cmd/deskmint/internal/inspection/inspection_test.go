@@ -155,7 +155,7 @@ func TestOffline(t *testing.T) {
 		"a line of CRLF":  {good, secret + "\r\n", 0o600, true, "acceptable"},
 		"a warning":       {sign(t, secret, claims+`,"iss":"x"}`), secret, 0o600, true, "\nwarning: claims: iss is"},
 		"a control code":  {sign(t, secret, claims+`,"\u001b[2J":1}`), secret, 0o600, true, "claims: \ufffd[2J is not"},
-		"another secret":  {good, strings.ToLower(secret), 0o600, false, "signature: verifies under none"},
+		"another secret":  {good, strings.ToLower(secret), 0o600, false, "signature: fits no version"},
 		"in quotes":       {good, `"` + secret + `"`, 0o600, false, "signature: fits version 1 of the secret without"},
 		"a wrong paste":   {good, `"` + secret + `"`, 0o600, false, "pasted wrongly: the value begins or ends"},
 		"readable by all": {good, secret, 0o644, true, "(0644) let every user of this machine read it: chmod 600 FILE"},
