@@ -56,7 +56,7 @@ func TestStatusPage(t *testing.T) {
 		"Certificates and identities that end",
 		"Last reload failed, just now 2026-03-14 15:09:37 UTC",
 		"allowed 4 BRAND_NOT_ALLOWED 2", "EXTERNAL_ID_CONFLICT 2",
-		"Anybody can forge a report. Class Number",
+		"Anybody can forge a report. LOGOUT and NO_FAULT are no failures. Class Number",
 		"Go go1.",
 	} {
 		if !strings.Contains(text, want) {
@@ -144,7 +144,8 @@ func TestStatusPageEnds(t *testing.T) {
 	}
 	_, text := s.statusPage(t, "")
 	for _, want := range []string{
-		"Identity of the caller slow, gone, has ended 13 days ago. Replace it before it ends.",
+		"Identity of the caller slow, gone, ended 13 days ago. " +
+			"It is no longer accepted: replace it, or remove it from the configuration.",
 		"Identity of the caller slow, soon, ends in 17 days. Replace it before it ends.",
 		"Identity of the caller slow later in 382 days",
 	} {

@@ -251,9 +251,9 @@ func (m *Monitor) findings(page *status.Page, ends []status.End) (all []status.F
 		soon = len(ends)
 	}
 	for _, e := range ends[:min(soon, maxFindings)] {
-		verb := " ends "
+		verb, advice := " ends ", "Replace it before it ends."
 		if e.At.Before(page.Now) {
-			verb = " has ended "
+			verb, advice = " ended ", "It is no longer accepted: replace it, or remove it from the configuration."
 		}
 		what := e.What
 		if e.Name != "" {
@@ -261,7 +261,7 @@ func (m *Monitor) findings(page *status.Page, ends []status.End) (all []status.F
 		}
 		all = append(all, status.Finding{
 			What:   what + verb + page.Moment(e.At).Span + ".",
-			Advice: "Replace it before it ends.", Severe: e.At.Before(page.Now),
+			Advice: advice, Severe: e.At.Before(page.Now),
 		})
 	}
 	if more := soon - maxFindings; more > 0 {

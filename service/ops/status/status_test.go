@@ -35,7 +35,7 @@ func TestWrite(t *testing.T) {
 		"failed, 60 seconds ago",
 		"<code>5a5a5a5a5a5a5a5a…</code>",
 		"98765432", `user.phone</th><td class="number">12`,
-		"Anybody can forge a report.",
+		"Anybody can forge a report. LOGOUT and NO_FAULT are no failures.",
 		"<code>4f4f4f4f4f4f</code>",
 	} {
 		if !strings.Contains(page, want) {
