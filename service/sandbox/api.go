@@ -281,9 +281,9 @@ func wrongType(wrong *json.UnmarshalTypeError) error {
 		reflect.String: "a string",
 	}[wrong.Type.Kind()]
 	if wrong.Field == "" {
-		return badRequest("the body must be a JSON object and is a JSON %s", wrong.Value)
+		return badRequest("the body must be a JSON object; found a JSON %s", wrong.Value)
 	}
-	return badRequest("%s must be %s and is a JSON %s", wrong.Field, expected, wrong.Value)
+	return badRequest("%s must be %s; found a JSON %s", wrong.Field, expected, wrong.Value)
 }
 
 func (s *Sandbox) apiReset(*http.Request) (any, error) {
