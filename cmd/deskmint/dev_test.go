@@ -309,7 +309,7 @@ func TestDevOrigins(t *testing.T) {
 			"http://localhost:"+portOf(t, d.sandbox)); page.status != http.StatusOK || got != listed {
 			t.Errorf("origins listed: %v, and the page (%d) may reach %s", listed, page.status, sources)
 		}
-		if strings.Contains(d.err.String(), "configurations[0].zendesk_sso.origins: lists none") == listed {
+		if strings.Contains(d.err.String(), "configurations[0].zendesk_sso.origins: is empty") == listed {
 			t.Errorf("origins listed: %v, and standard error is\n%s", listed, d.err.String())
 		}
 	}

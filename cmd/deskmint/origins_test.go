@@ -17,14 +17,14 @@ func TestNoOrigins(t *testing.T) {
 	} {
 		path, _ := quickstart(t, change...)
 		_, warnings, err := invoke(t, "", "config", "check", path)
-		if err != nil || strings.Contains(warnings, key+": lists none") == listed {
+		if err != nil || strings.Contains(warnings, key+": is empty") == listed {
 			t.Errorf("origins listed: %v, and config check: %v\n%s", listed, err, warnings)
 		}
 		found, _, _ := invoke(t, "", "doctor", "--config", path)
-		if strings.Contains(found, filepath.Base(path)+":24: "+key+": lists none") == listed {
+		if strings.Contains(found, filepath.Base(path)+":24: "+key+": is empty") == listed {
 			t.Errorf("origins listed: %v, and doctor:\n%s", listed, found)
 		}
-		if d := serve(t, path); strings.Contains(d.err.String(), key+": lists none") == listed {
+		if d := serve(t, path); strings.Contains(d.err.String(), key+": is empty") == listed {
 			t.Errorf("origins listed: %v, and serve:\n%s", listed, d.err.String())
 		}
 	}

@@ -30,7 +30,7 @@ func (p pages) in(tag string) *page.Page {
 // not on a page, such as a brand's name that is too long.
 func checkPages(at yamlfile.Place, z *zendeskSSO) {
 	if z.ReferrerPolicy != "" && z.ReferrerPolicy != "no-referrer" && z.ReferrerPolicy != "strict-origin" {
-		at.At("referrer_policy").Problem("is none of its values: no-referrer, strict-origin")
+		at.At("referrer_policy").Problem("is none of its values: use no-referrer, strict-origin")
 	}
 	report := func(at yamlfile.Place, err error) {
 		if err != nil && !at.HasProblem() { // otherwise the profile has refused the value

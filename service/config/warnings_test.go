@@ -25,7 +25,7 @@ func TestWarnings(t *testing.T) {
 		{"none", "callers:", "callers:", nil, ""},
 		{
 			"no origins", "origins: [https://login.acme.com]", "origins: []",
-			[]string{"10 configurations[0].zendesk_sso.origins"}, "Chromium and Safari then stop",
+			[]string{"10 configurations[0].zendesk_sso.origins"}, "Chromium and Safari stay",
 		},
 		{"memory", "source: file", "source: memory", []string{"3 secrets.source"}, "for development"},
 		{"client_ca", "callers:", "tls: {certificate: a, key: b, client_ca: c}\ncallers:", nil, ""},

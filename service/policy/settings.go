@@ -181,7 +181,7 @@ func checkDomains(report func(key, fault string), key string, domains []string) 
 
 func checkOneOf(report func(key, fault string), key, value string, values []string) {
 	if !slices.Contains(values, value) {
-		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(values, ", ")))
+		report(key, fmt.Sprintf("%q is none of its values: use %s", value, strings.Join(values, ", ")))
 	}
 }
 

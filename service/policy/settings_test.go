@@ -47,7 +47,7 @@ func TestSettingsCheck(t *testing.T) {
 		{"no configurations", func(g grant) { g.Configurations = nil }, []string{"configurations: is required"}},
 		{"no actions", func(g grant) { g.Actions = nil }, []string{"actions: is required"}},
 		{"unknown action", func(g grant) { g.Actions = []policy.Action{policy.SignIn, "mint"} },
-			[]string{`actions[1]: "mint" is none of its values: sign_in, read, inspect, report, refresh, stage`}},
+			[]string{`actions[1]: "mint" is none of its values: use sign_in, read, inspect, report, refresh, stage`}},
 		{"all actions", func(g grant) { g.Actions = []policy.Action{"*"} },
 			[]string{`actions[0]: "*" is none of its values`}},
 		{"sign-in without brands", func(g grant) { g.Brands = nil }, []string{"brands: is required with sign_in"}},
@@ -55,7 +55,7 @@ func TestSettingsCheck(t *testing.T) {
 		{"sign-in without domains", func(g grant) { g.EmailDomains.Allow = nil },
 			[]string{"email_domains.allow: is required with sign_in"}},
 		{"unknown role", func(g grant) { g.Roles = []string{"end_user", "owner"} },
-			[]string{`roles[1]: "owner" is none of its values: unset, end_user, agent, admin`}},
+			[]string{`roles[1]: "owner" is none of its values: use unset, end_user, agent, admin`}},
 		{"empty role", func(g grant) { g.Roles = []string{""} }, []string{`roles[0]: "" is none`}},
 		{"all roles in one", func(g grant) { g.Roles = []string{"*"} }, []string{`roles[0]: "*" is none`}},
 

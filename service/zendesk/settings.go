@@ -116,7 +116,7 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 	for i, form := range s.EmailForms {
 		key := fmt.Sprintf("email_forms[%d]", i)
 		if !slices.Contains(EmailForms(), form) {
-			report(key, fmt.Sprintf("%q is none of its values: %s, %s, %s", form,
+			report(key, fmt.Sprintf("%q is none of its values: use %s, %s, %s", form,
 				CarrierDots, UnderscoredDomains, InternationalDomains))
 		} else if slices.Index(s.EmailForms, form) < i {
 			report(key, fmt.Sprintf("%s is listed twice", form))
@@ -129,9 +129,9 @@ func Check(s Settings, brands []BrandSettings, report func(key, fault string)) {
 // Warn reports settings that are valid, but with which some sign-ins fail. Keys are as in Check.
 func Warn(s Settings, report func(key, warning string)) {
 	if len(s.Origins) == 0 {
-		report("origins", "lists none: Chromium and Safari then stop at the sign-in page where Zendesk sends a "+
-			"browser on to the remote login or logout URL, as it does to report an error. List the origins of both "+
-			"URLs, such as https://login.example.com")
+		report("origins", "is empty: Chromium and Safari stay at the sign-in page when Zendesk redirects to the "+
+			"remote login or logout URL, as it does after an error. List the origins of both URLs, such as "+
+			"https://login.example.com")
 	}
 }
 
@@ -153,8 +153,8 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 		switch {
 		case !subdomain.MatchString(b.Subdomain):
 			report(at("subdomain"),
-				fmt.Sprintf("%q is no Zendesk subdomain: write the part before .zendesk.com, in lower case",
-					b.Subdomain))
+				fmt.Sprintf("%q is no Zendesk subdomain: write the part before .zendesk.com, which has lower-case "+
+					"letters, digits and hyphens", b.Subdomain))
 		case subdomains[b.Subdomain] && strings.Contains(s.endpoint(), placeholder):
 			report(at("subdomain"), "another brand of this configuration has the same subdomain")
 		}
@@ -178,6 +178,6 @@ func checkBrands(s Settings, brands []BrandSettings, report func(key, fault stri
 
 func checkChoice(report func(key, fault string), key, value string, choices ...string) {
 	if value != "" && !slices.Contains(choices, value) {
-		report(key, fmt.Sprintf("%q is none of its values: %s", value, strings.Join(choices, ", ")))
+		report(key, fmt.Sprintf("%q is none of its values: use %s", value, strings.Join(choices, ", ")))
 	}
 }

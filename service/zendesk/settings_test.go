@@ -68,17 +68,17 @@ func TestSettingsFaults(t *testing.T) {
 			[]fault{{"ip_ranges[0]", "is no range"}}},
 
 		"organization_id_type": {func(s *zendesk.Settings, _ brands) { s.OrganizationIDType = "int" },
-			[]fault{{"organization_id_type", `"int" is none of its values: string, integer`}}},
+			[]fault{{"organization_id_type", `"int" is none of its values: use string, integer`}}},
 		"on_invalid_optional": {func(s *zendesk.Settings, _ brands) { s.OnInvalidOptional = "Omit" },
-			[]fault{{"on_invalid_optional", "none of its values: refuse, omit"}}},
+			[]fault{{"on_invalid_optional", "none of its values: use refuse, omit"}}},
 		"on_invalid_optional of claims": {
 			func(s *zendesk.Settings, _ brands) {
 				s.OnInvalidOptional = map[string]any{"phone": "drop", "role": "omit", "tags": "omit", "user_fields": 1}
 			},
 			[]fault{
-				{"on_invalid_optional.phone", "none of its values: refuse, omit"},
-				{"on_invalid_optional.role", "is no optional claim: custom_role_id, external_id, locale_id"},
-				{"on_invalid_optional.user_fields", "none of its values: refuse, omit"},
+				{"on_invalid_optional.phone", "none of its values: use refuse, omit"},
+				{"on_invalid_optional.role", "is no optional claim: use custom_role_id, external_id, locale_id"},
+				{"on_invalid_optional.user_fields", "none of its values: use refuse, omit"},
 			},
 		},
 		"on_invalid_optional as a list": {
@@ -90,12 +90,12 @@ func TestSettingsFaults(t *testing.T) {
 				s.EmailForms = []zendesk.EmailForm{"carrier_dots", "quoted", "carrier_dots"}
 			},
 			[]fault{
-				{"email_forms[1]", `"quoted" is none of its values: carrier_dots, underscored_domains`},
+				{"email_forms[1]", `"quoted" is none of its values: use carrier_dots, underscored_domains`},
 				{"email_forms[2]", "carrier_dots is listed twice"},
 			},
 		},
 		"on_bad_return_to": {func(s *zendesk.Settings, _ brands) { s.OnBadReturnTo = "omit" },
-			[]fault{{"on_bad_return_to", "none of its values: refuse, home, auto"}}},
+			[]fault{{"on_bad_return_to", "none of its values: use refuse, home, auto"}}},
 		"values spelt out": {func(s *zendesk.Settings, _ brands) {
 			s.OrganizationIDType, s.OnInvalidOptional, s.OnBadReturnTo = "string", "refuse", "refuse"
 		}, nil},
@@ -117,7 +117,7 @@ func TestSettingsFaults(t *testing.T) {
 		"subdomain with its host": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "acme.zendesk.com" },
 			[]fault{{"brands[0].subdomain", "the part before .zendesk.com"}}},
 		"subdomain in capitals": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "Acme" },
-			[]fault{{"brands[0].subdomain", "lower case"}}},
+			[]fault{{"brands[0].subdomain", "lower-case"}}},
 		"subdomain with a slash": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "evil.example/" },
 			[]fault{{"brands[0].subdomain", "is no Zendesk subdomain"}}},
 		"subdomain with an at": {func(_ *zendesk.Settings, b brands) { b[0].Subdomain = "me@evil" },
