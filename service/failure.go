@@ -42,7 +42,7 @@ func failureOf(kind, message string) failure {
 		class:   pb.SignInFailureClass_SIGN_IN_FAILURE_CLASS_UNKNOWN,
 		problem: page.ProblemFailed,
 		cause:   "Zendesk refused the sign-in with a message that matches no known pattern.",
-		operator: "Read the message where the report was received; " +
+		operator: "Read the message where the report was received. " +
 			"Zendesk's log of the person's sign-ins may say more.",
 		user: tryLater,
 	}
@@ -105,8 +105,8 @@ var tokenFailures = []failure{
 			`\bsignature (?:cannot|could not) be verified\b`),
 		problem: page.ProblemFailed,
 		cause:   "The token was signed with a secret that isn't this configuration's newest at Zendesk.",
-		operator: "Compare the active version with the secret at Zendesk; " +
-			"after a reset there, stage and activate the new one.",
+		operator: "Compare the active version with the secret at Zendesk. " +
+			"If it was reset there, stage and activate the new one.",
 		user: tryLater,
 	},
 	{
