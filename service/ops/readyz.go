@@ -146,5 +146,6 @@ func cut(fault string) string {
 	if len(fault) <= maxFault {
 		return fault
 	}
-	return fmt.Sprintf("%s… (%s more)", strings.ToValidUTF8(fault[:maxFault], ""), text.Count(len(fault)-maxFault, "byte"))
+	more := text.Count(len(fault)-maxFault, "byte")
+	return fmt.Sprintf("%s… (%s more)", strings.ToValidUTF8(fault[:maxFault], ""), more)
 }

@@ -189,8 +189,7 @@ func isDomain(s string) bool { return !strings.Contains(s, "_") && emailDomainFa
 // emailDomainFault explains why s can't be the domain of an address. It returns "" if it can. A
 // label may have underscores unless it is the last one.
 func emailDomainFault(s string) string {
-	labels := strings.Split(s, ".")
-	last := labels[len(labels)-1]
+	last := s[strings.LastIndexByte(s, '.')+1:]
 	switch {
 	case s == "":
 		return "has no domain after the @"
@@ -198,16 +197,27 @@ func emailDomainFault(s string) string {
 		return "has a domain of more than 253 bytes"
 	case strings.ContainsFunc(s, func(r rune) bool { return !isAlphanumeric(r) && !strings.ContainsRune("-._", r) }):
 		return "has a character after the @ that no domain has: send the bare address"
-	case slices.Contains(labels, ""):
+	case hasLabel(s, func(l string) bool { return l == "" }):
 		return "has a dot at the start or end of its domain, or two in a row"
-	case slices.ContainsFunc(labels, func(l string) bool { return len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' }):
+	case hasLabel(s, func(l string) bool { return len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' }):
 		return "has a part between two dots of its domain that begins or ends with a hyphen, or is longer than 63 bytes"
 	case strings.Trim(last, "0123456789") == "":
 		return "has a number or an IP address in place of a domain name"
-	case len(labels) < 2:
+	case last == s:
 		return "has a domain of only one label: a domain name has at least two, such as example.com"
 	case strings.Contains(last, "_"):
 		return "has an underscore in the last label of its domain"
 	}
 	return ""
+}
+
+// hasLabel reports whether one of the labels of a domain is like that. It allocates nothing, because
+// each sign-in checks a domain.
+func hasLabel(domain string, is func(label string) bool) bool {
+	for label := range strings.SplitSeq(domain, ".") {
+		if is(label) {
+			return true
+		}
+	}
+	return false
 }

@@ -39,8 +39,8 @@ func readKey(path string) (key secrets.Key, warnings []string, err error) {
 		return key, nil, fmt.Errorf("the secret in %s %s", path, what)
 	}
 	if mode := info.Mode().Perm(); mode&0o004 != 0 {
-		warnings = append(warnings, fmt.Sprintf("the permissions of %s (%#o) let every user of this machine read it: %s",
-			path, mode, readfile.Narrow(path, info)))
+		warnings = append(warnings, fmt.Sprintf("the permissions of %s (%#o) let every user of this machine "+
+			"read it: %s", path, mode, readfile.Narrow(path, info)))
 	}
 	if fault := key.PasteFault(); fault != "" {
 		warnings = append(warnings, fmt.Sprintf("the secret in %s may have been pasted wrongly: the value %s", path,
