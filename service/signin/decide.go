@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -291,9 +292,18 @@ func withViolations(err error, found []zendesk.Violation) error {
 	return &zendesk.InvalidError{Violations: found}
 }
 
-func fieldsOf(violations []zendesk.Violation) (fields []string) {
-	for _, v := range violations {
-		fields = append(fields, v.Field)
+// fieldKey matches the path of a user field whose key can be one.
+var fieldKey = regexp.MustCompile(`^user\.user_fields\["([\pL\pM\p{Nd}_]*[\pL_][\pL\pM\p{Nd}_]*)"\]`)
+
+// fieldsOf returns the fields of warnings for the record. It leaves out a key that no user field has,
+// because a client may have written a value in its place, such as an address.
+func fieldsOf(warnings []zendesk.Violation) (fields []string) {
+	for _, w := range warnings {
+		field, _, keyed := strings.Cut(w.Field, `["`)
+		if key := fieldKey.FindStringSubmatch(w.Field); !keyed || key != nil && !caller.LooksLikeCredential(key[1]) {
+			field = w.Field
+		}
+		fields = append(fields, field)
 	}
 	return fields
 }
