@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // PerPage is the number of configurations on one page.
@@ -21,8 +22,15 @@ func SelectionOf(query url.Values) Selection {
 	return s
 }
 
+// short cuts a parameter off between two characters. It keeps a mark for what is not valid UTF-8, so
+// that a search for it finds nothing.
 func short(s string) string {
-	return strings.TrimSpace(strings.ToValidUTF8(s[:min(len(s), maxParameter)], ""))
+	s = strings.ToValidUTF8(s, "�")
+	end := min(len(s), maxParameter)
+	for end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return strings.TrimSpace(s[:end])
 }
 
 // Has reports whether the selection has a configuration.
