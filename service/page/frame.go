@@ -99,8 +99,8 @@ func CheckBrand(name string) error { return checkText(name, maxTitle) }
 // CheckSource returns an error if the policy of a page can't name an origin.
 func CheckSource(origin string) error {
 	if !sourcePattern.MatchString(origin) {
-		return errors.New("can't be in a page's policy: it must be scheme://host or scheme://host:port in lower case, " +
-			"and no IPv6 address")
+		return errors.New("can't be in a page's policy: it must be scheme://host or scheme://host:port in lower " +
+			"case, and no IPv6 address")
 	}
 	return nil
 }
