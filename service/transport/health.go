@@ -8,6 +8,8 @@ import (
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/deskmint/deskmint/service/transport/internal/connections"
 )
 
 // publicHealth is the health service of the public listener. It needs no credential, because
@@ -48,12 +50,12 @@ func limitWatches(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo
 	if info.FullMethod != healthpb.Health_Watch_FullMethodName {
 		return handle(srv, stream)
 	}
-	if conn := peerOf(stream.Context()); conn != nil {
-		if conn.watched.Swap(true) {
+	if conn := connections.PeerOf(stream.Context()); conn != nil {
+		if conn.Watched.Swap(true) {
 			// With any other code, a client that needs the watch makes no calls (gRFC A17).
 			return status.Error(codes.Unimplemented, "this connection has a health watch: use that one")
 		}
-		defer conn.watched.Store(false)
+		defer conn.Watched.Store(false)
 	}
 	return handle(srv, stream)
 }

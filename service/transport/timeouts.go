@@ -12,7 +12,7 @@ import (
 )
 
 // Timeouts limit how long the transports wait for a client. A slower client is disconnected. Only
-// the operating system's limit of open files limits the number of connections (reserveDescriptors).
+// the operating system's limit of open files limits the number of connections.
 // With a lower limit, an attacker would need fewer connections to lock out every other client.
 type Timeouts struct {
 	// Request limits a whole request at the gRPC server, starting with its header.

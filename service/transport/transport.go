@@ -31,6 +31,7 @@ import (
 
 	"github.com/deskmint/deskmint/service/certs"
 	"github.com/deskmint/deskmint/service/panics"
+	"github.com/deskmint/deskmint/service/transport/internal/connections"
 )
 
 // The transports, as records, metrics and traces name them.
@@ -133,8 +134,8 @@ func New(o Options) (*Servers, error) {
 // Serve accepts requests from both listeners until Stop, and closes the listeners. It returns the
 // error of the first listener that fails, or nil after Stop.
 func (t *Servers) Serve(grpcListener, httpListener net.Listener) error {
-	grpcListener = t.limitConnections(GRPC, reserveDescriptors(grpcListener))
-	httpListener = t.limitConnections(HTTP, reserveDescriptors(httpListener))
+	grpcListener = connections.Limit(grpcListener, GRPC, t.options.ConnectionsPerAddress, t.options.Log)
+	httpListener = connections.Limit(httpListener, HTTP, t.options.ConnectionsPerAddress, t.options.Log)
 	if t.options.TLS != nil {
 		httpListener = tlsListener(httpListener, t.options.TLS)
 	}

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package transport
+package connections
 
 func maxDescriptors() uint64 { return 0 }

@@ -1,4 +1,6 @@
-package transport
+// Package connections limits how many connections a listener has open, of one address and of all
+// clients together.
+package connections
 
 import (
 	"context"
@@ -27,10 +29,12 @@ type limitedListener struct {
 	logged  time.Time // when the log got its last line
 }
 
-// limitConnections returns a listener with the limit of the options.
-func (t *Servers) limitConnections(transport string, l net.Listener) net.Listener {
+// Limit returns a listener whose addresses have at most perAddress open connections each, or any
+// number if perAddress is 0. All addresses together can't use up the descriptors of the process. log
+// gets a line when connections are refused. It names the transport.
+func Limit(l net.Listener, transport string, perAddress int, log *slog.Logger) net.Listener {
 	return &limitedListener{
-		Listener: l, transport: transport, max: t.options.ConnectionsPerAddress, log: t.options.Log,
+		Listener: reserveDescriptors(l), transport: transport, max: perAddress, log: log,
 		open: make(map[netip.Prefix]int),
 	}
 }
@@ -44,7 +48,7 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		}
 		address := addressOf(conn.RemoteAddr())
 		if l.add(address) {
-			from := &peerAddr{Addr: conn.RemoteAddr()}
+			from := &Peer{Addr: conn.RemoteAddr()}
 			return &countedConn{Conn: conn, peer: from, end: func() { l.remove(address) }}, nil
 		}
 		_ = conn.Close()
@@ -106,7 +110,7 @@ func (l *limitedListener) remove(address netip.Prefix) {
 // countedConn is a connection that its listener counts until it is closed.
 type countedConn struct {
 	net.Conn
-	peer   *peerAddr
+	peer   *Peer
 	end    func()
 	closed atomic.Bool
 }
@@ -123,19 +127,20 @@ func (c *countedConn) Close() error {
 // it identifies the connection in the context of a call.
 func (c *countedConn) RemoteAddr() net.Addr { return c.peer }
 
-// peerAddr is the address of a client, and the state of its connection.
-type peerAddr struct {
+// Peer is the address of a client, and the state of its connection.
+type Peer struct {
 	net.Addr
-	watched atomic.Bool // the connection has a health watch
+
+	Watched atomic.Bool // the connection has a health watch
 }
 
-// peerOf returns the address of the connection that a gRPC call arrived on, or nil if its listener
+// PeerOf returns the address of the connection that a gRPC call arrived on, or nil if its listener
 // isn't one of this package.
-func peerOf(ctx context.Context) *peerAddr {
+func PeerOf(ctx context.Context) *Peer {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return nil
 	}
-	address, _ := p.Addr.(*peerAddr)
+	address, _ := p.Addr.(*Peer)
 	return address
 }

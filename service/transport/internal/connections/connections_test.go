@@ -1,4 +1,4 @@
-package transport
+package connections
 
 import (
 	"bytes"
@@ -12,12 +12,11 @@ import (
 // connection that ends makes room, and that the log names the setting once.
 func TestConnectionsPerAddress(t *testing.T) {
 	var log bytes.Buffer
-	servers := &Servers{options: Options{ConnectionsPerAddress: 2, Log: slog.New(slog.NewTextHandler(&log, nil))}}
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := servers.limitConnections(HTTP, inner)
+	l := Limit(inner, "http", 2, slog.New(slog.NewTextHandler(&log, nil)))
 	accepted := make(chan net.Conn)
 	go func() {
 		defer close(accepted)
@@ -95,8 +94,7 @@ func TestConnectionsEndWhileTheLogHangs(t *testing.T) {
 		<-hold
 		return len(b), nil
 	}), nil))
-	servers := &Servers{options: Options{ConnectionsPerAddress: 1, Log: log}}
-	l := servers.limitConnections(HTTP, nil).(*limitedListener)
+	l := Limit(nil, "http", 1, log).(*limitedListener)
 	address := addressOf(textAddr("192.0.2.1:1"))
 	if !l.add(address) {
 		t.Fatal("the first connection is refused")
