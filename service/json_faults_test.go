@@ -55,8 +55,8 @@ func TestJSONFaults(t *testing.T) {
 		{"an id with a fraction", in(`"localeId":1.5`),
 			[]string{`user.localeId must be Zendesk's id, a whole number; found a fraction`}},
 		{"an id beyond 64 bits", in(`"localeId":9223372036854775808`),
-			[]string{`user.localeId must be Zendesk's id, a whole number between -9223372036854775808 and 9223372036854775807; ` +
-				`found one beyond`}},
+			[]string{`user.localeId must be Zendesk's id, a whole number between -9223372036854775808 and ` +
+				`9223372036854775807; found one beyond`}},
 		{"a version below zero", `{"secret_version":-1}`,
 			[]string{`secret_version must be a whole number between 0 and 4294967295; found one beyond`}},
 		{"a version of many digits", `{"secretVersion":1e99}`,
@@ -107,7 +107,8 @@ func TestJSONFaults(t *testing.T) {
 			[]string{`user has a name that is not a field of this request`}},
 		{"an API key as a name", in(`"dmk_` + strings.Repeat("a", 43) + `":1`),
 			[]string{`user has a name that is not a field of this request`}},
-		{"twice in two spellings", in(`"locale_id":1,"localeId":1`), []string{`user.localeId is another spelling of locale_id, which is there too`}},
+		{"twice in two spellings", in(`"locale_id":1,"localeId":1`),
+			[]string{`user.localeId is another spelling of locale_id, which is there too`}},
 		{"a custom field twice", in(`"userFields":{"plan":1,"plan":2}`),
 			[]string{`user.userFields["plan"] occurs twice`}},
 
@@ -205,7 +206,8 @@ func TestBodyFaults(t *testing.T) {
 		{"no type", "", good, 415,
 			"The request has no Content-Type. The body must be JSON, with Content-Type: application/json."},
 		{"text", "Content-Type: text/plain\r\n", good, 415,
-			"The request's Content-Type isn't that of JSON. The body must be JSON, with Content-Type: application/json."},
+			"The request's Content-Type isn't that of JSON. The body must be JSON, with Content-Type: " +
+				"application/json."},
 		{"another charset", "Content-Type: application/json; charset=iso-8859-1\r\n", good, 415,
 			"The request's body must be in UTF-8: encode it so, and send Content-Type: application/json " +
 				"without charset."},

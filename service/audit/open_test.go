@@ -111,7 +111,10 @@ func TestOpenEmailKey(t *testing.T) {
 		{"missing", filepath.Join(dir, "nope"), []string{"audit.email_key_file", "nope", "no such file"}},
 		{"directory", dir, []string{"audit.email_key_file", dir}},
 		{"empty", file("empty", ""), []string{"audit.email_key_file", "empty", "0 of at least 32 bytes"}},
-		{"blank", file("blank", strings.Repeat(" \n", 32)), []string{"audit.email_key_file", "blank", "0 of at least 32 bytes"}},
+		{
+			"blank", file("blank", strings.Repeat(" \n", 32)),
+			[]string{"audit.email_key_file", "blank", "0 of at least 32 bytes"},
+		},
 		{
 			"short",
 			file("short", canary[:31]+"\n"),

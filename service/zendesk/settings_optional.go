@@ -48,7 +48,8 @@ func checkInvalidOptional(report func(key, fault string), v any) {
 		defaults := invalidOptionalDefaults()
 		for _, name := range sortedKeys(v) {
 			if _, known := defaults[name]; !known {
-				report(key+"."+name, "is no optional claim: use "+strings.Join(slices.Sorted(maps.Keys(defaults)), ", "))
+				claims := strings.Join(slices.Sorted(maps.Keys(defaults)), ", ")
+				report(key+"."+name, "is no optional claim: use "+claims)
 			} else {
 				checkChoice(report, key+"."+name, fmt.Sprint(v[name]), refuse, omit)
 			}
