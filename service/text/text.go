@@ -127,7 +127,7 @@ func refused(r rune, joiners Joiners) string {
 		return "a bidirectional control character"
 	case r&0xFFFE == 0xFFFE || (r >= 0xFDD0 && r <= 0xFDEF):
 		return "a noncharacter"
-	case bool(joiners) && IsJoiner(r):
+	case bool(joiners) && isJoiner(r):
 		return ""
 	case unicode.Is(unicode.Prepended_Concatenation_Mark, r):
 		return "" // these format characters are visible
@@ -137,7 +137,7 @@ func refused(r rune, joiners Joiners) string {
 	return ""
 }
 
-// IsJoiner reports whether r is invisible by itself but changes the appearance of its neighbours.
-func IsJoiner(r rune) bool {
+// isJoiner reports whether r is invisible by itself but changes the appearance of its neighbours.
+func isJoiner(r rune) bool {
 	return r == 0x200C || r == 0x200D || unicode.Is(unicode.Variation_Selector, r)
 }
