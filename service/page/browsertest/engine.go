@@ -50,7 +50,7 @@ func (e Engine) binary(t testing.TB) string {
 	return ""
 }
 
-// Browser is a browser of one engine. It ends when the test ends.
+// Browser is a browser of one engine. It ends when the test ends. Only one goroutine may use it.
 type Browser struct {
 	Engine Engine
 	opener opener
