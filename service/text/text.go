@@ -30,6 +30,9 @@ const (
 // Fault describes the first character of s that isn't allowed, in words that follow a field's name.
 // It returns "" if all of s is allowed.
 func Fault(s string, joiners Joiners) string {
+	if isPlain(s) {
+		return ""
+	}
 	if !utf8.ValidString(s) {
 		return "is not valid UTF-8"
 	}
@@ -46,6 +49,17 @@ func Fault(s string, joiners Joiners) string {
 		}
 	}
 	return ""
+}
+
+// isPlain reports whether s has only the visible characters of ASCII and spaces, as most texts do.
+// It is fast.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7F {
+			return false
+		}
+	}
+	return true
 }
 
 // A black flag, the tags of a region's code and the last tag are the flag of the region (Unicode
@@ -74,7 +88,7 @@ func flagSize(s string) int {
 // byte order marks, zero-width spaces, word joiners, marks of the writing direction. It reports
 // whether there were any. It leaves a text that isn't valid UTF-8 as it is.
 func Clean(s string) (cleaned string, changed bool) {
-	if !strings.ContainsFunc(s, isHarmless) || !utf8.ValidString(s) {
+	if isPlain(s) || !strings.ContainsFunc(s, isHarmless) || !utf8.ValidString(s) {
 		return s, false
 	}
 	return strings.Map(func(r rune) rune {
