@@ -160,8 +160,10 @@ func (s *Sandbox) addBrands(brands []Brand) (errs []error) {
 		}
 		ids[brand.ID] = true
 		host := brand.Subdomain + ".localhost"
-		if _, exists := s.brands[host]; exists || !labelPattern.MatchString(brand.Subdomain) {
-			errs = append(errs, fmt.Errorf("brand %q: subdomain %q is used twice or is not a DNS label in lower case",
+		if _, exists := s.brands[host]; exists {
+			errs = append(errs, fmt.Errorf("brand %q: another brand has the subdomain %q", brand.ID, brand.Subdomain))
+		} else if !labelPattern.MatchString(brand.Subdomain) {
+			errs = append(errs, fmt.Errorf("brand %q: subdomain %q is not of lower-case letters, digits and hyphens",
 				brand.ID, brand.Subdomain))
 		}
 		s.brands[host] = brand
