@@ -2,7 +2,7 @@ package config
 
 var structureProblems = []problemCase{
 	{"syntax", "  source: file", "  source: [file", []string{"2 "}, "is not valid YAML"},
-	{"tab", "  source: file", "\tsource: file", []string{"3 "}, "is not valid YAML"},
+	{"tab", "  source: file", "\tsource: file", []string{"3 "}, "indent with spaces, not tabs"},
 	{"undefined alias", "source: file", "source: *store", []string{"1 "}, "an alias (*…) has no anchor"},
 	{"two documents", "callers:", "---\ncallers:", []string{"12 "}, "several documents"},
 	{"not a mapping", minimal, "- a\n- b\n", []string{"1 "}, "must be a block of keys"},

@@ -88,7 +88,11 @@ func syntaxProblem(err error) (line int, message string) {
 		return 1, "is not valid YAML: an alias (*…) has no anchor (&…) before it"
 	}
 	line, _ = strconv.Atoi(parts[1])
-	return max(1, line), "is not valid YAML: " + parts[2]
+	message = "is not valid YAML: " + parts[2]
+	if parts[2] == "found character that cannot start any token" {
+		message += ": indent with spaces, not tabs, and put a value that begins with @, % or ` in quotes"
+	}
+	return max(1, line), message
 }
 
 // value reads n into out, which must be zero.
