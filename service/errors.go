@@ -182,7 +182,7 @@ func (r *refusal) explainDenial(denied *policy.DeniedError) {
 	}
 	why := "is not covered by a grant of the caller"
 	if denied.Reason == policy.RoleNotAllowed {
-		why += "; left out, it needs one with the role unset"
+		why += ". A request without a role needs a grant that has the role unset"
 	}
 	r.Metadata = onField(denied.Field)
 	r.Violations = []transport.Violation{{Field: denied.Field, Description: why}}
