@@ -120,7 +120,7 @@ var (
 // addSignInPage adds the page that posts the token, without the token and the script.
 func (t *trace) addSignInPage(r response) {
 	t.SignInPage = tokenField.ReplaceAllString(string(r.body), "${1}THE-TOKEN")
-	t.SignInPage = scriptBlock.ReplaceAllString(t.SignInPage, "<script>…</script>")
+	t.SignInPage = scriptBlock.ReplaceAllString(t.SignInPage, "<!-- the script, which posts the form -->")
 	t.PageHeaders = r.headerFields()
 	if found := formAction.FindStringSubmatch(t.SignInPage); found != nil {
 		if action, err := url.Parse(html.UnescapeString(found[1])); err == nil {
