@@ -47,8 +47,8 @@ func TestStatusPage(t *testing.T) {
 		"The key that is held signs until",
 		"acme-broken is unusable",
 		"version 1 is too short (16 to 31 bytes; at least 32 are needed)",
-		"`deskmint secret status acme-broken` shows what it has",
-		"acme-off is disabled An operator has switched the secret off. `deskmint secret enable acme-off` switches",
+		"deskmint secret status acme-broken shows what it has",
+		"acme-off is disabled An operator has switched the secret off. deskmint secret enable acme-off switches",
 		"all 7 unusable 2 unavailable 1 stale 1 disabled 1 usable 2",
 		"1 to 7 of 7. The versions are those of the secret.",
 		"acme-customers Acme customers usable 1 2 2", // active, staged and previous
@@ -65,6 +65,9 @@ func TestStatusPage(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(text)
+	}
+	if want := "<code>deskmint secret enable acme-off</code>"; !strings.Contains(page, want) {
+		t.Errorf("the page doesn't have %s", want)
 	}
 	for _, never := range []string{
 		"MARKER", inputMarker, "@", "127.0.0.1", "<script", "javascript:", " style=", "Bearer",

@@ -143,6 +143,9 @@ func NewRenderer() *Renderer {
 		"span":  span,
 		"clean": withoutAddresses,
 		"add":   func(a, b int) int { return a + b },
+		"odd":   func(n int) bool { return n%2 == 1 },
+		// Every second part is a command, which the text has between backticks.
+		"aroundCode": func(s string) []string { return strings.Split(s, "`") },
 	}).Parse(source)) // the program's own template, which the tests render
 	return &Renderer{
 		page: page,
