@@ -119,7 +119,7 @@ func (e *examination) configuration(path string) *config.Snapshot {
 		return nil
 	}
 	for _, w := range snapshot.Warnings {
-		e.warn(placeOf(w), w.Message, "change it, if it isn't intended")
+		e.warn(placeOf(w), w.Message, "change the configuration file, unless this is intended")
 	}
 	e.ok(path, "the file is valid: "+text.Count(len(snapshot.Names()), "configuration"))
 	return snapshot
