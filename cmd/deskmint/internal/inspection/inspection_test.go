@@ -150,11 +150,15 @@ func TestOffline(t *testing.T) {
 		acceptable  bool
 		says        string // part of the output, a warning or the error
 	}{
-		"good":            {good, secret, 0o600, true, "until 03:07:05 UTC, signed with the secret in FILE\n"},
-		"a line":          {good, secret + "\n", 0o600, true, "acceptable"},
-		"a line of CRLF":  {good, secret + "\r\n", 0o600, true, "acceptable"},
-		"a warning":       {sign(t, secret, claims+`,"iss":"x"}`), secret, 0o600, true, "\nwarning: claims: iss is"},
-		"a control code":  {sign(t, secret, claims+`,"\u001b[2J":1}`), secret, 0o600, true, "claims: \ufffd[2J is not"},
+		"good":           {good, secret, 0o600, true, "until 03:07:05 UTC, signed with the secret in FILE\n"},
+		"a line":         {good, secret + "\n", 0o600, true, "acceptable"},
+		"a line of CRLF": {good, secret + "\r\n", 0o600, true, "acceptable"},
+		"a warning":      {sign(t, secret, claims+`,"iss":"x"}`), secret, 0o600, true, "\nwarning: claims: iss is"},
+		"a control code": {sign(t, secret, claims+`,"\u001b[2J":1}`), secret, 0o600, true, "claims: \ufffd[2J is not"},
+		"an entry": {
+			sign(t, secret, claims+`,"user_fields":{"a b":1}}`), secret, 0o600, true,
+			`claims: user_fields["a b"] is no key`,
+		},
 		"another secret":  {good, strings.ToLower(secret), 0o600, false, "signature: fits no version"},
 		"in quotes":       {good, `"` + secret + `"`, 0o600, false, "signature: fits version 1 of the secret without"},
 		"a wrong paste":   {good, `"` + secret + `"`, 0o600, false, "pasted wrongly: the value begins or ends"},

@@ -22,12 +22,20 @@ func Print(w io.Writer, r *pb.InspectTokenResponse, key string) error {
 	}{{"", r.GetProblems()}, {"warning: ", r.GetWarnings()}, {"configuration: ", r.GetConfigurationDifferences()}} {
 		for _, p := range list.problems {
 			part := strings.ToLower(strings.TrimPrefix(p.GetPart().String(), "TOKEN_PART_"))
-			text := strings.TrimSpace(plain(p.GetName()) + " " + p.GetDescription())
-			fmt.Fprintf(&b, "%s%s: %s\n", list.prefix, part, text)
+			fmt.Fprintf(&b, "%s%s: %s\n", list.prefix, part, sentence(p))
 		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// sentence joins the name and the description. A description of an entry begins with its index.
+func sentence(p *pb.TokenProblem) string {
+	space := " "
+	if p.GetName() == "" || strings.HasPrefix(p.GetDescription(), "[") {
+		space = ""
+	}
+	return plain(p.GetName()) + space + p.GetDescription()
 }
 
 // maxName limits how much of a name in the token is printed.
