@@ -25,7 +25,7 @@ func (s *fixture) openLoopPage() {
 // still valid, or has become too old in the meantime.
 func testBackToUnsentPage(s *fixture) {
 	s.inject(skippedClock)
-	for _, step := range []struct{ skipped, want string }{{"149000", "true,true"}, {"150000", "false,true"}} {
+	for _, step := range []struct{ skipped, want string }{{"100000", "true,true"}, {"150000", "false,true"}} {
 		s.openLoopPage()
 		before := s.timesServed()
 		s.goTo("/")
