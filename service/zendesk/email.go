@@ -134,6 +134,11 @@ func asciiDomain(domain string) (string, error) {
 	if err != nil || len(labels) != len(from) {
 		return "", fault
 	}
+	// A few characters have a valid letter as their lower case, but are in no domain. Browsers and
+	// mail servers must find the same domain.
+	if found, err := idna.Lookup.ToASCII(domain); err != nil || found != ascii {
+		return "", fault
+	}
 	for i, label := range from {
 		if !isASCII(label) && !strings.HasPrefix(labels[i], "xn--") {
 			return "", fault
