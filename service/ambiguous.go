@@ -20,6 +20,8 @@ const (
 type resolveError struct {
 	search search
 	found  []config.Site // at most one more than maxCandidates
+	// returnTo says why nothing was found, if the return_to is the only reason.
+	returnTo string
 }
 
 func (e *resolveError) Error() string {
@@ -105,6 +107,11 @@ func differ(sites []config.Site, value func(config.Site) string) bool {
 func (r *refusal) explainResolve(e *resolveError) {
 	if len(e.found) == 0 {
 		r.Reason = reasonNotResolved
+		if e.returnTo != "" {
+			r.Violations = []transport.Violation{{
+				Field: "return_to", Description: e.returnTo + ". Without it, the search finds something",
+			}}
+		}
 		return
 	}
 	r.Reason = reasonAmbiguous

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -82,17 +83,9 @@ func (s *Service) resolveConfiguration(
 	if err != nil {
 		return answer{facts: facts}, err
 	}
-	var found []config.Site
-	for site := range x.snapshot.Sites(x.caller.Name, wanted.Search) {
-		if !wanted.matches(site) || !x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
-			continue
-		}
-		if found = append(found, site); len(found) > maxCandidates {
-			break
-		}
-	}
+	found := x.sites(wanted)
 	if len(found) != 1 {
-		return answer{}, &resolveError{wanted, found}
+		return answer{}, &resolveError{wanted, found, x.returnToFault(wanted, found)}
 	}
 	site := found[0]
 	facts.Configuration, facts.Brand = site.Configuration.Name, site.Brand.ID
@@ -102,6 +95,44 @@ func (s *Service) resolveConfiguration(
 			Configuration: collection + site.Configuration.Name, BrandId: site.Brand.ID,
 		},
 	}, nil
+}
+
+// sites returns the sites that serve a search and that the caller may read. It stops when there are
+// more than an error names.
+func (x *exchange) sites(wanted search) (found []config.Site) {
+	for site := range x.snapshot.Sites(x.caller.Name, wanted.Search) {
+		if !wanted.matches(site) || !x.grants(site.Configuration, policy.Read).Brand(site.Brand.ID) {
+			continue
+		}
+		if found = append(found, site); len(found) > maxCandidates {
+			break
+		}
+	}
+	return found
+}
+
+// returnToFault explains why a search found nothing if it would find something without its
+// return_to. Otherwise it returns "".
+func (x *exchange) returnToFault(wanted search, found []config.Site) string {
+	if len(found) > 0 || wanted.returnTo == nil {
+		return ""
+	}
+	without := wanted
+	without.Host, without.returnTo = "", nil
+	var why string
+	for _, site := range x.sites(without) {
+		_, err := site.Brand.Accept(*wanted.returnTo)
+		foreign := (*zendesk.ForeignError)(nil)
+		switch errors.As(err, &foreign); {
+		case foreign == nil: // the search has found too many others
+			return ""
+		case why == "":
+			why = foreign.Description
+		case why != foreign.Description:
+			return "is allowed by none of the brands that the rest of the request may mean"
+		}
+	}
+	return why
 }
 
 // takeReadLimit counts a request that reads several configurations against the limit of reads. It

@@ -103,3 +103,36 @@ func TestAmbiguousResolveIsShort(t *testing.T) {
 		}
 	})
 }
+
+// TestUnresolvedReturnTo checks that the error says so if only the return_to is the reason why
+// nothing was found.
+func TestUnresolvedReturnTo(t *testing.T) {
+	s := start(t, settings{configuration: configuration})
+	const without = ". Without it, the search finds something"
+	for name, c := range map[string]struct{ body, fault string }{
+		"where people sign out": {
+			`"brandId":"360002","returnTo":"/logout"`,
+			"leads to a page where Zendesk signs people in or out or redirects them again, such as those below " +
+				"/access/ or /auth/, or /logout" + without,
+		},
+		"another brand's host": {
+			`"brandId":"360002","returnTo":"https://acme.zendesk.com/"`,
+			"must be a path, or start with one of https://acme-labs.zendesk.com/" + without,
+		},
+		"a host of nobody": {
+			`"returnTo":"https://evil.example/"`,
+			"is allowed by none of the brands that the rest of the request may mean" + without,
+		},
+		"an unknown brand": {`"brandId":"1234567","returnTo":"/logout"`, ""},
+		"no return_to":     {`"brandId":"1234567"`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachTransport(t, func(t *testing.T, tr transport) {
+				r := tr.send(t.Context(), t, s, call{method: "ResolveConfiguration", body: c.body})
+				if r.reason != "CONFIGURATION_NOT_RESOLVED" || r.field["return_to"] != c.fault {
+					t.Errorf("%s %q, want %q", r.reason, r.field, c.fault)
+				}
+			})
+		})
+	}
+}
