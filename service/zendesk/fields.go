@@ -137,8 +137,8 @@ func keyFault(key string) string {
 	return ""
 }
 
-// withLineFeeds returns the text with a line feed in place of each carriage return that stands
-// alone. Old systems end lines so.
+// withLineFeeds replaces each carriage return that no line feed follows by a line feed. Old systems
+// end lines with a carriage return alone.
 func withLineFeeds(s string) string {
 	if !strings.Contains(s, "\r") {
 		return s

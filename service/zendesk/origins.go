@@ -26,7 +26,7 @@ func checkOrigin(s string) string {
 	return ""
 }
 
-// originFault is checkOrigin, and says what to write instead if that can be told.
+// originFault describes what is wrong with an origin, and what to write instead if that is known.
 func originFault(s string) string {
 	fault := checkOrigin(s)
 	if fault == "" {
@@ -48,7 +48,7 @@ func originFault(s string) string {
 }
 
 // hostFault explains why s can't be a mapped host. It returns "" if it can. The explanation says
-// what to write instead if that can be told.
+// what to write instead if that is known.
 func hostFault(s string) string {
 	if isDomain(s) && s == strings.ToLower(s) {
 		return ""

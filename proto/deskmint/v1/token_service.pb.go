@@ -34,13 +34,13 @@ const (
 	OnError_ON_ERROR_UNSPECIFIED OnError = 0
 	// An error, for the caller to handle. The default.
 	OnError_ON_ERROR_STATUS OnError = 1
-	// A bad `return_to` is left out with a warning, unless the configuration
-	// refuses it. Otherwise always a page, whatever stands in the way: in the brand's look where the
-	// caller may sign somebody in there, else in nobody's, which doesn't tell
-	// whether there is such a configuration or brand. The error's reason and HTTP
-	// status come along. Only these are still errors: CALLER_UNAUTHENTICATED (the
-	// request isn't even read), a request that can't be decoded, and a deadline of
-	// the caller's own.
+	// A page for the person. It looks like the brand's pages if the caller may sign
+	// people in there. Otherwise it is a neutral page, which doesn't show whether the
+	// configuration or brand exists. The answer also has the error's reason and HTTP
+	// status. Three refusals are still errors: CALLER_UNAUTHENTICATED, a request that
+	// can't be decoded, and a deadline that the caller has set and that has passed.
+	// A bad `return_to` is no refusal here: it is left out with a warning, unless the
+	// configuration refuses it.
 	OnError_ON_ERROR_PAGE OnError = 2
 )
 

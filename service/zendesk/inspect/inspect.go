@@ -55,7 +55,7 @@ const (
 // Result is the result of inspecting a token.
 type Result struct {
 	// Problems are the reasons for which Zendesk would refuse the token. A value of another type
-	// than Zendesk documents is one, although nobody says what Zendesk does with it.
+	// than Zendesk documents is one, although it is unknown what Zendesk does with it.
 	Problems []Problem
 	// Warnings are about parts of the token that Zendesk ignores, or that are not documented. Zendesk
 	// would accept the token all the same, as far as that is known.

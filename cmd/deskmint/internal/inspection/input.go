@@ -88,7 +88,7 @@ func (f *finder) find(text string, depth int) error {
 // compact matches a token whose header is a JSON object.
 var compact = regexp.MustCompile(`\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`)
 
-// isOuter reports whether r is white space, or a mark that editors add and nobody sees.
+// isOuter reports whether r is white space, or an invisible mark that editors add.
 func isOuter(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func isQuoted(text string) bool {

@@ -191,7 +191,7 @@ func (w *walker) entries(n *node, fd protoreflect.FieldDescriptor, path string) 
 	}
 }
 
-// single checks a value that stands alone, in a list or in a map.
+// single checks a value of a field, a list or a map.
 func (w *walker) single(n *node, fd protoreflect.FieldDescriptor, path string) {
 	if n.flaw != "" {
 		w.fault(n, path, "%s", n.flaw)
