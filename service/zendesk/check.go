@@ -197,13 +197,10 @@ func (c *checker) identity(in *Parsed) {
 		c.fault("user.email_verified",
 			"must be true: sign in only verified addresses, or have allow_unverified_email set")
 	}
-	const required = "is required: at least one of its characters must be visible"
-	if u.Name == "" { // perhaps because it was cleaned
-		c.fault("user.name", required)
-	} else if why := shortTextFault(u.Name, text.AllowJoiners); why != "" {
+	if why := shortTextFault(u.Name, text.AllowJoiners); why != "" {
 		c.fault("user.name", why)
-	} else if text.IsBlank(u.Name) {
-		c.fault("user.name", required)
+	} else if text.IsBlank(u.Name) { // perhaps because it was cleaned
+		c.fault("user.name", "is required: at least one of its characters must be visible")
 	}
 	c.claims.Name = u.Name
 }
